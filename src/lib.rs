@@ -1,0 +1,18 @@
+//! s2sd: an IKEv2 site-to-site peer with certificate authentication and a userspace ESP data plane.
+//!
+//! The crate is built in floors; a module uses lower floors only, and `tests/architecture.rs` checks it.
+//!
+//! | floor | module | what lives there |
+//! |---|---|---|
+//! | - | [`time`], [`rng`] | time and randomness as values; no clock and no source |
+//! | 0 | [`wire`] | bytes to types and back: IKE messages, traffic selectors, ESP, IP packets |
+//! | 0 | [`sys`] | Linux: clock, randomness, sockets, devices; the only `unsafe` in the tree |
+//! | 1 | [`crypto`] | the cryptographic provider, key material, ciphers, signatures |
+//! | 2 | [`pki`] | certificates, identities, the AUTH payload: pure functions of bytes and time |
+
+pub mod crypto;
+pub mod pki;
+pub mod rng;
+pub mod sys;
+pub mod time;
+pub mod wire;

@@ -1,0 +1,30 @@
+//! The one place that reads clocks.
+
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::time::{Instant, Now, UnixTime};
+
+/// Both clocks, now. The monotonic origin is the first call of this process.
+#[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
+pub fn now() -> Now {
+    static ORIGIN: OnceLock<std::time::Instant> = OnceLock::new();
+    let origin = ORIGIN.get_or_init(std::time::Instant::now);
+    let mono = u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    // A wall clock before 1970 reads as 1970: every certificate is then "not yet valid", which is the truth.
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    Now { mono: Instant(mono), unix: UnixTime(unix) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_monotonic_clock_never_steps_back() {
+        let first = now();
+        let second = now();
+        assert!(second.mono >= first.mono);
+        assert!(first.unix.0 > 1_700_000_000);
+    }
+}
