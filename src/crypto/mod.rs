@@ -35,6 +35,8 @@ pub mod provider;
 pub mod secret;
 pub mod standard;
 pub mod suite;
+#[cfg(test)]
+mod tests;
 pub mod unsupported;
 
 pub use provider::{
