@@ -5,6 +5,7 @@
 //!
 //! | file | noun |
 //! |---|---|
+//! | [`algorithm`] | what s2sd can run: ciphers, PRFs, groups, with sizes and numbers |
 //! | [`suite`] | what a negotiation settled on: the only combinations that can exist from here on |
 //! | [`unsupported`] | the refusal of everything else, naming the Azure setting to change |
 //! | [`provider`] | the traits, and why a public value or a message is refused |
@@ -22,6 +23,7 @@
 //! they were made from are wiped, the schedules live as long as their SA and go unwiped to the allocator.
 
 mod aead;
+pub mod algorithm;
 mod cbc;
 mod ecdh;
 pub mod esp;
