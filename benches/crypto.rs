@@ -1,4 +1,5 @@
-//! Cryptography beside its bare primitives, in one run: read the ratios, the nanoseconds belong to the machine.
+//! Cryptography beside its bare primitives, in one run: read the ratios, the nanoseconds belong to the
+//! machine.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -115,6 +116,11 @@ fn exchanges(criterion: &mut Criterion) {
             );
         });
     }
+    let peer = fake::Fake.start_exchange(Group::Ecp384, &mut rng);
+    bench.bench_function("fake ECP_384/start and agree", |bencher| {
+        bencher
+            .iter(|| fake::Fake.start_exchange(Group::Ecp384, &mut rng).agree(peer.public_value()));
+    });
     bench.finish();
 }
 

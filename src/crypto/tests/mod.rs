@@ -1,4 +1,5 @@
-//! Published vectors, Wycheproof's attacks, and what a single changed bit does. Sources are named in `tests/vectors/*.txt`.
+//! Published vectors, Wycheproof's attacks, and what a single changed bit does. Sources are named in
+//! `tests/vectors/*.txt`.
 
 mod ciphers;
 mod exchange;
