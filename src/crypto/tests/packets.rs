@@ -210,6 +210,15 @@ fn no_iv_comes_twice() {
     }
 }
 
+/// Keys move to the threads that use them.
+#[test]
+fn keys_may_cross_threads() {
+    fn crosses<T: Send + Sync>() {}
+    crosses::<SealKey>();
+    crosses::<OpenKey>();
+    crosses::<Box<dyn Provider>>();
+}
+
 #[test]
 fn keys_of_another_suite_are_refused() {
     let gcm = |bits| {
