@@ -83,9 +83,11 @@ impl SealKey {
     pub fn seal(&self, sequence: u64, packet: &mut [u8]) -> Result<(), SealError> {
         let (head, rest) = packet.split_first_chunk_mut::<HEADER_LEN>().ok_or(SealError)?;
         let number = sequence.to_be_bytes();
-        let [.., h4, h5, h6, h7] = head;
+        // Made whole and written once: reading back what was written octet by octet would stall the processor.
+        let [s0, s1, s2, s3, ..] = *head;
         let [.., n4, n5, n6, n7] = number;
-        (*h4, *h5, *h6, *h7) = (n4, n5, n6, n7);
+        let header = [s0, s1, s2, s3, n4, n5, n6, n7];
+        *head = header;
         match &self.cipher {
             SealCipher::Aead(key) => {
                 let (iv, rest) =
@@ -93,7 +95,7 @@ impl SealKey {
                 let (text, icv) =
                     rest.split_last_chunk_mut::<{ aead::ICV_LEN }>().ok_or(SealError)?;
                 *iv = number;
-                let (aad, len) = associated_data(*head, number, self.esn);
+                let (aad, len) = associated_data(header, number, self.esn);
                 *icv = key.seal(number, aad.get(..len).ok_or(SealError)?, text).ok_or(SealError)?;
                 Ok(())
             }
