@@ -9,7 +9,10 @@ use std::fmt::Debug;
 use super::error::AuthFailed;
 use crate::rng::Rng;
 use crate::time::{Now, UnixTime};
-use crate::wire::codes::{AuthMethod, CertEncoding, HashId, IdType};
+use crate::wire::auth::Authentication;
+use crate::wire::cert::{AUTHORITY_LEN, Certificate};
+use crate::wire::codes::HashId;
+use crate::wire::id::Identity;
 
 /// One end's credentials together with what it believes of the other end.
 pub trait Authenticator: Debug {
@@ -17,10 +20,10 @@ pub trait Authenticator: Debug {
     fn identity(&self) -> Identity;
 
     /// Our CERT payloads, leaf first, then upwards, without the root.
-    fn certificates(&self) -> Vec<(CertEncoding, Vec<u8>)>;
+    fn certificates(&self) -> Vec<Certificate>;
 
     /// What goes into our CERTREQ payload: SHA-1 hashes of the public keys we trust. Empty: no payload.
-    fn authorities(&self) -> Vec<u8>;
+    fn authorities(&self) -> Vec<[u8; AUTHORITY_LEN]>;
 
     /// The hashes we announce for RFC 7427. Empty: the notify is not sent, and method 14 is not accepted.
     fn hashes(&self) -> Vec<HashId>;
@@ -31,7 +34,7 @@ pub trait Authenticator: Debug {
         octets: &[u8],
         theirs: &[HashId],
         rng: &mut dyn Rng,
-    ) -> Result<AuthData, SignFailed>;
+    ) -> Result<Authentication, SignFailed>;
 
     /// Judges the peer's proof.
     fn verify(&self, claim: &Claim<'_>, now: Now) -> Result<Proven, Disbelief>;
@@ -40,33 +43,15 @@ pub trait Authenticator: Debug {
     fn not_after(&self) -> UnixTime;
 }
 
-/// An ID payload's content.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Identity {
-    /// Its type.
-    pub kind: IdType,
-    /// Its data.
-    pub data: Vec<u8>,
-}
-
-/// An AUTH payload's content.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct AuthData {
-    /// The method.
-    pub method: AuthMethod,
-    /// The signature, in the method's own form.
-    pub data: Vec<u8>,
-}
-
 /// What the peer says about itself in IKE_AUTH.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim<'a> {
     /// Its ID payload.
     pub identity: &'a Identity,
     /// Its CERT payloads, as they came.
-    pub certificates: &'a [(CertEncoding, Vec<u8>)],
+    pub certificates: &'a [Certificate],
     /// Its AUTH payload.
-    pub auth: &'a AuthData,
+    pub auth: &'a Authentication,
     /// What that has to sign.
     pub octets: &'a [u8],
 }

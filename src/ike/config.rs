@@ -4,13 +4,14 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::authenticator::{Authenticator, Identity};
+use super::authenticator::Authenticator;
 use super::budget::HalfOpenLimits;
 use super::lifetime::{ChildLifetime, IkeLifetime};
 use super::profile::Profile;
 use super::proposal::{EspOffers, IkeOffers};
 use super::retransmit::Backoff;
-use crate::wire::selector::TrafficSelector;
+use crate::wire::id::Identity;
+use crate::wire::narrow::SelectorPair;
 
 /// What holds for all peers.
 #[derive(Clone, Debug)]
@@ -82,10 +83,8 @@ pub struct ChildConfig {
     pub name: Box<str>,
     /// Suites, with the groups for perfect forward secrecy.
     pub esp: EspOffers,
-    /// What lies behind us.
-    pub local: Vec<TrafficSelector>,
-    /// What lies behind the peer.
-    pub remote: Vec<TrafficSelector>,
+    /// What lies behind us and behind the peer.
+    pub selectors: SelectorPair,
     /// When it is rekeyed and when it ends.
     pub lifetime: ChildLifetime,
     /// Keep it up whenever the IKE SA is up. A child that is not kept up is made when the peer asks.

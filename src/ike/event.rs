@@ -7,7 +7,7 @@ use super::path::Path;
 use super::refusal::Refusal;
 use crate::crypto::{EspSuite, IkeSuite};
 use crate::time::UnixTime;
-use crate::wire::selector::TrafficSelector;
+use crate::wire::narrow::SelectorPair;
 use crate::wire::spi::{EspSpi, IkeSpi};
 
 /// One thing that happened.
@@ -78,10 +78,8 @@ pub enum Event {
         inbound: EspSpi,
         /// The peer's SPI.
         outbound: EspSpi,
-        /// What lies behind us.
-        local: Vec<TrafficSelector>,
-        /// What lies behind the peer.
-        remote: Vec<TrafficSelector>,
+        /// What lies behind us and behind the peer.
+        selectors: SelectorPair,
     },
     /// A child SA pair is gone.
     ChildDown {

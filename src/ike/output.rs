@@ -16,7 +16,7 @@ use super::lifetime::ChildLimits;
 use super::path::{Path, Transmit};
 use crate::crypto::EspSuite;
 use crate::crypto::keymat::EspKeys;
-use crate::wire::selector::TrafficSelector;
+use crate::wire::narrow::SelectorPair;
 use crate::wire::spi::EspSpi;
 
 /// One effect.
@@ -87,10 +87,8 @@ pub struct EspSa {
     pub suite: EspSuite,
     /// The keys of this direction.
     pub keys: EspKeys,
-    /// What lies behind us.
-    pub local: Vec<TrafficSelector>,
-    /// What lies behind the peer.
-    pub remote: Vec<TrafficSelector>,
+    /// What lies behind us and behind the peer.
+    pub selectors: SelectorPair,
     /// When to report a soft limit, and when to stop.
     pub limits: ChildLimits,
     /// The outer ends.
