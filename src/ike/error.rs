@@ -10,6 +10,8 @@ use thiserror::Error as ThisError;
 
 use crate::ike::stage::{Half, Step};
 use crate::wire::codes::{ExchangeType, KeId, NotifyType, PayloadType, ProtocolId};
+use crate::wire::header::MessageId;
+use crate::wire::spi::EspSpi;
 
 /// One failure, by fault.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ThisError)]
@@ -56,7 +58,7 @@ pub enum PeerMisbehaved {
     Fragments,
     /// A message id outside the window (RFC 7296 §2.3).
     #[error("message id {0} is outside the window")]
-    MessageId(u32),
+    MessageId(MessageId),
     /// A payload that this exchange needs is not there.
     #[error("payload {0} is missing")]
     Missing(PayloadType),
@@ -133,8 +135,8 @@ pub enum AuthFailed {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ThisError)]
 pub enum Busy {
     /// The request names this child of ours, which is gone or going (RFC 7296 §2.25.1).
-    #[error("child SA {0:#010x} does not exist here")]
-    ChildGone(u32),
+    #[error("child SA {0} does not exist here")]
+    ChildGone(EspSpi),
     /// The peer said CHILD_SA_NOT_FOUND: the child we wanted rekeyed does not exist there.
     #[error("the peer does not know this child SA")]
     ChildGoneThere,
@@ -185,7 +187,7 @@ pub enum Detail {
     /// INVALID_KE_PAYLOAD: the group wanted, two octets of data.
     Group(KeId),
     /// CHILD_SA_NOT_FOUND: protocol ESP and the SPI as it stood in the request, no data.
-    Child(u32),
+    Child(EspSpi),
 }
 
 impl Notice {
@@ -203,7 +205,7 @@ impl Notice {
     }
 
     /// The SA that the notify is about, when it is about one.
-    pub fn spi(&self) -> Option<(ProtocolId, u32)> {
+    pub fn spi(&self) -> Option<(ProtocolId, EspSpi)> {
         match self.detail {
             Detail::Child(spi) => Some((ProtocolId::Esp, spi)),
             _ => None,

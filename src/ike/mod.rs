@@ -29,7 +29,10 @@
 //! | [`authenticator`] | how the ends prove themselves: certificates, or the simulator's toy |
 //! | [`error`], [`stage`] | whose fault, what the peer is told, what becomes of things |
 
+pub mod acceptance;
 pub mod authenticator;
+pub mod child;
+pub mod collision;
 pub mod command;
 pub mod config;
 pub mod error;
@@ -37,4 +40,6 @@ pub mod event;
 pub mod ids;
 pub mod output;
 pub mod path;
+pub mod schedule;
+mod spis;
 pub mod stage;

@@ -7,7 +7,7 @@ fn every_error() -> Vec<Error> {
         [
             PeerMisbehaved::AnswerNotOffered,
             PeerMisbehaved::Fragments,
-            PeerMisbehaved::MessageId(7),
+            PeerMisbehaved::MessageId(MessageId(7)),
             PeerMisbehaved::Missing(PayloadType::Nonce),
             PeerMisbehaved::NonceLength(3),
             PeerMisbehaved::PublicValue(KeId::Ecp256),
@@ -43,7 +43,7 @@ fn every_error() -> Vec<Error> {
     );
     all.extend(
         [
-            Busy::ChildGone(0x1234),
+            Busy::ChildGone(EspSpi(0x1234)),
             Busy::ChildGoneThere,
             Busy::Crossing,
             Busy::NoAnswer,
@@ -77,8 +77,8 @@ fn error_notifies_carry_what_the_rfc_says() {
     assert_eq!((critical.data(), critical.spi()), (vec![200], None));
     let group = notice(Incompatible::Group(KeId::Ecp384).into());
     assert_eq!((group.kind, group.data()), (NotifyType::InvalidKePayload, vec![0, 20]));
-    let gone = notice(Busy::ChildGone(0xc0ff_ee00).into());
-    assert_eq!((gone.data(), gone.spi()), (vec![], Some((ProtocolId::Esp, 0xc0ff_ee00))));
+    let gone = notice(Busy::ChildGone(EspSpi(0xc0ff_ee00)).into());
+    assert_eq!((gone.data(), gone.spi()), (vec![], Some((ProtocolId::Esp, EspSpi(0xc0ff_ee00)))));
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn the_fates_that_matter() {
             Fate::DeleteChild(Which::New),
         ),
         (PeerMisbehaved::AnswerNotOffered.into(), Step::RekeyIke, Response, delete),
-        (PeerMisbehaved::MessageId(9).into(), Step::Inform, Request, Fate::Ignore),
+        (PeerMisbehaved::MessageId(MessageId(9)).into(), Step::Inform, Request, Fate::Ignore),
         (Busy::NoAnswer.into(), Step::Init, Response, Fate::RetryLater),
         (Busy::NoAnswer.into(), Step::Inform, Response, silent),
     ];
