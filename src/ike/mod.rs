@@ -3,4 +3,9 @@
 pub mod acceptance;
 pub mod collision;
 pub mod error;
+pub mod jitter;
+pub mod lifetime;
+pub mod liveness;
+pub mod retransmit;
 pub mod stage;
+pub mod window;
