@@ -75,15 +75,13 @@ impl Writer {
     /// A count or length in one byte.
     pub fn length8(&mut self, length: usize, field: &'static str) {
         let fits = u8::try_from(length);
-        let value = fits.unwrap_or_else(|_| self.refuse(field, length, usize::from(u8::MAX)));
-        self.u8(value);
+        self.u8(fits.unwrap_or_else(|_| self.refuse(field, length, usize::from(u8::MAX))));
     }
 
     /// A count or length in two bytes.
     pub fn length16(&mut self, length: usize, field: &'static str) {
         let fits = u16::try_from(length);
-        let value = fits.unwrap_or_else(|_| self.refuse(field, length, usize::from(u16::MAX)));
-        self.u16(value);
+        self.u16(fits.unwrap_or_else(|_| self.refuse(field, length, usize::from(u16::MAX))));
     }
 
     /// Starts the length field of a structure of which `before` bytes are written.
