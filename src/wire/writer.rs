@@ -75,13 +75,15 @@ impl Writer {
     /// A count or length in one byte.
     pub fn length8(&mut self, length: usize, field: &'static str) {
         let fits = u8::try_from(length);
-        self.u8(fits.unwrap_or_else(|_| self.refuse(field, length, usize::from(u8::MAX))));
+        let value = fits.unwrap_or_else(|_| self.refuse(field, length, usize::from(u8::MAX)));
+        self.u8(value);
     }
 
     /// A count or length in two bytes.
     pub fn length16(&mut self, length: usize, field: &'static str) {
         let fits = u16::try_from(length);
-        self.u16(fits.unwrap_or_else(|_| self.refuse(field, length, usize::from(u16::MAX))));
+        let value = fits.unwrap_or_else(|_| self.refuse(field, length, usize::from(u16::MAX)));
+        self.u16(value);
     }
 
     /// Starts the length field of a structure of which `before` bytes are written.
