@@ -1,11 +1,15 @@
 //! The IKEv2 engine without I/O: bytes, time and randomness go in as values, an ordered list of effects comes out.
 
 pub mod acceptance;
+pub mod azure;
 pub mod collision;
+pub mod combination;
 pub mod error;
 pub mod jitter;
 pub mod lifetime;
 pub mod liveness;
+pub mod proposal;
 pub mod retransmit;
+pub mod setting;
 pub mod stage;
 pub mod window;
