@@ -32,7 +32,7 @@ pub enum Command {
 /// What the data plane saw.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DataEvent {
-    /// A soft limit of [`super::lifetime::ChildLimits`] is reached on this inbound or outbound SA, named by the child: rekey.
+    /// A soft limit of [`super::lifetime::Deadlines`] is reached on this inbound or outbound SA, named by the child: rekey.
     SoftLimit(ChildId),
     /// A hard limit is reached: the SA no longer works.
     HardLimit(ChildId),

@@ -5,11 +5,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::authenticator::Authenticator;
-use super::budget::HalfOpenLimits;
-use super::lifetime::{ChildLifetime, IkeLifetime};
+use super::liveness::DpdTimeout;
 use super::profile::Profile;
-use super::proposal::{EspOffers, IkeOffers};
-use super::retransmit::Backoff;
+use super::proposal::Policy;
 use crate::wire::id::Identity;
 use crate::wire::narrow::SelectorPair;
 
@@ -53,23 +51,19 @@ pub struct PeerConfig {
     /// Dial port 4500 from the first message on, as where port 500 is blocked.
     pub start_on_4500: bool,
     /// Suites for the IKE SA.
-    pub ike: IkeOffers,
+    pub ike: Policy,
     /// The tunnels' policies; each is a [`super::Slot`].
     pub children: Vec<ChildConfig>,
     /// How the two ends prove themselves.
     pub credentials: Rc<dyn Authenticator>,
     /// The IDr to ask for. Azure needs none, and a wrong one is refused: none by default.
     pub ask_for: Option<Identity>,
-    /// When the IKE SA is rekeyed and when it ends.
-    pub ike_lifetime: IkeLifetime,
+    /// When the IKE SA ends; it is rekeyed some time before. Azure's is 28,800 s, and no longer one is used.
+    pub ike_lifetime: Duration,
     /// Authenticate afresh after this long, by a new IKE SA beside the old (RFC 4478 §2).
     pub reauthenticate: Option<Duration>,
     /// After this long without a sign of life the peer is taken for dead. Azure's `dpdTimeoutSeconds`: 9..3600, 45.
-    pub dpd_timeout: Duration,
-    /// When requests are sent again.
-    pub retransmit: Backoff,
-    /// When dialling is tried again.
-    pub redial: Backoff,
+    pub dpd_timeout: DpdTimeout,
     /// Bring the IKE SA up without a first child (RFC 6023), when the peer can.
     pub childless: bool,
     /// Whose manners to keep.
@@ -82,11 +76,13 @@ pub struct ChildConfig {
     /// Its name in the log.
     pub name: Box<str>,
     /// Suites, with the groups for perfect forward secrecy.
-    pub esp: EspOffers,
+    pub esp: Policy,
     /// What lies behind us and behind the peer.
     pub selectors: SelectorPair,
-    /// When it is rekeyed and when it ends.
-    pub lifetime: ChildLifetime,
+    /// When it ends; it is rekeyed some time before.
+    pub lifetime_time: Duration,
+    /// After how many octets it ends; it is rekeyed some time before.
+    pub lifetime_bytes: u64,
     /// Keep it up whenever the IKE SA is up. A child that is not kept up is made when the peer asks.
     pub keep_up: bool,
 }

@@ -30,16 +30,43 @@
 //! | [`error`], [`stage`] | whose fault, what the peer is told, what becomes of things |
 
 pub mod acceptance;
+mod auth;
 pub mod authenticator;
+pub mod azure;
+mod channel;
 pub mod child;
 pub mod collision;
+pub mod combination;
 pub mod command;
 pub mod config;
+mod create_child;
+mod ctx;
+mod dialogue;
+mod endpoint;
 pub mod error;
 pub mod event;
+mod exchange;
 pub mod ids;
+mod informational;
+mod init;
+pub mod jitter;
+pub mod lifetime;
+pub mod liveness;
 pub mod output;
 pub mod path;
+mod peer;
+pub mod proposal;
+mod rekey_child;
+mod rekey_ike;
+pub mod retransmit;
+mod sa;
 pub mod schedule;
+pub mod setting;
 mod spis;
 pub mod stage;
+mod task;
+pub mod window;
+
+pub use endpoint::Endpoint;
+pub use ids::{ChildId, PeerId, Slot};
+pub use schedule::Timer;

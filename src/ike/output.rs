@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 
 use super::event::Event;
 use super::ids::{ChildId, PeerId, Slot};
-use super::lifetime::ChildLimits;
+use super::lifetime::Deadlines;
 use super::path::{Path, Transmit};
 use crate::crypto::EspSuite;
 use crate::crypto::keymat::EspKeys;
@@ -90,7 +90,7 @@ pub struct EspSa {
     /// What lies behind us and behind the peer.
     pub selectors: SelectorPair,
     /// When to report a soft limit, and when to stop.
-    pub limits: ChildLimits,
+    pub limits: Deadlines,
     /// The outer ends.
     pub path: Path,
     /// ESP in UDP, or bare.
