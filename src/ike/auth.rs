@@ -11,7 +11,7 @@
 
 use super::acceptance::{self, Meaning};
 use super::authenticator::{Claim, Proven};
-use super::channel::{Channel, Envelope, Opened};
+use super::channel::{Channel, Envelope};
 use super::child::ChildSa;
 use super::config::Encapsulation;
 use super::create_child::{self, Wanted};
@@ -163,11 +163,6 @@ impl AuthSent {
 impl InitAnswered {
     pub(super) fn new(ctx: &Ctx<'_>, keyed: Keyed) -> InitAnswered {
         InitAnswered { keyed, forget_at: ctx.now.mono + HALF_OPEN }
-    }
-
-    /// Opens a datagram that may be the peer's IKE_AUTH.
-    pub(super) fn open(&mut self, now: Instant, bytes: &[u8]) -> Option<Opened> {
-        self.keyed.channel.open(now, bytes)
     }
 
     /// The peer's authentic request, whole: prove it, prove us, make the child.
@@ -386,6 +381,7 @@ fn establish(ctx: &mut Ctx<'_>, keyed: Keyed, proven: Proven, dialled_by: Party)
         rekey_at: Some(limits.time.soft),
         expire_at: limits.time.hard,
         reauth_at,
+        surplus: None,
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use super::error::{Error, Incompatible, Local, Malformed};
 use super::fragment::{Assembly, Outcome};
+use super::stage::Party;
+use super::window::Fingerprint;
 use crate::crypto::keymat::{IkeKeys, IkeSpis, Nonces, SkeySeed};
 use crate::crypto::suite::Layout;
 use crate::crypto::{IkeSuite, KeyError, MessageOpener, MessageSealer, Provider};
@@ -16,8 +18,6 @@ use crate::wire::header::{Flags, Header, MessageId, Version};
 use crate::wire::message::Message;
 use crate::wire::sk::{Room, Sealing};
 use crate::wire::spi::IkeSpi;
-
-use super::stage::Party;
 
 /// What two ends share once their keys are made.
 pub(super) struct Channel {
@@ -34,7 +34,15 @@ pub(super) struct Channel {
     sealer: Box<dyn MessageSealer>,
     opener: Box<dyn MessageOpener>,
     /// The peer's request and its response that are arriving in fragments.
-    arriving: [Option<Assembly>; 2],
+    pub(super) arriving: [Option<Arriving>; 2],
+}
+
+/// A message that is arriving in fragments.
+#[derive(Debug)]
+pub(super) struct Arriving {
+    pub(super) assembly: Assembly,
+    /// Of the first fragment, once it is here; of whichever came first, until then.
+    pub(super) fingerprint: Fingerprint,
 }
 
 /// Which message is to be sent.
@@ -48,11 +56,11 @@ pub(super) struct Envelope {
 /// What came of a datagram that authenticated.
 #[derive(Debug)]
 pub(super) enum Opened {
-    /// A whole message. Its content may still be refused.
-    Whole(Result<Chain, Error>),
-    /// A fragment; more are to come. The first of a message is told apart: it alone causes a cached answer to be sent again
-    /// (RFC 7383 §2.6.1).
-    Fragment { first: bool },
+    /// A whole message, and what it will be known by: the fingerprint of its datagram, or of its first fragment's
+    /// (RFC 7383 §2.6.1). Its content may still be refused.
+    Whole(Result<Chain, Error>, Fingerprint),
+    /// A fragment; more are to come.
+    Fragment,
 }
 
 impl Channel {
@@ -95,7 +103,12 @@ impl Channel {
     }
 
     /// Opens a datagram. `None` when it does not authenticate, or is not what its header says: anyone may have sent it.
-    pub(super) fn open(&mut self, now: Instant, datagram: &[u8]) -> Option<Opened> {
+    pub(super) fn open(
+        &mut self,
+        now: Instant,
+        datagram: &[u8],
+        fingerprint: Fingerprint,
+    ) -> Option<Opened> {
         let message = Message::decode(datagram).ok()?;
         let sealed = message.sealed.filter(|_| message.chain.is_empty())?;
         let mut bytes = datagram.to_vec();
@@ -103,7 +116,7 @@ impl Channel {
         let range = self.opener.open(&mut bytes, body).ok()?;
         let text = bytes.get(range)?;
         let Some(fragment) = sealed.fragment else {
-            return Some(Opened::Whole(decode(sealed.first, text)));
+            return Some(Opened::Whole(decode(sealed.first, text), fingerprint));
         };
         if !self.fragments {
             return None;
@@ -111,15 +124,20 @@ impl Channel {
         let [request, response] = &mut self.arriving;
         let slot = if message.header.is_response() { response } else { request };
         let id = message.header.message_id;
-        if slot.as_ref().is_none_or(|assembly| assembly.id() != id) {
-            *slot = Some(Assembly::new(id, now));
+        let arriving = slot
+            .take()
+            .filter(|arriving| arriving.assembly.id() == id)
+            .unwrap_or_else(|| Arriving { assembly: Assembly::new(id, now), fingerprint });
+        let arriving = slot.insert(arriving);
+        if fragment.number() == 1 {
+            arriving.fingerprint = fingerprint;
         }
-        let first = fragment.number() == 1;
-        match slot.as_mut()?.add(fragment, sealed.first, text, now) {
-            Outcome::More => Some(Opened::Fragment { first }),
+        match arriving.assembly.add(fragment, sealed.first, text, now) {
+            Outcome::More => Some(Opened::Fragment),
             Outcome::Whole(kind, text) => {
+                let fingerprint = arriving.fingerprint;
                 *slot = None;
-                Some(Opened::Whole(decode(kind, &text)))
+                Some(Opened::Whole(decode(kind, &text), fingerprint))
             }
             Outcome::Dropped => None,
         }
@@ -128,10 +146,13 @@ impl Channel {
     /// Forgets fragments that have been waiting for too long.
     pub(super) fn expire_fragments(&mut self, now: Instant) {
         for slot in &mut self.arriving {
-            if slot.as_ref().is_some_and(|assembly| assembly.deadline() <= now) {
-                *slot = None;
-            }
+            slot.take_if(|arriving| arriving.assembly.deadline() <= now);
         }
+    }
+
+    /// When fragments are forgotten.
+    pub(super) fn fragments_until(&self) -> Option<Instant> {
+        self.arriving.iter().flatten().map(|arriving| arriving.assembly.deadline()).min()
     }
 
     /// Both SPIs by their places in the header.

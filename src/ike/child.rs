@@ -68,6 +68,7 @@ pub(super) struct ChildSa {
     pub(super) outbound: Half,
     /// Who asked for it.
     pub(super) made_by: Party,
+    pub(super) made_at: Instant,
     /// Whether the peer is known to receive on it: it answered our request, or it sent a packet on it (RFC 7296 §2.8).
     pub(super) may_send: bool,
     pub(super) out: OutState,
@@ -127,6 +128,11 @@ impl ChildSa {
     /// Whether it goes on: neither leaving nor replaced.
     pub(super) fn is_live(&self) -> bool {
         self.standing == Standing::Live
+    }
+
+    /// Whether it is to be deleted by us.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.standing == Standing::Leaving
     }
 
     fn data_plane(&self, half: &Half, ctx: &Ctx<'_>, path: Path, encapsulated: bool) -> Box<EspSa> {

@@ -322,6 +322,7 @@ fn make(
         inbound: Half { spi: own_spi, keys: theirs },
         outbound: Half { spi: peer_spi, keys: ours },
         made_by: asked_by,
+        made_at: ctx.now.mono,
         may_send: asked_by == Party::We,
         out: OutState::Registered,
         standing: Standing::Live,

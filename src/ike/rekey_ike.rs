@@ -190,6 +190,7 @@ fn successor(
         rekey_at: Some(limits.time.soft),
         expire_at: limits.time.hard,
         reauth_at: old.reauth_at,
+        surplus: None,
     })
 }
 

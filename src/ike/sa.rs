@@ -68,6 +68,16 @@ pub(super) struct IkeSa {
     pub(super) rekey_at: Option<Instant>,
     pub(super) expire_at: Instant,
     pub(super) reauth_at: Option<Instant>,
+    /// Another IKE SA with this peer does the same work, and this is the one that goes.
+    pub(super) surplus: Option<Surplus>,
+}
+
+/// When an IKE SA that is one too many is closed by us.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Surplus {
+    pub(super) at: Instant,
+    /// Only once the one that stays has been heard from since.
+    pub(super) proof_since: Option<Instant>,
 }
 
 /// Where an IKE SA comes from. A successor inherits it.
@@ -262,7 +272,7 @@ impl IkeSa {
     /// send it elsewhere (RFC 7296 §2.23).
     pub(super) fn heard(&mut self, ctx: &mut Ctx<'_>, path: Path) {
         self.alive(ctx.mono());
-        if path != self.path && !self.nat.we_are_behind {
+        if path != self.path && !self.nat.here {
             self.move_to(ctx, path);
         }
     }
@@ -305,7 +315,7 @@ impl IkeSa {
             Standing::Leaving(_) => {}
         }
         earliest.at(self.expire_at, Timer::Expire);
-        if self.nat.we_are_behind && self.path.port == Port::NatT {
+        if self.nat.here && self.path.port == Port::NatT {
             earliest.at(self.sent_at + KEEPALIVE, Timer::Keepalive);
         }
         earliest.maybe(self.channel.fragments_until(), Timer::HalfOpen);
@@ -408,7 +418,7 @@ impl IkeSa {
 
     fn keep_nat_open(&mut self, ctx: &mut Ctx<'_>) {
         let due = self.sent_at + KEEPALIVE <= ctx.mono();
-        if due && self.nat.we_are_behind && self.path.port == Port::NatT {
+        if due && self.nat.here && self.path.port == Port::NatT {
             self.sent_at = ctx.mono();
             ctx.out.push(Output::Keepalive(self.path));
         }
