@@ -4,6 +4,7 @@ pub mod acceptance;
 pub mod azure;
 pub mod collision;
 pub mod combination;
+pub mod difference;
 pub mod error;
 pub mod fragment;
 pub mod jitter;
