@@ -22,7 +22,6 @@ use super::ids::Slot;
 use super::init::Keyed;
 use super::lifetime::Lifetime;
 use super::path::{Path, Port};
-use super::refusal;
 use super::rekey_child::{self, kinds};
 use super::retransmit::{Retransmit, Schedule, Verdict};
 use super::sa::{IkeSa, Origin, Standing, datagram_limit};
@@ -143,7 +142,7 @@ impl AuthSent {
                 if let Some(wanted) = &wanted {
                     create_child::abandon(ctx, wanted);
                 }
-                refusal::told(ctx, Step::Auth, Half::Response, error);
+                ctx.refuse(Step::Auth, Half::Response, error);
                 if error.to_notify().is_none() {
                     return Outcome::Failed(error);
                 }
@@ -195,7 +194,7 @@ impl InitAnswered {
             match create_child::grant_first(ctx, &sa.channel, &request, &nonces, &mut answer) {
                 Ok(child) => rekey_child::install(ctx, &mut sa, child, None),
                 Err(error) => {
-                    refusal::told(ctx, Step::Auth, Half::Request, error);
+                    ctx.refuse(Step::Auth, Half::Request, error);
                     answer.extend(error.to_notify().map(|notice| {
                         Payload::Notify(Notify::with_data(notice.kind, notice.data()))
                     }));
@@ -228,7 +227,7 @@ fn push_proof(
             Ok(())
         }
         Err(failed) => {
-            refusal::reason(ctx, failed.reason);
+            ctx.explain(failed.reason);
             Err(Local::Signing.into())
         }
     }
@@ -281,7 +280,7 @@ fn believe(
     let claim = Claim { identity, certificates: &certificates, auth, octets: &octets };
     ctx.config.credentials.verify(&claim, ctx.now).map_err(|disbelief| {
         let kind = disbelief.kind;
-        refusal::reason(ctx, disbelief.reason);
+        ctx.explain(disbelief.reason);
         kind.into()
     })
 }
@@ -294,7 +293,7 @@ fn refuse(
     fingerprint: Fingerprint,
     error: Error,
 ) -> AuthRefused {
-    refusal::told(ctx, Step::Auth, Half::Request, error);
+    ctx.refuse(Step::Auth, Half::Request, error);
     let chain: Chain = error
         .to_notify()
         .map(|notice| Payload::Notify(Notify::with_data(notice.kind, notice.data())))
@@ -327,7 +326,7 @@ fn first_child(
     match made {
         Ok(child) => rekey_child::install(ctx, sa, child, None),
         Err(error) => {
-            refusal::told(ctx, Step::Auth, Half::Response, error);
+            ctx.refuse(Step::Auth, Half::Response, error);
             if answer.sa().is_some() {
                 sa.want(ctx, super::task::Wish::Disown(wanted.spi), ctx.mono());
             }

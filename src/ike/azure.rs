@@ -5,9 +5,11 @@
 
 use thiserror::Error;
 
+use crate::crypto::Role;
 use crate::ike::combination::{Cipher, Combination};
 use crate::ike::setting::Setting;
 use crate::wire::codes::{EncrId, EsnId, IntegId, KeId, PrfId};
+use crate::wire::sa::{Transform, TransformId};
 
 /// The six fields of a custom policy that choose algorithms, as Azure names their values.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -87,23 +89,18 @@ pub fn names(setting: Setting) -> &'static [&'static str] {
 /// is not published; its point-to-site table has both, so both are said.
 pub fn ike_lines(names: &Names<'_>) -> Result<Vec<Combination>, NameError> {
     let (encr, key_bits) = encryption(Setting::IkeEncryption, names.ike_encryption)?;
-    let hashes: &[(IntegId, PrfId)] = match known(Setting::IkeIntegrity, names.ike_integrity)? {
-        "SHA384" => &[(IntegId::HmacSha2_384_192, PrfId::HmacSha2_384)],
-        "SHA256" => &[(IntegId::HmacSha2_256_128, PrfId::HmacSha2_256)],
-        "SHA1" => &[(IntegId::HmacSha1_96, PrfId::HmacSha1)],
-        "MD5" => &[(IntegId::HmacMd5_96, PrfId::HmacMd5)],
-        _ if encr == EncrId::AesGcm16 => &[
-            (IntegId::HmacSha2_384_192, PrfId::HmacSha2_384),
-            (IntegId::HmacSha2_256_128, PrfId::HmacSha2_256),
-        ],
-        _ => return Err(NameError::Unknown { setting: Setting::IkeIntegrity }),
+    let hashes: &[&str] = match known(Setting::IkeIntegrity, names.ike_integrity)? {
+        "GCMAES256" | "GCMAES128" if encr == EncrId::AesGcm16 => &["SHA384", "SHA256"],
+        named => &[named],
     };
     let ke = group(Setting::DhGroup, names.dh_group)?.ok_or(NameError::NoGroup)?;
-    let line = |&(integ, prf)| {
+    let line = |name: &&str| {
+        let (integ, prf) =
+            hash(name).ok_or(NameError::Unknown { setting: Setting::IkeIntegrity })?;
         let integ = (encr != EncrId::AesGcm16).then_some(integ);
-        Combination::Ike { cipher: Cipher { encr, key_bits, integ }, prf, ke }
+        Ok(Combination::Ike { cipher: Cipher { encr, key_bits, integ }, prf, ke })
     };
-    Ok(hashes.iter().map(line).collect())
+    hashes.iter().map(line).collect()
 }
 
 /// The ESP line of a custom policy. Azure knows no extended sequence numbers (azure.md §1.5).
@@ -111,12 +108,7 @@ pub fn esp_line(names: &Names<'_>) -> Result<Combination, NameError> {
     let (encr, key_bits) = encryption(Setting::IpsecEncryption, names.ipsec_encryption)?;
     let encryption = known(Setting::IpsecEncryption, names.ipsec_encryption)?;
     let integrity = known(Setting::IpsecIntegrity, names.ipsec_integrity)?;
-    let integ = match integrity {
-        "SHA256" => Some(IntegId::HmacSha2_256_128),
-        "SHA1" => Some(IntegId::HmacSha1_96),
-        "MD5" => Some(IntegId::HmacMd5_96),
-        _ => None,
-    };
+    let integ = hash(integrity).map(|(integ, _)| integ);
     let agrees = match integ {
         None => encryption == integrity,
         Some(_) => encr != EncrId::AesGcm16,
@@ -130,6 +122,21 @@ pub fn esp_line(names: &Names<'_>) -> Result<Combination, NameError> {
         name => group(Setting::PfsGroup, name)?,
     };
     Ok(Combination::Esp { cipher: Cipher { encr, key_bits, integ }, ke, esn: EsnId::Sequence32 })
+}
+
+/// Azure's name for one transform.
+pub fn name(role: Role, transform: &Transform) -> Option<&'static str> {
+    let setting = Setting::of_transform(role, transform.id.kind());
+    let has = |name: &&&str| match (transform.id, setting) {
+        (TransformId::Encryption(id), _) => {
+            encryption(setting, name) == Ok((id, transform.key_length()))
+        }
+        (TransformId::KeyExchange(id), _) => group(setting, name) == Ok(Some(id)),
+        (TransformId::Integrity(id), _) => hash(name).is_some_and(|(integ, _)| integ == id),
+        (TransformId::Prf(id), _) => hash(name).is_some_and(|(_, prf)| prf == id),
+        _ => false,
+    };
+    names(setting).iter().find(has).copied()
 }
 
 /// Azure's spelling of a value, whatever the case it came in.
@@ -151,6 +158,17 @@ fn encryption(setting: Setting, name: &str) -> Result<(EncrId, Option<u16>), Nam
         "None" => (EncrId::Null, None),
         _ => return Err(NameError::Unknown { setting }),
     })
+}
+
+/// The HMAC of a hash: as integrity algorithm and as PRF.
+fn hash(name: &str) -> Option<(IntegId, PrfId)> {
+    match name {
+        "SHA384" => Some((IntegId::HmacSha2_384_192, PrfId::HmacSha2_384)),
+        "SHA256" => Some((IntegId::HmacSha2_256_128, PrfId::HmacSha2_256)),
+        "SHA1" => Some((IntegId::HmacSha1_96, PrfId::HmacSha1)),
+        "MD5" => Some((IntegId::HmacMd5_96, PrfId::HmacMd5)),
+        _ => None,
+    }
 }
 
 fn group(setting: Setting, name: &str) -> Result<Option<KeId>, NameError> {
@@ -338,6 +356,31 @@ mod tests {
         // An AEAD name as the integrity of a cipher that needs one.
         let names = Names { ike_encryption: "AES256", ike_integrity: "GCMAES256", ..RECOMMENDED };
         assert_eq!(ike_lines(&names), Err(NameError::Unknown { setting: Setting::IkeIntegrity }));
+    }
+
+    /// A name's numbers have that name again, or the other one that Azure has for them.
+    #[test]
+    fn numbers_become_names() {
+        let twins = [("DHGroup2048", "DHGroup14"), ("PFS14", "PFS2048")];
+        for setting in [Setting::DhGroup, Setting::PfsGroup] {
+            let role = if setting == Setting::DhGroup { Role::Ike } else { Role::Esp };
+            for known in names(setting).iter().filter(|known| group(setting, known).is_ok()) {
+                let Ok(Some(id)) = group(setting, known) else { continue };
+                let twin = twins.iter().find(|(second, _)| second == known);
+                let wanted = twin.map_or(*known, |(_, first)| first);
+                assert_eq!(name(role, &Transform::new(id)), Some(wanted));
+            }
+        }
+        for known in names(Setting::IpsecEncryption) {
+            let (id, bits) = encryption(Setting::IpsecEncryption, known).expect("known");
+            let transform = bits
+                .map_or_else(|| Transform::new(id), |bits| Transform::with_key_length(id, bits));
+            assert_eq!(name(Role::Esp, &transform), Some(*known));
+        }
+        assert_eq!(name(Role::Ike, &Transform::new(PrfId::HmacSha2_384)), Some("SHA384"));
+        assert_eq!(name(Role::Esp, &Transform::new(IntegId::HmacSha1_96)), Some("SHA1"));
+        assert_eq!(name(Role::Ike, &Transform::new(KeId::Curve25519)), None);
+        assert_eq!(name(Role::Esp, &Transform::new(EsnId::Extended64)), None);
     }
 
     #[test]

@@ -16,7 +16,6 @@ use super::init::{Heard, InitSent};
 use super::jitter::duration_between;
 use super::path::{Path, Port};
 use super::peer::{Handshake, Peer, fingerprint, release};
-use super::refusal;
 use super::retransmit::{Verdict, redial_pause};
 use super::sa::{IkeSa, Surplus};
 use super::schedule::{Earliest, Timer};
@@ -195,7 +194,7 @@ impl Peer {
             Ok(phase) => self.handshakes.push(Handshake::AuthSent(Box::new(phase))),
             Err(error) => {
                 ctx.spis.release_ike(spi);
-                refusal::told(ctx, Step::Auth, Half::Request, error);
+                ctx.refuse(Step::Auth, Half::Request, error);
                 self.dial.failed(ctx);
             }
         }
@@ -414,7 +413,7 @@ impl Peer {
                 _ => Step::Auth,
             };
             let error = hearsay.map_or(Error::from(Busy::NoAnswer), Error::told);
-            refusal::told(ctx, step, Half::Response, error);
+            ctx.refuse(step, Half::Response, error);
             self.dial.failed(ctx);
         }
     }

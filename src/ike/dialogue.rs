@@ -8,7 +8,6 @@ use super::ctx::Ctx;
 use super::error::{Busy, Detail, Error, Farewell, Fate, Incompatible, Local, PeerMisbehaved, Which};
 use super::event::Cause;
 use super::exchange::Exchange;
-use super::refusal;
 use super::rekey_child::{self, kinds};
 use super::rekey_ike;
 use super::retransmit;
@@ -83,7 +82,7 @@ impl IkeSa {
             }
         });
         outcome.unwrap_or_else(|error| {
-            refusal::told(ctx, step, Half::Request, error);
+            ctx.refuse(step, Half::Request, error);
             let mut chain = Chain::new();
             if let Some(notice) = error.to_notify() {
                 let spi = match notice.detail {
@@ -202,7 +201,7 @@ impl IkeSa {
             self.want(ctx, again, ctx.mono());
             return Vec::new();
         }
-        refusal::told(ctx, step, Half::Response, error);
+        ctx.refuse(step, Half::Response, error);
         match error.to_fate(step, Half::Response) {
             Fate::Ignore | Fate::RefuseExchange => {}
             Fate::RetryLater | Fate::DeleteChild(Which::New) => {

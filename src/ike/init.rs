@@ -295,7 +295,7 @@ pub(super) fn grant(ctx: &mut Ctx<'_>, knock: &Knock<'_>) -> Result<Keyed, Error
         own,
         peer: header.initiator_spi,
         made_by: Party::Peer,
-        fragments: can_fragment && ctx.config.profile.fragments(),
+        fragments: can_fragment,
     };
     let channel = make_channel(ctx, parties, suite, &nonces, &shared)?;
     let mut answer = Chain::new();

@@ -27,7 +27,11 @@ impl Path {
     /// Both addresses with the port number that `port` stands for at both ends.
     pub fn new(local: IpAddr, remote: IpAddr, port: Port) -> Path {
         let number = port.number();
-        Path { local: SocketAddr::new(local, number), remote: SocketAddr::new(remote, number), port }
+        Path {
+            local: SocketAddr::new(local, number),
+            remote: SocketAddr::new(remote, number),
+            port,
+        }
     }
 
     /// The same ends on port 4500 (RFC 7296 §2.23): both sides move at once.
