@@ -13,6 +13,7 @@ pub mod liveness;
 pub mod natd;
 pub mod path;
 pub mod proposal;
+pub mod refusal;
 pub mod retransmit;
 pub mod setting;
 pub mod stage;
