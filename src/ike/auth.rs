@@ -142,7 +142,7 @@ impl AuthSent {
                 if let Some(wanted) = &wanted {
                     create_child::abandon(ctx, wanted);
                 }
-                ctx.refuse(Step::Auth, Half::Response, error);
+                ctx.refuse(Step::Auth, Half::Response, error, None);
                 if error.to_notify().is_none() {
                     return Outcome::Failed(error);
                 }
@@ -194,7 +194,7 @@ impl InitAnswered {
             match create_child::grant_first(ctx, &sa.channel, &request, &nonces, &mut answer) {
                 Ok(child) => rekey_child::install(ctx, &mut sa, child, None),
                 Err(error) => {
-                    ctx.refuse(Step::Auth, Half::Request, error);
+                    ctx.refuse(Step::Auth, Half::Request, error, None);
                     answer.extend(error.to_notify().map(|notice| {
                         Payload::Notify(Notify::with_data(notice.kind, notice.data()))
                     }));
@@ -293,7 +293,7 @@ fn refuse(
     fingerprint: Fingerprint,
     error: Error,
 ) -> AuthRefused {
-    ctx.refuse(Step::Auth, Half::Request, error);
+    ctx.refuse(Step::Auth, Half::Request, error, None);
     let chain: Chain = error
         .to_notify()
         .map(|notice| Payload::Notify(Notify::with_data(notice.kind, notice.data())))
@@ -326,7 +326,7 @@ fn first_child(
     match made {
         Ok(child) => rekey_child::install(ctx, sa, child, None),
         Err(error) => {
-            ctx.refuse(Step::Auth, Half::Response, error);
+            ctx.refuse(Step::Auth, Half::Response, error, None);
             if answer.sa().is_some() {
                 sa.want(ctx, super::task::Wish::Disown(wanted.spi), ctx.mono());
             }

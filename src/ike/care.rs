@@ -194,7 +194,7 @@ impl Peer {
             Ok(phase) => self.handshakes.push(Handshake::AuthSent(Box::new(phase))),
             Err(error) => {
                 ctx.spis.release_ike(spi);
-                ctx.refuse(Step::Auth, Half::Request, error);
+                ctx.refuse(Step::Auth, Half::Request, error, None);
                 self.dial.failed(ctx);
             }
         }
@@ -413,7 +413,7 @@ impl Peer {
                 _ => Step::Auth,
             };
             let error = hearsay.map_or(Error::from(Busy::NoAnswer), Error::told);
-            ctx.refuse(step, Half::Response, error);
+            ctx.refuse(step, Half::Response, error, None);
             self.dial.failed(ctx);
         }
     }

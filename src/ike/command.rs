@@ -22,7 +22,7 @@ pub enum Command {
     /// Rekey the IKE SA now.
     RekeyIke(PeerId),
     /// Rekey this child now.
-    RekeyChild(ChildId),
+    RekeyChild(PeerId, ChildId),
     /// Set up a fresh IKE SA with new authentication beside the present one, then delete the old.
     Reauthenticate(PeerId),
     /// Ask the peer for a sign of life.
@@ -33,9 +33,9 @@ pub enum Command {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DataEvent {
     /// A soft limit of [`super::lifetime::Deadlines`] is reached on this inbound or outbound SA, named by the child: rekey.
-    SoftLimit(ChildId),
+    SoftLimit(PeerId, ChildId),
     /// A hard limit is reached: the SA no longer works.
-    HardLimit(ChildId),
+    HardLimit(PeerId, ChildId),
     /// The first packet authenticated on this inbound SA: the peer sends on it, so may we (RFC 7296 §2.8).
     FirstPacket(EspSpi),
     /// A packet authenticated on an inbound SA of this peer, lately at `at`. Reported as often as is cheap, and once more when

@@ -19,7 +19,7 @@ use crate::crypto::{Group, Role};
 use crate::wire::chain::Chain;
 use crate::wire::codes::{ExchangeType, NotifyType};
 use crate::wire::notify::Notify;
-use crate::wire::spi::{EspSpi, Spi};
+use crate::wire::spi::EspSpi;
 
 impl IkeSa {
     /// Asks for the next thing wanted, if nothing is under way.
@@ -82,16 +82,13 @@ impl IkeSa {
             }
         });
         outcome.unwrap_or_else(|error| {
-            ctx.refuse(step, Half::Request, error);
+            ctx.refuse(step, Half::Request, error, None);
             let mut chain = Chain::new();
             if let Some(notice) = error.to_notify() {
-                let spi = match notice.detail {
-                    Detail::Child(spi) => Spi::Esp(EspSpi(spi)),
-                    _ => Spi::None,
-                };
-                let protocol = notice.spi().map_or(Default::default(), |(protocol, _)| protocol);
-                let (kind, data) = (notice.kind, notice.data());
-                chain.push(Notify { protocol, spi, kind, data });
+                chain.push(match notice.detail {
+                    Detail::Child(spi) => Notify::about_esp(notice.kind, spi),
+                    _ => Notify::with_data(notice.kind, notice.data()),
+                });
             }
             let deeds = match error.to_fate(step, Half::Request) {
                 Fate::DeleteIke(_) => vec![Deed::End(Cause::Failed)],
@@ -201,7 +198,7 @@ impl IkeSa {
             self.want(ctx, again, ctx.mono());
             return Vec::new();
         }
-        ctx.refuse(step, Half::Response, error);
+        ctx.refuse(step, Half::Response, error, None);
         match error.to_fate(step, Half::Response) {
             Fate::Ignore | Fate::RefuseExchange => {}
             Fate::RetryLater | Fate::DeleteChild(Which::New) => {

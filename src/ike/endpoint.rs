@@ -115,13 +115,13 @@ impl Endpoint {
     /// The data plane saw something.
     pub fn handle_data_event(&mut self, now: Now, event: DataEvent) {
         match event {
-            DataEvent::SoftLimit(child) => self.on_child(now, child, |sa, ctx| {
+            DataEvent::SoftLimit(peer, child) => self.on_child(now, peer, child, |sa, ctx| {
                 if sa.child(child).is_some_and(super::child::ChildSa::is_live) {
                     let at = ctx.now.mono;
                     sa.want(ctx, Wish::RekeyChild(child, None), at);
                 }
             }),
-            DataEvent::HardLimit(child) => self.on_child(now, child, |sa, ctx| {
+            DataEvent::HardLimit(peer, child) => self.on_child(now, peer, child, |sa, ctx| {
                 let spi = sa.child(child).map(|child| child.inbound.spi);
                 if let Some(spi) = spi.filter(|_| sa.depart(child, Cause::Expired)) {
                     let at = ctx.now.mono;
@@ -171,7 +171,9 @@ impl Endpoint {
                 peer.close_all(ctx, Cause::Command);
             }),
             Command::RekeyIke(id) => self.on_main(now, id, Wish::RekeyIke(None)),
-            Command::RekeyChild(child) => self.handle_data_event(now, DataEvent::SoftLimit(child)),
+            Command::RekeyChild(peer, child) => {
+                self.handle_data_event(now, DataEvent::SoftLimit(peer, child));
+            }
             Command::Reauthenticate(id) => self.with(now, id, |peer, ctx| {
                 peer.dial.renew(ctx.now.mono);
                 peer.conclude(ctx);
@@ -220,13 +222,10 @@ impl Endpoint {
     fn on_child(
         &mut self,
         now: Now,
+        id: PeerId,
         child: ChildId,
         turn: impl FnOnce(&mut super::sa::IkeSa, &mut Ctx<'_>),
     ) {
-        let owns = |peer: &Peer| peer.sas.iter().any(|sa| sa.child(child).is_some());
-        let Some(id) = self.peers.values().find(|peer| owns(peer)).map(|peer| peer.id) else {
-            return;
-        };
         self.with(now, id, |peer, ctx| {
             if let Some(sa) = peer.sa_of_child(child) {
                 turn(sa, ctx);

@@ -357,9 +357,7 @@ fn push_abilities(
     for notify in natd::notifies(ctx.provider, (initiator, responder), path, feign) {
         chain.push(notify);
     }
-    if ctx.config.profile.fragments() {
-        chain.push(Notify::new(NotifyType::FragmentationSupported));
-    }
+    chain.push(Notify::new(NotifyType::FragmentationSupported));
     let hashes = ctx.config.credentials.hashes();
     if !hashes.is_empty() {
         chain.push(Notify::signature_hashes(&hashes));

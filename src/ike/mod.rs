@@ -60,6 +60,7 @@ pub mod output;
 pub mod path;
 mod peer;
 pub mod proposal;
+pub mod refusal;
 mod rekey_child;
 mod rekey_ike;
 pub mod retransmit;
@@ -68,6 +69,7 @@ pub mod schedule;
 pub mod setting;
 mod spis;
 pub mod stage;
+mod strangers;
 mod task;
 pub mod window;
 

@@ -95,11 +95,11 @@ pub(super) fn answer(ctx: &mut Ctx<'_>, sa: &mut IkeSa, request: &Chain) -> Resu
     // The SPI is the sender's inbound one (RFC 7296 §1.3.3): our outbound.
     let old = sa.children.iter().find(|child| child.outbound.spi == spi);
     let Some((old, slot)) = old.map(|child| (child.id, child.slot)) else {
-        return Err(Busy::ChildGone(spi.0).into());
+        return Err(Busy::ChildGone(spi).into());
     };
     let creation = collision::on_rekey_child(sa.activity(), sa.child_activity(old));
     match creation {
-        Creation::NotFound => return Err(Busy::ChildGone(spi.0).into()),
+        Creation::NotFound => return Err(Busy::ChildGone(spi).into()),
         Creation::NotNow => return Err(Busy::Crossing.into()),
         Creation::Usual | Creation::Rival => {}
     }
