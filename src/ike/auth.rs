@@ -79,7 +79,7 @@ pub(super) enum Outcome {
     /// The peer is not what it has to be, and is told so on an IKE SA that only lives for that.
     Reject(Box<IkeSa>, Error),
     /// Nothing came of it.
-    Failed(Error),
+    Failed,
 }
 
 impl AuthSent {
@@ -108,8 +108,7 @@ impl AuthSent {
         push_proof(ctx, &keyed, &identity, &mut chain)?;
         let slot = slot.filter(|_| !(ctx.config.childless && keyed.childless));
         let wanted = slot.and_then(|slot| create_child::ask_first(ctx, slot, &mut chain));
-        let envelope =
-            Envelope { exchange: ExchangeType::IkeAuth, id: AUTH_ID, response: false };
+        let envelope = Envelope { exchange: ExchangeType::IkeAuth, id: AUTH_ID, response: false };
         let limit = datagram_limit(ctx, keyed.path);
         let datagrams = keyed.channel.seal(envelope, &chain, limit, ctx.rng)?;
         for bytes in &datagrams {
@@ -144,7 +143,7 @@ impl AuthSent {
                 }
                 ctx.refuse(Step::Auth, Half::Response, error, None);
                 if error.to_notify().is_none() {
-                    return Outcome::Failed(error);
+                    return Outcome::Failed;
                 }
                 let nobody = Proven { name: String::new(), until: UnixTime(0) };
                 return Outcome::Reject(Box::new(establish(ctx, keyed, nobody, Party::We)), error);

@@ -225,7 +225,7 @@ impl Peer {
                 self.sas.push(*sa);
                 self.dial.failed(ctx);
             }
-            Outcome::Failed(_) => {
+            Outcome::Failed => {
                 ctx.spis.release_ike(spi);
                 self.dial.failed(ctx);
             }
@@ -262,7 +262,7 @@ impl Peer {
         let began_at = sa.origin.began_at;
         if initial_contact {
             // Only what was up before the peer began to dial: a crossing attempt of ours is news to it.
-            let stale: Vec<IkeSpi> = 
+            let stale: Vec<IkeSpi> =
                 self.sas.iter().filter(|old| old.origin.up_at < began_at).map(IkeSa::spi).collect();
             for spi in stale {
                 self.bury(ctx, spi, Cause::InitialContact);
@@ -280,9 +280,7 @@ impl Peer {
             };
             let surplus = match closing {
                 Closing::Now => Surplus { at, proof_since: None },
-                Closing::AfterProof => {
-                    Surplus { at: at + THEIRS, proof_since: Some(ctx.now.mono) }
-                }
+                Closing::AfterProof => Surplus { at: at + THEIRS, proof_since: Some(ctx.now.mono) },
             };
             match age {
                 Age::Older => old.surplus = Some(surplus),
@@ -346,7 +344,8 @@ impl Peer {
             .filter_map(|(at, _)| u16::try_from(at).ok().map(Slot))
             .filter(|slot| {
                 let has = self.sas.iter().filter(|sa| sa.is_live() && sa.surplus.is_none());
-                let has = has.flat_map(|sa| &sa.children).any(|c| c.slot == *slot && !c.is_leaving());
+                let has =
+                    has.flat_map(|sa| &sa.children).any(|c| c.slot == *slot && !c.is_leaving());
                 let asked = main.flight.as_ref().is_some_and(|flight| match &flight.exchange {
                     Exchange::NewChild(asked) => asked.wanted.slot == *slot,
                     _ => false,
@@ -373,7 +372,9 @@ impl Peer {
             let Some(care) = self.care.get_mut(usize::from(slot.0)) else { continue };
             let at = *care.at.get_or_insert_with(|| match (care.failures, dialled_by) {
                 (0, Party::We) => ctx.now.mono,
-                (0, Party::Peer) => ctx.now.mono + duration_between(COURTESY.0, COURTESY.1, ctx.rng),
+                (0, Party::Peer) => {
+                    ctx.now.mono + duration_between(COURTESY.0, COURTESY.1, ctx.rng)
+                }
                 (failures, _) => ctx.now.mono + redial_pause(failures, ctx.rng),
             });
             if at <= ctx.now.mono

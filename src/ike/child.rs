@@ -197,11 +197,18 @@ mod tests {
             (&[candidate(1, true, false), candidate(2, true, false)], Some(2)),
             (&[candidate(1, true, true), candidate(2, false, false)], Some(2)),
             // Our successor lost to the peer's and leaves.
-            (&[candidate(1, true, false), candidate(2, false, false), candidate(3, true, true)], Some(1)),
+            (
+                &[candidate(1, true, false), candidate(2, false, false), candidate(3, true, true)],
+                Some(1),
+            ),
             (&[candidate(1, true, true)], None),
         ];
         for (candidates, expected) in table {
-            assert_eq!(carrier(candidates.iter().copied()), expected.map(ChildId), "{candidates:?}");
+            assert_eq!(
+                carrier(candidates.iter().copied()),
+                expected.map(ChildId),
+                "{candidates:?}"
+            );
         }
     }
 

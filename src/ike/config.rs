@@ -23,11 +23,7 @@ pub struct EndpointConfig {
 
 impl Default for EndpointConfig {
     fn default() -> EndpointConfig {
-        EndpointConfig {
-            max_children: 100,
-            max_datagram: 1280,
-            drain: Duration::from_secs(5),
-        }
+        EndpointConfig { max_children: 100, max_datagram: 1280, drain: Duration::from_secs(5) }
     }
 }
 

@@ -11,9 +11,9 @@ use std::rc::Rc;
 
 use super::channel::Channel;
 use super::child::{ChildSa, Half, OutState, Standing};
+use super::combination::Combination;
 use super::config::ChildConfig;
 use super::ctx::Ctx;
-use super::combination::Combination;
 use super::error::{Error, Incompatible, PeerMisbehaved};
 use super::exchange::NoncePair;
 use super::ids::Slot;
@@ -311,7 +311,9 @@ fn make(
         Party::Peer => (keys.initiator, keys.responder),
     };
     let (time, bytes) = child_config(ctx, slot)
-        .map_or((lifetime::CHILD_TIME, lifetime::CHILD_BYTES), |c| (c.lifetime_time, c.lifetime_bytes));
+        .map_or((lifetime::CHILD_TIME, lifetime::CHILD_BYTES), |c| {
+            (c.lifetime_time, c.lifetime_bytes)
+        });
     let lifetime = Lifetime::child(time, bytes, suite.esn);
     let limits = lifetime.draw(ctx.now.mono, ctx.rng);
     ChildSa {
@@ -340,4 +342,3 @@ fn child_config<'a>(ctx: &'a Ctx<'_>, slot: Slot) -> Option<&'a ChildConfig> {
 pub(super) fn abandon(ctx: &mut Ctx<'_>, wanted: &Wanted) {
     ctx.spis.release_esp(wanted.spi);
 }
-

@@ -54,7 +54,9 @@ impl Ctx<'_> {
             (Error::Incompatible(Incompatible::Proposal), Some(sa)) => {
                 refusal.with_proposals(&lines, sa)
             }
-            (Error::Incompatible(Incompatible::Selectors), _) => self.with_selectors(refusal, theirs),
+            (Error::Incompatible(Incompatible::Selectors), _) => {
+                self.with_selectors(refusal, theirs)
+            }
             (Error::Incompatible(Incompatible::Refused(_)), _) => refusal.with_our_lines(&lines),
             _ => refusal,
         };
@@ -64,7 +66,10 @@ impl Ctx<'_> {
         self.out.event(Event::Refused(self.peer, Box::new(refusal)));
     }
 
-    fn esp_lines<'c>(&'c self, of: impl Fn(&'c ChildConfig) -> &'c [Combination]) -> Vec<Combination> {
+    fn esp_lines<'c>(
+        &'c self,
+        of: impl Fn(&'c ChildConfig) -> &'c [Combination],
+    ) -> Vec<Combination> {
         self.config.children.iter().flat_map(of).copied().collect()
     }
 

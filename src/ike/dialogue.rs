@@ -5,16 +5,18 @@ use super::acceptance::{self, Meaning};
 use super::collision::{self, AfterRefusal, Creation};
 use super::create_child::{self, Granted};
 use super::ctx::Ctx;
-use super::error::{Busy, Detail, Error, Farewell, Fate, Incompatible, Local, PeerMisbehaved, Which};
+use super::error::{
+    Busy, Detail, Error, Farewell, Fate, Incompatible, Local, PeerMisbehaved, Which,
+};
 use super::event::Cause;
 use super::exchange::Exchange;
+use super::informational;
 use super::rekey_child::{self, kinds};
 use super::rekey_ike;
 use super::retransmit;
 use super::sa::{Deed, Flight, IkeSa, Standing};
 use super::stage::{Half, Step};
 use super::task::Wish;
-use super::informational;
 use crate::crypto::{Group, Role};
 use crate::wire::chain::Chain;
 use crate::wire::codes::{ExchangeType, NotifyType};
@@ -105,8 +107,7 @@ impl IkeSa {
         if self.children.len() >= ctx.settings.max_children {
             return Err(Incompatible::NoAdditionalSas.into());
         }
-        let Granted { child, answer, .. } =
-            create_child::grant(ctx, &self.channel, request, None)?;
+        let Granted { child, answer, .. } = create_child::grant(ctx, &self.channel, request, None)?;
         rekey_child::install(ctx, self, child, None);
         Ok(answer)
     }

@@ -80,11 +80,8 @@ impl Endpoint {
         if header.version.major != Version::V2.major {
             return self.refuse_version(now, path, &header);
         }
-        let own = if header.is_from_initiator() {
-            header.responder_spi
-        } else {
-            header.initiator_spi
-        };
+        let own =
+            if header.is_from_initiator() { header.responder_spi } else { header.initiator_spi };
         if own == IkeSpi::ZERO && header.is_from_initiator() && !header.is_response() {
             return self.admit(now, path, &header, bytes);
         }

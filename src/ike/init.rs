@@ -13,7 +13,7 @@ use super::channel::{Channel, Parties};
 use super::config::Encapsulation;
 use super::create_child::{draw_nonce, finish_exchange, public_value};
 use super::ctx::Ctx;
-use super::error::{Error, Incompatible, Local, Malformed, PeerMisbehaved};
+use super::error::{Error, Local, Malformed, PeerMisbehaved};
 use super::exchange::NoncePair;
 use super::natd::{self, Nat};
 use super::path::{Path, Port};
@@ -24,8 +24,8 @@ use super::stage::{Half, Party, Step};
 use crate::crypto::keymat::{Nonces, SkeySeed};
 use crate::crypto::{Group, IkeSuite, KeyExchange, Role, SharedSecret};
 use crate::time::Instant;
-use crate::wire::chain::Chain;
 use crate::wire::cert::CertificateRequest;
+use crate::wire::chain::Chain;
 use crate::wire::codes::{ExchangeType, HashId, NotifyType, PayloadType};
 use crate::wire::header::{Flags, Header, MessageId, Version};
 use crate::wire::ke;
@@ -126,7 +126,11 @@ impl InitSent {
         verdict
     }
 
-    fn answered(mut self: Box<Self>, ctx: &mut Ctx<'_>, bytes: &[u8]) -> Result<Heard, (Box<InitSent>, Error)> {
+    fn answered(
+        mut self: Box<Self>,
+        ctx: &mut Ctx<'_>,
+        bytes: &[u8],
+    ) -> Result<Heard, (Box<InitSent>, Error)> {
         let message = match Message::decode(bytes) {
             Ok(message) if message.sealed.is_none() => message,
             _ => return Err((self, Malformed::Outside.into())),
@@ -182,7 +186,12 @@ impl InitSent {
         }
     }
 
-    fn keyed(self: Box<Self>, ctx: &mut Ctx<'_>, message: &Message, bytes: &[u8]) -> Result<Heard, (Box<InitSent>, Error)> {
+    fn keyed(
+        self: Box<Self>,
+        ctx: &mut Ctx<'_>,
+        message: &Message,
+        bytes: &[u8],
+    ) -> Result<Heard, (Box<InitSent>, Error)> {
         let chain = &message.chain;
         let header = message.header;
         let settled = chain
@@ -212,7 +221,8 @@ impl InitSent {
             made_by: Party::We,
             fragments: chain.notify(NotifyType::FragmentationSupported).is_some(),
         };
-        let InitSent { spi, path, nonce, exchange, tried, cookie, cookies, request, timer, .. } = *self;
+        let InitSent { spi, path, nonce, exchange, tried, cookie, cookies, request, timer, .. } =
+            *self;
         let (began_at, hearsay) = (self.began_at, self.hearsay);
         let nonces = NoncePair { initiator: nonce.clone(), responder: theirs.clone() };
         let nat = natd::detect(ctx.provider, chain, header, path);
@@ -222,7 +232,17 @@ impl InitSent {
             // A value that is no member of its group has cost us our private one: ask again with a fresh one.
             let exchange = ctx.provider.start_exchange(suite.group, ctx.rng);
             let mut sent = InitSent {
-                spi, path, nonce, exchange, tried, cookie, cookies, request, timer, began_at, hearsay,
+                spi,
+                path,
+                nonce,
+                exchange,
+                tried,
+                cookie,
+                cookies,
+                request,
+                timer,
+                began_at,
+                hearsay,
             };
             sent.send(ctx);
             return Ok(Heard::Wait(Box::new(sent)));
@@ -291,12 +311,8 @@ pub(super) fn grant(ctx: &mut Ctx<'_>, knock: &Knock<'_>) -> Result<Keyed, Error
     let nonces = NoncePair { initiator: theirs.clone(), responder: draw_nonce(ctx) };
     let own = ctx.spis.reserve_ike(ctx.peer, ctx.rng);
     let can_fragment = chain.notify(NotifyType::FragmentationSupported).is_some();
-    let parties = Parties {
-        own,
-        peer: header.initiator_spi,
-        made_by: Party::Peer,
-        fragments: can_fragment,
-    };
+    let parties =
+        Parties { own, peer: header.initiator_spi, made_by: Party::Peer, fragments: can_fragment };
     let channel = make_channel(ctx, parties, suite, &nonces, &shared)?;
     let mut answer = Chain::new();
     answer.push(choice.answer(crate::wire::spi::Spi::None));
@@ -307,12 +323,8 @@ pub(super) fn grant(ctx: &mut Ctx<'_>, knock: &Knock<'_>) -> Result<Keyed, Error
     if !authorities.is_empty() {
         answer.push(CertificateRequest::x509(&authorities));
     }
-    let response = Header {
-        responder_spi: own,
-        flags: Flags::RESPONSE,
-        version: Version::V2,
-        ..*header
-    };
+    let response =
+        Header { responder_spi: own, flags: Flags::RESPONSE, version: Version::V2, ..*header };
     Ok(Keyed {
         channel,
         nonces,

@@ -71,6 +71,8 @@ mod spis;
 pub mod stage;
 mod strangers;
 mod task;
+#[cfg(test)]
+mod tests;
 pub mod window;
 
 pub use endpoint::Endpoint;

@@ -71,7 +71,12 @@ pub(super) fn granted(
 }
 
 /// The peer refused for the moment, or does not know the child.
-pub(super) fn refused(ctx: &mut Ctx<'_>, sa: &mut IkeSa, asked: &Asked, unknown_there: bool) -> AfterRefusal {
+pub(super) fn refused(
+    ctx: &mut Ctx<'_>,
+    sa: &mut IkeSa,
+    asked: &Asked,
+    unknown_there: bool,
+) -> AfterRefusal {
     let after = collision::after_refused_rekey(
         sa.child_activity(asked.old),
         asked.rival.rival(),

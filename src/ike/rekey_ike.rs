@@ -15,7 +15,7 @@ use super::collision::{self, Creation};
 use super::combination::Combination;
 use super::create_child::{self, draw_nonce};
 use super::ctx::Ctx;
-use super::error::{Busy, Error, Incompatible, Local, PeerMisbehaved};
+use super::error::{Busy, Error, Local, PeerMisbehaved};
 use super::exchange::{Crossing, Exchange, NoncePair};
 use super::lifetime::Lifetime;
 use super::proposal::{self, Groups};
@@ -115,8 +115,7 @@ pub(super) fn answer(
     let shared = create_child::finish_exchange(exchange, public)?;
     let nonces = NoncePair { initiator: theirs, responder: draw_nonce(ctx) };
     let own = ctx.spis.reserve_ike(ctx.peer, ctx.rng);
-    let parties =
-        Parties { own, peer, made_by: Party::Peer, fragments: sa.channel.fragments };
+    let parties = Parties { own, peer, made_by: Party::Peer, fragments: sa.channel.fragments };
     let mut chain = Chain::new();
     chain.push(choice.answer(own));
     chain.push(nonces.responder.clone());
@@ -192,12 +191,4 @@ fn successor(
         reauth_at: old.reauth_at,
         surplus: None,
     })
-}
-
-/// A group that a peer may ask for by INVALID_KE_PAYLOAD: one that we offered elsewhere in our policy.
-pub(super) fn may_use(ctx: &Ctx<'_>, group: Group) -> Result<(), Error> {
-    match ctx.config.ike.groups().contains(&group) {
-        true => Ok(()),
-        false => Err(Incompatible::Group(group.id()).into()),
-    }
 }

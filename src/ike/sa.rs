@@ -159,9 +159,9 @@ impl IkeSa {
     pub(super) fn depart(&mut self, id: ChildId, cause: Cause) -> bool {
         let Some(at) = self.children.iter().position(|child| child.id == id) else { return false };
         let child = self.children.remove(at);
-        self.tasks.forget(|wish| {
-            matches!(wish, Wish::CloseChild(of) | Wish::RekeyChild(of, _) if of == id)
-        });
+        self.tasks.forget(
+            |wish| matches!(wish, Wish::CloseChild(of) | Wish::RekeyChild(of, _) if of == id),
+        );
         self.departed.push((child, cause));
         true
     }
@@ -436,11 +436,6 @@ impl IkeSa {
     /// How long a request is repeated.
     fn patience(&self, ctx: &Ctx<'_>) -> Schedule {
         Schedule::established(ctx.config.dpd_timeout.probe_budget())
-    }
-
-    /// The id of the peer's next request.
-    pub(super) fn expected(&self) -> MessageId {
-        self.replies.expected()
     }
 }
 
