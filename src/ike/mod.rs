@@ -2,8 +2,10 @@
 
 pub mod acceptance;
 pub mod azure;
+pub mod budget;
 pub mod collision;
 pub mod combination;
+pub mod cookie;
 pub mod difference;
 pub mod error;
 pub mod fragment;
@@ -12,6 +14,7 @@ pub mod lifetime;
 pub mod liveness;
 pub mod natd;
 pub mod path;
+pub mod profile;
 pub mod proposal;
 pub mod refusal;
 pub mod retransmit;
