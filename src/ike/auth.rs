@@ -20,7 +20,6 @@ use super::error::{AuthFailed, Error, Incompatible, Local, PeerMisbehaved};
 use super::event::Event;
 use super::ids::Slot;
 use super::init::Keyed;
-use super::lifetime::Lifetime;
 use super::path::{Path, Port};
 use super::rekey_child::{self, kinds};
 use super::retransmit::{Retransmit, Schedule, Verdict};
@@ -38,6 +37,7 @@ use crate::wire::id::Identity;
 use crate::wire::notify::Notify;
 use crate::wire::payload::Payload;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The id of the one IKE_AUTH exchange: IKE_SA_INIT had 0.
@@ -59,6 +59,8 @@ pub(super) struct AuthSent {
 #[derive(Debug)]
 pub(super) struct InitAnswered {
     pub(super) keyed: Keyed,
+    /// Who is charged for it.
+    pub(super) source: IpAddr,
     pub(super) forget_at: Instant,
 }
 
@@ -66,6 +68,8 @@ pub(super) struct InitAnswered {
 #[derive(Debug)]
 pub(super) struct AuthRefused {
     pub(super) channel: Channel,
+    /// Who is charged for it.
+    pub(super) source: IpAddr,
     pub(super) fingerprint: Fingerprint,
     pub(super) datagrams: Datagrams,
     pub(super) forget_at: Instant,
@@ -159,8 +163,8 @@ impl AuthSent {
 }
 
 impl InitAnswered {
-    pub(super) fn new(ctx: &Ctx<'_>, keyed: Keyed) -> InitAnswered {
-        InitAnswered { keyed, forget_at: ctx.now.mono + HALF_OPEN }
+    pub(super) fn new(ctx: &Ctx<'_>, keyed: Keyed, source: IpAddr) -> InitAnswered {
+        InitAnswered { keyed, source, forget_at: ctx.now.mono + HALF_OPEN }
     }
 
     /// The peer's authentic request, whole: prove it, prove us, make the child.
@@ -171,7 +175,7 @@ impl InitAnswered {
         fingerprint: Fingerprint,
         request: Result<Chain, Error>,
     ) -> Result<(Box<IkeSa>, bool), Box<AuthRefused>> {
-        let InitAnswered { mut keyed, .. } = self;
+        let InitAnswered { mut keyed, source, .. } = self;
         keyed.path = path;
         let mut answer = Chain::new();
         let believed = request.and_then(|request| {
@@ -185,8 +189,14 @@ impl InitAnswered {
         });
         let (proven, request) = match believed {
             Ok(believed) => believed,
-            Err(error) => return Err(Box::new(refuse(ctx, keyed, path, fingerprint, error))),
+            Err(error) => {
+                let (channel, datagrams) = refuse(ctx, keyed, path, error);
+                let forget_at = ctx.mono() + HALF_OPEN;
+                let refused = AuthRefused { channel, source, fingerprint, datagrams, forget_at };
+                return Err(Box::new(refused));
+            }
         };
+        ctx.half_open.leave(source);
         let nonces = keyed.nonces.clone();
         let mut sa = establish(ctx, keyed, proven, Party::Peer);
         if request.sa().is_some() {
@@ -285,14 +295,9 @@ fn believe(
 }
 
 /// Answers a proof that does not hold (RFC 7296 §2.21.2).
-fn refuse(
-    ctx: &mut Ctx<'_>,
-    mut keyed: Keyed,
-    path: Path,
-    fingerprint: Fingerprint,
-    error: Error,
-) -> AuthRefused {
+fn refuse(ctx: &mut Ctx<'_>, keyed: Keyed, path: Path, error: Error) -> (Channel, Datagrams) {
     ctx.refuse(Step::Auth, Half::Request, error, None);
+    let mut channel = keyed.channel;
     let chain: Chain = error
         .to_notify()
         .map(|notice| Payload::Notify(Notify::with_data(notice.kind, notice.data())))
@@ -300,12 +305,11 @@ fn refuse(
         .collect();
     let envelope = Envelope { exchange: ExchangeType::IkeAuth, id: AUTH_ID, response: true };
     let limit = datagram_limit(ctx, path);
-    let datagrams = keyed.channel.seal(envelope, &chain, limit, ctx.rng).unwrap_or_default();
+    let datagrams = channel.seal(envelope, &chain, limit, ctx.rng).unwrap_or_default();
     for bytes in &datagrams {
         ctx.out.transmit(path, bytes.clone());
     }
-    let forget_at = ctx.mono() + HALF_OPEN;
-    AuthRefused { channel: keyed.channel, fingerprint, datagrams, forget_at }
+    (channel, datagrams)
 }
 
 /// The first child from the peer's answer; without it the IKE SA stands, and the child is asked for again.
@@ -338,7 +342,7 @@ fn first_child(
 fn establish(ctx: &mut Ctx<'_>, keyed: Keyed, proven: Proven, dialled_by: Party) -> IkeSa {
     let Keyed { channel, nonces, path, nat, began_at, .. } = keyed;
     let now = ctx.mono();
-    let limits = Lifetime::ike(ctx.config.ike_lifetime).draw(now, ctx.rng);
+    let limits = ctx.config.profile.ike_lifetime(ctx.config.ike_lifetime).draw(now, ctx.rng);
     let (asks, answers) = match dialled_by {
         Party::We => (2, 0),
         Party::Peer => (0, 1),

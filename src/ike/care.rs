@@ -16,7 +16,7 @@ use super::init::{Heard, InitSent};
 use super::jitter::duration_between;
 use super::path::{Path, Port};
 use super::peer::{Handshake, Peer, fingerprint, release};
-use super::retransmit::{Verdict, redial_pause};
+use super::retransmit::Verdict;
 use super::sa::{IkeSa, Surplus};
 use super::schedule::{Earliest, Timer};
 use super::stage::{Half, Party, Step};
@@ -72,13 +72,13 @@ impl Dial {
     /// An IKE SA was lost: pause a moment before dialling, so that two ends do not do so in step.
     pub(super) fn lost(&mut self, ctx: &mut Ctx<'_>, cause: Cause) {
         if !matches!(cause, Cause::Rekeyed | Cause::Duplicate) {
-            self.at = self.at.max(ctx.now.mono + redial_pause(self.failures, ctx.rng));
+            self.at = self.at.max(ctx.now.mono + ctx.redial_pause(self.failures));
         }
     }
 
     fn failed(&mut self, ctx: &mut Ctx<'_>) {
         self.failures = self.failures.saturating_add(1);
-        let pause = redial_pause(self.failures, ctx.rng);
+        let pause = ctx.redial_pause(self.failures);
         self.at = ctx.now.mono + pause;
         ctx.out.event(Event::DialPaused { peer: ctx.peer, pause });
     }
@@ -375,7 +375,7 @@ impl Peer {
                 (0, Party::Peer) => {
                     ctx.now.mono + duration_between(COURTESY.0, COURTESY.1, ctx.rng)
                 }
-                (failures, _) => ctx.now.mono + redial_pause(failures, ctx.rng),
+                (failures, _) => ctx.now.mono + ctx.redial_pause(failures),
             });
             if at <= ctx.now.mono
                 && let Some(sa) = self.sas.iter_mut().find(|sa| sa.spi() == spi)

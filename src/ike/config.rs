@@ -5,7 +5,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::authenticator::Authenticator;
+use super::budget::HalfOpenLimits;
 use super::liveness::DpdTimeout;
+use super::profile::Profile;
 use super::proposal::Policy;
 use crate::wire::id::Identity;
 use crate::wire::narrow::SelectorPair;
@@ -13,6 +15,8 @@ use crate::wire::narrow::SelectorPair;
 /// What holds for all peers.
 #[derive(Clone, Debug)]
 pub struct EndpointConfig {
+    /// Bounds on what strangers can make us hold.
+    pub half_open: HalfOpenLimits,
     /// Child SAs that one peer may have at a time. Azure's own limit is 100 pairs.
     pub max_children: usize,
     /// The largest UDP payload of an IKE message; longer ones are fragmented (RFC 7383). Azure drops IP fragments.
@@ -23,7 +27,7 @@ pub struct EndpointConfig {
 
 impl Default for EndpointConfig {
     fn default() -> EndpointConfig {
-        EndpointConfig { max_children: 100, max_datagram: 1280, drain: Duration::from_secs(5) }
+        EndpointConfig { half_open: HalfOpenLimits::default(), max_children: 100, max_datagram: 1280, drain: Duration::from_secs(5) }
     }
 }
 
@@ -58,6 +62,8 @@ pub struct PeerConfig {
     pub dpd_timeout: DpdTimeout,
     /// Bring the IKE SA up without a first child (RFC 6023), when the peer can.
     pub childless: bool,
+    /// Whose manners to keep: our own, or in a test Azure's.
+    pub profile: Profile,
 }
 
 /// One tunnel policy.

@@ -17,7 +17,8 @@ use super::ctx::Ctx;
 use super::error::{Error, Incompatible, PeerMisbehaved};
 use super::exchange::NoncePair;
 use super::ids::Slot;
-use super::lifetime::{self, Lifetime};
+use super::lifetime;
+use super::narrow::{self, Grant, Payloads};
 use super::proposal::{self, Choice, Groups};
 use super::stage::Party;
 use crate::crypto::keymat::{ChildKeys, Nonces};
@@ -25,13 +26,10 @@ use crate::crypto::{EspSuite, Group, KeyExchange, SharedSecret};
 use crate::wire::chain::Chain;
 use crate::wire::codes::PayloadType;
 use crate::wire::ke;
-use crate::wire::narrow::{self, SelectorPair};
+use crate::wire::narrow::SelectorPair;
 use crate::wire::nonce::Nonce;
 use crate::wire::payload::Payload;
-use crate::wire::selector::Selector;
-use crate::wire::selector_set::SelectorSet;
 use crate::wire::spi::EspSpi;
-use crate::wire::ts::TrafficSelectors;
 
 /// Octets in our nonces: half the longest PRF key at least (RFC 7296 §2.10).
 const NONCE_LEN: usize = 32;
@@ -101,7 +99,7 @@ pub(super) fn ask(
     if let Some(exchange) = &exchange {
         chain.push(ke::KeyExchange::new(exchange.group().id(), exchange.public_value()));
     }
-    push_selectors(&mut chain, &selectors);
+    push_selectors(&mut chain, narrow::request(&selectors, None));
     Some((chain, Asked { wanted: Wanted { slot, spi, lines, selectors }, nonce, exchange }))
 }
 
@@ -113,7 +111,7 @@ pub(super) fn ask_first(ctx: &mut Ctx<'_>, slot: Slot, chain: &mut Chain) -> Opt
     let lines = child.esp.offered().to_vec();
     let selectors = child.selectors.clone();
     chain.push(proposal::offer(&lines, spi, Groups::Omitted));
-    push_selectors(chain, &selectors);
+    push_selectors(chain, narrow::request(&selectors, None));
     Some(Wanted { slot, spi, lines, selectors })
 }
 
@@ -157,7 +155,7 @@ pub(super) fn grant(
     request: &Chain,
     only: Option<Slot>,
 ) -> Result<Granted, Error> {
-    let (slot, selectors, answer_ts) = narrowed(ctx, request, only)?;
+    let (slot, granted) = grant_selectors(ctx, request, only)?;
     let choice = choose(ctx, slot, request, Groups::Negotiated)?;
     let (suite, peer_spi) = (choice.esp_suite()?, choice.esp_spi()?);
     let theirs = request.nonce().ok_or(PeerMisbehaved::Missing(PayloadType::Nonce))?.clone();
@@ -178,8 +176,9 @@ pub(super) fn grant(
     if let Some((group, public, _)) = &exchange {
         answer.push(ke::KeyExchange::new(group.id(), public.as_slice()));
     }
-    answer.extend(answer_ts);
+    push_selectors(&mut answer, granted.answer);
     let nonces = NoncePair { initiator: theirs, responder: ours };
+    let selectors = granted.selectors;
     let agreed = Agreed { slot, suite, own_spi, peer_spi, selectors, asked_by: Party::Peer };
     let shared = exchange.as_ref().map(|(_, _, shared)| shared);
     let child = make(ctx, channel, agreed, &nonces, shared);
@@ -194,12 +193,13 @@ pub(super) fn grant_first(
     nonces: &NoncePair,
     chain: &mut Chain,
 ) -> Result<ChildSa, Error> {
-    let (slot, selectors, answer_ts) = narrowed(ctx, request, None)?;
+    let (slot, granted) = grant_selectors(ctx, request, None)?;
     let choice = choose(ctx, slot, request, Groups::Omitted)?;
     let (suite, peer_spi) = (choice.esp_suite()?, choice.esp_spi()?);
     let own_spi = ctx.spis.reserve_esp(ctx.peer, ctx.rng);
     chain.push(choice.answer(own_spi));
-    chain.extend(answer_ts);
+    push_selectors(chain, granted.answer);
+    let selectors = granted.selectors;
     let agreed = Agreed { slot, suite, own_spi, peer_spi, selectors, asked_by: Party::Peer };
     Ok(make(ctx, channel, agreed, nonces, None))
 }
@@ -222,10 +222,10 @@ pub(super) fn finish_exchange(
     exchange.agree(public).map_err(|_| PeerMisbehaved::PublicValue(group).into())
 }
 
-/// The selectors of a pair as TSi and TSr of our request.
-fn push_selectors(chain: &mut Chain, pair: &SelectorPair) {
-    chain.push(Payload::TsInitiator(TrafficSelectors::from(&pair.local)));
-    chain.push(Payload::TsResponder(TrafficSelectors::from(&pair.remote)));
+/// The two TS payloads of a message.
+fn push_selectors(chain: &mut Chain, payloads: Payloads) {
+    chain.push(Payload::TsInitiator(payloads.near));
+    chain.push(Payload::TsResponder(payloads.far));
 }
 
 /// What the peer's answer to our request settled.
@@ -233,19 +233,9 @@ fn agree(wanted: &Wanted, groups: Groups, answer: &Chain) -> Result<Agreed, Erro
     let sa = answer.sa().ok_or(PeerMisbehaved::Missing(PayloadType::Sa))?;
     let choice = proposal::read_answer(&wanted.lines, sa, groups)?;
     let (suite, peer_spi) = (choice.esp_suite()?, choice.esp_spi()?);
-    let set = |ts: Option<&TrafficSelectors>, kind| {
-        let ts = ts.ok_or(Error::from(PeerMisbehaved::Missing(kind)))?;
-        Ok::<SelectorSet, Error>(ts.selectors().copied().collect())
-    };
-    let selectors = SelectorPair {
-        local: set(answer.ts_initiator(), PayloadType::TsInitiator)?,
-        remote: set(answer.ts_responder(), PayloadType::TsResponder)?,
-    };
-    // A responder may narrow and never widen (RFC 7296 §2.9).
-    let empty = selectors.local.is_empty() || selectors.remote.is_empty();
-    if empty || !wanted.selectors.covers(&selectors) {
-        return Err(PeerMisbehaved::SelectorsNotOffered.into());
-    }
+    let near = answer.ts_initiator().ok_or(PeerMisbehaved::Missing(PayloadType::TsInitiator))?;
+    let far = answer.ts_responder().ok_or(PeerMisbehaved::Missing(PayloadType::TsResponder))?;
+    let selectors = narrow::take(&wanted.selectors, near, far)?;
     let Wanted { slot, spi, .. } = *wanted;
     Ok(Agreed { slot, suite, own_spi: spi, peer_spi, selectors, asked_by: Party::We })
 }
@@ -254,38 +244,28 @@ fn agree(wanted: &Wanted, groups: Groups, answer: &Chain) -> Result<Agreed, Erro
 fn choose(ctx: &Ctx<'_>, slot: Slot, request: &Chain, groups: Groups) -> Result<Choice, Error> {
     let sa = request.sa().ok_or(PeerMisbehaved::Missing(PayloadType::Sa))?;
     let child = child_config(ctx, slot).ok_or(Error::from(Incompatible::Selectors))?;
+    if groups == Groups::Negotiated {
+        ctx.config.profile.takes_child_request(sa, request.key_exchange().is_some())?;
+    }
     proposal::choose(child.esp.accepted(), sa, groups)
 }
 
-/// Which slot the peer's selectors fit, what they are narrowed to, and the TS payloads that say so.
-fn narrowed(
+/// Which slot the peer's selectors fit, and what they are narrowed to.
+fn grant_selectors(
     ctx: &Ctx<'_>,
     request: &Chain,
     only: Option<Slot>,
-) -> Result<(Slot, SelectorPair, Vec<Payload>), Error> {
-    let entries = |ts: Option<&TrafficSelectors>, kind| {
-        let ts = ts.ok_or(Error::from(PeerMisbehaved::Missing(kind)))?;
-        Ok::<Vec<Selector>, Error>(ts.selectors().copied().collect())
-    };
-    let remote = entries(request.ts_initiator(), PayloadType::TsInitiator)?;
-    let local = entries(request.ts_responder(), PayloadType::TsResponder)?;
+) -> Result<(Slot, Grant), Error> {
+    let near = request.ts_initiator().ok_or(PeerMisbehaved::Missing(PayloadType::TsInitiator))?;
+    let far = request.ts_responder().ok_or(PeerMisbehaved::Missing(PayloadType::TsResponder))?;
     let slots = (0..).map(Slot).zip(&ctx.config.children);
     let (slots, policies): (Vec<Slot>, Vec<&SelectorPair>) = slots
         .filter(|(slot, _)| only.is_none_or(|only| only == *slot))
         .map(|(slot, child)| (slot, &child.selectors))
         .unzip();
-    let choice =
-        narrow::choose(&local, &remote, policies).ok_or(Error::from(Incompatible::Selectors))?;
-    let slot = slots.get(choice.policy).copied().ok_or(Error::from(Incompatible::Selectors))?;
-    let answer = vec![
-        Payload::TsInitiator(choice.remote.selectors.iter().copied().collect()),
-        Payload::TsResponder(choice.local.selectors.iter().copied().collect()),
-    ];
-    let pair = SelectorPair {
-        local: choice.local.selectors.into_iter().collect(),
-        remote: choice.remote.selectors.into_iter().collect(),
-    };
-    Ok((slot, pair, answer))
+    let grant = narrow::grant(policies, near, far)?;
+    let slot = slots.get(grant.policy).copied().ok_or(Error::from(Incompatible::Selectors))?;
+    Ok((slot, grant))
 }
 
 /// Derives the keys, and the child is there; nothing of it is installed yet.
@@ -314,7 +294,7 @@ fn make(
         .map_or((lifetime::CHILD_TIME, lifetime::CHILD_BYTES), |c| {
             (c.lifetime_time, c.lifetime_bytes)
         });
-    let lifetime = Lifetime::child(time, bytes, suite.esn);
+    let lifetime = ctx.config.profile.child_lifetime(time, bytes, suite.esn);
     let limits = lifetime.draw(ctx.now.mono, ctx.rng);
     ChildSa {
         id: ctx.name_child(),

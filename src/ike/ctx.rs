@@ -1,7 +1,9 @@
 //! What every part of the engine has at hand while it handles one input.
 
 use std::rc::Rc;
+use std::time::Duration;
 
+use super::budget::HalfOpen;
 use super::combination::Combination;
 use super::config::{ChildConfig, EndpointConfig, PeerConfig};
 use super::error::{Error, Incompatible};
@@ -29,12 +31,18 @@ pub(super) struct Ctx<'a> {
     pub(super) rng: &'a mut dyn Rng,
     pub(super) out: &'a mut Outputs,
     pub(super) spis: &'a mut Spis,
+    pub(super) half_open: &'a mut HalfOpen,
     pub(super) next_child: &'a mut u64,
     /// What a lower floor had to say about the failure that is being handled.
     pub(super) reason: Option<String>,
 }
 
 impl Ctx<'_> {
+    /// How long to wait before dialling again, after so many failures in a row.
+    pub(super) fn redial_pause(&mut self, failures: u32) -> Duration {
+        self.config.profile.redial_pause(failures, self.rng)
+    }
+
     /// Keeps a sentence for the refusal that follows.
     pub(super) fn explain(&mut self, reason: String) {
         self.reason = Some(reason);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::command::{Command, DataEvent};
+use super::cookie::Cookies;
 use super::config::{EndpointConfig, PeerConfig};
 use super::ctx::Ctx;
 use super::event::{Cause, Event};
@@ -56,7 +57,8 @@ impl Endpoint {
         provider: Box<dyn Provider>,
         mut rng: Box<dyn Rng>,
     ) -> Endpoint {
-        let strangers = Strangers::new(&settings, &mut *rng);
+        let cookies = Cookies::new(Instant::default(), &mut *rng);
+        let strangers = Strangers::new(&settings, cookies);
         Endpoint {
             settings,
             provider,
@@ -206,6 +208,7 @@ impl Endpoint {
             rng: &mut *self.rng.0,
             out: &mut self.out,
             spis: &mut self.spis,
+            half_open: &mut self.strangers.half_open,
             next_child: &mut self.next_child,
             reason: None,
         };
@@ -213,7 +216,6 @@ impl Endpoint {
         let deadline = peer.deadline();
         self.schedule.change(id, peer.registered, deadline);
         peer.registered = deadline;
-        self.strangers.count(id, peer);
     }
 
     fn on_child(
@@ -286,7 +288,6 @@ impl Endpoint {
         self.unlist(id);
         if let Some(peer) = self.peers.remove(&id) {
             self.schedule.change(id, peer.registered, None);
-            self.strangers.forget(id);
         }
     }
 

@@ -33,6 +33,7 @@ pub mod acceptance;
 mod auth;
 pub mod authenticator;
 pub mod azure;
+pub mod budget;
 mod care;
 mod channel;
 pub mod child;
@@ -40,6 +41,7 @@ pub mod collision;
 pub mod combination;
 pub mod command;
 pub mod config;
+pub mod cookie;
 mod create_child;
 mod ctx;
 mod dialogue;
@@ -59,6 +61,7 @@ pub mod natd;
 pub mod output;
 pub mod path;
 mod peer;
+pub mod profile;
 pub mod proposal;
 pub mod refusal;
 mod rekey_child;
@@ -71,9 +74,10 @@ mod spis;
 pub mod stage;
 mod strangers;
 mod task;
+pub mod window;
+
 #[cfg(test)]
 mod tests;
-pub mod window;
 
 pub use endpoint::Endpoint;
 pub use ids::{ChildId, PeerId, Slot};

@@ -432,6 +432,11 @@ impl Peer {
 /// Frees what an attempt had reserved.
 pub(super) fn release(ctx: &mut Ctx<'_>, handshake: &Handshake) {
     ctx.spis.release_ike(handshake.spi());
+    match handshake {
+        Handshake::InitAnswered(phase) => ctx.half_open.leave(phase.source),
+        Handshake::AuthRefused(phase) => ctx.half_open.leave(phase.source),
+        Handshake::InitSent(_) | Handshake::AuthSent(_) => {}
+    }
     if let Handshake::AuthSent(phase) = handshake
         && let Some(wanted) = &phase.wanted
     {

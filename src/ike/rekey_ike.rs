@@ -17,7 +17,6 @@ use super::create_child::{self, draw_nonce};
 use super::ctx::Ctx;
 use super::error::{Busy, Error, Local, PeerMisbehaved};
 use super::exchange::{Crossing, Exchange, NoncePair};
-use super::lifetime::Lifetime;
 use super::proposal::{self, Groups};
 use super::sa::{Deed, IkeSa, LINGER, Standing};
 use super::stage::Party;
@@ -168,7 +167,7 @@ fn successor(
     let keys = parties.keys(ctx.provider, &suite, &seed, view);
     let channel = Channel::new(ctx.provider, ctx.rng, parties, suite, keys)
         .map_err(|_| Error::from(Local::Crypto))?;
-    let limits = Lifetime::ike(ctx.config.ike_lifetime).draw(ctx.mono(), ctx.rng);
+    let limits = ctx.config.profile.ike_lifetime(ctx.config.ike_lifetime).draw(ctx.mono(), ctx.rng);
     Ok(IkeSa {
         channel,
         origin: old.origin.clone(),

@@ -29,7 +29,6 @@ use super::window::{Datagrams, Fingerprint, ReplyWindow, RequestWindow};
 use crate::time::Instant;
 use crate::wire::chain::Chain;
 use crate::wire::codes::{ExchangeType, NotifyType};
-use crate::wire::header::MessageId;
 use crate::wire::spi::IkeSpi;
 
 use std::time::Duration;

@@ -9,95 +9,61 @@
 //! Answers that keep nothing (COOKIE, INVALID_KE_PAYLOAD, INVALID_MAJOR_VERSION, INVALID_IKE_SPI, NO_PROPOSAL_CHOSEN) are limited in
 //! number, so that nobody can use us against a third party.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use super::acceptance;
 use super::auth::InitAnswered;
+use super::budget::{Admission, Bucket, Buckets, HalfOpen, Rate};
 use super::config::EndpointConfig;
+use super::cookie::{Claim, Cookies};
 use super::endpoint::Endpoint;
-use super::error::{Error, Malformed};
+use super::error::Error;
 use super::event::{Event, Limit};
 use super::ids::PeerId;
 use super::init::{self, Knock};
 use super::path::Path;
-use super::peer::{Handshake, Peer};
+use super::peer::Handshake;
 use super::rekey_child::kinds;
 use super::stage::{Half, Step};
-use crate::rng::Rng;
 use crate::time::{Instant, Now};
 use crate::wire::chain::Chain;
 use crate::wire::codes::{ExchangeType, NotifyType};
 use crate::wire::header::{Flags, Header, MessageId, Version};
 use crate::wire::message::Message;
 use crate::wire::notify::Notify;
-use crate::wire::spi::IkeSpi;
 
-/// Stateless answers in a second.
-const ANSWERS: u32 = 100;
-/// Lines about strangers in a second.
-const LINES: u32 = 1;
+/// Sources whose stateless answers are counted one by one.
+const SOURCES: usize = 1024;
 
-/// Counters over everybody whom we do not know.
+/// What is kept over everybody whom we do not know.
 #[derive(Debug)]
 pub(super) struct Strangers {
-    half_open: BTreeMap<PeerId, usize>,
-    total: usize,
-    answers: Rate,
-    lines: Rate,
-}
-
-/// So many in a second.
-#[derive(Debug)]
-struct Rate {
-    per_second: u32,
-    since: Instant,
-    used: u32,
-}
-
-impl Rate {
-    fn new(per_second: u32) -> Rate {
-        Rate { per_second, since: Instant::default(), used: 0 }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        if now.since(self.since) >= Duration::from_secs(1) {
-            self.since = now;
-            self.used = 0;
-        }
-        self.used = self.used.saturating_add(1);
-        self.used <= self.per_second
-    }
+    pub(super) half_open: HalfOpen,
+    pub(super) cookies: Cookies,
+    errors: Bucket,
+    errors_to: Buckets,
+    lines: Bucket,
 }
 
 impl Strangers {
-    pub(super) fn new(_: &EndpointConfig, _: &mut dyn Rng) -> Strangers {
+    pub(super) fn new(settings: &EndpointConfig, cookies: Cookies) -> Strangers {
         Strangers {
-            half_open: BTreeMap::new(),
-            total: 0,
-            answers: Rate::new(ANSWERS),
-            lines: Rate::new(LINES),
+            half_open: HalfOpen::new(settings.half_open),
+            cookies,
+            errors: Bucket::default(),
+            errors_to: Buckets::new(Rate::ERRORS_TO_SOURCE, SOURCES),
+            lines: Bucket::default(),
         }
-    }
-
-    /// Notes how many attempts of strangers a peer holds.
-    pub(super) fn count(&mut self, id: PeerId, peer: &Peer) {
-        let now = peer.handshakes.iter().filter(|handshake| !handshake.is_ours()).count();
-        let before = match now {
-            0 => self.half_open.remove(&id),
-            _ => self.half_open.insert(id, now),
-        };
-        self.total = self.total + now - before.unwrap_or(0);
-    }
-
-    pub(super) fn forget(&mut self, id: PeerId) {
-        self.total -= self.half_open.remove(&id).unwrap_or(0);
     }
 
     /// Whether a line about a stranger may be written.
     pub(super) fn may_tell(&mut self, now: Instant) -> bool {
-        self.lines.take(now)
+        self.lines.take(Rate::LINES, now)
+    }
+
+    /// Whether this source may have another stateless error.
+    fn may_answer(&mut self, source: IpAddr, now: Instant) -> bool {
+        self.errors_to.take(source, now) && self.errors.take(Rate::ERRORS, now)
     }
 }
 
@@ -120,10 +86,7 @@ impl Endpoint {
         if self.repeats(now, id, path, header, bytes) {
             return;
         }
-        if self.strangers.total >= 1000 {
-            if self.strangers.may_tell(now.mono) {
-                self.out.event(Event::Limited(Limit::HalfOpen));
-            }
+        if !self.has_room(now, path, header, &chain) {
             return;
         }
         let knock = Knock { header: *header, chain: &chain, bytes, path };
@@ -131,7 +94,8 @@ impl Endpoint {
         self.with(now, id, |peer, ctx| match init::grant(ctx, &knock) {
             Ok(keyed) => {
                 ctx.out.transmit(path, keyed.own_message.clone());
-                let phase = InitAnswered::new(ctx, keyed);
+                ctx.half_open.enter(path.remote.ip());
+                let phase = InitAnswered::new(ctx, keyed, path.remote.ip());
                 peer.handshakes.push(Handshake::InitAnswered(Box::new(phase)));
             }
             Err(error) => {
@@ -142,6 +106,33 @@ impl Endpoint {
         if let Some(error) = refused.and_then(Error::to_notify) {
             let notify = Notify::with_data(error.kind, error.data());
             self.answer_clear(now, path, header, notify);
+        }
+    }
+
+    /// Whether one more half-open IKE SA may be begun for this request; if not now, a cookie is asked for.
+    fn has_room(&mut self, now: Now, path: Path, header: &Header, chain: &Chain) -> bool {
+        let Some(nonce) = chain.nonce() else { return false };
+        let source = path.remote.ip();
+        let claim = Claim { source, spi: header.initiator_spi, nonce: nonce.bytes() };
+        self.strangers.cookies.rotate(now.mono, &mut *self.rng.0);
+        let cookies = &self.strangers.cookies;
+        let shown = chain.notify(NotifyType::Cookie).and_then(Notify::cookie_data);
+        let proven =
+            shown.is_some_and(|cookie| cookies.verify(&*self.provider, cookie, claim));
+        match self.strangers.half_open.admit(source, proven) {
+            Admission::Admit => true,
+            Admission::Cookie => {
+                // Never limited: it is smaller than what it answers, and keeps nothing.
+                let cookie = cookies.issue(&*self.provider, claim);
+                self.send_clear(path, header, Notify::cookie(&cookie));
+                false
+            }
+            Admission::Refuse => {
+                if self.strangers.may_tell(now.mono) {
+                    self.out.event(Event::Limited(Limit::HalfOpen));
+                }
+                false
+            }
         }
     }
 
@@ -187,16 +178,17 @@ impl Endpoint {
         self.ignore(now, path, "no such IKE SA");
     }
 
-    /// An answer in clear that keeps nothing.
+    /// An error in clear that keeps nothing, unless there were too many.
     fn answer_clear(&mut self, now: Now, path: Path, header: &Header, notify: Notify) {
-        if !self.strangers.answers.take(now.mono) {
-            return;
+        if self.strangers.may_answer(path.remote.ip(), now.mono) {
+            self.send_clear(path, header, notify);
         }
+    }
+
+    fn send_clear(&mut self, path: Path, header: &Header, notify: Notify) {
         let flags = Flags::RESPONSE.with(Flags::INITIATOR, !header.is_from_initiator());
         let answer = Header { flags, version: Version::V2, ..*header };
         let chain: Chain = std::iter::once(notify.into()).collect();
         self.out.transmit(path, init::encode(answer, chain));
     }
 }
-
-const _: Option<(IkeSpi, Malformed)> = None;

@@ -15,6 +15,7 @@ use super::lifetime::{CHILD_BYTES, CHILD_TIME, IKE_HARD};
 use super::liveness::DpdTimeout;
 use super::output::Output;
 use super::path::{Datagram, Path, Port};
+use super::profile::Profile;
 use super::proposal::Policy;
 use super::{ChildId, Endpoint, PeerId};
 use crate::crypto::fake::Fake;
@@ -122,6 +123,7 @@ fn config(host: u8, other: u8, role: Role) -> PeerConfig {
         reauthenticate: None,
         dpd_timeout: DpdTimeout::default(),
         childless: false,
+        profile: Profile::Standard,
     }
 }
 

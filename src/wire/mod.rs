@@ -45,3 +45,6 @@ pub mod spi;
 pub mod ts;
 pub mod vendor;
 pub mod writer;
+
+#[cfg(test)]
+mod tests;
