@@ -12,6 +12,7 @@ pub mod fragment;
 pub mod jitter;
 pub mod lifetime;
 pub mod liveness;
+pub mod narrow;
 pub mod natd;
 pub mod path;
 pub mod profile;
