@@ -57,6 +57,7 @@ mod init;
 pub mod jitter;
 pub mod lifetime;
 pub mod liveness;
+pub mod narrow;
 pub mod natd;
 pub mod output;
 pub mod path;
