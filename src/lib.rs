@@ -9,8 +9,10 @@
 //! | 0 | [`sys`] | Linux: clock, randomness, sockets, devices; the only `unsafe` in the tree |
 //! | 1 | [`crypto`] | the cryptographic provider, key material, ciphers, signatures |
 //! | 2 | [`pki`] | certificates, identities, the AUTH payload: pure functions of bytes and time |
+//! | 3 | [`ike`] | the IKEv2 engine: exchanges, collisions, lifetimes; no socket, no clock |
 
 pub mod crypto;
+pub mod ike;
 pub mod pki;
 pub mod rng;
 pub mod sys;
