@@ -13,6 +13,7 @@
 //! | [`standard`] | the real provider |
 //! | [`keymat`] | SKEYSEED, `SK_*`, child keys: one type for each key |
 //! | [`secret`] | bytes that are wiped, never printed, compared in constant time |
+//! | [`signature`] | private and public keys, signature schemes |
 //! | [`esp`] | packet ciphers: no allocation, no dynamic dispatch |
 //! | `message` | the SK payload, over the same ciphers |
 //! | `aead`, `cbc`, `mac` | the three primitives under both |
@@ -37,6 +38,7 @@ mod message;
 mod modp;
 pub mod provider;
 pub mod secret;
+pub mod signature;
 pub mod standard;
 pub mod suite;
 #[cfg(test)]

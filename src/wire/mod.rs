@@ -23,6 +23,7 @@ pub mod chain;
 pub mod codes;
 pub mod cp;
 pub mod delete;
+pub mod der;
 pub mod eap;
 pub mod error;
 pub mod header;
@@ -42,9 +43,8 @@ pub mod selector_set;
 pub mod sk;
 mod span;
 pub mod spi;
+#[cfg(test)]
+mod tests;
 pub mod ts;
 pub mod vendor;
 pub mod writer;
-
-#[cfg(test)]
-mod tests;
