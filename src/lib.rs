@@ -8,9 +8,11 @@
 //! | 0 | [`wire`] | bytes to types and back: IKE messages, traffic selectors, ESP, IP packets |
 //! | 0 | [`sys`] | Linux: clock, randomness, sockets, devices; the only `unsafe` in the tree |
 //! | 1 | [`crypto`] | the cryptographic provider, key material, ciphers, signatures |
+//! | 2 | [`esp`] | one security association, one packet: sealing, opening, replay, limits |
 //! | 2 | [`pki`] | certificates, identities, the AUTH payload: pure functions of bytes and time |
 
 pub mod crypto;
+pub mod esp;
 pub mod pki;
 pub mod rng;
 pub mod sys;

@@ -74,8 +74,9 @@ impl VnetHeader {
             Gso::Tcp6 => 4,
             Gso::Udp => 5,
         };
-        let (flags, start, offset) =
-            self.checksum.map_or((0, 0, 0), |checksum| (NEEDS_CSUM, checksum.start, checksum.offset));
+        let (flags, start, offset) = self
+            .checksum
+            .map_or((0, 0, 0), |checksum| (NEEDS_CSUM, checksum.start, checksum.offset));
         let [h0, h1] = self.header_len.to_ne_bytes();
         let [g0, g1] = self.segment.to_ne_bytes();
         let [s0, s1] = start.to_ne_bytes();
