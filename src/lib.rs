@@ -10,8 +10,10 @@
 //! | 1 | [`crypto`] | the cryptographic provider, key material, ciphers, signatures |
 //! | 2 | [`esp`] | one security association, one packet: sealing, opening, replay, limits |
 //! | 2 | [`pki`] | certificates, identities, the AUTH payload: pure functions of bytes and time |
+//! | 3 | [`dataplane`] | packets in, packets out: one lane a tunnel |
 
 pub mod crypto;
+pub mod dataplane;
 pub mod esp;
 pub mod pki;
 pub mod rng;

@@ -238,6 +238,11 @@ impl<'a> Ipv4Fields<'a> {
         self.0[1] = tos;
     }
 
+    /// The header checksum.
+    pub fn checksum(&self) -> u16 {
+        u16::from_be_bytes([self.0[10], self.0[11]])
+    }
+
     /// Sets the header checksum as given.
     pub fn set_checksum(&mut self, checksum: u16) {
         [self.0[10], self.0[11]] = checksum.to_be_bytes();
