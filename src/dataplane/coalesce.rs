@@ -1,6 +1,6 @@
 //! Joining received packets of one flow into super-packets for the device, without moving their bytes.
 //!
-//! Packets stay where they were opened. A [`Frame`] is the first packet of a flow and a chain of the payloads that follow it;
+//! Packets stay where they were opened. A frame is the first packet of a flow and a chain of the payloads that follow it;
 //! the device write gathers them. What joins is what the kernel's GRO would join: next in sequence, headers equal but for
 //! length, identification, sequence, checksum; each checksum verified first, because the device is told that it need not be.
 //! A segment that is shorter or has PSH ends its frame. Packets of a flow stay in order.
