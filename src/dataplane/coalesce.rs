@@ -21,8 +21,9 @@ const MAX_SEGMENTS: usize = 64;
 /// Flows that are looked at, newest first, to find the frame that a packet continues.
 const FLOWS: usize = 16;
 
-/// The largest packet IP can say.
-const MAX_LEN: usize = 65_535;
+/// The largest joined packet: with a link header still below the `gso_max_size` of 65,536 that the next device has, or
+/// else it would be segmented there in software.
+const MAX_LEN: usize = 65_400;
 
 /// Frames and payloads of a batch; allocated once, they grow only if a batch is larger than all before.
 #[derive(Debug)]
