@@ -8,10 +8,14 @@
 //! | 0 | [`wire`] | bytes to types and back: IKE messages, traffic selectors, ESP, IP packets |
 //! | 0 | [`sys`] | Linux: clock, randomness, sockets, devices; the only `unsafe` in the tree |
 //! | 1 | [`crypto`] | the cryptographic provider, key material, ciphers, signatures |
+//! | 2 | [`esp`] | one security association, one packet: sealing, opening, replay, limits |
 //! | 2 | [`pki`] | certificates, identities, the AUTH payload: pure functions of bytes and time |
+//! | 3 | [`dataplane`] | packets in, packets out: one lane a tunnel |
 //! | 3 | [`ike`] | the IKEv2 engine: exchanges, collisions, lifetimes; no socket, no clock |
 
 pub mod crypto;
+pub mod dataplane;
+pub mod esp;
 pub mod ike;
 pub mod pki;
 pub mod rng;

@@ -2,8 +2,26 @@
 //!
 //! | file | noun |
 //! |---|---|
+//! | [`affinity`] | which processor a thread runs on |
 //! | [`clock`] | the monotonic and the wall clock, read together |
+//! | [`cmsg`] | control messages: building and reading them in plain byte arrays |
+//! | [`mmsg`] | many datagrams in one call, out and in, with GSO and GRO |
+//! | [`namespace`] | a network namespace and threads inside it |
+//! | [`netlink`] | links, addresses and routes (rtnetlink) |
+//! | [`poll`] | waiting for descriptors, and waking who waits |
 //! | [`random`] | the operating system's randomness |
+//! | [`socket`] | a lane's socket to its peer: ESP in UDP with GSO and GRO, or raw ESP |
+//! | [`tun`] | the tunnel device with its offloads |
 
+#![allow(unsafe_code)]
+
+pub mod affinity;
 pub mod clock;
+pub mod cmsg;
+pub mod mmsg;
+pub mod namespace;
+pub mod netlink;
+pub mod poll;
 pub mod random;
+pub mod socket;
+pub mod tun;

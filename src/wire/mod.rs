@@ -11,6 +11,12 @@
 //!   [`error`] names payload, field and byte. What is only wrong in context is the engine's to judge.
 //! - Every count has a cap, stated where the list is: no input makes us allocate more than a small multiple of itself.
 //!
+//! # Packets
+//!
+//! [`ip`], [`tcp`], [`udp`] and [`icmp`] are what the data plane reads and rewrites, over one [`checksum`]; [`esp`] is the
+//! packet that carries them, [`datagram`] tells it from IKE on port 4500, and [`vnet`] is the header of a frame at the
+//! tunnel device.
+//!
 //! # Traffic selectors
 //!
 //! [`address`] and [`ports`] are ranges; a [`selector`] is a box of them, a [`selector_set`] a union of boxes, and
@@ -20,14 +26,19 @@ pub mod address;
 pub mod auth;
 pub mod cert;
 pub mod chain;
+pub mod checksum;
 pub mod codes;
 pub mod cp;
+pub mod datagram;
 pub mod delete;
 pub mod der;
 pub mod eap;
 pub mod error;
+pub mod esp;
 pub mod header;
+pub mod icmp;
 pub mod id;
+pub mod ip;
 pub mod ke;
 pub mod message;
 pub mod narrow;
@@ -43,8 +54,11 @@ pub mod selector_set;
 pub mod sk;
 mod span;
 pub mod spi;
+pub mod tcp;
 #[cfg(test)]
 mod tests;
 pub mod ts;
+pub mod udp;
 pub mod vendor;
+pub mod vnet;
 pub mod writer;

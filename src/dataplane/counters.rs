@@ -1,0 +1,88 @@
+//! Numbers of one lane, written by its two loops once a batch and read by anyone.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::esp::Counters;
+
+/// Classes of batch size: 1, 2..3, 4..7, ..., 128 and more packets.
+pub const SIZES: usize = 8;
+
+/// Numbers of one direction.
+#[derive(Debug, Default)]
+pub struct Direction {
+    /// Packets that no SA can be charged with: all of its drops, none of its passes.
+    pub stray: Counters,
+    /// Messages handed to or taken from the socket: runs, or what GRO joined.
+    pub messages: AtomicU64,
+    /// Of these, messages of several datagrams.
+    pub joined: AtomicU64,
+    /// Frames read from or written to the device.
+    pub frames: AtomicU64,
+    sizes: [AtomicU64; SIZES],
+}
+
+/// Numbers of one lane.
+#[derive(Debug, Default)]
+pub struct LaneCounters {
+    /// From the device to the peer.
+    pub egress: Direction,
+    /// From the peer to the device.
+    pub ingress: Direction,
+    /// Keepalives sent.
+    pub keepalives: AtomicU64,
+    /// ICMP "too big" said inward.
+    pub replies: AtomicU64,
+}
+
+/// What one batch adds.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct BatchStats {
+    /// Packets in the batch.
+    pub packets: usize,
+    /// Messages at the socket.
+    pub messages: usize,
+    /// Messages of several datagrams.
+    pub joined: usize,
+    /// Frames at the device.
+    pub frames: usize,
+}
+
+impl Direction {
+    /// Adds a batch.
+    pub fn add(&self, batch: BatchStats) {
+        add(&self.messages, batch.messages);
+        add(&self.joined, batch.joined);
+        add(&self.frames, batch.frames);
+        if let Some(class) = batch.packets.checked_ilog2() {
+            let class = usize::try_from(class).unwrap_or(SIZES).min(SIZES - 1);
+            self.sizes[class].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many batches there were of each size class.
+    pub fn sizes(&self) -> [u64; SIZES] {
+        std::array::from_fn(|class| self.sizes[class].load(Ordering::Relaxed))
+    }
+}
+
+fn add(counter: &AtomicU64, count: usize) {
+    if count > 0 {
+        counter.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_sorted_by_size() {
+        let direction = Direction::default();
+        for packets in [0, 1, 2, 3, 4, 127, 128, 5000] {
+            direction.add(BatchStats { packets, messages: 1, joined: 0, frames: 2 });
+        }
+        assert_eq!(direction.sizes(), [1, 2, 1, 0, 0, 0, 1, 2]);
+        assert_eq!(direction.messages.load(Ordering::Relaxed), 8);
+        assert_eq!(direction.frames.load(Ordering::Relaxed), 16);
+    }
+}

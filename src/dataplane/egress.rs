@@ -1,0 +1,245 @@
+//! From the device to the peer: frames in, runs of sealed packets out. No descriptor here: a [`EgressPort`] has them.
+//!
+//! ```text
+//! frame -> SA -> fits? -> divide -> reserve numbers -> for each packet: write, seal -> run
+//!            |      |
+//!            |      +-- "too big", inward
+//!            +--------- "wanted", to control
+//! ```
+
+use std::sync::MutexGuard;
+use std::time::Duration;
+
+use super::batch::Batch;
+use super::counters::{BatchStats, Direction};
+use super::ecn::outer_tos;
+use super::event::Event;
+use super::icmp::{MAX_REPLY, too_big};
+use super::mtu::{MIN_V4, MIN_V6, mss};
+use super::rate::RateLimit;
+use super::segment::Segments;
+use super::tables::{OutboundSa, Tables, tuple};
+use crate::esp::{DropReason, Outbound, Tally};
+use crate::sys::mmsg::Run;
+use crate::time::Instant;
+use crate::wire::ip::{Fragment, IpHeader, TCP, Version};
+use crate::wire::tcp::clamp_mss;
+use crate::wire::vnet::VnetHeader;
+
+/// Where egress puts what it makes.
+pub trait EgressPort {
+    /// Sends the runs of a batch to the peer. Says how many packets were lost, and why.
+    fn send(&mut self, buffer: &[u8], runs: &[Run], lost: &mut Tally);
+    /// Hands a packet back to the device.
+    fn reply(&mut self, packet: &[u8]);
+    /// Tells control.
+    fn tell(&mut self, event: Event);
+}
+
+/// The egress of one lane: its send buffer and what it remembers between batches.
+#[derive(Debug)]
+pub struct Egress {
+    batch: Batch,
+    replies: RateLimit,
+    wishes: RateLimit,
+    stray: Tally,
+    stats: BatchStats,
+    reply: Box<[u8; MAX_REPLY]>,
+}
+
+impl Default for Egress {
+    fn default() -> Egress {
+        Egress {
+            batch: Batch::default(),
+            // Linux's own limit for "too big" to one host is one a second; here many hosts share it.
+            replies: RateLimit::new(Duration::from_millis(10), 50),
+            wishes: RateLimit::new(Duration::from_millis(100), 10),
+            stray: Tally::default(),
+            stats: BatchStats::default(),
+            reply: Box::new([0; MAX_REPLY]),
+        }
+    }
+}
+
+impl Egress {
+    /// Begins a batch. `path` is the outer packet that the path is known to carry.
+    pub fn begin<'e>(
+        &'e mut self,
+        tables: &'e Tables,
+        path: usize,
+        gso: bool,
+        now: Instant,
+    ) -> EgressBatch<'e> {
+        self.batch.set_gso(gso);
+        EgressBatch {
+            egress: self,
+            tables,
+            outer_mtu: path.min(tables.rules.outer_mtu),
+            now,
+            current: None,
+        }
+    }
+}
+
+/// A batch in the making, and the SA that it is on.
+#[derive(Debug)]
+pub struct EgressBatch<'e> {
+    egress: &'e mut Egress,
+    tables: &'e Tables,
+    outer_mtu: usize,
+    now: Instant,
+    current: Option<Current<'e>>,
+}
+
+/// The SA of the last packet, held until another's turn or the batch's end.
+#[derive(Debug)]
+struct Current<'e> {
+    sa: &'e OutboundSa,
+    state: MutexGuard<'e, Outbound>,
+    tally: Tally,
+    inner_mtu: usize,
+}
+
+impl<'e> EgressBatch<'e> {
+    /// Bytes waiting to be sent.
+    pub fn len(&self) -> usize {
+        self.egress.batch.len()
+    }
+
+    /// Whether nothing waits to be sent.
+    pub fn is_empty(&self) -> bool {
+        self.egress.batch.is_empty()
+    }
+
+    /// Takes a frame from the device. Its bytes are scratch afterwards.
+    #[inline]
+    pub fn push(&mut self, frame: &mut [u8], port: &mut impl EgressPort) {
+        self.egress.stats.frames += 1;
+        let Some((frame, packet)) = VnetHeader::parse(frame) else {
+            return self.egress.stray.drop(DropReason::BadFrame, 1);
+        };
+        let Some(header) = IpHeader::parse(packet) else {
+            return self.egress.stray.drop(DropReason::NotIp, 1);
+        };
+        let Some(segments) = Segments::of(&frame, &header, packet) else {
+            return self.egress.stray.drop(DropReason::BadFrame, 1);
+        };
+        if !self.select(&header, packet, port) {
+            let count = u32::try_from(segments.count()).unwrap_or(u32::MAX);
+            return self.egress.stray.drop(DropReason::NoSa, count);
+        }
+        self.forward(&header, &segments, packet, port);
+    }
+
+    /// Makes the SA for a packet the current one; false when there is none.
+    #[inline]
+    fn select(&mut self, header: &IpHeader, packet: &[u8], port: &mut impl EgressPort) -> bool {
+        let Some(sa) = self.tables.outbound_for(header, packet) else {
+            if self.egress.wishes.allow(self.now) {
+                port.tell(Event::Wanted(tuple(header, packet)));
+            }
+            return false;
+        };
+        if self.current.as_ref().is_none_or(|current| current.sa.spi != sa.spi) {
+            self.leave(port);
+            let rules = &self.tables.rules;
+            let path = rules.encapsulation.inner_mtu(self.outer_mtu, sa.layout());
+            let (state, inner_mtu) = (sa.hold(), path.min(rules.inner_mtu));
+            self.current = Some(Current { sa, state, tally: Tally::default(), inner_mtu });
+        }
+        true
+    }
+
+    /// Lets go of the current SA.
+    fn leave(&mut self, port: &mut impl EgressPort) {
+        if let Some(mut current) = self.current.take() {
+            current.sa.counters.flush(&mut current.tally);
+            if current.state.take_soft(self.now) {
+                port.tell(Event::OutboundAging(current.sa.spi));
+            }
+        }
+    }
+
+    #[inline]
+    fn forward(
+        &mut self,
+        header: &IpHeader,
+        segments: &Segments,
+        packet: &mut [u8],
+        port: &mut impl EgressPort,
+    ) {
+        let Some(current) = self.current.as_mut() else { return };
+        let count = u32::try_from(segments.count()).unwrap_or(u32::MAX);
+        if header.protocol == TCP && header.fragment == Fragment::Whole && segments.count() == 1 {
+            clamp(packet, header, current.inner_mtu, self.tables.rules.mss);
+        }
+        if segments.max_len() > current.inner_mtu {
+            current.tally.drop(DropReason::TooBig, count);
+            // The least that a family must carry is the least that may be said of a path (RFC 1191 §3, RFC 8201 §4).
+            let floor = if header.version == Version::V4 { MIN_V4 } else { MIN_V6 };
+            let mtu = current.inner_mtu.max(floor);
+            if self.egress.replies.allow(self.now)
+                && let Some(len) = too_big(header, packet, mtu, &mut self.egress.reply)
+            {
+                port.reply(&self.egress.reply[..len]);
+            }
+            return;
+        }
+        let bytes = u64::try_from(segments.total_len()).unwrap_or(u64::MAX);
+        let mut numbers = match current.state.reserve(u64::from(count), bytes, self.now) {
+            Ok(numbers) => numbers,
+            Err(reason) => return current.tally.drop(reason, count),
+        };
+        current.tally.pass(u64::from(count), bytes);
+        let tos = outer_tos(header.tos, self.tables.rules.copy_dscp);
+        let next_header = header.version.next_header();
+        let (outbound, batch) = (&*current.state, &mut self.egress.batch);
+        let lead = outbound.lead();
+        for index in 0..segments.count() {
+            let inner = segments.len(index);
+            let len = outbound.packet_len(inner);
+            if batch.room(len).is_none() {
+                flush(batch, &mut self.egress.stats, &mut self.egress.stray, port);
+            }
+            let Some(seq) = numbers.next() else { break };
+            let Some(room) = batch.room(len) else {
+                self.egress.stray.drop(DropReason::BadFrame, 1);
+                continue;
+            };
+            segments.write(packet, index, &mut room[lead..lead + inner]);
+            let sealed = outbound.seal(seq, room, inner, next_header);
+            debug_assert!(sealed, "packet_len and lead lay it out");
+            batch.commit(len, tos);
+        }
+    }
+
+    /// Sends what is left and writes the numbers down.
+    pub fn finish(mut self, numbers: &Direction, port: &mut impl EgressPort) {
+        self.leave(port);
+        let egress = self.egress;
+        flush(&mut egress.batch, &mut egress.stats, &mut egress.stray, port);
+        numbers.stray.flush(&mut egress.stray);
+        numbers.add(std::mem::take(&mut egress.stats));
+    }
+}
+
+fn flush(batch: &mut Batch, stats: &mut BatchStats, stray: &mut Tally, port: &mut impl EgressPort) {
+    if batch.is_empty() {
+        return;
+    }
+    let (buffer, runs) = batch.content();
+    stats.packets += batch.packets();
+    stats.messages += runs.len();
+    stats.joined += runs.iter().filter(|run| run.len > run.segment).count();
+    port.send(buffer, runs, stray);
+    batch.clear();
+}
+
+/// Lowers the segment size that a SYN announces to what the tunnel carries.
+#[inline]
+pub(super) fn clamp(packet: &mut [u8], header: &IpHeader, inner_mtu: usize, limit: u16) {
+    let limit = mss(inner_mtu, header.version).min(limit);
+    if let Some(segment) = packet.get_mut(header.header_len..header.total_len) {
+        clamp_mss(segment, limit);
+    }
+}

@@ -1,0 +1,210 @@
+//! From the peer to the device: datagrams in, frames out. No descriptor here: an [`IngressPort`] has them.
+//!
+//! ```text
+//! message -> datagrams -> classify -> SA by SPI -> open in place -> selectors -> ECN, MSS -> join -> frame
+//!                            |
+//!                            +-- IKE, to control; keepalives, to nobody
+//! ```
+
+use std::io::IoSlice;
+use std::sync::MutexGuard;
+
+use super::coalesce::Coalescer;
+use super::counters::{BatchStats, Direction};
+use super::ecn::{Arrival, arrival, mark};
+use super::egress::clamp;
+use super::event::Event;
+use super::tables::{InboundSa, Tables};
+use crate::esp::{DropReason, Inbound, Opened, Tally};
+use crate::sys::mmsg::Received;
+use crate::sys::tun::Offloads;
+use crate::time::Instant;
+use crate::wire::datagram::Datagram;
+use crate::wire::esp::EspHeader;
+use crate::wire::ip::{Fragment, TCP};
+use crate::wire::spi::EspSpi;
+
+/// Where ingress puts what it makes.
+pub trait IngressPort {
+    /// Writes one frame to the device, gathered from its parts. Whether the device took it.
+    fn deliver(&mut self, frame: &[IoSlice<'_>]) -> bool;
+    /// Tells control. Whether there was room.
+    fn tell(&mut self, event: Event) -> bool;
+}
+
+/// The ingress of one lane: its receive buffers and the frames it joins.
+#[derive(Debug)]
+pub struct Ingress {
+    arena: Box<[u8]>,
+    coalescer: Coalescer,
+    stray: Tally,
+}
+
+impl Ingress {
+    /// Messages received at a time.
+    pub const SLOTS: usize = 4;
+    /// Room for the largest UDP payload, which GRO may fill.
+    pub const SLOT: usize = 1 << 16;
+
+    /// An ingress for a device with these offloads.
+    pub fn new(offloads: Offloads) -> Ingress {
+        Ingress {
+            arena: vec![0; Ingress::SLOTS * Ingress::SLOT].into(),
+            coalescer: Coalescer::new(offloads.tcp, offloads.udp, Ingress::SLOTS * 64),
+            stray: Tally::default(),
+        }
+    }
+
+    /// Where messages are received into, [`Ingress::SLOT`] bytes each.
+    pub fn arena(&mut self) -> &mut [u8] {
+        &mut self.arena
+    }
+
+    /// Takes the messages that now stand in the arena, and delivers what is in them.
+    pub fn process(
+        &mut self,
+        tables: &Tables,
+        received: &[Received],
+        now: Instant,
+        numbers: &Direction,
+        port: &mut impl IngressPort,
+    ) {
+        let mut stats = BatchStats { messages: received.len(), ..BatchStats::default() };
+        let Ingress { arena, coalescer, stray } = self;
+        let mut batch = IngressBatch { arena, coalescer, stray, tables, now, current: None };
+        for message in received {
+            let datagrams = message.len.div_ceil(message.segment.max(1)).max(1);
+            stats.packets += datagrams;
+            stats.joined += usize::from(datagrams > 1);
+            for index in 0..datagrams {
+                let start = message.start + index * message.segment;
+                let len = message.segment.min(message.start + message.len - start);
+                batch.datagram(start, len, message.tos, port);
+            }
+        }
+        stats.frames = batch.finish(port);
+        numbers.stray.flush(stray);
+        numbers.add(stats);
+    }
+}
+
+/// A batch under way, and the SA that it is on.
+struct IngressBatch<'i> {
+    arena: &'i mut [u8],
+    coalescer: &'i mut Coalescer,
+    stray: &'i mut Tally,
+    tables: &'i Tables,
+    now: Instant,
+    current: Option<Current<'i>>,
+}
+
+/// The SA of the last packet, held until another's turn or the batch's end.
+struct Current<'i> {
+    sa: &'i InboundSa,
+    state: MutexGuard<'i, Inbound>,
+    tally: Tally,
+    unused: bool,
+}
+
+impl IngressBatch<'_> {
+    #[inline]
+    fn datagram(&mut self, start: usize, len: usize, tos: u8, port: &mut impl IngressPort) {
+        let bytes = &self.arena[start..start + len];
+        let kind = match self.tables.rules.encapsulation.udp {
+            true => Datagram::classify(bytes),
+            false => Datagram::Esp(bytes),
+        };
+        match kind {
+            Datagram::Esp(_) => self.esp(start, len, tos, port),
+            Datagram::Keepalive => {}
+            Datagram::Runt => self.stray.drop(DropReason::Runt, 1),
+            Datagram::Ike(message) => {
+                if !port.tell(Event::Ike(message.to_vec())) {
+                    self.stray.drop(DropReason::ControlFull, 1);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn esp(&mut self, start: usize, len: usize, tos: u8, port: &mut impl IngressPort) {
+        let packet = &mut self.arena[start..start + len];
+        let Some((header, _)) = EspHeader::parse(packet) else {
+            return self.stray.drop(DropReason::Runt, 1);
+        };
+        let spi = EspSpi(header.spi);
+        if self.current.as_ref().is_none_or(|current| current.sa.spi != spi) {
+            self.leave(port);
+            self.current = self.tables.inbound_for(spi).map(|sa| Current::take(sa));
+        }
+        let Some(current) = self.current.as_mut() else {
+            return self.stray.drop(DropReason::UnknownSpi, 1);
+        };
+        let packet = &mut self.arena[start..start + len];
+        match current.accept(packet, tos, self.tables, self.now) {
+            Ok(opened) => self.coalescer.push(self.arena, start + opened.start, &opened.header),
+            Err(reason) => current.tally.drop(reason, 1),
+        }
+    }
+
+    /// Delivers what was joined; says how many frames there were.
+    fn finish(mut self, port: &mut impl IngressPort) -> usize {
+        self.leave(port);
+        let (mut frames, mut refused) = (0, 0);
+        self.coalescer.drain(self.arena, |frame, packets| {
+            frames += 1;
+            if !port.deliver(frame) {
+                refused += packets;
+            }
+        });
+        if refused > 0 {
+            self.stray.drop(DropReason::DeviceFull, u32::try_from(refused).unwrap_or(u32::MAX));
+        }
+        frames
+    }
+
+    /// Lets go of the current SA.
+    fn leave(&mut self, port: &mut impl IngressPort) {
+        let Some(mut current) = self.current.take() else { return };
+        if current.unused && current.state.packets() > 0 {
+            port.tell(Event::FirstPacket(current.sa.spi));
+        }
+        if current.state.take_soft(self.now) {
+            port.tell(Event::InboundAging(current.sa.spi));
+        }
+        current.sa.counters.flush(&mut current.tally);
+    }
+}
+
+impl<'i> Current<'i> {
+    fn take(sa: &'i InboundSa) -> Current<'i> {
+        let state = sa.hold();
+        Current { sa, unused: state.packets() == 0, state, tally: Tally::default() }
+    }
+
+    /// Opens a packet and makes it what its sender sent.
+    #[inline]
+    fn accept(
+        &mut self,
+        packet: &mut [u8],
+        tos: u8,
+        tables: &Tables,
+        now: Instant,
+    ) -> Result<Opened, DropReason> {
+        let opened = self.state.open(packet, now)?;
+        let (header, inner) = (&opened.header, &mut packet[opened.start..]);
+        if !self.sa.allows(header, inner) {
+            return Err(DropReason::BadSelector);
+        }
+        match arrival(header.tos, tos) {
+            Arrival::Unchanged => {}
+            Arrival::Marked => mark(inner, header, tos),
+            Arrival::Lost => return Err(DropReason::CongestionLost),
+        }
+        if header.protocol == TCP && header.fragment == Fragment::Whole {
+            clamp(inner, header, tables.rules.inner_mtu, tables.rules.mss);
+        }
+        self.tally.pass(1, u64::try_from(header.total_len).unwrap_or(u64::MAX));
+        Ok(opened)
+    }
+}

@@ -1,0 +1,35 @@
+//! One security association, one packet: ESP in tunnel mode (RFC 4303) without sockets, devices or threads.
+//!
+//! ```text
+//! out:  reserve(n) ──> SeqRange ──> Seq ──> seal: SPI, trailer, cipher        (a number is moved into the packet)
+//! in:   precheck ──> open: cipher ──> commit ──> trailer ──> inner packet     (the window moves only after authentication)
+//! ```
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`counters`] | numbers of one SA: gathered in a local, flushed once a batch, read at any time |
+//! | [`drop_reason`] | why a packet was dropped, and the index of its counter: one table |
+//! | [`inbound`] | the receiving half of an SA pair |
+//! | [`lease`] | sequence numbers: leased from a ledger before use, spent once by construction |
+//! | [`limits`] | packets, bytes and time that an SA may serve |
+//! | [`outbound`] | the sending half |
+//! | [`replay`] | the window of RFC 6479, and the upper half of extended sequence numbers |
+
+pub mod counters;
+pub mod drop_reason;
+pub mod inbound;
+pub mod lease;
+pub mod limits;
+pub mod outbound;
+pub mod replay;
+
+pub use counters::{Counters, Tally};
+pub use drop_reason::DropReason;
+pub use inbound::{Inbound, Opened};
+pub use lease::{Ceiling, Lease, Seq, SeqRange};
+pub use limits::{Limits, Quota, Wear};
+pub use outbound::Outbound;
+pub use replay::Replay;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! The sending half of an SA pair.
+
+use super::drop_reason::DropReason;
+use super::lease::{Lease, Seq, SeqRange};
+use super::limits::{Limits, Wear};
+use crate::crypto::esp::SealKey;
+use crate::crypto::suite::Layout;
+use crate::time::Instant;
+use crate::wire::esp::{HEADER_LEN, MAX_PAD, write_trailer};
+use crate::wire::ip::NO_NEXT;
+use crate::wire::spi::EspSpi;
+
+/// Seals packets of one SA. One thread owns it: wire order is number order.
+#[derive(Debug)]
+pub struct Outbound {
+    spi: EspSpi,
+    key: SealKey,
+    layout: Layout,
+    lease: Lease,
+    wear: Wear,
+}
+
+impl Outbound {
+    /// A new sending half.
+    pub fn new(spi: EspSpi, key: SealKey, lease: Lease, limits: Limits) -> Outbound {
+        Outbound { spi, layout: key.layout(), key, lease, wear: Wear::new(limits) }
+    }
+
+    /// The peer's SPI.
+    pub fn spi(&self) -> EspSpi {
+        self.spi
+    }
+
+    /// What surrounds a payload, from IV to ICV.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Where the inner packet begins in an ESP packet.
+    #[inline]
+    pub fn lead(&self) -> usize {
+        HEADER_LEN + self.layout.iv
+    }
+
+    /// The ESP packet's length around `inner` bytes (inner packet and any TFC padding).
+    #[inline]
+    pub fn packet_len(&self, inner: usize) -> usize {
+        HEADER_LEN + self.layout.sealed_len(inner)
+    }
+
+    /// Numbers for `packets` packets with `bytes` inner bytes in all, or why there are none.
+    #[inline]
+    pub fn reserve(
+        &mut self,
+        packets: u64,
+        bytes: u64,
+        now: Instant,
+    ) -> Result<SeqRange, DropReason> {
+        if self.wear.is_over(now) {
+            return Err(DropReason::Expired);
+        }
+        let range = self.lease.take(packets).ok_or(DropReason::NumbersSpent)?;
+        self.wear.add(packets, bytes);
+        Ok(range)
+    }
+
+    /// True once, when a successor should be asked for.
+    pub fn take_soft(&mut self, now: Instant) -> bool {
+        self.wear.take_soft(now)
+    }
+
+    /// Numbers spent so far.
+    pub fn spent(&self) -> u64 {
+        self.lease.spent()
+    }
+
+    /// Seals `packet`: [`Outbound::packet_len`] bytes that hold `inner` bytes of inner packet from [`Outbound::lead`] on.
+    /// False, and the packet of no use, when it is not so laid out: a fault of the caller.
+    #[inline]
+    pub fn seal(&self, seq: Seq, packet: &mut [u8], inner: usize, next_header: u8) -> bool {
+        let Some(pad) = self.pad(packet.len(), inner) else { return false };
+        let Some(end) = packet.len().checked_sub(self.layout.icv) else { return false };
+        let Some(text) = packet.get_mut(self.lead()..end) else { return false };
+        if !write_trailer(text, pad, next_header) {
+            return false;
+        }
+        let Some(spi) = packet.first_chunk_mut::<4>() else { return false };
+        *spi = self.spi.0.to_be_bytes();
+        self.key.seal(seq.spend(), packet).is_ok()
+    }
+
+    /// Seals a dummy packet (RFC 4303 §2.6): what it holds from [`Outbound::lead`] on is of no matter.
+    pub fn seal_dummy(&self, seq: Seq, packet: &mut [u8], inner: usize) -> bool {
+        self.seal(seq, packet, inner, NO_NEXT)
+    }
+
+    /// The padding between `inner` bytes and the end of a packet of `len` bytes.
+    #[inline]
+    fn pad(&self, len: usize, inner: usize) -> Option<u8> {
+        let outside = self.lead() + inner + self.layout.trailer + self.layout.icv;
+        let pad = len.checked_sub(outside).filter(|pad| *pad <= MAX_PAD)?;
+        u8::try_from(pad).ok()
+    }
+}

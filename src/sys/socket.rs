@@ -1,0 +1,298 @@
+//! A lane's socket, connected to its peer: ESP in UDP (RFC 3948) with GSO and GRO, or raw ESP (IP protocol 50).
+//!
+//! Path MTU discovery is on: what does not fit the path is refused with EMSGSIZE and never fragmented. ICMP errors come
+//! through the error queue; the kernel keeps the path's MTU, and [`LaneSocket::path_mtu`] asks it.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage, bind, connect, getsockname,
+    recvmsg, socket, sockopt,
+};
+
+use super::mmsg::{self, Received, Run};
+
+/// Room for packets in the kernel, each way: about 10 ms at 3 Gbit/s.
+const BUFFER: usize = 4 << 20;
+
+/// Errors read in one go, lest a flood of ICMP keep a lane from its packets.
+const ERRORS: usize = 64;
+
+/// Switches that an operator may set, and that the kernel may refuse.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Batching {
+    /// Send equal segments in one call (UDP GSO).
+    pub gso: bool,
+    /// Receive segments joined (UDP GRO).
+    pub gro: bool,
+}
+
+/// A connected socket that carries ESP.
+#[derive(Debug)]
+pub struct LaneSocket {
+    fd: OwnedFd,
+    v6: bool,
+    raw: bool,
+    gso: AtomicBool,
+    gro: bool,
+}
+
+impl LaneSocket {
+    /// ESP in UDP between two addresses. The local port may be shared (SO_REUSEPORT) with the wildcard socket: being
+    /// connected, this one receives all that comes from its peer.
+    pub fn udp(local: SocketAddr, peer: SocketAddr, batching: Batching) -> io::Result<LaneSocket> {
+        let fd = socket(family(local.ip()), SockType::Datagram, flags(), None)?;
+        nix::sys::socket::setsockopt(&fd, sockopt::ReusePort, &true)?;
+        let gso = batching.gso && get(&fd, libc::SOL_UDP, libc::UDP_SEGMENT).is_ok();
+        let gro = batching.gro && set(&fd, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
+        LaneSocket::finish(fd, local, peer, false, Batching { gso, gro })
+    }
+
+    /// Raw ESP between two addresses.
+    pub fn raw(local: IpAddr, peer: IpAddr) -> io::Result<LaneSocket> {
+        let (domain, kind) = (family(local) as i32, libc::SOCK_RAW | flags().bits());
+        // SAFETY: socket(2) takes three integers. nix would do, had it a name for ESP among its protocols.
+        let fd = unsafe { libc::socket(domain, kind, libc::IPPROTO_ESP) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: a non-negative result of socket(2) is a new descriptor that nobody else owns.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let batching = Batching { gso: false, gro: false };
+        LaneSocket::finish(fd, SocketAddr::new(local, 0), SocketAddr::new(peer, 0), true, batching)
+    }
+
+    fn finish(
+        fd: OwnedFd,
+        local: SocketAddr,
+        peer: SocketAddr,
+        raw: bool,
+        batching: Batching,
+    ) -> io::Result<LaneSocket> {
+        let v6 = local.is_ipv6();
+        let (level, discover, errors, tos) = if v6 {
+            (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_RECVERR, libc::IPV6_RECVTCLASS)
+        } else {
+            (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_RECVERR, libc::IP_RECVTOS)
+        };
+        // The constant is the same for both families.
+        set(&fd, level, discover, libc::IP_PMTUDISC_DO)?;
+        set(&fd, level, errors, 1)?;
+        set(&fd, level, tos, 1)?;
+        // Beyond the limit of an ordinary user where that is allowed, else as far as it goes.
+        let size = i32::try_from(BUFFER).expect("4 MiB");
+        for (force, plain) in
+            [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)]
+        {
+            set(&fd, libc::SOL_SOCKET, force, size)
+                .or_else(|_| set(&fd, libc::SOL_SOCKET, plain, size))?;
+        }
+        bind(fd.as_raw_fd(), &SockaddrStorage::from(local))?;
+        connect(fd.as_raw_fd(), &SockaddrStorage::from(peer))?;
+        Ok(LaneSocket { fd, v6, raw, gso: AtomicBool::new(batching.gso), gro: batching.gro })
+    }
+
+    /// Connects to another address of the peer: it moved.
+    pub fn reconnect(&self, peer: SocketAddr) -> io::Result<()> {
+        Ok(connect(self.fd.as_raw_fd(), &SockaddrStorage::from(peer))?)
+    }
+
+    /// The local address.
+    pub fn local(&self) -> io::Result<SocketAddr> {
+        let address: SockaddrStorage = getsockname(self.fd.as_raw_fd())?;
+        let v4 =
+            address.as_sockaddr_in().map(|a| SocketAddr::from(std::net::SocketAddrV4::from(*a)));
+        let v6 =
+            address.as_sockaddr_in6().map(|a| SocketAddr::from(std::net::SocketAddrV6::from(*a)));
+        v4.or(v6).ok_or_else(|| io::Error::other("a socket of no IP family"))
+    }
+
+    /// Whether equal segments may be sent as one run.
+    pub fn gso(&self) -> bool {
+        self.gso.load(Ordering::Relaxed)
+    }
+
+    /// Stops the use of GSO: the kernel or the device refused it. Whether it was in use.
+    pub fn disable_gso(&self) -> bool {
+        self.gso.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether the kernel joins what it receives.
+    pub fn gro(&self) -> bool {
+        self.gro
+    }
+
+    /// Whether this is raw ESP.
+    pub fn is_raw(&self) -> bool {
+        self.raw
+    }
+
+    /// Sends runs; says how many left, and why the next did not.
+    pub fn send(&self, buffer: &[u8], runs: &[Run]) -> (usize, io::Result<()>) {
+        mmsg::send(self.fd.as_fd(), buffer, runs, self.v6)
+    }
+
+    /// Receives as many messages as wait, up to the room given. Never blocks.
+    pub fn receive(
+        &self,
+        arena: &mut [u8],
+        slot: usize,
+        received: &mut [Received],
+    ) -> io::Result<usize> {
+        let count = mmsg::receive(self.fd.as_fd(), arena, slot, received)?;
+        if self.raw && !self.v6 {
+            received.iter_mut().take(count).for_each(|message| strip_ip_header(arena, message));
+        }
+        Ok(count)
+    }
+
+    /// The largest outer packet that the path takes, as far as the kernel knows.
+    pub fn path_mtu(&self) -> io::Result<usize> {
+        let (level, name) = match self.v6 {
+            true => (libc::IPPROTO_IPV6, libc::IPV6_MTU),
+            false => (libc::IPPROTO_IP, libc::IP_MTU),
+        };
+        usize::try_from(get(&self.fd, level, name)?).map_err(io::Error::other)
+    }
+
+    /// Empties the error queue, which keeps poll(2) awake as long as it holds something. How many errors there were.
+    pub fn drain_errors(&self) -> usize {
+        let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
+        let mut control = [0; 512];
+        let read =
+            || recvmsg::<()>(self.fd.as_raw_fd(), &mut [], Some(&mut control), flags).is_ok();
+        std::iter::repeat_with(read).take_while(|more| *more).take(ERRORS).count()
+    }
+}
+
+impl AsFd for LaneSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// An IPv4 raw socket delivers the IP header too (raw(7)); an IPv6 one does not.
+fn strip_ip_header(arena: &[u8], message: &mut Received) {
+    let first = arena.get(message.start).copied().unwrap_or(0);
+    let header = (usize::from(first & 0x0f) * 4).min(message.len);
+    message.start += header;
+    message.len -= header;
+    message.segment = message.len;
+}
+
+fn family(address: IpAddr) -> AddressFamily {
+    if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
+}
+
+fn flags() -> SockFlag {
+    SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK
+}
+
+/// setsockopt(2) of an int.
+fn set(fd: &OwnedFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+    let len = libc::socklen_t::try_from(size_of::<i32>()).expect("4");
+    // SAFETY: the pointer is to a live i32 and the length is that of an i32.
+    let result =
+        unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), len) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// getsockopt(2) of an int.
+fn get(fd: &OwnedFd, level: i32, name: i32) -> io::Result<i32> {
+    let mut value = 0i32;
+    let mut len = libc::socklen_t::try_from(size_of::<i32>()).expect("4");
+    // SAFETY: the pointers are to a live i32 and to its length, which bounds what is written.
+    let result = unsafe {
+        libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut len)
+    };
+    if result == 0 { Ok(value) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANY: &str = "127.0.0.1:0";
+    const ALL: Batching = Batching { gso: true, gro: true };
+    const SLOT: usize = 1 << 16;
+
+    /// Two sockets connected to each other over the loopback device.
+    fn pair(batching: Batching) -> (LaneSocket, LaneSocket) {
+        let any: SocketAddr = ANY.parse().unwrap();
+        let first = LaneSocket::udp(any, "127.0.0.1:9".parse().unwrap(), batching).unwrap();
+        let second = LaneSocket::udp(any, first.local().unwrap(), batching).unwrap();
+        first.reconnect(second.local().unwrap()).unwrap();
+        (first, second)
+    }
+
+    /// What arrives, as `(segment length, TOS, bytes)` for each datagram, in order.
+    fn drain(socket: &LaneSocket) -> Vec<(u8, Vec<u8>)> {
+        let mut arena = vec![0; 4 * SLOT];
+        let mut received = [Received::default(); 4];
+        let mut datagrams = Vec::new();
+        while let Ok(count) = socket.receive(&mut arena, SLOT, &mut received) {
+            for message in &received[..count] {
+                let bytes = &arena[message.start..message.start + message.len];
+                datagrams.extend(bytes.chunks(message.segment).map(|d| (message.tos, d.to_vec())));
+            }
+        }
+        datagrams
+    }
+
+    #[test]
+    fn runs_arrive_as_their_datagrams_with_and_without_batching() {
+        let buffer: Vec<u8> = (0..2000u16).map(|i| i.to_le_bytes()[0]).collect();
+        let runs = [
+            Run { start: 0, len: 950, segment: 300, tos: 0 },
+            Run { start: 950, len: 50, segment: 50, tos: 3 },
+            Run { start: 1000, len: 1000, segment: 100, tos: 2 },
+        ];
+        for batching in
+            [ALL, Batching { gso: false, gro: false }, Batching { gso: true, gro: false }]
+        {
+            let (sender, receiver) = pair(batching);
+            assert_eq!(sender.gso(), batching.gso, "this kernel has GSO");
+            let sent: Vec<Run> = match batching.gso {
+                true => runs.to_vec(),
+                false => runs.iter().flat_map(|run| run.singles()).collect(),
+            };
+            let (count, result) = sender.send(&buffer, &sent);
+            result.unwrap();
+            assert_eq!(count, sent.len());
+            let want: Vec<_> = runs
+                .iter()
+                .flat_map(|run| run.singles())
+                .map(|run| (run.tos, buffer[run.start..run.start + run.len].to_vec()))
+                .collect();
+            assert_eq!(drain(&receiver), want, "{batching:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_path_does_not_take_is_refused_not_fragmented() {
+        let (sender, receiver) = pair(ALL);
+        assert!(sender.path_mtu().unwrap() >= 65_535);
+        // A UDP payload may have 65,507 bytes; the loopback device's MTU lets pass all of them.
+        let buffer = vec![0; 65_508];
+        let run = |len| [Run { start: 0, len, segment: len, tos: 0 }];
+        let (count, result) = sender.send(&buffer, &run(65_508));
+        assert_eq!((count, result.unwrap_err().raw_os_error()), (0, Some(libc::EMSGSIZE)));
+        assert!(sender.send(&buffer, &run(65_507)).1.is_ok());
+        assert_eq!(drain(&receiver).len(), 1);
+    }
+
+    #[test]
+    fn an_icmp_error_is_read_from_the_queue() {
+        let (sender, receiver) = pair(ALL);
+        drop(receiver);
+        let run = [Run { start: 0, len: 1, segment: 1, tos: 0 }];
+        assert!(sender.send(&[1], &run).1.is_ok());
+        let refused = sender.receive(&mut [0; 64], 64, &mut [Received::default()]).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::ECONNREFUSED));
+        assert_eq!(sender.drain_errors(), 1);
+        assert_eq!(sender.drain_errors(), 0);
+    }
+}

@@ -1,0 +1,249 @@
+//! Senders and receivers, each in the namespace of its host.
+
+use std::collections::HashSet;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use s2sd::sys::namespace::Namespace;
+use s2sd::wire::ip::Version;
+
+use super::{Lab, host};
+
+fn any(version: Version) -> IpAddr {
+    match version {
+        Version::V4 => IpAddr::from([0, 0, 0, 0]),
+        Version::V6 => IpAddr::from([0u8; 16]),
+    }
+}
+
+/// The clock of measurements.
+#[expect(clippy::disallowed_methods, reason = "measuring is what this is for")]
+pub fn clock() -> Instant {
+    Instant::now()
+}
+
+fn listen(namespace: &Namespace, version: Version) -> TcpListener {
+    namespace.run(|| TcpListener::bind(SocketAddr::new(any(version), 0))).unwrap()
+}
+
+/// A byte of the stream, by its place: 251 is prime to every buffer size.
+fn byte(at: usize) -> u8 {
+    (at % 251).to_le_bytes()[0]
+}
+
+/// Sends `len` bytes from one side's host to the other's and checks each. The time it took.
+pub fn transfer(lab: &Lab, from: usize, version: Version, len: usize) -> io::Result<Duration> {
+    let listener = listen(&lab.hosts[1 - from], version);
+    let port = listener.local_addr()?.port();
+    let begin = clock();
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            lab.hosts[from].run(|| {
+                let address = SocketAddr::new(host(1 - from, version), port);
+                let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+                stream.set_write_timeout(Some(Duration::from_secs(20)))?;
+                let pattern: Vec<u8> = (0..251 * 256).map(byte).collect();
+                let mut left = len;
+                while left > 0 {
+                    let some = left.min(pattern.len());
+                    stream.write_all(&pattern[..some])?;
+                    left -= some;
+                }
+                stream.shutdown(Shutdown::Write)
+            })
+        });
+        listener.set_nonblocking(false)?;
+        let (mut stream, _) = listener.accept()?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        let (mut buffer, mut at) = (vec![0; 1 << 18], 0);
+        loop {
+            let count = stream.read(&mut buffer)?;
+            if count == 0 {
+                break;
+            }
+            let wrong = buffer[..count].iter().enumerate().find(|(i, b)| **b != byte(at + i));
+            assert_eq!(wrong, None, "at {at}");
+            at += count;
+        }
+        assert_eq!(at, len, "bytes arrived");
+        sender.join().unwrap()
+    })?;
+    Ok(begin.elapsed())
+}
+
+/// Bytes a second of `streams` TCP streams from one side to the other for a while.
+pub fn throughput(lab: &Lab, from: usize, streams: usize, time: Duration) -> f64 {
+    let stop = AtomicBool::new(false);
+    let listener = listen(&lab.hosts[1 - from], Version::V4);
+    let port = listener.local_addr().unwrap().port();
+    std::thread::scope(|scope| {
+        for _ in 0..streams {
+            scope.spawn(|| {
+                lab.hosts[from].run(|| {
+                    let address = SocketAddr::new(host(1 - from, Version::V4), port);
+                    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+                    stream.set_write_timeout(Some(Duration::from_secs(5)))?;
+                    let data = vec![0x5a; 1 << 17];
+                    loop {
+                        if stop.load(Ordering::Relaxed) || stream.write_all(&data).is_err() {
+                            return Ok(());
+                        }
+                    }
+                })
+            });
+        }
+        let receivers: Vec<_> = (0..streams)
+            .map(|_| {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+                scope.spawn(move || {
+                    let mut buffer = vec![0; 1 << 17];
+                    // The first part is slow start and is not measured.
+                    let warm = clock();
+                    while warm.elapsed() < time / 4 {
+                        if !matches!(stream.read(&mut buffer), Ok(1..)) {
+                            return 0.0;
+                        }
+                    }
+                    let (begin, mut bytes) = (clock(), 0usize);
+                    while begin.elapsed() < time {
+                        match stream.read(&mut buffer) {
+                            Ok(count @ 1..) => bytes += count,
+                            _ => break,
+                        }
+                    }
+                    let seconds = begin.elapsed().as_secs_f64();
+                    stream.shutdown(Shutdown::Both).ok();
+                    bytes as f64 / seconds
+                })
+            })
+            .collect();
+        let rates = receivers.into_iter().map(|receiver| receiver.join().unwrap()).sum();
+        stop.store(true, Ordering::Relaxed);
+        rates
+    })
+}
+
+/// What became of numbered datagrams.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Flood {
+    pub sent: usize,
+    pub received: usize,
+    pub doubled: usize,
+}
+
+/// Sends numbered datagrams of `len` bytes from one side to the other for a while, at most `rate` a second (0: as many
+/// as possible), and counts.
+pub fn flood(
+    lab: &Lab,
+    from: usize,
+    len: usize,
+    rate: usize,
+    time: Duration,
+    numbered: bool,
+) -> Flood {
+    let receiver = lab.hosts[1 - from].run(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
+    grow_buffer(&receiver);
+    receiver.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let address =
+        SocketAddr::new(host(1 - from, Version::V4), receiver.local_addr().unwrap().port());
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let counting = scope.spawn(|| {
+            let (mut seen, mut flood) = (HashSet::new(), Flood::default());
+            let mut buffer = [0; 2048];
+            loop {
+                match receiver.recv(&mut buffer) {
+                    Ok(count) => {
+                        flood.received += 1;
+                        if numbered {
+                            let number =
+                                u64::from_le_bytes(*buffer[..count].first_chunk().unwrap());
+                            flood.doubled += usize::from(!seen.insert(number));
+                        }
+                    }
+                    Err(_) if done.load(Ordering::Relaxed) => return flood,
+                    Err(_) => {}
+                }
+            }
+        });
+        let sent = lab.hosts[from]
+            .run(|| {
+                let socket = UdpSocket::bind("0.0.0.0:0")?;
+                socket.connect(address)?;
+                let mut data = vec![0; len];
+                let (begin, mut sent) = (clock(), 0usize);
+                loop {
+                    let elapsed = begin.elapsed();
+                    if elapsed >= time {
+                        return Ok(sent);
+                    }
+                    let due = if rate == 0 {
+                        sent + 64
+                    } else {
+                        (elapsed.as_secs_f64() * rate as f64) as usize
+                    };
+                    if due <= sent {
+                        std::thread::sleep(Duration::from_micros(200));
+                    }
+                    for _ in 0..due.saturating_sub(sent) {
+                        data[..8].copy_from_slice(&(sent as u64).to_le_bytes());
+                        sent += usize::from(socket.send(&data).is_ok());
+                    }
+                }
+            })
+            .unwrap();
+        done.store(true, Ordering::Relaxed);
+        Flood { sent, ..counting.join().unwrap() }
+    })
+}
+
+fn grow_buffer(socket: &UdpSocket) {
+    use nix::sys::socket::{setsockopt, sockopt};
+    setsockopt(socket, sockopt::RcvBufForce, &(32 << 20)).unwrap();
+}
+
+/// Round trips of small datagrams, one at a time, sorted.
+pub fn round_trips(lab: &Lab, count: usize) -> Vec<Duration> {
+    round_trips_over(lab, count, Version::V4, 64)
+}
+
+/// Round trips of datagrams of `len` bytes over either family, one at a time, sorted.
+pub fn round_trips_over(lab: &Lab, count: usize, version: Version, len: usize) -> Vec<Duration> {
+    let echo = lab.hosts[1].run(|| UdpSocket::bind(SocketAddr::new(any(version), 0))).unwrap();
+    echo.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let address = SocketAddr::new(host(1, version), echo.local_addr().unwrap().port());
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut buffer = [0; 2048];
+            while !done.load(Ordering::Relaxed) {
+                if let Ok((count, from)) = echo.recv_from(&mut buffer) {
+                    echo.send_to(&buffer[..count], from).ok();
+                }
+            }
+        });
+        let mut times = lab.hosts[0]
+            .run(|| {
+                let socket = UdpSocket::bind(SocketAddr::new(any(version), 0))?;
+                socket.connect(address)?;
+                socket.set_read_timeout(Some(Duration::from_millis(500)))?;
+                let (data, mut buffer) = (vec![7; len], [0; 2048]);
+                let mut times = Vec::new();
+                for _ in 0..count {
+                    let begin = clock();
+                    socket.send(&data)?;
+                    if socket.recv(&mut buffer).is_ok_and(|count| count == len) {
+                        times.push(begin.elapsed());
+                    }
+                }
+                Ok(times)
+            })
+            .unwrap();
+        done.store(true, Ordering::Relaxed);
+        times.sort_unstable();
+        times
+    })
+}
