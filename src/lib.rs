@@ -9,7 +9,9 @@
 //! | 0 | [`sys`] | Linux: clock, randomness, sockets, devices; the only `unsafe` in the tree |
 //! | 1 | [`crypto`] | the cryptographic provider, key material, ciphers, signatures |
 //! | 2 | [`pki`] | certificates, identities, the AUTH payload: pure functions of bytes and time |
+//! | 4 | [`config`] | the configuration file: from TOML in Azure's words to typed values, every error at once |
 
+pub mod config;
 pub mod crypto;
 pub mod pki;
 pub mod rng;
