@@ -8,7 +8,9 @@
 //! | [`certificate`] | one certificate, read once |
 //! | [`crl`] | one revocation list |
 //! | [`identity`] | the ID payload against certificate and configuration |
+//! | [`load`] | files to certificates, keys and CRLs; `pem` and `pkcs12` are its readers |
 //! | [`name`] | distinguished names |
+//! | [`own`] | our own certificate, its path and its key |
 //! | [`path`] | the way to a configured root: trust, rules, revocation, diagnosis |
 //! | [`refusal`] | why not, and what would mend it |
 //!
@@ -24,9 +26,14 @@ pub mod auth;
 pub mod certificate;
 pub mod crl;
 pub mod identity;
+pub mod load;
 pub mod name;
+pub mod own;
 pub mod path;
+mod pem;
+mod pkcs12;
 pub mod refusal;
 mod signed;
 
+pub use pkcs12::Pkcs12Error;
 pub use refusal::{Reason, Refusal};
