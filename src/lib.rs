@@ -9,10 +9,12 @@
 //! | 0 | [`sys`] | Linux: clock, randomness, sockets, devices; the only `unsafe` in the tree |
 //! | 1 | [`crypto`] | the cryptographic provider, key material, ciphers, signatures |
 //! | 2 | [`pki`] | certificates, identities, the AUTH payload: pure functions of bytes and time |
+//! | 3 | [`ike`] | the IKEv2 engine: exchanges, collisions, lifetimes; no socket, no clock |
 //! | 4 | [`config`] | the configuration file: from TOML in Azure's words to typed values, every error at once |
 
 pub mod config;
 pub mod crypto;
+pub mod ike;
 pub mod pki;
 pub mod rng;
 pub mod sys;

@@ -1,0 +1,209 @@
+//! One algorithm of each kind, as numbers: a line of a policy, before it is known whether s2sd can run it.
+//!
+//! A [`crate::crypto::IkeSuite`] or [`crate::crypto::EspSuite`] is the runnable form. Numbers stay numbers here because Azure's
+//! default lists have lines that s2sd refuses to run (3DES, DES), and a peer played in a test must be able to say them.
+
+use std::fmt;
+
+use crate::crypto::{EspSuite, IkeSuite, Role, Unsupported};
+use crate::wire::codes::{EncrId, EsnId, IntegId, KeId, PrfId, TransformType};
+use crate::wire::sa::{Transform, TransformId};
+
+/// One line of a policy.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Combination {
+    /// Of an IKE SA.
+    Ike {
+        /// How its messages are enciphered.
+        cipher: Cipher,
+        /// Its pseudo-random function.
+        prf: PrfId,
+        /// Its key exchange.
+        ke: KeId,
+    },
+    /// Of a child SA.
+    Esp {
+        /// How its packets are enciphered.
+        cipher: Cipher,
+        /// A key exchange of its own, for perfect forward secrecy.
+        ke: Option<KeId>,
+        /// Its sequence numbers.
+        esn: EsnId,
+    },
+}
+
+/// Encryption with what belongs to it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Cipher {
+    /// The algorithm.
+    pub encr: EncrId,
+    /// The Key Length attribute, for algorithms that have one.
+    pub key_bits: Option<u16>,
+    /// The integrity algorithm, for ciphers that do not authenticate by themselves.
+    pub integ: Option<IntegId>,
+}
+
+impl Combination {
+    /// Which kind of SA it is for.
+    pub fn role(&self) -> Role {
+        match self {
+            Combination::Ike { .. } => Role::Ike,
+            Combination::Esp { .. } => Role::Esp,
+        }
+    }
+
+    /// The encryption part.
+    pub fn cipher(&self) -> Cipher {
+        match *self {
+            Combination::Ike { cipher, .. } | Combination::Esp { cipher, .. } => cipher,
+        }
+    }
+
+    /// The key exchange, if it has one of its own.
+    pub fn group(&self) -> Option<KeId> {
+        match *self {
+            Combination::Ike { ke, .. } => Some(ke),
+            Combination::Esp { ke, .. } => ke,
+        }
+    }
+
+    /// The same without a key exchange of its own: the child that IKE_AUTH makes has none (RFC 7296 §1.2).
+    pub fn without_pfs(self) -> Combination {
+        match self {
+            Combination::Esp { cipher, esn, .. } => Combination::Esp { cipher, ke: None, esn },
+            ike => ike,
+        }
+    }
+
+    /// Its transforms, one of each type, in the order of the types.
+    pub fn transforms(&self) -> Vec<Transform> {
+        let cipher = self.cipher();
+        let encr = match cipher.key_bits {
+            Some(bits) => Transform::with_key_length(cipher.encr, bits),
+            None => Transform::new(cipher.encr),
+        };
+        let (prf, esn) = match *self {
+            Combination::Ike { prf, .. } => (Some(prf), None),
+            Combination::Esp { esn, .. } => (None, Some(esn)),
+        };
+        [
+            Some(encr),
+            prf.map(Transform::new),
+            cipher.integ.map(Transform::new),
+            self.group().map(Transform::new),
+            esn.map(Transform::new),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// Whether one offered transform is the one that this line has of its type.
+    pub fn has(&self, transform: &Transform) -> bool {
+        !transform.has_unknown_attributes()
+            && self
+                .transforms()
+                .iter()
+                .any(|own| own.id == transform.id && own.key_length() == transform.key_length())
+    }
+
+    /// Whether silence about a type, or its NONE, means the same as this line (RFC 7296 §3.3.2, §3.3.3).
+    pub fn lacks(&self, kind: TransformType) -> bool {
+        match (self, kind) {
+            (_, TransformType::Integrity) => self.cipher().integ.is_none(),
+            (Combination::Esp { ke, .. }, TransformType::KeyExchange) => ke.is_none(),
+            (Combination::Esp { .. }, TransformType::Prf) => true,
+            // A proposal without ESN means 32-bit numbers.
+            (Combination::Esp { esn, .. }, TransformType::SequenceNumbers) => {
+                *esn == EsnId::Sequence32
+            }
+            (Combination::Ike { .. }, TransformType::SequenceNumbers) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether s2sd can run it; the refusal names the Azure setting to change.
+    pub fn check(&self) -> Result<(), Unsupported> {
+        match self {
+            Combination::Ike { .. } => IkeSuite::try_from(*self).map(|_| ()),
+            Combination::Esp { .. } => EspSuite::try_from(*self).map(|_| ()),
+        }
+    }
+}
+
+/// Whether a transform says "nothing of this type".
+pub fn is_none(transform: &Transform) -> bool {
+    matches!(
+        transform.id,
+        TransformId::Integrity(IntegId::None) | TransformId::KeyExchange(KeId::None)
+    )
+}
+
+impl TryFrom<Combination> for IkeSuite {
+    type Error = Unsupported;
+
+    fn try_from(line: Combination) -> Result<IkeSuite, Unsupported> {
+        let Cipher { encr, key_bits, integ } = line.cipher();
+        match line {
+            Combination::Ike { prf, ke, .. } => {
+                IkeSuite::from_transforms(encr, key_bits, prf, integ, ke)
+            }
+            Combination::Esp { .. } => Err(Unsupported::Encryption(Role::Ike, encr)),
+        }
+    }
+}
+
+impl TryFrom<Combination> for EspSuite {
+    type Error = Unsupported;
+
+    fn try_from(line: Combination) -> Result<EspSuite, Unsupported> {
+        let Cipher { encr, key_bits, integ } = line.cipher();
+        match line {
+            Combination::Esp { ke, esn, .. } => {
+                EspSuite::from_transforms(encr, key_bits, integ, ke, esn)
+            }
+            Combination::Ike { .. } => Err(Unsupported::Encryption(Role::Esp, encr)),
+        }
+    }
+}
+
+impl From<IkeSuite> for Combination {
+    fn from(suite: IkeSuite) -> Combination {
+        let protection = suite.protection;
+        Combination::Ike {
+            cipher: Cipher {
+                encr: protection.encr_id(),
+                key_bits: protection.key_bits(),
+                integ: protection.integ().map(|integ| integ.id()),
+            },
+            prf: suite.prf.id(),
+            ke: suite.group.id(),
+        }
+    }
+}
+
+impl From<EspSuite> for Combination {
+    fn from(suite: EspSuite) -> Combination {
+        let protection = suite.protection;
+        Combination::Esp {
+            cipher: Cipher {
+                encr: protection.encr_id(),
+                key_bits: protection.key_bits(),
+                integ: protection.integ().map(|integ| integ.id()),
+            },
+            ke: suite.group.map(|group| group.id()),
+            esn: if suite.esn { EsnId::Extended64 } else { EsnId::Sequence32 },
+        }
+    }
+}
+
+/// `AES_CBC_256/PRF_HMAC_SHA1/HMAC_SHA1_96/MODP_1024`, as proposals print.
+impl fmt::Display for Combination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (nth, transform) in self.transforms().iter().enumerate() {
+            let slash = if nth == 0 { "" } else { "/" };
+            write!(f, "{slash}{transform}")?;
+        }
+        Ok(())
+    }
+}
