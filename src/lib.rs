@@ -12,7 +12,9 @@
 //! | 2 | [`pki`] | certificates, identities, the AUTH payload: pure functions of bytes and time |
 //! | 3 | [`dataplane`] | packets in, packets out: one lane a tunnel |
 //! | 3 | [`ike`] | the IKEv2 engine: exchanges, collisions, lifetimes; no socket, no clock |
+//! | 4 | [`config`] | the configuration file: from TOML in Azure's words to typed values, every error at once |
 
+pub mod config;
 pub mod crypto;
 pub mod dataplane;
 pub mod esp;

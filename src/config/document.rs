@@ -1,0 +1,201 @@
+//! From text to the [`File`]: TOML's own errors, told in words that name the remedy.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostic::{Severity, Source, Span};
+use super::reader::Reader;
+use super::schema::File;
+use super::table::{Table, TableDoc, read_keys_of};
+
+/// Reads the file's text. What is wrong with it, the reader then knows.
+pub fn read(reader: &mut Reader<'_>, text: &str) -> File {
+    const FILE: &TableDoc = &File::DOC;
+    let (tree, errors) = DeTable::parse_recoverable(text);
+    let source = reader.source();
+    let mut wrong: Vec<(Span, &str)> =
+        errors.iter().map(|error| (error.span().unwrap_or_default(), error.message())).collect();
+    let unclosed = unclosed_lists(&tree, &wrong);
+    wrong.retain(|(span, message)| {
+        message.starts_with("unclosed array,")
+            || !unclosed.iter().any(|list| list.start <= span.start && span.start <= list.end)
+    });
+    keep_first_of_line(source, &mut wrong);
+    for (span, message) in &wrong {
+        let Remedy { span, what, hint } = remedy(source, span, message, &unclosed);
+        reader.add(source.diagnose(Severity::Error, &span, what, hint));
+    }
+    reader.misplaced = wrong.iter().any(|(span, message)| misplaces(source, span, message));
+    let mut values = Reader::new(source);
+    values.misplaced = reader.misplaced;
+    // Nothing stands at the top of the file but its tables: what is missing there is told of its first line.
+    let file = read_keys_of(FILE, tree.get_ref(), 0..0, &mut values);
+    let lines: Vec<usize> = wrong.iter().map(|(span, _)| source.line(span)).collect();
+    for found in values.into_found() {
+        // A value that does not parse is not also reported for what the parser made of it.
+        if !lines.contains(&found.line)
+            && !unclosed.iter().any(|list| within(source, list, found.line))
+        {
+            reader.add(found);
+        }
+    }
+    file
+}
+
+/// One slip makes several errors on its line, of which the first tells most; but each unquoted value is one.
+fn keep_first_of_line(source: Source<'_>, wrong: &mut Vec<(Span, &str)>) {
+    let mut lines: Vec<usize> = Vec::new();
+    wrong.retain(|(span, message)| {
+        let line = source.line(span);
+        let first = !lines.contains(&line);
+        lines.push(line);
+        first || message.starts_with("string values must be quoted")
+    });
+}
+
+/// Whether what follows a syntax error may have gone into the wrong table. An error inside a value does not do that.
+fn misplaces(source: Source<'_>, span: &Span, message: &str) -> bool {
+    let line = source.line_text(span).trim();
+    match message.split(',').next().unwrap_or_default() {
+        "duplicate key" => line.starts_with("[[") || line == "[connection]",
+        "string values must be quoted"
+        | "invalid basic string"
+        | "invalid literal string"
+        | "invalid float"
+        | "invalid integer"
+        | "missing comma between array elements"
+        | "missing escaped value"
+        | "unexpected leading zero" => false,
+        _ => true,
+    }
+}
+
+/// A syntax error as the operator sees it.
+struct Remedy {
+    span: Span,
+    what: String,
+    hint: String,
+}
+
+fn remedy(source: Source<'_>, span: &Span, message: &str, unclosed: &[Span]) -> Remedy {
+    let line = source.line_text(span).trim();
+    let say = |what: &str, hint: &str| Remedy::new(span.clone(), what, hint);
+    match message.split(',').next().unwrap_or_default() {
+        "duplicate key" => duplicate(source, span),
+        "string values must be quoted" if source.slice(span).is_empty() => {
+            say("there is no value", "write one after the `=`, or take the key out")
+        }
+        "string values must be quoted" => quoting(span, source.slice(span)),
+        "invalid float" | "invalid integer" => {
+            let token = token(source, span);
+            quoting(&token, source.slice(&token))
+        }
+        "unexpected leading zero" => {
+            let token = token(source, span);
+            let number = source.slice(&token);
+            let hint = format!("write {}", number.trim_start_matches('0'));
+            Remedy::new(token, format!("{number} begins with a zero"), hint)
+        }
+        "invalid basic string" => say("the string is not closed", "add a closing \" at its end"),
+        "invalid literal string" => say("the string is not closed", "add a closing ' at its end"),
+        "missing escaped value" => say(
+            "a backslash in double quotes begins an escape, and this one is unknown",
+            "write \\\\ for a backslash, or put the string into single quotes",
+        ),
+        "unclosed array" => {
+            let list = unclosed.iter().find(|list| list.end == span.start);
+            let opened = list.map_or(span.start, |list| list.start);
+            Remedy::new(opened..opened + 1, "the list is not closed", "add a ] at its end")
+        }
+        "missing comma between array elements" => {
+            say("a comma is missing in the list", "separate its items with commas")
+        }
+        "unclosed table" => say("the table's header is not closed", &format!("write {line}]")),
+        "unclosed array of tables" => {
+            let hint = format!("write {}]]", line.trim_end_matches(']'));
+            say("the table's header is not closed", &hint)
+        }
+        "key with no value" => {
+            let (key, value) = line.split_once([':', ' ']).unwrap_or((line, "VALUE"));
+            let what = format!("`{key}` has no `=` and value");
+            say(&what, &format!("write {key} = {}", value.trim()))
+        }
+        _ => say(
+            message,
+            "TOML has `key = value` lines, strings in double quotes, lists in brackets",
+        ),
+    }
+}
+
+/// A key or a table that stands there twice.
+fn duplicate(source: Source<'_>, span: &Span) -> Remedy {
+    let line = source.line_text(span).trim();
+    let (what, hint) = if line.starts_with("[[") {
+        let hint = format!("put {line} first; the tables that belong to it follow it");
+        (format!("{line} comes after one of its own tables"), hint)
+    } else if line == "[connection]" {
+        let hint = "a list of tables has two brackets: [[connection]]".to_owned();
+        (format!("{line} stands there a second time"), hint)
+    } else if line.starts_with('[') {
+        let what = format!("{line} stands there a second time");
+        (what, "write its keys under the first".to_owned())
+    } else {
+        let what = format!("`{}` is given twice", source.slice(span));
+        (what, "keep one of the two".to_owned())
+    };
+    Remedy::new(span.clone(), what, hint)
+}
+
+/// A string without quotes, or with the wrong ones.
+fn quoting(span: &Span, value: &str) -> Remedy {
+    const TYPOGRAPHIC: &[char] = &['\u{201c}', '\u{201d}', '\u{201e}', '\u{ab}', '\u{bb}'];
+    let bare = value.trim_matches(TYPOGRAPHIC);
+    let (what, hint) = match value.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" => (format!("{value} is no value"), "write true".to_owned()),
+        "false" | "no" | "off" => (format!("{value} is no value"), "write false".to_owned()),
+        _ if bare != value => {
+            ("these are typographic quotes".to_owned(), format!("write straight ones: \"{bare}\""))
+        }
+        _ => (format!("{value} is not in quotes"), format!("write \"{value}\"")),
+    };
+    Remedy::new(span.clone(), what, hint)
+}
+
+impl Remedy {
+    fn new(span: Span, what: impl Into<String>, hint: impl Into<String>) -> Remedy {
+        Remedy { span, what: what.into(), hint: hint.into() }
+    }
+}
+
+/// The word around a place: an address that was read as a number is more than its first wrong letter.
+fn token(source: Source<'_>, span: &Span) -> Span {
+    let (before, after) = source.around(span);
+    let ends = |c: char| c.is_whitespace() || "[]{},='\"#".contains(c);
+    let start = before.rfind(ends).map_or(0, |at| at + 1);
+    start..span.start + after.find(ends).unwrap_or(after.len())
+}
+
+fn within(source: Source<'_>, list: &Span, line: usize) -> bool {
+    (source.line(list)..=source.line(&(list.end..list.end))).contains(&line)
+}
+
+/// The lists that the parser had to close itself.
+fn unclosed_lists(tree: &Spanned<DeTable<'_>>, errors: &[(Span, &str)]) -> Vec<Span> {
+    let unclosed = errors.iter().filter(|(_, message)| message.starts_with("unclosed array,"));
+    let ends: Vec<usize> = unclosed.map(|(span, _)| span.start).collect();
+    let mut found = Vec::new();
+    let mut open: Vec<&Spanned<DeValue<'_>>> = tree.get_ref().values().collect();
+    while let Some(value) = open.pop() {
+        match value.get_ref() {
+            DeValue::Table(table) => open.extend(table.values()),
+            DeValue::Array(items) => {
+                if ends.contains(&value.span().end) {
+                    found.push(value.span());
+                }
+                open.extend(items.iter());
+            }
+            _ => {}
+        }
+    }
+    found
+}

@@ -1,0 +1,58 @@
+//! The configuration: one TOML file in Azure's own words becomes a [`Config`], or a list of all that is wrong with it.
+//!
+//! ```text
+//!   text ── document ──> tree ── reader, table, value ──> File ── rules, overlap, resolve ──> Config ── peers ──> engine
+//!               │                         │                               │
+//!               └─────────────────────────┴────── Diagnostic ─────────────┘   file:line:column, excerpt, hint
+//! ```
+//!
+//! Three decisions carry it:
+//!
+//! - **Everything at once.** An operator mends a file in one go, so no error hides another: a syntax error does not stop
+//!   the values from being read, a bad value does not stop the rules that look at others. serde's derived readers stop at
+//!   the first error; see [`reader`] for what stands in their place.
+//! - **Declared once.** [`schema`] declares each key with its type, its default (as TOML) and its meaning; reader,
+//!   suggestions and manual page follow from that, so they cannot disagree.
+//! - **Pure.** No file is opened here: text comes in, and a closure fetches the bytes of certificates. So all of it, dates
+//!   included, is tested as values.
+
+pub mod algorithm;
+pub mod diagnostic;
+pub mod interface;
+pub mod overlap;
+pub mod prefix;
+pub mod reader;
+pub mod schema;
+pub mod settings;
+pub mod table;
+pub mod value;
+
+mod choice;
+mod document;
+mod foreign;
+mod nearest;
+mod resolve;
+mod rules;
+
+pub use diagnostic::{Diagnostic, Severity};
+pub use settings::Config;
+
+use diagnostic::Source;
+use reader::Reader;
+
+/// What a file says, and all that is wrong with it.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// The configuration; `None` when there is an error among the findings.
+    pub config: Option<Config>,
+    /// The findings, in the file's order.
+    pub found: Vec<Diagnostic>,
+}
+
+/// Reads a configuration from the text of the file called `name`.
+pub fn parse(name: &str, text: &str) -> Parsed {
+    let mut reader = Reader::new(Source::new(name, text));
+    let file = document::read(&mut reader, text);
+    let config = resolve::resolve(&file, &mut reader);
+    Parsed { config, found: reader.into_found() }
+}

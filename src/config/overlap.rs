@@ -1,0 +1,109 @@
+//! Prefixes that are in each other's way. Routing decides what enters a tunnel, so an address can lie on one side only.
+
+use toml::Spanned;
+
+use super::prefix::Prefix;
+use super::reader::Reader;
+use super::schema::File;
+
+/// Reports each prefix that overlaps one before it.
+pub fn check(file: &File, reader: &mut Reader<'_>) {
+    let local =
+        file.local_network_gateway.value().map_or(&[][..], |site| site.address_prefixes.items());
+    let remotes: Vec<&[Spanned<Prefix>]> = file
+        .connection
+        .items()
+        .iter()
+        .filter_map(|connection| connection.get_ref().virtual_network_gateway.value())
+        .map(|gateway| gateway.address_prefixes.items())
+        .collect();
+    check_own_address(file, local, reader);
+    check_within(local, reader);
+    for (at, remote) in remotes.iter().enumerate() {
+        check_within(remote, reader);
+        for prefix in *remote {
+            check_against_local(prefix, local, reader);
+            let earlier = remotes.iter().take(at).flat_map(|prefixes| prefixes.iter());
+            check_against_others(prefix, earlier, reader);
+        }
+    }
+}
+
+/// Azure would send the packets of the tunnel into the tunnel (azure.md §2.2).
+fn check_own_address(file: &File, local: &[Spanned<Prefix>], reader: &mut Reader<'_>) {
+    let Some(site) = file.local_network_gateway.value() else { return };
+    let Some(own) = site.gateway_ip_address.value() else { return };
+    for prefix in local.iter().filter(|prefix| prefix.get_ref().contains(*own)) {
+        reader.error(
+            &prefix.span(),
+            format!("{} holds this site's own public address, {own}", prefix.get_ref()),
+            format!("Azure would route the tunnel's own packets into the tunnel: leave {own} out of the local network gateway's \
+                     address space, in Azure and here"),
+        );
+    }
+}
+
+/// Within one list a prefix inside another is harmless, but seldom meant.
+fn check_within(prefixes: &[Spanned<Prefix>], reader: &mut Reader<'_>) {
+    for (at, prefix) in prefixes.iter().enumerate() {
+        let Some(other) =
+            prefixes.iter().take(at).find(|other| other.get_ref().overlaps(prefix.get_ref()))
+        else {
+            continue;
+        };
+        let (wide, narrow) = if other.get_ref().length() <= prefix.get_ref().length() {
+            (other.get_ref(), prefix.get_ref())
+        } else {
+            (prefix.get_ref(), other.get_ref())
+        };
+        if wide.is_everything() && wide != narrow {
+            continue;
+        }
+        let what = if wide == narrow {
+            format!("{narrow} is given twice")
+        } else {
+            format!("{narrow} lies within {wide}, which is in the same list")
+        };
+        reader.warning(&prefix.span(), what, format!("take {narrow} out: the other covers it"));
+    }
+}
+
+/// All traffic may go to Azure (forced tunnelling): then networks at home stay at home, for their routes are narrower.
+fn check_against_local(
+    remote: &Spanned<Prefix>,
+    local: &[Spanned<Prefix>],
+    reader: &mut Reader<'_>,
+) {
+    if remote.get_ref().is_everything() {
+        return;
+    }
+    for own in local.iter().filter(|own| own.get_ref().overlaps(remote.get_ref())) {
+        let line = reader.source().line(&own.span());
+        reader.error(
+            &remote.span(),
+            format!("{} overlaps {}, a network of this site (line {line})", remote.get_ref(), own.get_ref()),
+            "the virtual network and this site need different addresses: renumber one, or let NAT rules on the Azure gateway \
+             translate it and write the translated prefix",
+        );
+    }
+}
+
+fn check_against_others<'a>(
+    prefix: &Spanned<Prefix>,
+    mut earlier: impl Iterator<Item = &'a Spanned<Prefix>>,
+    reader: &mut Reader<'_>,
+) {
+    let overlaps = |other: &&Spanned<Prefix>| {
+        let (a, b) = (other.get_ref(), prefix.get_ref());
+        a.overlaps(b) && (a == b || !(a.is_everything() || b.is_everything()))
+    };
+    if let Some(other) = earlier.find(overlaps) {
+        let line = reader.source().line(&other.span());
+        reader.error(
+            &prefix.span(),
+            format!("{} overlaps {}, which another connection leads to (line {line})", prefix.get_ref(), other.get_ref()),
+            "one address can be reached over one connection only: narrow one of the two; two instances of one gateway are one \
+             connection with two `public_ip_addresses`",
+        );
+    }
+}

@@ -1,0 +1,379 @@
+//! The rules that look at several keys at once: Azure's own, and what would not work or would surprise.
+//!
+//! Each takes what there is: a key that is missing or wrong has been reported and is passed over.
+
+use std::net::IpAddr;
+
+use toml::Spanned;
+
+use super::algorithm::{
+    DhGroup, IkeEncryption, InboundIdentity, IpsecEncryption, IpsecIntegrity, PfsGroup,
+};
+use super::overlap;
+use super::reader::Reader;
+use super::schema::{
+    CertificateAuthentication, Connection, File, IpsecPolicy, LocalNetworkGateway, PolicyChoice,
+    Tunnel, VirtualNetworkGateway,
+};
+use super::settings::DEFAULT_LIFE_TIME;
+use super::value::{FileRef, Host};
+
+/// Azure's gateways have one instance, or two when active-active.
+const INSTANCES_MAX: usize = 2;
+/// Pairs of selectors that a gateway is made for (azure.md §2.7).
+const PAIRS_MAX: usize = 100;
+/// What Azure's network carries whole (azure.md §2.1).
+const AZURE_MTU: u64 = 1400;
+/// IPv4 and TCP headers.
+const TCP_HEADERS: u64 = 40;
+
+/// Reports every broken rule of the file.
+pub fn check(file: &File, reader: &mut Reader<'_>) {
+    if let Some(site) = file.local_network_gateway.value() {
+        check_site(site, reader);
+    }
+    if let Some(connections) = file.connection.spanned()
+        && connections.get_ref().is_empty()
+        && !reader.failed()
+    {
+        reader.warning(
+            &connections.span(),
+            "there is no connection",
+            "without a [[connection]] the service has nothing to do",
+        );
+    }
+    for connection in file.connection.items() {
+        check_connection(file, connection.get_ref(), reader);
+    }
+    check_names(file, reader);
+    check_gateways(file, reader);
+    overlap::check(file, reader);
+}
+
+fn check_site(site: &LocalNetworkGateway, reader: &mut Reader<'_>) {
+    match (&site.gateway_ip_address, &site.fqdn) {
+        (address, name) if address.present() && name.present() => {
+            let span = name.spanned().map_or_else(|| site.span.clone(), Spanned::span);
+            let hint = "a local network gateway in Azure has one of the two: take the other out";
+            reader.error(&span, "both `gateway_ip_address` and `fqdn` are given", hint);
+        }
+        (address, name) if !address.present() && !name.present() => {
+            let what = "[local_network_gateway] has neither `gateway_ip_address` nor `fqdn`";
+            let hint = "write the one that the local network gateway in Azure has: gateway_ip_address = \"203.0.113.1\", say";
+            reader.error(&site.span, what, hint);
+        }
+        _ => {}
+    }
+    if let Some(address) = site.gateway_ip_address.spanned() {
+        check_public(address, reader);
+    }
+    if let Some(prefixes) = site.address_prefixes.spanned()
+        && prefixes.get_ref().is_empty()
+    {
+        let hint = "write the networks behind this device, as in Azure's local network gateway";
+        reader.error(&prefixes.span(), "`address_prefixes` is empty", hint);
+    }
+}
+
+/// Azure reaches this site over the Internet, by IPv4 (azure.md §2.2).
+fn check_public(address: &Spanned<IpAddr>, reader: &mut Reader<'_>) {
+    let (span, address) = (address.span(), address.get_ref());
+    match address {
+        IpAddr::V6(_) => reader.warning(
+            &span,
+            format!("`gateway_ip_address` is the IPv6 address {address}"),
+            "Azure's VPN gateways speak IPv4 on the outside: write this site's public IPv4 address",
+        ),
+        IpAddr::V4(v4) if v4.is_private() || v4.is_link_local() || v4.is_loopback() => reader.warning(
+            &span,
+            format!("`gateway_ip_address` is the private address {address}"),
+            "behind a NAT, this key and Azure's local network gateway hold the NAT's public address; a private one is right over \
+             ExpressRoute alone",
+        ),
+        IpAddr::V4(_) => {}
+    }
+}
+
+fn check_connection(file: &File, connection: &Connection, reader: &mut Reader<'_>) {
+    check_policy(connection, reader);
+    check_selectors(file, connection, reader);
+    if let Some(gateway) = connection.virtual_network_gateway.value() {
+        check_instances(file, gateway, reader);
+    }
+    if let Some(authentication) = connection.certificate_authentication.value() {
+        check_authentication(file, authentication, reader);
+    }
+    if let Some(tunnel) = connection.tunnel.value() {
+        check_tunnel(connection, tunnel, reader);
+    }
+}
+
+fn check_policy(connection: &Connection, reader: &mut Reader<'_>) {
+    let Some(choice) = connection.ipsec_policy.spanned() else { return };
+    let PolicyChoice::Custom(policy) = choice.get_ref() else {
+        let name = connection.name.value().map_or("this connection", |name| name.as_str());
+        reader.warning(
+            &choice.span(),
+            format!("{name} uses Azure's default policy, whose key exchange is DHGroup2: 1024 bits, within reach of states"),
+            "set a custom policy on the Azure connection and here as [connection.ipsec_policy]: GCMAES256, SHA384, ECP384, \
+             GCMAES256, GCMAES256, ECP384",
+        );
+        return;
+    };
+    check_esp(policy, reader);
+    if let Some(group) = policy.dh_group.spanned()
+        && *group.get_ref() == DhGroup::Group2
+    {
+        reader.warning(
+            &group.span(),
+            "DHGroup2 has 1024 bits, within reach of states",
+            "set the DH group to ECP384 in Azure and here",
+        );
+    }
+    if let Some(group) = policy.pfs_group.spanned()
+        && *group.get_ref() == PfsGroup::Pfs2
+    {
+        reader.warning(
+            &group.span(),
+            "PFS2 has 1024 bits, within reach of states",
+            "set the PFS group to ECP384 in Azure and here",
+        );
+    }
+    if let (
+        Some(IkeEncryption::Gcmaes256 | IkeEncryption::Aes256),
+        Some(super::algorithm::IkeIntegrity::Sha1),
+    ) = (policy.ike_encryption.value(), policy.ike_integrity.value())
+        && let Some(integrity) = policy.ike_integrity.spanned()
+    {
+        reader.warning(
+            &integrity.span(),
+            "SHA1 derives all keys of a 256-bit cipher",
+            "set IKE integrity to SHA384 in Azure and here",
+        );
+    }
+}
+
+/// GCM is cipher and integrity in one: Azure wants its name in both places (azure.md §1.4).
+fn check_esp(policy: &IpsecPolicy, reader: &mut Reader<'_>) {
+    let (Some(cipher), Some(integrity)) =
+        (policy.ipsec_encryption.value(), policy.ipsec_integrity.spanned())
+    else {
+        return;
+    };
+    let gcm = match cipher {
+        IpsecEncryption::Gcmaes256 => Some(IpsecIntegrity::Gcmaes256),
+        IpsecEncryption::Gcmaes192 => Some(IpsecIntegrity::Gcmaes192),
+        IpsecEncryption::Gcmaes128 => Some(IpsecIntegrity::Gcmaes128),
+        IpsecEncryption::Aes256 | IpsecEncryption::Aes192 | IpsecEncryption::Aes128 => None,
+    };
+    let (span, integrity) = (integrity.span(), *integrity.get_ref());
+    let hashes = matches!(integrity, IpsecIntegrity::Sha256 | IpsecIntegrity::Sha1);
+    match gcm {
+        Some(wanted) if wanted != integrity => reader.error(
+            &span,
+            format!("`ipsec_integrity` is {integrity} with `ipsec_encryption` {cipher}"),
+            format!("Azure takes GCM only with the same value in both: ipsec_integrity = \"{wanted}\""),
+        ),
+        None if !hashes => reader.error(
+            &span,
+            format!("`ipsec_integrity` is {integrity} with `ipsec_encryption` {cipher}"),
+            format!("Azure takes GCM only with the same value in both: ipsec_encryption = \"{integrity}\", or ipsec_integrity = \"SHA256\""),
+        ),
+        _ => {}
+    }
+}
+
+fn check_selectors(file: &File, connection: &Connection, reader: &mut Reader<'_>) {
+    let narrow = connection.use_policy_based_traffic_selectors.value().copied();
+    let policies = connection.traffic_selector_policy.items();
+    if let (Some(false), Some(first)) = (narrow, policies.first()) {
+        let hint = "Azure takes them only with policy-based traffic selectors: add use_policy_based_traffic_selectors = true, if that is \
+                    how the connection is set in Azure, or take them out";
+        let what = "there are traffic selector policies, but `use_policy_based_traffic_selectors` is false";
+        reader.error(&first.span(), what, hint);
+    }
+    for policy in policies {
+        for (key, ranges) in [
+            ("local_address_ranges", &policy.get_ref().local_address_ranges),
+            ("remote_address_ranges", &policy.get_ref().remote_address_ranges),
+        ] {
+            if let Some(ranges) = ranges.spanned()
+                && ranges.get_ref().is_empty()
+            {
+                let hint = "write the address prefixes that may pass: 0.0.0.0/0 for all";
+                reader.error(&ranges.span(), format!("`{key}` is empty"), hint);
+            }
+        }
+    }
+    let local =
+        file.local_network_gateway.value().map_or(0, |site| site.address_prefixes.items().len());
+    let gateway = connection.virtual_network_gateway.value();
+    let remote = gateway.map_or(0, |gateway| gateway.address_prefixes.items().len());
+    let pairs = if policies.is_empty() { local * remote } else { policies.len() };
+    if narrow == Some(true) && pairs > PAIRS_MAX {
+        let span = connection.use_policy_based_traffic_selectors.spanned();
+        let span = span.map_or_else(|| connection.span.clone(), Spanned::span);
+        reader.warning(
+            &span,
+            format!("{pairs} pairs of traffic selectors, Azure is made for {PAIRS_MAX}"),
+            "beyond that Azure drops subnets now and then: join prefixes, or set use_policy_based_traffic_selectors = false in Azure and here",
+        );
+    }
+}
+
+fn check_instances(file: &File, gateway: &VirtualNetworkGateway, reader: &mut Reader<'_>) {
+    let Some(list) = gateway.public_ip_addresses.spanned() else { return };
+    let hosts = gateway.public_ip_addresses.items();
+    if list.get_ref().is_empty() {
+        let hint = "write the gateway's public IP address, two when it is active-active: the Azure portal shows them on its overview page";
+        reader.error(&list.span(), "`public_ip_addresses` is empty", hint);
+    }
+    if let Some(surplus) = hosts.get(INSTANCES_MAX) {
+        let what = format!(
+            "`public_ip_addresses` has {} addresses, a gateway has one or two",
+            hosts.len()
+        );
+        let hint = "a third address in Azure is for point-to-site clients alone; another gateway is another [[connection]]";
+        reader.error(&surplus.span(), what, hint);
+    }
+    let listening: Vec<IpAddr> = file
+        .device
+        .value()
+        .map_or(Vec::new(), |d| d.listen_addresses.items().iter().map(|a| *a.get_ref()).collect());
+    for host in hosts {
+        let Some(address) = host.get_ref().address() else { continue };
+        if address.is_ipv6() {
+            reader.warning(
+                &host.span(),
+                format!("the gateway's address {address} is IPv6"),
+                "Azure's VPN gateways speak IPv4 on the outside: write the gateway's public IPv4 address",
+            );
+        }
+        if !listening.is_empty() && !listening.iter().any(|own| own.is_ipv4() == address.is_ipv4())
+        {
+            let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+            reader.error(
+                &host.span(),
+                format!("{address} cannot be reached: `listen_addresses` has no {family} address"),
+                format!("add an {family} address of this device to `listen_addresses` in [device], or take the key out to use all"),
+            );
+        }
+    }
+    if let Some(prefixes) = gateway.address_prefixes.spanned()
+        && prefixes.get_ref().is_empty()
+    {
+        let hint = "write the address space of the virtual network, as in Azure; 0.0.0.0/0 sends all traffic to Azure";
+        reader.error(&prefixes.span(), "`address_prefixes` is empty", hint);
+    }
+}
+
+fn check_authentication(
+    file: &File,
+    authentication: &CertificateAuthentication,
+    reader: &mut Reader<'_>,
+) {
+    if let (Some(certificate), false) =
+        (authentication.inbound_certificate.spanned(), authentication.inbound_private_key.present())
+        && !holds_key(certificate.get_ref())
+    {
+        reader.error(
+            &certificate.span(),
+            "there is no `inbound_private_key`",
+            "write the file with the certificate's private key, or \"credential:NAME\"; only a .pfx or .p12 holds the key itself",
+        );
+    }
+    if let Some(roots) = authentication.outbound_certificate_roots.spanned()
+        && roots.get_ref().is_empty()
+    {
+        let hint = "write the file with the root of the certificate that Azure presents: without it no gateway is believed";
+        reader.error(&roots.span(), "`outbound_certificate_roots` is empty", hint);
+    }
+    let by_name = file.local_network_gateway.value().is_some_and(|site| site.fqdn.present());
+    if let Some(identity) = authentication.inbound_identity.spanned()
+        && *identity.get_ref() == InboundIdentity::Address
+        && by_name
+    {
+        let hint = "Azure compares the certificate's subject: take the key out, or write `gateway_ip_address`";
+        reader.error(
+            &identity.span(),
+            "`inbound_identity` is \"address\", but the site has an `fqdn` and no address",
+            hint,
+        );
+    }
+}
+
+/// Whether a certificate's file may have the key in it.
+fn holds_key(file: &FileRef) -> bool {
+    let name = file.to_string().to_ascii_lowercase();
+    name.ends_with(".pfx") || name.ends_with(".p12")
+}
+
+fn check_tunnel(connection: &Connection, tunnel: &Tunnel, reader: &mut Reader<'_>) {
+    let mtu = tunnel.mtu.value().and_then(|mtu| mtu.set()).map(super::value::Whole::number);
+    if let (Some(mtu), Some(field)) = (mtu.filter(|mtu| *mtu > AZURE_MTU), tunnel.mtu.spanned()) {
+        let hint = "write mtu = \"auto\": Azure's network fragments above 1400 bytes and drops fragments that come out of order";
+        reader.warning(
+            &field.span(),
+            format!("an MTU of {mtu} is more than Azure carries whole, {AZURE_MTU}"),
+            hint,
+        );
+    }
+    let mss = tunnel.tcp_mss.value().and_then(|mss| mss.set()).map(super::value::Whole::number);
+    if let (Some(mtu), Some(mss), Some(field)) = (mtu, mss, tunnel.tcp_mss.spanned())
+        && mss + TCP_HEADERS > mtu
+    {
+        let most = mtu.saturating_sub(TCP_HEADERS);
+        let what = format!("a `tcp_mss` of {mss} does not fit into an MTU of {mtu}");
+        reader.error(&field.span(), what, format!("write at most {most}, or \"auto\""));
+    }
+    let life_time = match connection.ipsec_policy.value() {
+        Some(PolicyChoice::Custom(policy)) => {
+            policy.sa_life_time_seconds.value().map(|s| s.number())
+        }
+        Some(PolicyChoice::Default) => Some(DEFAULT_LIFE_TIME.as_secs()),
+        None => None,
+    };
+    let rekey =
+        tunnel.child_rekey_seconds.value().and_then(|s| s.set()).map(super::value::Whole::number);
+    if let (Some(life), Some(rekey), Some(field)) =
+        (life_time, rekey, tunnel.child_rekey_seconds.spanned())
+        && rekey >= life
+    {
+        let what = format!(
+            "`child_rekey_seconds` is {rekey}, but the keys end at {life} (`sa_life_time_seconds`)"
+        );
+        let hint = format!(
+            "write \"auto\", or at most {}, so that new keys are there in time",
+            life / 100 * 85
+        );
+        reader.error(&field.span(), what, hint);
+    }
+}
+
+/// Connections are told apart by name.
+fn check_names(file: &File, reader: &mut Reader<'_>) {
+    let connections = file.connection.items();
+    let names: Vec<_> = connections.iter().filter_map(|c| c.get_ref().name.spanned()).collect();
+    for (at, name) in names.iter().enumerate() {
+        if let Some(first) = names.iter().take(at).find(|other| other.get_ref() == name.get_ref()) {
+            let line = reader.source().line(&first.span());
+            let what = format!("the connection on line {line} is called {} too", name.get_ref());
+            reader.error(&name.span(), what, "give each connection the name that it has in Azure");
+        }
+    }
+}
+
+/// A gateway's instance is told apart by its address: it can belong to one tunnel only.
+fn check_gateways(file: &File, reader: &mut Reader<'_>) {
+    let gateways =
+        file.connection.items().iter().filter_map(|c| c.get_ref().virtual_network_gateway.value());
+    let hosts: Vec<&Spanned<Host>> = gateways.flat_map(|g| g.public_ip_addresses.items()).collect();
+    for (at, host) in hosts.iter().enumerate() {
+        if let Some(first) = hosts.iter().take(at).find(|other| other.get_ref() == host.get_ref()) {
+            let line = reader.source().line(&first.span());
+            let what = format!("{} stands on line {line} already", host.get_ref());
+            let hint = "from one site there is one connection to a gateway, and an active-active one has two different addresses";
+            reader.error(&host.span(), what, hint);
+        }
+    }
+}

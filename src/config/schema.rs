@@ -1,0 +1,230 @@
+//! The configuration file, key by key. The struct, its reader, `conf/s2sd.toml`'s completeness test and the manual page
+//! s2sd.toml(5) all come from these declarations, so the doc comments here are written for operators: first what the
+//! key is and which of Azure's properties it mirrors, then what to know when setting it.
+
+use std::net::IpAddr;
+
+use super::algorithm::{
+    ConnectionMode, DhGroup, Encapsulation, IkeEncryption, IkeIntegrity, InboundIdentity,
+    IpsecEncryption, IpsecIntegrity, PfsGroup, Routes, SignatureHash,
+};
+use super::prefix::{InterfaceAddress, Prefix};
+use super::reader::{Entry, Kind, List, Reader, Value};
+use super::table::{Table, table};
+use super::value::{
+    AbsolutePath, CommonName, FileRef, Fqdn, Host, InterfaceName, Label, OrAuto, Thumbprint, Whole,
+};
+
+table! {
+    /// The file: this device, how Azure knows it, and its connections.
+    ///
+    /// Names are Azure's own property names in snake_case. `local` and `remote` are always this device's point of view.
+    File is "" {
+        /// This device.
+        default("{}") device: Device,
+        /// What Azure knows of this site.
+        required local_network_gateway: LocalNetworkGateway,
+        /// A connection to a virtual network gateway, one table each.
+        required connection: List<Connection>,
+    }
+}
+
+table! {
+    /// This on-premises device.
+    Device is "device" {
+        /// The name of this device in logs and status.
+        default("\"s2sd\"") name: Label,
+        /// Addresses of this device on which it waits for gateways, ports 500 and 4500. Empty means all.
+        default("[]") listen_addresses: List<IpAddr>,
+        /// The socket over which `s2sd status` and the other commands speak to the service.
+        default("\"/run/s2sd/control.sock\"") control_socket: AbsolutePath,
+    }
+}
+
+table! {
+    /// Azure's local network gateway: this site as it was described to Azure.
+    LocalNetworkGateway is "local_network_gateway" {
+        /// Name of the local network gateway in Azure.
+        required name: Label,
+        /// Azure's `gatewayIpAddress`: the public address of this site. Behind a NAT that is the NAT's public address, not this
+        /// device's own.
+        optional gateway_ip_address: IpAddr,
+        /// Azure's `fqdn`, instead of `gateway_ip_address`: the name of this site, for sites whose address changes. Azure looks it up
+        /// every five minutes at most.
+        optional fqdn: Fqdn,
+        /// Azure's `localNetworkAddressSpace.addressPrefixes`: the networks behind this device.
+        required address_prefixes: List<Prefix>,
+    }
+}
+
+table! {
+    /// One connection of type "Site-to-site (IPsec)", authenticated by certificates.
+    Connection is "connection" repeated {
+        /// Name of the connection, in Azure, in logs and on the command line.
+        required name: Label,
+        /// Azure's `connectionMode`, as set there: with "InitiatorOnly" this device waits, with "ResponderOnly" it dials and
+        /// does not answer.
+        default("\"Default\"") connection_mode: ConnectionMode,
+        /// Azure's `dpdTimeoutSeconds`: seconds without a sign of life after which the gateway is taken for dead.
+        default("45") dpd_timeout_seconds: Whole<9, 3600>,
+        /// Azure's `usePolicyBasedTrafficSelectors`: one pair of selectors for each pair of prefixes instead of any-to-any.
+        default("false") use_policy_based_traffic_selectors: bool,
+        /// Azure's `ipsecPolicies`: "Default", or a table with the one custom policy of the connection.
+        default("\"Default\"") ipsec_policy: PolicyChoice,
+        /// Azure's `trafficSelectorPolicies`, one table each: selectors instead of the pairs made of the prefixes. They need
+        /// `use_policy_based_traffic_selectors`.
+        default("[]") traffic_selector_policy: List<TrafficSelectorPolicy>,
+        /// The gateway at the other end.
+        required virtual_network_gateway: VirtualNetworkGateway,
+        /// How the two ends prove who they are.
+        required certificate_authentication: CertificateAuthentication,
+        /// This device's side of the tunnels.
+        default("{}") tunnel: Tunnel,
+    }
+}
+
+table! {
+    /// Azure's virtual network gateway.
+    VirtualNetworkGateway is "connection.virtual_network_gateway" {
+        /// Name of the virtual network gateway in Azure.
+        required name: Label,
+        /// Azure's public IP addresses of the gateway, as addresses or DNS names: one, or two when it is active-active. Each
+        /// gets a tunnel.
+        required public_ip_addresses: List<Host>,
+        /// Azure's `addressSpace.addressPrefixes` of the virtual network, and of peered networks that use the gateway.
+        required address_prefixes: List<Prefix>,
+    }
+}
+
+table! {
+    /// Azure's `certificateAuthentication`. The names are Azure's point of view: *inbound* is the certificate that comes in to
+    /// Azure, ours; *outbound* the one that goes out from Azure.
+    CertificateAuthentication is "connection.certificate_authentication" {
+        /// File with our certificate and its intermediates (PEM, DER, or .pfx with the key). Its CN is Azure's
+        /// `inboundAuthCertificateSubjectName`, its root is in Azure's `inboundAuthCertificateChain`.
+        required inbound_certificate: FileRef,
+        /// File with the private key of `inbound_certificate`. Only a .pfx that holds the key can do without.
+        optional inbound_private_key: FileRef,
+        /// File with the password of an encrypted .pfx, on its first line.
+        optional inbound_password_file: FileRef,
+        /// How this device names itself to the gateway.
+        default("\"subject\"") inbound_identity: InboundIdentity,
+        /// Files with the roots of Azure's `outboundAuthCertificate`, the only ones that are trusted.
+        required outbound_certificate_roots: List<FileRef>,
+        /// CN of Azure's `outboundAuthCertificate`, without "CN=": who else holds a certificate of that root is refused.
+        required outbound_certificate_subject_name: CommonName,
+        /// SHA-1 or SHA-256 thumbprints of certificates that are refused.
+        default("[]") revoked_thumbprints: List<Thumbprint>,
+        /// Files with certificate revocation lists (PEM or DER).
+        default("[]") crls: List<FileRef>,
+        /// Whether to announce RFC 7427 signatures, which choose their hash. Azure does not announce them; then the next key
+        /// holds.
+        default("true") digital_signatures: bool,
+        /// Hash of our RSA signature for gateways without RFC 7427. RFC 7296 leaves it open; Windows, and so Azure, checks
+        /// SHA-1.
+        default("\"SHA1\"") rsa_signature_hash: SignatureHash,
+    }
+}
+
+table! {
+    /// Azure's custom IPsec/IKE policy. It replaces the default lists on both sides, and must be equal on both.
+    IpsecPolicy is "connection.ipsec_policy" whole {
+        /// Azure's `ikeEncryption`: cipher of the IKE SA.
+        required ike_encryption: IkeEncryption,
+        /// Azure's `ikeIntegrity`: hash of the IKE SA.
+        required ike_integrity: IkeIntegrity,
+        /// Azure's `dhGroup`: key exchange of the IKE SA.
+        required dh_group: DhGroup,
+        /// Azure's `ipsecEncryption`: cipher of the packets.
+        required ipsec_encryption: IpsecEncryption,
+        /// Azure's `ipsecIntegrity`: integrity of the packets; with GCMAES the same as `ipsec_encryption`.
+        required ipsec_integrity: IpsecIntegrity,
+        /// Azure's `pfsGroup`: key exchange of each rekeying.
+        required pfs_group: PfsGroup,
+        /// Azure's `saLifeTimeSeconds`: age at which the packets' keys end. Each side keeps its own; this device rekeys earlier.
+        default("27000") sa_life_time_seconds: Whole<300, 4_294_967_295>,
+        /// Azure's `saDataSizeKilobytes`: traffic at which the packets' keys end.
+        default("102400000") sa_data_size_kilobytes: Whole<1024, 4_294_967_295>,
+    }
+}
+
+table! {
+    /// One of Azure's `trafficSelectorPolicies`, seen from here: all its ranges go into one pair of SAs.
+    TrafficSelectorPolicy is "connection.traffic_selector_policy" repeated {
+        /// What may pass on this device's side; Azure calls it `remoteAddressRanges`.
+        required local_address_ranges: List<Prefix>,
+        /// What may pass on Azure's side; Azure calls it `localAddressRanges`.
+        required remote_address_ranges: List<Prefix>,
+    }
+}
+
+table! {
+    /// This device's side of a connection's tunnels. Azure has nothing of the kind.
+    Tunnel is "connection.tunnel" {
+        /// Name of the tunnel's network interface. The second tunnel of an active-active gateway takes the next number; left out,
+        /// interfaces are called azure0, azure1, ...
+        default("\"auto\"") interface: OrAuto<InterfaceName>,
+        /// Addresses of the interface, for BGP or as source of this device's own traffic.
+        default("[]") addresses: List<InterfaceAddress>,
+        /// How ESP travels. In UDP it passes every NAT and firewall that IKE passes.
+        default("\"udp\"") encapsulation: Encapsulation,
+        /// The interface's MTU. "auto" computes it from the path and the cipher, at most 1400, which Azure asks for.
+        default("\"auto\"") mtu: OrAuto<Whole<576, 9000>>,
+        /// Largest TCP segment that passes the tunnel, written into passing SYNs. "auto" is 1350, which Azure asks for, or less
+        /// with a small MTU.
+        default("\"auto\"") tcp_mss: OrAuto<Whole<500, 8960>>,
+        /// Routes to the gateway's prefixes: over all tunnels, over the first that is up, or none.
+        default("\"ecmp\"") routes: Routes,
+        /// Metric of these routes.
+        default("100") route_metric: Whole<1, 4_294_967_295>,
+        /// Number of the routing table for these routes; 254 is the main table.
+        default("254") route_table: Whole<1, 4_294_967_295>,
+        /// Age in seconds at which this device rekeys the IKE SA. "auto" is before Azure does, at 80 to 85 of 100 parts of 28800.
+        default("\"auto\"") ike_rekey_seconds: OrAuto<Whole<30, 27_360>>,
+        /// Age in seconds at which this device rekeys the packets' keys. "auto" is 80 to 85 of 100 parts of their life.
+        default("\"auto\"") child_rekey_seconds: OrAuto<Whole<30, 86_400>>,
+        /// Packets that may arrive late by this many others and are still taken.
+        default("8192") replay_window: Whole<32, 65_536>,
+        /// Whether to copy DSCP from inner to outer packets, which shows the classes of traffic to all on the way.
+        default("false") copy_dscp: bool,
+        /// Whether to use segmentation offload of interfaces and sockets where the kernel has it.
+        default("true") offload: bool,
+    }
+}
+
+/// `"Default"`, or a table.
+#[derive(Clone, Debug)]
+pub enum PolicyChoice {
+    /// Azure's lists.
+    Default,
+    /// One suite.
+    Custom(Box<IpsecPolicy>),
+}
+
+impl Value for PolicyChoice {
+    const KIND: Kind = Kind::Or("Default", &IpsecPolicy::KIND);
+
+    fn read(entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<PolicyChoice> {
+        match entry.value.get_ref().as_str() {
+            Some("Default") => Some(PolicyChoice::Default),
+            Some(other) => {
+                let what = format!("`ipsec_policy` is {other:?}, expected \"Default\" or a table");
+                let hint = "a custom policy is the table [connection.ipsec_policy] with `ike_encryption` and the rest";
+                entry.refuse(reader, what, hint);
+                None
+            }
+            None if entry.value.get_ref().is_table() => IpsecPolicy::read(entry, reader)
+                .map(|policy| PolicyChoice::Custom(Box::new(policy))),
+            None => {
+                reader.wrong_type(entry, &Self::KIND);
+                None
+            }
+        }
+    }
+}
+
+/// Every table of the file, the file itself first.
+pub fn tables() -> Vec<&'static super::table::TableDoc> {
+    const FILE: &super::table::TableDoc = &File::DOC;
+    FILE.tree()
+}
