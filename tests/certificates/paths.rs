@@ -754,6 +754,21 @@ const BAD: &[Case] = &[
         Refuse("PathTooLong", "root"),
     ),
     (
+        "more authorities than anybody has",
+        || {
+            let root = root("root");
+            let mut chain = vec![root.authority("ca 0")];
+            for i in 1..8 {
+                chain.push(chain[i - 1].authority(&format!("ca {i}")));
+            }
+            let leaf = chain[7].leaf("leaf");
+            let mut sent = vec![leaf.as_slice()];
+            sent.extend(chain.iter().map(|ca| ca.der.as_slice()));
+            ask(&[&root], &sent)
+        },
+        Refuse("TooComplex", "leaf"),
+    ),
+    (
         "a name outside the constraints of an intermediate",
         || {
             let root = root("root");

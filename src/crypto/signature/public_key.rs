@@ -32,11 +32,15 @@ impl PublicKey {
             let (algorithm, parameters) = algorithm_identifier(reader)?;
             Ok((algorithm, parameters, reader.bit_string()?))
         })?;
-        let kind = match algorithm {
-            OID_RSA => KeyKind::Rsa { bits: rsa_bits(octets)? },
-            OID_EC => curve(Reader::new(parameters).read(tag::OID)?)?,
-            OID_ED25519 => KeyKind::Ed25519,
-            other => return Err(KeyError::Algorithm { oid: der::dotted(other) }),
+        let kind = match (algorithm, parameters) {
+            // RFC 3279 §2.3.1 wants NULL; old software leaves it out.
+            (OID_RSA, [] | [tag::NULL, 0]) => KeyKind::Rsa { bits: rsa_bits(octets)? },
+            (OID_EC, named) => curve(Reader::new(named).read(tag::OID)?)?,
+            (OID_ED25519, []) => KeyKind::Ed25519,
+            (OID_RSA | OID_ED25519, odd) => {
+                return Err(DerError { what: Fault::Value, left: odd.len() }.into());
+            }
+            (other, _) => return Err(KeyError::Algorithm { oid: der::dotted(other) }),
         };
         Ok(PublicKey { kind, octets: octets.to_vec() })
     }

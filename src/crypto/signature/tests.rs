@@ -145,9 +145,22 @@ fn public_keys_read_from_garbage_without_a_panic() {
     for end in 0..spki.len() {
         assert!(PublicKey::from_spki(&spki[..end]).is_err());
     }
+}
+
+#[test]
+fn no_other_public_key_verifies() {
+    let scheme = Scheme::RsaPkcs1Sha256;
+    let signature = load(RSA_2048).sign(scheme, MESSAGE).unwrap();
+    let spki = include_bytes!("../../../tests/vectors/pki/rsa2048-1.spki.der");
+    let accepts = |spki: &[u8]| {
+        PublicKey::from_spki(spki).is_ok_and(|key| key.verify(scheme, MESSAGE, &signature).is_ok())
+    };
+    assert!(accepts(spki));
     for at in 0..spki.len() {
-        let mut bad = spki.to_vec();
-        bad[at] ^= 0xff;
-        let _ = PublicKey::from_spki(&bad);
+        for flip in [0x01, 0x80, 0xff] {
+            let mut bad = spki.to_vec();
+            bad[at] ^= flip;
+            assert!(!accepts(&bad), "byte {at} ^ {flip:#04x}");
+        }
     }
 }
