@@ -1,0 +1,62 @@
+//! Authentication payloads (RFC 7296 §3.8, RFC 7427 §3).
+
+use super::codes::AuthMethod;
+use super::error::{Malformed, Unencodable};
+use super::reader::Reader;
+use super::reserved::Reserved;
+use super::writer::Writer;
+
+/// The body of an AUTH payload.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Authentication {
+    /// How the data was made.
+    pub method: AuthMethod,
+    /// A signature, or a code over the shared key.
+    pub data: Vec<u8>,
+    /// Kept as it came.
+    pub reserved: Reserved<3>,
+}
+
+impl Authentication {
+    /// Data made by `method`.
+    pub fn new(method: AuthMethod, data: impl Into<Vec<u8>>) -> Authentication {
+        Authentication { method, data: data.into(), reserved: Reserved::default() }
+    }
+
+    /// A signature that names its algorithm: method 14. `algorithm` is the DER of an AlgorithmIdentifier.
+    pub fn digital(algorithm: &[u8], signature: &[u8]) -> Result<Authentication, Unencodable> {
+        let mut writer = Writer::new();
+        writer.length8(algorithm.len(), "AlgorithmIdentifier length");
+        writer.bytes(algorithm);
+        writer.bytes(signature);
+        Ok(Authentication::new(AuthMethod::DigitalSignature, writer.finish()?))
+    }
+
+    /// The AlgorithmIdentifier and the signature of method 14; None for other methods.
+    pub fn digital_parts(&self) -> Option<(&[u8], &[u8])> {
+        let (length, rest) = self.data.split_first()?;
+        let parts = rest.split_at_checked(usize::from(*length));
+        parts.filter(|_| self.method == AuthMethod::DigitalSignature)
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Authentication, Malformed> {
+        let method = AuthMethod::from(reader.u8("authentication method")?);
+        let reserved = reader.reserved()?;
+        let data = if method == AuthMethod::DigitalSignature {
+            // The data has a structure of its own (RFC 7427 §3): what it says must be there.
+            let mut inside = reader.clone();
+            let length = inside.u8("AlgorithmIdentifier length")?;
+            inside.take(length.into(), "AlgorithmIdentifier")?;
+            reader.take_rest()
+        } else {
+            reader.take_rest()
+        };
+        Ok(Authentication { method, data: data.to_vec(), reserved })
+    }
+
+    pub(super) fn encode(&self, writer: &mut Writer) {
+        writer.u8(self.method.into());
+        writer.reserved(self.reserved);
+        writer.bytes(&self.data);
+    }
+}

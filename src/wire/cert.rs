@@ -1,0 +1,70 @@
+//! Certificate and Certificate Request payloads (RFC 7296 §3.6 and §3.7).
+
+use super::codes::CertEncoding;
+use super::error::Malformed;
+use super::reader::Reader;
+use super::writer::Writer;
+
+/// Bytes of one authority in a request: the SHA-1 of its SubjectPublicKeyInfo.
+pub const AUTHORITY_LEN: usize = 20;
+
+/// The body of a CERT payload: one certificate, or a list of revoked ones, or where to find it.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Certificate {
+    /// What the data is.
+    pub encoding: CertEncoding,
+    /// For X.509 signature certificates: DER.
+    pub data: Vec<u8>,
+}
+
+impl Certificate {
+    /// An X.509 certificate.
+    pub fn x509(der: impl Into<Vec<u8>>) -> Certificate {
+        Certificate { encoding: CertEncoding::X509Signature, data: der.into() }
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Certificate, Malformed> {
+        let encoding = CertEncoding::from(reader.u8("certificate encoding")?);
+        Ok(Certificate { encoding, data: reader.take_rest().to_vec() })
+    }
+
+    pub(super) fn encode(&self, writer: &mut Writer) {
+        writer.u8(self.encoding.into());
+        writer.bytes(&self.data);
+    }
+}
+
+/// The body of a CERTREQ payload: a hint at what the sender trusts.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct CertificateRequest {
+    /// What is asked for.
+    pub encoding: CertEncoding,
+    /// For X.509: any number of authorities, [`AUTHORITY_LEN`] bytes each.
+    pub data: Vec<u8>,
+}
+
+impl CertificateRequest {
+    /// A request for X.509 certificates under these authorities.
+    pub fn x509(authorities: &[[u8; AUTHORITY_LEN]]) -> CertificateRequest {
+        let data = authorities.as_flattened().to_vec();
+        CertificateRequest { encoding: CertEncoding::X509Signature, data }
+    }
+
+    /// The authorities of a request for X.509 certificates; a last piece of another length is no authority.
+    pub fn authorities(&self) -> &[[u8; AUTHORITY_LEN]] {
+        match self.encoding {
+            CertEncoding::X509Signature => self.data.as_chunks().0,
+            _ => &[],
+        }
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<CertificateRequest, Malformed> {
+        let encoding = CertEncoding::from(reader.u8("certificate encoding")?);
+        Ok(CertificateRequest { encoding, data: reader.take_rest().to_vec() })
+    }
+
+    pub(super) fn encode(&self, writer: &mut Writer) {
+        writer.u8(self.encoding.into());
+        writer.bytes(&self.data);
+    }
+}

@@ -1,0 +1,61 @@
+//! Delete payloads (RFC 7296 §3.11): the sender's inbound SPIs of SAs that are no more.
+
+use super::codes::ProtocolId;
+use super::error::{Fault, Malformed};
+use super::reader::Reader;
+use super::spi::{EspSpi, Spi};
+use super::writer::Writer;
+
+/// The body of a Delete payload.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Delete {
+    /// IKE: the IKE SA it comes through, without an SPI.
+    pub protocol: ProtocolId,
+    /// Bytes of each SPI; kept, as the list may be empty.
+    pub spi_size: u8,
+    /// The SAs, each of `spi_size` bytes.
+    pub spis: Vec<Spi>,
+}
+
+impl Delete {
+    /// Deletes the IKE SA that carries it.
+    pub fn ike_sa() -> Delete {
+        Delete { protocol: ProtocolId::Ike, spi_size: 0, spis: Vec::new() }
+    }
+
+    /// Deletes these ESP SAs.
+    pub fn esp(spis: impl IntoIterator<Item = EspSpi>) -> Delete {
+        let spis = spis.into_iter().map(Spi::Esp).collect();
+        Delete { protocol: ProtocolId::Esp, spi_size: 4, spis }
+    }
+
+    /// The ESP SAs it names.
+    pub fn esp_spis(&self) -> impl Iterator<Item = EspSpi> {
+        let spis = self.spis.iter().filter_map(Spi::esp);
+        spis.filter(|_| self.protocol == ProtocolId::Esp)
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Delete, Malformed> {
+        let protocol = ProtocolId::from(reader.u8("protocol ID")?);
+        let spi_size = reader.u8("SPI size")?;
+        let at = reader.clone();
+        let count = reader.u16("number of SPIs")?;
+        if spi_size == 0 && count != 0 {
+            let fault = Fault::Value { found: count.into(), must: "0 when SPIs have no bytes" };
+            return Err(at.fault("number of SPIs", fault));
+        }
+        let spis = (0..count).map(|_| Spi::decode(reader, spi_size));
+        Ok(Delete { protocol, spi_size, spis: spis.collect::<Result<_, _>>()? })
+    }
+
+    pub(super) fn encode(&self, writer: &mut Writer) {
+        let size = usize::from(self.spi_size);
+        if let Some(odd) = self.spis.iter().find(|spi| spi.len() != size || size == 0) {
+            writer.refuse("SPI in a delete", odd.len(), size)
+        }
+        writer.u8(self.protocol.into());
+        writer.u8(self.spi_size);
+        writer.length16(self.spis.len(), "number of SPIs");
+        self.spis.iter().for_each(|spi| spi.encode(writer));
+    }
+}

@@ -1,0 +1,45 @@
+//! EAP payloads (RFC 7296 §3.16): one EAP message (RFC 3748 §4) each. s2sd knows their form only.
+
+use super::codes::EapCode;
+use super::error::{Fault, Malformed};
+use super::reader::Reader;
+use super::writer::Writer;
+
+/// The body of an EAP payload.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Eap {
+    /// Request, response, success or failure.
+    pub code: EapCode,
+    /// Pairs responses with requests.
+    pub identifier: u8,
+    /// The type and its data; empty in success and failure.
+    pub data: Vec<u8>,
+}
+
+impl Eap {
+    /// The method, in a request or response.
+    pub fn method(&self) -> Option<u8> {
+        self.data.first().copied()
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Eap, Malformed> {
+        let whole = reader.left();
+        let code = EapCode::from(reader.u8("EAP code")?);
+        let identifier = reader.u8("EAP identifier")?;
+        let at = reader.clone();
+        let stated = reader.u16("EAP length")?;
+        if usize::from(stated) != whole {
+            let fault = Fault::Value { found: stated.into(), must: "the length of the payload" };
+            return Err(at.fault("EAP length", fault));
+        }
+        Ok(Eap { code, identifier, data: reader.take_rest().to_vec() })
+    }
+
+    pub(super) fn encode(&self, writer: &mut Writer) {
+        writer.u8(self.code.into());
+        writer.u8(self.identifier);
+        let open = writer.open(2);
+        writer.bytes(&self.data);
+        writer.close(open, "EAP length");
+    }
+}

@@ -1,0 +1,37 @@
+//! Key Exchange payloads (RFC 7296 §3.4).
+
+use super::codes::KeId;
+use super::error::Malformed;
+use super::reader::Reader;
+use super::reserved::Reserved;
+use super::writer::Writer;
+
+/// The body of a KE payload.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct KeyExchange {
+    /// Which method the data is of.
+    pub group: KeId,
+    /// The public value. Its length and validity are the method's business.
+    pub public: Vec<u8>,
+    /// Kept as it came.
+    pub reserved: Reserved<2>,
+}
+
+impl KeyExchange {
+    /// A public value of `group`.
+    pub fn new(group: KeId, public: impl Into<Vec<u8>>) -> KeyExchange {
+        KeyExchange { group, public: public.into(), reserved: Reserved::default() }
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<KeyExchange, Malformed> {
+        let group = KeId::from(reader.u16("key exchange method")?);
+        let reserved = reader.reserved()?;
+        Ok(KeyExchange { group, public: reader.take_rest().to_vec(), reserved })
+    }
+
+    pub(super) fn encode(&self, writer: &mut Writer) {
+        writer.u16(self.group.into());
+        writer.reserved(self.reserved);
+        writer.bytes(&self.public);
+    }
+}

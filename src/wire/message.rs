@@ -1,0 +1,57 @@
+//! A whole IKE message: the header, what is in clear, and the encrypted payload that may end it.
+//!
+//! ```text
+//! IKE_SA_INIT     | header | SA | KE | Nonce | N ... |
+//! all others      | header | SK { IV | ciphertext | ICV } |          see [`sk`](super::sk)
+//! ```
+
+use super::chain::Chain;
+use super::codes::PayloadType;
+use super::error::{DecodeError, Unencodable};
+use super::header::{Header, Version};
+use super::reader::Reader;
+use super::sk::Sealed;
+use super::writer::Writer;
+
+/// A message as a value. Encoding what was decoded gives the same bytes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Message {
+    /// Who, which exchange, which number.
+    pub header: Header,
+    /// The payloads in clear.
+    pub chain: Chain,
+    /// The encrypted payload.
+    pub sealed: Option<Sealed>,
+}
+
+impl Message {
+    /// A message in clear.
+    pub fn clear(header: Header, chain: impl Into<Chain>) -> Message {
+        Message { header, chain: chain.into(), sealed: None }
+    }
+
+    /// Reads a datagram (less the non-ESP marker of port 4500), of which the message is all.
+    pub fn decode(datagram: &[u8]) -> Result<Message, DecodeError> {
+        let mut reader = Reader::new(datagram);
+        let (header, first) = Header::read(&mut reader)?;
+        if header.version.major != Version::V2.major {
+            return Err(DecodeError::MajorVersion(header.version));
+        }
+        let (chain, encrypted) = Chain::read(first, &mut reader)?;
+        let sealed = encrypted.map(|kind| Sealed::decode(kind, &mut reader)).transpose()?;
+        Ok(Message { header, chain, sealed })
+    }
+
+    /// The message as bytes.
+    pub fn encode(&self) -> Result<Vec<u8>, Unencodable> {
+        let mut writer = Writer::new();
+        let after = self.sealed.as_ref().map_or(PayloadType::None, Sealed::kind);
+        self.header.write(self.chain.first_or(after), &mut writer);
+        self.chain.write(after, &mut writer);
+        if let Some(sealed) = &self.sealed {
+            sealed.encode(&mut writer);
+        }
+        Header::close(&mut writer);
+        writer.finish()
+    }
+}

@@ -1,0 +1,39 @@
+//! Nonce payloads (RFC 7296 §3.9).
+
+use super::error::{Fault, Malformed};
+use super::reader::Reader;
+use super::writer::Writer;
+
+/// The body of a Nonce payload: 16 to 256 bytes. Nonces are ordered as byte strings, which decides collisions
+/// (§2.8.1: the SA made with the lowest of the four nonces is the one to close).
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Nonce(Vec<u8>);
+
+impl Nonce {
+    /// The shortest.
+    pub const MIN: usize = 16;
+    /// The longest.
+    pub const MAX: usize = 256;
+
+    /// None when the length is not allowed.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Option<Nonce> {
+        let bytes = bytes.into();
+        (Nonce::MIN..=Nonce::MAX).contains(&bytes.len()).then_some(Nonce(bytes))
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Nonce, Malformed> {
+        let at = reader.clone();
+        Nonce::new(reader.take_rest()).ok_or_else(|| {
+            at.fault("nonce data", Fault::Length { found: at.left(), must: "16 to 256" })
+        })
+    }
+
+    pub(super) fn encode(&self, writer: &mut Writer) {
+        writer.bytes(&self.0);
+    }
+}

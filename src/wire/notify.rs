@@ -1,0 +1,129 @@
+//! Notify payloads (RFC 7296 §3.10), with the data of those that have some and that we act on.
+
+use super::codes::{HashId, KeId, NotifyType, PayloadType, ProtocolId};
+use super::error::Malformed;
+use super::reader::Reader;
+use super::spi::{EspSpi, Spi};
+use super::writer::Writer;
+
+/// Bytes of a NAT_DETECTION_*_IP hash: SHA-1 (§2.23).
+pub const NAT_HASH_LEN: usize = 20;
+
+/// The longest cookie (§2.6).
+pub const MAX_COOKIE: usize = 64;
+
+/// The body of a Notify payload.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Notify {
+    /// Of the SA that `spi` names; none when there is no SPI.
+    pub protocol: ProtocolId,
+    /// The SA it is about; none when that is the IKE SA it comes through.
+    pub spi: Spi,
+    /// What is notified.
+    pub kind: NotifyType,
+    /// More about it.
+    pub data: Vec<u8>,
+}
+
+impl Notify {
+    /// A notify without an SPI and without data.
+    pub fn new(kind: NotifyType) -> Notify {
+        Notify { protocol: ProtocolId::None, spi: Spi::None, kind, data: Vec::new() }
+    }
+
+    /// A notify with data.
+    pub fn with_data(kind: NotifyType, data: impl Into<Vec<u8>>) -> Notify {
+        Notify { data: data.into(), ..Notify::new(kind) }
+    }
+
+    /// A notify about one ESP SA.
+    pub fn about_esp(kind: NotifyType, spi: EspSpi) -> Notify {
+        Notify { protocol: ProtocolId::Esp, spi: spi.into(), ..Notify::new(kind) }
+    }
+
+    /// COOKIE: prove that you get our answers (§2.6).
+    pub fn cookie(cookie: &[u8]) -> Notify {
+        Notify::with_data(NotifyType::Cookie, cookie)
+    }
+
+    /// INVALID_KE_PAYLOAD: use this group (§1.3).
+    pub fn invalid_ke(group: KeId) -> Notify {
+        Notify::with_data(NotifyType::InvalidKePayload, u16::from(group).to_be_bytes())
+    }
+
+    /// UNSUPPORTED_CRITICAL_PAYLOAD: this type (§2.5).
+    pub fn unsupported_critical(payload: PayloadType) -> Notify {
+        Notify::with_data(NotifyType::UnsupportedCriticalPayload, [payload.into()])
+    }
+
+    /// REKEY_SA: the child SA to be replaced, by its sender's inbound SPI (§1.3.3).
+    pub fn rekey(spi: EspSpi) -> Notify {
+        Notify::about_esp(NotifyType::RekeySa, spi)
+    }
+
+    /// SIGNATURE_HASH_ALGORITHMS: what we can verify (RFC 7427 §4).
+    pub fn signature_hashes(hashes: &[HashId]) -> Notify {
+        let data: Vec<u8> = hashes.iter().flat_map(|h| u16::from(*h).to_be_bytes()).collect();
+        Notify::with_data(NotifyType::SignatureHashAlgorithms, data)
+    }
+
+    /// The cookie of a COOKIE: 1 to 64 bytes.
+    pub fn cookie_data(&self) -> Option<&[u8]> {
+        let data = self.data_of(NotifyType::Cookie)?;
+        (1..=MAX_COOKIE).contains(&data.len()).then_some(data)
+    }
+
+    /// The group an INVALID_KE_PAYLOAD asks for.
+    pub fn invalid_ke_group(&self) -> Option<KeId> {
+        let data = self.data_of(NotifyType::InvalidKePayload)?;
+        <[u8; 2]>::try_from(data).ok().map(u16::from_be_bytes).map(KeId::from)
+    }
+
+    /// The type an UNSUPPORTED_CRITICAL_PAYLOAD complains about.
+    pub fn unsupported_critical_type(&self) -> Option<PayloadType> {
+        match self.data_of(NotifyType::UnsupportedCriticalPayload)? {
+            [one] => Some(PayloadType::from(*one)),
+            _ => None,
+        }
+    }
+
+    /// The child SA a REKEY_SA wants replaced.
+    pub fn rekey_spi(&self) -> Option<EspSpi> {
+        self.data_of(NotifyType::RekeySa)?;
+        self.spi.esp().filter(|_| self.protocol == ProtocolId::Esp)
+    }
+
+    /// The hashes of a SIGNATURE_HASH_ALGORITHMS; an odd last byte is none.
+    pub fn signature_hash_ids(&self) -> impl Iterator<Item = HashId> {
+        let data = self.data_of(NotifyType::SignatureHashAlgorithms).unwrap_or_default();
+        data.as_chunks().0.iter().copied().map(u16::from_be_bytes).map(HashId::from)
+    }
+
+    /// The hash of a NAT_DETECTION_SOURCE_IP or NAT_DETECTION_DESTINATION_IP.
+    pub fn nat_hash(&self) -> Option<[u8; NAT_HASH_LEN]> {
+        let source = self.data_of(NotifyType::NatDetectionSourceIp);
+        let data = source.or_else(|| self.data_of(NotifyType::NatDetectionDestinationIp))?;
+        data.try_into().ok()
+    }
+
+    /// The data, if the type is this one.
+    fn data_of(&self, kind: NotifyType) -> Option<&[u8]> {
+        (self.kind == kind).then_some(&*self.data)
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Notify, Malformed> {
+        let protocol = ProtocolId::from(reader.u8("protocol ID")?);
+        let size = reader.u8("SPI size")?;
+        let kind = NotifyType::from(reader.u16("notify message type")?);
+        let spi = Spi::decode(reader, size)?;
+        Ok(Notify { protocol, spi, kind, data: reader.take_rest().to_vec() })
+    }
+
+    pub(super) fn encode(&self, writer: &mut Writer) {
+        writer.u8(self.protocol.into());
+        writer.length8(self.spi.len(), "SPI size");
+        writer.u16(self.kind.into());
+        self.spi.encode(writer);
+        writer.bytes(&self.data);
+    }
+}

@@ -1,0 +1,160 @@
+//! One payload of a chain, as a value.
+
+use super::auth::Authentication;
+use super::cert::{Certificate, CertificateRequest};
+use super::codes::PayloadType;
+use super::cp::Configuration;
+use super::delete::Delete;
+use super::eap::Eap;
+use super::error::Malformed;
+use super::id::Identity;
+use super::ke::KeyExchange;
+use super::nonce::Nonce;
+use super::notify::Notify;
+use super::reader::Reader;
+use super::sa::SecurityAssociation;
+use super::ts::TrafficSelectors;
+use super::vendor::VendorId;
+use super::writer::Writer;
+
+/// A payload, in the standard's order. Encrypted payloads are not here: they end a message and hold a chain, see
+/// [`sk`](super::sk).
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Payload {
+    /// SA.
+    Sa(SecurityAssociation),
+    /// KE.
+    KeyExchange(KeyExchange),
+    /// IDi.
+    IdInitiator(Identity),
+    /// IDr.
+    IdResponder(Identity),
+    /// CERT.
+    Certificate(Certificate),
+    /// CERTREQ.
+    CertificateRequest(CertificateRequest),
+    /// AUTH.
+    Authentication(Authentication),
+    /// Nonce.
+    Nonce(Nonce),
+    /// N.
+    Notify(Notify),
+    /// D.
+    Delete(Delete),
+    /// V.
+    VendorId(VendorId),
+    /// TSi.
+    TsInitiator(TrafficSelectors),
+    /// TSr.
+    TsResponder(TrafficSelectors),
+    /// CP.
+    Configuration(Configuration),
+    /// EAP.
+    Eap(Eap),
+    /// A payload that nobody named. When decoded it was not marked critical: it is to be skipped (RFC 7296 §2.5).
+    Unknown {
+        /// Its type.
+        kind: PayloadType,
+        /// What follows its generic header.
+        body: Vec<u8>,
+    },
+}
+
+impl Payload {
+    /// The type that announces it.
+    pub fn kind(&self) -> PayloadType {
+        match self {
+            Payload::Sa(_) => PayloadType::Sa,
+            Payload::KeyExchange(_) => PayloadType::KeyExchange,
+            Payload::IdInitiator(_) => PayloadType::IdInitiator,
+            Payload::IdResponder(_) => PayloadType::IdResponder,
+            Payload::Certificate(_) => PayloadType::Certificate,
+            Payload::CertificateRequest(_) => PayloadType::CertificateRequest,
+            Payload::Authentication(_) => PayloadType::Authentication,
+            Payload::Nonce(_) => PayloadType::Nonce,
+            Payload::Notify(_) => PayloadType::Notify,
+            Payload::Delete(_) => PayloadType::Delete,
+            Payload::VendorId(_) => PayloadType::VendorId,
+            Payload::TsInitiator(_) => PayloadType::TsInitiator,
+            Payload::TsResponder(_) => PayloadType::TsResponder,
+            Payload::Configuration(_) => PayloadType::Configuration,
+            Payload::Eap(_) => PayloadType::Eap,
+            Payload::Unknown { kind, .. } => *kind,
+        }
+    }
+
+    /// Reads the body of a payload of this type: all of `reader`.
+    pub(super) fn decode(kind: PayloadType, mut reader: Reader<'_>) -> Result<Payload, Malformed> {
+        let r = &mut reader;
+        let payload = match kind {
+            PayloadType::Sa => Payload::Sa(SecurityAssociation::decode(r)?),
+            PayloadType::KeyExchange => Payload::KeyExchange(KeyExchange::decode(r)?),
+            PayloadType::IdInitiator => Payload::IdInitiator(Identity::decode(r)?),
+            PayloadType::IdResponder => Payload::IdResponder(Identity::decode(r)?),
+            PayloadType::Certificate => Payload::Certificate(Certificate::decode(r)?),
+            PayloadType::CertificateRequest => {
+                Payload::CertificateRequest(CertificateRequest::decode(r)?)
+            }
+            PayloadType::Authentication => Payload::Authentication(Authentication::decode(r)?),
+            PayloadType::Nonce => Payload::Nonce(Nonce::decode(r)?),
+            PayloadType::Notify => Payload::Notify(Notify::decode(r)?),
+            PayloadType::Delete => Payload::Delete(Delete::decode(r)?),
+            PayloadType::VendorId => Payload::VendorId(VendorId::decode(r)?),
+            PayloadType::TsInitiator => Payload::TsInitiator(TrafficSelectors::decode(r)?),
+            PayloadType::TsResponder => Payload::TsResponder(TrafficSelectors::decode(r)?),
+            PayloadType::Configuration => Payload::Configuration(Configuration::decode(r)?),
+            PayloadType::Eap => Payload::Eap(Eap::decode(r)?),
+            PayloadType::None
+            | PayloadType::Encrypted
+            | PayloadType::EncryptedFragment
+            | PayloadType::Unknown(_) => Payload::Unknown { kind, body: r.take_rest().to_vec() },
+        };
+        reader.finish("payload length")?;
+        Ok(payload)
+    }
+
+    /// Writes the body.
+    pub(super) fn encode(&self, writer: &mut Writer) {
+        match self {
+            Payload::Sa(sa) => sa.encode(writer),
+            Payload::KeyExchange(ke) => ke.encode(writer),
+            Payload::IdInitiator(id) | Payload::IdResponder(id) => id.encode(writer),
+            Payload::Certificate(cert) => cert.encode(writer),
+            Payload::CertificateRequest(request) => request.encode(writer),
+            Payload::Authentication(auth) => auth.encode(writer),
+            Payload::Nonce(nonce) => nonce.encode(writer),
+            Payload::Notify(notify) => notify.encode(writer),
+            Payload::Delete(delete) => delete.encode(writer),
+            Payload::VendorId(vendor) => vendor.encode(writer),
+            Payload::TsInitiator(ts) | Payload::TsResponder(ts) => ts.encode(writer),
+            Payload::Configuration(configuration) => configuration.encode(writer),
+            Payload::Eap(eap) => eap.encode(writer),
+            Payload::Unknown { body, .. } => writer.bytes(body),
+        }
+    }
+}
+
+/// Payloads whose body says which they are; IDs and traffic selectors do not.
+macro_rules! payload_from {
+    ($($variant:ident($body:ident)),* $(,)?) => {$(
+        impl From<$body> for Payload {
+            fn from(body: $body) -> Payload {
+                Payload::$variant(body)
+            }
+        }
+    )*};
+}
+
+payload_from!(
+    Authentication(Authentication),
+    Certificate(Certificate),
+    CertificateRequest(CertificateRequest),
+    Configuration(Configuration),
+    Delete(Delete),
+    Eap(Eap),
+    KeyExchange(KeyExchange),
+    Nonce(Nonce),
+    Notify(Notify),
+    Sa(SecurityAssociation),
+    VendorId(VendorId),
+);

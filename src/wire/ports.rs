@@ -1,0 +1,114 @@
+//! The ports of a traffic selector, or what its protocol has in their place (RFC 7296 §3.13.1, RFC 4301 §4.4.1.1).
+//!
+//! A packet has a port, or its port cannot be seen (a later fragment, a protocol without ports). `OPAQUE` is exactly
+//! the latter; `ANY` is both; a range is never opaque. ICMP's type and code stand in as one number, type first.
+
+use super::span::Span;
+
+/// Which ports.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Ports(Kind);
+
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+enum Kind {
+    Any,
+    /// Never 0 to 65535: that is `Any`.
+    Range(Span<u16>),
+    Opaque,
+}
+
+impl Ports {
+    /// Every port, and packets without one: 0 to 65535 on the wire.
+    pub const ANY: Ports = Ports(Kind::Any);
+    /// Only packets whose port cannot be seen: 65535 to 0 on the wire.
+    pub const OPAQUE: Ports = Ports(Kind::Opaque);
+
+    /// One port.
+    pub const fn one(port: u16) -> Ports {
+        Ports(Kind::Range(Span::one(port)))
+    }
+
+    /// From the wire's two fields. None when they are the wrong way round and not `OPAQUE`.
+    pub fn new(first: u16, last: u16) -> Option<Ports> {
+        match (first, last) {
+            (0, u16::MAX) => Some(Ports::ANY),
+            (u16::MAX, 0) => Some(Ports::OPAQUE),
+            _ => Span::new(first, last).map(|span| Ports(Kind::Range(span))),
+        }
+    }
+
+    /// One ICMP type, with one code or all of them.
+    pub fn icmp(kind: u8, code: Option<u8>) -> Ports {
+        let first = u16::from_be_bytes([kind, code.unwrap_or(0)]);
+        let last = u16::from_be_bytes([kind, code.unwrap_or(u8::MAX)]);
+        Ports::new(first, last).expect("a type's codes are in order")
+    }
+
+    /// The wire's start port.
+    pub fn first(&self) -> u16 {
+        match self.0 {
+            Kind::Any => 0,
+            Kind::Range(span) => span.first(),
+            Kind::Opaque => u16::MAX,
+        }
+    }
+
+    /// The wire's end port.
+    pub fn last(&self) -> u16 {
+        match self.0 {
+            Kind::Any => u16::MAX,
+            Kind::Range(span) => span.last(),
+            Kind::Opaque => 0,
+        }
+    }
+
+    /// Whether a packet with this port, or without a visible one, is meant.
+    pub fn has(&self, port: Option<u16>) -> bool {
+        match (self.0, port) {
+            (Kind::Any, _) | (Kind::Opaque, None) => true,
+            (Kind::Range(span), Some(port)) => span.has(port),
+            (Kind::Range(_), None) | (Kind::Opaque, Some(_)) => false,
+        }
+    }
+
+    /// Whether all of `other` lies within.
+    pub fn covers(&self, other: &Ports) -> bool {
+        self.span().covers(&other.span())
+    }
+
+    /// What both have.
+    pub fn intersect(&self, other: &Ports) -> Option<Ports> {
+        match (self.0, other.0) {
+            (Kind::Any, _) => Some(*other),
+            (_, Kind::Any) => Some(*self),
+            (Kind::Range(a), Kind::Range(b)) => a.intersect(&b).map(Kind::Range).map(Ports),
+            (Kind::Opaque, Kind::Opaque) => Some(Ports::OPAQUE),
+            _ => None,
+        }
+    }
+
+    /// Both as one, when that has neither more nor less. All 65536 ports without the opaque packets have no form on
+    /// the wire, so two ranges never join to `ANY`.
+    pub fn join(&self, other: &Ports) -> Option<Ports> {
+        match (self.0, other.0) {
+            (Kind::Range(a), Kind::Range(b)) => {
+                let joined = a.join(&b)?;
+                Ports::new(joined.first(), joined.last()).filter(|ports| *ports != Ports::ANY)
+            }
+            _ if self.covers(other) => Some(*self),
+            _ if other.covers(self) => Some(*other),
+            _ => None,
+        }
+    }
+
+    /// As a range of numbers in which 65536 stands for the opaque packets.
+    pub(super) fn span(&self) -> Span<u32> {
+        const OPAQUE: u32 = 65_536;
+        match self.0 {
+            Kind::Any => Span::new(0, OPAQUE).expect("zero is not above the mark"),
+            Kind::Range(span) => Span::new(span.first().into(), span.last().into())
+                .expect("widening keeps the order"),
+            Kind::Opaque => Span::one(OPAQUE),
+        }
+    }
+}

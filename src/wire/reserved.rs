@@ -1,0 +1,42 @@
+//! Reserved bytes: ignored in meaning, kept in form.
+//!
+//! RFC 7296 §2.5 wants reserved fields "sent as zero and ignored on receipt". Signatures are made over bytes as they
+//! came (the ID payload, §2.15), and encoding what was decoded must give the same bytes. So a decoded value keeps
+//! them, a new one has zeros, and no comparison sees them.
+
+use std::hash::{Hash, Hasher};
+
+/// `N` bytes that mean nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Reserved<const N: usize>([u8; N]);
+
+impl<const N: usize> Reserved<N> {
+    /// The bytes as they came.
+    pub fn bytes(&self) -> &[u8; N] {
+        &self.0
+    }
+}
+
+impl<const N: usize> Default for Reserved<N> {
+    fn default() -> Reserved<N> {
+        Reserved([0; N])
+    }
+}
+
+impl<const N: usize> From<[u8; N]> for Reserved<N> {
+    fn from(bytes: [u8; N]) -> Reserved<N> {
+        Reserved(bytes)
+    }
+}
+
+impl<const N: usize> PartialEq for Reserved<N> {
+    fn eq(&self, _: &Reserved<N>) -> bool {
+        true
+    }
+}
+
+impl<const N: usize> Eq for Reserved<N> {}
+
+impl<const N: usize> Hash for Reserved<N> {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}

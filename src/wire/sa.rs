@@ -1,0 +1,408 @@
+//! Security Association payloads: proposals, their transforms and attributes (RFC 7296 §3.3).
+//!
+//! ```text
+//! SA ── proposal 1 ── transform ── attribute (key length)
+//!    │             └─ transform
+//!    └─ proposal 2 ── ...
+//! ```
+//!
+//! Transforms of one type in a proposal are alternatives; types are added together; proposals are alternatives.
+
+use std::fmt;
+
+use super::codes::{AttributeType, EncrId, EsnId, IntegId, KeId, PrfId, ProtocolId, TransformType};
+use super::error::{Fault, Malformed};
+use super::reader::Reader;
+use super::reserved::Reserved;
+use super::spi::Spi;
+use super::writer::Writer;
+
+/// Proposals in a payload: their numbers count from 1 in one byte.
+pub const MAX_PROPOSALS: usize = 255;
+/// Transforms in a proposal: their count is one byte.
+pub const MAX_TRANSFORMS: usize = 255;
+/// Attributes of a transform. The standard knows one type.
+pub const MAX_ATTRIBUTES: usize = 16;
+
+/// The body of an SA payload.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct SecurityAssociation {
+    /// In order of preference; at least one when decoded.
+    pub proposals: Vec<Proposal>,
+}
+
+/// One proposal, or the one accepted.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Proposal {
+    /// 1 for the first of an offer, one more for each next; an answer repeats the number it accepts.
+    pub number: u8,
+    /// What the SA protects with.
+    pub protocol: ProtocolId,
+    /// The sender's inbound SPI; none for the initial IKE SA.
+    pub spi: Spi,
+    /// In order of preference within a type.
+    pub transforms: Vec<Transform>,
+    /// Kept as it came.
+    pub reserved: Reserved<1>,
+}
+
+/// One algorithm.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Transform {
+    /// Type and number.
+    pub id: TransformId,
+    /// A key length, as a rule, or nothing.
+    pub attributes: Vec<Attribute>,
+    /// Kept as it came: the bytes before the type and after it.
+    pub reserved: [Reserved<1>; 2],
+}
+
+/// A transform's type and its number within the type.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum TransformId {
+    /// Type 1.
+    Encryption(EncrId),
+    /// Type 2.
+    Prf(PrfId),
+    /// Type 3.
+    Integrity(IntegId),
+    /// Type 4.
+    KeyExchange(KeId),
+    /// Type 5.
+    SequenceNumbers(EsnId),
+    /// A type that nobody named, such as the additional key exchanges of RFC 9370.
+    Unknown {
+        /// The type.
+        kind: TransformType,
+        /// The number within it.
+        number: u16,
+    },
+}
+
+/// A property of a transform.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Attribute {
+    /// Its type: 15 bits.
+    pub kind: AttributeType,
+    /// Its value.
+    pub value: AttributeValue,
+}
+
+/// The two forms of a value, told apart by the type's first bit.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum AttributeValue {
+    /// TV: two bytes in place of the length.
+    Short(u16),
+    /// TLV.
+    Long(Vec<u8>),
+}
+
+/// "Last substructure": this was the last.
+const LAST: u8 = 0;
+/// "Last substructure": another proposal follows.
+const MORE_PROPOSALS: u8 = 2;
+/// "Last substructure": another transform follows.
+const MORE_TRANSFORMS: u8 = 3;
+/// The attribute format bit: TV.
+const SHORT: u16 = 0x8000;
+
+impl SecurityAssociation {
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<SecurityAssociation, Malformed> {
+        let mut proposals = Vec::new();
+        loop {
+            if proposals.len() == MAX_PROPOSALS {
+                return Err(reader.fault("proposals", Fault::TooMany { limit: MAX_PROPOSALS }));
+            }
+            let more = decode_last(reader, MORE_PROPOSALS, "0 (last) or 2 (more)")?;
+            proposals.push(Proposal::decode(reader)?);
+            if !more {
+                return Ok(SecurityAssociation { proposals });
+            }
+        }
+    }
+
+    pub(super) fn encode(&self, writer: &mut Writer) {
+        if self.proposals.len() > MAX_PROPOSALS {
+            writer.refuse("proposals", self.proposals.len(), MAX_PROPOSALS)
+        }
+        let mut rest = self.proposals.iter().peekable();
+        while let Some(proposal) = rest.next() {
+            writer.u8(if rest.peek().is_some() { MORE_PROPOSALS } else { LAST });
+            proposal.encode(writer);
+        }
+    }
+}
+
+impl From<Proposal> for SecurityAssociation {
+    fn from(proposal: Proposal) -> SecurityAssociation {
+        SecurityAssociation { proposals: vec![proposal] }
+    }
+}
+
+impl FromIterator<Proposal> for SecurityAssociation {
+    fn from_iter<I: IntoIterator<Item = Proposal>>(proposals: I) -> SecurityAssociation {
+        SecurityAssociation { proposals: proposals.into_iter().collect() }
+    }
+}
+
+impl Proposal {
+    /// A proposal with these transforms.
+    pub fn new(
+        number: u8,
+        protocol: ProtocolId,
+        spi: impl Into<Spi>,
+        transforms: impl IntoIterator<Item = Transform>,
+    ) -> Proposal {
+        let transforms = transforms.into_iter().collect();
+        Proposal { number, protocol, spi: spi.into(), transforms, reserved: Reserved::default() }
+    }
+
+    /// The transforms of one type, in order.
+    pub fn of_type(&self, kind: TransformType) -> impl Iterator<Item = &Transform> {
+        self.transforms.iter().filter(move |transform| transform.id.kind() == kind)
+    }
+
+    /// Reads what follows the "last substructure" byte.
+    fn decode(reader: &mut Reader<'_>) -> Result<Proposal, Malformed> {
+        let reserved = reader.reserved()?;
+        let length = reader.length16(2, "proposal length")?;
+        let mut body = reader.sub(length, "proposal")?;
+        let number = body.u8("proposal number")?;
+        let protocol = ProtocolId::from(body.u8("protocol ID")?);
+        let spi_size = body.u8("SPI size")?;
+        let count = body.u8("number of transforms")?;
+        let spi = Spi::decode(&mut body, spi_size)?;
+        let mut transforms = Vec::new();
+        for left in (0..count).rev() {
+            let at = body.clone();
+            let more = decode_last(&mut body, MORE_TRANSFORMS, "0 (last) or 3 (more)")?;
+            if more != (left > 0) {
+                let must = "what the number of transforms says";
+                let fault = Fault::Value { found: if more { 3 } else { 0 }, must };
+                return Err(at.fault("last transform", fault));
+            }
+            transforms.push(Transform::decode(&mut body)?);
+        }
+        body.finish("proposal")?;
+        Ok(Proposal { number, protocol, spi, transforms, reserved })
+    }
+
+    fn encode(&self, writer: &mut Writer) {
+        writer.reserved(self.reserved);
+        let open = writer.open(2);
+        writer.u8(self.number);
+        writer.u8(self.protocol.into());
+        writer.length8(self.spi.len(), "SPI size");
+        writer.length8(self.transforms.len(), "number of transforms");
+        self.spi.encode(writer);
+        let mut rest = self.transforms.iter().peekable();
+        while let Some(transform) = rest.next() {
+            writer.u8(if rest.peek().is_some() { MORE_TRANSFORMS } else { LAST });
+            transform.encode(writer);
+        }
+        writer.close(open, "proposal");
+    }
+}
+
+impl fmt::Display for Proposal {
+    /// `ESP:AES_CBC_256/HMAC_SHA2_256_128/32-bit`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.protocol)?;
+        for (nth, transform) in self.transforms.iter().enumerate() {
+            let slash = if nth == 0 { "" } else { "/" };
+            write!(f, "{slash}{transform}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Transform {
+    /// A transform without attributes.
+    pub fn new(id: impl Into<TransformId>) -> Transform {
+        Transform { id: id.into(), attributes: Vec::new(), reserved: Default::default() }
+    }
+
+    /// A transform with a key length in bits.
+    pub fn with_key_length(id: impl Into<TransformId>, bits: u16) -> Transform {
+        let value = AttributeValue::Short(bits);
+        let attribute = Attribute { kind: AttributeType::KeyLength, value };
+        Transform { attributes: vec![attribute], ..Transform::new(id) }
+    }
+
+    /// The key length in bits, if one is stated in its proper form (§3.3.5).
+    pub fn key_length(&self) -> Option<u16> {
+        self.attributes.iter().find_map(|attribute| match attribute {
+            Attribute { kind: AttributeType::KeyLength, value: AttributeValue::Short(bits) } => {
+                Some(*bits)
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether there is an attribute besides a proper key length. Such a transform is another one than we know, and
+    /// must not be chosen (§3.3.6).
+    pub fn has_unknown_attributes(&self) -> bool {
+        self.attributes.len() != usize::from(self.key_length().is_some())
+    }
+
+    /// Reads what follows the "last substructure" byte.
+    fn decode(reader: &mut Reader<'_>) -> Result<Transform, Malformed> {
+        let before = reader.reserved()?;
+        let length = reader.length16(2, "transform length")?;
+        let mut body = reader.sub(length, "transform")?;
+        let kind = TransformType::from(body.u8("transform type")?);
+        let after = body.reserved()?;
+        let id = TransformId::new(kind, body.u16("transform ID")?);
+        let mut attributes = Vec::new();
+        while !body.is_empty() {
+            if attributes.len() == MAX_ATTRIBUTES {
+                return Err(body.fault("attributes", Fault::TooMany { limit: MAX_ATTRIBUTES }));
+            }
+            attributes.push(Attribute::decode(&mut body)?);
+        }
+        Ok(Transform { id, attributes, reserved: [before, after] })
+    }
+
+    fn encode(&self, writer: &mut Writer) {
+        if self.attributes.len() > MAX_ATTRIBUTES {
+            writer.refuse("attributes", self.attributes.len(), MAX_ATTRIBUTES)
+        }
+        let [before, after] = self.reserved;
+        writer.reserved(before);
+        let open = writer.open(2);
+        writer.u8(self.id.kind().into());
+        writer.reserved(after);
+        writer.u16(self.id.number());
+        self.attributes.iter().for_each(|attribute| attribute.encode(writer));
+        writer.close(open, "transform");
+    }
+}
+
+impl fmt::Display for Transform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.id.fmt(f)?;
+        match self.key_length() {
+            Some(bits) => write!(f, "_{bits}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl TransformId {
+    /// The transform `number` of type `kind`.
+    pub fn new(kind: TransformType, number: u16) -> TransformId {
+        match kind {
+            TransformType::Encryption => TransformId::Encryption(number.into()),
+            TransformType::Prf => TransformId::Prf(number.into()),
+            TransformType::Integrity => TransformId::Integrity(number.into()),
+            TransformType::KeyExchange => TransformId::KeyExchange(number.into()),
+            TransformType::SequenceNumbers => TransformId::SequenceNumbers(number.into()),
+            TransformType::Unknown(_) => TransformId::Unknown { kind, number },
+        }
+    }
+
+    /// The type.
+    pub fn kind(self) -> TransformType {
+        match self {
+            TransformId::Encryption(_) => TransformType::Encryption,
+            TransformId::Prf(_) => TransformType::Prf,
+            TransformId::Integrity(_) => TransformType::Integrity,
+            TransformId::KeyExchange(_) => TransformType::KeyExchange,
+            TransformId::SequenceNumbers(_) => TransformType::SequenceNumbers,
+            TransformId::Unknown { kind, .. } => kind,
+        }
+    }
+
+    /// The number within the type.
+    pub fn number(self) -> u16 {
+        match self {
+            TransformId::Encryption(id) => id.into(),
+            TransformId::Prf(id) => id.into(),
+            TransformId::Integrity(id) => id.into(),
+            TransformId::KeyExchange(id) => id.into(),
+            TransformId::SequenceNumbers(id) => id.into(),
+            TransformId::Unknown { number, .. } => number,
+        }
+    }
+}
+
+impl fmt::Display for TransformId {
+    /// The name within the type; a bare `NONE` or an unnamed number says which type it is of.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TransformId::Encryption(id) if !matches!(id, EncrId::Unknown(_)) => id.fmt(f),
+            TransformId::Prf(id) if !matches!(id, PrfId::Unknown(_)) => write!(f, "PRF_{id}"),
+            TransformId::Integrity(id) if !matches!(id, IntegId::None | IntegId::Unknown(_)) => {
+                id.fmt(f)
+            }
+            TransformId::KeyExchange(id) if !matches!(id, KeId::None | KeId::Unknown(_)) => {
+                id.fmt(f)
+            }
+            TransformId::SequenceNumbers(EsnId::Sequence32) => f.write_str("NO_ESN"),
+            TransformId::SequenceNumbers(EsnId::Extended64) => f.write_str("ESN"),
+            TransformId::Integrity(IntegId::None) => f.write_str("INTEG_NONE"),
+            TransformId::KeyExchange(KeId::None) => f.write_str("KE_NONE"),
+            other => match other.kind() {
+                TransformType::Unknown(kind) => write!(f, "TYPE_{kind}_{}", other.number()),
+                kind => write!(f, "{kind}_{}", other.number()),
+            },
+        }
+    }
+}
+
+macro_rules! transform_from {
+    ($($variant:ident($id:ident)),* $(,)?) => {$(
+        impl From<$id> for TransformId {
+            fn from(id: $id) -> TransformId {
+                TransformId::$variant(id)
+            }
+        }
+    )*};
+}
+
+transform_from!(
+    Encryption(EncrId),
+    Prf(PrfId),
+    Integrity(IntegId),
+    KeyExchange(KeId),
+    SequenceNumbers(EsnId),
+);
+
+impl Attribute {
+    fn decode(reader: &mut Reader<'_>) -> Result<Attribute, Malformed> {
+        let field = reader.u16("attribute type")?;
+        let kind = AttributeType::from(field & !SHORT);
+        let value = if field & SHORT != 0 {
+            AttributeValue::Short(reader.u16("attribute value")?)
+        } else {
+            let length = reader.u16("attribute length")?;
+            AttributeValue::Long(reader.take(length.into(), "attribute value")?.to_vec())
+        };
+        Ok(Attribute { kind, value })
+    }
+
+    fn encode(&self, writer: &mut Writer) {
+        let kind = u16::from(self.kind);
+        match &self.value {
+            AttributeValue::Short(value) => {
+                writer.u16(kind | SHORT);
+                writer.u16(*value);
+            }
+            AttributeValue::Long(bytes) => {
+                writer.u16(kind & !SHORT);
+                writer.length16(bytes.len(), "attribute length");
+                writer.bytes(bytes);
+            }
+        }
+    }
+}
+
+/// Reads "last substructure": whether `more` of the kind follow.
+fn decode_last(reader: &mut Reader<'_>, more: u8, must: &'static str) -> Result<bool, Malformed> {
+    let at = reader.clone();
+    match reader.u8("last substructure")? {
+        LAST => Ok(false),
+        found if found == more => Ok(true),
+        found => Err(at.fault("last substructure", Fault::Value { found: found.into(), must })),
+    }
+}

@@ -1,0 +1,171 @@
+//! Traffic Selector payloads, TSi and TSr (RFC 7296 §3.13).
+//!
+//! ```text
+//! | count | reserved (3) | selector ... |     selector: | type | protocol | length | ports (4) | addresses (8 or 32) |
+//! ```
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::address::AddressRange;
+use super::codes::TsType;
+use super::error::{Fault, Malformed};
+use super::ports::Ports;
+use super::reader::Reader;
+use super::reserved::Reserved;
+use super::selector::Selector;
+use super::selector_set::SelectorSet;
+use super::writer::Writer;
+
+/// Selectors in a payload: its count is one byte.
+pub const MAX_SELECTORS: usize = 255;
+
+/// The body of a TSi or TSr payload.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct TrafficSelectors {
+    /// In the order sent, which has a meaning: the first may describe the packet that triggered the SA (§2.9).
+    pub entries: Vec<TrafficSelector>,
+    /// Kept as it came.
+    pub reserved: Reserved<3>,
+}
+
+/// One entry of it.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum TrafficSelector {
+    /// TS_IPV4_ADDR_RANGE or TS_IPV6_ADDR_RANGE.
+    Ip(Selector),
+    /// Another type, such as TS_SECLABEL (RFC 9478).
+    Unknown {
+        /// Its type.
+        kind: TsType,
+        /// The byte that holds the protocol in the types we know.
+        second: u8,
+        /// What follows the length.
+        body: Vec<u8>,
+    },
+}
+
+impl TrafficSelectors {
+    /// The selectors we understand.
+    pub fn selectors(&self) -> impl Iterator<Item = &Selector> {
+        self.entries.iter().filter_map(|entry| match entry {
+            TrafficSelector::Ip(selector) => Some(selector),
+            TrafficSelector::Unknown { .. } => None,
+        })
+    }
+
+    /// Whether there are entries that we do not understand.
+    pub fn has_unknown(&self) -> bool {
+        self.entries.iter().any(|entry| matches!(entry, TrafficSelector::Unknown { .. }))
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<TrafficSelectors, Malformed> {
+        let count = reader.u8("number of traffic selectors")?;
+        let reserved = reader.reserved()?;
+        let entries = (0..count).map(|_| TrafficSelector::decode(reader));
+        Ok(TrafficSelectors { entries: entries.collect::<Result<_, _>>()?, reserved })
+    }
+
+    pub(super) fn encode(&self, writer: &mut Writer) {
+        writer.length8(self.entries.len(), "number of traffic selectors");
+        writer.reserved(self.reserved);
+        self.entries.iter().for_each(|entry| entry.encode(writer));
+    }
+}
+
+impl FromIterator<Selector> for TrafficSelectors {
+    fn from_iter<I: IntoIterator<Item = Selector>>(selectors: I) -> TrafficSelectors {
+        let entries = selectors.into_iter().map(TrafficSelector::Ip).collect();
+        TrafficSelectors { entries, reserved: Reserved::default() }
+    }
+}
+
+impl From<&SelectorSet> for TrafficSelectors {
+    fn from(set: &SelectorSet) -> TrafficSelectors {
+        set.selectors().iter().copied().collect()
+    }
+}
+
+impl TrafficSelector {
+    fn decode(reader: &mut Reader<'_>) -> Result<TrafficSelector, Malformed> {
+        let kind = TsType::from(reader.u8("traffic selector type")?);
+        let second = reader.u8("IP protocol ID")?;
+        let length = reader.length16(2, "selector length")?;
+        let mut body = reader.sub(length, "traffic selector")?;
+        let entry = match kind {
+            TsType::Ipv4AddrRange => {
+                let ports = decode_ports(&mut body)?;
+                let address = |bytes| IpAddr::from(Ipv4Addr::from_bits(bytes));
+                let at = body.clone();
+                let first = address(body.u32("starting address")?);
+                let last = address(body.u32("ending address")?);
+                ip(first, last, second, ports, &at)?
+            }
+            TsType::Ipv6AddrRange => {
+                let ports = decode_ports(&mut body)?;
+                let at = body.clone();
+                let first = Ipv6Addr::from(body.array::<16>("starting address")?).into();
+                let last = Ipv6Addr::from(body.array::<16>("ending address")?).into();
+                ip(first, last, second, ports, &at)?
+            }
+            _ => TrafficSelector::Unknown { kind, second, body: body.take_rest().to_vec() },
+        };
+        body.finish("traffic selector")?;
+        Ok(entry)
+    }
+
+    fn encode(&self, writer: &mut Writer) {
+        let (kind, second) = match self {
+            TrafficSelector::Ip(selector) if selector.addresses.is_ipv4() => {
+                (TsType::Ipv4AddrRange, selector.protocol)
+            }
+            TrafficSelector::Ip(selector) => (TsType::Ipv6AddrRange, selector.protocol),
+            TrafficSelector::Unknown { kind, second, .. } => (*kind, *second),
+        };
+        writer.u8(kind.into());
+        writer.u8(second);
+        let open = writer.open(2);
+        match self {
+            TrafficSelector::Ip(Selector { addresses, ports, .. }) => {
+                writer.u16(ports.first());
+                writer.u16(ports.last());
+                for address in [addresses.first(), addresses.last()] {
+                    match address {
+                        IpAddr::V4(v4) => writer.bytes(&v4.octets()),
+                        IpAddr::V6(v6) => writer.bytes(&v6.octets()),
+                    }
+                }
+            }
+            TrafficSelector::Unknown { body, .. } => writer.bytes(body),
+        }
+        writer.close(open, "traffic selector");
+    }
+}
+
+fn decode_ports(reader: &mut Reader<'_>) -> Result<Ports, Malformed> {
+    let at = reader.clone();
+    let first = reader.u16("start port")?;
+    let last = reader.u16("end port")?;
+    Ports::new(first, last).ok_or_else(|| {
+        let must = "not above the end port";
+        at.fault("start port", Fault::Value { found: first.into(), must })
+    })
+}
+
+fn ip(
+    first: IpAddr,
+    last: IpAddr,
+    protocol: u8,
+    ports: Ports,
+    at: &Reader<'_>,
+) -> Result<TrafficSelector, Malformed> {
+    let addresses = AddressRange::new(first, last).map_err(|_| {
+        let found = match first {
+            IpAddr::V4(v4) => v4.to_bits().into(),
+            IpAddr::V6(v6) => {
+                v6.segments().into_iter().take(4).fold(0, |n, s| n << 16 | u64::from(s))
+            }
+        };
+        at.fault("starting address", Fault::Value { found, must: "not above the ending address" })
+    })?;
+    Ok(TrafficSelector::Ip(Selector { addresses, protocol, ports }))
+}
