@@ -1,1 +1,53 @@
-//! In the making.
+//! Cryptography for IKE and ESP: algorithms as negotiated, keys as types, ciphers that work in place.
+//!
+//! The engine sees one object, a [`Provider`], and asks it for key exchanges, PRFs and ciphers. Packets never
+//! see the trait: they go through [`esp::SealKey`] and [`esp::OpenKey`], which are plain enums made once an
+//! SA.
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`algorithm`] | what s2sd can run: ciphers, PRFs, groups, with sizes and numbers |
+//! | [`suite`] | what a negotiation settled on: the only combinations that can exist from here on |
+//! | [`unsupported`] | the refusal of everything else, naming the Azure setting to change |
+//! | [`provider`] | the traits, and why a public value or a message is refused |
+//! | [`standard`] | the real provider |
+//! | [`keymat`] | SKEYSEED, `SK_*`, child keys: one type for each key |
+//! | [`secret`] | bytes that are wiped, never printed, compared in constant time |
+//! | [`esp`] | packet ciphers: no allocation, no dynamic dispatch |
+//! | `message` | the SK payload, over the same ciphers |
+//! | `aead`, `cbc`, `mac` | the three primitives under both |
+//! | `ecdh`, `modp` | key exchange on curves and in prime fields |
+//! | `fake` | the simulator's provider: fast, deterministic and worthless as protection |
+//!
+//! Where primitives come from: ring for all it has. AES-192-GCM and AES-CBC come from RustCrypto's `aes`,
+//! constant time with AES-NI and without; HMAC-SHA1 as an integrity algorithm from its `sha1`; MODP from
+//! `crypto-bigint`. ring does not wipe its expanded keys when they are dropped: the secrets they were made
+//! from are wiped, the schedules live as long as their SA and go unwiped to the allocator.
+
+mod aead;
+pub mod algorithm;
+mod cbc;
+mod ecdh;
+pub mod esp;
+#[cfg(feature = "fake")]
+pub mod fake;
+pub mod keymat;
+mod mac;
+mod message;
+mod modp;
+pub mod provider;
+pub mod secret;
+pub mod standard;
+pub mod suite;
+#[cfg(test)]
+mod tests;
+pub mod unsupported;
+
+pub use provider::{
+    Digest, Hash, KeyError, KeyExchange, MessageOpener, MessageSealer, OpenError, Provider,
+    PublicValueError, SealError, SharedSecret,
+};
+pub use secret::Secret;
+pub use standard::Standard;
+pub use suite::{EspSuite, Group, IkeSuite, Prf};
+pub use unsupported::{Role, Unsupported};

@@ -1,0 +1,252 @@
+//! Packet ciphers for ESP (RFC 4303): the hot path. Keys are expanded once an SA; a packet costs one `match`,
+//! no allocation, no dynamic dispatch.
+//!
+//! A packet lies in one buffer and is sealed and opened where it lies:
+//!
+//! ```text
+//! | SPI (4) | sequence (4) | IV | payload, padding, Pad Length, Next Header | ICV |
+//!                               |<--- text, a multiple of layout.align ---->|
+//! ```
+//!
+//! The caller writes SPI and text; the cipher writes sequence number, IV and ICV. One 64-bit sequence number
+//! makes them all: it never comes twice in an SA, so neither does an IV. An AEAD's IV is the number itself
+//! (RFC 4106 §3.1, RFC 7634 §2); CBC's is the number encrypted, since there it must be unpredictable too (RFC
+//! 3602 §3).
+//!
+//! The upper half of an extended sequence number is never sent, and authenticated all the same: within the
+//! AEAD's associated data (RFC 4106 §5), or appended to what the HMAC covers (RFC 4303 §2.2.1).
+
+use super::aead::{self, AeadKey};
+use super::cbc::{self, CbcDecrypt, CbcEncrypt};
+use super::keymat::EspKeys;
+use super::mac::Mac;
+use super::provider::{KeyError, OpenError, SealError};
+use super::suite::{EspProtection, EspSuite, Layout, Protection};
+
+/// Octets of ESP header: SPI and the lower half of the sequence number.
+pub const HEADER_LEN: usize = 8;
+
+/// The cipher of an outbound SA.
+#[derive(Debug)]
+pub struct SealKey {
+    cipher: SealCipher,
+    esn: bool,
+    layout: Layout,
+}
+
+/// The AEAD stays in place, the others cost a pointer.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the common cipher is reached without a pointer")]
+enum SealCipher {
+    Aead(AeadKey),
+    Cbc(Box<(CbcEncrypt, Mac)>),
+    Null(Box<Mac>),
+    #[cfg(feature = "fake")]
+    Fake(super::fake::EspCipher),
+}
+
+impl SealKey {
+    pub(super) fn new(suite: &EspSuite, keys: &EspKeys) -> Result<SealKey, KeyError> {
+        check(suite.protection, keys)?;
+        let (encryption, integrity) = (keys.encryption.expose(), keys.integrity.expose());
+        let cipher = match suite.protection {
+            EspProtection::Encrypted(Protection::Aead(aead)) => {
+                SealCipher::Aead(AeadKey::new(aead, encryption)?)
+            }
+            EspProtection::Encrypted(Protection::Cbc(size, integ)) => SealCipher::Cbc(Box::new((
+                CbcEncrypt::new(size, encryption)?,
+                Mac::new(integ, integrity)?,
+            ))),
+            EspProtection::Null(integ) => SealCipher::Null(Box::new(Mac::new(integ, integrity)?)),
+        };
+        Ok(SealKey { cipher, esn: suite.esn, layout: suite.protection.layout() })
+    }
+
+    #[cfg(feature = "fake")]
+    pub(super) fn fake(suite: &EspSuite, cipher: super::fake::EspCipher) -> SealKey {
+        SealKey {
+            cipher: SealCipher::Fake(cipher),
+            esn: suite.esn,
+            layout: suite.protection.layout(),
+        }
+    }
+
+    /// What surrounds a payload.
+    #[inline]
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Seals a whole packet in place under a sequence number that was never used before in this SA. Fails
+    /// only when the packet is not laid out as [`SealKey::layout`] says.
+    #[inline]
+    pub fn seal(&self, sequence: u64, packet: &mut [u8]) -> Result<(), SealError> {
+        let (head, rest) = packet.split_first_chunk_mut::<HEADER_LEN>().ok_or(SealError)?;
+        let number = sequence.to_be_bytes();
+        // Made whole and written once: reading back what was written octet by octet would stall the processor.
+        let [s0, s1, s2, s3, ..] = *head;
+        let [.., n4, n5, n6, n7] = number;
+        let header = [s0, s1, s2, s3, n4, n5, n6, n7];
+        *head = header;
+        match &self.cipher {
+            SealCipher::Aead(key) => {
+                let (iv, rest) =
+                    rest.split_first_chunk_mut::<{ aead::IV_LEN }>().ok_or(SealError)?;
+                let (text, icv) =
+                    rest.split_last_chunk_mut::<{ aead::ICV_LEN }>().ok_or(SealError)?;
+                *iv = number;
+                let (aad, len) = associated_data(header, number, self.esn);
+                *icv = key.seal(number, aad.get(..len).ok_or(SealError)?, text).ok_or(SealError)?;
+                Ok(())
+            }
+            SealCipher::Cbc(keys) => {
+                let (key, mac) = &**keys;
+                let (iv, rest) = rest.split_first_chunk_mut::<{ cbc::BLOCK }>().ok_or(SealError)?;
+                let end = rest.len().checked_sub(mac.icv_len()).ok_or(SealError)?;
+                *iv = key.unpredictable_iv(sequence);
+                let text = rest.get_mut(..end).ok_or(SealError)?;
+                if key.encrypt(*iv, text) { self.sign(mac, number, packet) } else { Err(SealError) }
+            }
+            SealCipher::Null(mac) => self.sign(mac, number, packet),
+            #[cfg(feature = "fake")]
+            SealCipher::Fake(cipher) => cipher.seal(sequence, self.esn, self.layout, packet),
+        }
+    }
+
+    fn sign(&self, mac: &Mac, number: [u8; 8], packet: &mut [u8]) -> Result<(), SealError> {
+        let end = packet.len().checked_sub(mac.icv_len()).ok_or(SealError)?;
+        let (message, icv) = packet.split_at_mut_checked(end).ok_or(SealError)?;
+        mac.sign(message, upper_half(&number, self.esn), icv);
+        Ok(())
+    }
+}
+
+/// The cipher of an inbound SA.
+#[derive(Debug)]
+pub struct OpenKey {
+    cipher: OpenCipher,
+    esn: bool,
+    layout: Layout,
+}
+
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the common cipher is reached without a pointer")]
+enum OpenCipher {
+    Aead(AeadKey),
+    Cbc(Box<(CbcDecrypt, Mac)>),
+    Null(Box<Mac>),
+    #[cfg(feature = "fake")]
+    Fake(super::fake::EspCipher),
+}
+
+impl OpenKey {
+    pub(super) fn new(suite: &EspSuite, keys: &EspKeys) -> Result<OpenKey, KeyError> {
+        check(suite.protection, keys)?;
+        let (encryption, integrity) = (keys.encryption.expose(), keys.integrity.expose());
+        let cipher = match suite.protection {
+            EspProtection::Encrypted(Protection::Aead(aead)) => {
+                OpenCipher::Aead(AeadKey::new(aead, encryption)?)
+            }
+            EspProtection::Encrypted(Protection::Cbc(size, integ)) => OpenCipher::Cbc(Box::new((
+                CbcDecrypt::new(size, encryption)?,
+                Mac::new(integ, integrity)?,
+            ))),
+            EspProtection::Null(integ) => OpenCipher::Null(Box::new(Mac::new(integ, integrity)?)),
+        };
+        Ok(OpenKey { cipher, esn: suite.esn, layout: suite.protection.layout() })
+    }
+
+    #[cfg(feature = "fake")]
+    pub(super) fn fake(suite: &EspSuite, cipher: super::fake::EspCipher) -> OpenKey {
+        OpenKey {
+            cipher: OpenCipher::Fake(cipher),
+            esn: suite.esn,
+            layout: suite.protection.layout(),
+        }
+    }
+
+    /// What surrounds a payload.
+    #[inline]
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Opens a whole packet in place and returns its text: payload, padding, Pad Length, Next Header.
+    /// `sequence` is the packet's number with its upper half inferred (RFC 4304); without ESN the upper half
+    /// does not matter. After a failure the text holds nothing of use.
+    #[inline]
+    pub fn open<'p>(&self, sequence: u64, packet: &'p mut [u8]) -> Result<&'p mut [u8], OpenError> {
+        let number = sequence.to_be_bytes();
+        match &self.cipher {
+            OpenCipher::Aead(key) => {
+                let (head, rest) =
+                    packet.split_first_chunk_mut::<HEADER_LEN>().ok_or(OpenError::Length)?;
+                let (iv, rest) =
+                    rest.split_first_chunk_mut::<{ aead::IV_LEN }>().ok_or(OpenError::Length)?;
+                let (text, icv) =
+                    rest.split_last_chunk_mut::<{ aead::ICV_LEN }>().ok_or(OpenError::Length)?;
+                let (aad, len) = associated_data(*head, number, self.esn);
+                let aad = aad.get(..len).ok_or(OpenError::Length)?;
+                if key.open(*iv, aad, text, *icv) {
+                    Ok(text)
+                } else {
+                    Err(OpenError::Authentication)
+                }
+            }
+            OpenCipher::Cbc(keys) => {
+                let (key, mac) = &**keys;
+                let message = self.verify(mac, number, packet)?;
+                let (_, rest) =
+                    message.split_first_chunk_mut::<HEADER_LEN>().ok_or(OpenError::Length)?;
+                let (iv, text) =
+                    rest.split_first_chunk_mut::<{ cbc::BLOCK }>().ok_or(OpenError::Length)?;
+                if key.decrypt(*iv, text) { Ok(text) } else { Err(OpenError::Length) }
+            }
+            OpenCipher::Null(mac) => {
+                let message = self.verify(mac, number, packet)?;
+                message.get_mut(HEADER_LEN..).ok_or(OpenError::Length)
+            }
+            #[cfg(feature = "fake")]
+            OpenCipher::Fake(cipher) => cipher.open(sequence, self.esn, self.layout, packet),
+        }
+    }
+
+    /// The packet without its ICV, which was right.
+    fn verify<'p>(
+        &self,
+        mac: &Mac,
+        number: [u8; 8],
+        packet: &'p mut [u8],
+    ) -> Result<&'p mut [u8], OpenError> {
+        let end = packet.len().checked_sub(mac.icv_len()).ok_or(OpenError::Length)?;
+        let (message, icv) = packet.split_at_mut_checked(end).ok_or(OpenError::Length)?;
+        if mac.verify(message, upper_half(&number, self.esn), icv) {
+            Ok(message)
+        } else {
+            Err(OpenError::Authentication)
+        }
+    }
+}
+
+fn check(protection: EspProtection, keys: &EspKeys) -> Result<(), KeyError> {
+    KeyError::check("encryption", keys.encryption.expose(), protection.encryption_key_len())?;
+    KeyError::check("integrity", keys.integrity.expose(), protection.integrity_key_len())
+}
+
+/// SPI and the sequence number as the packet carries it, or in full with ESN (RFC 4106 §5): 8 or 12 octets of
+/// the array.
+#[inline]
+fn associated_data(head: [u8; HEADER_LEN], number: [u8; 8], esn: bool) -> ([u8; 12], usize) {
+    let [s0, s1, s2, s3, l0, l1, l2, l3] = head;
+    let [h0, h1, h2, h3, ..] = number;
+    if esn {
+        ([s0, s1, s2, s3, h0, h1, h2, h3, l0, l1, l2, l3], 12)
+    } else {
+        ([s0, s1, s2, s3, l0, l1, l2, l3, 0, 0, 0, 0], 8)
+    }
+}
+
+#[inline]
+fn upper_half(number: &[u8; 8], esn: bool) -> &[u8] {
+    if esn { number.split_at(4).0 } else { &[] }
+}

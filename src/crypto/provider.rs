@@ -1,0 +1,213 @@
+//! What the protocol asks of cryptography, as traits: the real one and the simulator's fit the same hole.
+
+use std::fmt::Debug;
+use std::ops::Range;
+
+use super::esp::{OpenKey, SealKey};
+use super::keymat::{EspKeys, MessageKeys};
+use super::secret::Secret;
+use super::suite::{EspSuite, Group, IkeSuite, Prf};
+use crate::rng::Rng;
+
+/// Everything the engine needs, made from negotiated suites. Long-lived and shared; it holds no keys.
+pub trait Provider: Debug + Send + Sync {
+    /// A plain hash over the parts in turn: NAT detection, cookies, fingerprints.
+    fn hash(&self, hash: Hash, parts: &[&[u8]]) -> Digest;
+
+    /// The negotiated PRF over the parts in turn. A key of any length will do (HMAC).
+    fn prf(&self, prf: Prf, key: &[u8], parts: &[&[u8]]) -> Secret;
+
+    /// Draws a private value and computes the public one. Real elliptic-curve groups draw from the operating
+    /// system and not from `rng`.
+    fn start_exchange(&self, group: Group, rng: &mut dyn Rng) -> Box<dyn KeyExchange>;
+
+    /// Protection for the messages that one side of an IKE SA sends. `rng` sets where its IVs start.
+    fn message_sealer(
+        &self,
+        suite: &IkeSuite,
+        keys: MessageKeys<'_>,
+        rng: &mut dyn Rng,
+    ) -> Result<Box<dyn MessageSealer>, KeyError>;
+
+    /// The other end of [`Provider::message_sealer`].
+    fn message_opener(
+        &self,
+        suite: &IkeSuite,
+        keys: MessageKeys<'_>,
+    ) -> Result<Box<dyn MessageOpener>, KeyError>;
+
+    /// The packet cipher of an outbound ESP SA.
+    fn esp_seal_key(&self, suite: &EspSuite, keys: &EspKeys) -> Result<SealKey, KeyError>;
+
+    /// The packet cipher of an inbound ESP SA.
+    fn esp_open_key(&self, suite: &EspSuite, keys: &EspKeys) -> Result<OpenKey, KeyError>;
+}
+
+/// A private value waiting for the peer's public one. Used once: `agree` consumes it.
+pub trait KeyExchange: Debug + Send {
+    /// The group it belongs to.
+    fn group(&self) -> Group;
+
+    /// What goes into our KE payload: [`Group::public_len`] octets.
+    fn public_value(&self) -> &[u8];
+
+    /// The shared secret (g^ir), if the peer's value is one that the group's standard allows.
+    fn agree(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, PublicValueError>;
+}
+
+/// Seals what one side of an IKE SA sends. A message is `unprotected | body`, and a body `IV | plaintext |
+/// padding | Pad Length | ICV` laid out by [`super::suite::Protection::ike_layout`]. Everything before the
+/// body is authenticated, so its length fields have to be final.
+pub trait MessageSealer: Debug + Send {
+    /// Fills in IV, padding and ICV, and encrypts, in place. The message from `body` on has exactly
+    /// `layout.sealed_len(plaintext_len)` octets, with the plaintext already behind the room for the IV.
+    fn seal(
+        &mut self,
+        message: &mut [u8],
+        body: usize,
+        plaintext_len: usize,
+        rng: &mut dyn Rng,
+    ) -> Result<(), SealError>;
+}
+
+/// Opens what the other side of an IKE SA sent.
+pub trait MessageOpener: Debug + Send {
+    /// Checks and decrypts in place; returns where in `message` the plaintext lies, padding removed. After a
+    /// failure the body holds nothing of use.
+    fn open(&self, message: &mut [u8], body: usize) -> Result<Range<usize>, OpenError>;
+}
+
+/// The outcome of a key exchange: g^ir of RFC 7296 §2.14.
+#[derive(Debug, Eq, PartialEq)]
+pub struct SharedSecret(pub(super) Secret);
+
+impl SharedSecret {
+    /// The octets that enter the key schedule.
+    pub fn expose(&self) -> &[u8] {
+        self.0.expose()
+    }
+}
+
+/// A hash function.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Hash {
+    /// SHA-1: NAT detection and certificate thumbprints demand it.
+    Sha1,
+    /// SHA-256.
+    Sha2_256,
+    /// SHA-384.
+    Sha2_384,
+    /// SHA-512.
+    Sha2_512,
+}
+
+impl Hash {
+    /// Octets of output.
+    pub fn output_len(self) -> usize {
+        match self {
+            Hash::Sha1 => 20,
+            Hash::Sha2_256 => 32,
+            Hash::Sha2_384 => 48,
+            Hash::Sha2_512 => 64,
+        }
+    }
+}
+
+/// The output of a [`enum@Hash`]. It is no secret.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Digest {
+    bytes: [u8; 64],
+    len: usize,
+}
+
+impl Digest {
+    /// At most 64 octets; more are cut off.
+    pub(super) fn new(output: &[u8]) -> Digest {
+        let mut bytes = [0; 64];
+        let len = output.len().min(bytes.len());
+        bytes[..len].copy_from_slice(&output[..len]);
+        Digest { bytes, len }
+    }
+}
+
+impl AsRef<[u8]> for Digest {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Keys of the wrong size for the suite: key material came from somewhere else than the key schedule.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{what} key has {found} octets where the suite takes {expected}")]
+pub struct KeyError {
+    /// "encryption" or "integrity".
+    pub what: &'static str,
+    /// What the suite takes.
+    pub expected: usize,
+    /// What was given.
+    pub found: usize,
+}
+
+impl KeyError {
+    pub(super) fn check(what: &'static str, key: &[u8], expected: usize) -> Result<(), KeyError> {
+        let found = key.len();
+        if found == expected { Ok(()) } else { Err(KeyError { what, expected, found }) }
+    }
+}
+
+/// A peer's public value that must not be used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum PublicValueError {
+    /// Padding to the group's size is mandatory (RFC 7296 §3.4).
+    #[error("a public value of {group:?} has {expected} octets, the peer sent {found}")]
+    Length {
+        /// The group.
+        group: Group,
+        /// Its size.
+        expected: usize,
+        /// The peer's size.
+        found: usize,
+    },
+    /// 0, 1, p-1 or beyond: the shared secret would be known to everybody (RFC 6989 §2.1).
+    #[error("the peer's public value of {0:?} is not between 2 and p-2")]
+    Range(Group),
+    /// Not in the subgroup of order q: it would leak bits of our private value (RFC 6989 §2.2).
+    #[error("the peer's public value of {0:?} is not in the group's prime-order subgroup")]
+    Subgroup(Group),
+    /// Not a point of the curve (RFC 6989 §2.3).
+    #[error("the peer's public value of {0:?} is not a point of the curve")]
+    Curve(Group),
+    /// A point of small order: the shared secret is all zeros (RFC 7748 §6.1, RFC 8031 §2.3).
+    #[error("the peer's public value of {0:?} is of small order and gives an all-zero secret")]
+    SmallOrder(Group),
+}
+
+impl PublicValueError {
+    pub(super) fn check_len(group: Group, peer: &[u8]) -> Result<(), PublicValueError> {
+        let (expected, found) = (group.public_len(), peer.len());
+        if found == expected {
+            Ok(())
+        } else {
+            Err(PublicValueError::Length { group, expected, found })
+        }
+    }
+}
+
+/// A message that does not have the shape that [`MessageSealer::seal`] asks for: a fault of the caller.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the message is not laid out for this suite")]
+pub struct SealError;
+
+/// Why a protected message or packet did not open.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum OpenError {
+    /// Too short for IV, trailer and ICV, or not a multiple of the cipher's block.
+    #[error("the encrypted part has a length that the suite cannot produce")]
+    Length,
+    /// Not sealed with this key, or changed on the way.
+    #[error("the integrity check failed")]
+    Authentication,
+    /// Authentic, and yet the padding is longer than the text: the sender is broken.
+    #[error("the pad length exceeds the decrypted text")]
+    Padding,
+}
