@@ -88,7 +88,7 @@ pub enum Purposes {
     /// If it has any: one of serverAuth, clientAuth, ipsecIKE or anyExtendedKeyUsage.
     #[default]
     AnyOfIke,
-    /// Both serverAuth and clientAuth, as Azure demands of its own certificate (azure.md §3.2).
+    /// Both serverAuth and clientAuth, as Azure demands of its own certificate.
     ServerAndClient,
 }
 
