@@ -27,7 +27,12 @@ pub struct EndpointConfig {
 
 impl Default for EndpointConfig {
     fn default() -> EndpointConfig {
-        EndpointConfig { half_open: HalfOpenLimits::default(), max_children: 100, max_datagram: 1280, drain: Duration::from_secs(5) }
+        EndpointConfig {
+            half_open: HalfOpenLimits::default(),
+            max_children: 100,
+            max_datagram: 1280,
+            drain: Duration::from_secs(5),
+        }
     }
 }
 

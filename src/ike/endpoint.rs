@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::command::{Command, DataEvent};
-use super::cookie::Cookies;
 use super::config::{EndpointConfig, PeerConfig};
+use super::cookie::Cookies;
 use super::ctx::Ctx;
 use super::event::{Cause, Event};
 use super::ids::{ChildId, PeerId};

@@ -117,8 +117,7 @@ impl Endpoint {
         self.strangers.cookies.rotate(now.mono, &mut *self.rng.0);
         let cookies = &self.strangers.cookies;
         let shown = chain.notify(NotifyType::Cookie).and_then(Notify::cookie_data);
-        let proven =
-            shown.is_some_and(|cookie| cookies.verify(&*self.provider, cookie, claim));
+        let proven = shown.is_some_and(|cookie| cookies.verify(&*self.provider, cookie, claim));
         match self.strangers.half_open.admit(source, proven) {
             Admission::Admit => true,
             Admission::Cookie => {

@@ -330,6 +330,28 @@ fn both_rekey_the_child_at_once_and_one_child_stays() {
 }
 
 #[test]
+fn both_ask_for_a_child_at_once_and_one_stays() {
+    let mut pair = Pair::new([Role::Dial, Role::Answer]);
+    pair.deliver();
+    for end in [0, 1] {
+        let now = pair.now;
+        pair.ends[end].with(now, PEER, |peer, ctx| {
+            let sa = peer.sas.first_mut().unwrap();
+            let id = sa.children.first().unwrap().id;
+            sa.depart(id, Cause::Expired);
+            sa.want(ctx, super::task::Wish::NewChild(super::Slot(0), None), now.mono);
+            peer.conclude(ctx);
+        });
+        pair.collect(end);
+    }
+    pair.pass(Duration::from_secs(10));
+    for end in [0, 1] {
+        assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
+    }
+    pair.assert_joined();
+}
+
+#[test]
 fn both_rekey_the_ike_sa_at_once_and_one_stays() {
     let mut pair = Pair::new([Role::Dial, Role::Answer]);
     pair.deliver();
