@@ -41,8 +41,10 @@ const BRIEF: Duration = Duration::from_secs(60);
 /// Our attempts to connect.
 #[derive(Debug, Default)]
 pub(super) struct Dial {
-    /// The operator wants this peer connected.
+    /// The operator wants this peer connected: it is dialled until it is.
     pub(super) wanted: bool,
+    /// The operator disconnected this peer: nobody dials, not even it.
+    pub(super) barred: bool,
     /// Failures in a row.
     pub(super) failures: u32,
     /// Not before.
@@ -128,9 +130,8 @@ impl Peer {
     /// When to dial, if at all.
     fn dials_at(&self) -> Option<Instant> {
         let lacks = self.dial.renew || !self.sas.iter().any(IkeSa::is_live);
-        let may = self.dial.wanted
-            && (self.config.role.dials() || self.dial.renew)
-            && !self.config.remotes.is_empty();
+        let wanted = self.dial.renew || (self.dial.wanted && self.config.role.dials());
+        let may = wanted && !self.dial.barred && !self.config.remotes.is_empty();
         let dialling = self.handshakes.iter().any(Handshake::is_ours);
         (may && lacks && !dialling).then_some(self.dial.at)
     }

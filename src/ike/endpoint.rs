@@ -160,12 +160,12 @@ impl Endpoint {
             }
             Command::Reconfigure(id, config) => self.reconfigure(now, id, *config),
             Command::Up(id) => self.with(now, id, |peer, ctx| {
-                peer.dial.wanted = true;
+                (peer.dial.wanted, peer.dial.barred) = (true, false);
                 peer.dial.at = ctx.now.mono;
                 peer.conclude(ctx);
             }),
             Command::Down(id) => self.with(now, id, |peer, ctx| {
-                peer.dial.wanted = false;
+                (peer.dial.wanted, peer.dial.barred) = (false, true);
                 peer.dial.renew = false;
                 peer.close_all(ctx, Cause::Command);
             }),
