@@ -250,7 +250,7 @@ impl Endpoint {
         });
     }
 
-    fn add(&mut self, id: PeerId, config: PeerConfig) {
+    pub(super) fn add(&mut self, id: PeerId, config: PeerConfig) {
         if self.peers.contains_key(&id) {
             return;
         }
