@@ -31,6 +31,7 @@ use crate::wire::chain::Chain;
 use crate::wire::codes::{ExchangeType, NotifyType};
 use crate::wire::spi::{EspSpi, IkeSpi};
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// A NAT forgets a mapping that it sees no packet of (RFC 3948 §4).
@@ -311,6 +312,15 @@ impl IkeSa {
         let encapsulated = self.encapsulated;
         ctx.out.push(Output::PeerMoved { peer: ctx.peer, path, encapsulated });
         ctx.out.event(Event::Moved(ctx.peer, path));
+    }
+
+    /// We are elsewhere: the peer learns it from the next thing that authenticates, so something is said at once.
+    pub(super) fn come_from(&mut self, ctx: &mut Ctx<'_>, local: IpAddr) {
+        if self.path.local.ip() != local {
+            let local = SocketAddr::new(local, self.path.local.port());
+            self.move_to(ctx, Path { local, ..self.path });
+            self.want(ctx, Wish::Probe, ctx.mono());
+        }
     }
 
     /// Adds its deadlines.
