@@ -319,7 +319,9 @@ impl IkeSa {
         if self.path.local.ip() != local {
             let local = SocketAddr::new(local, self.path.local.port());
             self.move_to(ctx, Path { local, ..self.path });
-            self.want(ctx, Wish::Probe, ctx.mono());
+            if self.is_live() {
+                self.want(ctx, Wish::Probe, ctx.mono());
+            }
         }
     }
 
