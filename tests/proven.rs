@@ -35,7 +35,7 @@ macro_rules! file {
 }
 
 fn bundle(bytes: &[u8]) -> Bundle {
-    Bundle::read(bytes, None, "a test file").unwrap()
+    Bundle::read(bytes, None, "a test file").expect("a readable file")
 }
 
 /// `inbound` is what we present to Azure, `outbound` what Azure presents.
@@ -53,9 +53,9 @@ fn credentials(ours: bool) -> Certificates {
     ];
     let own = keys
         .into_iter()
-        .find_map(|key| OwnIdentity::new(&leaf, PrivateKey::from_der(key).unwrap()).ok())
+        .find_map(|key| OwnIdentity::new(&leaf, PrivateKey::from_der(key).expect("a key")).ok())
         .expect("one of the keys is the certificate's");
-    let roots = Roots::new(bundle(file!("root.pem")).certificates).unwrap();
+    let roots = Roots::new(bundle(file!("root.pem")).certificates).expect("a root");
     let expected = Expectation::new(Rule::common_name(other));
     Certificates::new(own, Trust::new(roots), expected)
 }
