@@ -217,8 +217,12 @@ impl IkeSa {
         }
     }
 
-    /// Wants something of this IKE SA; at most once, and within bounds.
+    /// Wants something of this IKE SA; at most once, and within bounds. One that has a successor, or may be withdrawn, is asked
+    /// for nothing.
     pub(super) fn want(&mut self, ctx: &mut Ctx<'_>, wish: Wish, not_before: Instant) {
+        if matches!(self.standing, Standing::Rival { .. } | Standing::Replaced { .. }) {
+            return;
+        }
         if !self.tasks.push(wish, not_before) {
             ctx.out.event(Event::Limited(Bound::Tasks));
         }
