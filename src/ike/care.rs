@@ -3,6 +3,9 @@
 //! Nothing here remembers what it started. It compares what is wanted with what is there, after every input, so whatever was lost
 //! on the way (a refused child, an SA that a crossing swept away) is asked for again.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use super::auth::{AuthSent, Outcome};
 use super::channel::Opened;
 use super::child::ChildSa;
@@ -26,9 +29,6 @@ use crate::wire::codes::{ExchangeType, NotifyType};
 use crate::wire::header::Header;
 use crate::wire::spi::IkeSpi;
 
-use std::net::IpAddr;
-use std::time::Duration;
-
 /// A child that the other end should ask for is asked for here, after all, when that has not happened.
 const COURTESY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(6));
 /// Time for packets and messages on their way, before an IKE SA that is one too many goes.
@@ -41,8 +41,10 @@ const BRIEF: Duration = Duration::from_secs(60);
 /// Our attempts to connect.
 #[derive(Debug, Default)]
 pub(super) struct Dial {
-    /// The operator wants this peer connected.
+    /// The operator wants this peer connected: it is dialled until it is.
     pub(super) wanted: bool,
+    /// The operator disconnected this peer: nobody dials, not even it.
+    pub(super) barred: bool,
     /// Failures in a row.
     pub(super) failures: u32,
     /// Not before.
@@ -78,6 +80,7 @@ impl Dial {
 
     fn failed(&mut self, ctx: &mut Ctx<'_>) {
         self.failures = self.failures.saturating_add(1);
+        self.next_remote = self.next_remote.wrapping_add(1);
         let pause = ctx.redial_pause(self.failures);
         self.at = ctx.now.mono + pause;
         ctx.out.event(Event::DialPaused { peer: ctx.peer, pause });
@@ -98,6 +101,7 @@ impl Peer {
     /// Compares what is wanted with what is there.
     pub(super) fn tend(&mut self, ctx: &mut Ctx<'_>) {
         self.close_surplus(ctx);
+        self.close_twin(ctx);
         self.fill_slots(ctx);
         if self.dials_at().is_some_and(|at| at <= ctx.now.mono) {
             self.dial(ctx);
@@ -127,9 +131,8 @@ impl Peer {
     /// When to dial, if at all.
     fn dials_at(&self) -> Option<Instant> {
         let lacks = self.dial.renew || !self.sas.iter().any(IkeSa::is_live);
-        let may = self.dial.wanted
-            && (self.config.role.dials() || self.dial.renew)
-            && !self.config.remotes.is_empty();
+        let wanted = self.dial.renew || (self.dial.wanted && self.config.role.dials());
+        let may = wanted && !self.dial.barred && !self.config.remotes.is_empty();
         let dialling = self.handshakes.iter().any(Handshake::is_ours);
         (may && lacks && !dialling).then_some(self.dial.at)
     }
@@ -147,11 +150,11 @@ impl Peer {
         }
     }
 
-    fn next_remote(&mut self) -> Option<IpAddr> {
+    /// Where the peer is now, if it is connected; else where it was last, and after each failure the next of its addresses.
+    fn next_remote(&self) -> Option<IpAddr> {
         let remotes = &self.config.remotes;
-        let remote = remotes.get(self.dial.next_remote % remotes.len().max(1)).copied();
-        self.dial.next_remote = self.dial.next_remote.wrapping_add(1);
-        remote
+        let present = self.main().map(|sa| sa.path.remote.ip()).filter(|ip| remotes.contains(ip));
+        present.or_else(|| remotes.get(self.dial.next_remote % remotes.len().max(1)).copied())
     }
 
     /// A datagram for an attempt.
@@ -334,6 +337,27 @@ impl Peer {
             && sa.heard_at + Duration::from_secs(2) <= now
         {
             sa.want(ctx, Wish::Probe, now);
+        }
+    }
+
+    /// Two children that do the same work: both ends asked at once. The one that the IKE SA's responder asked for goes, or the older
+    /// of two that one end asked for; whoever asked for it deletes it.
+    fn close_twin(&mut self, ctx: &mut Ctx<'_>) {
+        let Some(main) = self.main().map(IkeSa::spi) else { return };
+        let Some(sa) = self.sas.iter_mut().find(|sa| sa.spi() == main) else { return };
+        if matches!(sa.flight.as_ref().map(|f| &f.exchange), Some(Exchange::RekeyChild(_))) {
+            return;
+        }
+        let maker = sa.channel.made_by;
+        let loses = |a: &ChildSa, b: &ChildSa| {
+            let same = a.slot == b.slot && a.selectors.covers(&b.selectors);
+            let order = |c: &ChildSa| (c.made_by == maker, c.id);
+            a.id != b.id && same && b.selectors.covers(&a.selectors) && order(a) < order(b)
+        };
+        let live = || sa.children.iter().filter(|child| child.is_live());
+        let twin = live().find(|a| a.made_by == Party::We && live().any(|b| loses(a, b)));
+        if let Some(twin) = twin.map(|twin| twin.id) {
+            sa.close_child(ctx, twin);
         }
     }
 
