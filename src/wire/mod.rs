@@ -59,3 +59,6 @@ pub mod udp;
 pub mod vendor;
 pub mod vnet;
 pub mod writer;
+
+#[cfg(test)]
+mod tests;
