@@ -1,6 +1,6 @@
-//! Cryptography for simulations and benches: the shapes and sizes of the real thing, deterministic, in nanoseconds. It protects
-//! nothing. It does what tests need: both ends agree on keys, a wrong key or a changed octet is noticed, and what is sealed does
-//! not read as cleartext.
+//! Cryptography for simulations and benches: the shapes and sizes of the real thing, deterministic, in
+//! nanoseconds. It protects nothing. It does what tests need: both ends agree on keys, a wrong key or a
+//! changed octet is noticed, and what is sealed does not read as cleartext.
 
 use std::ops::Range;
 
@@ -19,7 +19,8 @@ use crate::rng::Rng;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fake;
 
-/// Both ends of an ESP SA that leaves text as it is: what a data plane costs without its cipher. Layouts are the suite's.
+/// Both ends of an ESP SA that leaves text as it is: what a data plane costs without its cipher. Layouts are
+/// the suite's.
 pub fn null_cipher(suite: &EspSuite) -> (SealKey, OpenKey) {
     (SealKey::fake(suite, EspCipher::Plain), OpenKey::fake(suite, EspCipher::Plain))
 }
