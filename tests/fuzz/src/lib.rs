@@ -11,6 +11,7 @@
 //! ```
 
 pub mod ike;
+pub mod packet;
 pub mod selector;
 
 /// A fuzz target: its name, which is its corpus's too, and its body.
@@ -21,6 +22,10 @@ pub const TARGETS: &[Target] = &[
     ("ike_message", ike::ike_message),
     ("ike_payload", ike::ike_payload),
     ("ike_sealing", ike::ike_sealing),
+    ("packet_ingress", packet::packet_ingress),
+    ("packet_join", packet::packet_join),
+    ("packet_split", packet::packet_split),
+    ("packet_views", packet::packet_views),
     ("selector_algebra", selector::selector_algebra),
     ("selector_text", selector::selector_text),
 ];
