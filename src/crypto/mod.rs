@@ -17,6 +17,7 @@
 //! | `message` | the SK payload, over the same ciphers |
 //! | `aead`, `cbc`, `mac` | the three primitives under both |
 //! | `ecdh`, `modp` | key exchange on curves and in prime fields |
+//! | [`signature`] | private and public keys, signature schemes |
 //! | `fake` | the simulator's provider: fast, deterministic and worthless as protection |
 //!
 //! Where primitives come from: ring for all it has. AES-192-GCM and AES-CBC come from RustCrypto's `aes`,
@@ -37,6 +38,7 @@ mod message;
 mod modp;
 pub mod provider;
 pub mod secret;
+pub mod signature;
 pub mod standard;
 pub mod suite;
 #[cfg(test)]

@@ -12,6 +12,7 @@
 
 pub mod ike;
 pub mod packet;
+pub mod pki;
 pub mod selector;
 
 /// A fuzz target: its name, which is its corpus's too, and its body.
@@ -26,6 +27,10 @@ pub const TARGETS: &[Target] = &[
     ("packet_join", packet::packet_join),
     ("packet_split", packet::packet_split),
     ("packet_views", packet::packet_views),
+    ("pki_auth", pki::pki_auth),
+    ("pki_certificates", pki::pki_certificates),
+    ("pki_file", pki::pki_file),
+    ("pki_identity", pki::pki_identity),
     ("selector_algebra", selector::selector_algebra),
     ("selector_text", selector::selector_text),
 ];

@@ -1,0 +1,229 @@
+//! Private keys as files carry them: PKCS#8 (RFC 5958), PKCS#1 (RFC 8017 appendix A.1.2), SEC1 (RFC 5915).
+//!
+//! What this tree holds of a key (file bytes, the exponent of `rsa_sha1.rs`) is cleared when dropped. ring keeps its own
+//! copy for as long as the [`PrivateKey`] lives and has no way to clear it; the daemon keeps core dumps off instead.
+
+use std::fmt;
+
+use ring::rsa::{KeyPairComponents, PublicKeyComponents};
+use ring::signature::{
+    self as ring_signature, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaEncoding, RsaKeyPair,
+};
+
+use super::public_key::{
+    OID_EC, OID_ED25519, OID_RSA, PublicKey, algorithm_identifier, bits, curve,
+};
+use super::rsa_sha1::Exponent;
+use super::{KeyError, KeyKind, RSA_MAX_SIGNING_BITS, RSA_MIN_BITS, Scheme, SignError};
+use crate::sys::random::SystemRng;
+use crate::wire::der::{self, DerError, Fault, Reader, tag};
+
+/// A private key that can sign.
+///
+/// Signing draws salts and nonces from the operating system: ring takes no other source than its own, so this is one of
+/// the few places where randomness does not come in as a value.
+pub struct PrivateKey {
+    secret: Secret,
+    public: PublicKey,
+    rng: SystemRng,
+}
+
+enum Secret {
+    Rsa {
+        pair: Box<RsaKeyPair>,
+        exponent: Exponent,
+    },
+    /// Signs as r and s side by side; the DER form is made from that.
+    Ecdsa(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivateKey({})", self.kind())
+    }
+}
+
+impl PrivateKey {
+    /// Reads a key in DER: PKCS#8, PKCS#1 or SEC1, told apart by their second element and not by a file's name.
+    pub fn from_der(der: &[u8]) -> Result<PrivateKey, KeyError> {
+        let mut outer = Reader::new(der);
+        let mut reader = Reader::new(outer.read(tag::SEQUENCE)?);
+        outer.finish()?;
+        if reader.peek() == Some(tag::SEQUENCE) {
+            // EncryptedPrivateKeyInfo starts with its algorithm, everything else with a version.
+            return Err(KeyError::Encrypted);
+        }
+        let version = reader.small_unsigned()?;
+        match reader.peek() {
+            Some(tag::SEQUENCE) => from_pkcs8(version, reader),
+            Some(tag::OCTET_STRING) => from_sec1(reader, None),
+            _ => from_pkcs1(version, reader),
+        }
+    }
+
+    /// What kind of key it is, and how big.
+    pub fn kind(&self) -> KeyKind {
+        self.public.kind()
+    }
+
+    /// The public half.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// Signs `message`.
+    pub fn sign(&self, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        let unfit = SignError::Unfit { scheme, key: self.kind() };
+        let failed = SignError::Failed(scheme);
+        match (&self.secret, scheme) {
+            (Secret::Rsa { exponent, .. }, Scheme::RsaPkcs1Sha1) => {
+                let signature = exponent.sign(message).ok_or(failed)?;
+                self.public.verify(scheme, message, &signature).map_err(|_| failed)?;
+                Ok(signature)
+            }
+            (Secret::Rsa { pair, .. }, _) => {
+                let encoding = rsa_encoding(scheme).ok_or(unfit)?;
+                let mut signature = vec![0; pair.public().modulus_len()];
+                // ring checks the result with the public exponent before it gives it out.
+                pair.sign(encoding, self.rng.as_ring(), message, &mut signature)
+                    .map_err(|_| failed)?;
+                Ok(signature)
+            }
+            (Secret::Ecdsa(pair), _) => {
+                let der = match (self.kind(), scheme) {
+                    (KeyKind::EcdsaP256, Scheme::EcdsaSha256)
+                    | (KeyKind::EcdsaP384, Scheme::EcdsaSha384) => true,
+                    (KeyKind::EcdsaP256, Scheme::EcdsaP256Sha256Fixed)
+                    | (KeyKind::EcdsaP384, Scheme::EcdsaP384Sha384Fixed) => false,
+                    _ => return Err(unfit),
+                };
+                let fixed = pair.sign(self.rng.as_ring(), message).map_err(|_| failed)?;
+                Ok(if der { ecdsa_der(fixed.as_ref()) } else { fixed.as_ref().to_vec() })
+            }
+            (Secret::Ed25519(pair), Scheme::Ed25519) => Ok(pair.sign(message).as_ref().to_vec()),
+            (Secret::Ed25519(_), _) => Err(unfit),
+        }
+    }
+}
+
+/// PrivateKeyInfo or OneAsymmetricKey (RFC 5958 §2), after its version.
+fn from_pkcs8(version: u32, mut reader: Reader<'_>) -> Result<PrivateKey, KeyError> {
+    if version > 1 {
+        return Err(reader.fault(Fault::Value).into());
+    }
+    let (algorithm, parameters) = algorithm_identifier(&mut reader)?;
+    let key = reader.read(tag::OCTET_STRING)?;
+    // Attributes and the public key that may follow add nothing that is not in the key itself.
+    match algorithm {
+        OID_RSA => {
+            let mut inner = Reader::new(key);
+            let mut body = Reader::new(inner.read(tag::SEQUENCE)?);
+            inner.finish()?;
+            let version = body.small_unsigned()?;
+            from_pkcs1(version, body)
+        }
+        OID_EC => {
+            let kind = curve(Reader::new(parameters).read(tag::OID)?)?;
+            let mut inner = Reader::new(key);
+            let mut body = Reader::new(inner.read(tag::SEQUENCE)?);
+            inner.finish()?;
+            body.small_unsigned()?;
+            from_sec1(body, Some(kind))
+        }
+        OID_ED25519 => {
+            let seed = Reader::new(key).read(tag::OCTET_STRING)?;
+            let pair = Ed25519KeyPair::from_seed_unchecked(seed)
+                .map_err(|error| KeyError::Inconsistent(error.to_string()))?;
+            let public = PublicKey::new(KeyKind::Ed25519, pair.public_key().as_ref().to_vec());
+            Ok(PrivateKey { secret: Secret::Ed25519(pair), public, rng: SystemRng::default() })
+        }
+        other => Err(KeyError::Algorithm { oid: der::dotted(other) }),
+    }
+}
+
+/// RSAPrivateKey, after its version.
+fn from_pkcs1(version: u32, mut reader: Reader<'_>) -> Result<PrivateKey, KeyError> {
+    if version != 0 {
+        return Err(KeyError::Inconsistent("more than two primes".to_owned()));
+    }
+    let [n, e, d, p, q, dp, dq, qinv] = unsigned_integers(&mut reader)?;
+    reader.finish()?;
+    let bits = bits(n)?;
+    if !(RSA_MIN_BITS..=RSA_MAX_SIGNING_BITS).contains(&bits) {
+        return Err(KeyError::RsaSize { bits, min: RSA_MIN_BITS, max: RSA_MAX_SIGNING_BITS });
+    }
+    if bits % 512 != 0 {
+        return Err(KeyError::RsaSteps { bits });
+    }
+    let public = [der::encode_unsigned(n), der::encode_unsigned(e)].concat();
+    // Reading it back applies the rules for public keys, the exponent's among them.
+    let public = PublicKey::rsa(der::encode(tag::SEQUENCE, &public))?;
+    let components = KeyPairComponents {
+        public_key: PublicKeyComponents { n, e },
+        d,
+        p,
+        q,
+        dP: dp,
+        dQ: dq,
+        qInv: qinv,
+    };
+    let pair = RsaKeyPair::from_components(&components)
+        .map_err(|error| KeyError::Inconsistent(error.to_string()))?;
+    let exponent =
+        Exponent::new(n, d).ok_or_else(|| KeyError::Inconsistent("private exponent".to_owned()))?;
+    let secret = Secret::Rsa { pair: Box::new(pair), exponent };
+    Ok(PrivateKey { secret, public, rng: SystemRng::default() })
+}
+
+/// ECPrivateKey (RFC 5915 §3), after its version. The curve comes from PKCS#8 around it, or from inside.
+fn from_sec1(mut reader: Reader<'_>, outer: Option<KeyKind>) -> Result<PrivateKey, KeyError> {
+    let scalar = reader.read(tag::OCTET_STRING)?;
+    let inner = match reader.optional(tag::constructed(0))? {
+        Some(parameters) => Some(curve(Reader::new(parameters).read(tag::OID)?)?),
+        None => None,
+    };
+    let kind = outer.or(inner).ok_or_else(|| reader.fault(Fault::Value))?;
+    let public = reader.optional(tag::constructed(1))?.ok_or(KeyError::PublicHalfMissing)?;
+    let point = Reader::new(public).bit_string()?;
+    let algorithm = match kind {
+        KeyKind::EcdsaP256 => &ring_signature::ECDSA_P256_SHA256_FIXED_SIGNING,
+        _ => &ring_signature::ECDSA_P384_SHA384_FIXED_SIGNING,
+    };
+    let rng = SystemRng::default();
+    // ring derives the point from the scalar and compares, so the halves belong together.
+    let pair =
+        EcdsaKeyPair::from_private_key_and_public_key(algorithm, scalar, point, rng.as_ring())
+            .map_err(|error| KeyError::Inconsistent(error.to_string()))?;
+    let public = PublicKey::new(kind, point.to_vec());
+    Ok(PrivateKey { secret: Secret::Ecdsa(pair), public, rng })
+}
+
+fn unsigned_integers<'a, const N: usize>(
+    reader: &mut Reader<'a>,
+) -> Result<[&'a [u8]; N], DerError> {
+    let mut out: [&[u8]; N] = [&[]; N];
+    for slot in &mut out {
+        *slot = reader.unsigned()?;
+    }
+    Ok(out)
+}
+
+/// ring's name for the padding of an RSA scheme; none for SHA-1.
+fn rsa_encoding(scheme: Scheme) -> Option<&'static dyn RsaEncoding> {
+    Some(match scheme {
+        Scheme::RsaPkcs1Sha256 => &ring_signature::RSA_PKCS1_SHA256,
+        Scheme::RsaPkcs1Sha384 => &ring_signature::RSA_PKCS1_SHA384,
+        Scheme::RsaPkcs1Sha512 => &ring_signature::RSA_PKCS1_SHA512,
+        Scheme::RsaPssSha256 => &ring_signature::RSA_PSS_SHA256,
+        Scheme::RsaPssSha384 => &ring_signature::RSA_PSS_SHA384,
+        Scheme::RsaPssSha512 => &ring_signature::RSA_PSS_SHA512,
+        _ => return None,
+    })
+}
+
+/// ECDSA-Sig-Value (RFC 3279 §2.2.3) from r and s side by side.
+fn ecdsa_der(fixed: &[u8]) -> Vec<u8> {
+    let (r, s) = fixed.split_at(fixed.len() / 2);
+    der::encode(tag::SEQUENCE, &[der::encode_unsigned(r), der::encode_unsigned(s)].concat())
+}

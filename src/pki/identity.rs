@@ -1,0 +1,371 @@
+//! Who a peer says that it is (the ID payload, RFC 7296 §3.5), against its certificate and against what is configured.
+//!
+//! Two questions, both answered yes before a peer is who it says:
+//!
+//! 1. **Is this the certificate we expect?** The connection has one [`Rule`]. For Azure it is
+//!    [`Rule::SubjectCommonName`]: Azure's portal, PowerShell and CLI name certificates by their common name without `CN=`
+//!    (azure.md §3.3).
+//! 2. **Does the ID belong to that certificate or to this connection?** Azure's ID type with certificates is not published
+//!    (azure.md §3.6), so every sound one is accepted: the subject itself, a subject alternative name, the common name as a
+//!    host name, an address configured for the peer, or an ID that is configured by itself. The packet's source address
+//!    is no evidence: there is NAT.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::certificate::{AltName, Certificate};
+use super::name::{Name, fold};
+use super::path::ValidPath;
+use super::refusal::Refusal;
+use crate::wire::codes::IdType;
+
+/// The content of an ID payload.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Id {
+    /// ID_IPV4_ADDR.
+    Ipv4(Ipv4Addr),
+    /// ID_FQDN.
+    Fqdn(String),
+    /// ID_RFC822_ADDR.
+    Rfc822(String),
+    /// ID_IPV6_ADDR.
+    Ipv6(Ipv6Addr),
+    /// ID_DER_ASN1_DN.
+    Dn(Name),
+    /// Any other type, as it came.
+    Other {
+        /// The type.
+        kind: IdType,
+        /// The data.
+        data: Vec<u8>,
+    },
+}
+
+impl Id {
+    /// Reads the data of an ID payload.
+    pub fn parse(kind: IdType, data: &[u8]) -> Result<Id, Refusal> {
+        let malformed =
+            |why: &str| Refusal::general(IdentityReason::Malformed { kind, why: why.to_owned() });
+        let text = || match std::str::from_utf8(data) {
+            Ok(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()) => {
+                Ok(text.to_owned())
+            }
+            _ => Err(malformed("it is not printable ASCII")),
+        };
+        Ok(match kind {
+            IdType::Ipv4Addr => {
+                let octets = <[u8; 4]>::try_from(data).map_err(|_| malformed("not four octets"))?;
+                Id::Ipv4(octets.into())
+            }
+            IdType::Fqdn => Id::Fqdn(text()?),
+            IdType::Rfc822Addr => Id::Rfc822(text()?),
+            IdType::Ipv6Addr => {
+                let octets = <[u8; 16]>::try_from(data).map_err(|_| malformed("not 16 octets"))?;
+                Id::Ipv6(octets.into())
+            }
+            IdType::DerAsn1Dn => {
+                Id::Dn(Name::from_der(data).map_err(|error| malformed(&error.to_string()))?)
+            }
+            kind => Id::Other { kind, data: data.to_vec() },
+        })
+    }
+
+    /// Its type.
+    pub fn kind(&self) -> IdType {
+        match self {
+            Id::Ipv4(_) => IdType::Ipv4Addr,
+            Id::Fqdn(_) => IdType::Fqdn,
+            Id::Rfc822(_) => IdType::Rfc822Addr,
+            Id::Ipv6(_) => IdType::Ipv6Addr,
+            Id::Dn(_) => IdType::DerAsn1Dn,
+            Id::Other { kind, .. } => *kind,
+        }
+    }
+
+    /// Its data, as an ID payload carries it.
+    pub fn data(&self) -> Vec<u8> {
+        match self {
+            Id::Ipv4(address) => address.octets().to_vec(),
+            Id::Fqdn(text) | Id::Rfc822(text) => text.clone().into_bytes(),
+            Id::Ipv6(address) => address.octets().to_vec(),
+            Id::Dn(name) => name.as_der().to_vec(),
+            Id::Other { data, .. } => data.clone(),
+        }
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        match self {
+            Id::Ipv4(address) => Some(IpAddr::V4(*address)),
+            Id::Ipv6(address) => Some(IpAddr::V6(*address)),
+            _ => None,
+        }
+    }
+
+    /// Whether both mean the same, each kind by its own rules.
+    fn matches(&self, other: &Id) -> bool {
+        match (self, other) {
+            (Id::Fqdn(ours), Id::Fqdn(theirs)) => same_host(ours, theirs),
+            (Id::Rfc822(ours), Id::Rfc822(theirs)) => same_mailbox(ours, theirs),
+            (Id::Dn(ours), Id::Dn(theirs)) => !ours.is_empty() && ours.matches(theirs),
+            _ => self == other,
+        }
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.kind())?;
+        match self {
+            Id::Ipv4(address) => address.fmt(f),
+            Id::Fqdn(text) | Id::Rfc822(text) => write!(f, "{}", text.escape_debug()),
+            Id::Ipv6(address) => address.fmt(f),
+            Id::Dn(name) => name.fmt(f),
+            Id::Other { data, .. } => data.iter().try_for_each(|octet| write!(f, "{octet:02x}")),
+        }
+    }
+}
+
+/// Which certificate a connection expects of its peer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Rule {
+    /// The subject's common name is this, but for letter case and surplus white space. Make it with
+    /// [`Rule::common_name`].
+    SubjectCommonName(String),
+    /// The whole subject is this name.
+    Subject(Name),
+    /// A subject alternative name is this.
+    AltName(AltName),
+}
+
+impl Rule {
+    /// Azure's rule from a configured value, with or without the `CN=` that some of Azure's samples have.
+    pub fn common_name(configured: &str) -> Rule {
+        let value = configured.trim();
+        let bare = match value.split_at_checked(3) {
+            Some((prefix, rest)) if prefix.eq_ignore_ascii_case("CN=") => rest.trim(),
+            _ => value,
+        };
+        Rule::SubjectCommonName(bare.to_owned())
+    }
+}
+
+/// What a connection expects of its peer's identity.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    /// Which certificate.
+    pub rule: Rule,
+    /// The addresses configured for the peer, as an ID may name one of them.
+    pub addresses: Vec<IpAddr>,
+    /// IDs that are accepted by themselves.
+    pub ids: Vec<Id>,
+    /// Whether the common name of a certificate without subject alternative names counts as a host name.
+    pub host_in_common_name: bool,
+}
+
+impl Expectation {
+    /// Expects this certificate, with an ID that it bears itself.
+    pub fn new(rule: Rule) -> Expectation {
+        Expectation { rule, addresses: Vec::new(), ids: Vec::new(), host_in_common_name: true }
+    }
+
+    /// Whether the peer with this certificate and this ID is the one expected, and by what the ID is its own.
+    pub fn identify(&self, path: &ValidPath, id: &Id) -> Result<Binding, Refusal> {
+        let leaf = path.leaf();
+        self.check_rule(leaf).map_err(|reason| Refusal::of(leaf, reason))?;
+        self.binding(path, id).ok_or_else(|| {
+            let found = names(leaf);
+            Refusal::of(leaf, IdentityReason::NotBound { id: id.to_string(), found })
+        })
+    }
+
+    fn check_rule(&self, leaf: &Certificate) -> Result<(), IdentityReason> {
+        match &self.rule {
+            Rule::SubjectCommonName(expected) => {
+                let found = leaf.subject().common_name();
+                if found.is_some_and(|found| !expected.is_empty() && fold(found) == fold(expected))
+                {
+                    return Ok(());
+                }
+                let found = found.map(|found| found.escape_debug().to_string());
+                Err(IdentityReason::CommonName { expected: expected.clone(), found })
+            }
+            Rule::Subject(expected) if !expected.is_empty() && expected.matches(leaf.subject()) => {
+                Ok(())
+            }
+            Rule::Subject(expected) => {
+                Err(IdentityReason::Subject { expected: expected.to_string() })
+            }
+            Rule::AltName(expected) => {
+                if leaf.alt_names().iter().any(|found| same_alt_name(expected, found)) {
+                    return Ok(());
+                }
+                let (expected, found) = (expected.to_string(), alt_names(leaf));
+                Err(IdentityReason::AltName { expected, found })
+            }
+        }
+    }
+
+    /// By what the ID belongs to the certificate or to the connection.
+    fn binding(&self, path: &ValidPath, id: &Id) -> Option<Binding> {
+        let leaf = path.leaf();
+        if let Id::Dn(name) = id
+            && !name.is_empty()
+            && name.matches(leaf.subject())
+        {
+            return Some(if name == leaf.subject() {
+                Binding::Subject
+            } else {
+                Binding::SubjectFolded
+            });
+        }
+        let alt_name = match id {
+            Id::Fqdn(name) => Some(AltName::Dns(name.clone())),
+            Id::Rfc822(mailbox) => Some(AltName::Email(mailbox.clone())),
+            _ => id.address().map(AltName::Ip),
+        };
+        if let Some(name) = alt_name
+            && leaf.alt_names().iter().any(|found| same_alt_name(&name, found))
+        {
+            return Some(Binding::AltName);
+        }
+        if let Id::Fqdn(name) = id
+            && self.host_in_common_name
+            // RFC 5280 name constraints do not reach common names: under an authority that has some, only what they
+            // reach may count as a host name.
+            && !leaf.has_alt_names()
+            && !path.constrains_names()
+            && leaf.subject().common_name().is_some_and(|common| same_host(common, name))
+        {
+            return Some(Binding::CommonName);
+        }
+        if id.address().is_some_and(|address| self.addresses.contains(&address)) {
+            return Some(Binding::PeerAddress);
+        }
+        self.ids.iter().any(|configured| configured.matches(id)).then_some(Binding::ConfiguredId)
+    }
+}
+
+/// By what an ID belongs to a peer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Binding {
+    /// It is the certificate's subject, byte for byte.
+    Subject,
+    /// It is the certificate's subject but for letter case, white space or string types.
+    SubjectFolded,
+    /// It is a subject alternative name of the certificate.
+    AltName,
+    /// It is the common name of a certificate without subject alternative names.
+    CommonName,
+    /// It is an address configured for the peer.
+    PeerAddress,
+    /// It is configured by itself.
+    ConfiguredId,
+}
+
+/// The rule of identity that was broken.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum IdentityReason {
+    /// When the ID payload's data does not fit its type.
+    #[error("the peer's {kind} payload cannot be read: {why}")]
+    Malformed {
+        /// The type.
+        kind: IdType,
+        /// What is wrong with the data.
+        why: String,
+    },
+    /// When the certificate's common name is another one.
+    #[error("expected the common name \"{expected}\", found {}", quoted(.found))]
+    CommonName {
+        /// As configured.
+        expected: String,
+        /// As the certificate has it.
+        found: Option<String>,
+    },
+    /// When the certificate's subject is another one.
+    #[error("expected the subject {expected}")]
+    Subject {
+        /// As configured.
+        expected: String,
+    },
+    /// When the certificate lacks the alternative name.
+    #[error("expected the alternative name {expected}, found {found}")]
+    AltName {
+        /// As configured.
+        expected: String,
+        /// As the certificate has them.
+        found: String,
+    },
+    /// When the ID is neither the certificate's nor configured.
+    #[error(
+        "the peer calls itself {id}, which is neither in its certificate ({found}) nor configured"
+    )]
+    NotBound {
+        /// The ID payload.
+        id: String,
+        /// The names that the certificate has.
+        found: String,
+    },
+}
+
+impl IdentityReason {
+    /// What would mend it.
+    pub fn remedy(&self) -> String {
+        match self {
+            IdentityReason::Malformed { .. } => {
+                "have the peer send ID_DER_ASN1_DN or ID_IPV4_ADDR".into()
+            }
+            IdentityReason::CommonName { found: Some(found), .. } => format!(
+                "if \"{found}\" is the right peer, set this connection's peer name to it, without CN="
+            ),
+            IdentityReason::CommonName { found: None, .. } => {
+                "issue the peer's certificate again with a common name".into()
+            }
+            IdentityReason::Subject { .. } | IdentityReason::AltName { .. } => {
+                "set this connection's peer name to what the certificate has".into()
+            }
+            IdentityReason::NotBound { id, .. } => {
+                format!(
+                    "if this peer may call itself so, add \"{id}\" to this connection's peer ids"
+                )
+            }
+        }
+    }
+}
+
+fn quoted(found: &Option<String>) -> String {
+    found.as_ref().map_or_else(|| "none".to_owned(), |found| format!("\"{found}\""))
+}
+
+fn alt_names(leaf: &Certificate) -> String {
+    let names: Vec<String> = leaf.alt_names().iter().map(AltName::to_string).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+fn names(leaf: &Certificate) -> String {
+    format!("subject {}, alternative names: {}", leaf.subject(), alt_names(leaf))
+}
+
+/// Host names: ASCII letter case and the final dot do not matter. No wildcards (RFC 4945 §3.1).
+fn same_host(ours: &str, theirs: &str) -> bool {
+    let bare = |name: &str| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    !bare(ours).is_empty() && bare(ours) == bare(theirs)
+}
+
+/// Mailboxes: letter case matters before the @ and not behind it (RFC 5280 §7.5).
+fn same_mailbox(ours: &str, theirs: &str) -> bool {
+    match (ours.rsplit_once('@'), theirs.rsplit_once('@')) {
+        (Some((our_box, our_host)), Some((their_box, their_host))) => {
+            our_box == their_box && same_host(our_host, their_host)
+        }
+        _ => false,
+    }
+}
+
+fn same_alt_name(ours: &AltName, theirs: &AltName) -> bool {
+    match (ours, theirs) {
+        (AltName::Dns(ours), AltName::Dns(theirs)) => same_host(ours, theirs),
+        (AltName::Email(ours), AltName::Email(theirs)) => same_mailbox(ours, theirs),
+        (AltName::Ip(ours), AltName::Ip(theirs)) => ours == theirs,
+        _ => false,
+    }
+}

@@ -1,0 +1,77 @@
+//! Files in the forms that their makers choose; see tests/vectors/pki/README.md.
+
+use super::*;
+
+macro_rules! pfx {
+    ($name:literal) => {
+        include_bytes!(concat!("../../../tests/vectors/pki/", $name, ".pfx"))
+    };
+}
+
+fn read(bytes: &[u8], password: &[u8]) -> Result<Contents, Pkcs12Error> {
+    open(bytes, &Password::new(password)?)
+}
+
+#[test]
+fn every_makers_file_opens() {
+    let inbound = include_bytes!("../../../tests/vectors/pki/keys/rsa2048-2.p8.der");
+    for (name, bytes) in [
+        ("openssl3", &pfx!("openssl3")[..]),
+        ("openssl1", pfx!("openssl1")),
+        ("windows-3des", pfx!("windows-3des")),
+        ("windows-aes", pfx!("windows-aes")),
+        ("aes128-sha512", pfx!("aes128-sha512")),
+        ("rc2-128", pfx!("rc2-128")),
+        ("pbes2-3des", pfx!("pbes2-3des")),
+        ("nomac", pfx!("nomac")),
+    ] {
+        for password in ["secret", "secret\n", "secret\r\n", "\u{feff}secret"] {
+            let contents =
+                read(bytes, password.as_bytes()).unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert_eq!(contents.certificates.len(), 2, "{name}");
+            assert_eq!(contents.keys.len(), 1, "{name}");
+            assert_eq!(contents.keys[0][..], inbound[..], "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_password_opens_in_both_forms() {
+    for bytes in [&pfx!("empty")[..], pfx!("empty-legacy"), pfx!("empty-null")] {
+        assert_eq!(read(bytes, b"").unwrap().keys.len(), 1);
+        assert_eq!(read(bytes, b"\n").unwrap().keys.len(), 1);
+        assert_eq!(read(bytes, b"x").err(), Some(Pkcs12Error::Password));
+    }
+}
+
+#[test]
+fn a_password_beyond_ascii_opens() {
+    assert_eq!(read(pfx!("umlaut"), "sécrêt€".as_bytes()).unwrap().keys.len(), 1);
+    assert_eq!(read(pfx!("umlaut"), b"s\xe9cr").err(), Some(Pkcs12Error::PasswordEncoding));
+}
+
+#[test]
+fn what_cannot_be_opened_says_why() {
+    for bytes in [&pfx!("openssl3")[..], pfx!("openssl1"), pfx!("windows-aes")] {
+        for wrong in ["", "Secret", "secret ", "secret\n\n"] {
+            assert_eq!(read(bytes, wrong.as_bytes()).err(), Some(Pkcs12Error::Password));
+        }
+    }
+    let rc4 = read(pfx!("rc4"), b"secret").err();
+    assert_eq!(rc4, Some(Pkcs12Error::Unsupported("encryption 1.2.840.113549.1.12.1.1".into())));
+    assert_eq!(read(pfx!("iterations"), b"secret").err(), Some(Pkcs12Error::Iterations(2_100_000)));
+}
+
+/// The MAC covers all but itself and the outermost lengths, so no changed byte goes unnoticed there.
+#[test]
+fn changed_and_cut_files_are_refused() {
+    let good = pfx!("windows-3des");
+    for end in (0..good.len()).step_by(61) {
+        assert!(read(&good[..end], b"secret").is_err());
+    }
+    for at in (30..good.len()).step_by(37) {
+        let mut bad = good.to_vec();
+        bad[at] ^= 0x04;
+        assert!(read(&bad, b"secret").is_err(), "byte {at}");
+    }
+}
