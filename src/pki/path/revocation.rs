@@ -72,8 +72,8 @@ fn crls_of<'a>(trust: &'a Trust, issuer: &Certificate) -> Result<Vec<&'a Crl>, P
 /// Of CRLs sorted newest first, those that no newer one of the same scope replaces.
 fn current<'a>(crls: &[&'a Crl]) -> impl Iterator<Item = &'a Crl> {
     crls.iter().enumerate().filter_map(|(place, crl)| {
-        let newer = crls.iter().take(place);
-        (!newer.clone().any(|other| other.scope() == crl.scope())).then_some(*crl)
+        let replaced = crls.iter().take(place).any(|newer| newer.scope() == crl.scope());
+        (!replaced).then_some(*crl)
     })
 }
 
