@@ -1,4 +1,5 @@
-//! AES-CBC (RFC 3602) in place. It hides and does not authenticate: only ever used under a [`super::mac::Mac`].
+//! AES-CBC (RFC 3602) in place. It hides and does not authenticate: only ever used under a
+//! [`super::mac::Mac`].
 
 use aes::cipher::array::Array;
 use aes::cipher::consts::U16;
@@ -30,9 +31,10 @@ impl CbcEncrypt {
         }
     }
 
-    /// An IV that nobody can predict, from a number that is never used twice under this key: its encryption under the very
-    /// key (NIST SP 800-38A appendix C, the first of its two methods). Chosen over a generator of random numbers because it needs no
-    /// state that a restart could wind back, no lock and no system call: one AES block.
+    /// An IV that nobody can predict, from a number that is never used twice under this key: its encryption
+    /// under the very key (NIST SP 800-38A appendix C, the first of its two methods). Chosen over a generator
+    /// of random numbers because it needs no state that a restart could wind back, no lock and no system
+    /// call: one AES block.
     #[inline]
     pub(super) fn unpredictable_iv(&self, unique: u64) -> [u8; BLOCK] {
         let mut block = [0; BLOCK];

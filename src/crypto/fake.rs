@@ -1,6 +1,6 @@
-//! Cryptography for simulations and benches: the shapes and sizes of the real thing, deterministic, in nanoseconds. It protects
-//! nothing. It does what tests need: both ends agree on keys, a wrong key or a changed octet is noticed, and what is sealed does
-//! not read as cleartext.
+//! Cryptography for simulations and benches: the shapes and sizes of the real thing, deterministic, in
+//! nanoseconds. It protects nothing. It does what tests need: both ends agree on keys, a wrong key or a
+//! changed octet is noticed, and what is sealed does not read as cleartext.
 
 use std::ops::Range;
 
@@ -19,7 +19,8 @@ use crate::rng::Rng;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fake;
 
-/// Both ends of an ESP SA that leaves text as it is: what a data plane costs without its cipher. Layouts are the suite's.
+/// Both ends of an ESP SA that leaves text as it is: what a data plane costs without its cipher. Layouts are
+/// the suite's.
 pub fn null_cipher(suite: &EspSuite) -> (SealKey, OpenKey) {
     (SealKey::fake(suite, EspCipher::Plain), OpenKey::fake(suite, EspCipher::Plain))
 }
@@ -41,6 +42,12 @@ impl Provider for Fake {
         let private = rng.next_u64() | 1;
         let public = public_value(group, private.wrapping_mul(GENERATOR));
         Box::new(Exchange { group, private, public })
+    }
+
+    fn resume_exchange(&self, group: Group, private: &Secret) -> Option<Box<dyn KeyExchange>> {
+        let private = u64::from_be_bytes(private.expose().try_into().ok()?);
+        let public = public_value(group, private.wrapping_mul(GENERATOR));
+        Some(Box::new(Exchange { group, private, public }))
     }
 
     fn message_sealer(
@@ -84,6 +91,10 @@ impl KeyExchange for Exchange {
 
     fn public_value(&self) -> &[u8] {
         &self.public
+    }
+
+    fn export(&self) -> Option<Secret> {
+        Some(Secret::copy_of(&self.private.to_be_bytes()))
     }
 
     fn agree(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, PublicValueError> {

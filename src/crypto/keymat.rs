@@ -1,4 +1,5 @@
-//! From a shared secret to keys (RFC 7296 §2.13 to §2.18): each key is a type of its own, so none stands in for another.
+//! From a shared secret to keys (RFC 7296 §2.13 to §2.18): each key is a type of its own, so none stands in
+//! for another.
 //!
 //! ```text
 //! SKEYSEED           = prf(Ni | Nr, g^ir)                      a new IKE SA
@@ -80,8 +81,8 @@ impl SkeySeed {
         SkeySeed(provider.prf(prf, key.expose(), &[shared.expose()]))
     }
 
-    /// The seed of an IKE SA that replaces another. `old_prf` is the PRF of the SA being replaced: it computes SKEYSEED even
-    /// when the new SA negotiated another PRF (RFC 7296 §2.18).
+    /// The seed of an IKE SA that replaces another. `old_prf` is the PRF of the SA being replaced: it
+    /// computes SKEYSEED even when the new SA negotiated another PRF (RFC 7296 §2.18).
     pub fn of_rekeyed(
         provider: &dyn Provider,
         old_prf: Prf,
@@ -217,8 +218,8 @@ pub enum SkP<'a> {
     Responder(&'a SkPr),
 }
 
-/// What an AUTH payload signs (RFC 7296 §2.15): the signer's first message, the other side's nonce, and the signer's identity
-/// bound to this SA. `id_body` is the ID payload without its generic header.
+/// What an AUTH payload signs (RFC 7296 §2.15): the signer's first message, the other side's nonce, and the
+/// signer's identity bound to this SA. `id_body` is the ID payload without its generic header.
 pub fn signed_octets(
     provider: &dyn Provider,
     prf: Prf,
@@ -234,8 +235,8 @@ pub fn signed_octets(
     [message, peer_nonce, provider.prf(prf, key, &[id_body]).expose()].concat()
 }
 
-/// `prf+(key, seed)` of RFC 7296 §2.13: T1 = prf(K, S | 1), Tn = prf(K, Tn-1 | S | n). The block number is one octet, so the most it
-/// can give is 255 blocks; the longest key material of any suite here takes 13.
+/// `prf+(key, seed)` of RFC 7296 §2.13: T1 = prf(K, S | 1), Tn = prf(K, Tn-1 | S | n). The block number is
+/// one octet, so the most it can give is 255 blocks; the longest key material of any suite here takes 13.
 pub fn prf_plus(
     provider: &dyn Provider,
     prf: Prf,

@@ -1,10 +1,12 @@
 //! Cryptography for IKE and ESP: algorithms as negotiated, keys as types, ciphers that work in place.
 //!
-//! The engine sees one object, a [`Provider`], and asks it for key exchanges, PRFs and ciphers. Packets never see the trait:
-//! they go through [`esp::SealKey`] and [`esp::OpenKey`], which are plain enums made once an SA.
+//! The engine sees one object, a [`Provider`], and asks it for key exchanges, PRFs and ciphers. Packets never
+//! see the trait: they go through [`esp::SealKey`] and [`esp::OpenKey`], which are plain enums made once an
+//! SA.
 //!
 //! | file | noun |
 //! |---|---|
+//! | [`algorithm`] | what s2sd can run: ciphers, PRFs, groups, with sizes and numbers |
 //! | [`suite`] | what a negotiation settled on: the only combinations that can exist from here on |
 //! | [`unsupported`] | the refusal of everything else, naming the Azure setting to change |
 //! | [`provider`] | the traits, and why a public value or a message is refused |
@@ -18,11 +20,13 @@
 //! | [`signature`] | private and public keys, signature schemes |
 //! | `fake` | the simulator's provider: fast, deterministic and worthless as protection |
 //!
-//! Where primitives come from: ring for all it has. AES-192-GCM and AES-CBC come from RustCrypto's `aes`, constant time
-//! with AES-NI and without; MODP from `crypto-bigint`. ring does not wipe its expanded keys when they are dropped: the secrets
-//! they were made from are wiped, the schedules live as long as their SA and go unwiped to the allocator.
+//! Where primitives come from: ring for all it has. AES-192-GCM and AES-CBC come from RustCrypto's `aes`,
+//! constant time with AES-NI and without; HMAC-SHA1 as an integrity algorithm from its `sha1`; MODP from
+//! `crypto-bigint`. ring does not wipe its expanded keys when they are dropped: the secrets they were made
+//! from are wiped, the schedules live as long as their SA and go unwiped to the allocator.
 
 mod aead;
+pub mod algorithm;
 mod cbc;
 mod ecdh;
 pub mod esp;
@@ -37,6 +41,8 @@ pub mod secret;
 pub mod signature;
 pub mod standard;
 pub mod suite;
+#[cfg(test)]
+mod tests;
 pub mod unsupported;
 
 pub use provider::{

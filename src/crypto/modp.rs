@@ -1,7 +1,9 @@
-//! Key exchange in prime fields: groups 2 (RFC 7296 App. B), 14 (RFC 3526) and 24 (RFC 5114), in constant time.
+//! Key exchange in prime fields: groups 2 (RFC 7296 App. B), 14 (RFC 3526) and 24 (RFC 5114), in constant
+//! time.
 //!
-//! A fixed-window exponentiation in Montgomery form over constant moduli. What the running time depends on is the group and
-//! the length of its exponents, never their bits; only the test of a public value's order, which is public, may take short cuts.
+//! A fixed-window exponentiation in Montgomery form over constant moduli. What the running time depends on is
+//! the group and the length of its exponents, never their bits; only the test of a public value's order,
+//! which is public, may take short cuts.
 
 use crypto_bigint::modular::{ConstMontyForm, ConstMontyParams};
 use crypto_bigint::{NonZero, U256, U320, U1024, U2048, Uint, const_monty_params};
@@ -29,10 +31,11 @@ impl Field {
         }
     }
 
-    /// A private exponent: at least twice the group's strength in bits. That strength is about 80 bits for group 2 (RFC 3766 §5);
-    /// for group 14 RFC 3526 §8 asks for 220 to 320 bits, the upper one is taken. In group 24 it is uniform in the subgroup,
-    /// 1..q-1, by 64 bits more than q has, so that the bias of the remainder is out of sight (FIPS 186-5 A.2.1).
-    fn draw(self, rng: &mut dyn Rng) -> Zeroizing<U320> {
+    /// A private exponent: at least twice the group's strength in bits. That strength is about 80 bits for
+    /// group 2 (RFC 3766 §5); for group 14 RFC 3526 §8 asks for 220 to 320 bits, the upper one is taken. In
+    /// group 24 it is uniform in the subgroup, 1..q-1, by 64 bits more than q has, so that the bias of the
+    /// remainder is out of sight (FIPS 186-5 A.2.1).
+    pub(super) fn draw(self, rng: &mut dyn Rng) -> Zeroizing<U320> {
         let mut bytes = Zeroizing::new([0; 40]);
         rng.fill(&mut *bytes);
         let wide = Zeroizing::new(U320::from_be_slice(&*bytes));
@@ -83,7 +86,8 @@ impl Field {
             }
             Field::Modp2048S256 => {
                 let y = in_range::<P2048S256, _>(U2048::from_be_slice(peer)).ok_or(range)?;
-                // Here p-1 has many small factors: only y^q = 1 keeps y to the large subgroup (RFC 6989 §2.2).
+                // Here p-1 has many small factors: only y^q = 1 keeps y to the large subgroup (RFC 6989
+                // §2.2).
                 let order = ConstMontyForm::<P2048S256, _>::new(&y).pow_vartime(&ORDER);
                 if order != ConstMontyForm::ONE {
                     return Err(PublicValueError::Subgroup(group));
@@ -106,7 +110,15 @@ impl Modp {
         Modp::from_exponent(field, field.draw(rng))
     }
 
-    fn from_exponent(field: Field, exponent: Zeroizing<U320>) -> Modp {
+    /// From the exponent that `export` gave.
+    pub(super) fn resume(field: Field, private: &Secret) -> Option<Modp> {
+        let fits = private.len() == U320::BYTES;
+        fits.then(|| {
+            Modp::from_exponent(field, Zeroizing::new(U320::from_be_slice(private.expose())))
+        })
+    }
+
+    pub(super) fn from_exponent(field: Field, exponent: Zeroizing<U320>) -> Modp {
         let public = field.public(&exponent);
         Modp { field, exponent, public }
     }
@@ -119,6 +131,11 @@ impl KeyExchange for Modp {
 
     fn public_value(&self) -> &[u8] {
         &self.public
+    }
+
+    fn export(&self) -> Option<Secret> {
+        let bytes = Zeroizing::new(self.exponent.to_be_bytes());
+        Some(Secret::copy_of(bytes.as_ref()))
     }
 
     fn agree(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, PublicValueError> {
@@ -148,9 +165,14 @@ fn power<M: ConstMontyParams<LIMBS>, const LIMBS: usize>(
     result
 }
 
-/// Leading zeros stay: the value has the length of the modulus (RFC 7296 §2.14).
+/// Leading zeros stay: the value has the length of the modulus (RFC 7296 §2.14). The room is taken at once,
+/// so that no copy of a shared secret stays behind a growing vector.
 fn to_octets<const LIMBS: usize>(number: &Uint<LIMBS>) -> Vec<u8> {
-    number.as_words().iter().rev().flat_map(|word| word.to_be_bytes()).collect()
+    let mut octets = Vec::with_capacity(Uint::<LIMBS>::BYTES);
+    for word in number.as_words().iter().rev() {
+        octets.extend_from_slice(&word.to_be_bytes());
+    }
+    octets
 }
 
 const_monty_params!(
@@ -194,5 +216,5 @@ const GENERATOR: U2048 = U2048::from_be_hex(
 );
 
 /// q of group 24: the prime order of the subgroup that g generates.
-const ORDER: U256 =
+pub(super) const ORDER: U256 =
     U256::from_be_hex("8CF83642A709A097B447997640129DA299B1A47D1EB3750BA308B0FE64F5FBD3");

@@ -17,9 +17,12 @@ pub trait Provider: Debug + Send + Sync {
     /// The negotiated PRF over the parts in turn. A key of any length will do (HMAC).
     fn prf(&self, prf: Prf, key: &[u8], parts: &[&[u8]]) -> Secret;
 
-    /// Draws a private value and computes the public one. Real elliptic-curve groups draw from the operating system
-    /// and not from `rng`.
+    /// Draws a private value and computes the public one. Real elliptic-curve groups draw from the operating
+    /// system and not from `rng`.
     fn start_exchange(&self, group: Group, rng: &mut dyn Rng) -> Box<dyn KeyExchange>;
+
+    /// A key exchange from the private value that [`KeyExchange::export`] gave, perhaps to another process.
+    fn resume_exchange(&self, group: Group, private: &Secret) -> Option<Box<dyn KeyExchange>>;
 
     /// Protection for the messages that one side of an IKE SA sends. `rng` sets where its IVs start.
     fn message_sealer(
@@ -51,12 +54,15 @@ pub trait KeyExchange: Debug + Send {
     /// What goes into our KE payload: [`Group::public_len`] octets.
     fn public_value(&self) -> &[u8];
 
+    /// The private value, for a snapshot; `None` where it cannot be had, as from ring.
+    fn export(&self) -> Option<Secret>;
+
     /// The shared secret (g^ir), if the peer's value is one that the group's standard allows.
     fn agree(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, PublicValueError>;
 }
 
-/// Seals what one side of an IKE SA sends. A message is `unprotected | body`, and a body
-/// `IV | plaintext | padding | Pad Length | ICV` laid out by [`super::suite::Protection::ike_layout`]. Everything before the
+/// Seals what one side of an IKE SA sends. A message is `unprotected | body`, and a body `IV | plaintext |
+/// padding | Pad Length | ICV` laid out by [`super::suite::Protection::ike_layout`]. Everything before the
 /// body is authenticated, so its length fields have to be final.
 pub trait MessageSealer: Debug + Send {
     /// Fills in IV, padding and ICV, and encrypts, in place. The message from `body` on has exactly
@@ -72,8 +78,8 @@ pub trait MessageSealer: Debug + Send {
 
 /// Opens what the other side of an IKE SA sent.
 pub trait MessageOpener: Debug + Send {
-    /// Checks and decrypts in place; returns where in `message` the plaintext lies, padding removed. After a failure the
-    /// body holds nothing of use.
+    /// Checks and decrypts in place; returns where in `message` the plaintext lies, padding removed. After a
+    /// failure the body holds nothing of use.
     fn open(&self, message: &mut [u8], body: usize) -> Result<Range<usize>, OpenError>;
 }
 

@@ -25,8 +25,8 @@ impl Secret {
         Secret(Zeroizing::new(Box::from(bytes)))
     }
 
-    /// The bytes themselves: for key schedules, and for a snapshot that has to outlive the process. Whoever calls
-    /// this answers for where the bytes go.
+    /// The bytes themselves: for key schedules, and for a snapshot that has to outlive the process. Whoever
+    /// calls this answers for where the bytes go.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }

@@ -24,7 +24,8 @@ pub enum Unsupported {
     Prf(PrfId),
     /// An integrity algorithm.
     Integrity(Role, IntegId),
-    /// A cipher that authenticates by itself, together with an integrity algorithm (RFC 5282 §8, RFC 4106 §8.3).
+    /// A cipher that authenticates by itself, together with an integrity algorithm (RFC 5282 §8, RFC 4106
+    /// §8.3).
     AeadWithIntegrity(Role, EncrId, IntegId),
     /// A cipher that does not authenticate, and no integrity algorithm beside it.
     NoIntegrity(Role, EncrId),

@@ -1,23 +1,117 @@
 //! The IKEv2 engine without I/O: bytes, time and randomness go in as values, an ordered list of effects comes out.
+//!
+//! ```text
+//!              handle_datagram   handle_timeout   handle_data_event   command
+//!                     │                │                 │               │
+//!                     ▼                ▼                 ▼               ▼
+//!   ┌ Endpoint ───────────────────────────────────────────────────────────────────────┐
+//!   │  routes: SPI ─> peer      schedule: (deadline, peer)      admission of strangers │
+//!   │  ┌ Peer ──────────────────────────────────────────────────────────────────────┐ │
+//!   │  │  dialling   handshakes: InitSent ─> AuthSent      InitAnswered ─┐           │ │
+//!   │  │                                        │                        │           │ │
+//!   │  │  ┌ IkeSa ◄─────────────────────────────┴────────────────────────┘           │ │
+//!   │  │  │  tasks wanted ─> exchange in flight (RequestWindow)     ChildSa, ChildSa │ │
+//!   │  │  │  peer's request ─> reply cached     (ReplyWindow)                        │ │
+//!   │  └────────────────────────────────────────────────────────────────────────────┘ │
+//!   └─────────────────────────────────────────────────────────────────────────────────┘
+//!                     │                                                  │
+//!                poll_output: one ordered stream              poll_timeout: when, and why
+//! ```
+//!
+//! A handshake is a line, so each of its phases is a struct that a transition consumes. An established IKE SA is not:
+//! both ends ask at once, so it has two windows that know nothing of each other, and what crosses is decided by the
+//! pure functions of [`collision`]. Everything one remote gateway owns sits in one `peer`, so that what concerns two of
+//! its IKE SAs (rekeying, re-authentication, both ends dialling at once) is settled in one place.
+//!
+//! **The outside**
+//!
+//! | file | noun |
+//! |---|---|
+//! | `endpoint` | [`Endpoint`]: routing, turns, the schedule |
+//! | [`config`], [`command`], [`output`], [`event`], [`path`], [`ids`] | what goes in and what comes out |
+//! | [`authenticator`], [`certificates`] | how the ends prove themselves, and the real way of it |
+//! | [`snapshot`] | the engine put down and picked up |
+//! | `strangers`, [`budget`], [`cookie`] | input without an SA: admission and its bounds |
+//! | [`schedule`], `spis` | when to wake up; whose SPI is whose |
+//!
+//! **One peer**
+//!
+//! | file | noun |
+//! |---|---|
+//! | `peer` | its attempts, IKE SAs and drains; what one of them means for another |
+//! | `care` | what it lacks, and when to do something about it: dialling, empty slots, one SA too many |
+//! | `init`, `auth` | the handshake's phases, both roles |
+//! | `sa`, [`child`], `task`, [`window`] | an established IKE SA, its children, its wishes, its message ids |
+//! | `channel`, [`fragment`] | sealing and opening, cutting and joining |
+//! | `dialogue` | what messages mean: wish to request, request to answer, answer to consequence |
+//! | `create_child`, `rekey_child`, `rekey_ike`, `informational` | one exchange each |
+//!
+//! **Rules and tables**, pure all of them
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`acceptance`], [`stage`] | what each message must and may contain |
+//! | [`collision`] | what to do when both ends do something at once |
+//! | [`proposal`], [`combination`], [`narrow`], [`natd`] | suites, selectors, NATs |
+//! | [`lifetime`], [`liveness`], [`retransmit`], [`jitter`] | when |
+//! | [`error`] | whose fault, what the peer is told, what becomes of things |
+//! | [`refusal`], [`difference`], [`setting`], [`azure`] | why not, and which setting would mend it |
+//! | [`profile`] | whose manners: our own, or Azure's for tests |
 
 pub mod acceptance;
+mod auth;
+pub mod authenticator;
 pub mod azure;
 pub mod budget;
+mod care;
+pub mod certificates;
+mod channel;
+pub mod child;
 pub mod collision;
 pub mod combination;
+pub mod command;
+pub mod config;
 pub mod cookie;
+mod create_child;
+mod ctx;
+mod dialogue;
 pub mod difference;
+mod endpoint;
 pub mod error;
+pub mod event;
+mod exchange;
 pub mod fragment;
+pub mod ids;
+mod informational;
+mod init;
 pub mod jitter;
 pub mod lifetime;
 pub mod liveness;
+pub mod narrow;
 pub mod natd;
+pub mod output;
 pub mod path;
+mod peer;
 pub mod profile;
 pub mod proposal;
 pub mod refusal;
+mod rekey_child;
+mod rekey_ike;
 pub mod retransmit;
+mod sa;
+pub mod schedule;
 pub mod setting;
+pub mod snapshot;
+mod spis;
 pub mod stage;
+mod strangers;
+mod task;
 pub mod window;
+
+#[cfg(test)]
+mod tests;
+
+pub use endpoint::Endpoint;
+pub use ids::{ChildId, PeerId, Slot};
+pub use schedule::Timer;
+pub use snapshot::Snapshot;

@@ -12,7 +12,7 @@ use super::codes::{NotifyType, PayloadType};
 use super::cp::Configuration;
 use super::delete::Delete;
 use super::eap::Eap;
-use super::error::{DecodeError, Fault, Unencodable};
+use super::error::{DecodeError, Fault, Malformed, Unencodable};
 use super::id::Identity;
 use super::ke::KeyExchange;
 use super::nonce::Nonce;
@@ -20,7 +20,6 @@ use super::notify::Notify;
 use super::payload::Payload;
 use super::reader::Reader;
 use super::sa::SecurityAssociation;
-use super::sk::Sealed;
 use super::ts::TrafficSelectors;
 use super::vendor::VendorId;
 use super::writer::Writer;
@@ -56,6 +55,23 @@ impl GenericFlags {
     }
 }
 
+/// What stands before every payload's body.
+pub(super) struct GenericHeader {
+    pub(super) next: PayloadType,
+    pub(super) flags: GenericFlags,
+    /// Bytes of the body.
+    pub(super) body: usize,
+}
+
+impl GenericHeader {
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<GenericHeader, Malformed> {
+        let next = PayloadType::from(reader.u8("next payload")?);
+        let flags = GenericFlags(reader.u8("critical bit")?);
+        let body = reader.length16(2, "payload length")?;
+        Ok(GenericHeader { next, flags, body })
+    }
+}
+
 impl Chain {
     /// An empty chain.
     pub fn new() -> Chain {
@@ -66,12 +82,12 @@ impl Chain {
     /// type `first`. Offsets in errors count from the start of `text`.
     pub fn decode(first: PayloadType, text: &[u8]) -> Result<Chain, DecodeError> {
         let mut reader = Reader::new(text);
-        reader.enter(first);
         match Chain::read(first, &mut reader)? {
             (chain, None) => Ok(chain),
-            (_, Some(_)) => {
-                let fault = Fault::Value { found: 0, must: "no encrypted payload inside another" };
-                Err(reader.fault("payload", fault).into())
+            (_, Some(kind)) => {
+                let found = u8::from(kind).into();
+                let fault = Fault::Value { found, must: "one allowed inside an encrypted payload" };
+                Err(reader.fault("payload type", fault).into())
             }
         }
     }
@@ -124,35 +140,32 @@ impl Chain {
         self.links.first().map_or(after, |link| link.payload.kind())
     }
 
-    /// Reads a chain to its end, which is the end of the bytes too. An encrypted payload ends it (§3.14).
+    /// Reads a chain to its end: the end of the bytes, or an encrypted payload (§3.14). Answers that one's type, and
+    /// leaves `reader` at its start.
     pub(super) fn read(
         first: PayloadType,
         reader: &mut Reader<'_>,
-    ) -> Result<(Chain, Option<Sealed>), DecodeError> {
+    ) -> Result<(Chain, Option<PayloadType>), DecodeError> {
         let mut chain = Chain::new();
         let mut kind = first;
         while kind != PayloadType::None {
+            reader.enter(kind);
+            if matches!(kind, PayloadType::Encrypted | PayloadType::EncryptedFragment) {
+                return Ok((chain, Some(kind)));
+            }
             if chain.len() == MAX_PAYLOADS {
                 return Err(reader
                     .fault("payloads", Fault::TooMany { limit: MAX_PAYLOADS })
                     .into());
             }
             let offset = reader.offset();
-            reader.enter(kind);
-            let next = PayloadType::from(reader.u8("next payload")?);
-            let flags = GenericFlags(reader.u8("critical bit")?);
-            if matches!(kind, PayloadType::Unknown(_)) && flags.is_critical() {
+            let generic = GenericHeader::decode(reader)?;
+            if matches!(kind, PayloadType::Unknown(_)) && generic.flags.is_critical() {
                 return Err(DecodeError::UnsupportedCritical { payload: kind, offset });
             }
-            let length = reader.length16(2, "payload length")?;
-            let body = reader.sub(length, "payload")?;
-            if matches!(kind, PayloadType::Encrypted | PayloadType::EncryptedFragment) {
-                let sealed = Sealed::decode(kind, next, flags, body)?;
-                reader.clone().finish("bytes after the encrypted payload")?;
-                return Ok((chain, Some(sealed)));
-            }
-            chain.push_with(Payload::decode(kind, body)?, flags);
-            kind = next;
+            let body = reader.sub(generic.body, "payload")?;
+            chain.push_with(Payload::decode(kind, body)?, generic.flags);
+            kind = generic.next;
         }
         reader.clone().finish("bytes after the last payload")?;
         Ok((chain, None))

@@ -68,6 +68,14 @@ pub enum Fault {
         /// The rule, to follow "must be".
         must: &'static str,
     },
+    /// The number of bytes is not allowed.
+    #[error("has {found} bytes, must have {must}")]
+    Length {
+        /// Bytes there are.
+        found: usize,
+        /// The rule, to follow "must have".
+        must: &'static str,
+    },
     /// More elements than we are willing to look at.
     #[error("more than {limit}")]
     TooMany {

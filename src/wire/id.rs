@@ -72,13 +72,13 @@ impl Identity {
         let kind = IdType::from(reader.u8("ID type")?);
         let reserved = reader.reserved()?;
         let must = match kind {
-            IdType::Ipv4Addr if reader.left() != 4 => Some("4 bytes"),
-            IdType::Ipv6Addr if reader.left() != 16 => Some("16 bytes"),
+            IdType::Ipv4Addr if reader.left() != 4 => Some("4"),
+            IdType::Ipv6Addr if reader.left() != 16 => Some("16"),
             _ => None,
         };
         if let Some(must) = must {
-            let found = reader.left() as u64;
-            return Err(reader.fault("identification data", Fault::Value { found, must }));
+            let found = reader.left();
+            return Err(reader.fault("identification data", Fault::Length { found, must }));
         }
         Ok(Identity { kind, data: reader.take_rest().to_vec(), reserved })
     }

@@ -37,7 +37,8 @@ impl Message {
         if header.version.major != Version::V2.major {
             return Err(DecodeError::MajorVersion(header.version));
         }
-        let (chain, sealed) = Chain::read(first, &mut reader)?;
+        let (chain, encrypted) = Chain::read(first, &mut reader)?;
+        let sealed = encrypted.map(|kind| Sealed::decode(kind, &mut reader)).transpose()?;
         Ok(Message { header, chain, sealed })
     }
 

@@ -29,8 +29,7 @@ impl Nonce {
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Nonce, Malformed> {
         let at = reader.clone();
         Nonce::new(reader.take_rest()).ok_or_else(|| {
-            let found = at.left() as u64;
-            at.fault("nonce data", Fault::Value { found, must: "16 to 256 bytes" })
+            at.fault("nonce data", Fault::Length { found: at.left(), must: "16 to 256" })
         })
     }
 

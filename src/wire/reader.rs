@@ -101,10 +101,10 @@ impl<'a> Reader<'a> {
     /// Answers how many bytes of the structure follow.
     pub fn length16(&mut self, before: usize, field: &'static str) -> Result<usize, Malformed> {
         let at = self.clone();
-        let stated = usize::from(self.u16(field)?);
-        stated.checked_sub(before + 2).ok_or_else(|| {
+        let found = self.u16(field)?;
+        usize::from(found).checked_sub(before + 2).ok_or_else(|| {
             let must = "at least the size of its fixed fields";
-            at.fault(field, Fault::Value { found: stated as u64, must })
+            at.fault(field, Fault::Value { found: found.into(), must })
         })
     }
 

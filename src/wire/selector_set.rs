@@ -21,7 +21,7 @@ impl SelectorSet {
     /// No packet at all.
     pub const EMPTY: SelectorSet = SelectorSet { selectors: Vec::new() };
 
-    /// The selectors, sorted; none covers or touches another along one axis.
+    /// The selectors, sorted; what touches was joined.
     pub fn selectors(&self) -> &[Selector] {
         &self.selectors
     }
@@ -38,15 +38,17 @@ impl SelectorSet {
 
     /// Whether all packets of `selector` are in the set, be it by several of its selectors together.
     pub fn covers_selector(&self, selector: &Selector) -> bool {
-        let mut left = vec![Region::from(selector)];
-        for part in &self.selectors {
-            let part = Region::from(part);
-            left = left.iter().flat_map(|region| region.without(&part)).collect();
-            if left.is_empty() {
-                return true;
-            }
+        // Depth first, so that a packet outside the set is found before the rest is cut to pieces.
+        let mut left = vec![(Region::from(selector), 0)];
+        while let Some((region, from)) = left.pop() {
+            let mut parts = self.selectors.iter().map(Region::from).enumerate().skip(from);
+            let core = parts.find_map(|(nth, part)| Some((nth, region.intersect(&part)?)));
+            let Some((nth, core)) = core else {
+                return false;
+            };
+            left.extend(region.around(core).map(|region| (region, nth + 1)));
         }
-        false
+        true
     }
 
     /// Whether all packets of `other` are in the set.
@@ -163,23 +165,24 @@ struct Region {
 }
 
 impl Region {
-    /// What is left without `other`: up to two parts along each axis.
-    fn without(&self, other: &Region) -> Vec<Region> {
-        let overlap = (
-            self.addresses.intersect(&other.addresses),
-            self.protocols.intersect(&other.protocols),
-            self.ports.intersect(&other.ports),
-        );
-        let (Some(addresses), Some(protocols), Some(_)) = overlap else {
-            return vec![*self];
-        };
-        let beside = self.addresses.without(&other.addresses).into_iter().flatten();
-        let others = self.protocols.without(&other.protocols).into_iter().flatten();
-        let around = self.ports.without(&other.ports).into_iter().flatten();
-        (beside.map(|addresses| Region { addresses, ..*self }))
-            .chain(others.map(|protocols| Region { addresses, protocols, ..*self }))
-            .chain(around.map(|ports| Region { addresses, protocols, ports }))
-            .collect()
+    fn intersect(&self, other: &Region) -> Option<Region> {
+        let addresses = self.addresses.intersect(&other.addresses)?;
+        let protocols = self.protocols.intersect(&other.protocols)?;
+        let ports = self.ports.intersect(&other.ports)?;
+        Some(Region { addresses, protocols, ports })
+    }
+
+    /// What is left without `core`, which lies within: up to two parts along each axis, cut off in turn.
+    fn around(self, core: Region) -> impl Iterator<Item = Region> {
+        let Region { addresses, protocols, .. } = core;
+        let beside = self.addresses.without(&addresses);
+        let others = self.protocols.without(&protocols);
+        let rest = self.ports.without(&core.ports);
+        let beside = beside.map(|part| part.map(|addresses| Region { addresses, ..self }));
+        let others =
+            others.map(|part| part.map(|protocols| Region { addresses, protocols, ..self }));
+        let rest = rest.map(|part| part.map(|ports| Region { ports, ..core }));
+        [beside, others, rest].into_iter().flatten().flatten()
     }
 }
 

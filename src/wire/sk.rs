@@ -12,7 +12,7 @@
 
 use std::num::NonZeroU16;
 
-use super::chain::{Chain, GenericFlags};
+use super::chain::{Chain, GenericFlags, GenericHeader};
 use super::codes::PayloadType;
 use super::error::{Fault, Malformed, Unencodable};
 use super::header::{HEADER_LEN, Header};
@@ -94,12 +94,12 @@ impl Sealed {
         let length = self.content.len();
         let fault = |must| Malformed {
             payload: self.kind(),
-            field: "length of the content",
+            field: "content",
             offset: 0,
-            fault: Fault::Value { found: length as u64, must },
+            fault: Fault::Length { found: length, must },
         };
-        let short = fault("IV, padding length and ICV at least");
-        let uneven = fault("whole cipher blocks");
+        let short = fault("room for IV, text and ICV");
+        let uneven = fault("whole cipher blocks between IV and ICV");
         let (iv, rest) = self.content.split_at_mut_checked(room.iv).ok_or(short)?;
         let text = rest.len().checked_sub(room.icv).filter(|text| *text > 0).ok_or(short)?;
         if !text.is_multiple_of(room.block) {
@@ -109,13 +109,11 @@ impl Sealed {
         Ok(Parts { iv, text, icv })
     }
 
-    /// Reads the body of an SK or SKF payload.
-    pub(super) fn decode(
-        kind: PayloadType,
-        first: PayloadType,
-        flags: GenericFlags,
-        mut body: Reader<'_>,
-    ) -> Result<Sealed, Malformed> {
+    /// Reads an SK or SKF payload. It is the last of its message (§3.14).
+    pub(super) fn decode(kind: PayloadType, reader: &mut Reader<'_>) -> Result<Sealed, Malformed> {
+        let generic = GenericHeader::decode(reader)?;
+        let mut body = reader.sub(generic.body, "payload")?;
+        reader.clone().finish("bytes after the encrypted payload")?;
         let fragment = match kind {
             PayloadType::EncryptedFragment => {
                 let at = body.clone();
@@ -127,7 +125,8 @@ impl Sealed {
             }
             _ => None,
         };
-        Ok(Sealed { fragment, first, flags, content: body.take_rest().to_vec() })
+        let content = body.take_rest().to_vec();
+        Ok(Sealed { fragment, first: generic.next, flags: generic.flags, content })
     }
 
     pub(super) fn encode(&self, writer: &mut Writer) {

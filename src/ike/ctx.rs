@@ -1,0 +1,104 @@
+//! What every part of the engine has at hand while it handles one input.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::budget::HalfOpen;
+use super::combination::Combination;
+use super::config::{ChildConfig, EndpointConfig, PeerConfig};
+use super::error::{Error, Incompatible};
+use super::event::Event;
+use super::ids::{ChildId, PeerId};
+use super::output::Outputs;
+use super::refusal::Refusal;
+use super::spis::Spis;
+use super::stage::{Half, Step};
+use crate::crypto::Provider;
+use crate::rng::Rng;
+use crate::time::{Instant, Now};
+use crate::wire::chain::Chain;
+use crate::wire::narrow::SelectorPair;
+use crate::wire::selector_set::SelectorSet;
+use crate::wire::ts::TrafficSelectors;
+
+/// The moment, the tools and the way out, for one input of one peer.
+pub(super) struct Ctx<'a> {
+    pub(super) now: Now,
+    pub(super) peer: PeerId,
+    pub(super) config: Rc<PeerConfig>,
+    pub(super) settings: &'a EndpointConfig,
+    pub(super) provider: &'a dyn Provider,
+    pub(super) rng: &'a mut dyn Rng,
+    pub(super) out: &'a mut Outputs,
+    pub(super) spis: &'a mut Spis,
+    pub(super) half_open: &'a mut HalfOpen,
+    pub(super) next_child: &'a mut u64,
+    /// What a lower floor had to say about the failure that is being handled.
+    pub(super) reason: Option<String>,
+}
+
+impl Ctx<'_> {
+    /// How long to wait before dialling again, after so many failures in a row.
+    pub(super) fn redial_pause(&mut self, failures: u32) -> Duration {
+        self.config.profile.redial_pause(failures, self.rng)
+    }
+
+    /// Keeps a sentence for the refusal that follows.
+    pub(super) fn explain(&mut self, reason: String) {
+        self.reason = Some(reason);
+    }
+
+    /// Tells of a failure, with what both ends had to offer as far as `theirs` shows it.
+    pub(super) fn refuse(&mut self, step: Step, half: Half, error: Error, theirs: Option<&Chain>) {
+        let mut refusal = Refusal::new(error, step);
+        let lines = match (step, half) {
+            (Step::Init | Step::RekeyIke, Half::Request) => self.config.ike.accepted().to_vec(),
+            (Step::Init | Step::RekeyIke, Half::Response) => self.config.ike.offered().to_vec(),
+            (_, Half::Request) => self.esp_lines(|child| child.esp.accepted()),
+            (_, Half::Response) => self.esp_lines(|child| child.esp.offered()),
+        };
+        let sa = theirs.and_then(Chain::sa);
+        refusal = match (error, sa) {
+            (Error::Incompatible(Incompatible::Proposal), Some(sa)) => {
+                refusal.with_proposals(&lines, sa)
+            }
+            (Error::Incompatible(Incompatible::Selectors), _) => {
+                self.with_selectors(refusal, theirs)
+            }
+            (Error::Incompatible(Incompatible::Refused(_)), _) => refusal.with_our_lines(&lines),
+            _ => refusal,
+        };
+        if let Some(reason) = self.reason.take() {
+            refusal = refusal.with_detail(reason);
+        }
+        self.out.event(Event::Refused(self.peer, Box::new(refusal)));
+    }
+
+    fn esp_lines<'c>(
+        &'c self,
+        of: impl Fn(&'c ChildConfig) -> &'c [Combination],
+    ) -> Vec<Combination> {
+        self.config.children.iter().flat_map(of).copied().collect()
+    }
+
+    fn with_selectors(&self, refusal: Refusal, theirs: Option<&Chain>) -> Refusal {
+        let union = |side: fn(&SelectorPair) -> &SelectorSet| {
+            let sets = self.config.children.iter().map(|child| side(&child.selectors));
+            TrafficSelectors::from(&sets.fold(SelectorSet::EMPTY, |all, set| all.union(set)))
+        };
+        let ours = (union(|pair| &pair.local), union(|pair| &pair.remote));
+        let said = theirs.and_then(|chain| Some((chain.ts_responder()?, chain.ts_initiator()?)));
+        refusal.with_selectors((&ours.0, &ours.1), said)
+    }
+
+    pub(super) fn mono(&self) -> Instant {
+        self.now.mono
+    }
+
+    /// A name that no child had before.
+    pub(super) fn name_child(&mut self) -> ChildId {
+        let id = ChildId(*self.next_child);
+        *self.next_child += 1;
+        id
+    }
+}

@@ -1,0 +1,482 @@
+//! An established IKE SA: its two windows, its children, its deadlines.
+//!
+//! ```text
+//!                   rekeyed by us ─────────────┐
+//!   Live ─────────> rekeyed by the peer ─> Replaced ──┐ (its Delete comes, or is overdue)
+//!    ▲  └─────────> to be closed ──────────> Leaving ─┴─> gone
+//!    │
+//!   Rival: the peer's successor while our own request for one was under way; it lives, or is withdrawn
+//! ```
+//!
+//! What an input does beyond this IKE SA is returned as [`Deed`]s, which the peer that owns it carries out.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::authenticator::Proven;
+use super::channel::{Channel, Envelope};
+use super::child::{self, ChildSa};
+use super::collision::{ChildActivity, IkeActivity};
+use super::ctx::Ctx;
+use super::event::{Cause, Event, Limit as Bound};
+use super::exchange::{Exchange, NoncePair};
+use super::ids::ChildId;
+use super::natd::Nat;
+use super::output::Output;
+use super::path::{Path, Port};
+use super::retransmit::{Retransmit, Schedule, Verdict};
+use super::schedule::{Earliest, Timer};
+use super::stage::Party;
+use super::task::{Tasks, Wish};
+use super::window::{Datagrams, Fingerprint, ReplyWindow, RequestWindow};
+use crate::time::Instant;
+use crate::wire::chain::Chain;
+use crate::wire::codes::{ExchangeType, NotifyType};
+use crate::wire::spi::{EspSpi, IkeSpi};
+
+/// A NAT forgets a mapping that it sees no packet of (RFC 3948 §4).
+const KEEPALIVE: Duration = Duration::from_secs(20);
+/// How long a peer may take to delete what it has replaced, or to withdraw what has lost: longer than it would
+/// retransmit.
+pub(super) const LINGER: Duration = Duration::from_secs(60);
+
+/// One established IKE SA.
+#[derive(Debug)]
+pub(super) struct IkeSa {
+    pub(super) channel: Channel,
+    pub(super) origin: Origin,
+    pub(super) proven: Proven,
+    pub(super) standing: Standing,
+    pub(super) path: Path,
+    pub(super) nat: Nat,
+    /// ESP travels in UDP.
+    pub(super) encapsulated: bool,
+    pub(super) requests: RequestWindow,
+    /// What our outstanding request is about; there is one exactly while `requests` has one outstanding.
+    pub(super) flight: Option<Flight>,
+    pub(super) replies: ReplyWindow,
+    pub(super) tasks: Tasks,
+    /// Refusals in a row, for the pause before the next try.
+    pub(super) refusals: u32,
+    pub(super) children: Vec<ChildSa>,
+    /// Children that left while an input was handled; the peer sees to their end.
+    pub(super) departed: Vec<(ChildSa, Cause)>,
+    /// When something authentic of the peer last arrived, be it IKE or ESP.
+    pub(super) heard_at: Instant,
+    /// When we last sent something on `path`.
+    pub(super) sent_at: Instant,
+    pub(super) rekey_at: Option<Instant>,
+    pub(super) expire_at: Instant,
+    pub(super) reauth_at: Option<Instant>,
+    /// Another IKE SA with this peer does the same work, and this is the one that goes.
+    pub(super) surplus: Option<Surplus>,
+}
+
+/// When an IKE SA that is one too many is closed by us.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Surplus {
+    pub(super) at: Instant,
+    /// Only once the one that stays has been heard from since.
+    pub(super) proof_since: Option<Instant>,
+}
+
+/// Where an IKE SA comes from. A successor inherits it.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    /// Who sent the IKE_SA_INIT request.
+    pub(super) dialled_by: Party,
+    /// Of IKE_SA_INIT.
+    pub(super) nonces: NoncePair,
+    /// When IKE_SA_INIT was sent or answered here.
+    pub(super) began_at: Instant,
+    /// When both ends were proven.
+    pub(super) up_at: Instant,
+}
+
+/// What is going to become of an IKE SA.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Standing {
+    /// It goes on.
+    Live,
+    /// The peer's successor of an IKE SA that we are rekeying too: one of the two will be withdrawn.
+    Rival {
+        /// When it is dropped, if the peer has neither used nor deleted it.
+        overdue: Instant,
+    },
+    /// Its successor has taken over; the peer is to delete it.
+    Replaced {
+        /// When we do, if it has not.
+        overdue: Instant,
+    },
+    /// Our Delete of it is wanted or under way.
+    Leaving(Cause),
+}
+
+/// Our request under way, with the wish that it came from.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) wish: Wish,
+    pub(super) exchange: Exchange,
+    pub(super) timer: Retransmit,
+}
+
+/// An SPI of ours that is in a request and in no SA yet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Reserved {
+    /// Of a successor.
+    Ike(IkeSpi),
+    /// Of a child.
+    Esp(EspSpi),
+}
+
+/// What follows from an input for the peer as a whole.
+#[derive(Debug)]
+pub(super) enum Deed {
+    /// This IKE SA is over, without another word.
+    End(Cause),
+    /// This IKE SA takes the place of the one that the input was for.
+    Succeed(Box<IkeSa>),
+    /// The peer's successor came while ours is being asked for: it is kept until that is decided.
+    Keep(Box<IkeSa>),
+    /// Ours was made and lost: it goes, and the rival with this SPI takes over.
+    Yield(Box<IkeSa>, IkeSpi),
+    /// The rival with this SPI takes over; there is none of ours.
+    Promote(IkeSpi),
+    /// This IKE SA cannot give what is wanted: dial a new one beside it.
+    Renew,
+}
+
+impl IkeSa {
+    /// Our SPI: its name.
+    pub(super) fn spi(&self) -> IkeSpi {
+        self.channel.own
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.standing == Standing::Live
+    }
+
+    pub(super) fn child(&self, id: ChildId) -> Option<&ChildSa> {
+        self.children.iter().find(|child| child.id == id)
+    }
+
+    pub(super) fn child_mut(&mut self, id: ChildId) -> Option<&mut ChildSa> {
+        self.children.iter_mut().find(|child| child.id == id)
+    }
+
+    /// The SPIs that the request under way has reserved.
+    pub(super) fn reserved(&self) -> Option<Reserved> {
+        match &self.flight.as_ref()?.exchange {
+            Exchange::NewChild(asked) => Some(Reserved::Esp(asked.wanted.spi)),
+            Exchange::RekeyChild(asked) => Some(Reserved::Esp(asked.new.wanted.spi)),
+            Exchange::RekeyIke(asked) => Some(Reserved::Ike(asked.spi)),
+            Exchange::Probe | Exchange::CloseChildren(_) | Exchange::CloseIke => None,
+        }
+    }
+
+    /// Takes a child out; its end is the peer's business.
+    pub(super) fn depart(&mut self, id: ChildId, cause: Cause) -> bool {
+        let Some(at) = self.children.iter().position(|child| child.id == id) else { return false };
+        let child = self.children.remove(at);
+        self.tasks.forget(
+            |wish| matches!(wish, Wish::CloseChild(of) | Wish::RekeyChild(of, _) if of == id),
+        );
+        self.departed.push((child, cause));
+        true
+    }
+
+    /// What we are doing to this IKE SA, for the tables of [`super::collision`].
+    pub(super) fn activity(&self) -> IkeActivity {
+        match self.standing {
+            Standing::Leaving(_) => return IkeActivity::Closing,
+            Standing::Replaced { .. } | Standing::Rival { .. } => return IkeActivity::Replaced,
+            Standing::Live => {}
+        }
+        match self.flight.as_ref().map(|flight| &flight.exchange) {
+            Some(Exchange::RekeyIke(_)) => IkeActivity::Rekeying,
+            Some(Exchange::CloseIke) => IkeActivity::Closing,
+            Some(Exchange::CloseChildren(..) | Exchange::NewChild(_) | Exchange::RekeyChild(_)) => {
+                IkeActivity::WithChild
+            }
+            Some(Exchange::Probe) | None => IkeActivity::Idle,
+        }
+    }
+
+    /// What we are doing to this child.
+    pub(super) fn child_activity(&self, id: ChildId) -> ChildActivity {
+        let rekeying = match self.flight.as_ref().map(|flight| &flight.exchange) {
+            Some(Exchange::RekeyChild(asked)) => asked.old == id,
+            _ => false,
+        };
+        match self.child(id).map(|child| child.standing) {
+            None => ChildActivity::Gone,
+            Some(child::Standing::Leaving) => ChildActivity::Closing,
+            Some(child::Standing::Replaced { .. }) => ChildActivity::Replaced,
+            Some(child::Standing::Live) if rekeying => ChildActivity::Rekeying,
+            Some(child::Standing::Live) => ChildActivity::Idle,
+        }
+    }
+
+    /// Wants something of this IKE SA; at most once, and within bounds. One that has a successor, or may be withdrawn, is asked
+    /// for nothing.
+    pub(super) fn want(&mut self, ctx: &mut Ctx<'_>, wish: Wish, not_before: Instant) {
+        if matches!(self.standing, Standing::Rival { .. } | Standing::Replaced { .. }) {
+            return;
+        }
+        if !self.tasks.push(wish, not_before) {
+            ctx.out.event(Event::Limited(Bound::Tasks));
+        }
+    }
+
+    /// Wants this child gone: it sends no more from here on, and receives until the peer has agreed.
+    pub(super) fn close_child(&mut self, ctx: &mut Ctx<'_>, id: ChildId) {
+        let Some(child) = self.child_mut(id) else { return };
+        if child.standing == child::Standing::Leaving {
+            return;
+        }
+        child.standing = child::Standing::Leaving;
+        self.tasks.forget(|wish| matches!(wish, Wish::RekeyChild(of, _) if of == id));
+        self.want(ctx, Wish::CloseChild(id), ctx.mono());
+    }
+
+    /// Wants this IKE SA gone, all its children with it.
+    pub(super) fn close(&mut self, ctx: &mut Ctx<'_>, cause: Cause, notify: Option<NotifyType>) {
+        if matches!(self.standing, Standing::Leaving(_)) {
+            return;
+        }
+        self.standing = Standing::Leaving(cause);
+        for child in &mut self.children {
+            child.standing = child::Standing::Leaving;
+        }
+        self.tasks.forget(|_| true);
+        self.want(ctx, Wish::CloseIke(cause, notify), ctx.mono());
+    }
+
+    /// Sends a request. `exchange` is how its answer will be understood.
+    pub(super) fn ask(&mut self, ctx: &mut Ctx<'_>, wish: Wish, exchange: Exchange, chain: &Chain) {
+        let Some(id) = self.requests.free() else { return };
+        let envelope = Envelope { exchange: exchange.kind(), id, response: false };
+        let limit = datagram_limit(ctx, self.path);
+        let Ok(datagrams) = self.channel.seal(envelope, chain, limit, ctx.rng) else {
+            // Keys that do not seal will not do so later either.
+            self.standing = Standing::Leaving(Cause::Failed);
+            self.expire_at = ctx.mono();
+            return;
+        };
+        self.transmit(ctx, self.path, &datagrams);
+        self.requests.begin(datagrams);
+        let timer = Retransmit::start(self.patience(ctx), ctx.mono(), ctx.rng);
+        self.flight = Some(Flight { wish, exchange, timer });
+    }
+
+    /// Sends the answer to the request that is being handled, and keeps it.
+    pub(super) fn reply(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        path: Path,
+        exchange: ExchangeType,
+        fingerprint: Fingerprint,
+        chain: &Chain,
+    ) {
+        let envelope = Envelope { exchange, id: self.replies.expected(), response: true };
+        let limit = datagram_limit(ctx, path);
+        let Ok(datagrams) = self.channel.seal(envelope, chain, limit, ctx.rng) else {
+            self.standing = Standing::Leaving(Cause::Failed);
+            self.expire_at = ctx.mono();
+            return;
+        };
+        self.transmit(ctx, path, &datagrams);
+        self.replies.answer(fingerprint, datagrams);
+    }
+
+    /// Something authentic and new of the peer arrived from `path`.
+    ///
+    /// An end that is not behind a NAT answers to where the peer was last seen; one that is does not, since anyone on the way could
+    /// send it elsewhere (RFC 7296 §2.23).
+    pub(super) fn heard(&mut self, ctx: &mut Ctx<'_>, path: Path) {
+        self.alive(ctx.mono());
+        if path != self.path && !self.nat.here {
+            self.move_to(ctx, path);
+        }
+    }
+
+    /// A sign of life, of either kind of traffic.
+    pub(super) fn alive(&mut self, at: Instant) {
+        self.heard_at = self.heard_at.max(at);
+        if let Some(flight) = &mut self.flight
+            && !matches!(flight.exchange, Exchange::CloseIke)
+        {
+            flight.timer.heard(at);
+        }
+    }
+
+    /// The peer is elsewhere.
+    pub(super) fn move_to(&mut self, ctx: &mut Ctx<'_>, path: Path) {
+        self.path = path;
+        let encapsulated = self.encapsulated;
+        ctx.out.push(Output::PeerMoved { peer: ctx.peer, path, encapsulated });
+        ctx.out.event(Event::Moved(ctx.peer, path));
+    }
+
+    /// We are elsewhere: the peer learns it from the next thing that authenticates, so something is said at once.
+    pub(super) fn come_from(&mut self, ctx: &mut Ctx<'_>, local: IpAddr) {
+        if self.path.local.ip() != local {
+            let local = SocketAddr::new(local, self.path.local.port());
+            self.move_to(ctx, Path { local, ..self.path });
+            if self.is_live() {
+                self.want(ctx, Wish::Probe, ctx.mono());
+            }
+        }
+    }
+
+    /// Adds its deadlines.
+    pub(super) fn deadlines(&self, earliest: &mut Earliest, ctx_dpd: super::liveness::DpdTimeout) {
+        match &self.flight {
+            Some(flight) => earliest.at(flight.timer.due(), Timer::Retransmit),
+            None => earliest.maybe(self.tasks.due_at(), Timer::Retry),
+        }
+        match self.standing {
+            Standing::Live => {
+                if self.flight.is_none() && self.tasks.due_at().is_none() {
+                    earliest.at(ctx_dpd.probe_at(self.heard_at), Timer::Liveness);
+                }
+                earliest.maybe(self.rekey_at, Timer::Rekey);
+                earliest.maybe(self.reauth_at, Timer::Reauthenticate);
+            }
+            Standing::Rival { overdue } | Standing::Replaced { overdue } => {
+                earliest.at(overdue, Timer::Linger);
+            }
+            Standing::Leaving(_) => {}
+        }
+        earliest.at(self.expire_at, Timer::Expire);
+        if self.nat.here && self.path.port == Port::NatT {
+            earliest.at(self.sent_at + KEEPALIVE, Timer::Keepalive);
+        }
+        earliest.maybe(self.channel.fragments_until(), Timer::HalfOpen);
+        for child in &self.children {
+            earliest.at(child.expire_at, Timer::Expire);
+            match child.standing {
+                child::Standing::Live => earliest.maybe(child.rekey_at, Timer::Rekey),
+                child::Standing::Replaced { overdue } => earliest.at(overdue, Timer::Linger),
+                child::Standing::Leaving => {}
+            }
+        }
+    }
+
+    /// Acts on all deadlines that have come.
+    pub(super) fn wake(&mut self, ctx: &mut Ctx<'_>) -> Option<Deed> {
+        let now = ctx.mono();
+        self.channel.expire_fragments(now);
+        self.keep_nat_open(ctx);
+        if let Some(deed) = self.retransmit(ctx) {
+            return Some(deed);
+        }
+        if self.expire_at <= now {
+            return Some(Deed::End(match self.standing {
+                Standing::Leaving(cause) => cause,
+                _ => Cause::Expired,
+            }));
+        }
+        match self.standing {
+            Standing::Rival { overdue } if overdue <= now => {
+                return Some(Deed::End(Cause::Duplicate));
+            }
+            Standing::Replaced { overdue } if overdue <= now => {
+                self.close(ctx, Cause::Rekeyed, None);
+            }
+            _ => {}
+        }
+        self.wake_children(ctx);
+        if !self.is_live() {
+            return None;
+        }
+        if self.rekey_at.is_some_and(|at| at <= now) {
+            self.rekey_at = None;
+            self.want(ctx, Wish::RekeyIke(None), now);
+        }
+        let silent = ctx.config.dpd_timeout.probe_at(self.heard_at) <= now;
+        if silent && self.flight.is_none() && self.tasks.due_at().is_none() {
+            self.want(ctx, Wish::Probe, now);
+        }
+        if self.reauth_at.is_some_and(|at| at <= now) {
+            self.reauth_at = None;
+            return Some(Deed::Renew);
+        }
+        None
+    }
+
+    fn wake_children(&mut self, ctx: &mut Ctx<'_>) {
+        let now = ctx.mono();
+        let mut expired = Vec::new();
+        let mut overdue = Vec::new();
+        let mut due = Vec::new();
+        for child in &mut self.children {
+            if child.expire_at <= now {
+                expired.push((child.id, child.inbound.spi));
+            } else if matches!(child.standing, child::Standing::Replaced { overdue } if overdue <= now)
+            {
+                overdue.push(child.id);
+            } else if child.is_live() && child.rekey_at.is_some_and(|at| at <= now) {
+                child.rekey_at = None;
+                due.push(child.id);
+            }
+        }
+        for (id, spi) in expired {
+            self.depart(id, Cause::Expired);
+            if !matches!(self.standing, Standing::Leaving(_)) {
+                self.want(ctx, Wish::Disown(spi), now);
+            }
+        }
+        for id in overdue {
+            self.close_child(ctx, id);
+        }
+        for id in due {
+            self.want(ctx, Wish::RekeyChild(id, None), now);
+        }
+    }
+
+    fn retransmit(&mut self, ctx: &mut Ctx<'_>) -> Option<Deed> {
+        let flight = self.flight.as_mut().filter(|flight| flight.timer.due() <= ctx.now.mono)?;
+        match flight.timer.fire(ctx.now.mono, ctx.rng) {
+            Verdict::Resend => {
+                let datagrams = self.requests.outstanding()?.datagrams.clone();
+                self.transmit(ctx, self.path, &datagrams);
+                None
+            }
+            Verdict::GiveUp => Some(Deed::End(match self.standing {
+                Standing::Leaving(cause) => cause,
+                _ => Cause::Silence,
+            })),
+        }
+    }
+
+    fn keep_nat_open(&mut self, ctx: &mut Ctx<'_>) {
+        let due = self.sent_at + KEEPALIVE <= ctx.mono();
+        if due && self.nat.here && self.path.port == Port::NatT {
+            self.sent_at = ctx.mono();
+            ctx.out.push(Output::Keepalive(self.path));
+        }
+    }
+
+    pub(super) fn transmit(&mut self, ctx: &mut Ctx<'_>, path: Path, datagrams: &Datagrams) {
+        for bytes in datagrams {
+            ctx.out.transmit(path, bytes.clone());
+        }
+        if path == self.path {
+            self.sent_at = ctx.mono();
+        }
+    }
+
+    /// How long a request is repeated.
+    fn patience(&self, ctx: &Ctx<'_>) -> Schedule {
+        Schedule::established(ctx.config.dpd_timeout.probe_budget())
+    }
+}
+
+/// The largest message on this path: on port 4500 the non-ESP marker takes four octets.
+pub(super) fn datagram_limit(ctx: &Ctx<'_>, path: Path) -> usize {
+    match path.port {
+        Port::Ike => ctx.settings.max_datagram,
+        Port::NatT => ctx.settings.max_datagram.saturating_sub(4),
+    }
+}

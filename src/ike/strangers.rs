@@ -1,0 +1,195 @@
+//! Who knocks without an SA: the one place where unauthenticated input is answered, and where it is bounded.
+//!
+//! ```text
+//! IKE_SA_INIT ──> whose address? ──> seen before? ──> room? ──> cookie? ──> policy ──> half-open SA
+//!                     │ none              │ yes         │ no      │ wrong      │ no
+//!                  dropped         the same answer   dropped   COOKIE     one clear notify
+//! ```
+//!
+//! Answers that keep nothing (COOKIE, INVALID_KE_PAYLOAD, INVALID_MAJOR_VERSION, INVALID_IKE_SPI, NO_PROPOSAL_CHOSEN) are limited in
+//! number, so that nobody can use us against a third party.
+
+use std::net::IpAddr;
+
+use super::acceptance;
+use super::auth::InitAnswered;
+use super::budget::{Admission, Bucket, Buckets, HalfOpen, Rate};
+use super::config::EndpointConfig;
+use super::cookie::{Claim, Cookies};
+use super::endpoint::Endpoint;
+use super::error::Error;
+use super::event::{Event, Limit};
+use super::ids::PeerId;
+use super::init::{self, Knock};
+use super::path::Path;
+use super::peer::Handshake;
+use super::rekey_child::kinds;
+use super::stage::{Half, Step};
+use crate::time::{Instant, Now};
+use crate::wire::chain::Chain;
+use crate::wire::codes::{ExchangeType, NotifyType};
+use crate::wire::header::{Flags, Header, MessageId, Version};
+use crate::wire::message::Message;
+use crate::wire::notify::Notify;
+
+/// Sources whose stateless answers are counted one by one.
+const SOURCES: usize = 1024;
+
+/// What is kept over everybody whom we do not know.
+#[derive(Debug)]
+pub(super) struct Strangers {
+    pub(super) half_open: HalfOpen,
+    pub(super) cookies: Cookies,
+    errors: Bucket,
+    errors_to: Buckets,
+    lines: Bucket,
+}
+
+impl Strangers {
+    pub(super) fn new(settings: &EndpointConfig, cookies: Cookies) -> Strangers {
+        Strangers {
+            half_open: HalfOpen::new(settings.half_open),
+            cookies,
+            errors: Bucket::default(),
+            errors_to: Buckets::new(Rate::ERRORS_TO_SOURCE, SOURCES),
+            lines: Bucket::default(),
+        }
+    }
+
+    /// Whether a line about a stranger may be written.
+    pub(super) fn may_tell(&mut self, now: Instant) -> bool {
+        self.lines.take(Rate::LINES, now)
+    }
+
+    /// Whether this source may have another stateless error.
+    fn may_answer(&mut self, source: IpAddr, now: Instant) -> bool {
+        self.errors_to.take(source, now) && self.errors.take(Rate::ERRORS, now)
+    }
+}
+
+impl Endpoint {
+    /// IKE_SA_INIT from somebody.
+    pub(super) fn admit(&mut self, now: Now, path: Path, header: &Header, bytes: &[u8]) {
+        if header.exchange != ExchangeType::IkeSaInit || header.message_id != MessageId(0) {
+            return self.ignore(now, path, "no IKE SA, and not the start of one");
+        }
+        let Some(id) = self.peer_at(path.remote.ip()) else {
+            return self.ignore(now, path, "no peer is expected from there");
+        };
+        let chain = match Message::decode(bytes) {
+            Ok(message) if message.sealed.is_none() => message.chain,
+            _ => return self.ignore(now, path, "an IKE_SA_INIT that does not read"),
+        };
+        if acceptance::accept(Step::Init, Half::Request, kinds(&chain)).is_err() {
+            return self.ignore(now, path, "an IKE_SA_INIT with payloads missing");
+        }
+        if self.repeats(now, id, path, header, bytes) {
+            return;
+        }
+        if !self.has_room(now, path, header, &chain) {
+            return;
+        }
+        let knock = Knock { header: *header, chain: &chain, bytes, path };
+        let mut refused: Option<Error> = None;
+        self.with(now, id, |peer, ctx| match init::grant(ctx, &knock) {
+            Ok(keyed) => {
+                ctx.out.transmit(path, keyed.own_message.clone());
+                ctx.half_open.enter(path.remote.ip());
+                let phase = InitAnswered::new(ctx, keyed, path.remote.ip());
+                peer.handshakes.push(Handshake::InitAnswered(Box::new(phase)));
+            }
+            Err(error) => refused = Some(error),
+        });
+        let Some(error) = refused else { return };
+        if self.strangers.may_tell(now.mono) {
+            let story = Some(&chain);
+            self.with(now, id, |_, ctx| ctx.refuse(Step::Init, Half::Request, error, story));
+        }
+        if let Some(notice) = error.to_notify() {
+            let notify = Notify::with_data(notice.kind, notice.data());
+            self.answer_clear(now, path, header, notify);
+        }
+    }
+
+    /// Whether one more half-open IKE SA may be begun for this request; if not now, a cookie is asked for.
+    fn has_room(&mut self, now: Now, path: Path, header: &Header, chain: &Chain) -> bool {
+        let Some(nonce) = chain.nonce() else { return false };
+        let source = path.remote.ip();
+        let claim = Claim { source, spi: header.initiator_spi, nonce: nonce.bytes() };
+        self.strangers.cookies.rotate(now.mono, &mut *self.rng.0);
+        let cookies = &self.strangers.cookies;
+        let shown = chain.notify(NotifyType::Cookie).and_then(Notify::cookie_data);
+        let proven = shown.is_some_and(|cookie| cookies.verify(&*self.provider, cookie, claim));
+        match self.strangers.half_open.admit(source, proven) {
+            Admission::Admit => true,
+            Admission::Cookie => {
+                // Never limited: it is smaller than what it answers, and keeps nothing.
+                let cookie = cookies.issue(&*self.provider, claim);
+                self.send_clear(path, header, Notify::cookie(&cookie));
+                false
+            }
+            Admission::Refuse => {
+                if self.strangers.may_tell(now.mono) {
+                    self.out.event(Event::Limited(Limit::HalfOpen));
+                }
+                false
+            }
+        }
+    }
+
+    /// Which peer may call from this address.
+    fn peer_at(&self, address: IpAddr) -> Option<PeerId> {
+        let of = |key| self.addresses.get(&key).into_iter().flatten();
+        of(Some(address)).chain(of(None)).copied().find(|id| {
+            self.peers.get(id).is_some_and(|peer| !peer.dial.barred && peer.config.role.answers())
+        })
+    }
+
+    /// Whether this request is one that we know: then it gets the same answer, or none.
+    fn repeats(&mut self, now: Now, id: PeerId, path: Path, header: &Header, bytes: &[u8]) -> bool {
+        let mut known = false;
+        self.with(now, id, |peer, ctx| {
+            let theirs = header.initiator_spi;
+            for handshake in &peer.handshakes {
+                let Handshake::InitAnswered(phase) = handshake else { continue };
+                if phase.keyed.channel.peer == theirs && phase.keyed.peer_message == bytes {
+                    ctx.out.transmit(path, phase.keyed.own_message.clone());
+                    known = true;
+                }
+            }
+            known = known || peer.sas.iter().any(|sa| sa.channel.peer == theirs);
+        });
+        known
+    }
+
+    /// Another major version (RFC 7296 §2.5).
+    pub(super) fn refuse_version(&mut self, now: Now, path: Path, header: &Header) {
+        if !header.is_response() {
+            let notify = Notify::new(NotifyType::InvalidMajorVersion);
+            self.answer_clear(now, path, header, notify);
+        }
+    }
+
+    /// An SPI that is not ours (RFC 7296 §2.21.4). A hint at best: the peer must not believe it.
+    pub(super) fn refuse_spi(&mut self, now: Now, path: Path, header: &Header) {
+        if !header.is_response() && self.peer_at(path.remote.ip()).is_some() {
+            let notify = Notify::new(NotifyType::InvalidIkeSpi);
+            self.answer_clear(now, path, header, notify);
+        }
+        self.ignore(now, path, "no such IKE SA");
+    }
+
+    /// An error in clear that keeps nothing, unless there were too many.
+    fn answer_clear(&mut self, now: Now, path: Path, header: &Header, notify: Notify) {
+        if self.strangers.may_answer(path.remote.ip(), now.mono) {
+            self.send_clear(path, header, notify);
+        }
+    }
+
+    fn send_clear(&mut self, path: Path, header: &Header, notify: Notify) {
+        let flags = Flags::RESPONSE.with(Flags::INITIATOR, !header.is_from_initiator());
+        let answer = Header { flags, version: Version::V2, ..*header };
+        let chain: Chain = std::iter::once(notify.into()).collect();
+        self.out.transmit(path, init::encode(answer, chain));
+    }
+}

@@ -1,0 +1,26 @@
+//! What must hold for any bytes at all. Each function takes what a fuzzer, a corpus file or a property test made up,
+//! and panics when a promise is broken.
+//!
+//! One file an area, one function a target, one line here for each: `tests/corpus.rs` replays them all. A target is
+//! also a file in `fuzz_targets`, a `[[bin]]` in Cargo.toml and a directory in `corpus`. To fuzz one, without growing
+//! the committed corpus:
+//!
+//! ```text
+//! mkdir /tmp/found
+//! RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz -s none TARGET /tmp/found tests/fuzz/corpus/TARGET
+//! ```
+
+pub mod ike;
+pub mod selector;
+
+/// A fuzz target: its name, which is its corpus's too, and its body.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    ("ike_message", ike::ike_message),
+    ("ike_payload", ike::ike_payload),
+    ("ike_sealing", ike::ike_sealing),
+    ("selector_algebra", selector::selector_algebra),
+    ("selector_text", selector::selector_text),
+];
