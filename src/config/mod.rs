@@ -16,6 +16,7 @@
 //! | `rules`, [`overlap`], [`interface`] | what several keys must be together |
 //! | [`settings`], `resolve` | the typed configuration, and how it is made |
 //! | [`file`](mod@file), [`credentials`], [`facts`], [`check`](mod@check) | the files it names; the report of `s2sd check` |
+//! | [`diff`] | what a reload changes |
 //!
 //! Three decisions carry it:
 //!
@@ -31,6 +32,7 @@ pub mod algorithm;
 pub mod check;
 pub mod credentials;
 pub mod diagnostic;
+pub mod diff;
 pub mod facts;
 pub mod file;
 pub mod interface;
