@@ -72,6 +72,11 @@ impl KeyExchange for Ecdh {
         point.strip_prefix(self.curve.prefix()).unwrap_or(point)
     }
 
+    /// ring's private keys do not leave it.
+    fn export(&self) -> Option<Secret> {
+        None
+    }
+
     fn agree(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, PublicValueError> {
         let group = self.curve.group();
         PublicValueError::check_len(group, peer)?;

@@ -44,6 +44,12 @@ impl Provider for Fake {
         Box::new(Exchange { group, private, public })
     }
 
+    fn resume_exchange(&self, group: Group, private: &Secret) -> Option<Box<dyn KeyExchange>> {
+        let private = u64::from_be_bytes(private.expose().try_into().ok()?);
+        let public = public_value(group, private.wrapping_mul(GENERATOR));
+        Some(Box::new(Exchange { group, private, public }))
+    }
+
     fn message_sealer(
         &self,
         suite: &IkeSuite,
@@ -85,6 +91,10 @@ impl KeyExchange for Exchange {
 
     fn public_value(&self) -> &[u8] {
         &self.public
+    }
+
+    fn export(&self) -> Option<Secret> {
+        Some(Secret::copy_of(&self.private.to_be_bytes()))
     }
 
     fn agree(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, PublicValueError> {

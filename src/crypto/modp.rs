@@ -110,6 +110,14 @@ impl Modp {
         Modp::from_exponent(field, field.draw(rng))
     }
 
+    /// From the exponent that `export` gave.
+    pub(super) fn resume(field: Field, private: &Secret) -> Option<Modp> {
+        let fits = private.len() == U320::BYTES;
+        fits.then(|| {
+            Modp::from_exponent(field, Zeroizing::new(U320::from_be_slice(private.expose())))
+        })
+    }
+
     pub(super) fn from_exponent(field: Field, exponent: Zeroizing<U320>) -> Modp {
         let public = field.public(&exponent);
         Modp { field, exponent, public }
@@ -123,6 +131,11 @@ impl KeyExchange for Modp {
 
     fn public_value(&self) -> &[u8] {
         &self.public
+    }
+
+    fn export(&self) -> Option<Secret> {
+        let bytes = Zeroizing::new(self.exponent.to_be_bytes());
+        Some(Secret::copy_of(bytes.as_ref()))
     }
 
     fn agree(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, PublicValueError> {

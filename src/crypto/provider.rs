@@ -21,6 +21,9 @@ pub trait Provider: Debug + Send + Sync {
     /// system and not from `rng`.
     fn start_exchange(&self, group: Group, rng: &mut dyn Rng) -> Box<dyn KeyExchange>;
 
+    /// A key exchange from the private value that [`KeyExchange::export`] gave, perhaps to another process.
+    fn resume_exchange(&self, group: Group, private: &Secret) -> Option<Box<dyn KeyExchange>>;
+
     /// Protection for the messages that one side of an IKE SA sends. `rng` sets where its IVs start.
     fn message_sealer(
         &self,
@@ -50,6 +53,9 @@ pub trait KeyExchange: Debug + Send {
 
     /// What goes into our KE payload: [`Group::public_len`] octets.
     fn public_value(&self) -> &[u8];
+
+    /// The private value, for a snapshot; `None` where it cannot be had, as from ring.
+    fn export(&self) -> Option<Secret>;
 
     /// The shared secret (g^ir), if the peer's value is one that the group's standard allows.
     fn agree(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, PublicValueError>;

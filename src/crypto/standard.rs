@@ -63,6 +63,16 @@ impl Provider for Standard {
         }
     }
 
+    fn resume_exchange(&self, group: Group, private: &Secret) -> Option<Box<dyn KeyExchange>> {
+        let field = match group {
+            Group::Modp1024 => Field::Modp1024,
+            Group::Modp2048 => Field::Modp2048,
+            Group::Modp2048S256 => Field::Modp2048S256,
+            Group::Ecp256 | Group::Ecp384 | Group::Curve25519 => return None,
+        };
+        Some(Box::new(Modp::resume(field, private)?))
+    }
+
     fn message_sealer(
         &self,
         suite: &IkeSuite,

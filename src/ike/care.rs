@@ -41,8 +41,10 @@ const BRIEF: Duration = Duration::from_secs(60);
 /// Our attempts to connect.
 #[derive(Debug, Default)]
 pub(super) struct Dial {
-    /// The operator wants this peer connected.
+    /// The operator wants this peer connected: it is dialled until it is.
     pub(super) wanted: bool,
+    /// The operator disconnected this peer: nobody dials, not even it.
+    pub(super) barred: bool,
     /// Failures in a row.
     pub(super) failures: u32,
     /// Not before.
@@ -98,6 +100,7 @@ impl Peer {
     /// Compares what is wanted with what is there.
     pub(super) fn tend(&mut self, ctx: &mut Ctx<'_>) {
         self.close_surplus(ctx);
+        self.close_twin(ctx);
         self.fill_slots(ctx);
         if self.dials_at().is_some_and(|at| at <= ctx.now.mono) {
             self.dial(ctx);
@@ -127,9 +130,8 @@ impl Peer {
     /// When to dial, if at all.
     fn dials_at(&self) -> Option<Instant> {
         let lacks = self.dial.renew || !self.sas.iter().any(IkeSa::is_live);
-        let may = self.dial.wanted
-            && (self.config.role.dials() || self.dial.renew)
-            && !self.config.remotes.is_empty();
+        let wanted = self.dial.renew || (self.dial.wanted && self.config.role.dials());
+        let may = wanted && !self.dial.barred && !self.config.remotes.is_empty();
         let dialling = self.handshakes.iter().any(Handshake::is_ours);
         (may && lacks && !dialling).then_some(self.dial.at)
     }
@@ -334,6 +336,27 @@ impl Peer {
             && sa.heard_at + Duration::from_secs(2) <= now
         {
             sa.want(ctx, Wish::Probe, now);
+        }
+    }
+
+    /// Two children that do the same work: both ends asked at once. The one that the IKE SA's responder asked for goes, or the older
+    /// of two that one end asked for; whoever asked for it deletes it.
+    fn close_twin(&mut self, ctx: &mut Ctx<'_>) {
+        let Some(main) = self.main().map(IkeSa::spi) else { return };
+        let Some(sa) = self.sas.iter_mut().find(|sa| sa.spi() == main) else { return };
+        if matches!(sa.flight.as_ref().map(|f| &f.exchange), Some(Exchange::RekeyChild(_))) {
+            return;
+        }
+        let maker = sa.channel.made_by;
+        let loses = |a: &ChildSa, b: &ChildSa| {
+            let same = a.slot == b.slot && a.selectors.covers(&b.selectors);
+            let order = |c: &ChildSa| (c.made_by == maker, c.id);
+            a.id != b.id && same && b.selectors.covers(&a.selectors) && order(a) < order(b)
+        };
+        let live = || sa.children.iter().filter(|child| child.is_live());
+        let twin = live().find(|a| a.made_by == Party::We && live().any(|b| loses(a, b)));
+        if let Some(twin) = twin.map(|twin| twin.id) {
+            sa.close_child(ctx, twin);
         }
     }
 

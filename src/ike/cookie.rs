@@ -19,14 +19,14 @@ use crate::wire::spi::IkeSpi;
 /// How long a secret is the current one.
 pub const ROTATION: Duration = Duration::from_secs(60);
 
-/// The secrets that cookies are made with. They outlive no restart: a peer then gets asked again.
+/// The secrets that cookies are made with.
 #[derive(Debug)]
 pub struct Cookies {
-    current: Secret,
-    previous: Secret,
+    pub(super) current: Secret,
+    pub(super) previous: Secret,
     /// Of the current secret; the previous has the number before.
-    version: u8,
-    since: Instant,
+    pub(super) version: u8,
+    pub(super) since: Instant,
 }
 
 /// What a cookie is bound to: the fields of the IKE_SA_INIT request that carries it.

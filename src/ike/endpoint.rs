@@ -160,12 +160,12 @@ impl Endpoint {
             }
             Command::Reconfigure(id, config) => self.reconfigure(now, id, *config),
             Command::Up(id) => self.with(now, id, |peer, ctx| {
-                peer.dial.wanted = true;
+                (peer.dial.wanted, peer.dial.barred) = (true, false);
                 peer.dial.at = ctx.now.mono;
                 peer.conclude(ctx);
             }),
             Command::Down(id) => self.with(now, id, |peer, ctx| {
-                peer.dial.wanted = false;
+                (peer.dial.wanted, peer.dial.barred) = (false, true);
                 peer.dial.renew = false;
                 peer.close_all(ctx, Cause::Command);
             }),
@@ -250,7 +250,7 @@ impl Endpoint {
         });
     }
 
-    fn add(&mut self, id: PeerId, config: PeerConfig) {
+    pub(super) fn add(&mut self, id: PeerId, config: PeerConfig) {
         if self.peers.contains_key(&id) {
             return;
         }
@@ -297,13 +297,18 @@ impl Endpoint {
         }
         self.unlist(id);
         self.list(id, &config);
+        let mut was_local = config.local;
         if let Some(peer) = self.peers.get_mut(&id) {
+            was_local = peer.config.local;
             peer.care.resize_with(config.children.len(), Default::default);
             peer.config = std::rc::Rc::new(config);
         }
         self.with(now, id, |peer, ctx| {
             let kept = peer.config.children.len();
             for sa in &mut peer.sas {
+                if sa.path.local.ip() == was_local {
+                    sa.come_from(ctx, peer.config.local);
+                }
                 let gone = sa.children.iter().filter(|child| usize::from(child.slot.0) >= kept);
                 for child in gone.map(|child| child.id).collect::<Vec<_>>() {
                     sa.close_child(ctx, child);

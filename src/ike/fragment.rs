@@ -22,14 +22,14 @@ pub const MAX_AGE: Duration = Duration::from_secs(30);
 /// A message that is arriving in fragments.
 #[derive(Clone)]
 pub struct Assembly {
-    id: MessageId,
-    total: u16,
+    pub(super) id: MessageId,
+    pub(super) total: u16,
     /// By number; no map entry is ever larger than a datagram.
-    parts: BTreeMap<u16, Vec<u8>>,
-    octets: usize,
+    pub(super) parts: BTreeMap<u16, Vec<u8>>,
+    pub(super) octets: usize,
     /// The type of the message's first payload, from fragment 1.
-    first: PayloadType,
-    deadline: Instant,
+    pub(super) first: PayloadType,
+    pub(super) deadline: Instant,
 }
 
 /// What a fragment brought.

@@ -60,7 +60,12 @@ pub(super) fn granted(
     child.may_send = stays == Party::We;
     install(ctx, sa, child, Some(old));
     match stays {
-        Party::We => sa.close_child(ctx, old),
+        Party::We => {
+            sa.close_child(ctx, old);
+            if let Crossing::Standing(theirs, _) = rival {
+                replaced(ctx, sa, theirs);
+            }
+        }
         // The peer deletes the old one; ours goes.
         Party::Peer => {
             sa.close_child(ctx, id);

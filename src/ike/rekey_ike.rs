@@ -37,7 +37,8 @@ pub(super) struct Asked {
     /// Our SPI of the successor: reserved.
     pub(super) spi: IkeSpi,
     pub(super) nonce: Nonce,
-    pub(super) exchange: Box<dyn KeyExchange>,
+    /// None when a restart has cost us the private value: then the answer is of no use.
+    pub(super) exchange: Option<Box<dyn KeyExchange>>,
     /// The lines we offered.
     pub(super) lines: Vec<Combination>,
     pub(super) rival: Crossing<IkeSpi>,
@@ -55,7 +56,7 @@ pub(super) fn ask(ctx: &mut Ctx<'_>, sa: &mut IkeSa, group: Option<Group>) {
     chain.push(proposal::offer(&lines, spi, Groups::Negotiated));
     chain.push(nonce.clone());
     chain.push(ke::KeyExchange::new(suite.group.id(), exchange.public_value()));
-    let asked = Asked { spi, nonce, exchange, lines, rival: Crossing::None };
+    let asked = Asked { spi, nonce, exchange: Some(exchange), lines, rival: Crossing::None };
     sa.ask(ctx, Wish::RekeyIke(group), Exchange::RekeyIke(asked), &chain);
 }
 
@@ -71,6 +72,7 @@ pub(super) fn granted(
     let choice = proposal::read_answer(&lines, payload, Groups::Negotiated)?;
     let suite = choice.ike_suite()?;
     let theirs = answer.nonce().ok_or(PeerMisbehaved::Missing(PayloadType::Nonce))?.clone();
+    let exchange = exchange.ok_or(Error::from(Local::Crypto))?;
     if exchange.group() != suite.group {
         return Err(PeerMisbehaved::AnswerNotOffered.into());
     }

@@ -50,13 +50,13 @@ pub enum Verdict {
 /// The timer of one request under way.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Retransmit {
-    schedule: Schedule,
+    pub(super) schedule: Schedule,
     /// When the budget began: at the request, or at the last sign of life since.
-    since: Instant,
+    pub(super) since: Instant,
     /// When to act.
-    due: Instant,
+    pub(super) due: Instant,
     /// How often the request was sent.
-    sent: u32,
+    pub(super) sent: u32,
 }
 
 impl Retransmit {

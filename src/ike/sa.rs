@@ -29,8 +29,9 @@ use super::window::{Datagrams, Fingerprint, ReplyWindow, RequestWindow};
 use crate::time::Instant;
 use crate::wire::chain::Chain;
 use crate::wire::codes::{ExchangeType, NotifyType};
-use crate::wire::spi::IkeSpi;
+use crate::wire::spi::{EspSpi, IkeSpi};
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// A NAT forgets a mapping that it sees no packet of (RFC 3948 §4).
@@ -119,6 +120,15 @@ pub(super) struct Flight {
     pub(super) timer: Retransmit,
 }
 
+/// An SPI of ours that is in a request and in no SA yet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Reserved {
+    /// Of a successor.
+    Ike(IkeSpi),
+    /// Of a child.
+    Esp(EspSpi),
+}
+
 /// What follows from an input for the peer as a whole.
 #[derive(Debug)]
 pub(super) enum Deed {
@@ -152,6 +162,16 @@ impl IkeSa {
 
     pub(super) fn child_mut(&mut self, id: ChildId) -> Option<&mut ChildSa> {
         self.children.iter_mut().find(|child| child.id == id)
+    }
+
+    /// The SPIs that the request under way has reserved.
+    pub(super) fn reserved(&self) -> Option<Reserved> {
+        match &self.flight.as_ref()?.exchange {
+            Exchange::NewChild(asked) => Some(Reserved::Esp(asked.wanted.spi)),
+            Exchange::RekeyChild(asked) => Some(Reserved::Esp(asked.new.wanted.spi)),
+            Exchange::RekeyIke(asked) => Some(Reserved::Ike(asked.spi)),
+            Exchange::Probe | Exchange::CloseChildren(_) | Exchange::CloseIke => None,
+        }
     }
 
     /// Takes a child out; its end is the peer's business.
@@ -292,6 +312,17 @@ impl IkeSa {
         let encapsulated = self.encapsulated;
         ctx.out.push(Output::PeerMoved { peer: ctx.peer, path, encapsulated });
         ctx.out.event(Event::Moved(ctx.peer, path));
+    }
+
+    /// We are elsewhere: the peer learns it from the next thing that authenticates, so something is said at once.
+    pub(super) fn come_from(&mut self, ctx: &mut Ctx<'_>, local: IpAddr) {
+        if self.path.local.ip() != local {
+            let local = SocketAddr::new(local, self.path.local.port());
+            self.move_to(ctx, Path { local, ..self.path });
+            if self.is_live() {
+                self.want(ctx, Wish::Probe, ctx.mono());
+            }
+        }
     }
 
     /// Adds its deadlines.

@@ -139,7 +139,7 @@ impl Endpoint {
     fn peer_at(&self, address: IpAddr) -> Option<PeerId> {
         let of = |key| self.addresses.get(&key).into_iter().flatten();
         of(Some(address)).chain(of(None)).copied().find(|id| {
-            self.peers.get(id).is_some_and(|peer| peer.dial.wanted && peer.config.role.answers())
+            self.peers.get(id).is_some_and(|peer| !peer.dial.barred && peer.config.role.answers())
         })
     }
 

@@ -134,6 +134,24 @@ struct Pair {
     events: [Vec<Event>; 2],
     log: [Vec<String>; 2],
     now: Now,
+    configs: [PeerConfig; 2],
+    /// Put down and picked up after every input.
+    restores: bool,
+    /// Nothing arrives any more.
+    is_cut: bool,
+}
+
+thread_local! {
+    /// Whether pairs of this test restore.
+    static RESTORES: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Runs a story twice: as it is, and with each end restored from its snapshot after every input.
+fn in_both_ways(story: impl Fn()) {
+    for restores in [false, true] {
+        RESTORES.set(restores);
+        story();
+    }
 }
 
 impl Pair {
@@ -159,6 +177,9 @@ impl Pair {
             events: Default::default(),
             log: Default::default(),
             now,
+            configs: [one.clone(), two.clone()],
+            restores: RESTORES.get(),
+            is_cut: false,
         };
         pair.command(0, Command::Add(PEER, Box::new(one)));
         pair.command(1, Command::Add(PEER, Box::new(two)));
@@ -191,6 +212,21 @@ impl Pair {
             };
             self.log[end].push(line);
         }
+        if self.restores {
+            let snapshot = self.ends[end].snapshot(self.now);
+            let snapshot = super::Snapshot::from_bytes(snapshot.expose());
+            let peers = vec![(PEER, self.configs[end].clone())];
+            let settings = EndpointConfig::default();
+            let seed =
+                u64::from_be_bytes(std::array::from_fn(|_| 7)) ^ self.now.mono.0 ^ end as u64;
+            let rng = Box::new(Seeded(seed));
+            let before = self.ends[end].poll_timeout();
+            let restored =
+                Endpoint::restore(&snapshot, self.now, settings, Box::new(Fake), rng, peers);
+            self.ends[end] = restored.unwrap();
+            assert_eq!(self.ends[end].poll_timeout(), before);
+            assert_eq!(self.ends[end].snapshot(self.now).expose(), snapshot.expose());
+        }
     }
 
     /// Delivers all that is on the wire and all that follows.
@@ -198,6 +234,9 @@ impl Pair {
         for _ in 0..200 {
             let Some((from, path, bytes)) = self.wire.pop_front() else { return };
             let path = Path { local: path.remote, remote: path.local, port: path.port };
+            if self.is_cut {
+                continue;
+            }
             let to = 1 - from;
             self.now.mono = self.now.mono + Duration::from_millis(5);
             self.ends[to].handle_datagram(self.now, Datagram { path, bytes: &bytes });
@@ -260,168 +299,218 @@ impl Pair {
 
 #[test]
 fn a_tunnel_comes_up() {
-    let mut pair = Pair::new([Role::Dial, Role::Answer]);
-    pair.deliver();
-    assert_eq!(pair.holds(0), (1, 1, 1), "{:?}", pair.events);
-    assert_eq!(pair.holds(1), (1, 1, 1), "{:?}", pair.events);
-    pair.assert_joined();
-    // The responder's inbound SA is there before its response leaves.
-    let installed = pair.log[1].iter().position(|line| line.starts_with("+in")).unwrap();
-    let sent = pair.log[1].iter().rposition(|line| line == "transmit").unwrap();
-    assert!(installed < sent, "{:?}", pair.log[1]);
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        pair.deliver();
+        assert_eq!(pair.holds(0), (1, 1, 1), "{:?}", pair.events);
+        assert_eq!(pair.holds(1), (1, 1, 1), "{:?}", pair.events);
+        pair.assert_joined();
+        // The responder's inbound SA is there before its response leaves.
+        let installed = pair.log[1].iter().position(|line| line.starts_with("+in")).unwrap();
+        let sent = pair.log[1].iter().rposition(|line| line == "transmit").unwrap();
+        assert!(installed < sent, "{:?}", pair.log[1]);
+    });
 }
 
 #[test]
 fn it_moves_to_port_4500_and_goes_in_fragments() {
-    let mut pair = Pair::new([Role::Dial, Role::Answer]);
-    let mut ports = Vec::new();
-    while let Some((from, path, bytes)) = pair.wire.pop_front() {
-        ports.push(path.port);
-        assert!(bytes.len() <= 1280);
-        pair.wire.push_front((from, path, bytes));
-        let (from, path, bytes) = pair.wire.pop_front().unwrap();
-        let path = Path { local: path.remote, remote: path.local, port: path.port };
-        pair.ends[1 - from].handle_datagram(pair.now, Datagram { path, bytes: &bytes });
-        pair.collect(1 - from);
-    }
-    assert_eq!(&ports[..3], [Port::Ike, Port::Ike, Port::NatT]);
-    assert!(ports.len() >= 8, "3000 octets of certificate take fragments: {ports:?}");
-    assert_eq!(pair.holds(0), (1, 1, 1));
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        let mut ports = Vec::new();
+        while let Some((from, path, bytes)) = pair.wire.pop_front() {
+            ports.push(path.port);
+            assert!(bytes.len() <= 1280);
+            pair.wire.push_front((from, path, bytes));
+            let (from, path, bytes) = pair.wire.pop_front().unwrap();
+            let path = Path { local: path.remote, remote: path.local, port: path.port };
+            pair.ends[1 - from].handle_datagram(pair.now, Datagram { path, bytes: &bytes });
+            pair.collect(1 - from);
+        }
+        assert_eq!(&ports[..3], [Port::Ike, Port::Ike, Port::NatT]);
+        assert!(ports.len() >= 8, "3000 octets of certificate take fragments: {ports:?}");
+        assert_eq!(pair.holds(0), (1, 1, 1));
+    });
 }
 
 #[test]
 fn children_and_ike_sas_are_rekeyed_by_either_end() {
-    for end in [0, 1] {
-        let mut pair = Pair::new([Role::Dial, Role::Answer]);
-        pair.deliver();
-        let child = pair.child(end);
-        pair.ends[end].handle_data_event(pair.now, DataEvent::SoftLimit(PEER, child));
-        pair.collect(end);
-        pair.pass(Duration::from_secs(6));
-        assert_ne!(pair.child(end), child);
-        pair.command(end, Command::RekeyIke(PEER));
-        pair.pass(Duration::from_secs(6));
+    in_both_ways(|| {
         for end in [0, 1] {
-            assert_eq!(pair.count(end, |e| matches!(e, Event::IkeRekeyed { .. })), 1);
+            let mut pair = Pair::new([Role::Dial, Role::Answer]);
+            pair.deliver();
+            let child = pair.child(end);
+            pair.ends[end].handle_data_event(pair.now, DataEvent::SoftLimit(PEER, child));
+            pair.collect(end);
+            pair.pass(Duration::from_secs(6));
+            assert_ne!(pair.child(end), child);
+            pair.command(end, Command::RekeyIke(PEER));
+            pair.pass(Duration::from_secs(6));
+            for end in [0, 1] {
+                assert_eq!(pair.count(end, |e| matches!(e, Event::IkeRekeyed { .. })), 1);
+                assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
+            }
+            pair.assert_joined();
+            let child = pair.child(1 - end);
+            pair.command(1 - end, Command::RekeyChild(PEER, child));
+            pair.pass(Duration::from_secs(6));
+            pair.assert_joined();
             assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
         }
-        pair.assert_joined();
-        let child = pair.child(1 - end);
-        pair.command(1 - end, Command::RekeyChild(PEER, child));
-        pair.pass(Duration::from_secs(6));
-        pair.assert_joined();
-        assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
-    }
+    });
 }
 
 #[test]
 fn both_rekey_the_child_at_once_and_one_child_stays() {
-    let mut pair = Pair::new([Role::Dial, Role::Answer]);
-    pair.deliver();
-    let children = [pair.child(0), pair.child(1)];
-    for end in [0, 1] {
-        pair.command(end, Command::RekeyChild(PEER, children[end]));
-    }
-    pair.pass(Duration::from_secs(10));
-    for end in [0, 1] {
-        assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
-    }
-    pair.assert_joined();
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        pair.deliver();
+        let children = [pair.child(0), pair.child(1)];
+        for end in [0, 1] {
+            pair.command(end, Command::RekeyChild(PEER, children[end]));
+        }
+        pair.pass(Duration::from_secs(10));
+        for end in [0, 1] {
+            assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
+        }
+        pair.assert_joined();
+    });
+}
+
+#[test]
+fn both_ask_for_a_child_at_once_and_one_stays() {
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        pair.deliver();
+        for end in [0, 1] {
+            let now = pair.now;
+            pair.ends[end].with(now, PEER, |peer, ctx| {
+                let sa = peer.sas.first_mut().unwrap();
+                let id = sa.children.first().unwrap().id;
+                sa.depart(id, Cause::Expired);
+                sa.want(ctx, super::task::Wish::NewChild(super::Slot(0), None), now.mono);
+                peer.conclude(ctx);
+            });
+            pair.collect(end);
+        }
+        pair.pass(Duration::from_secs(10));
+        for end in [0, 1] {
+            assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
+        }
+        pair.assert_joined();
+    });
 }
 
 #[test]
 fn both_rekey_the_ike_sa_at_once_and_one_stays() {
-    let mut pair = Pair::new([Role::Dial, Role::Answer]);
-    pair.deliver();
-    for end in [0, 1] {
-        pair.command(end, Command::RekeyIke(PEER));
-    }
-    pair.pass(Duration::from_secs(10));
-    for end in [0, 1] {
-        assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
-    }
-    pair.assert_joined();
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        pair.deliver();
+        for end in [0, 1] {
+            pair.command(end, Command::RekeyIke(PEER));
+        }
+        pair.pass(Duration::from_secs(10));
+        for end in [0, 1] {
+            assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
+        }
+        pair.assert_joined();
+    });
 }
 
 #[test]
 fn both_dial_at_once_and_one_ike_sa_stays() {
-    let mut pair = Pair::new([Role::Both, Role::Both]);
-    pair.pass(Duration::from_secs(60));
-    for end in [0, 1] {
-        assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
-    }
-    pair.assert_joined();
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Both, Role::Both]);
+        pair.pass(Duration::from_secs(60));
+        for end in [0, 1] {
+            assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
+        }
+        pair.assert_joined();
+    });
 }
 
 #[test]
 fn a_day_passes_with_rekeys_and_nothing_is_refused() {
-    let mut pair = Pair::new([Role::Both, Role::Answer]);
-    pair.pass(Duration::from_secs(86_400));
-    for end in [0, 1] {
-        assert_eq!(pair.holds(end), (1, 1, 1));
-        assert!(pair.count(end, |e| matches!(e, Event::IkeRekeyed { .. })) >= 3);
-        assert_eq!(
-            pair.count(end, |e| matches!(e, Event::Refused(..))),
-            0,
-            "{:#?}",
-            pair.events[end]
-        );
-        assert_eq!(pair.count(end, |e| matches!(e, Event::IkeUp { .. })), 1);
-    }
-    pair.assert_joined();
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Both, Role::Answer]);
+        pair.pass(Duration::from_secs(86_400));
+        for end in [0, 1] {
+            assert_eq!(pair.holds(end), (1, 1, 1));
+            assert!(pair.count(end, |e| matches!(e, Event::IkeRekeyed { .. })) >= 3);
+            assert_eq!(
+                pair.count(end, |e| matches!(e, Event::Refused(..))),
+                0,
+                "{:#?}",
+                pair.events[end]
+            );
+            assert_eq!(pair.count(end, |e| matches!(e, Event::IkeUp { .. })), 1);
+        }
+        pair.assert_joined();
+    });
 }
 
 #[test]
 fn down_says_goodbye_and_up_comes_back() {
-    let mut pair = Pair::new([Role::Dial, Role::Answer]);
-    pair.deliver();
-    pair.command(0, Command::Down(PEER));
-    pair.pass(Duration::from_secs(10));
-    assert_eq!(pair.holds(0), (0, 0, 0));
-    assert_eq!(pair.holds(1), (0, 0, 0), "{:#?}", pair.events[1]);
-    let told = |e: &Event| matches!(e, Event::IkeDown { cause: Cause::DeletedByPeer, .. });
-    assert_eq!(pair.count(1, told), 1);
-    pair.command(0, Command::Up(PEER));
-    pair.deliver();
-    assert_eq!(pair.holds(1), (1, 1, 1));
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        pair.deliver();
+        pair.command(0, Command::Down(PEER));
+        pair.pass(Duration::from_secs(10));
+        assert_eq!(pair.holds(0), (0, 0, 0));
+        assert_eq!(pair.holds(1), (0, 0, 0), "{:#?}", pair.events[1]);
+        let told = |e: &Event| matches!(e, Event::IkeDown { cause: Cause::DeletedByPeer, .. });
+        assert_eq!(pair.count(1, told), 1);
+        pair.command(0, Command::Up(PEER));
+        pair.deliver();
+        assert_eq!(pair.holds(1), (1, 1, 1));
+    });
 }
 
 #[test]
 fn fresh_authentication_makes_a_new_ike_sa_before_the_old_one_goes() {
-    let mut pair = Pair::new([Role::Dial, Role::Answer]);
-    pair.deliver();
-    pair.command(0, Command::Reauthenticate(PEER));
-    pair.pass(Duration::from_secs(30));
-    for end in [0, 1] {
-        assert_eq!(pair.count(end, |e| matches!(e, Event::IkeUp { .. })), 2);
-        assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
-    }
-    pair.assert_joined();
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        pair.deliver();
+        pair.command(0, Command::Reauthenticate(PEER));
+        pair.pass(Duration::from_secs(30));
+        for end in [0, 1] {
+            assert_eq!(pair.count(end, |e| matches!(e, Event::IkeUp { .. })), 2);
+            assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
+        }
+        pair.assert_joined();
+    });
 }
 
 #[test]
 fn a_peer_that_is_not_believed_is_told_and_nothing_stays() {
-    let mut two = config(2, 1, Role::Answer);
-    two.credentials = Rc::new(Toy { name: "two", believes: false });
-    let mut pair = Pair::with(config(1, 2, Role::Dial), two);
-    for end in 0..2 {
-        pair.command(end, Command::Up(PEER));
-    }
-    pair.deliver();
-    for end in [0, 1] {
-        assert_eq!(pair.holds(end), (0, 0, 0));
-        assert_eq!(pair.count(end, |e| matches!(e, Event::Refused(..))), 1, "{:?}", pair.events);
-    }
+    in_both_ways(|| {
+        let mut two = config(2, 1, Role::Answer);
+        two.credentials = Rc::new(Toy { name: "two", believes: false });
+        let mut pair = Pair::with(config(1, 2, Role::Dial), two);
+        for end in 0..2 {
+            pair.command(end, Command::Up(PEER));
+        }
+        pair.deliver();
+        for end in [0, 1] {
+            assert_eq!(pair.holds(end), (0, 0, 0));
+            assert_eq!(
+                pair.count(end, |e| matches!(e, Event::Refused(..))),
+                1,
+                "{:?}",
+                pair.events
+            );
+        }
+    });
 }
 
 #[test]
 fn silence_is_noticed_and_dialled_against() {
-    let mut pair = Pair::new([Role::Dial, Role::Answer]);
-    pair.deliver();
-    pair.ends[1].command(pair.now, Command::Remove(PEER));
-    while pair.ends[1].poll_output().is_some() {}
-    pair.pass(Duration::from_secs(200));
-    let silent = |e: &Event| matches!(e, Event::IkeDown { cause: Cause::Silence, .. });
-    assert_eq!(pair.count(0, silent), 1, "{:#?}", pair.events[0]);
-    assert!(pair.count(0, |e| matches!(e, Event::Dialling { .. })) > 2);
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        pair.deliver();
+        pair.is_cut = true;
+        pair.pass(Duration::from_secs(200));
+        let silent = |e: &Event| matches!(e, Event::IkeDown { cause: Cause::Silence, .. });
+        assert_eq!(pair.count(0, silent), 1, "{:#?}", pair.events[0]);
+        assert!(pair.count(0, |e| matches!(e, Event::Dialling { .. })) > 2);
+    });
 }

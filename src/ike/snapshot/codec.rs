@@ -1,0 +1,380 @@
+//! How a snapshot's fields become octets: fixed widths, big-endian, no field names; the version says what stands where.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::crypto::{Provider, Secret};
+use crate::rng::Rng;
+use crate::time::{Instant, UnixTime};
+
+/// Writes. The octets hold keys, so they are wiped wherever they have been.
+#[derive(Debug, Default)]
+pub(super) struct Pen(Zeroizing<Vec<u8>>);
+
+/// Reads what a [`Pen`] wrote.
+pub(super) struct Eye<'a> {
+    rest: &'a [u8],
+    /// What has to be added to an instant of the old clock to make it one of the new.
+    shift: i128,
+    /// Ciphers are made again from their keys.
+    pub(super) provider: &'a dyn Provider,
+    pub(super) rng: &'a mut dyn Rng,
+}
+
+/// Octets that are no snapshot of this version.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Corrupt {
+    /// Another version of the format: start cold.
+    #[error("the snapshot has version {0}")]
+    Version(u16),
+    /// It ends too early, or a value is none of its type.
+    #[error("the snapshot does not read: {0}")]
+    Field(&'static str),
+}
+
+/// Something that a snapshot holds.
+pub(super) trait Field: Sized {
+    /// Writes it.
+    fn save(&self, pen: &mut Pen);
+
+    /// Reads it.
+    fn load(eye: &mut Eye<'_>) -> Result<Self, Corrupt>;
+}
+
+impl Pen {
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        let needed = self.0.len() + bytes.len();
+        if needed > self.0.capacity() {
+            // Growing in place would leave the old octets to the allocator, unwiped.
+            let mut larger = Vec::with_capacity(needed.next_power_of_two().max(4096));
+            larger.extend_from_slice(&self.0);
+            self.0.zeroize();
+            self.0 = Zeroizing::new(larger);
+        }
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Writes a list by reference.
+    pub(super) fn list<'t, T: Field + 't>(&mut self, items: impl ExactSizeIterator<Item = &'t T>) {
+        items.len().save(self);
+        items.for_each(|item| item.save(self));
+    }
+
+    pub(super) fn finish(self) -> Zeroizing<Vec<u8>> {
+        self.0
+    }
+}
+
+impl<'a> Eye<'a> {
+    pub(super) fn new(
+        bytes: &'a [u8],
+        provider: &'a dyn Provider,
+        rng: &'a mut dyn Rng,
+    ) -> Eye<'a> {
+        Eye { rest: bytes, shift: 0, provider, rng }
+    }
+
+    pub(super) fn shift(&mut self, by: i128) {
+        self.shift = by;
+    }
+
+    pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], Corrupt> {
+        let (head, rest) = self.rest.split_at_checked(len).ok_or(Corrupt::Field("its end"))?;
+        self.rest = rest;
+        Ok(head)
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.rest.is_empty()
+    }
+}
+
+impl std::fmt::Debug for Eye<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Eye({} octets left)", self.rest.len())
+    }
+}
+
+macro_rules! integers {
+    ($($int:ty),*) => {$(
+        impl Field for $int {
+            fn save(&self, pen: &mut Pen) {
+                pen.put(&self.to_be_bytes());
+            }
+
+            fn load(eye: &mut Eye<'_>) -> Result<$int, Corrupt> {
+                let bytes = eye.take(size_of::<$int>())?;
+                let bytes = bytes.try_into().map_err(|_| Corrupt::Field("a number"))?;
+                Ok(<$int>::from_be_bytes(bytes))
+            }
+        }
+    )*};
+}
+
+integers!(u8, u16, u32, u64);
+
+impl Field for usize {
+    fn save(&self, pen: &mut Pen) {
+        (*self as u64).save(pen);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<usize, Corrupt> {
+        usize::try_from(u64::load(eye)?).map_err(|_| Corrupt::Field("a count"))
+    }
+}
+
+impl Field for bool {
+    fn save(&self, pen: &mut Pen) {
+        u8::from(*self).save(pen);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<bool, Corrupt> {
+        match u8::load(eye)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(Corrupt::Field("a yes or no")),
+        }
+    }
+}
+
+impl Field for Duration {
+    fn save(&self, pen: &mut Pen) {
+        u64::try_from(self.as_nanos()).unwrap_or(u64::MAX).save(pen);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<Duration, Corrupt> {
+        u64::load(eye).map(Duration::from_nanos)
+    }
+}
+
+impl Field for Instant {
+    fn save(&self, pen: &mut Pen) {
+        self.0.save(pen);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<Instant, Corrupt> {
+        let old = i128::from(u64::load(eye)?);
+        // "Never" stays never, and what lies before the new clock's origin is its origin.
+        let new = if old == i128::from(u64::MAX) { old } else { old + eye.shift };
+        Ok(Instant(u64::try_from(new.max(0)).unwrap_or(u64::MAX)))
+    }
+}
+
+impl Field for UnixTime {
+    fn save(&self, pen: &mut Pen) {
+        self.0.save(pen);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<UnixTime, Corrupt> {
+        u64::load(eye).map(UnixTime)
+    }
+}
+
+impl Field for Vec<u8> {
+    fn save(&self, pen: &mut Pen) {
+        self.len().save(pen);
+        pen.put(self);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<Vec<u8>, Corrupt> {
+        let len = usize::load(eye)?;
+        eye.take(len).map(<[u8]>::to_vec)
+    }
+}
+
+impl Field for String {
+    fn save(&self, pen: &mut Pen) {
+        self.len().save(pen);
+        pen.put(self.as_bytes());
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<String, Corrupt> {
+        String::from_utf8(Vec::load(eye)?).map_err(|_| Corrupt::Field("a text"))
+    }
+}
+
+impl Field for Secret {
+    fn save(&self, pen: &mut Pen) {
+        self.len().save(pen);
+        pen.put(self.expose());
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<Secret, Corrupt> {
+        let len = usize::load(eye)?;
+        eye.take(len).map(Secret::copy_of)
+    }
+}
+
+impl Field for [u8; 32] {
+    fn save(&self, pen: &mut Pen) {
+        pen.put(self);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<[u8; 32], Corrupt> {
+        eye.take(32)?.try_into().map_err(|_| Corrupt::Field("a hash"))
+    }
+}
+
+impl Field for IpAddr {
+    fn save(&self, pen: &mut Pen) {
+        match self {
+            IpAddr::V4(v4) => {
+                pen.put(&[4]);
+                pen.put(&v4.octets());
+            }
+            IpAddr::V6(v6) => {
+                pen.put(&[6]);
+                pen.put(&v6.octets());
+            }
+        }
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<IpAddr, Corrupt> {
+        let wrong = |_| Corrupt::Field("an address");
+        match u8::load(eye)? {
+            4 => <[u8; 4]>::try_from(eye.take(4)?).map(IpAddr::from).map_err(wrong),
+            6 => <[u8; 16]>::try_from(eye.take(16)?).map(IpAddr::from).map_err(wrong),
+            _ => Err(Corrupt::Field("an address family")),
+        }
+    }
+}
+
+impl Field for SocketAddr {
+    fn save(&self, pen: &mut Pen) {
+        self.ip().save(pen);
+        self.port().save(pen);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<SocketAddr, Corrupt> {
+        Ok(SocketAddr::new(IpAddr::load(eye)?, u16::load(eye)?))
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    fn save(&self, pen: &mut Pen) {
+        self.is_some().save(pen);
+        if let Some(value) = self {
+            value.save(pen);
+        }
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<Option<T>, Corrupt> {
+        bool::load(eye)?.then(|| T::load(eye)).transpose()
+    }
+}
+
+impl<T: Field> Field for Box<T> {
+    fn save(&self, pen: &mut Pen) {
+        (**self).save(pen);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<Box<T>, Corrupt> {
+        T::load(eye).map(Box::new)
+    }
+}
+
+impl<T: Field, U: Field> Field for (T, U) {
+    fn save(&self, pen: &mut Pen) {
+        self.0.save(pen);
+        self.1.save(pen);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<(T, U), Corrupt> {
+        Ok((T::load(eye)?, U::load(eye)?))
+    }
+}
+
+/// Lists of anything but octets, which are one piece.
+macro_rules! lists {
+    ($($item:ty),* $(,)?) => {$(
+        impl Field for Vec<$item> {
+            fn save(&self, pen: &mut Pen) {
+                pen.list(self.iter());
+            }
+
+            fn load(eye: &mut Eye<'_>) -> Result<Vec<$item>, Corrupt> {
+                (0..usize::load(eye)?).map(|_| <$item>::load(eye)).collect()
+            }
+        }
+    )*};
+}
+pub(super) use lists;
+
+/// A struct, by all its fields: one that is forgotten does not compile.
+macro_rules! records {
+    ($($name:ident { $($field:ident),* $(,)? })*) => {$(
+        impl Field for $name {
+            fn save(&self, pen: &mut Pen) {
+                let $name { $($field),* } = self;
+                $($field.save(pen);)*
+            }
+
+            fn load(eye: &mut Eye<'_>) -> Result<$name, Corrupt> {
+                $(let $field = Field::load(eye)?;)*
+                Ok($name { $($field),* })
+            }
+        }
+    )*};
+}
+pub(super) use records;
+
+/// An enum, by all its variants, each with a number that never changes its meaning.
+macro_rules! variants {
+    ($($name:ident { $($tag:literal => $variant:ident { $($field:tt : $bind:ident),* $(,)? }),* $(,)? })*) => {$(
+        impl Field for $name {
+            fn save(&self, pen: &mut Pen) {
+                match self {
+                    $($name::$variant { $($field: $bind),* } => {
+                        pen.put(&[$tag]);
+                        $($bind.save(pen);)*
+                    })*
+                }
+            }
+
+            fn load(eye: &mut Eye<'_>) -> Result<$name, Corrupt> {
+                match u8::load(eye)? {
+                    $($tag => {
+                        $(let $bind = Field::load(eye)?;)*
+                        Ok($name::$variant { $($field: $bind),* })
+                    })*
+                    _ => Err(Corrupt::Field(stringify!($name))),
+                }
+            }
+        }
+    )*};
+}
+pub(super) use variants;
+
+/// A code of a registry, by its number; or a name, by what it wraps.
+macro_rules! numbers {
+    ($($name:ty: $int:ty),* $(,)?) => {$(
+        impl Field for $name {
+            fn save(&self, pen: &mut Pen) {
+                <$int>::from(*self).save(pen);
+            }
+
+            fn load(eye: &mut Eye<'_>) -> Result<$name, Corrupt> {
+                <$int>::load(eye).map(<$name>::from)
+            }
+        }
+    )*};
+}
+pub(super) use numbers;
+
+/// A number with a meaning.
+macro_rules! newtypes {
+    ($($name:ident),* $(,)?) => {$(
+        impl Field for $name {
+            fn save(&self, pen: &mut Pen) {
+                self.0.save(pen);
+            }
+
+            fn load(eye: &mut Eye<'_>) -> Result<$name, Corrupt> {
+                Field::load(eye).map($name)
+            }
+        }
+    )*};
+}
+pub(super) use newtypes;

@@ -1,0 +1,489 @@
+//! Every field of every part of the engine, listed by hand: what is here survives a restart.
+
+use super::codec::{Corrupt, Eye, Field, Pen, lists, newtypes, numbers, records, variants};
+use crate::crypto::keymat::{EspKeys, IkeKeys, SkAi, SkAr, SkD, SkEi, SkEr, SkPi, SkPr};
+use crate::crypto::{EspSuite, Group, IkeSuite, KeyExchange, Secret};
+use crate::ike::auth::{AuthRefused, AuthSent, InitAnswered};
+use crate::ike::authenticator::Proven;
+use crate::ike::care::{Care, Dial};
+use crate::ike::channel::{Arriving, Channel, Parties};
+use crate::ike::child::{ChildSa, Half, OutState, Standing as ChildStanding};
+use crate::ike::combination::{Cipher, Combination};
+use crate::ike::cookie::Cookies;
+use crate::ike::create_child::{Asked as NewChild, Wanted};
+use crate::ike::event::Cause;
+use crate::ike::exchange::{Crossing, Exchange, NoncePair};
+use crate::ike::fragment::Assembly;
+use crate::ike::ids::{ChildId, PeerId, Slot};
+use crate::ike::init::{InitSent, Keyed};
+use crate::ike::lifetime::{Deadlines, Limit};
+use crate::ike::natd::Nat;
+use crate::ike::path::{Path, Port};
+use crate::ike::peer::{Draining, Handshake};
+use crate::ike::rekey_child::Asked as RekeyChild;
+use crate::ike::rekey_ike::Asked as RekeyIke;
+use crate::ike::retransmit::{Retransmit, Schedule};
+use crate::ike::sa::{Flight, IkeSa, Origin, Standing, Surplus};
+use crate::ike::stage::Party;
+use crate::ike::task::{Task, Tasks, Wish};
+use crate::ike::window::{Answered, Fingerprint, Outstanding, ReplyWindow, RequestWindow};
+use crate::time::Instant;
+use crate::wire::address::AddressRange;
+use crate::wire::codes::{EncrId, EsnId, HashId, IntegId, KeId, NotifyType, PayloadType, PrfId};
+use crate::wire::header::MessageId;
+use crate::wire::narrow::SelectorPair;
+use crate::wire::nonce::Nonce;
+use crate::wire::ports::Ports;
+use crate::wire::selector::Selector;
+use crate::wire::selector_set::SelectorSet;
+use crate::wire::spi::{EspSpi, IkeSpi};
+
+records! {
+    Cookies { current, previous, version, since }
+    Retransmit { schedule, since, due, sent }
+    Schedule { first, longest, budget }
+}
+
+newtypes!(ChildId, EspSpi, Fingerprint, IkeSpi, MessageId, PeerId, Slot);
+
+numbers!(
+    EncrId: u16, EsnId: u16, HashId: u16, IntegId: u16, KeId: u16, NotifyType: u16, PayloadType: u8,
+    PrfId: u16,
+);
+
+lists!(
+    Care,
+    ChildId,
+    ChildSa,
+    Combination,
+    Draining,
+    Group,
+    HashId,
+    IkeSa,
+    NotifyType,
+    Selector,
+    Vec<u8>,
+);
+
+records! {
+    Answered { fingerprint, datagrams }
+    Care { failures, at }
+    ChildSa {
+        id, slot, suite, selectors, inbound, outbound, made_by, made_at, may_send, out, standing, limits,
+        rekey_at, expire_at,
+    }
+    Cipher { encr, key_bits, integ }
+    Deadlines { time, bytes, packets }
+    Dial { wanted, barred, failures, at, next_remote, renew }
+    Draining { child, until }
+    EspKeys { encryption, integrity }
+    Flight { wish, exchange, timer }
+    Half { spi, keys }
+    IkeKeys { d, ai, ar, ei, er, pi, pr }
+    IkeSa {
+        channel, origin, proven, standing, path, nat, encapsulated, requests, flight, replies, tasks, refusals,
+        children, departed, heard_at, sent_at, rekey_at, expire_at, reauth_at, surplus,
+    }
+    InitAnswered { keyed, source, forget_at }
+    AuthRefused { channel, source, fingerprint, datagrams, forget_at }
+    AuthSent { keyed, wanted, datagrams, timer }
+    Keyed {
+        channel, nonces, own_message, peer_message, path, nat, hashes, began_at, childless,
+    }
+    Nat { here, there, understood }
+    NoncePair { initiator, responder }
+    Origin { dialled_by, nonces, began_at, up_at }
+    Outstanding { id, datagrams }
+    Path { local, remote, port }
+    Proven { name, until }
+    RekeyChild { new, old, rival }
+    SelectorPair { local, remote }
+    Surplus { at, proof_since }
+    Task { wish, not_before }
+    Wanted { slot, spi, lines, selectors }
+}
+
+variants! {
+    Cause {
+        1 => Command {}, 2 => DeletedByPeer {}, 3 => Duplicate {}, 4 => InitialContact {}, 5 => Expired {},
+        6 => Failed {}, 7 => Rekeyed {}, 8 => Silence {}, 9 => WithIke {},
+    }
+    ChildStanding { 1 => Live {}, 2 => Replaced { overdue: a }, 3 => Leaving {} }
+    Combination {
+        1 => Ike { cipher: a, prf: b, ke: c }, 2 => Esp { cipher: a, ke: b, esn: c },
+    }
+    Exchange {
+        1 => Probe {}, 2 => CloseChildren { 0: a }, 3 => CloseIke {}, 4 => NewChild { 0: a },
+        5 => RekeyChild { 0: a }, 6 => RekeyIke { 0: a },
+    }
+    OutState { 1 => Registered {}, 2 => Active {}, 3 => Retired {} }
+    Party { 1 => We {}, 2 => Peer {} }
+    Port { 1 => Ike {}, 2 => NatT {} }
+    Standing {
+        1 => Live {}, 2 => Rival { overdue: a }, 3 => Replaced { overdue: a }, 4 => Leaving { 0: a },
+    }
+    Wish {
+        1 => CloseIke { 0: a, 1: b }, 2 => CloseChild { 0: a }, 3 => Disown { 0: a }, 4 => RekeyIke { 0: a },
+        5 => RekeyChild { 0: a, 1: b }, 6 => NewChild { 0: a, 1: b }, 7 => Probe {},
+    }
+}
+
+macro_rules! keys {
+    ($($name:ident),*) => {$(
+        impl Field for $name {
+            fn save(&self, pen: &mut Pen) {
+                self.expose().len().save(pen);
+                pen.put(self.expose());
+            }
+
+            fn load(eye: &mut Eye<'_>) -> Result<$name, Corrupt> {
+                Secret::load(eye).map($name::restore)
+            }
+        }
+    )*};
+}
+
+keys!(SkAi, SkAr, SkD, SkEi, SkEr, SkPi, SkPr);
+
+/// A suite goes by its transforms' numbers, and is only a suite again if it can still be run.
+macro_rules! suites {
+    ($($name:ident),*) => {$(
+        impl Field for $name {
+            fn save(&self, pen: &mut Pen) {
+                Combination::from(*self).save(pen);
+            }
+
+            fn load(eye: &mut Eye<'_>) -> Result<$name, Corrupt> {
+                let line = Combination::load(eye)?;
+                $name::try_from(line).map_err(|_| Corrupt::Field("a suite"))
+            }
+        }
+    )*};
+}
+
+suites!(EspSuite, IkeSuite);
+
+impl Field for Group {
+    fn save(&self, pen: &mut Pen) {
+        self.id().save(pen);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<Group, Corrupt> {
+        let id = KeId::load(eye)?;
+        let group = Group::ALL.into_iter().find(|group| group.id() == id);
+        group.ok_or(Corrupt::Field("a group"))
+    }
+}
+
+impl Field for Nonce {
+    fn save(&self, pen: &mut Pen) {
+        self.bytes().len().save(pen);
+        pen.put(self.bytes());
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<Nonce, Corrupt> {
+        Nonce::new(Vec::load(eye)?).ok_or(Corrupt::Field("a nonce"))
+    }
+}
+
+impl<T: Field> Field for Limit<T> {
+    fn save(&self, pen: &mut Pen) {
+        let Limit { soft, hard } = self;
+        soft.save(pen);
+        hard.save(pen);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<Limit<T>, Corrupt> {
+        Ok(Limit { soft: T::load(eye)?, hard: T::load(eye)? })
+    }
+}
+
+impl<T: Field> Field for Crossing<T> {
+    fn save(&self, pen: &mut Pen) {
+        match self {
+            Crossing::None => 1u8.save(pen),
+            Crossing::Standing(rival, nonces) => {
+                2u8.save(pen);
+                rival.save(pen);
+                nonces.save(pen);
+            }
+            Crossing::Withdrawn => 3u8.save(pen),
+        }
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<Crossing<T>, Corrupt> {
+        match u8::load(eye)? {
+            1 => Ok(Crossing::None),
+            2 => Ok(Crossing::Standing(T::load(eye)?, NoncePair::load(eye)?)),
+            3 => Ok(Crossing::Withdrawn),
+            _ => Err(Corrupt::Field("a crossing")),
+        }
+    }
+}
+
+impl Field for Selector {
+    fn save(&self, pen: &mut Pen) {
+        let Selector { addresses, protocol, ports } = self;
+        addresses.first().save(pen);
+        addresses.last().save(pen);
+        protocol.save(pen);
+        ports.first().save(pen);
+        ports.last().save(pen);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<Selector, Corrupt> {
+        let addresses = AddressRange::new(Field::load(eye)?, Field::load(eye)?);
+        let addresses = addresses.map_err(|_| Corrupt::Field("an address range"))?;
+        let protocol = u8::load(eye)?;
+        let ports = Ports::new(u16::load(eye)?, u16::load(eye)?);
+        Ok(Selector { addresses, protocol, ports: ports.ok_or(Corrupt::Field("ports"))? })
+    }
+}
+
+impl Field for SelectorSet {
+    fn save(&self, pen: &mut Pen) {
+        pen.list(self.selectors().iter());
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<SelectorSet, Corrupt> {
+        Ok(Vec::<Selector>::load(eye)?.into_iter().collect())
+    }
+}
+
+impl Field for Tasks {
+    fn save(&self, pen: &mut Pen) {
+        pen.list(self.0.iter());
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<Tasks, Corrupt> {
+        let count = usize::load(eye)?;
+        (0..count).map(|_| Task::load(eye)).collect::<Result<_, _>>().map(Tasks)
+    }
+}
+
+/// Children that departed are laid down before an input is done with: there are none between inputs.
+impl Field for Vec<(ChildSa, Cause)> {
+    fn save(&self, pen: &mut Pen) {
+        pen.list(self.iter());
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<Vec<(ChildSa, Cause)>, Corrupt> {
+        (0..usize::load(eye)?).map(|_| Field::load(eye)).collect()
+    }
+}
+
+impl Field for RequestWindow {
+    fn save(&self, pen: &mut Pen) {
+        self.next().save(pen);
+        self.outstanding().is_some().save(pen);
+        if let Some(outstanding) = self.outstanding() {
+            outstanding.save(pen);
+        }
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<RequestWindow, Corrupt> {
+        Ok(RequestWindow::restore(Field::load(eye)?, Field::load(eye)?))
+    }
+}
+
+impl Field for ReplyWindow {
+    fn save(&self, pen: &mut Pen) {
+        self.expected().save(pen);
+        self.answered().is_some().save(pen);
+        if let Some(answered) = self.answered() {
+            answered.save(pen);
+        }
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<ReplyWindow, Corrupt> {
+        Ok(ReplyWindow::restore(Field::load(eye)?, Field::load(eye)?))
+    }
+}
+
+/// Ciphers are made again from the keys.
+impl Field for Channel {
+    fn save(&self, pen: &mut Pen) {
+        self.own.save(pen);
+        self.peer.save(pen);
+        self.made_by.save(pen);
+        self.suite.save(pen);
+        self.keys.save(pen);
+        self.fragments.save(pen);
+        let [request, response] = &self.arriving;
+        request.save(pen);
+        response.save(pen);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<Channel, Corrupt> {
+        let (own, peer) = (IkeSpi::load(eye)?, IkeSpi::load(eye)?);
+        let made_by = Party::load(eye)?;
+        let (suite, keys) = (IkeSuite::load(eye)?, IkeKeys::load(eye)?);
+        let parties = Parties { own, peer, made_by, fragments: bool::load(eye)? };
+        let arriving = [Field::load(eye)?, Field::load(eye)?];
+        let mut channel = Channel::new(eye.provider, eye.rng, parties, suite, keys)
+            .map_err(|_| Corrupt::Field("the keys of an IKE SA"))?;
+        channel.arriving = arriving;
+        Ok(channel)
+    }
+}
+
+impl Field for Assembly {
+    fn save(&self, pen: &mut Pen) {
+        let Assembly { id, total, parts, octets, first, deadline } = self;
+        id.save(pen);
+        total.save(pen);
+        parts.len().save(pen);
+        for (number, text) in parts {
+            number.save(pen);
+            text.save(pen);
+        }
+        octets.save(pen);
+        first.save(pen);
+        deadline.save(pen);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<Assembly, Corrupt> {
+        let (id, total) = (Field::load(eye)?, Field::load(eye)?);
+        let parts = (0..usize::load(eye)?).map(|_| Field::load(eye)).collect::<Result<_, _>>()?;
+        let (octets, first) = (Field::load(eye)?, Field::load(eye)?);
+        Ok(Assembly { id, total, parts, octets, first, deadline: Field::load(eye)? })
+    }
+}
+
+impl Field for Arriving {
+    fn save(&self, pen: &mut Pen) {
+        let Arriving { assembly, fingerprint } = self;
+        assembly.save(pen);
+        fingerprint.save(pen);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<Arriving, Corrupt> {
+        Ok(Arriving { assembly: Field::load(eye)?, fingerprint: Field::load(eye)? })
+    }
+}
+
+/// A private value, if the provider gives it out. One that stays behind is lost with the process, and whoever needed it is told
+/// by its absence.
+impl Field for Option<Box<dyn KeyExchange>> {
+    fn save(&self, pen: &mut Pen) {
+        let exported =
+            self.as_ref().and_then(|exchange| Some((exchange.group(), exchange.export()?)));
+        exported.save(pen);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<Option<Box<dyn KeyExchange>>, Corrupt> {
+        let exported = Option::<(Group, Secret)>::load(eye)?;
+        Ok(exported.and_then(|(group, private)| eye.provider.resume_exchange(group, &private)))
+    }
+}
+
+impl Field for NewChild {
+    fn save(&self, pen: &mut Pen) {
+        let NewChild { wanted, nonce, exchange } = self;
+        wanted.save(pen);
+        nonce.save(pen);
+        exchange.save(pen);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<NewChild, Corrupt> {
+        let (wanted, nonce) = (Field::load(eye)?, Field::load(eye)?);
+        Ok(NewChild { wanted, nonce, exchange: Field::load(eye)? })
+    }
+}
+
+impl Field for RekeyIke {
+    fn save(&self, pen: &mut Pen) {
+        let RekeyIke { spi, nonce, exchange, lines, rival } = self;
+        spi.save(pen);
+        nonce.save(pen);
+        exchange.save(pen);
+        lines.save(pen);
+        rival.save(pen);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<RekeyIke, Corrupt> {
+        let (spi, nonce, exchange) = (Field::load(eye)?, Field::load(eye)?, Field::load(eye)?);
+        Ok(RekeyIke { spi, nonce, exchange, lines: Field::load(eye)?, rival: Field::load(eye)? })
+    }
+}
+
+/// An attempt; none when its private value could not be kept: then it is begun anew.
+pub(super) fn save_handshake(handshake: &Handshake, pen: &mut Pen) {
+    match handshake {
+        Handshake::InitSent(sent) => {
+            1u8.save(pen);
+            save_init_sent(sent, pen);
+        }
+        Handshake::AuthSent(phase) => {
+            2u8.save(pen);
+            phase.save(pen);
+        }
+        Handshake::InitAnswered(phase) => {
+            3u8.save(pen);
+            phase.save(pen);
+        }
+        Handshake::AuthRefused(phase) => {
+            4u8.save(pen);
+            phase.save(pen);
+        }
+    }
+}
+
+pub(super) fn load_handshake(eye: &mut Eye<'_>) -> Result<Option<Handshake>, Corrupt> {
+    Ok(match u8::load(eye)? {
+        1 => load_init_sent(eye)?.map(|sent| Handshake::InitSent(Box::new(sent))),
+        2 => Some(Handshake::AuthSent(Field::load(eye)?)),
+        3 => Some(Handshake::InitAnswered(Field::load(eye)?)),
+        4 => Some(Handshake::AuthRefused(Field::load(eye)?)),
+        _ => return Err(Corrupt::Field("a handshake")),
+    })
+}
+
+fn save_init_sent(sent: &InitSent, pen: &mut Pen) {
+    let InitSent {
+        spi,
+        path,
+        nonce,
+        exchange,
+        tried,
+        cookie,
+        cookies,
+        request,
+        timer,
+        began_at,
+        hearsay,
+    } = sent;
+    (exchange.group(), exchange.export()).save(pen);
+    spi.save(pen);
+    path.save(pen);
+    nonce.save(pen);
+    tried.save(pen);
+    cookie.save(pen);
+    cookies.save(pen);
+    request.save(pen);
+    timer.save(pen);
+    began_at.save(pen);
+    hearsay.save(pen);
+}
+
+fn load_init_sent(eye: &mut Eye<'_>) -> Result<Option<InitSent>, Corrupt> {
+    let (group, private) = <(Group, Option<Secret>)>::load(eye)?;
+    let (spi, path, nonce) = (Field::load(eye)?, Field::load(eye)?, Field::load(eye)?);
+    let (tried, cookie, cookies) = (Field::load(eye)?, Field::load(eye)?, Field::load(eye)?);
+    let (request, timer) = (Field::load(eye)?, Field::load(eye)?);
+    let (began_at, hearsay) = (Instant::load(eye)?, Field::load(eye)?);
+    let exchange = private.and_then(|private| eye.provider.resume_exchange(group, &private));
+    Ok(exchange.map(|exchange| InitSent {
+        spi,
+        path,
+        nonce,
+        exchange,
+        tried,
+        cookie,
+        cookies,
+        request,
+        timer,
+        began_at,
+        hearsay,
+    }))
+}

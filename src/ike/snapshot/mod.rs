@@ -1,0 +1,224 @@
+//! The engine put down and picked up: everything it needs to go on, as octets with a version.
+//!
+//! ```text
+//! version | taken at (both clocks) | next child | cookies | peers: dial, care, attempts, IKE SAs with children, drains
+//! ```
+//!
+//! Order of work for whoever persists: take the outputs, take the snapshot, store it, and only then transmit. A crash is
+//! then the same as a lost packet. Deadlines are stored by the old process's clock and moved to the new one's, the time that
+//! passed between the two counted by the wall clock.
+//!
+//! Not in it: configuration and credentials (handed in again), the source of randomness, limits on answers to strangers, and
+//! private key-exchange values that the provider does not give out. A request that needed such a value is asked again.
+
+mod codec;
+mod fields;
+
+use std::collections::BTreeMap;
+
+use zeroize::Zeroizing;
+
+pub use codec::Corrupt;
+use codec::{Eye, Field, Pen};
+use fields::{load_handshake, save_handshake};
+
+use super::care::{Care, Dial};
+use super::child::OutState;
+use super::config::{EndpointConfig, PeerConfig};
+use super::cookie::Cookies;
+use super::ctx::Ctx;
+use super::endpoint::Endpoint;
+use super::ids::PeerId;
+use super::peer::{Draining, Handshake, Peer};
+use super::sa::{IkeSa, Reserved};
+use crate::crypto::Provider;
+use crate::rng::Rng;
+use crate::time::{Instant, Now, UnixTime};
+
+/// The version that this code writes and reads.
+const VERSION: u16 = 1;
+
+/// An endpoint's state. It holds keys: it prints nothing and is wiped when dropped.
+pub struct Snapshot(Zeroizing<Vec<u8>>);
+
+impl Snapshot {
+    /// A snapshot from where it was stored. Whether it reads is seen when it is restored.
+    pub fn from_bytes(bytes: &[u8]) -> Snapshot {
+        Snapshot(Zeroizing::new(bytes.to_vec()))
+    }
+
+    /// Its octets, keys and all. Whoever calls this answers for where they go.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Snapshot({} octets)", self.0.len())
+    }
+}
+
+impl Endpoint {
+    /// All that is needed to go on from here.
+    pub fn snapshot(&self, now: Now) -> Snapshot {
+        let mut pen = Pen::default();
+        VERSION.save(&mut pen);
+        now.mono.0.save(&mut pen);
+        now.unix.save(&mut pen);
+        self.next_child.save(&mut pen);
+        self.strangers.cookies.save(&mut pen);
+        self.peers.len().save(&mut pen);
+        for peer in self.peers.values() {
+            save_peer(peer, &mut pen);
+        }
+        Snapshot(pen.finish())
+    }
+
+    /// The endpoint of a snapshot. A peer of the snapshot that is not among `peers` is dropped; one that is new among them starts
+    /// cold. The data plane is not told anything: see [`Endpoint::reinstall`].
+    pub fn restore(
+        snapshot: &Snapshot,
+        now: Now,
+        settings: EndpointConfig,
+        provider: Box<dyn Provider>,
+        mut rng: Box<dyn Rng>,
+        peers: Vec<(PeerId, PeerConfig)>,
+    ) -> Result<Endpoint, Corrupt> {
+        let mut eye = Eye::new(&snapshot.0, &*provider, &mut *rng);
+        let version = u16::load(&mut eye)?;
+        if version != VERSION {
+            return Err(Corrupt::Version(version));
+        }
+        let taken = Now { mono: Instant(u64::load(&mut eye)?), unix: UnixTime::load(&mut eye)? };
+        eye.shift(shift(taken, now));
+        let next_child = u64::load(&mut eye)?;
+        let cookies = Cookies::load(&mut eye)?;
+        let mut configs: BTreeMap<PeerId, PeerConfig> = peers.into_iter().collect();
+        let mut restored = Vec::new();
+        for _ in 0..usize::load(&mut eye)? {
+            let id = PeerId::load(&mut eye)?;
+            let state = PeerState::load(&mut eye)?;
+            if let Some(config) = configs.remove(&id) {
+                restored.push((id, config, state));
+            }
+        }
+        if !eye.is_done() {
+            return Err(Corrupt::Field("octets after its end"));
+        }
+        let mut endpoint = Endpoint::new(settings, provider, rng);
+        endpoint.next_child = next_child;
+        endpoint.strangers.cookies = cookies;
+        for (id, config, state) in restored {
+            endpoint.add(id, config);
+            endpoint.with(now, id, |peer, ctx| state.enter(peer, ctx));
+        }
+        for (id, config) in configs {
+            endpoint.add(id, config);
+        }
+        Ok(endpoint)
+    }
+
+    /// Tells a data plane that starts from nothing about every child: all that is to be received on, then what is to be sent on.
+    pub fn reinstall(&mut self, now: Now) {
+        let ids: Vec<PeerId> = self.peers.keys().copied().collect();
+        for id in ids {
+            self.with(now, id, reinstall);
+        }
+    }
+}
+
+fn reinstall(peer: &mut Peer, ctx: &mut Ctx<'_>) {
+    for drained in &peer.draining {
+        if let Some(sa) = peer.sas.first() {
+            drained.child.install_inbound(ctx, sa.path, sa.encapsulated);
+        }
+    }
+    for sa in &peer.sas {
+        for child in &sa.children {
+            child.install_inbound(ctx, sa.path, sa.encapsulated);
+            if child.out != OutState::Retired {
+                child.install_outbound(ctx, sa.path, sa.encapsulated);
+            }
+        }
+    }
+    for child in peer.sas.iter_mut().flat_map(|sa| &mut sa.children) {
+        if child.out == OutState::Active {
+            child.activate(ctx);
+        }
+    }
+}
+
+/// What has to be added to the old clock's instants: the clocks' difference, less the time that has passed.
+fn shift(taken: Now, now: Now) -> i128 {
+    let clocks = i128::from(now.mono.0) - i128::from(taken.mono.0);
+    let passed = now.unix.0.saturating_sub(taken.unix.0);
+    clocks - i128::from(passed) * 1_000_000_000
+}
+
+/// A peer without its configuration.
+#[derive(Debug)]
+struct PeerState {
+    dial: Dial,
+    care: Vec<Care>,
+    handshakes: Vec<Handshake>,
+    sas: Vec<IkeSa>,
+    draining: Vec<Draining>,
+}
+
+fn save_peer(peer: &Peer, pen: &mut Pen) {
+    // The configuration comes from the file, the deadline from the rest.
+    let Peer { id, config: _, dial, care, handshakes, sas, draining, registered: _ } = peer;
+    id.save(pen);
+    dial.save(pen);
+    care.save(pen);
+    handshakes.len().save(pen);
+    handshakes.iter().for_each(|handshake| save_handshake(handshake, pen));
+    sas.save(pen);
+    draining.save(pen);
+}
+
+impl PeerState {
+    fn load(eye: &mut Eye<'_>) -> Result<PeerState, Corrupt> {
+        let (dial, care) = (Field::load(eye)?, Field::load(eye)?);
+        let mut handshakes = Vec::new();
+        for _ in 0..usize::load(eye)? {
+            handshakes.extend(load_handshake(eye)?);
+        }
+        let (sas, draining) = (Field::load(eye)?, Field::load(eye)?);
+        Ok(PeerState { dial, care, handshakes, sas, draining })
+    }
+
+    /// Puts it in the place of a fresh peer's, and its SPIs back on the map.
+    fn enter(self, peer: &mut Peer, ctx: &mut Ctx<'_>) {
+        let PeerState { dial, mut care, handshakes, sas, draining } = self;
+        care.resize_with(peer.config.children.len(), Default::default);
+        for handshake in &handshakes {
+            ctx.spis.adopt_ike(ctx.peer, handshake.spi());
+            match handshake {
+                Handshake::InitAnswered(phase) => ctx.half_open.enter(phase.source),
+                Handshake::AuthRefused(phase) => ctx.half_open.enter(phase.source),
+                Handshake::AuthSent(phase) => {
+                    if let Some(wanted) = &phase.wanted {
+                        ctx.spis.adopt_esp(ctx.peer, wanted.spi);
+                    }
+                }
+                Handshake::InitSent(_) => {}
+            }
+        }
+        for sa in &sas {
+            ctx.spis.adopt_ike(ctx.peer, sa.spi());
+            match sa.reserved() {
+                Some(Reserved::Ike(spi)) => ctx.spis.adopt_ike(ctx.peer, spi),
+                Some(Reserved::Esp(spi)) => ctx.spis.adopt_esp(ctx.peer, spi),
+                None => {}
+            }
+        }
+        let children = sas.iter().flat_map(|sa| &sa.children);
+        for child in children.chain(draining.iter().map(|drained| &drained.child)) {
+            ctx.spis.adopt_esp(ctx.peer, child.inbound.spi);
+        }
+        (peer.dial, peer.care, peer.handshakes) = (dial, care, handshakes);
+        (peer.sas, peer.draining) = (sas, draining);
+    }
+}
