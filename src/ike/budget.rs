@@ -42,7 +42,7 @@ impl From<IpAddr> for Source {
 pub struct HalfOpenLimits {
     /// From this many on, a cookie is asked for (RFC 7296 §2.6).
     pub cookies_from: usize,
-    /// For one source. A site behind one address may have several gateways.
+    /// For one source without a cookie, and as many again with one. A site behind one address may have several gateways.
     pub per_source: usize,
     /// In all.
     pub total: usize,
@@ -96,9 +96,9 @@ impl HalfOpen {
         {
             return Admission::Cookie;
         }
-        // Without a cookie the source may be a forgery that uses up a genuine peer's share: so the share of a source binds
-        // only whoever has proven that it is there.
-        match from_there >= self.limits.per_source {
+        // Without a cookie the source may be a forgery that uses up a genuine peer's share: so whoever has proven that it is
+        // there has the same share once more, where no forger gets.
+        match from_there >= 2 * self.limits.per_source {
             true => Admission::Refuse,
             false => Admission::Admit,
         }
@@ -266,10 +266,14 @@ mod tests {
         let mut half_open = HalfOpen::new(LIMITS);
         half_open.enter(host(1));
         half_open.enter(host(1));
-        // Those two may be forged: who has a cookie is refused, who has none is asked for one.
+        // Those two may be forged: who has none is asked for a cookie, who has one has a share of its own.
         assert_eq!(half_open.admit(host(1), false), Admission::Cookie);
-        assert_eq!(half_open.admit(host(1), true), Admission::Refuse);
         assert_eq!(half_open.admit(host(2), false), Admission::Admit);
+        for _ in 0..2 {
+            assert_eq!(half_open.admit(host(1), true), Admission::Admit);
+            half_open.enter(host(1));
+        }
+        assert_eq!(half_open.admit(host(1), true), Admission::Refuse);
         half_open.leave(host(1));
         assert_eq!(half_open.admit(host(1), true), Admission::Admit);
     }

@@ -80,6 +80,7 @@ impl Dial {
 
     fn failed(&mut self, ctx: &mut Ctx<'_>) {
         self.failures = self.failures.saturating_add(1);
+        self.next_remote = self.next_remote.wrapping_add(1);
         let pause = ctx.redial_pause(self.failures);
         self.at = ctx.now.mono + pause;
         ctx.out.event(Event::DialPaused { peer: ctx.peer, pause });
@@ -149,11 +150,11 @@ impl Peer {
         }
     }
 
-    fn next_remote(&mut self) -> Option<IpAddr> {
+    /// Where the peer is now, if it is connected; else where it was last, and after each failure the next of its addresses.
+    fn next_remote(&self) -> Option<IpAddr> {
         let remotes = &self.config.remotes;
-        let remote = remotes.get(self.dial.next_remote % remotes.len().max(1)).copied();
-        self.dial.next_remote = self.dial.next_remote.wrapping_add(1);
-        remote
+        let present = self.main().map(|sa| sa.path.remote.ip()).filter(|ip| remotes.contains(ip));
+        present.or_else(|| remotes.get(self.dial.next_remote % remotes.len().max(1)).copied())
     }
 
     /// A datagram for an attempt.

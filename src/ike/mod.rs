@@ -35,6 +35,7 @@ pub mod authenticator;
 pub mod azure;
 pub mod budget;
 mod care;
+pub mod certificates;
 mod channel;
 pub mod child;
 pub mod collision;

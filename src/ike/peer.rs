@@ -462,13 +462,19 @@ fn take_departed(sa: &mut IkeSa) -> Vec<(ChildSa, Cause)> {
 fn hand_over(ctx: &mut Ctx<'_>, old: &mut IkeSa, new: &mut IkeSa) {
     new.children.append(&mut old.children);
     new.heard_at = new.heard_at.max(old.heard_at);
-    for task in old.tasks.0.drain(..) {
-        let stays = matches!(task.wish, Wish::CloseIke(..) | Wish::RekeyIke(_) | Wish::Probe);
-        if !stays {
-            new.tasks.push(task.wish, task.not_before);
+    new.surplus = old.surplus.take();
+    for task in std::mem::take(&mut old.tasks.0) {
+        match task.wish {
+            Wish::CloseIke(..) => old.tasks.0.push_back(task),
+            Wish::RekeyIke(_) | Wish::Probe => {}
+            _ => _ = new.tasks.push(task.wish, task.not_before),
         }
     }
     ctx.out.event(Event::IkeRekeyed { peer: ctx.peer, old: old.spi(), new: new.spi() });
+    // What was to go when its rekeying was under way goes none the less.
+    if let Standing::Leaving(cause) = old.standing {
+        new.close(ctx, cause, None);
+    }
 }
 
 /// Whether a request on a rival shows that the peer takes it for the one that stands.

@@ -318,3 +318,6 @@ impl AuthReason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

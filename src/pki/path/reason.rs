@@ -220,7 +220,9 @@ impl PathReason {
                  intermediates or roots"
             ),
             WrongIssuerKey { .. } => {
-                "configure the root that really issued it: same name, other key".into()
+                "configure the authority that really issued it (same name, other key), or have it \
+                 installed again if it was damaged"
+                    .into()
             }
             SelfSignedLeaf => "issue it from a root and configure that root".into(),
             CaAsLeaf => "present a certificate issued by that authority instead".into(),
@@ -248,7 +250,7 @@ impl PathReason {
                 "fetch the authority's current CRL, or allow stale CRLs in this connection".into()
             }
             UnusableCrl { .. } => {
-                "replace the CRL file with the authority's own current one".into()
+                "replace the file by the CRL of just this authority, or leave it out".into()
             }
             NoCrl { .. } => "configure the authority's CRL, or do not demand CRLs".into(),
             TooComplex(_) => "have the peer send its own path only".into(),

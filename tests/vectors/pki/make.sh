@@ -43,6 +43,21 @@ openssl x509 -in Outbound-certificate.pem -addtrust serverAuth -trustout -out tr
 openssl req -new -key keys/rsa2048-2.p8.der -keyform DER -subj /CN=request -out request.pem
 openssl crl2pkcs7 -nocrl -certfile root.pem -outform der -out root.p7b
 
+# Odd ones: version 1, PSS, curves that are not spoken.
+openssl req -new -key keys/rsa2048-4.p8.der -keyform DER -subj /CN=v1-root -out t.csr
+openssl x509 -req -in t.csr -signkey keys/rsa2048-4.p8.der -keyform DER -days $DAYS -sha256 -out v1-root.pem 2>/dev/null
+openssl req -new -key keys/rsa2048-3.p8.der -keyform DER -subj /CN=v1-leaf -out t.csr
+openssl x509 -req -in t.csr -CA root.pem -CAkey keys/rsa2048-1.p8.der -CAkeyform DER -set_serial 0x1003 -days $DAYS -sha256 -out v1-leaf.pem 2>/dev/null
+openssl req -new -key keys/rsa2048-3.p8.der -keyform DER -subj /CN=under-v1 -out t.csr
+openssl x509 -req -in t.csr -CA v1-root.pem -CAkey keys/rsa2048-4.p8.der -CAkeyform DER -set_serial 0x1004 -days $DAYS -sha256 -extfile t.ext -out under-v1.pem 2>/dev/null
+leaf ec521 p521-leaf 0x1005
+leaf ed448 ed448-leaf 0x1006
+leaf rsa1024 rsa1024-leaf 0x1007
+openssl req -new -key keys/rsa2048-3.p8.der -keyform DER -subj /CN=pss-leaf -out t.csr
+openssl x509 -req -in t.csr -CA root.pem -CAkey keys/rsa2048-1.p8.der -CAkeyform DER -set_serial 0x1008 -days $DAYS -sha256 -extfile t.ext \
+  -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest -out pss-leaf.pem 2>/dev/null
+openssl req -x509 -key keys/rsa1024.p8.der -keyform DER -out rsa1024-root.pem -days $DAYS -sha256 -subj /CN=rsa1024-root 2>/dev/null
+
 # A CRL that revokes Outbound-certificate for its key.
 printf '[ca]\ndefault_ca=c\n[c]\ndatabase=t.db\ncrlnumber=t.n\ndefault_md=sha256\ndefault_crl_days=%s\ncrl_extensions=e\n[e]\nauthorityKeyIdentifier=keyid\n' $DAYS > t.cnf
 : > t.db; echo 01 > t.n

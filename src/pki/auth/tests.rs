@@ -1,0 +1,166 @@
+//! What goes out, what is accepted, and what is not.
+
+use super::*;
+use crate::pki::refusal::Reason;
+
+macro_rules! key {
+    ($name:literal) => {
+        PrivateKey::from_der(include_bytes!(concat!("../../../tests/vectors/pki/keys/", $name)))
+            .unwrap()
+    };
+}
+
+const OCTETS: &[&[u8]] = &[b"RealMessage", b"NonceRData", b"MACedIDForI"];
+
+fn policy() -> AuthPolicy {
+    AuthPolicy::default()
+}
+
+fn reason(refusal: Refusal) -> AuthReason {
+    match refusal.reason {
+        Reason::Auth(reason) => reason,
+        other => panic!("not about AUTH: {other:?}"),
+    }
+}
+
+#[test]
+fn the_choice_follows_key_and_announcement() {
+    use HashId::{Identity, Sha1, Sha2_256, Sha2_384, Sha2_512, Unknown};
+    let rsa = KeyKind::Rsa { bits: 2048 };
+    let (p256, p384, ed) = (KeyKind::EcdsaP256, KeyKind::EcdsaP384, KeyKind::Ed25519);
+    let modern = AuthMethod::DigitalSignature;
+    for (key, announced, method, scheme) in [
+        (rsa, None, AuthMethod::RsaSignature, Scheme::RsaPkcs1Sha1),
+        (rsa, Some(&[][..]), AuthMethod::RsaSignature, Scheme::RsaPkcs1Sha1),
+        (rsa, Some(&[Sha1, Unknown(9)]), AuthMethod::RsaSignature, Scheme::RsaPkcs1Sha1),
+        (rsa, Some(&[Sha2_512, Sha2_256]), modern, Scheme::RsaPkcs1Sha256),
+        (rsa, Some(&[Sha2_512, Sha2_384]), modern, Scheme::RsaPkcs1Sha384),
+        (rsa, Some(&[Sha2_512]), modern, Scheme::RsaPkcs1Sha512),
+        (p256, None, AuthMethod::EcdsaSha256P256, Scheme::EcdsaP256Sha256Fixed),
+        (p256, Some(&[Sha2_256]), modern, Scheme::EcdsaSha256),
+        (p256, Some(&[Sha2_384]), AuthMethod::EcdsaSha256P256, Scheme::EcdsaP256Sha256Fixed),
+        (p384, None, AuthMethod::EcdsaSha384P384, Scheme::EcdsaP384Sha384Fixed),
+        (p384, Some(&[Sha2_256, Sha2_384]), modern, Scheme::EcdsaSha384),
+        (ed, Some(&[Sha2_256, Identity]), modern, Scheme::Ed25519),
+    ] {
+        assert_eq!(choose(key, announced, &policy()), Ok(Choice { method, scheme }));
+    }
+    for announced in [None, Some(&[Sha2_256, Sha2_512][..])] {
+        let refused = choose(ed, announced, &policy()).unwrap_err();
+        assert!(matches!(reason(refused), AuthReason::NoCommonHash { .. }));
+    }
+    let pss = AuthPolicy { padding: RsaPadding::Pss, ..policy() };
+    assert_eq!(choose(rsa, Some(&ANNOUNCED), &pss).unwrap().scheme, Scheme::RsaPssSha256);
+    let sha512 = AuthPolicy { method1_hash: Method1Hash::Sha512, ..policy() };
+    assert_eq!(choose(rsa, None, &sha512).unwrap().scheme, Scheme::RsaPkcs1Sha512);
+}
+
+#[test]
+fn method_1_is_accepted_over_every_hash() {
+    let key = key!("rsa2048-1.p8.der");
+    for scheme in [
+        Scheme::RsaPkcs1Sha1,
+        Scheme::RsaPkcs1Sha256,
+        Scheme::RsaPkcs1Sha384,
+        Scheme::RsaPkcs1Sha512,
+    ] {
+        let method = AuthMethod::RsaSignature;
+        let data = sign(&key, Choice { method, scheme }, OCTETS).unwrap();
+        let verify =
+            |policy: &AuthPolicy| verify_with(key.public_key(), method, &data, OCTETS, policy);
+        assert_eq!(verify(&policy()), Ok(scheme));
+        let strict = AuthPolicy { sha1: Sha1Policy::Refuse, ..policy() };
+        let sha1 = scheme == Scheme::RsaPkcs1Sha1;
+        let expected = if sha1 { Err(AuthReason::Sha1Refused) } else { Ok(scheme) };
+        assert_eq!(verify(&strict), expected);
+        // PSS does not pass for method 1, nor the other way round.
+        let mut changed = data.clone();
+        changed[17] ^= 1;
+        let refused = verify_with(key.public_key(), method, &changed, OCTETS, &policy());
+        assert_eq!(refused, Err(AuthReason::NotVerified { method }));
+    }
+    let pss = key.sign(Scheme::RsaPssSha256, &OCTETS.concat()).unwrap();
+    let method = AuthMethod::RsaSignature;
+    let refused = verify_with(key.public_key(), method, &pss, OCTETS, &policy());
+    assert_eq!(refused, Err(AuthReason::NotVerified { method }));
+}
+
+#[test]
+fn method_14_is_accepted_with_every_scheme() {
+    let method = AuthMethod::DigitalSignature;
+    for key in [
+        key!("rsa2048-1.p8.der"),
+        key!("rsa3072.p8.der"),
+        key!("ec256.p8.der"),
+        key!("ec384.p8.der"),
+        key!("ed25519.p8.der"),
+    ] {
+        for scheme in Scheme::ALL {
+            let Ok(data) = sign(&key, Choice { method, scheme }, OCTETS) else { continue };
+            let identifier = algorithm::identifier(scheme).unwrap();
+            assert_eq!(usize::from(data[0]), identifier.len());
+            assert_eq!(data[1..=identifier.len()], identifier);
+            let verified = verify_with(key.public_key(), method, &data, OCTETS, &policy());
+            assert_eq!(verified, Ok(scheme));
+        }
+    }
+}
+
+#[test]
+fn sha1_is_one_switch_for_methods_1_and_14() {
+    let key = key!("rsa2048-1.p8.der");
+    let method = AuthMethod::DigitalSignature;
+    let data = sign(&key, Choice { method, scheme: Scheme::RsaPkcs1Sha1 }, OCTETS).unwrap();
+    let verified = verify_with(key.public_key(), method, &data, OCTETS, &policy());
+    assert_eq!(verified, Ok(Scheme::RsaPkcs1Sha1));
+    let strict = AuthPolicy { sha1: Sha1Policy::Refuse, ..policy() };
+    let refused = verify_with(key.public_key(), method, &data, OCTETS, &strict);
+    assert_eq!(refused, Err(AuthReason::Sha1Refused));
+}
+
+#[test]
+fn what_is_not_accepted_says_why() {
+    let rsa = key!("rsa2048-1.p8.der");
+    let ec = key!("ec256.p8.der");
+    let verify = |key: &PrivateKey, method, data: &[u8]| {
+        verify_with(key.public_key(), method, data, OCTETS, &policy()).unwrap_err()
+    };
+    let modern = AuthMethod::DigitalSignature;
+    let signed = sign(&rsa, Choice { method: modern, scheme: Scheme::RsaPkcs1Sha256 }, OCTETS);
+    let signed = signed.unwrap();
+
+    let psk = verify(&rsa, AuthMethod::SharedKeyMic, &[0; 32]);
+    assert_eq!(psk, AuthReason::Method(AuthMethod::SharedKeyMic));
+    assert!(psk.remedy().contains("pre-shared key"));
+    let p521 = verify(&ec, AuthMethod::EcdsaSha512P521, &[0; 132]);
+    assert_eq!(p521, AuthReason::Method(AuthMethod::EcdsaSha512P521));
+    assert!(matches!(
+        verify(&ec, AuthMethod::RsaSignature, &[0; 256]),
+        AuthReason::KeyUnfit { .. }
+    ));
+    assert!(matches!(
+        verify(&rsa, AuthMethod::EcdsaSha256P256, &[0; 64]),
+        AuthReason::KeyUnfit { .. }
+    ));
+    assert!(matches!(verify(&ec, modern, &signed), AuthReason::KeyUnfit { .. }));
+    assert_eq!(verify(&rsa, modern, &[]), AuthReason::Truncated);
+    assert_eq!(verify(&rsa, modern, &signed[..10]), AuthReason::Truncated);
+    assert!(matches!(verify(&rsa, modern, &[0, 1, 2]), AuthReason::Algorithm(_)));
+    let mut md5 = signed.clone();
+    md5[13] = 4;
+    let unsupported = AlgorithmError::Unsupported("RSA with MD5".into());
+    assert_eq!(verify(&rsa, modern, &md5), AuthReason::Algorithm(unsupported));
+    assert_eq!(verify(&rsa, modern, &signed[..200]), AuthReason::NotVerified { method: modern });
+}
+
+#[test]
+fn each_changed_byte_of_an_auth_payload_is_refused() {
+    let key = key!("ec256.p8.der");
+    let method = AuthMethod::DigitalSignature;
+    let data = sign(&key, Choice { method, scheme: Scheme::EcdsaSha256 }, OCTETS).unwrap();
+    for at in 0..data.len() {
+        let mut bad = data.clone();
+        bad[at] ^= 0x01;
+        assert!(verify_with(key.public_key(), method, &bad, OCTETS, &policy()).is_err(), "{at}");
+    }
+}

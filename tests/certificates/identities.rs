@@ -1,0 +1,230 @@
+//! Who a peer says that it is: the table of identities.
+
+use std::net::IpAddr;
+
+use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue};
+
+use s2sd::pki::certificate::AltName;
+use s2sd::pki::identity::{Binding, Expectation, Id, Rule};
+use s2sd::pki::name::Name;
+use s2sd::pki::path::{Roots, Trust, ValidPath};
+use s2sd::pki::{Reason, Refusal};
+use s2sd::wire::codes::IdType;
+
+use super::maker::*;
+
+/// The path of a leaf "gw" under a root.
+fn path(change: Change) -> ValidPath {
+    under(&root("root"), change)
+}
+
+fn under(root: &Authority, change: Change) -> ValidPath {
+    let leaf = root.leaf_with("gw", change);
+    Trust::new(Roots::new([root.certificate()]).unwrap()).validate(&[&leaf], NOW).unwrap()
+}
+
+fn cn(expected: &str) -> Expectation {
+    Expectation::new(Rule::common_name(expected))
+}
+
+fn subject(path: &ValidPath) -> Id {
+    Id::parse(IdType::DerAsn1Dn, path.leaf().subject().as_der()).unwrap()
+}
+
+fn id(kind: IdType, data: &[u8]) -> Id {
+    Id::parse(kind, data).unwrap()
+}
+
+fn alt(params: &mut CertificateParams, names: impl IntoIterator<Item = SanType>) {
+    params.subject_alt_names = names.into_iter().collect();
+}
+
+fn host(params: &mut CertificateParams) {
+    alt(params, [SanType::DnsName("gw.example.org".try_into().unwrap())]);
+}
+
+/// A subject with another common name.
+fn named(params: &mut CertificateParams, values: &[(DnType, DnValue)]) {
+    params.distinguished_name = DistinguishedName::new();
+    for (kind, value) in values {
+        params.distinguished_name.push(kind.clone(), value.clone());
+    }
+}
+
+fn told(refused: Result<Binding, Refusal>) -> String {
+    match refused.unwrap_err().reason {
+        Reason::Identity(reason) => {
+            format!("{reason:?}").chars().take_while(char::is_ascii_alphanumeric).collect()
+        }
+        other => panic!("not about identity: {other:?}"),
+    }
+}
+
+#[test]
+fn azures_rule_is_the_common_name_without_its_prefix() {
+    let path = path(plain);
+    let id = subject(&path);
+    for configured in ["gw", "CN=gw", "cn= gw ", " GW", "CN=GW"] {
+        assert_eq!(cn(configured).identify(&path, &id), Ok(Binding::Subject), "{configured:?}");
+    }
+    for configured in ["gw2", "g", "", "CN=", "CN=CN=gw", "gw.example.org"] {
+        assert_eq!(told(cn(configured).identify(&path, &id)), "CommonName", "{configured:?}");
+    }
+}
+
+#[test]
+fn an_alternative_name_does_not_stand_in_for_the_common_name() {
+    let path = path(|p| {
+        named(p, &[(DnType::CommonName, "other".into())]);
+        alt(p, [SanType::DnsName("gw".try_into().unwrap())]);
+    });
+    assert_eq!(told(cn("gw").identify(&path, &subject(&path))), "CommonName");
+}
+
+#[test]
+fn a_subject_without_common_name_never_fits_azures_rule() {
+    let path = path(|p| named(p, &[(DnType::OrganizationName, "gw".into())]));
+    assert_eq!(told(cn("gw").identify(&path, &subject(&path))), "CommonName");
+    assert_eq!(told(cn("").identify(&path, &subject(&path))), "CommonName");
+}
+
+#[test]
+fn the_most_specific_of_several_common_names_counts() {
+    // Set by hand: rcgen keeps one attribute of a kind.
+    let computers: &[u8] = &[
+        0x30, 33, 0x31, 18, 0x30, 16, 6, 3, 0x55, 4, 3, 0x0c, 9, b'C', b'o', b'm', b'p', b'u',
+        b't', b'e', b'r', b's', 0x31, 11, 0x30, 9, 6, 3, 0x55, 4, 3, 0x0c, 2, b'g', b'w',
+    ];
+    assert_eq!(Name::from_der(computers).unwrap().common_name(), Some("gw"));
+}
+
+#[test]
+fn a_whole_subject_or_an_alternative_name_can_be_the_rule() {
+    let path = path(host);
+    let id = subject(&path);
+    let subject = Expectation::new(Rule::Subject(path.leaf().subject().clone()));
+    assert_eq!(subject.identify(&path, &id), Ok(Binding::Subject));
+    let other = Expectation::new(Rule::Subject(Name::from_der(&[0x30, 0]).unwrap()));
+    assert_eq!(told(other.identify(&path, &id)), "Subject");
+    let dns = |name: &str| Expectation::new(Rule::AltName(AltName::Dns(name.into())));
+    assert_eq!(dns("GW.example.org.").identify(&path, &id), Ok(Binding::Subject));
+    assert_eq!(told(dns("gw.example.com").identify(&path, &id)), "AltName");
+}
+
+#[test]
+fn an_id_is_bound_to_the_certificate() {
+    let everything: Change = |p| {
+        alt(
+            p,
+            [
+                SanType::DnsName("gw.example.org".try_into().unwrap()),
+                SanType::Rfc822Name("Ops@example.org".try_into().unwrap()),
+                SanType::IpAddress("192.0.2.7".parse().unwrap()),
+                SanType::IpAddress("2001:db8::7".parse().unwrap()),
+                SanType::DnsName("*.wild.example.org".try_into().unwrap()),
+            ],
+        );
+    };
+    let path = path(everything);
+    let v6: IpAddr = "2001:db8::7".parse().unwrap();
+    let IpAddr::V6(v6) = v6 else { unreachable!() };
+    for (id, bound) in [
+        (id(IdType::Fqdn, b"gw.example.org"), true),
+        (id(IdType::Fqdn, b"GW.EXAMPLE.ORG."), true),
+        (id(IdType::Fqdn, b"example.org"), false),
+        (id(IdType::Fqdn, b"a.wild.example.org"), false),
+        // The common name is no host name where there are alternative names.
+        (id(IdType::Fqdn, b"gw"), false),
+        (id(IdType::Rfc822Addr, b"Ops@EXAMPLE.org"), true),
+        (id(IdType::Rfc822Addr, b"ops@example.org"), false),
+        (id(IdType::Ipv4Addr, &[192, 0, 2, 7]), true),
+        (id(IdType::Ipv4Addr, &[192, 0, 2, 8]), false),
+        (id(IdType::Ipv6Addr, &v6.octets()), true),
+        (id(IdType::KeyId, b"gw"), false),
+        (id(IdType::DerAsn1Gn, b"gw"), false),
+        (id(IdType::Null, b""), false),
+    ] {
+        match cn("gw").identify(&path, &id) {
+            Ok(binding) => assert!(bound && binding == Binding::AltName, "{id}"),
+            refused => assert!(!bound && told(refused) == "NotBound", "{id}"),
+        }
+    }
+}
+
+#[test]
+fn a_common_name_is_a_host_name_only_without_alternative_names_and_constraints() {
+    let fqdn = id(IdType::Fqdn, b"GW");
+    let plain_path = path(plain);
+    assert_eq!(cn("gw").identify(&plain_path, &fqdn), Ok(Binding::CommonName));
+    let strict = Expectation { host_in_common_name: false, ..cn("gw") };
+    assert_eq!(told(strict.identify(&plain_path, &fqdn)), "NotBound");
+    assert_eq!(told(cn("gw").identify(&path(host), &fqdn)), "NotBound");
+    let constrained = root_with("root", key(), |p| {
+        p.name_constraints = Some(NameConstraints {
+            permitted_subtrees: vec![GeneralSubtree::DnsName("example.org".into())],
+            excluded_subtrees: vec![],
+        });
+    });
+    assert_eq!(told(cn("gw").identify(&under(&constrained, plain), &fqdn)), "NotBound");
+}
+
+#[test]
+fn a_configured_address_or_id_is_bound_to_the_connection() {
+    let path = path(plain);
+    let address = id(IdType::Ipv4Addr, &[20, 30, 40, 50]);
+    assert_eq!(told(cn("gw").identify(&path, &address)), "NotBound");
+    let addressed = Expectation { addresses: vec!["20.30.40.50".parse().unwrap()], ..cn("gw") };
+    assert_eq!(addressed.identify(&path, &address), Ok(Binding::PeerAddress));
+    let key_id = id(IdType::KeyId, b"azure");
+    let listed = Expectation { ids: vec![key_id.clone()], ..cn("gw") };
+    assert_eq!(listed.identify(&path, &key_id), Ok(Binding::ConfiguredId));
+    assert_eq!(told(listed.identify(&path, &id(IdType::KeyId, b"Azure"))), "NotBound");
+    // The certificate rule holds whatever the ID.
+    let wrong = Expectation { ids: vec![key_id.clone()], ..cn("other") };
+    assert_eq!(told(wrong.identify(&path, &key_id)), "CommonName");
+}
+
+#[test]
+fn a_name_matches_but_for_case_space_and_string_type() {
+    let path = path(|p| named(p, &[(DnType::CommonName, DnValue::Utf8String("gw".into()))]));
+    let printable: &[u8] = &[0x30, 13, 0x31, 11, 0x30, 9, 6, 3, 0x55, 4, 3, 0x13, 2, b'G', b'W'];
+    let folded = id(IdType::DerAsn1Dn, printable);
+    assert_eq!(cn("gw").identify(&path, &folded), Ok(Binding::SubjectFolded));
+    let mut other = printable.to_vec();
+    other[14] = b'X';
+    assert_eq!(told(cn("gw").identify(&path, &id(IdType::DerAsn1Dn, &other))), "NotBound");
+    assert_eq!(told(cn("gw").identify(&path, &id(IdType::DerAsn1Dn, &[0x30, 0]))), "NotBound");
+}
+
+#[test]
+fn an_id_that_does_not_fit_its_type_is_refused() {
+    for (kind, data) in [
+        (IdType::Ipv4Addr, &[1, 2, 3][..]),
+        (IdType::Ipv6Addr, &[0; 4]),
+        (IdType::Fqdn, b""),
+        (IdType::Fqdn, b"gw\0"),
+        (IdType::Fqdn, b"gw\x1b[2J"),
+        (IdType::Rfc822Addr, "ops@ex\u{e4}mple".as_bytes()),
+        (IdType::DerAsn1Dn, b"CN=gw"),
+        (IdType::DerAsn1Dn, &[0x30, 0, 0]),
+    ] {
+        let refused = Id::parse(kind, data).unwrap_err();
+        assert!(matches!(refused.reason, Reason::Identity(_)), "{refused}");
+        assert!(refused.to_string().contains(&kind.to_string()));
+    }
+}
+
+#[test]
+fn an_id_reads_back_as_it_was_sent() {
+    for (kind, data) in [
+        (IdType::Ipv4Addr, &[1, 2, 3, 4][..]),
+        (IdType::Fqdn, b"gw.example.org"),
+        (IdType::Rfc822Addr, b"a@b"),
+        (IdType::Ipv6Addr, &[7; 16]),
+        (IdType::DerAsn1Dn, &[0x30, 13, 0x31, 11, 0x30, 9, 6, 3, 0x55, 4, 3, 0x0c, 2, b'g', b'w']),
+        (IdType::KeyId, &[0, 1]),
+    ] {
+        let id = id(kind, data);
+        assert_eq!((id.kind(), &id.data()[..]), (kind, data));
+    }
+}
