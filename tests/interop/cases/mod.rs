@@ -1,0 +1,11 @@
+//! The cases, by what they are about.
+
+mod identity;
+mod life;
+mod setup;
+
+use super::Case;
+
+pub fn all() -> impl Iterator<Item = Case> {
+    [setup::CASES, identity::CASES, life::CASES].into_iter().flatten().copied()
+}
