@@ -42,7 +42,7 @@ use super::credentials::Credentials;
 use super::patience::{Failure, clock};
 
 /// The one peer.
-pub const PEER: PeerId = PeerId(1);
+const PEER: PeerId = PeerId(1);
 const PATIENCE: Duration = Duration::from_secs(25);
 
 /// How the engine is set up; a value that a thread can take along.
@@ -140,11 +140,17 @@ impl Settings {
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 1));
 const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 2));
 
-/// What the running engine is told.
-enum Order {
-    Run(Command),
+/// What the running engine is told: a [`Command`] that can cross threads, or something of this shell's own.
+#[derive(Debug)]
+pub enum Order {
+    Up,
+    Down,
+    RekeyIke,
+    RekeyChild(ChildId),
+    Reauthenticate,
+    /// Take other settings.
     Configure(Box<Settings>),
-    /// Send nothing from port 4500.
+    /// Send nothing from port 4500 any more.
     Mute,
     Stop,
 }
@@ -182,19 +188,9 @@ impl Engine {
         Ok(Engine { orders, seen, thread })
     }
 
-    /// Gives the engine a command.
-    pub fn command(&self, command: Command) {
-        self.orders.send(Order::Run(command)).expect("the engine runs");
-    }
-
-    /// Takes other settings.
-    pub fn configure(&self, settings: &Settings) {
-        self.orders.send(Order::Configure(Box::new(settings.clone()))).expect("the engine runs");
-    }
-
-    /// Sends nothing from port 4500 any more.
-    pub fn mute(&self) {
-        self.orders.send(Order::Mute).expect("the engine runs");
+    /// Tells the engine something.
+    pub fn order(&self, order: Order) {
+        self.orders.send(order).expect("the engine runs");
     }
 
     /// How many events there were: a place to look from.
@@ -311,15 +307,22 @@ impl Shell {
             }
             for order in orders.try_iter().collect::<VecDeque<_>>() {
                 self.carry_out()?;
-                match order {
-                    Order::Run(command) => self.engine.command(now(), command),
+                let command = match order {
+                    Order::Up => Command::Up(PEER),
+                    Order::Down => Command::Down(PEER),
+                    Order::RekeyIke => Command::RekeyIke(PEER),
+                    Order::RekeyChild(child) => Command::RekeyChild(PEER, child),
+                    Order::Reauthenticate => Command::Reauthenticate(PEER),
                     Order::Configure(settings) => {
-                        let config = Box::new(settings.peer());
-                        self.engine.command(now(), Command::Reconfigure(PEER, config));
+                        Command::Reconfigure(PEER, Box::new(settings.peer()))
                     }
-                    Order::Mute => self.muted = true,
+                    Order::Mute => {
+                        self.muted = true;
+                        continue;
+                    }
                     Order::Stop => return Ok(()),
-                }
+                };
+                self.engine.command(now(), command);
             }
         }
     }

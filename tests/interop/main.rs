@@ -20,10 +20,11 @@
 
 mod cases;
 mod credentials;
+mod daemon;
 mod engine;
 #[path = "../lab/mod.rs"]
 mod lab;
-#[allow(dead_code, reason = "its other user makes more kinds of certificates")]
+#[allow(dead_code, unused_imports, reason = "its other user makes more kinds of certificates")]
 #[path = "../certificates/maker.rs"]
 mod maker;
 mod patience;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::credentials::{Credentials, azure};
+use super::daemon::{self, Daemon};
 use super::engine::{self, Engine};
 use super::lab::Lab;
 use super::patience::Failure;
@@ -34,6 +35,11 @@ impl Place {
     /// The engine on ours.
     pub fn engine(&self, settings: &engine::Settings) -> Result<Engine, Failure> {
         Engine::start(&self.lab.gateways[0], settings)
+    }
+
+    /// The whole of s2sd on ours.
+    pub fn daemon(&self, settings: &daemon::Settings) -> Result<Daemon, Failure> {
+        Daemon::start(&self.lab.gateways[0], &self.directory.join("s2sd"), settings)
     }
 
     /// Both ends, set up as given, changed as wanted.

@@ -1,6 +1,5 @@
 //! Who is who: keys and signatures that serve, and proofs that must not; what both ends say of each refusal.
 
-use s2sd::ike::command::Command;
 use s2sd::ike::config::Role;
 use s2sd::ike::event::Event;
 use s2sd::pki::auth::DigitalSignatures;
@@ -9,7 +8,7 @@ use super::setup::{be_dialled, dial};
 use crate::credentials::{
     Credentials, Key, with_expired, with_keys, with_other_name, with_stranger,
 };
-use crate::engine::PEER;
+use crate::engine::Order;
 use crate::patience::{Failure, ensure};
 use crate::place::{Ends, Place};
 use crate::{Case, Verdict};
@@ -50,7 +49,7 @@ fn keys(place: &Place, keys: [Key; 2], ours: DigitalSignatures, theirs: &str) ->
         signed(&ends, "authentication of 'CN=Inbound-certificate' with")?,
         signed(&ends, "authentication of 'CN=Outbound-certificate' (myself) with")?,
     ];
-    ends.engine.command(Command::Down(PEER));
+    ends.engine.order(Order::Down);
     ends.peer.wait_log(0, &["IKE_SA deleted"])?;
     let Ends { engine, peer, ours, theirs } = ends;
     drop(engine);
@@ -124,7 +123,7 @@ struct Refusal<'a> {
 /// We dial and come to nothing.
 fn refused_dialling(ends: &Ends, refusal: &Refusal<'_>) -> Verdict {
     let mark = ends.engine.mark();
-    ends.engine.command(Command::Up(PEER));
+    ends.engine.order(Order::Up);
     check(ends, mark, refusal)
 }
 
@@ -158,7 +157,7 @@ fn both(
 ) -> Verdict {
     let ends = place.ends(credentials, |_, _| {})?;
     let first = refused_dialling(&ends, &dialling)?;
-    ends.engine.command(Command::Down(PEER));
+    ends.engine.order(Order::Down);
     let Ends { engine, mut peer, ours, theirs } = ends;
     drop(engine);
     peer.kill();

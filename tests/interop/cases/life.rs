@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use s2sd::ike::ChildId;
 use s2sd::ike::azure::Names;
-use s2sd::ike::command::Command;
 use s2sd::ike::event::{Cause, Event};
 
 use super::setup::{be_dialled, dial};
-use crate::engine::{NAMES, PEER};
+use crate::engine::{NAMES, Order};
 use crate::patience::{Failure, ensure, until};
 use crate::place::{Ends, Place};
 use crate::{Case, Verdict};
@@ -66,7 +65,7 @@ fn quiet(ends: &Ends) -> Result<(), Failure> {
 fn rekey_child(ends: &Ends) -> Verdict {
     let old = newest_child(ends)?;
     let (mark, from) = (ends.engine.mark(), ends.peer.log().len());
-    ends.engine.command(Command::RekeyChild(PEER, old));
+    ends.engine.order(Order::RekeyChild(old));
     let (_, suite, replaces) = ends
         .engine
         .wait_child_up(mark)
@@ -109,7 +108,7 @@ fn rekeyed_ike(ends: &Ends, mark: usize, from: usize) -> Result<(), Failure> {
 
 fn rekey_ike(ends: &Ends) -> Result<(), Failure> {
     let (mark, from) = (ends.engine.mark(), ends.peer.log().len());
-    ends.engine.command(Command::RekeyIke(PEER));
+    ends.engine.order(Order::RekeyIke);
     rekeyed_ike(ends, mark, from)
 }
 
@@ -184,7 +183,7 @@ fn pfs_mismatch(place: &Place) -> Verdict {
     dial(&ends)?;
     let child = newest_child(&ends)?;
     let mark = ends.engine.mark();
-    ends.engine.command(Command::RekeyChild(PEER, child));
+    ends.engine.order(Order::RekeyChild(child));
     let said = ends.engine.wait_refused(mark)?;
     ends.peer.wait_log(0, &["no acceptable proposal found"])?;
     ensure(said.contains("NO_PROPOSAL_CHOSEN"), "the refusal names no reason", &said)?;
@@ -237,9 +236,9 @@ fn crossing(place: &Place) -> Verdict {
             if is_ike { &["--rekey", "--ike", "s2s"] } else { &["--rekey", "--child", "net"] };
         std::thread::scope(|scope| {
             let asked = scope.spawn(|| ends.peer.control(theirs));
-            ends.engine.command(match is_ike {
-                true => Command::RekeyIke(PEER),
-                false => Command::RekeyChild(PEER, child),
+            ends.engine.order(match is_ike {
+                true => Order::RekeyIke,
+                false => Order::RekeyChild(child),
             });
             asked.join().expect("no panic")
         })?;
@@ -287,7 +286,7 @@ fn reauthentication_by_us(place: &Place) -> Verdict {
     let ends = place.azure_ends(|_, _| {})?;
     dial(&ends)?;
     let mark = ends.engine.mark();
-    ends.engine.command(Command::Reauthenticate(PEER));
+    ends.engine.order(Order::Reauthenticate);
     ends.engine.wait_ike_up(mark)?;
     ends.engine.wait(mark, "the old IKE SA goes", |event| {
         matches!(event, Event::IkeDown { .. }).then_some(())
@@ -330,7 +329,7 @@ fn down(ends: &Ends, mark: usize) -> Result<Cause, Failure> {
 fn delete_by_us(place: &Place) -> Verdict {
     let ends = place.azure_ends(|_, _| {})?;
     dial(&ends)?;
-    ends.engine.command(Command::Down(PEER));
+    ends.engine.order(Order::Down);
     down(&ends, 0)?;
     ends.peer.wait_log(0, &["received DELETE for IKE_SA s2s"])?;
     ensure(ends.peer.count_ike_sas()? == 0, "an IKE SA stays", ends.peer.sas()?)?;
@@ -393,7 +392,7 @@ fn we_die(place: &Place) -> Verdict {
     let from = peer.log().len();
     let engine = place.engine(&ours)?;
     let ends = Ends { engine, peer, ours, theirs };
-    ends.engine.command(Command::Up(PEER));
+    ends.engine.order(Order::Up);
     ends.engine.wait_child_up(0)?;
     ends.peer.wait_log(from, &["destroying duplicate IKE_SA"])?;
     settled(&ends)?;
@@ -404,7 +403,7 @@ fn both_dial(place: &Place) -> Verdict {
     let ends = place.azure_ends(|_, _| {})?;
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| ends.peer.initiate());
-        ends.engine.command(Command::Up(PEER));
+        ends.engine.order(Order::Up);
         asked.join().expect("no panic")
     })?;
     ends.engine.wait_child_up(0)?;

@@ -3,9 +3,10 @@
 mod identity;
 mod life;
 mod setup;
+mod traffic;
 
 use super::Case;
 
 pub fn all() -> impl Iterator<Item = Case> {
-    [setup::CASES, identity::CASES, life::CASES].into_iter().flatten().copied()
+    [setup::CASES, identity::CASES, life::CASES, traffic::CASES].into_iter().flatten().copied()
 }

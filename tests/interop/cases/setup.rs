@@ -2,11 +2,10 @@
 
 use s2sd::ike::azure::Names;
 use s2sd::ike::budget::HalfOpenLimits;
-use s2sd::ike::command::Command;
 use s2sd::ike::event::Event;
 
 use crate::credentials::with_long_chains;
-use crate::engine::{NAMES, PEER};
+use crate::engine::{NAMES, Order};
 use crate::patience::{Failure, ensure};
 use crate::place::{Ends, Place};
 use crate::{Case, Verdict};
@@ -32,7 +31,7 @@ pub const CASES: &[Case] = &[
 /// We dial; the suites of both SAs.
 pub fn dial(ends: &Ends) -> Result<[String; 2], Failure> {
     let mark = ends.engine.mark();
-    ends.engine.command(Command::Up(PEER));
+    ends.engine.order(Order::Up);
     wait_up(ends, mark)
 }
 
@@ -109,7 +108,7 @@ fn every_suite_from_us(place: &Place) -> Verdict {
     let mut ends = place.azure_ends(|_, _| {})?;
     every_suite(&mut ends, |ends| {
         dial(ends)?;
-        ends.engine.command(Command::Down(PEER));
+        ends.engine.order(Order::Down);
         Ok(())
     })
 }
@@ -130,7 +129,7 @@ fn every_suite(ends: &mut Ends, connect: fn(&Ends) -> Result<(), Failure>) -> Ve
         ends.ours.names = vec![*names];
         (ends.theirs.ike, ends.theirs.esp) = (ike.clone(), (*esp).to_owned());
         ends.peer.load(&ends.theirs)?;
-        ends.engine.configure(&ends.ours);
+        ends.engine.order(Order::Configure(Box::new(ends.ours.clone())));
         let story = |failure: Failure| failure.with("the suite", &format!("{names:?}"));
         connect(ends).map_err(story)?;
         ends.engine.wait(mark, "IKE SA down", |event| {
@@ -167,8 +166,8 @@ fn cookie_there(place: &Place) -> Verdict {
         theirs.daemon = "cookie_threshold = 1\ncookie_threshold_ip = 1".into();
     })?;
     // An IKE SA that stays half-open, from another SPI.
-    ends.engine.mute();
-    ends.engine.command(Command::Up(PEER));
+    ends.engine.order(Order::Mute);
+    ends.engine.order(Order::Up);
     ends.peer.wait_log(0, &["generating IKE_SA_INIT response"])?;
     let Ends { engine, peer, ours, theirs } = ends;
     drop(engine);
