@@ -13,9 +13,13 @@
 //! | 3 | [`dataplane`] | packets in, packets out: one lane a tunnel |
 //! | 3 | [`ike`] | the IKEv2 engine: exchanges, collisions, lifetimes; no socket, no clock |
 //! | 4 | [`config`] | the configuration file: from TOML in Azure's words to typed values, every error at once |
+//! | 5 | [`daemon`] | the service: sockets, timers, devices, routes around engine and lanes |
+//! | 6 | [`cli`] | the command line |
 
+pub mod cli;
 pub mod config;
 pub mod crypto;
+pub mod daemon;
 pub mod dataplane;
 pub mod esp;
 pub mod ike;

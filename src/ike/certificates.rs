@@ -2,7 +2,7 @@
 
 use super::authenticator::{Authenticator, Claim, Disbelief, Proven, SignFailed};
 use super::error::AuthFailed;
-use crate::pki::auth::{self, ANNOUNCED, AuthPolicy};
+use crate::pki::auth::{self, ANNOUNCED, AuthPolicy, DigitalSignatures};
 use crate::pki::identity::{Expectation, Id};
 use crate::pki::own::OwnIdentity;
 use crate::pki::path::Trust;
@@ -66,7 +66,10 @@ impl Authenticator for Certificates {
     }
 
     fn hashes(&self) -> Vec<HashId> {
-        ANNOUNCED.to_vec()
+        match self.policy.digital_signatures {
+            DigitalSignatures::Speak => ANNOUNCED.to_vec(),
+            DigitalSignatures::Refuse => Vec::new(),
+        }
     }
 
     fn sign(

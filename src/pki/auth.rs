@@ -60,9 +60,21 @@ pub enum RsaPadding {
     Pss,
 }
 
+/// Whether RFC 7427 is spoken at all: announced, signed with, accepted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum DigitalSignatures {
+    /// It is, with peers that speak it too.
+    #[default]
+    Speak,
+    /// It is not, for a peer that speaks it wrongly.
+    Refuse,
+}
+
 /// What a connection sends and accepts as AUTH.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct AuthPolicy {
+    /// Whether method 14 is used.
+    pub digital_signatures: DigitalSignatures,
     /// Whether the peer may sign over SHA-1.
     pub sha1: Sha1Policy,
     /// What we sign over with method 1.
@@ -90,7 +102,10 @@ pub fn choose(
     announced: Option<&[HashId]>,
     policy: &AuthPolicy,
 ) -> Result<Choice, Refusal> {
-    let announced = announced.unwrap_or_default();
+    let announced = match policy.digital_signatures {
+        DigitalSignatures::Speak => announced.unwrap_or_default(),
+        DigitalSignatures::Refuse => &[],
+    };
     let modern = preferred(key, policy.padding)
         .iter()
         .find(|scheme| announced.contains(&scheme.hash()))
@@ -187,7 +202,7 @@ pub fn verify_with(
         AuthMethod::EcdsaSha384P384 => {
             verify_scheme(key, method, Scheme::EcdsaP384Sha384Fixed, &octets, data)
         }
-        AuthMethod::DigitalSignature => {
+        AuthMethod::DigitalSignature if policy.digital_signatures == DigitalSignatures::Speak => {
             let (identifier, signature) = split(data).ok_or(AuthReason::Truncated)?;
             let scheme = algorithm::scheme(identifier)?;
             if scheme.hash() == HashId::Sha1 && policy.sha1 == Sha1Policy::Refuse {

@@ -14,6 +14,10 @@ use nix::sys::socket::{
 
 use super::namespace::Namespace;
 
+mod route;
+
+pub use route::{Route, Rule};
+
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 const RTM_NEWADDR: u16 = 20;

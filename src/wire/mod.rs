@@ -21,10 +21,6 @@
 //!
 //! [`address`] and [`ports`] are ranges; a [`selector`] is a box of them, a [`selector_set`] a union of boxes, and
 //! [`narrow`] is what a responder does with an offer.
-//!
-//! # DER
-//!
-//! [`der`] reads what keys, names and algorithm identifiers are made of; `crypto` and `pki` know what they mean.
 
 pub mod address;
 pub mod auth;

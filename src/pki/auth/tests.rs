@@ -119,6 +119,18 @@ fn sha1_is_one_switch_for_methods_1_and_14() {
 }
 
 #[test]
+fn method_14_can_be_switched_off_both_ways() {
+    let key = key!("rsa2048-1.p8.der");
+    let off = AuthPolicy { digital_signatures: DigitalSignatures::Refuse, ..policy() };
+    let choice = choose(key.kind(), Some(&ANNOUNCED), &off).unwrap();
+    assert_eq!(choice.method, AuthMethod::RsaSignature);
+    let modern = choose(key.kind(), Some(&ANNOUNCED), &policy()).unwrap();
+    let data = sign(&key, modern, OCTETS).unwrap();
+    let refused = verify_with(key.public_key(), modern.method, &data, OCTETS, &off);
+    assert_eq!(refused, Err(AuthReason::Method(modern.method)));
+}
+
+#[test]
 fn what_is_not_accepted_says_why() {
     let rsa = key!("rsa2048-1.p8.der");
     let ec = key!("ec256.p8.der");

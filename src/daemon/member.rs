@@ -1,0 +1,178 @@
+//! One tunnel of a connection with its peer: what is wanted of it, what stands in its way, how it is.
+
+use std::io;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use tokio::sync::mpsc::Sender;
+
+use super::peers::{self, Obstacle};
+use super::record::{Record, State};
+use super::tunnel::{LaneEvent, Plan, Tunnel};
+use crate::config::settings::{self, Connection, Site};
+use crate::config::value::Host;
+use crate::ike::PeerId;
+use crate::ike::certificates::Certificates;
+use crate::ike::config::{PeerConfig, Role};
+use crate::ike::profile::Profile;
+use crate::sys::ike_socket;
+use crate::sys::netlink::Prefix;
+use crate::time::{Instant, Now};
+
+/// One tunnel.
+#[derive(Debug)]
+pub struct Member {
+    /// The engine's name for the peer.
+    pub peer: PeerId,
+    /// Where the gateway is.
+    pub host: Host,
+    /// Its address, once it is known.
+    pub remote: Option<IpAddr>,
+    /// Our address towards it, once it is known.
+    pub local: Option<IpAddr>,
+    /// Our credentials, once they are loaded.
+    pub credentials: Option<Rc<Certificates>>,
+    /// Who may dial.
+    pub role: Role,
+    /// The packets' side; `None` when the device could not be made.
+    pub tunnel: Option<Tunnel>,
+    /// What is known of the IKE side.
+    pub record: Record,
+    /// Whether the operator wants it up.
+    pub wanted: bool,
+    /// Whether the engine knows the peer.
+    pub known: bool,
+    /// When to look at the obstacle again.
+    pub retry_at: Option<Instant>,
+    /// Packets from the peer at the last look.
+    pub counted: u64,
+}
+
+impl Member {
+    /// A tunnel as the configuration has it.
+    pub fn new(
+        peer: PeerId,
+        connection: &Connection,
+        tunnel: &settings::Tunnel,
+        now: Now,
+    ) -> Member {
+        let name = match connection.tunnels.as_slice() {
+            [_] => connection.name.to_string(),
+            _ => format!("{}/{}", connection.name, tunnel.interface),
+        };
+        Member {
+            peer,
+            host: tunnel.remote.clone(),
+            remote: tunnel.remote.address(),
+            local: None,
+            credentials: None,
+            role: Role::Both,
+            tunnel: None,
+            record: Record::new(name, State::Connecting, now),
+            wanted: true,
+            known: false,
+            retry_at: None,
+            counted: 0,
+        }
+    }
+
+    /// Makes the device, unless it is there.
+    pub fn equip(&mut self, plan: Plan, events: &Sender<LaneEvent>) -> Result<(), Obstacle> {
+        if self.tunnel.is_some() {
+            return Ok(());
+        }
+        let interface = plan.interface.clone();
+        let made = Tunnel::create(self.peer, plan, events.clone());
+        let tunnel = made.map_err(|error| {
+            format!("the interface {interface} cannot be made: {error}{}", device_remedy(&error))
+        })?;
+        self.tunnel = Some(tunnel);
+        Ok(())
+    }
+
+    /// What the engine has to know of the peer, once everything for it is there.
+    pub fn configure(
+        &mut self,
+        connection: &Connection,
+        site: &Site,
+        listen: &[IpAddr],
+        profile: Profile,
+    ) -> Result<PeerConfig, Obstacle> {
+        let remote =
+            self.remote.ok_or_else(|| format!("the name {} has no address yet", self.host))?;
+        let local = source(remote, listen)?;
+        self.local = Some(local);
+        let credentials = match &self.credentials {
+            Some(credentials) => Rc::clone(credentials),
+            None => Rc::new(peers::credentials(connection, site, remote)?),
+        };
+        self.credentials = Some(Rc::clone(&credentials));
+        let config = peers::peer(connection, profile, local, remote, credentials)?;
+        self.role = config.role;
+        Ok(config)
+    }
+
+    /// Brings the word for the state up to date. Whether packets can pass now and could not before, or the reverse.
+    pub fn judge(&mut self, now: Now) -> bool {
+        let was_up = self.record.state == State::Up;
+        let up = self.tunnel.as_ref().is_some_and(Tunnel::is_up);
+        let state = match &self.record {
+            record if record.obstacle.is_some() => State::Broken,
+            _ if up => State::Up,
+            _ if !self.wanted => State::Down,
+            record if !record.ikes.is_empty() => State::Negotiating,
+            _ if !self.role.dials() => State::Waiting,
+            record if record.next_try.is_some() => State::Retrying,
+            _ => State::Connecting,
+        };
+        self.record.enter(state, now);
+        was_up != (state == State::Up)
+    }
+
+    /// Whether packets of the peer came since the last look.
+    pub fn has_heard(&mut self) -> bool {
+        let count = self.tunnel.as_ref().map_or(0, |tunnel| tunnel.traffic().packets_in);
+        std::mem::replace(&mut self.counted, count) != count
+    }
+}
+
+/// What a connection's configuration says of the packets' side of one tunnel.
+pub fn plan(connection: &Connection, tunnel: &settings::Tunnel) -> Plan {
+    let settings = &connection.tunnel;
+    let address = |a: &crate::config::prefix::InterfaceAddress| Prefix {
+        address: a.address,
+        length: a.length,
+    };
+    Plan {
+        interface: tunnel.interface.to_string(),
+        addresses: settings.addresses.iter().map(address).collect(),
+        mtu: settings.mtu,
+        mss: settings.tcp_mss,
+        copy_dscp: settings.copy_dscp,
+        offload: settings.offload,
+        replay_window: settings.replay_window,
+    }
+}
+
+/// Our address towards a gateway, among those that we listen on.
+fn source(remote: IpAddr, listen: &[IpAddr]) -> Result<IpAddr, Obstacle> {
+    let source = ike_socket::source_towards(remote)
+        .map_err(|error| format!("there is no route to {remote} ({error})"))?;
+    if listen.is_empty() || listen.contains(&source) {
+        return Ok(source);
+    }
+    let same_family = |address: &&IpAddr| address.is_ipv4() == remote.is_ipv4();
+    listen.iter().find(same_family).copied().ok_or_else(|| {
+        format!("listen_addresses has no address of the family of {remote}; add {source} to it")
+    })
+}
+
+fn device_remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; s2sd needs CAP_NET_ADMIN: run it as root or by its unit"
+        }
+        io::ErrorKind::NotFound => "; /dev/net/tun is missing: load the kernel module tun",
+        _ => "",
+    }
+}

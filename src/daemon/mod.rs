@@ -1,0 +1,40 @@
+//! The service: sockets, timers and devices around the engine and the lanes.
+//!
+//! ```text
+//!   UDP 500, 4500 ── sockets ──┐                                        ┌──> sockets (IKE messages)
+//!   lanes' threads ── events ──┤            ┌ Endpoint ┐                ├──> tunnels: tables of lanes, devices
+//!   deadline of the engine ────┼── Shell ──>│  outputs │── in order ────┤
+//!   control socket ── tasks ───┤            └──────────┘                ├──> routes (netlink)
+//!   signals, names, files ─────┘                                        └──> records (status, log)
+//! ```
+//!
+//! **One thread decides.** The shell is one task on a current-thread runtime; everything that can be waited for is a channel
+//! into it. Packets do not come by here: each tunnel's lane moves them in two threads of its own.
+//!
+//! **The order of work.** After each input all outputs of the engine are carried out in their order, and nothing else happens
+//! in between: an SA is in the lane's tables before the message leaves that makes the peer use it.
+//!
+//! **One broken connection does not stop the others.** What can go wrong with one (a file, a name, a device) is an
+//! obstacle of that tunnel alone: the status shows it, and it is looked at again.
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`child`], [`tunnel`] | a tunnel's packets: device, lane, SAs |
+//! | [`member`] | a tunnel with its peer: what is wanted, what is in the way |
+//! | [`peers`], [`files`] | from the configuration to the engine's terms |
+//! | [`record`] | what is known of a tunnel's IKE side |
+//! | [`routes`] | routes that come and go with tunnels |
+//! | [`shell`] | the loop |
+//! | [`sockets`] | IKE's sockets |
+
+pub mod child;
+pub mod files;
+pub mod member;
+pub mod peers;
+pub mod record;
+pub mod routes;
+pub mod shell;
+pub mod sockets;
+pub mod tunnel;
+
+pub use shell::{Options, run};

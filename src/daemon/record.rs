@@ -1,0 +1,194 @@
+//! What is known of one tunnel's IKE side from the engine's events: for the status, and as lines of the log.
+
+use std::collections::BTreeMap;
+
+use tracing::{info, warn};
+
+use crate::crypto::IkeSuite;
+use crate::ike::event::{Cause, Event};
+use crate::ike::path::Path;
+use crate::ike::refusal::Refusal;
+use crate::time::{Instant, Now, UnixTime};
+use crate::wire::spi::IkeSpi;
+
+/// In a word, how a tunnel is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum State {
+    /// Packets can pass.
+    Up,
+    /// The ends know each other; no packet can pass yet.
+    Negotiating,
+    /// We dial.
+    Connecting,
+    /// We wait before dialling again.
+    Retrying,
+    /// We wait for the gateway to dial.
+    Waiting,
+    /// The operator wants it so.
+    Down,
+    /// It cannot be put to work: the reason stands beside it.
+    Broken,
+}
+
+impl State {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Up => "up",
+            State::Negotiating => "negotiating",
+            State::Connecting => "connecting",
+            State::Retrying => "retrying",
+            State::Waiting => "waiting",
+            State::Down => "down",
+            State::Broken => "broken",
+        }
+    }
+}
+
+/// One IKE SA.
+#[derive(Clone, Debug)]
+pub struct IkeRecord {
+    /// Its algorithms.
+    pub suite: IkeSuite,
+    /// Who the peer proved to be.
+    pub identity: String,
+    /// When the peer's certificate runs out.
+    pub proven_until: UnixTime,
+    /// When it was made.
+    pub since: Now,
+    /// The ends.
+    pub path: Path,
+}
+
+/// A refusal, and when.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// When.
+    pub at: Now,
+    /// What.
+    pub refusal: Box<Refusal>,
+}
+
+/// One tunnel.
+#[derive(Debug)]
+pub struct Record {
+    /// The connection and the tunnel, as the log names them.
+    pub name: String,
+    /// In a word.
+    pub state: State,
+    /// Since when.
+    pub since: Now,
+    /// The IKE SAs.
+    pub ikes: BTreeMap<IkeSpi, IkeRecord>,
+    /// The number of the present try.
+    pub attempt: u32,
+    /// When the next try comes.
+    pub next_try: Option<Instant>,
+    /// The last refusal.
+    pub failure: Option<Failure>,
+    /// Why it is broken.
+    pub obstacle: Option<String>,
+    /// Requests sent again.
+    pub retransmits: u64,
+    /// IKE SAs and children replaced.
+    pub rekeys: u64,
+    /// When the peer was last heard.
+    pub heard: Option<Instant>,
+}
+
+impl Record {
+    /// Nothing is known yet.
+    pub fn new(name: String, state: State, now: Now) -> Record {
+        Record {
+            name,
+            state,
+            since: now,
+            ikes: BTreeMap::new(),
+            attempt: 0,
+            next_try: None,
+            failure: None,
+            obstacle: None,
+            retransmits: 0,
+            rekeys: 0,
+            heard: None,
+        }
+    }
+
+    /// The state is this from now on, unless it was so before.
+    pub fn enter(&mut self, state: State, now: Now) {
+        if self.state != state {
+            (self.state, self.since) = (state, now);
+        }
+    }
+
+    /// The IKE SA that the status shows: the newest.
+    pub fn ike(&self) -> Option<&IkeRecord> {
+        self.ikes.values().max_by_key(|ike| ike.since.mono)
+    }
+
+    /// Notes an event, and logs it.
+    pub fn note(&mut self, event: Event, now: Now) {
+        let connection = self.name.as_str();
+        match event {
+            Event::Dialling { attempt, path, .. } => {
+                info!(connection, attempt, to = %path.remote, "dialling");
+                (self.attempt, self.next_try) = (attempt, None);
+            }
+            Event::DialPaused { pause, .. } => {
+                info!(connection, "next try in {:.1} s", pause.as_secs_f32());
+                self.next_try = Some(now.mono + pause);
+            }
+            Event::IkeUp { ike, suite, identity, proven_until, path, .. } => {
+                info!(connection, peer = identity, %suite, from = %path.local, to = %path.remote, "IKE SA up");
+                (self.attempt, self.next_try) = (0, None);
+                self.heard = Some(now.mono);
+                let record = IkeRecord { suite, identity, proven_until, since: now, path };
+                self.ikes.insert(ike, record);
+            }
+            Event::IkeRekeyed { old, new, .. } => {
+                info!(connection, "IKE SA rekeyed");
+                self.rekeys += 1;
+                if let Some(record) = self.ikes.get(&old).cloned() {
+                    self.ikes.insert(new, IkeRecord { since: now, ..record });
+                }
+            }
+            Event::IkeDown { ike, cause, .. } => {
+                info!(connection, cause = story(cause), "IKE SA down");
+                self.ikes.remove(&ike);
+            }
+            Event::ChildUp { child, replaces, suite, inbound, outbound, .. } => {
+                let rekeyed = replaces.is_some();
+                info!(connection, %child, %suite, ?inbound, ?outbound, rekeyed, "child SA up");
+                self.rekeys += u64::from(rekeyed);
+            }
+            Event::ChildDown { child, cause, .. } => {
+                info!(connection, %child, cause = story(cause), "child SA down");
+            }
+            Event::Refused(_, refusal) => {
+                warn!(connection, reason = refusal.reason.code(), "{refusal}");
+                self.failure = Some(Failure { at: now, refusal });
+            }
+            Event::Moved(_, path) => {
+                info!(connection, to = %path.remote, from = %path.local, "the peer moved");
+                self.ikes.values_mut().for_each(|ike| ike.path = path);
+            }
+            // These name no peer: the shell logs them.
+            Event::Limited(_) | Event::Ignored(..) => {}
+        }
+    }
+}
+
+/// Why an SA is gone, for a person.
+pub fn story(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Command => "an operator wished it",
+        Cause::DeletedByPeer => "the peer deleted it",
+        Cause::Duplicate => "another does the same work",
+        Cause::InitialContact => "the peer started anew",
+        Cause::Expired => "its life is over",
+        Cause::Failed => "the exchange that was to keep it failed",
+        Cause::Rekeyed => "it was replaced",
+        Cause::Silence => "the peer does not answer",
+        Cause::WithIke => "its IKE SA is gone",
+    }
+}

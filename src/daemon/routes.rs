@@ -1,0 +1,155 @@
+//! Routes of one connection: they come with the first tunnel that is up and go with the last.
+//!
+//! **A tunnel must not swallow its own packets.** Where a prefix of the gateway holds the gateway's own address (or is
+//! everything), its routes go into a table of their own and two rules decide, for packets that do not carry our mark:
+//!
+//! ```text
+//!   21298: from all lookup main suppress_prefixlength 0     what this device knows better than "default" stays
+//!   21299: not from all fwmark S2SD lookup 21298            the rest may go into the tunnel
+//!   32766: from all lookup main                             outer packets, and all when no tunnel is up
+//! ```
+//!
+//! With strict reverse path filtering (rp_filter = 1) the kernel drops what comes from the gateway itself then; loose (2) is
+//! right for such a device. systemd/90-s2sd.sysctl.conf sets it.
+
+use std::io;
+use std::net::IpAddr;
+
+use nix::errno::Errno;
+
+use crate::config::algorithm::Routes as Mode;
+use crate::config::prefix::Prefix;
+use crate::config::settings::Connection;
+use crate::sys::ike_socket::MARK;
+use crate::sys::netlink::{self, Netlink, Route, Rule};
+
+/// The table of routes that need the guard: "S2" in ASCII.
+pub const GUARD_TABLE: u32 = 0x5332;
+const MAIN: u32 = 254;
+
+/// The routes of one connection.
+#[derive(Debug)]
+pub struct Routes {
+    prefixes: Vec<Prefix>,
+    mode: Mode,
+    metric: u32,
+    table: u32,
+    /// The devices that they lead into now.
+    devices: Vec<String>,
+}
+
+impl Routes {
+    /// The routes that a connection is to have. `outer` are the addresses of its gateway.
+    pub fn new(connection: &Connection, outer: &[IpAddr]) -> Routes {
+        let prefixes = connection.virtual_network_gateway.address_prefixes.clone();
+        let tunnel = &connection.tunnel;
+        let swallows = |prefix: &Prefix| outer.iter().any(|address| prefix.contains(*address));
+        let guarded = tunnel.route_table == MAIN && prefixes.iter().any(swallows);
+        Routes {
+            prefixes,
+            mode: tunnel.routes,
+            metric: tunnel.route_metric,
+            table: if guarded { GUARD_TABLE } else { tunnel.route_table },
+            devices: Vec::new(),
+        }
+    }
+
+    /// Whether rules have to keep outer packets out of these routes.
+    pub fn is_guarded(&self) -> bool {
+        self.table == GUARD_TABLE && self.mode != Mode::None
+    }
+
+    /// The devices that the routes lead into.
+    pub fn devices(&self) -> &[String] {
+        &self.devices
+    }
+
+    /// The prefixes that there are routes to now.
+    pub fn prefixes(&self) -> &[Prefix] {
+        if self.devices.is_empty() { &[] } else { &self.prefixes }
+    }
+
+    /// Has the routes lead into these devices, in the order of preference. Whether that changed anything.
+    pub fn lead_into(&mut self, up: &[&str]) -> io::Result<bool> {
+        let wanted = match self.mode {
+            Mode::Ecmp => up,
+            Mode::Preferred => up.get(..1).unwrap_or_default(),
+            Mode::None => &[],
+        };
+        if self.devices == wanted {
+            return Ok(false);
+        }
+        let netlink = Netlink::open()?;
+        for prefix in &self.prefixes {
+            let to = netlink::Prefix { address: prefix.network(), length: prefix.length() };
+            let route = Route { to, metric: self.metric, table: self.table, devices: wanted };
+            match wanted {
+                // A device that is gone took its routes along.
+                [] => pass(netlink.drop_route(route), &[Errno::ESRCH, Errno::ENODEV])?,
+                _ => netlink.put_route(route)?,
+            }
+        }
+        self.devices = wanted.iter().map(|device| (*device).to_owned()).collect();
+        Ok(true)
+    }
+}
+
+impl Drop for Routes {
+    fn drop(&mut self) {
+        // What cannot be removed goes with the device.
+        let _ = self.lead_into(&[]);
+    }
+}
+
+/// The rules that keep outer packets out of tunnels, while they stand.
+#[derive(Debug)]
+pub struct Guard(());
+
+impl Guard {
+    /// Sets up the rules for both families.
+    pub fn set_up() -> io::Result<Guard> {
+        let netlink = Netlink::open()?;
+        for rule in rules() {
+            // Left by a daemon that was killed: the same rule.
+            pass(netlink.add_rule(rule), &[Errno::EEXIST, Errno::EAFNOSUPPORT])?;
+        }
+        Ok(Guard(()))
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let Ok(netlink) = Netlink::open() else { return };
+        for rule in rules() {
+            // Whoever removed it before us wanted the same.
+            let _ = netlink.delete_rule(rule);
+        }
+    }
+}
+
+fn rules() -> impl Iterator<Item = Rule> {
+    [false, true].into_iter().flat_map(|v6| {
+        let known_better = Rule {
+            v6,
+            priority: GUARD_TABLE,
+            table: MAIN,
+            unless_marked: None,
+            without_default: true,
+        };
+        let tunnelled = Rule {
+            priority: GUARD_TABLE + 1,
+            table: GUARD_TABLE,
+            unless_marked: Some(MARK),
+            without_default: false,
+            ..known_better
+        };
+        [known_better, tunnelled]
+    })
+}
+
+fn pass(result: io::Result<()>, harmless: &[Errno]) -> io::Result<()> {
+    match result {
+        Err(error) if harmless.iter().any(|e| error.raw_os_error() == Some(*e as i32)) => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,425 @@
+//! The loop: waits for whatever comes first, hands it to the engine, carries out what the engine wants.
+
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::watch;
+use tracing::{debug, error, info, warn};
+
+use super::member::{self, Member};
+use super::peers::RETRY;
+use super::routes::{Guard, Routes};
+use super::sockets::{Inbound, Sockets};
+use super::tunnel::{LaneEvent, Tunnel};
+use crate::config::Config;
+use crate::config::settings::Connection;
+use crate::crypto::Standard;
+use crate::dataplane::Event as Seen;
+use crate::ike::command::{Command, DataEvent};
+use crate::ike::config::EndpointConfig;
+use crate::ike::event::Event;
+use crate::ike::output::Output;
+use crate::ike::path::{Datagram, Path, Port};
+use crate::ike::profile::Profile;
+use crate::ike::{Endpoint, PeerId, Timer};
+use crate::sys::clock;
+use crate::sys::random::SystemRng;
+use crate::time::{Instant, Now};
+use crate::wire::esp::EspHeader;
+use crate::wire::spi::EspSpi;
+
+/// Events of all lanes that wait for the loop.
+const LANE_EVENTS: usize = 256;
+/// How often counters are looked at: the precision of "last heard".
+const TICK: Duration = Duration::from_secs(1);
+/// How long a stop waits for the gateways' answers to our farewells.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How to run.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Whose manners to keep: Azure's are for demonstrations.
+    pub profile: Profile,
+}
+
+/// Runs until `stop` says so: opens the sockets, brings up what the configuration has, says goodbye at the end.
+pub async fn run(
+    config: Config,
+    options: Options,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let mut shell = Shell::open(config, options)?;
+    shell.start();
+    info!(device = %shell.config.device.name, connections = shell.links.len(), "running");
+    loop {
+        shell.carry_out();
+        let deadline = shell.endpoint.poll_timeout();
+        let pause = deadline.map_or(TICK, |(at, _)| at.since(clock::now().mono));
+        tokio::select! {
+            Some(inbound) = shell.sockets.receive() => shell.take_in(inbound),
+            Some((peer, event)) = shell.lane_events.recv() => shell.hear_lane(peer, event),
+            () = tokio::time::sleep(pause.min(TICK)) => shell.wake(),
+            _ = stop.wait_for(|stop| *stop) => break,
+        }
+    }
+    shell.say_goodbye().await;
+    Ok(())
+}
+
+/// One connection at work.
+#[derive(Debug)]
+struct Link {
+    settings: Connection,
+    members: Vec<Member>,
+    routes: Routes,
+}
+
+#[derive(Debug)]
+struct Shell {
+    config: Config,
+    options: Options,
+    endpoint: Endpoint,
+    sockets: Sockets,
+    lane_events: Receiver<LaneEvent>,
+    lanes: Sender<LaneEvent>,
+    links: Vec<Link>,
+    guard: Option<Guard>,
+    next_peer: u32,
+    /// When counters were looked at.
+    ticked: Instant,
+    /// Whether the outputs that come now are repetitions.
+    repeating: bool,
+}
+
+impl Shell {
+    fn open(config: Config, options: Options) -> io::Result<Shell> {
+        let sockets = Sockets::open(&config.device.listen_addresses)?;
+        let rng = Box::new(SystemRng::default());
+        let provider = Box::new(Standard::default());
+        let endpoint = Endpoint::new(EndpointConfig::default(), provider, rng);
+        let (lanes, lane_events) = mpsc::channel(LANE_EVENTS);
+        Ok(Shell {
+            config,
+            options,
+            endpoint,
+            sockets,
+            lane_events,
+            lanes,
+            links: Vec::new(),
+            guard: None,
+            next_peer: 1,
+            ticked: clock::now().mono,
+            repeating: false,
+        })
+    }
+
+    /// Brings up every connection.
+    fn start(&mut self) {
+        for settings in self.config.connections.clone() {
+            self.add(settings);
+        }
+        let peers: Vec<PeerId> =
+            self.links.iter().flat_map(|link| &link.members).map(|member| member.peer).collect();
+        for peer in peers {
+            self.prepare(peer);
+        }
+    }
+
+    /// Takes a connection up.
+    fn add(&mut self, settings: Connection) {
+        let now = clock::now();
+        let mut members = Vec::new();
+        for tunnel in &settings.tunnels {
+            members.push(Member::new(PeerId(self.next_peer), &settings, tunnel, now));
+            self.next_peer += 1;
+        }
+        let outer: Vec<IpAddr> = members.iter().filter_map(|member| member.remote).collect();
+        let routes = Routes::new(&settings, &outer);
+        self.links.push(Link { settings, members, routes });
+    }
+
+    /// Does what is still to do before a tunnel can be dialled; what stands in the way is noted and tried again.
+    fn prepare(&mut self, peer: PeerId) {
+        let now = clock::now();
+        let Shell { links, config, options, lanes, guard, .. } = self;
+        let Some((link, at)) = find(links, peer) else { return };
+        let Link { settings, members, routes } = link;
+        let (Some(member), Some(tunnel)) = (members.get_mut(at), settings.tunnels.get(at)) else {
+            return;
+        };
+        if routes.is_guarded() && guard.is_none() {
+            match Guard::set_up() {
+                Ok(rules) => *guard = Some(rules),
+                Err(error) => warn!(connection = member.record.name, %error, "no routing rules"),
+            }
+        }
+        let listen = &config.device.listen_addresses;
+        let site = &config.local_network_gateway;
+        let equipped = member.equip(member::plan(settings, tunnel), lanes);
+        let configured =
+            equipped.and_then(|()| member.configure(settings, site, listen, options.profile));
+        match configured {
+            Ok(peer_config) => {
+                (member.record.obstacle, member.retry_at, member.known) = (None, None, true);
+                let wanted = member.wanted;
+                self.endpoint.command(now, Command::Add(peer, Box::new(peer_config)));
+                if wanted {
+                    self.endpoint.command(now, Command::Up(peer));
+                }
+            }
+            Err(obstacle) => {
+                if member.record.obstacle.as_ref() != Some(&obstacle) {
+                    error!(connection = member.record.name, "{obstacle}");
+                }
+                member.record.obstacle = Some(obstacle);
+                member.retry_at = Some(now.mono + RETRY);
+            }
+        }
+    }
+
+    /// A datagram came in on an IKE socket.
+    fn take_in(&mut self, inbound: Inbound) {
+        let now = clock::now();
+        match inbound {
+            Inbound::Ike(path, bytes) => {
+                self.endpoint.handle_datagram(now, Datagram { path, bytes: &bytes });
+            }
+            Inbound::Esp(path, packet) => self.take_stray(now, path, packet),
+        }
+    }
+
+    /// ESP beside the lane's socket: if it is authentic, the peer moved. The packet itself is given up for that.
+    fn take_stray(&mut self, now: Now, path: Path, mut packet: Vec<u8>) {
+        let Some((header, _)) = EspHeader::parse(&packet) else { return };
+        let spi = EspSpi(header.spi);
+        let tunnels = self.links.iter().flat_map(|link| &link.members);
+        let sa = tunnels
+            .filter_map(|member| member.tunnel.as_ref())
+            .find_map(|tunnel| tunnel.inbound(spi));
+        let Some(sa) = sa else {
+            debug!(from = %path.remote, "an ESP packet of no SA of ours");
+            return;
+        };
+        if sa.hold().open(&mut packet, now.mono).is_ok() {
+            self.endpoint.handle_data_event(now, DataEvent::PeerMoved(spi, path));
+        }
+    }
+
+    /// A lane saw something.
+    fn hear_lane(&mut self, peer: PeerId, event: Seen) {
+        let now = clock::now();
+        let Some((link, at)) = find(&mut self.links, peer) else { return };
+        let Some(member) = link.members.get_mut(at) else { return };
+        let Some(tunnel) = &mut member.tunnel else { return };
+        match event {
+            Seen::Ike(bytes) => {
+                let Some(path) = tunnel.path() else { return };
+                let path = Path { port: Port::NatT, ..path };
+                self.endpoint.handle_datagram(now, Datagram { path, bytes: &bytes });
+            }
+            Seen::FirstPacket(spi) => {
+                self.endpoint.handle_data_event(now, DataEvent::FirstPacket(spi));
+            }
+            Seen::OutboundAging(spi) | Seen::InboundAging(spi) => {
+                if let Some(child) = tunnel.child_of(spi) {
+                    self.endpoint.handle_data_event(now, DataEvent::SoftLimit(peer, child));
+                }
+            }
+            // Every tunnel is kept up anyway: what is wanted is on its way or refused.
+            Seen::Wanted(_) => {}
+            Seen::PathMtu(mtu) => info!(connection = member.record.name, mtu, "path MTU"),
+            Seen::DeviceLost => {
+                warn!(connection = member.record.name, "the interface is gone; it is made anew");
+                member.tunnel = None;
+                member.known = false;
+                self.endpoint.command(now, Command::Remove(peer));
+                self.carry_out();
+                self.prepare(peer);
+            }
+        }
+    }
+
+    /// A deadline has come, or a second is over.
+    fn wake(&mut self) {
+        let now = clock::now();
+        let due = self.endpoint.poll_timeout().filter(|(at, _)| *at <= now.mono);
+        if matches!(due, Some((_, Timer::Liveness))) || now.mono.since(self.ticked) >= TICK {
+            self.tick(now);
+        }
+        if let Some((_, timer)) = due {
+            self.repeating = timer == Timer::Retransmit;
+            self.endpoint.handle_timeout(now);
+            self.carry_out();
+            self.repeating = false;
+        }
+    }
+
+    /// Looks at counters, and at obstacles whose time has come.
+    fn tick(&mut self, now: Now) {
+        self.ticked = now.mono;
+        let mut alive = Vec::new();
+        let mut retry = Vec::new();
+        for member in self.links.iter_mut().flat_map(|link| &mut link.members) {
+            if member.has_heard() {
+                member.record.heard = Some(now.mono);
+                alive.push(member.peer);
+            }
+            if member.retry_at.is_some_and(|at| at <= now.mono) {
+                retry.push(member.peer);
+            }
+        }
+        for peer in alive {
+            self.endpoint.handle_data_event(now, DataEvent::Alive(peer, now.mono));
+        }
+        for peer in retry {
+            self.prepare(peer);
+        }
+    }
+
+    /// Carries out all that the engine wants, in its order.
+    fn carry_out(&mut self) {
+        let now = clock::now();
+        while let Some(output) = self.endpoint.poll_output() {
+            if let Err(error) = self.apply(output, now) {
+                error!(%error, "the data plane did not follow");
+            }
+        }
+        for link in &mut self.links {
+            let mut changed = false;
+            for member in &mut link.members {
+                changed |= member.judge(now);
+            }
+            if changed {
+                link.lead(&self.config);
+            }
+        }
+    }
+
+    fn apply(&mut self, output: Output, now: Now) -> io::Result<()> {
+        match output {
+            Output::InstallInbound(sa) => match tunnel(&mut self.links, sa.peer) {
+                Some(tunnel) => tunnel.install_inbound(*sa)?,
+                None => return Err(io::Error::other("an SA for no tunnel")),
+            },
+            Output::InstallOutbound(sa) => match tunnel(&mut self.links, sa.peer) {
+                Some(tunnel) => tunnel.install_outbound(*sa)?,
+                None => return Err(io::Error::other("an SA for no tunnel")),
+            },
+            Output::ActivateOutbound { peer, slot, child, spi } => {
+                if let Some(tunnel) = tunnel(&mut self.links, peer) {
+                    tunnel.activate(slot, child, spi);
+                }
+            }
+            Output::RetireOutbound { peer, child, spi } => {
+                if let Some(tunnel) = tunnel(&mut self.links, peer) {
+                    tunnel.retire(child, spi);
+                }
+            }
+            Output::RemoveInbound { peer, child, spi } => {
+                if let Some(tunnel) = tunnel(&mut self.links, peer) {
+                    tunnel.remove(child, spi);
+                }
+            }
+            Output::PeerMoved { peer, path, encapsulated } => {
+                if let Some(tunnel) = tunnel(&mut self.links, peer) {
+                    tunnel.move_to(path, encapsulated)?;
+                }
+            }
+            Output::Transmit(transmit) => {
+                if self.repeating {
+                    self.count_repetition(&transmit.path);
+                }
+                self.sockets.send(&transmit.path, &transmit.bytes);
+            }
+            Output::Keepalive(path) => self.sockets.keep_alive(&path),
+            Output::Event(event) => self.note(event, now),
+        }
+        Ok(())
+    }
+
+    fn count_repetition(&mut self, path: &Path) {
+        let remote = Some(path.remote.ip());
+        let mut members = self.links.iter_mut().flat_map(|link| &mut link.members);
+        if let Some(member) = members.find(|member| member.remote == remote) {
+            member.record.retransmits += 1;
+        }
+    }
+
+    fn note(&mut self, event: Event, now: Now) {
+        let peer = match &event {
+            Event::Limited(limit) => {
+                warn!(?limit, "a limit held something back");
+                return;
+            }
+            Event::Ignored(path, why) => {
+                debug!(from = %path.remote, why, "datagram ignored");
+                return;
+            }
+            Event::Refused(peer, _) | Event::Moved(peer, _) => *peer,
+            Event::Dialling { peer, .. }
+            | Event::DialPaused { peer, .. }
+            | Event::IkeUp { peer, .. }
+            | Event::IkeRekeyed { peer, .. }
+            | Event::IkeDown { peer, .. }
+            | Event::ChildUp { peer, .. }
+            | Event::ChildDown { peer, .. } => *peer,
+        };
+        if let Some((link, at)) = find(&mut self.links, peer)
+            && let Some(member) = link.members.get_mut(at)
+        {
+            member.record.note(event, now);
+        }
+    }
+
+    /// Ends every tunnel with a DELETE, and waits a little for the answers.
+    async fn say_goodbye(&mut self) {
+        info!("stopping");
+        let peers = self.links.iter().flat_map(|link| &link.members).map(|member| member.peer);
+        for peer in peers.collect::<Vec<_>>() {
+            self.endpoint.command(clock::now(), Command::Down(peer));
+        }
+        self.carry_out();
+        let end = clock::now().mono + FAREWELL;
+        while self.links.iter().flat_map(|link| &link.members).any(|m| !m.record.ikes.is_empty()) {
+            let left = end.since(clock::now().mono);
+            if left.is_zero() {
+                return;
+            }
+            tokio::select! {
+                Some(inbound) = self.sockets.receive() => self.take_in(inbound),
+                Some((peer, event)) = self.lane_events.recv() => self.hear_lane(peer, event),
+                () = tokio::time::sleep(left) => return,
+            }
+            self.carry_out();
+        }
+    }
+}
+
+impl Link {
+    /// Has the routes lead into the tunnels that are up.
+    fn lead(&mut self, _config: &Config) {
+        let up = self.members.iter().filter(|m| m.record.state == super::record::State::Up);
+        let devices: Vec<&str> =
+            up.filter_map(|member| member.tunnel.as_ref()).map(Tunnel::interface).collect();
+        let connection = &self.settings.name;
+        match self.routes.lead_into(&devices) {
+            Ok(true) => info!(%connection, into = ?devices, "routes"),
+            Ok(false) => {}
+            Err(error) => error!(%connection, %error, "the routes could not be changed"),
+        }
+    }
+}
+
+fn find(links: &mut [Link], peer: PeerId) -> Option<(&mut Link, usize)> {
+    links.iter_mut().find_map(|link| {
+        let at = link.members.iter().position(|member| member.peer == peer)?;
+        Some((link, at))
+    })
+}
+
+fn tunnel(links: &mut [Link], peer: PeerId) -> Option<&mut Tunnel> {
+    let (link, at) = find(links, peer)?;
+    link.members.get_mut(at)?.tunnel.as_mut()
+}

@@ -1,0 +1,272 @@
+//! Who is who: keys and signatures that serve, and proofs that must not; what both ends say of each refusal.
+
+use s2sd::ike::config::Role;
+use s2sd::ike::event::Event;
+use s2sd::pki::auth::DigitalSignatures;
+
+use super::setup::{be_dialled, dial};
+use crate::credentials::{
+    Credentials, Key, with_expired, with_keys, with_other_name, with_stranger,
+};
+use crate::engine::Order;
+use crate::patience::{Failure, ensure};
+use crate::place::{Ends, Place};
+use crate::{Case, Verdict};
+
+pub const CASES: &[Case] = &[
+    Case { name: "keys: RSA 2048 here, 3072 there", run: rsa_3072_there },
+    Case { name: "keys: RSA 3072 here, 4096 there", run: rsa_4096_there },
+    Case { name: "keys: RSA 4096 here, 2048 there", run: rsa_4096_here },
+    Case { name: "keys: ECDSA P-256 here, P-384 there", run: ecdsa },
+    Case { name: "keys: ECDSA P-384 here, RSA there", run: mixed },
+    Case { name: "keys: no RFC 7427 here", run: no_digital_signatures_here },
+    Case { name: "keys: no RFC 7427 there", run: no_digital_signatures_there },
+    Case { name: "keys: ECDSA without RFC 7427", run: ecdsa_without_digital_signatures },
+    Case { name: "refusal: their certificate expired", run: theirs_expired },
+    Case { name: "refusal: our certificate expired", run: ours_expired },
+    Case { name: "refusal: their root unknown to us", run: their_root_unknown },
+    Case { name: "refusal: our root unknown to them", run: our_root_unknown },
+    Case { name: "refusal: they have another CN", run: their_name },
+    Case { name: "refusal: we have another CN", run: our_name },
+    Case { name: "refusal: no common IKE proposal, we dial", run: no_ike_proposal_from_us },
+    Case { name: "refusal: no common IKE proposal, they dial", run: no_ike_proposal_from_them },
+    Case { name: "refusal: no common ESP proposal, we dial", run: no_esp_proposal_from_us },
+    Case { name: "refusal: no common ESP proposal, they dial", run: no_esp_proposal_from_them },
+    Case { name: "refusal: selectors do not fit, we dial", run: selectors_from_us },
+    Case { name: "refusal: selectors do not fit, they dial", run: selectors_from_them },
+    Case { name: "refusal: strongSwan does not know our address", run: unknown_there },
+    Case { name: "refusal: we never answer a first message", run: never_answering },
+];
+
+/// Both ways round with these keys.
+fn keys(place: &Place, keys: [Key; 2], ours: DigitalSignatures, theirs: &str) -> Verdict {
+    let ends = place.ends(&with_keys(keys), |engine, peer| {
+        engine.digital_signatures = ours;
+        peer.daemon = theirs.into();
+    })?;
+    dial(&ends)?;
+    let said = [
+        signed(&ends, "authentication of 'CN=Inbound-certificate' with")?,
+        signed(&ends, "authentication of 'CN=Outbound-certificate' (myself) with")?,
+    ];
+    ends.engine.order(Order::Down);
+    ends.peer.wait_log(0, &["IKE_SA deleted"])?;
+    let Ends { engine, peer, ours, theirs } = ends;
+    drop(engine);
+    let engine = place.engine(&ours)?;
+    be_dialled(&Ends { engine, peer, ours, theirs })?;
+    Ok(said.join(" | "))
+}
+
+/// With what strongSwan says that somebody signed.
+fn signed(ends: &Ends, who: &str) -> Result<String, Failure> {
+    let line = ends.peer.wait_log(0, &[who])?;
+    let method = line.split(who).nth(1).unwrap_or_default();
+    Ok(method.trim().trim_end_matches("successful").trim().to_owned())
+}
+
+fn speak() -> DigitalSignatures {
+    DigitalSignatures::Speak
+}
+
+fn rsa_3072_there(place: &Place) -> Verdict {
+    keys(place, [Key::Rsa2048, Key::Rsa3072], speak(), "")
+}
+
+fn rsa_4096_there(place: &Place) -> Verdict {
+    keys(place, [Key::Rsa3072, Key::Rsa4096], speak(), "")
+}
+
+fn rsa_4096_here(place: &Place) -> Verdict {
+    keys(place, [Key::Rsa4096, Key::Rsa2048], speak(), "")
+}
+
+fn ecdsa(place: &Place) -> Verdict {
+    keys(place, [Key::P256, Key::P384], speak(), "")
+}
+
+fn mixed(place: &Place) -> Verdict {
+    keys(place, [Key::P384, Key::Rsa2048], speak(), "")
+}
+
+const OFF: &str = "signature_authentication = no";
+
+fn expect_legacy(verdict: Verdict, scheme: &str) -> Verdict {
+    let said = verdict?;
+    let legacy = said.matches(scheme).count() == 2;
+    ensure(legacy, "signatures of RFC 7427 were made though one end does not speak it", &said)?;
+    Ok(said)
+}
+
+fn no_digital_signatures_here(place: &Place) -> Verdict {
+    let keys = keys(place, [Key::Rsa2048, Key::Rsa2048], DigitalSignatures::Refuse, "");
+    expect_legacy(keys, "RSA signature")
+}
+
+fn no_digital_signatures_there(place: &Place) -> Verdict {
+    expect_legacy(keys(place, [Key::Rsa2048, Key::Rsa2048], speak(), OFF), "RSA signature")
+}
+
+fn ecdsa_without_digital_signatures(place: &Place) -> Verdict {
+    let keys = keys(place, [Key::P256, Key::P256], DigitalSignatures::Refuse, "");
+    expect_legacy(keys, "ECDSA-256 signature")
+}
+
+/// What a refusal has to look like at both ends.
+struct Refusal<'a> {
+    /// Parts of our sentence.
+    ours: &'a [&'a str],
+    /// Parts of one line of strongSwan's log.
+    theirs: &'a [&'a str],
+}
+
+/// We dial and come to nothing.
+fn refused_dialling(ends: &Ends, refusal: &Refusal<'_>) -> Verdict {
+    let mark = ends.engine.mark();
+    ends.engine.order(Order::Up);
+    check(ends, mark, refusal)
+}
+
+/// strongSwan dials and comes to nothing.
+fn refused_answering(ends: &Ends, refusal: &Refusal<'_>) -> Verdict {
+    let mark = ends.engine.mark();
+    let (succeeded, text) = ends.peer.initiate()?;
+    ensure(!succeeded, "strongSwan's initiation succeeded", text)?;
+    check(ends, mark, refusal)
+}
+
+fn check(ends: &Ends, mark: usize, refusal: &Refusal<'_>) -> Verdict {
+    let said = ends
+        .engine
+        .wait_refused(mark)
+        .map_err(|failure| failure.with("strongSwan's log", &ends.peer.tail()))?;
+    for part in refusal.ours {
+        let evidence = format!("{said}\n{}", ends.peer.tail());
+        ensure(said.contains(part), &format!("our refusal lacks \"{part}\""), evidence)?;
+    }
+    ends.peer.wait_log(0, refusal.theirs)?;
+    let up = ends.engine.story(mark).contains("ChildUp");
+    ensure(!up, "a child came up", ends.engine.story(mark))?;
+    Ok(said)
+}
+
+fn both(
+    place: &Place,
+    credentials: &[Credentials; 2],
+    [dialling, answering]: [Refusal<'_>; 2],
+) -> Verdict {
+    let ends = place.ends(credentials, |_, _| {})?;
+    let first = refused_dialling(&ends, &dialling)?;
+    ends.engine.order(Order::Down);
+    let Ends { engine, mut peer, ours, theirs } = ends;
+    drop(engine);
+    peer.kill();
+    drop(peer);
+    let peer = place.strongswan(&theirs)?;
+    let engine = place.engine(&ours)?;
+    refused_answering(&Ends { engine, peer, ours, theirs }, &answering)?;
+    Ok(first)
+}
+
+fn theirs_expired(place: &Place) -> Verdict {
+    let ours = ["certificate", "Outbound-certificate", "2021"].as_slice();
+    let theirs = ["AUTHENTICATION_FAILED"].as_slice();
+    both(place, &with_expired(1), [(); 2].map(|()| Refusal { ours, theirs }))
+}
+
+fn ours_expired(place: &Place) -> Verdict {
+    let ours = ["did not accept our credentials"].as_slice();
+    let theirs = ["subject certificate invalid"].as_slice();
+    both(place, &with_expired(0), [(); 2].map(|()| Refusal { ours, theirs }))
+}
+
+fn their_root_unknown(place: &Place) -> Verdict {
+    let ours = ["Another-Root"].as_slice();
+    let theirs = ["AUTHENTICATION_FAILED"].as_slice();
+    both(place, &with_stranger(1), [(); 2].map(|()| Refusal { ours, theirs }))
+}
+
+fn our_root_unknown(place: &Place) -> Verdict {
+    let ours = ["did not accept our credentials"].as_slice();
+    let theirs = ["no issuer certificate found"].as_slice();
+    both(place, &with_stranger(0), [(); 2].map(|()| Refusal { ours, theirs }))
+}
+
+fn their_name(place: &Place) -> Verdict {
+    let ours = ["Somebody-else", "Outbound-certificate"].as_slice();
+    let theirs = ["AUTHENTICATION_FAILED"].as_slice();
+    both(place, &with_other_name(1), [(); 2].map(|()| Refusal { ours, theirs }))
+}
+
+fn our_name(place: &Place) -> Verdict {
+    let ours = ["did not accept our credentials"].as_slice();
+    let dialling = Refusal { ours, theirs: &["no matching peer config found"] };
+    let answering = Refusal {
+        ours,
+        theirs: &["constraint check failed: identity 'CN=Somebody-else' required"],
+    };
+    both(place, &with_other_name(0), [dialling, answering])
+}
+
+fn no_ike_proposal_from_us(place: &Place) -> Verdict {
+    let ends = place.azure_ends(|_, theirs| theirs.ike = "aes128-sha256-modp2048".into())?;
+    let ours = ["NO_PROPOSAL_CHOSEN", "13868"].as_slice();
+    refused_dialling(&ends, &Refusal { ours, theirs: &["no acceptable proposal found"] })
+}
+
+fn no_ike_proposal_from_them(place: &Place) -> Verdict {
+    let ends = place.azure_ends(|_, theirs| theirs.ike = "aes128-sha256-ecp384".into())?;
+    let ours = ["ike_encryption = \"AES128\"", "13868"].as_slice();
+    let theirs = ["received NO_PROPOSAL_CHOSEN notify error"].as_slice();
+    refused_answering(&ends, &Refusal { ours, theirs })
+}
+
+fn no_esp_proposal_from_us(place: &Place) -> Verdict {
+    let ends = place.azure_ends(|_, theirs| theirs.esp = "aes128-sha256".into())?;
+    let ours = ["NO_PROPOSAL_CHOSEN"].as_slice();
+    refused_dialling(&ends, &Refusal { ours, theirs: &["no acceptable proposal found"] })
+}
+
+fn no_esp_proposal_from_them(place: &Place) -> Verdict {
+    let ends = place.azure_ends(|_, theirs| theirs.esp = "aes128-sha256".into())?;
+    let ours = ["ipsec_encryption = \"AES128\""].as_slice();
+    let theirs = ["received NO_PROPOSAL_CHOSEN notify"].as_slice();
+    refused_answering(&ends, &Refusal { ours, theirs })
+}
+
+fn selectors_from_us(place: &Place) -> Verdict {
+    let ends = place.azure_ends(|_, theirs| theirs.local_ts = "10.99.0.0/24".into())?;
+    let ours = ["TS_UNACCEPTABLE", "10.2.0.0/24"].as_slice();
+    refused_dialling(&ends, &Refusal { ours, theirs: &["traffic selectors", "unacceptable"] })
+}
+
+fn selectors_from_them(place: &Place) -> Verdict {
+    let ends = place.azure_ends(|_, theirs| theirs.local_ts = "10.99.0.0/24".into())?;
+    let ours = ["10.99.0.0/24", "10.2.0.0/24"].as_slice();
+    let theirs = ["received TS_UNACCEPTABLE notify"].as_slice();
+    refused_answering(&ends, &Refusal { ours, theirs })
+}
+
+fn unknown_there(place: &Place) -> Verdict {
+    let ends = place.azure_ends(|_, theirs| theirs.there = "203.0.113.77".into())?;
+    let ours = ["NO_PROPOSAL_CHOSEN"].as_slice();
+    refused_dialling(&ends, &Refusal { ours, theirs: &["no IKE config found"] })
+}
+
+/// Azure's ResponderOnly: its own dialling meets silence, ours works.
+fn never_answering(place: &Place) -> Verdict {
+    let ends = place.azure_ends(|ours, theirs| {
+        ours.role = Role::Dial;
+        theirs.daemon = "retransmit_tries = 1\nretransmit_timeout = 0.5".into();
+    })?;
+    let mark = ends.engine.mark();
+    let (succeeded, text) = ends.peer.initiate()?;
+    ensure(!succeeded, "strongSwan's initiation succeeded", text)?;
+    ends.peer.wait_log(0, &["giving up after 1 retransmits"])?;
+    let ignored = ends.engine.wait(mark, "the datagram is ignored", |event| match event {
+        Event::Ignored(_, why) => Some(*why),
+        _ => None,
+    })?;
+    dial(&ends)?;
+    Ok(ignored.into())
+}

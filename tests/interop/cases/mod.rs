@@ -1,0 +1,12 @@
+//! The cases, by what they are about.
+
+mod identity;
+mod life;
+mod setup;
+mod traffic;
+
+use super::Case;
+
+pub fn all() -> impl Iterator<Item = Case> {
+    [setup::CASES, identity::CASES, life::CASES, traffic::CASES].into_iter().flatten().copied()
+}

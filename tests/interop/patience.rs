@@ -1,0 +1,58 @@
+//! Waiting for conditions with a deadline, and what is said when they do not come.
+
+use std::fmt::{self, Display};
+use std::time::{Duration, Instant};
+
+/// Why a case failed: a sentence, then whatever helps to see why.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub sentence: String,
+    pub evidence: String,
+}
+
+impl Failure {
+    pub fn new(sentence: &str, evidence: impl Display) -> Failure {
+        Failure { sentence: sentence.into(), evidence: evidence.to_string() }
+    }
+
+    /// With one more piece of evidence.
+    pub fn with(mut self, title: &str, text: &str) -> Failure {
+        self.evidence += &format!("\n--- {title}\n{text}");
+        self
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", self.sentence, self.evidence)
+    }
+}
+
+/// Demands what a case is about.
+pub fn ensure(holds: bool, sentence: &str, evidence: impl Display) -> Result<(), Failure> {
+    if holds { Ok(()) } else { Err(Failure::new(sentence, evidence)) }
+}
+
+/// Asks until there is an answer.
+pub fn until<T>(
+    what: &str,
+    patience: Duration,
+    mut ask: impl FnMut() -> Option<T>,
+) -> Result<T, Failure> {
+    let deadline = clock() + patience;
+    loop {
+        if let Some(answer) = ask() {
+            return Ok(answer);
+        }
+        if clock() > deadline {
+            return Err(Failure::new(&format!("waited {patience:?} in vain for {what}"), ""));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The clock of deadlines.
+#[expect(clippy::disallowed_methods, reason = "a test's patience is measured in real time")]
+pub fn clock() -> Instant {
+    Instant::now()
+}
