@@ -17,11 +17,12 @@ use super::reader::Reader;
 use super::schema::CertificateAuthentication;
 use super::value::FileRef;
 use crate::crypto::signature::PublicKey;
+use crate::ike::certificates::Certificates;
 use crate::pki::Refusal;
-use crate::pki::auth::{AuthPolicy, Method1Hash, Sha1Policy};
+use crate::pki::auth::{AuthPolicy, DigitalSignatures, Method1Hash, Sha1Policy};
 use crate::pki::certificate::Certificate;
 use crate::pki::crl::Crl;
-use crate::pki::identity::{Expectation, Rule};
+use crate::pki::identity::{Expectation, Id, Rule};
 use crate::pki::load::{Bundle, LoadFault};
 use crate::pki::own::{Expiry, OwnError, OwnIdentity, Warning, expiry};
 use crate::pki::path::{Roots, Trust};
@@ -40,8 +41,24 @@ pub struct Credentials {
     pub expectation: Expectation,
     /// How AUTH payloads are made and taken.
     pub auth: AuthPolicy,
-    /// Whether we announce RFC 7427.
-    pub digital_signatures: bool,
+}
+
+impl Credentials {
+    /// What the engine takes. `address` is the site's public address, if it is known, for those who name themselves by it;
+    /// a name that the certificate cannot give falls back to its subject, which Azure asks for anyway.
+    pub fn certificates(self, address: Option<IpAddr>) -> Certificates {
+        let by_choice = match self.identity {
+            InboundIdentity::Subject => None,
+            InboundIdentity::Address => address.map(|address| match address {
+                IpAddr::V4(v4) => Id::Ipv4(v4),
+                IpAddr::V6(v6) => Id::Ipv6(v6),
+            }),
+            InboundIdentity::Fqdn => self.own.host_id(),
+        };
+        let id = by_choice.unwrap_or_else(|| self.own.id());
+        let Credentials { own, trust, expectation: expected, auth: policy, .. } = self;
+        Certificates { own, id, trust, expected, policy }
+    }
 }
 
 /// Loads the files of one connection.
@@ -90,7 +107,6 @@ impl<'a, 'r> Loader<'a, 'r> {
                 trust,
                 expectation,
                 auth: policy(file)?,
-                digital_signatures: *file.digital_signatures.value()?,
             })
         };
         (credentials(), facts)
@@ -465,6 +481,10 @@ fn policy(file: &CertificateAuthentication) -> Option<AuthPolicy> {
             SignatureHash::Sha256 => Method1Hash::Sha256,
             SignatureHash::Sha384 => Method1Hash::Sha384,
             SignatureHash::Sha512 => Method1Hash::Sha512,
+        },
+        digital_signatures: match *file.digital_signatures.value()? {
+            true => DigitalSignatures::Speak,
+            false => DigitalSignatures::Refuse,
         },
         ..AuthPolicy::default()
     })

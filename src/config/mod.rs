@@ -17,7 +17,7 @@
 //! | [`settings`], `resolve` | the typed configuration, and how it is made |
 //! | [`file`](mod@file), [`credentials`], [`facts`], [`check`](mod@check) | the files it names; the report of `s2sd check` |
 //! | [`diff`] | what a reload changes |
-//! | [`peers`], [`authenticator`] | what the engine takes |
+//! | [`peers`] | what the engine takes |
 //!
 //! Three decisions carry it:
 //!
@@ -30,7 +30,6 @@
 //!   dates included, is tested as values.
 
 pub mod algorithm;
-pub mod authenticator;
 pub mod check;
 pub mod credentials;
 pub mod diagnostic;

@@ -8,11 +8,11 @@ use super::*;
 use crate::config::algorithm::{
     DhGroup, IkeEncryption, IkeIntegrity, IpsecEncryption, IpsecIntegrity, PfsGroup,
 };
-use crate::config::authenticator::CertificateAuthenticator;
 use crate::config::file::{FileContent, Files};
 use crate::config::value::FileRef;
 use crate::config::{Loaded, load};
 use crate::ike::authenticator::Claim;
+use crate::ike::certificates::Certificates;
 use crate::ike::error::AuthFailed;
 use crate::rng::Rng;
 use crate::time::{Now, UnixTime};
@@ -50,10 +50,10 @@ fn loaded(text: &str, files: &Vectors) -> Loaded {
     loaded
 }
 
-fn authenticator(text: &str, files: &Vectors) -> Rc<CertificateAuthenticator> {
+fn authenticator(text: &str, files: &Vectors) -> Rc<Certificates> {
     let mut loaded = loaded(text, files);
     let credentials = loaded.credentials.remove(0).unwrap_or_else(|| panic!("{}", loaded.report));
-    Rc::new(CertificateAuthenticator::new(credentials, "198.51.100.1".parse().ok()))
+    Rc::new(credentials.certificates("198.51.100.1".parse().ok()))
 }
 
 /// The peers of the only connection of a file.

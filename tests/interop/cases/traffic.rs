@@ -154,8 +154,8 @@ fn under_traffic(
 ) -> Result<String, Failure> {
     const RATE: usize = 300;
     let floods = std::thread::scope(|scope| {
-        let flows = [0, 1]
-            .map(|from| scope.spawn(move || flood(&place.lab, from, 200, RATE, time, true)));
+        let flows =
+            [0, 1].map(|from| scope.spawn(move || flood(&place.lab, from, 200, RATE, time, true)));
         work()?;
         Ok::<_, Failure>(flows.map(|flow| flow.join().expect("no panic")))
     })?;
@@ -252,8 +252,7 @@ fn translate(place: &Place) -> Result<Namespace, Failure> {
     let failed = |error: io::Error| Failure::new("the network with a NAT", error);
     let nat = Namespace::create().map_err(failed)?;
     let [ours, theirs] = &place.lab.gateways;
-    let prefix =
-        |text: &str, length| Prefix { address: text.parse::<IpAddr>().unwrap(), length };
+    let prefix = |text: &str, length| Prefix { address: text.parse::<IpAddr>().unwrap(), length };
     let build = || {
         ours.run(|| {
             let netlink = Netlink::open()?;
@@ -302,9 +301,10 @@ fn nat(place: &Place) -> Verdict {
         Ok(())
     })
     .map_err(|error| Failure::new("the NAT's memory", error))?;
-    tunnel.theirs.wait_log(from, &["NAT mappings of CHILD_SA net{", "changed"]).map_err(
-        |failure| failure.with("s2sd's log", &tunnel.ours.log()),
-    )?;
+    tunnel
+        .theirs
+        .wait_log(from, &["NAT mappings of CHILD_SA net{", "changed"])
+        .map_err(|failure| failure.with("s2sd's log", &tunnel.ours.log()))?;
     traffic(place, &tunnel)?;
     Ok(format!("{rates}, and again from a new port"))
 }
@@ -312,8 +312,7 @@ fn nat(place: &Place) -> Verdict {
 /// A second gateway of the same virtual network: 203.0.113.3, with a way of its own to host 1.
 fn second_gateway(place: &Place) -> Result<Namespace, Failure> {
     let other = Namespace::create().map_err(|error| Failure::new("a gateway", error))?;
-    let prefix =
-        |text: &str, length| Prefix { address: text.parse::<IpAddr>().unwrap(), length };
+    let prefix = |text: &str, length| Prefix { address: text.parse::<IpAddr>().unwrap(), length };
     let build = || {
         place.lab.gateways[0].run(|| {
             let netlink = Netlink::open()?;
