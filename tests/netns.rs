@@ -176,8 +176,8 @@ const DRAINING: usize = 10;
 impl Outcome {
     /// The same load on a tunnel of its own, with a rekey of both directions each `interval` or without any.
     fn of(lab: &Lab, time: Duration, interval: Option<Duration>) -> Outcome {
-        let before = SIDES.map(|side| KernelDrops::read(lab, side));
         let mut tunnel = Tunnel::start(lab, Setup::default());
+        let before = SIDES.map(|side| KernelDrops::read(lab, side));
         let mut outcome = Outcome::default();
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -288,11 +288,8 @@ fn a_silent_lane_sends_keepalives() {
     let ingress = &tunnel.lanes[1].counters().ingress;
     until("their arrival", || ingress.messages.load(Ordering::Relaxed) >= 3);
     assert_eq!(ingress.stray.all_drops().count(), 0, "{}", tunnel.drops());
-    assert!(
-        tunnel.events.iter().all(|events| {
-            events.try_iter().all(|event| matches!(event, Event::FirstPacket(_)))
-        })
-    );
+    let handed_over = tunnel.events[1].try_iter().find(|event| matches!(event, Event::Ike(_)));
+    assert_eq!(handed_over, None);
     // With nobody to take them, they can be looked at.
     let parts = tunnel.lanes.pop().unwrap().stop().unwrap();
     let (mut arena, mut received) = (vec![0; 4096], [Received::default()]);
@@ -322,7 +319,12 @@ fn a_lane_on_an_adopted_socket_goes_on_where_the_old_one_stopped() {
     let Some(lab) = Lab::build() else { return };
     for udp in [true, false] {
         let mut tunnel = Tunnel::start(&lab, Setup { udp, ..Setup::default() });
-        assert_eq!(round_trips_over(&lab, 5, Version::V4, 64).len(), 5, "{}", tunnel.drops());
+        // TCP, which bears that new IPv6 addresses are not used at first (RFC 4862 §5.4).
+        for version in [Version::V4, Version::V6] {
+            transfer(&lab, 0, version, 1 << 16).unwrap();
+        }
+        settle(&tunnel.current);
+        let before = tunnel.current[0].outbound.counters.packets();
         let old = tunnel.lanes.pop().unwrap().stop().unwrap();
         let bind = |side: usize| {
             lab.hosts[side].run(|| UdpSocket::bind((lab::host(side, Version::V4), 5000))).unwrap()
@@ -332,7 +334,8 @@ fn a_lane_on_an_adopted_socket_goes_on_where_the_old_one_stopped() {
         for i in 0..200u8 {
             sender.send_to(&[i], receiver.local_addr().unwrap()).unwrap();
         }
-        until("all to be sent", || tunnel.current[0].outbound.counters.packets() >= 205);
+        let sent = || tunnel.current[0].outbound.counters.packets() - before;
+        until("all to be sent", || sent() >= 200);
         let fd = old.socket.as_fd().try_clone_to_owned().unwrap();
         let socket = LaneSocket::adopt(fd, old.socket.is_raw(), tunnel.setup.batching).unwrap();
         assert_eq!((socket.is_raw(), socket.gso(), socket.gro()), (!udp, udp, udp));
