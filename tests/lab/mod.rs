@@ -15,11 +15,12 @@
 
 pub mod traffic;
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
 
 use s2sd::crypto::keymat::EspKeys;
 use s2sd::crypto::suite::{Aead, AesKey, EspProtection, EspSuite, Protection};
@@ -78,12 +79,17 @@ impl Lab {
         let mut namespaces = match namespaces {
             Ok(namespaces) => namespaces.into_iter(),
             Err(error) => {
-                println!("SKIPPED: network namespaces cannot be made here ({error}); run as root");
+                skip(&format!("network namespaces cannot be made here ({error}); run as root"));
                 return None;
             }
         };
         let mut pair = || [namespaces.next().unwrap(), namespaces.next().unwrap()];
         let lab = Lab { hosts: pair(), gateways: pair() };
+        let probe = lab.gateways[0].run(|| Tun::create("probe", Offloads::NONE).map(drop));
+        if let Err(error) = probe {
+            skip(&format!("no TUN device can be made here ({error})"));
+            return None;
+        }
         lab.wire();
         Some(lab)
     }
@@ -123,6 +129,12 @@ impl Lab {
             self.gateways[side].run(|| Netlink::open()?.set_mtu("wan", mtu)).unwrap();
         }
     }
+}
+
+/// Past the test runner, which keeps what passing tests print to itself.
+#[expect(clippy::explicit_write, reason = "println! is what the runner keeps")]
+fn skip(reason: &str) {
+    writeln!(io::stdout(), "SKIPPED {reason}").unwrap();
 }
 
 fn set_up_host(side: usize) -> io::Result<()> {
@@ -167,6 +179,8 @@ pub struct Setup {
     /// A cipher that does nothing, to see what the rest costs.
     pub null: bool,
     pub port: u16,
+    /// The silence that a NAT is believed to bear.
+    pub keepalive: Option<Duration>,
     pub cpus: Option<[[usize; 2]; 2]>,
 }
 
@@ -181,6 +195,7 @@ impl Default for Setup {
             batching: Batching { gso: true, gro: true },
             null: false,
             port: 4500,
+            keepalive: None,
             cpus: None,
         }
     }
@@ -248,7 +263,7 @@ impl Tunnel {
                     socket,
                     forwarding: forwarding.clone(),
                     control,
-                    keepalive: None,
+                    keepalive: setup.keepalive,
                     cpus,
                 })
             });

@@ -157,10 +157,11 @@ pub fn flood(
     std::thread::scope(|scope| {
         let counting = scope.spawn(|| {
             let (mut seen, mut flood) = (HashSet::new(), Flood::default());
-            let mut buffer = [0; 2048];
+            let (mut buffer, mut quiet) = ([0; 2048], 0);
             loop {
                 match receiver.recv(&mut buffer) {
                     Ok(count) => {
+                        quiet = 0;
                         flood.received += 1;
                         if numbered {
                             let number =
@@ -168,8 +169,9 @@ pub fn flood(
                             flood.doubled += usize::from(!seen.insert(number));
                         }
                     }
-                    Err(_) if done.load(Ordering::Relaxed) => return flood,
-                    Err(_) => {}
+                    // On a busy machine what was sent may be a while on its way.
+                    Err(_) if quiet == 5 => return flood,
+                    Err(_) => quiet += usize::from(done.load(Ordering::Relaxed)),
                 }
             }
         });
