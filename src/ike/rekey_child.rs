@@ -105,7 +105,11 @@ pub(super) fn answer(ctx: &mut Ctx<'_>, sa: &mut IkeSa, request: &Chain) -> Resu
     // The SPI is the sender's inbound one (RFC 7296 §1.3.3): our outbound.
     let old = sa.children.iter().find(|child| child.outbound.spi == spi);
     let Some((old, slot)) = old.map(|child| (child.id, child.slot)) else {
-        return Err(Busy::ChildGone(spi).into());
+        // It may be the one that we asked for, and the peer's answer late or lost: then it will exist in a moment.
+        return Err(match create_child::is_asking(sa) {
+            true => Busy::Crossing.into(),
+            false => Busy::ChildGone(spi).into(),
+        });
     };
     let creation = collision::on_rekey_child(sa.activity(), sa.child_activity(old));
     match creation {
