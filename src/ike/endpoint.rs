@@ -130,8 +130,11 @@ impl Endpoint {
             DataEvent::FirstPacket(spi) => {
                 self.on_spi(now, spi, |peer, ctx| peer.first_packet(ctx, spi));
             }
-            DataEvent::Alive(peer, at) => self.with(now, peer, |peer, ctx| {
-                for sa in peer.sas.iter_mut().filter(|sa| sa.is_live()) {
+            DataEvent::Alive(spi, at) => self.on_spi(now, spi, |peer, ctx| {
+                let of_spi = |sa: &&mut super::sa::IkeSa| {
+                    sa.children.iter().any(|child| child.inbound.spi == spi)
+                };
+                if let Some(sa) = peer.sas.iter_mut().find(of_spi) {
                     sa.alive(at);
                 }
                 peer.conclude(ctx);
