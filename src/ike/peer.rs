@@ -3,6 +3,7 @@
 //! Whatever comes in, the same four steps end it (see [`Peer::conclude`]): what is missing is wanted ([`super::care`]), each slot's
 //! outbound carrier is settled, what is wanted is asked, and the earliest deadline is known.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::auth::{AuthRefused, AuthSent, InitAnswered};
@@ -296,6 +297,21 @@ impl Peer {
 
     /// Everything that follows from any input.
     pub(super) fn conclude(&mut self, ctx: &mut Ctx<'_>) {
+    /// The configuration is another one than when these SAs were made; `was_local` was our address in it.
+    pub(super) fn adapt(&mut self, ctx: &mut Ctx<'_>, was_local: IpAddr) {
+        let kept = self.config.children.len();
+        self.care.resize_with(kept, Default::default);
+        for sa in &mut self.sas {
+            if sa.path.local.ip() == was_local {
+                sa.come_from(ctx, self.config.local);
+            }
+            let gone = sa.children.iter().filter(|child| usize::from(child.slot.0) >= kept);
+            for child in gone.map(|child| child.id).collect::<Vec<_>>() {
+                sa.close_child(ctx, child);
+            }
+        }
+    }
+
         self.tend(ctx);
         self.settle(ctx, None);
         for at in 0..self.sas.len() {
