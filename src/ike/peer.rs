@@ -16,6 +16,7 @@ use super::event::{Cause, Event};
 use super::exchange::{Crossing, Exchange};
 use super::ids::{ChildId, PeerId, Slot};
 use super::init::InitSent;
+use super::mutation::{self, Mutation};
 use super::path::Path;
 use super::sa::{Deed, IkeSa, Standing};
 use super::schedule::{Earliest, Timer};
@@ -142,6 +143,7 @@ impl Peer {
         let fingerprint = fingerprint(ctx, bytes);
         match sa.replies.classify(header.message_id, fingerprint) {
             Arrival::New => {}
+            Arrival::Repeated(_) if mutation::is(Mutation::RepeatRequest) => {}
             Arrival::Repeated(datagrams) => {
                 let datagrams = datagrams.to_vec();
                 sa.transmit(ctx, path, &datagrams);
@@ -295,8 +297,6 @@ impl Peer {
         }
     }
 
-    /// Everything that follows from any input.
-    pub(super) fn conclude(&mut self, ctx: &mut Ctx<'_>) {
     /// The configuration is another one than when these SAs were made; `was_local` was our address in it.
     pub(super) fn adapt(&mut self, ctx: &mut Ctx<'_>, was_local: IpAddr) {
         let kept = self.config.children.len();
@@ -312,6 +312,8 @@ impl Peer {
         }
     }
 
+    /// Everything that follows from any input.
+    pub(super) fn conclude(&mut self, ctx: &mut Ctx<'_>) {
         self.tend(ctx);
         self.settle(ctx, None);
         for at in 0..self.sas.len() {
@@ -476,7 +478,9 @@ fn take_departed(sa: &mut IkeSa) -> Vec<(ChildSa, Cause)> {
 
 /// Children and wishes go from an IKE SA to its successor (RFC 7296 §2.8).
 fn hand_over(ctx: &mut Ctx<'_>, old: &mut IkeSa, new: &mut IkeSa) {
-    new.children.append(&mut old.children);
+    if !mutation::is(Mutation::ForgetChildrenAtIkeRekey) {
+        new.children.append(&mut old.children);
+    }
     new.heard_at = new.heard_at.max(old.heard_at);
     new.surplus = old.surplus.take();
     for task in std::mem::take(&mut old.tasks.0) {

@@ -18,6 +18,7 @@ use super::error::{Busy, Error, Incompatible, PeerMisbehaved};
 use super::event::{Cause, Event};
 use super::exchange::{Crossing, Exchange};
 use super::ids::ChildId;
+use super::mutation::{self, Mutation};
 use super::sa::{IkeSa, LINGER};
 use super::stage::Party;
 use super::task::Wish;
@@ -61,14 +62,18 @@ pub(super) fn granted(
     install(ctx, sa, child, Some(old));
     match stays {
         Party::We => {
-            sa.close_child(ctx, old);
+            if !mutation::is(Mutation::ForgetOldChild) {
+                sa.close_child(ctx, old);
+            }
             if let Crossing::Standing(theirs, _) = rival {
                 replaced(ctx, sa, theirs);
             }
         }
         // The peer deletes the old one; ours goes.
         Party::Peer => {
-            sa.close_child(ctx, id);
+            if !mutation::is(Mutation::ForgetLoser) {
+                sa.close_child(ctx, id);
+            }
             replaced(ctx, sa, old);
         }
     }
