@@ -16,6 +16,7 @@
 use super::ctx::Ctx;
 use super::ids::{ChildId, Slot};
 use super::lifetime::Deadlines;
+use super::mutation::{self, Mutation};
 use super::output::{EspSa, Output};
 use super::path::Path;
 use super::stage::Party;
@@ -94,6 +95,9 @@ impl ChildSa {
     /// Carries the slot's traffic from now on.
     pub(super) fn activate(&mut self, ctx: &mut Ctx<'_>) {
         self.out = OutState::Active;
+        if mutation::is(Mutation::ForgetOutbound) {
+            return;
+        }
         ctx.out.push(Output::ActivateOutbound {
             peer: ctx.peer,
             slot: self.slot,

@@ -4,6 +4,7 @@
 //! while busy) and §2.8 (which of two successors stays), here as functions of what this end is doing. Both ends run
 //! them on mirrored arguments, and the tests check that their decisions fit together.
 
+use crate::ike::mutation::{self, Mutation};
 use crate::ike::stage::Party;
 
 /// What this end is doing to the IKE SA that a request arrived on.
@@ -244,7 +245,8 @@ fn lower(first: Nonces<'_>, second: Nonces<'_>) -> Party {
         let (a, b) = (pair.initiator, pair.responder);
         if a <= b { (a.to_vec(), b.to_vec()) } else { (b.to_vec(), a.to_vec()) }
     };
-    if (sorted(first), first.initiator) <= (sorted(second), second.initiator) {
+    let first_is_lower = (sorted(first), first.initiator) <= (sorted(second), second.initiator);
+    if first_is_lower != mutation::is(Mutation::CompareNoncesWrongly) {
         Party::We
     } else {
         Party::Peer

@@ -38,9 +38,10 @@ pub enum DataEvent {
     HardLimit(PeerId, ChildId),
     /// The first packet authenticated on this inbound SA: the peer sends on it, so may we (RFC 7296 §2.8).
     FirstPacket(EspSpi),
-    /// A packet authenticated on an inbound SA of this peer, lately at `at`. Reported as often as is cheap, and once more when
-    /// [`super::Timer::Liveness`] is due, before `handle_timeout`: traffic is a sign of life (RFC 7296 §2.4).
-    Alive(PeerId, Instant),
+    /// A packet authenticated on this inbound SA, lately at that time. Reported as often as is cheap, and once more when
+    /// [`super::Timer::Liveness`] is due, before `handle_timeout`: traffic is a sign of life (RFC 7296 §2.4), of the IKE SA
+    /// that the child belongs to and of no other.
+    Alive(EspSpi, Instant),
     /// Packets of this inbound SA authenticate, and come from elsewhere than before.
     PeerMoved(EspSpi, Path),
 }

@@ -14,12 +14,13 @@ use super::child::{ChildSa, Half, OutState, Standing};
 use super::combination::Combination;
 use super::config::ChildConfig;
 use super::ctx::Ctx;
-use super::error::{Error, Incompatible, PeerMisbehaved};
-use super::exchange::NoncePair;
+use super::error::{Busy, Error, Incompatible, PeerMisbehaved};
+use super::exchange::{Exchange, NoncePair};
 use super::ids::Slot;
 use super::lifetime;
 use super::narrow::{self, Grant, Payloads};
 use super::proposal::{self, Choice, Groups};
+use super::sa::IkeSa;
 use super::stage::Party;
 use crate::crypto::keymat::{ChildKeys, Nonces};
 use crate::crypto::{EspSuite, Group, KeyExchange, SharedSecret};
@@ -40,7 +41,12 @@ pub(super) struct Asked {
     pub(super) wanted: Wanted,
     pub(super) nonce: Nonce,
     pub(super) exchange: Option<Box<dyn KeyExchange>>,
+    /// SPIs that the peer deleted meanwhile and that we do not know: the answer may be about one of them.
+    pub(super) withdrawn: Vec<EspSpi>,
 }
+
+/// So many of them are kept; a peer deletes one child at a time, or all it has.
+const MAX_WITHDRAWN: usize = 16;
 
 /// The part of it that IKE_AUTH has too.
 #[derive(Debug)]
@@ -100,7 +106,8 @@ pub(super) fn ask(
         chain.push(ke::KeyExchange::new(exchange.group().id(), exchange.public_value()));
     }
     push_selectors(&mut chain, narrow::request(&selectors, None));
-    Some((chain, Asked { wanted: Wanted { slot, spi, lines, selectors }, nonce, exchange }))
+    let wanted = Wanted { slot, spi, lines, selectors };
+    Some((chain, Asked { wanted, nonce, exchange, withdrawn: Vec::new() }))
 }
 
 /// Asks for the first child, within IKE_AUTH: no group of its own (RFC 7296 §1.2).
@@ -123,6 +130,10 @@ pub(super) fn take(
     answer: &Chain,
 ) -> Result<(ChildSa, NoncePair), Error> {
     let agreed = agree(&asked.wanted, Groups::Negotiated, answer)?;
+    if asked.withdrawn.contains(&agreed.peer_spi) {
+        // Made and deleted there before its answer came here: there is nothing to install, and the wish stands.
+        return Err(Busy::Refused.into());
+    }
     let theirs = answer.nonce().ok_or(PeerMisbehaved::Missing(PayloadType::Nonce))?;
     let shared = match (agreed.suite.group, asked.exchange) {
         (None, _) => None,
@@ -226,6 +237,24 @@ pub(super) fn finish_exchange(
 fn push_selectors(chain: &mut Chain, payloads: Payloads) {
     chain.push(Payload::TsInitiator(payloads.near));
     chain.push(Payload::TsResponder(payloads.far));
+}
+
+/// The peer deletes a child that we do not know: it may be one whose answer is still on its way.
+pub(super) fn note_withdrawn(sa: &mut IkeSa, spi: EspSpi) {
+    let asked = match sa.flight.as_mut().map(|flight| &mut flight.exchange) {
+        Some(Exchange::NewChild(asked)) => asked,
+        Some(Exchange::RekeyChild(asked)) => &mut asked.new,
+        _ => return,
+    };
+    if asked.withdrawn.len() < MAX_WITHDRAWN {
+        asked.withdrawn.push(spi);
+    }
+}
+
+/// Whether the answer to a request of ours for a child is still on its way.
+pub(super) fn is_asking(sa: &IkeSa) -> bool {
+    let exchange = sa.flight.as_ref().map(|flight| &flight.exchange);
+    matches!(exchange, Some(Exchange::NewChild(_) | Exchange::RekeyChild(_)))
 }
 
 /// What the peer's answer to our request settled.

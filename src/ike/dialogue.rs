@@ -11,6 +11,7 @@ use super::error::{
 use super::event::Cause;
 use super::exchange::Exchange;
 use super::informational;
+use super::mutation::{self, Mutation};
 use super::rekey_child::{self, kinds};
 use super::rekey_ike;
 use super::retransmit;
@@ -202,6 +203,7 @@ impl IkeSa {
         ctx.refuse(step, Half::Response, error, None);
         match error.to_fate(step, Half::Response) {
             Fate::Ignore | Fate::RefuseExchange => {}
+            Fate::RetryLater if mutation::is(Mutation::IgnoreTemporaryFailure) => {}
             Fate::RetryLater | Fate::DeleteChild(Which::New) => {
                 let pause = retransmit::retry_pause(self.refusals, ctx.rng);
                 self.refusals = self.refusals.saturating_add(1);

@@ -130,8 +130,11 @@ impl Endpoint {
             DataEvent::FirstPacket(spi) => {
                 self.on_spi(now, spi, |peer, ctx| peer.first_packet(ctx, spi));
             }
-            DataEvent::Alive(peer, at) => self.with(now, peer, |peer, ctx| {
-                for sa in peer.sas.iter_mut().filter(|sa| sa.is_live()) {
+            DataEvent::Alive(spi, at) => self.on_spi(now, spi, |peer, ctx| {
+                let of_spi = |sa: &&mut super::sa::IkeSa| {
+                    sa.children.iter().any(|child| child.inbound.spi == spi)
+                };
+                if let Some(sa) = peer.sas.iter_mut().find(of_spi) {
                     sa.alive(at);
                 }
                 peer.conclude(ctx);
@@ -300,20 +303,10 @@ impl Endpoint {
         let mut was_local = config.local;
         if let Some(peer) = self.peers.get_mut(&id) {
             was_local = peer.config.local;
-            peer.care.resize_with(config.children.len(), Default::default);
             peer.config = std::rc::Rc::new(config);
         }
         self.with(now, id, |peer, ctx| {
-            let kept = peer.config.children.len();
-            for sa in &mut peer.sas {
-                if sa.path.local.ip() == was_local {
-                    sa.come_from(ctx, peer.config.local);
-                }
-                let gone = sa.children.iter().filter(|child| usize::from(child.slot.0) >= kept);
-                for child in gone.map(|child| child.id).collect::<Vec<_>>() {
-                    sa.close_child(ctx, child);
-                }
-            }
+            peer.adapt(ctx, was_local);
             peer.conclude(ctx);
         });
     }

@@ -9,6 +9,7 @@
 //! children with it. An authentic answer ends each of these exchanges, whatever it says.
 
 use super::collision::{self, Closure, Deletion};
+use super::create_child;
 use super::ctx::Ctx;
 use super::error::{AuthFailed, Error};
 use super::event::Cause;
@@ -76,6 +77,7 @@ pub(super) fn answer(
     for spi in request.deletes().flat_map(Delete::esp_spis) {
         // Their inbound SPI is our outbound one.
         let Some(child) = sa.children.iter().find(|child| child.outbound.spi == spi) else {
+            create_child::note_withdrawn(sa, spi);
             continue;
         };
         let (id, own) = (child.id, child.inbound.spi);

@@ -87,6 +87,7 @@ mod init;
 pub mod jitter;
 pub mod lifetime;
 pub mod liveness;
+pub mod mutation;
 pub mod narrow;
 pub mod natd;
 pub mod output;

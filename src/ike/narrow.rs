@@ -10,6 +10,7 @@
 use std::net::IpAddr;
 
 use crate::ike::error::{Error, Incompatible, PeerMisbehaved};
+use crate::ike::mutation::{self, Mutation};
 use crate::wire::address::AddressRange;
 use crate::wire::narrow::{SelectorPair, Tuple, choose};
 use crate::wire::ports::Ports;
@@ -55,6 +56,14 @@ pub fn grant<'p>(
     // Types that we do not understand are left out of the answer: that too is narrowing.
     let remote: Vec<Selector> = near.selectors().copied().collect();
     let local: Vec<Selector> = far.selectors().copied().collect();
+    if mutation::is(Mutation::WidenSelectors) {
+        let answer = Payloads { near: near.clone(), far: far.clone() };
+        let selectors = SelectorPair {
+            local: local.into_iter().collect(),
+            remote: remote.into_iter().collect(),
+        };
+        return Ok(Grant { policy: 0, selectors, answer });
+    }
     let choice = choose(&local, &remote, policies).ok_or(Error::from(Incompatible::Selectors))?;
     let (local, remote) = (choice.local.selectors, choice.remote.selectors);
     let answer =

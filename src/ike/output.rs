@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use super::event::Event;
 use super::ids::{ChildId, PeerId, Slot};
 use super::lifetime::Deadlines;
+use super::mutation::{self, Mutation};
 use super::path::{Path, Transmit};
 use crate::crypto::EspSuite;
 use crate::crypto::keymat::EspKeys;
@@ -111,7 +112,11 @@ impl Outputs {
     }
 
     pub(super) fn transmit(&mut self, path: Path, bytes: Vec<u8>) {
-        self.push(Output::Transmit(Transmit { path, bytes }));
+        let transmit = Output::Transmit(Transmit { path, bytes });
+        if mutation::is(Mutation::SendBeforeInstall) {
+            return self.0.push_front(transmit);
+        }
+        self.push(transmit);
     }
 
     pub(super) fn pop(&mut self) -> Option<Output> {

@@ -3,6 +3,7 @@
 //! Whatever comes in, the same four steps end it (see [`Peer::conclude`]): what is missing is wanted ([`super::care`]), each slot's
 //! outbound carrier is settled, what is wanted is asked, and the earliest deadline is known.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::auth::{AuthRefused, AuthSent, InitAnswered};
@@ -15,6 +16,7 @@ use super::event::{Cause, Event};
 use super::exchange::{Crossing, Exchange};
 use super::ids::{ChildId, PeerId, Slot};
 use super::init::InitSent;
+use super::mutation::{self, Mutation};
 use super::path::Path;
 use super::sa::{Deed, IkeSa, Standing};
 use super::schedule::{Earliest, Timer};
@@ -141,6 +143,7 @@ impl Peer {
         let fingerprint = fingerprint(ctx, bytes);
         match sa.replies.classify(header.message_id, fingerprint) {
             Arrival::New => {}
+            Arrival::Repeated(_) if mutation::is(Mutation::RepeatRequest) => {}
             Arrival::Repeated(datagrams) => {
                 let datagrams = datagrams.to_vec();
                 sa.transmit(ctx, path, &datagrams);
@@ -290,6 +293,21 @@ impl Peer {
                 && matches!(asked.rival, Crossing::Standing(rival, _) if rival == spi)
             {
                 asked.rival = Crossing::Withdrawn;
+            }
+        }
+    }
+
+    /// The configuration is another one than when these SAs were made; `was_local` was our address in it.
+    pub(super) fn adapt(&mut self, ctx: &mut Ctx<'_>, was_local: IpAddr) {
+        let kept = self.config.children.len();
+        self.care.resize_with(kept, Default::default);
+        for sa in &mut self.sas {
+            if sa.path.local.ip() == was_local {
+                sa.come_from(ctx, self.config.local);
+            }
+            let gone = sa.children.iter().filter(|child| usize::from(child.slot.0) >= kept);
+            for child in gone.map(|child| child.id).collect::<Vec<_>>() {
+                sa.close_child(ctx, child);
             }
         }
     }
@@ -460,7 +478,9 @@ fn take_departed(sa: &mut IkeSa) -> Vec<(ChildSa, Cause)> {
 
 /// Children and wishes go from an IKE SA to its successor (RFC 7296 §2.8).
 fn hand_over(ctx: &mut Ctx<'_>, old: &mut IkeSa, new: &mut IkeSa) {
-    new.children.append(&mut old.children);
+    if !mutation::is(Mutation::ForgetChildrenAtIkeRekey) {
+        new.children.append(&mut old.children);
+    }
     new.heard_at = new.heard_at.max(old.heard_at);
     new.surplus = old.surplus.take();
     for task in std::mem::take(&mut old.tasks.0) {

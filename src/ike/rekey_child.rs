@@ -18,6 +18,7 @@ use super::error::{Busy, Error, Incompatible, PeerMisbehaved};
 use super::event::{Cause, Event};
 use super::exchange::{Crossing, Exchange};
 use super::ids::ChildId;
+use super::mutation::{self, Mutation};
 use super::sa::{IkeSa, LINGER};
 use super::stage::Party;
 use super::task::Wish;
@@ -61,14 +62,18 @@ pub(super) fn granted(
     install(ctx, sa, child, Some(old));
     match stays {
         Party::We => {
-            sa.close_child(ctx, old);
+            if !mutation::is(Mutation::ForgetOldChild) {
+                sa.close_child(ctx, old);
+            }
             if let Crossing::Standing(theirs, _) = rival {
                 replaced(ctx, sa, theirs);
             }
         }
         // The peer deletes the old one; ours goes.
         Party::Peer => {
-            sa.close_child(ctx, id);
+            if !mutation::is(Mutation::ForgetLoser) {
+                sa.close_child(ctx, id);
+            }
             replaced(ctx, sa, old);
         }
     }
@@ -105,7 +110,11 @@ pub(super) fn answer(ctx: &mut Ctx<'_>, sa: &mut IkeSa, request: &Chain) -> Resu
     // The SPI is the sender's inbound one (RFC 7296 §1.3.3): our outbound.
     let old = sa.children.iter().find(|child| child.outbound.spi == spi);
     let Some((old, slot)) = old.map(|child| (child.id, child.slot)) else {
-        return Err(Busy::ChildGone(spi).into());
+        // It may be the one that we asked for, and the peer's answer late or lost: then it will exist in a moment.
+        return Err(match create_child::is_asking(sa) {
+            true => Busy::Crossing.into(),
+            false => Busy::ChildGone(spi).into(),
+        });
     };
     let creation = collision::on_rekey_child(sa.activity(), sa.child_activity(old));
     match creation {

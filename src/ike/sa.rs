@@ -21,6 +21,7 @@ use super::ctx::Ctx;
 use super::event::{Cause, Event, Limit as Bound};
 use super::exchange::{Exchange, NoncePair};
 use super::ids::ChildId;
+use super::mutation::{self, Mutation};
 use super::natd::Nat;
 use super::output::Output;
 use super::path::{Path, Port};
@@ -278,7 +279,11 @@ impl IkeSa {
         fingerprint: Fingerprint,
         chain: &Chain,
     ) {
-        let envelope = Envelope { exchange, id: self.replies.expected(), response: true };
+        let mut id = self.replies.expected();
+        if mutation::is(Mutation::AnswerWrongId) {
+            id.0 = id.0.wrapping_add(1);
+        }
+        let envelope = Envelope { exchange, id, response: true };
         let limit = datagram_limit(ctx, path);
         let Ok(datagrams) = self.channel.seal(envelope, chain, limit, ctx.rng) else {
             self.standing = Standing::Leaving(Cause::Failed);
@@ -337,7 +342,8 @@ impl IkeSa {
         }
         match self.standing {
             Standing::Live => {
-                if self.flight.is_none() && self.tasks.due_at().is_none() {
+                let idle = self.flight.is_none() && self.tasks.due_at().is_none();
+                if idle && !mutation::is(Mutation::NeverProbe) {
                     earliest.at(ctx_dpd.probe_at(self.heard_at), Timer::Liveness);
                 }
                 earliest.maybe(self.rekey_at, Timer::Rekey);
@@ -395,6 +401,7 @@ impl IkeSa {
             self.want(ctx, Wish::RekeyIke(None), now);
         }
         let silent = ctx.config.dpd_timeout.probe_at(self.heard_at) <= now;
+        let silent = silent && !mutation::is(Mutation::NeverProbe);
         if silent && self.flight.is_none() && self.tasks.due_at().is_none() {
             self.want(ctx, Wish::Probe, now);
         }
@@ -439,7 +446,10 @@ impl IkeSa {
         let flight = self.flight.as_mut().filter(|flight| flight.timer.due() <= ctx.now.mono)?;
         match flight.timer.fire(ctx.now.mono, ctx.rng) {
             Verdict::Resend => {
-                let datagrams = self.requests.outstanding()?.datagrams.clone();
+                let mut datagrams = self.requests.outstanding()?.datagrams.clone();
+                if mutation::is(Mutation::AlterRetransmission) {
+                    datagrams.iter_mut().filter_map(|d| d.last_mut()).for_each(|octet| *octet ^= 1);
+                }
                 self.transmit(ctx, self.path, &datagrams);
                 None
             }

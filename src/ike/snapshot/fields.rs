@@ -57,6 +57,7 @@ lists!(
     ChildSa,
     Combination,
     Draining,
+    EspSpi,
     Group,
     HashId,
     IkeSa,
@@ -379,15 +380,16 @@ impl Field for Option<Box<dyn KeyExchange>> {
 
 impl Field for NewChild {
     fn save(&self, pen: &mut Pen) {
-        let NewChild { wanted, nonce, exchange } = self;
+        let NewChild { wanted, nonce, exchange, withdrawn } = self;
         wanted.save(pen);
         nonce.save(pen);
         exchange.save(pen);
+        withdrawn.save(pen);
     }
 
     fn load(eye: &mut Eye<'_>) -> Result<NewChild, Corrupt> {
-        let (wanted, nonce) = (Field::load(eye)?, Field::load(eye)?);
-        Ok(NewChild { wanted, nonce, exchange: Field::load(eye)? })
+        let (wanted, nonce, exchange) = (Field::load(eye)?, Field::load(eye)?, Field::load(eye)?);
+        Ok(NewChild { wanted, nonce, exchange, withdrawn: Field::load(eye)? })
     }
 }
 

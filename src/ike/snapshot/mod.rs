@@ -15,6 +15,7 @@ mod codec;
 mod fields;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use zeroize::Zeroizing;
 
@@ -165,6 +166,8 @@ fn shift(taken: Now, now: Now) -> i128 {
 /// A peer without its configuration.
 #[derive(Debug)]
 struct PeerState {
+    /// Our address towards it, as it was configured then.
+    local: IpAddr,
     dial: Dial,
     care: Vec<Care>,
     handshakes: Vec<Handshake>,
@@ -173,9 +176,10 @@ struct PeerState {
 }
 
 fn save_peer(peer: &Peer, pen: &mut Pen) {
-    // The configuration comes from the file, the deadline from the rest.
-    let Peer { id, config: _, dial, care, handshakes, sas, draining, registered: _ } = peer;
+    // The configuration comes from the file, though our address in it may be another one then; the deadline from the rest.
+    let Peer { id, config, dial, care, handshakes, sas, draining, registered: _ } = peer;
     id.save(pen);
+    config.local.save(pen);
     dial.save(pen);
     care.save(pen);
     handshakes.len().save(pen);
@@ -186,19 +190,18 @@ fn save_peer(peer: &Peer, pen: &mut Pen) {
 
 impl PeerState {
     fn load(eye: &mut Eye<'_>) -> Result<PeerState, Corrupt> {
-        let (dial, care) = (Field::load(eye)?, Field::load(eye)?);
+        let (local, dial, care) = (Field::load(eye)?, Field::load(eye)?, Field::load(eye)?);
         let mut handshakes = Vec::new();
         for _ in 0..usize::load(eye)? {
             handshakes.extend(load_handshake(eye)?);
         }
         let (sas, draining) = (Field::load(eye)?, Field::load(eye)?);
-        Ok(PeerState { dial, care, handshakes, sas, draining })
+        Ok(PeerState { local, dial, care, handshakes, sas, draining })
     }
 
     /// Puts it in the place of a fresh peer's, and its SPIs back on the map.
     fn enter(self, peer: &mut Peer, ctx: &mut Ctx<'_>) {
-        let PeerState { dial, mut care, handshakes, sas, draining } = self;
-        care.resize_with(peer.config.children.len(), Default::default);
+        let PeerState { local, dial, care, handshakes, sas, draining } = self;
         for handshake in &handshakes {
             ctx.spis.adopt_ike(ctx.peer, handshake.spi());
             match handshake {
@@ -226,5 +229,6 @@ impl PeerState {
         }
         (peer.dial, peer.care, peer.handshakes) = (dial, care, handshakes);
         (peer.sas, peer.draining) = (sas, draining);
+        peer.adapt(ctx, local);
     }
 }

@@ -1,0 +1,127 @@
+//! From a `Setup` to the engine's configuration.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use s2sd::ike::combination::{Cipher, Combination};
+use s2sd::ike::config::{ChildConfig, PeerConfig};
+use s2sd::ike::liveness::DpdTimeout;
+use s2sd::ike::profile::Profile;
+use s2sd::ike::proposal::Policy;
+use s2sd::wire::address::AddressRange;
+use s2sd::wire::codes::{EncrId, EsnId, KeId, PrfId};
+use s2sd::wire::narrow::SelectorPair;
+use s2sd::wire::selector::Selector;
+use s2sd::wire::selector_set::SelectorSet;
+
+use crate::packet::HostId;
+use crate::plane::PACKET_OCTETS;
+use crate::scene::{ADDRESSES, NAMES, NATS, OTHER_ADDRESSES, Setup, other};
+use crate::toy::Toy;
+use crate::world::inner_address;
+
+/// Each host's own order of groups where the two disagree on the first.
+const LIKED: KeId = KeId::Ecp384;
+const COMMON: KeId = KeId::Ecp256;
+
+impl Setup {
+    /// How `id` is told about the other host; `salt` varies the lifetimes, `signed` counts what its key signs.
+    pub fn peer(&self, id: HostId, salt: u64, signed: &Rc<Cell<u64>>) -> PeerConfig {
+        let (us, them) = (id.0, other(id).0);
+        let mut toy = Toy::new(NAMES[us], NAMES[them]);
+        toy.chain.clone_from(&self.chain);
+        toy.signatures = self.signatures[us];
+        toy.signed = Rc::clone(signed);
+        PeerConfig {
+            name: NAMES[them].into(),
+            role: self.roles[us],
+            local: ADDRESSES[us],
+            remotes: self.remotes(id),
+            encapsulation: self.encapsulation,
+            start_on_4500: self.start_on_4500,
+            ike: self.ike(id),
+            children: (0..self.slots).map(|slot| self.child(id, slot, salt)).collect(),
+            credentials: Rc::new(toy),
+            ask_for: None,
+            ike_lifetime: Duration::from_secs(self.ike_seconds[us] + salt),
+            reauthenticate: self.reauthenticate[us],
+            dpd_timeout: DpdTimeout::from_seconds(self.dpd[us].as_secs())
+                .expect("in Azure's range"),
+            childless: self.childless,
+            profile: self.profile(id),
+        }
+    }
+
+    fn profile(&self, id: HostId) -> Profile {
+        if self.azure == Some(id) { Profile::Azure } else { Profile::Standard }
+    }
+
+    fn remotes(&self, id: HostId) -> Vec<IpAddr> {
+        let them = other(id).0;
+        if self.nat == Some(other(id)) {
+            vec![NATS[them]]
+        } else {
+            vec![ADDRESSES[them], OTHER_ADDRESSES[them]]
+        }
+    }
+
+    fn ike(&self, id: HostId) -> Policy {
+        if self.azure.is_some() {
+            return self.profile(id).ike_policy();
+        }
+        let line = |ke| Combination::Ike { cipher: gcm(), prf: PrfId::HmacSha2_256, ke };
+        Policy::new(&groups(self.ike_wrong_guess, id).into_iter().map(line).collect::<Vec<_>>()).0
+    }
+
+    fn esp(&self, id: HostId) -> Policy {
+        if self.azure.is_some() {
+            return self.profile(id).esp_policy();
+        }
+        let line = |ke| Combination::Esp { cipher: gcm(), ke, esn: EsnId::Sequence32 };
+        let lines: Vec<Combination> = if self.pfs || self.pfs_wrong_guess.is_some() {
+            groups(self.pfs_wrong_guess, id).into_iter().map(|ke| line(Some(ke))).collect()
+        } else {
+            vec![line(None)]
+        };
+        Policy::new(&lines).0
+    }
+
+    fn child(&self, id: HostId, slot: u16, salt: u64) -> ChildConfig {
+        let seconds = Duration::from_secs(self.child_seconds[id.0] + salt);
+        ChildConfig {
+            name: format!("slot{slot}").into(),
+            esp: self.esp(id),
+            selectors: SelectorPair {
+                local: self.networks(id, id, slot),
+                remote: self.networks(id, other(id), slot),
+            },
+            lifetime_time: seconds,
+            // The soft limit is at three quarters of the hard one, or a little later.
+            lifetime_bytes: self.soft_packets.map_or(u64::MAX, |n| n * PACKET_OCTETS * 4 / 3),
+            keep_up: true,
+        }
+    }
+
+    /// What lies behind `of` in the eyes of `id`.
+    fn networks(&self, id: HostId, of: HostId, slot: u16) -> SelectorSet {
+        // Azure's gateways offer everything, which only works out when there is one tunnel.
+        if self.any_to_any == Some(id) || (self.azure == Some(id) && self.slots == 1) {
+            return SelectorSet::from(Selector::ANY_V4);
+        }
+        let mut octets = inner_address(of, slot).octets();
+        octets[3] = 0;
+        let range = AddressRange::prefix(IpAddr::from(octets), 24).expect("a prefix");
+        SelectorSet::from(range)
+    }
+}
+
+/// The groups that `id` offers and takes, its favourite first: the one who guesses wrong likes one that the other lacks.
+fn groups(wrong: Option<HostId>, id: HostId) -> Vec<KeId> {
+    if wrong == Some(id) { vec![LIKED, COMMON] } else { vec![COMMON] }
+}
+
+fn gcm() -> Cipher {
+    Cipher { encr: EncrId::AesGcm16, key_bits: Some(256), integ: None }
+}
