@@ -166,7 +166,8 @@ pub fn read_answer(
     let [proposal] = answer.proposals.as_slice() else { return Err(not_offered()) };
     let place = usize::from(proposal.number).checked_sub(1).ok_or_else(not_offered)?;
     let line = distinct(ours, groups).get(place).copied().ok_or_else(not_offered)?;
-    let one_each = TransformType::KNOWN.iter().all(|kind| proposal.of_type(*kind).count() <= 1);
+    let one_each =
+        TransformType::UNDERSTOOD.iter().all(|kind| proposal.of_type(*kind).count() <= 1);
     match take(line, proposal, Groups::Negotiated) {
         Some(choice) if one_each => Ok(choice),
         _ => Err(not_offered()),
@@ -179,7 +180,7 @@ fn take(line: Combination, proposal: &Proposal, groups: Groups) -> Option<Choice
         return None;
     }
     let mut chosen: Vec<Transform> = Vec::new();
-    for kind in TransformType::KNOWN.iter().copied() {
+    for kind in TransformType::UNDERSTOOD.into_iter() {
         if groups == Groups::Omitted && kind == TransformType::KeyExchange {
             continue;
         }
