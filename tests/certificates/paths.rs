@@ -942,9 +942,9 @@ const BAD: &[Case] = &[
         "a CRL demanded and there for another distribution point than the intermediate's",
         || {
             let root = root("root");
-            let at = |url: &'static str| move |p: &mut CertificateParams| distributed(p, url);
-            let ca = root.authority_with("ca", key(), at("http://old.example/ca.crl"));
-            let leaf = ca.leaf_with("leaf", at("http://leaf.example/ca.crl"));
+            let ca =
+                root.authority_with("ca", key(), |p| distributed(p, "http://old.example/ca.crl"));
+            let leaf = ca.leaf_with("leaf", |p| distributed(p, "http://leaf.example/ca.crl"));
             let lists = [
                 root.crl_at(Some("http://new.example/ca.crl"), 2029, 12, &[]),
                 ca.crl_at(Some("http://leaf.example/ca.crl"), 2029, 12, &[]),
