@@ -20,7 +20,7 @@ use super::aead::{self, AeadKey};
 use super::cbc::{self, CbcDecrypt, CbcEncrypt};
 use super::keymat::EspKeys;
 use super::mac::Mac;
-use super::provider::{KeyError, OpenError, SealError};
+use super::provider::{KeyLengthError, OpenError, SealError};
 use super::suite::{EspProtection, EspSuite, Layout, Protection};
 
 /// Octets of ESP header: SPI and the lower half of the sequence number.
@@ -46,7 +46,7 @@ enum SealCipher {
 }
 
 impl SealKey {
-    pub(super) fn new(suite: &EspSuite, keys: &EspKeys) -> Result<SealKey, KeyError> {
+    pub(super) fn new(suite: &EspSuite, keys: &EspKeys) -> Result<SealKey, KeyLengthError> {
         check(suite.protection, keys)?;
         let (encryption, integrity) = (keys.encryption.expose(), keys.integrity.expose());
         let cipher = match suite.protection {
@@ -140,7 +140,7 @@ enum OpenCipher {
 }
 
 impl OpenKey {
-    pub(super) fn new(suite: &EspSuite, keys: &EspKeys) -> Result<OpenKey, KeyError> {
+    pub(super) fn new(suite: &EspSuite, keys: &EspKeys) -> Result<OpenKey, KeyLengthError> {
         check(suite.protection, keys)?;
         let (encryption, integrity) = (keys.encryption.expose(), keys.integrity.expose());
         let cipher = match suite.protection {
@@ -228,9 +228,9 @@ impl OpenKey {
     }
 }
 
-fn check(protection: EspProtection, keys: &EspKeys) -> Result<(), KeyError> {
-    KeyError::check("encryption", keys.encryption.expose(), protection.encryption_key_len())?;
-    KeyError::check("integrity", keys.integrity.expose(), protection.integrity_key_len())
+fn check(protection: EspProtection, keys: &EspKeys) -> Result<(), KeyLengthError> {
+    KeyLengthError::check("encryption", keys.encryption.expose(), protection.encryption_key_len())?;
+    KeyLengthError::check("integrity", keys.integrity.expose(), protection.integrity_key_len())
 }
 
 /// SPI and the sequence number as the packet carries it, or in full with ESN (RFC 4106 §5): 8 or 12 octets of

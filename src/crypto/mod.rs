@@ -47,7 +47,7 @@ mod tests;
 pub mod unsupported;
 
 pub use provider::{
-    Digest, Hash, KeyError, KeyExchange, MessageOpener, MessageSealer, OpenError, Provider,
+    Digest, Hash, KeyExchange, KeyLengthError, MessageOpener, MessageSealer, OpenError, Provider,
     PublicValueError, SealError, SharedSecret,
 };
 pub use secret::Secret;

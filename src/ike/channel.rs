@@ -8,7 +8,7 @@ use super::stage::Party;
 use super::window::Fingerprint;
 use crate::crypto::keymat::{IkeKeys, IkeSpis, Nonces, SkeySeed};
 use crate::crypto::suite::Layout;
-use crate::crypto::{IkeSuite, KeyError, MessageOpener, MessageSealer, Provider};
+use crate::crypto::{IkeSuite, KeyLengthError, MessageOpener, MessageSealer, Provider};
 use crate::rng::Rng;
 use crate::time::Instant;
 use crate::wire::chain::Chain;
@@ -70,7 +70,7 @@ impl Channel {
         parties: Parties,
         suite: IkeSuite,
         keys: IkeKeys,
-    ) -> Result<Channel, KeyError> {
+    ) -> Result<Channel, KeyLengthError> {
         let Parties { own, peer, made_by, fragments } = parties;
         let (ours, theirs) = match made_by {
             Party::We => (keys.of_initiator(), keys.of_responder()),
