@@ -2,8 +2,8 @@
 //!
 //! **One proposal a line.** A policy's lines go out as proposals with one transform of each type, as Azure sends its own. A
 //! merged proposal would be shorter but offers every cross product: lines that nobody wrote, AEAD beside integrity
-//! algorithms (which RFC 7296 §3.3 forbids), `NONE` beside groups (which Microsoft's stack aborts on, azure.md
-//! §7.2). And an answer's number then says which line it is.
+//! algorithms (which RFC 7296 §3.3 forbids), `NONE` beside groups (which Microsoft's stack aborts on,
+//! strongSwan discussion 2831). And an answer's number then says which line it is.
 //!
 //! **Our order decides.** As responder we take the first of *our* lines that the peer offers, not the first of theirs: the
 //! operator wrote our order, and Azure's own has SHA-1 before SHA-256. The peer's group guess does not count
