@@ -126,10 +126,11 @@ fn sealed_and_opened(suite: IkeSuite, sealing: Sealing) -> (PayloadType, Vec<u8>
     let nonces = Nonces { initiator: &[1; 32], responder: &[2; 32] };
     let spis = IkeSpis { initiator: [3; 8], responder: [4; 8] };
     let seed = SkeySeed::restore(Secret::new(vec![5; 32]));
-    let keys = IkeKeys::derive(&Standard, &suite, &seed, nonces, spis);
+    let provider = Standard::default();
+    let keys = IkeKeys::derive(&provider, &suite, &seed, nonces, spis);
     let mut sealer =
-        Standard.message_sealer(&suite, keys.of_initiator(), &mut Fixed).expect("keys");
-    let opener = Standard.message_opener(&suite, keys.of_initiator()).expect("keys");
+        provider.message_sealer(&suite, keys.of_initiator(), &mut Fixed).expect("keys");
+    let opener = provider.message_opener(&suite, keys.of_initiator()).expect("keys");
 
     let Sealing { bytes: mut datagram, body, text } = sealing;
     let plain = datagram.clone();
