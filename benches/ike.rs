@@ -345,7 +345,7 @@ macro_rules! file {
     };
 }
 
-/// The certificates of azure.md §3, made once a thread: a daemon loads them once, too.
+/// Certificates of the kind that Azure asks for, made once a thread: a daemon loads them once, too.
 fn certificates(dials: bool) -> Rc<dyn Authenticator> {
     thread_local! {
         static BOTH: [Rc<dyn Authenticator>; 2] = [load(false), load(true)];

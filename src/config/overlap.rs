@@ -29,7 +29,8 @@ pub fn check(file: &File, reader: &mut Reader<'_>) {
     }
 }
 
-/// Azure would send the packets of the tunnel into the tunnel.
+/// Azure would send the packets of the tunnel into the tunnel: its own troubleshooting page on
+/// site-to-site connections that disconnect intermittently names this as a cause.
 fn check_own_address(file: &File, local: &[Spanned<Prefix>], reader: &mut Reader<'_>) {
     let Some(site) = file.local_network_gateway.value() else { return };
     let Some(own) = site.gateway_ip_address.value() else { return };

@@ -95,7 +95,8 @@ fn policy(choice: &PolicyChoice) -> Option<Policy> {
     }))
 }
 
-/// Azure pairs each prefix here with each prefix there, unless the pairs are spelt out.
+/// Azure pairs each prefix here with each prefix there, unless the pairs are spelt out (Azure docs, "Connect a VPN
+/// gateway to multiple on-premises policy-based VPN devices").
 fn selectors(file: &schema::Connection, site: &Site, gateway: &Gateway) -> Option<Selectors> {
     if !*file.use_policy_based_traffic_selectors.value()? {
         return Some(Selectors::AnyToAny);

@@ -126,7 +126,7 @@ pub struct CustomPolicy {
     pub kilobytes: u64,
 }
 
-/// Azure's default life of the packets' keys: 27,000 s or 102,400,000 KB.
+/// Azure's default life of the packets' keys (Azure docs, "About VPN devices"): 27,000 s or 102,400,000 KB.
 pub const DEFAULT_LIFE_TIME: Duration = Duration::from_secs(27_000);
 /// See [`DEFAULT_LIFE_TIME`].
 pub const DEFAULT_KILOBYTES: u64 = 102_400_000;

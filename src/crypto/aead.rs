@@ -14,7 +14,7 @@ use aes_gcm::aes::cipher::consts::U12;
 use aes_gcm::{AeadInOut, AesGcm};
 use ring::aead::{self, LessSafeKey, UnboundKey};
 
-use super::provider::KeyError;
+use super::provider::KeyLengthError;
 use super::suite::{Aead, AesKey, Protection, SALT_LEN};
 
 pub(super) const ICV_LEN: usize = 16;
@@ -35,9 +35,9 @@ enum Cipher {
 
 impl AeadKey {
     /// From key material: the key, then the salt (RFC 4106 §8.1).
-    pub(super) fn new(aead: Aead, keymat: &[u8]) -> Result<AeadKey, KeyError> {
+    pub(super) fn new(aead: Aead, keymat: &[u8]) -> Result<AeadKey, KeyLengthError> {
         let expected = Protection::Aead(aead).encryption_key_len();
-        let wrong = KeyError { what: "encryption", expected, found: keymat.len() };
+        let wrong = KeyLengthError { what: "encryption", expected, found: keymat.len() };
         let (key, &salt) = keymat.split_last_chunk::<SALT_LEN>().ok_or(wrong)?;
         let ring =
             |algorithm| UnboundKey::new(algorithm, key).map(LessSafeKey::new).map(Cipher::Ring);

@@ -9,7 +9,7 @@ use aes::cipher::{
 };
 use aes::{Aes128Dec, Aes128Enc, Aes192Dec, Aes192Enc, Aes256Dec, Aes256Enc};
 
-use super::provider::KeyError;
+use super::provider::KeyLengthError;
 use super::suite::AesKey;
 
 pub(super) const BLOCK: usize = 16;
@@ -23,7 +23,7 @@ pub(super) enum CbcEncrypt {
 }
 
 impl CbcEncrypt {
-    pub(super) fn new(size: AesKey, key: &[u8]) -> Result<CbcEncrypt, KeyError> {
+    pub(super) fn new(size: AesKey, key: &[u8]) -> Result<CbcEncrypt, KeyLengthError> {
         match size {
             AesKey::Bits128 => expand(size, key).map(CbcEncrypt::Aes128),
             AesKey::Bits192 => expand(size, key).map(CbcEncrypt::Aes192),
@@ -70,7 +70,7 @@ pub(super) enum CbcDecrypt {
 }
 
 impl CbcDecrypt {
-    pub(super) fn new(size: AesKey, key: &[u8]) -> Result<CbcDecrypt, KeyError> {
+    pub(super) fn new(size: AesKey, key: &[u8]) -> Result<CbcDecrypt, KeyLengthError> {
         match size {
             AesKey::Bits128 => expand(size, key).map(CbcDecrypt::Aes128),
             AesKey::Bits192 => expand(size, key).map(CbcDecrypt::Aes192),
@@ -90,8 +90,8 @@ impl CbcDecrypt {
     }
 }
 
-fn expand<K: KeyInit>(size: AesKey, key: &[u8]) -> Result<K, KeyError> {
-    let wrong = KeyError { what: "encryption", expected: size.octets(), found: key.len() };
+fn expand<K: KeyInit>(size: AesKey, key: &[u8]) -> Result<K, KeyLengthError> {
+    let wrong = KeyLengthError { what: "encryption", expected: size.octets(), found: key.len() };
     K::new_from_slice(key).map_err(|_| wrong)
 }
 

@@ -20,16 +20,16 @@ use super::aead::{self, AeadKey};
 use super::cbc::{self, CbcDecrypt, CbcEncrypt};
 use super::keymat::EspKeys;
 use super::mac::Mac;
-use super::provider::{KeyError, OpenError, SealError};
-use super::suite::{EspProtection, EspSuite, Layout, Protection};
+use super::provider::{KeyLengthError, OpenError, SealError};
+use super::suite::{AesKey, EspProtection, EspSuite, Layout, Protection};
 
 /// Octets of ESP header: SPI and the lower half of the sequence number.
 pub const HEADER_LEN: usize = 8;
 
-/// The cipher of an outbound SA.
+/// The cipher of one direction: `Cbc` encrypts or decrypts, all others are the same both ways.
 #[derive(Debug)]
-pub struct SealKey {
-    cipher: SealCipher,
+struct Key<Cbc> {
+    cipher: Cipher<Cbc>,
     esn: bool,
     layout: Layout,
 }
@@ -37,44 +37,61 @@ pub struct SealKey {
 /// The AEAD stays in place, the others cost a pointer.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "the common cipher is reached without a pointer")]
-enum SealCipher {
+enum Cipher<Cbc> {
     Aead(AeadKey),
-    Cbc(Box<(CbcEncrypt, Mac)>),
+    Cbc(Box<(Cbc, Mac)>),
     Null(Box<Mac>),
     #[cfg(feature = "fake")]
     Fake(super::fake::EspCipher),
 }
 
-impl SealKey {
-    pub(super) fn new(suite: &EspSuite, keys: &EspKeys) -> Result<SealKey, KeyError> {
-        check(suite.protection, keys)?;
+impl<Cbc> Key<Cbc> {
+    fn new(
+        suite: &EspSuite,
+        keys: &EspKeys,
+        cbc: impl FnOnce(AesKey, &[u8]) -> Result<Cbc, KeyLengthError>,
+    ) -> Result<Key<Cbc>, KeyLengthError> {
+        let protection = suite.protection;
         let (encryption, integrity) = (keys.encryption.expose(), keys.integrity.expose());
-        let cipher = match suite.protection {
+        KeyLengthError::check("encryption", encryption, protection.encryption_key_len())?;
+        KeyLengthError::check("integrity", integrity, protection.integrity_key_len())?;
+        let cipher = match protection {
             EspProtection::Encrypted(Protection::Aead(aead)) => {
-                SealCipher::Aead(AeadKey::new(aead, encryption)?)
+                Cipher::Aead(AeadKey::new(aead, encryption)?)
             }
-            EspProtection::Encrypted(Protection::Cbc(size, integ)) => SealCipher::Cbc(Box::new((
-                CbcEncrypt::new(size, encryption)?,
-                Mac::new(integ, integrity)?,
-            ))),
-            EspProtection::Null(integ) => SealCipher::Null(Box::new(Mac::new(integ, integrity)?)),
+            EspProtection::Encrypted(Protection::Cbc(size, integ)) => {
+                Cipher::Cbc(Box::new((cbc(size, encryption)?, Mac::new(integ, integrity)?)))
+            }
+            EspProtection::Null(integ) => Cipher::Null(Box::new(Mac::new(integ, integrity)?)),
         };
-        Ok(SealKey { cipher, esn: suite.esn, layout: suite.protection.layout() })
+        Ok(Key { cipher, esn: suite.esn, layout: protection.layout() })
+    }
+
+    #[cfg(feature = "fake")]
+    fn fake(suite: &EspSuite, cipher: super::fake::EspCipher) -> Key<Cbc> {
+        let layout = suite.protection.layout();
+        Key { cipher: Cipher::Fake(cipher), esn: suite.esn, layout }
+    }
+}
+
+/// The cipher of an outbound SA.
+#[derive(Debug)]
+pub struct SealKey(Key<CbcEncrypt>);
+
+impl SealKey {
+    pub(super) fn new(suite: &EspSuite, keys: &EspKeys) -> Result<SealKey, KeyLengthError> {
+        Key::new(suite, keys, CbcEncrypt::new).map(SealKey)
     }
 
     #[cfg(feature = "fake")]
     pub(super) fn fake(suite: &EspSuite, cipher: super::fake::EspCipher) -> SealKey {
-        SealKey {
-            cipher: SealCipher::Fake(cipher),
-            esn: suite.esn,
-            layout: suite.protection.layout(),
-        }
+        SealKey(Key::fake(suite, cipher))
     }
 
     /// What surrounds a payload.
     #[inline]
     pub fn layout(&self) -> Layout {
-        self.layout
+        self.0.layout
     }
 
     /// Seals a whole packet in place under a sequence number that was never used before in this SA. Fails
@@ -88,18 +105,18 @@ impl SealKey {
         let [.., n4, n5, n6, n7] = number;
         let header = [s0, s1, s2, s3, n4, n5, n6, n7];
         *head = header;
-        match &self.cipher {
-            SealCipher::Aead(key) => {
+        match &self.0.cipher {
+            Cipher::Aead(key) => {
                 let (iv, rest) =
                     rest.split_first_chunk_mut::<{ aead::IV_LEN }>().ok_or(SealError)?;
                 let (text, icv) =
                     rest.split_last_chunk_mut::<{ aead::ICV_LEN }>().ok_or(SealError)?;
                 *iv = number;
-                let (aad, len) = associated_data(header, number, self.esn);
+                let (aad, len) = associated_data(header, number, self.0.esn);
                 *icv = key.seal(number, aad.get(..len).ok_or(SealError)?, text).ok_or(SealError)?;
                 Ok(())
             }
-            SealCipher::Cbc(keys) => {
+            Cipher::Cbc(keys) => {
                 let (key, mac) = &**keys;
                 let (iv, rest) = rest.split_first_chunk_mut::<{ cbc::BLOCK }>().ok_or(SealError)?;
                 let end = rest.len().checked_sub(mac.icv_len()).ok_or(SealError)?;
@@ -107,68 +124,38 @@ impl SealKey {
                 let text = rest.get_mut(..end).ok_or(SealError)?;
                 if key.encrypt(*iv, text) { self.sign(mac, number, packet) } else { Err(SealError) }
             }
-            SealCipher::Null(mac) => self.sign(mac, number, packet),
+            Cipher::Null(mac) => self.sign(mac, number, packet),
             #[cfg(feature = "fake")]
-            SealCipher::Fake(cipher) => cipher.seal(sequence, self.esn, self.layout, packet),
+            Cipher::Fake(cipher) => cipher.seal(sequence, self.0.esn, self.0.layout, packet),
         }
     }
 
     fn sign(&self, mac: &Mac, number: [u8; 8], packet: &mut [u8]) -> Result<(), SealError> {
         let end = packet.len().checked_sub(mac.icv_len()).ok_or(SealError)?;
         let (message, icv) = packet.split_at_mut_checked(end).ok_or(SealError)?;
-        mac.sign(message, upper_half(&number, self.esn), icv);
+        mac.sign(message, upper_half(&number, self.0.esn), icv);
         Ok(())
     }
 }
 
 /// The cipher of an inbound SA.
 #[derive(Debug)]
-pub struct OpenKey {
-    cipher: OpenCipher,
-    esn: bool,
-    layout: Layout,
-}
-
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "the common cipher is reached without a pointer")]
-enum OpenCipher {
-    Aead(AeadKey),
-    Cbc(Box<(CbcDecrypt, Mac)>),
-    Null(Box<Mac>),
-    #[cfg(feature = "fake")]
-    Fake(super::fake::EspCipher),
-}
+pub struct OpenKey(Key<CbcDecrypt>);
 
 impl OpenKey {
-    pub(super) fn new(suite: &EspSuite, keys: &EspKeys) -> Result<OpenKey, KeyError> {
-        check(suite.protection, keys)?;
-        let (encryption, integrity) = (keys.encryption.expose(), keys.integrity.expose());
-        let cipher = match suite.protection {
-            EspProtection::Encrypted(Protection::Aead(aead)) => {
-                OpenCipher::Aead(AeadKey::new(aead, encryption)?)
-            }
-            EspProtection::Encrypted(Protection::Cbc(size, integ)) => OpenCipher::Cbc(Box::new((
-                CbcDecrypt::new(size, encryption)?,
-                Mac::new(integ, integrity)?,
-            ))),
-            EspProtection::Null(integ) => OpenCipher::Null(Box::new(Mac::new(integ, integrity)?)),
-        };
-        Ok(OpenKey { cipher, esn: suite.esn, layout: suite.protection.layout() })
+    pub(super) fn new(suite: &EspSuite, keys: &EspKeys) -> Result<OpenKey, KeyLengthError> {
+        Key::new(suite, keys, CbcDecrypt::new).map(OpenKey)
     }
 
     #[cfg(feature = "fake")]
     pub(super) fn fake(suite: &EspSuite, cipher: super::fake::EspCipher) -> OpenKey {
-        OpenKey {
-            cipher: OpenCipher::Fake(cipher),
-            esn: suite.esn,
-            layout: suite.protection.layout(),
-        }
+        OpenKey(Key::fake(suite, cipher))
     }
 
     /// What surrounds a payload.
     #[inline]
     pub fn layout(&self) -> Layout {
-        self.layout
+        self.0.layout
     }
 
     /// Opens a whole packet in place and returns its text: payload, padding, Pad Length, Next Header.
@@ -177,15 +164,15 @@ impl OpenKey {
     #[inline]
     pub fn open<'p>(&self, sequence: u64, packet: &'p mut [u8]) -> Result<&'p mut [u8], OpenError> {
         let number = sequence.to_be_bytes();
-        match &self.cipher {
-            OpenCipher::Aead(key) => {
+        match &self.0.cipher {
+            Cipher::Aead(key) => {
                 let (head, rest) =
                     packet.split_first_chunk_mut::<HEADER_LEN>().ok_or(OpenError::Length)?;
                 let (iv, rest) =
                     rest.split_first_chunk_mut::<{ aead::IV_LEN }>().ok_or(OpenError::Length)?;
                 let (text, icv) =
                     rest.split_last_chunk_mut::<{ aead::ICV_LEN }>().ok_or(OpenError::Length)?;
-                let (aad, len) = associated_data(*head, number, self.esn);
+                let (aad, len) = associated_data(*head, number, self.0.esn);
                 let aad = aad.get(..len).ok_or(OpenError::Length)?;
                 if key.open(*iv, aad, text, *icv) {
                     Ok(text)
@@ -193,7 +180,7 @@ impl OpenKey {
                     Err(OpenError::Authentication)
                 }
             }
-            OpenCipher::Cbc(keys) => {
+            Cipher::Cbc(keys) => {
                 let (key, mac) = &**keys;
                 let message = self.verify(mac, number, packet)?;
                 let (_, rest) =
@@ -202,12 +189,12 @@ impl OpenKey {
                     rest.split_first_chunk_mut::<{ cbc::BLOCK }>().ok_or(OpenError::Length)?;
                 if key.decrypt(*iv, text) { Ok(text) } else { Err(OpenError::Length) }
             }
-            OpenCipher::Null(mac) => {
+            Cipher::Null(mac) => {
                 let message = self.verify(mac, number, packet)?;
                 message.get_mut(HEADER_LEN..).ok_or(OpenError::Length)
             }
             #[cfg(feature = "fake")]
-            OpenCipher::Fake(cipher) => cipher.open(sequence, self.esn, self.layout, packet),
+            Cipher::Fake(cipher) => cipher.open(sequence, self.0.esn, self.0.layout, packet),
         }
     }
 
@@ -220,17 +207,12 @@ impl OpenKey {
     ) -> Result<&'p mut [u8], OpenError> {
         let end = packet.len().checked_sub(mac.icv_len()).ok_or(OpenError::Length)?;
         let (message, icv) = packet.split_at_mut_checked(end).ok_or(OpenError::Length)?;
-        if mac.verify(message, upper_half(&number, self.esn), icv) {
+        if mac.verify(message, upper_half(&number, self.0.esn), icv) {
             Ok(message)
         } else {
             Err(OpenError::Authentication)
         }
     }
-}
-
-fn check(protection: EspProtection, keys: &EspKeys) -> Result<(), KeyError> {
-    KeyError::check("encryption", keys.encryption.expose(), protection.encryption_key_len())?;
-    KeyError::check("integrity", keys.integrity.expose(), protection.integrity_key_len())
 }
 
 /// SPI and the sequence number as the packet carries it, or in full with ESN (RFC 4106 §5): 8 or 12 octets of

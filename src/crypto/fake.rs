@@ -8,7 +8,7 @@ use super::esp::{HEADER_LEN, OpenKey, SealKey};
 use super::keymat::{EspKeys, MessageKeys};
 use super::message::{Parts, pad, unpad};
 use super::provider::{
-    Digest, Hash, KeyError, KeyExchange, MessageOpener, MessageSealer, OpenError, Provider,
+    Digest, Hash, KeyExchange, KeyLengthError, MessageOpener, MessageSealer, OpenError, Provider,
     PublicValueError, SealError, SharedSecret,
 };
 use super::secret::Secret;
@@ -55,7 +55,7 @@ impl Provider for Fake {
         suite: &IkeSuite,
         keys: MessageKeys<'_>,
         _: &mut dyn Rng,
-    ) -> Result<Box<dyn MessageSealer>, KeyError> {
+    ) -> Result<Box<dyn MessageSealer>, KeyLengthError> {
         Ok(Box::new(Message::new(suite, keys)?))
     }
 
@@ -63,15 +63,15 @@ impl Provider for Fake {
         &self,
         suite: &IkeSuite,
         keys: MessageKeys<'_>,
-    ) -> Result<Box<dyn MessageOpener>, KeyError> {
+    ) -> Result<Box<dyn MessageOpener>, KeyLengthError> {
         Ok(Box::new(Message::new(suite, keys)?))
     }
 
-    fn esp_seal_key(&self, suite: &EspSuite, keys: &EspKeys) -> Result<SealKey, KeyError> {
+    fn esp_seal_key(&self, suite: &EspSuite, keys: &EspKeys) -> Result<SealKey, KeyLengthError> {
         Ok(SealKey::fake(suite, EspCipher::new(suite, keys)?))
     }
 
-    fn esp_open_key(&self, suite: &EspSuite, keys: &EspKeys) -> Result<OpenKey, KeyError> {
+    fn esp_open_key(&self, suite: &EspSuite, keys: &EspKeys) -> Result<OpenKey, KeyLengthError> {
         Ok(OpenKey::fake(suite, EspCipher::new(suite, keys)?))
     }
 }
@@ -129,10 +129,10 @@ struct Message {
 }
 
 impl Message {
-    fn new(suite: &IkeSuite, keys: MessageKeys<'_>) -> Result<Message, KeyError> {
+    fn new(suite: &IkeSuite, keys: MessageKeys<'_>) -> Result<Message, KeyLengthError> {
         let protection = suite.protection;
-        KeyError::check("encryption", keys.encryption, protection.encryption_key_len())?;
-        KeyError::check("integrity", keys.integrity, protection.integrity_key_len())?;
+        KeyLengthError::check("encryption", keys.encryption, protection.encryption_key_len())?;
+        KeyLengthError::check("integrity", keys.integrity, protection.integrity_key_len())?;
         let key = mix(mix(0, keys.encryption), keys.integrity);
         Ok(Message { key, layout: protection.ike_layout() })
     }
@@ -185,10 +185,18 @@ pub(super) enum EspCipher {
 }
 
 impl EspCipher {
-    fn new(suite: &EspSuite, keys: &EspKeys) -> Result<EspCipher, KeyError> {
+    fn new(suite: &EspSuite, keys: &EspKeys) -> Result<EspCipher, KeyLengthError> {
         let protection = suite.protection;
-        KeyError::check("encryption", keys.encryption.expose(), protection.encryption_key_len())?;
-        KeyError::check("integrity", keys.integrity.expose(), protection.integrity_key_len())?;
+        KeyLengthError::check(
+            "encryption",
+            keys.encryption.expose(),
+            protection.encryption_key_len(),
+        )?;
+        KeyLengthError::check(
+            "integrity",
+            keys.integrity.expose(),
+            protection.integrity_key_len(),
+        )?;
         let key = mix(mix(0, keys.encryption.expose()), keys.integrity.expose());
         Ok(EspCipher::Keyed { key, scrambles: matches!(protection, EspProtection::Encrypted(_)) })
     }

@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit, Mac as _};
 use ring::hmac as ring_hmac;
 use sha1::Sha1;
 
-use super::provider::KeyError;
+use super::provider::KeyLengthError;
 use super::secret;
 use super::suite::Integ;
 
@@ -26,8 +26,8 @@ enum Key {
 }
 
 impl Mac {
-    pub(super) fn new(integ: Integ, key: &[u8]) -> Result<Mac, KeyError> {
-        KeyError::check("integrity", key, integ.key_len())?;
+    pub(super) fn new(integ: Integ, key: &[u8]) -> Result<Mac, KeyLengthError> {
+        KeyLengthError::check("integrity", key, integ.key_len())?;
         let ring = |algorithm| Key::Ring(ring_hmac::Key::new(algorithm, key));
         let key = match integ {
             Integ::HmacSha1_96 => {

@@ -12,7 +12,7 @@ use super::aead::AeadKey;
 use super::cbc::{BLOCK, CbcDecrypt, CbcEncrypt};
 use super::keymat::MessageKeys;
 use super::mac::Mac;
-use super::provider::{KeyError, MessageOpener, MessageSealer, OpenError, SealError};
+use super::provider::{KeyLengthError, MessageOpener, MessageSealer, OpenError, SealError};
 use super::suite::{IkeSuite, Layout, Protection};
 use crate::rng::Rng;
 
@@ -38,10 +38,10 @@ impl Sealer {
         suite: &IkeSuite,
         keys: MessageKeys<'_>,
         rng: &mut dyn Rng,
-    ) -> Result<Sealer, KeyError> {
+    ) -> Result<Sealer, KeyLengthError> {
         let cipher = match suite.protection {
             Protection::Aead(aead) => {
-                KeyError::check("integrity", keys.integrity, 0)?;
+                KeyLengthError::check("integrity", keys.integrity, 0)?;
                 SealCipher::Aead {
                     key: AeadKey::new(aead, keys.encryption)?,
                     next_iv: rng.next_u64(),
@@ -107,10 +107,10 @@ enum OpenCipher {
 }
 
 impl Opener {
-    pub(super) fn new(suite: &IkeSuite, keys: MessageKeys<'_>) -> Result<Opener, KeyError> {
+    pub(super) fn new(suite: &IkeSuite, keys: MessageKeys<'_>) -> Result<Opener, KeyLengthError> {
         let cipher = match suite.protection {
             Protection::Aead(aead) => {
-                KeyError::check("integrity", keys.integrity, 0)?;
+                KeyLengthError::check("integrity", keys.integrity, 0)?;
                 OpenCipher::Aead(AeadKey::new(aead, keys.encryption)?)
             }
             Protection::Cbc(size, integ) => OpenCipher::Cbc {

@@ -18,8 +18,11 @@
 //! | `message` | the SK payload, over the same ciphers |
 //! | `aead`, `cbc`, `mac` | the three primitives under both |
 //! | `ecdh`, `modp` | key exchange on curves and in prime fields |
-//! | [`signature`] | private and public keys, signature schemes |
 //! | `fake` | the simulator's provider: fast, deterministic and worthless as protection |
+//!
+//! What is not negotiated goes past the trait: [`signature`] and, above it, `pki` call ring and RustCrypto themselves.
+//! Which signature proves a peer follows from its certificate, not from a proposal, and the simulator does not exchange
+//! these primitives: it replaces the engine's `Authenticator`, certificates and all.
 //!
 //! Where primitives come from: ring for all it has. AES-192-GCM and AES-CBC come from RustCrypto's `aes`,
 //! constant time with AES-NI and without; HMAC-SHA1 as an integrity algorithm from its `sha1`; MODP from
@@ -47,7 +50,7 @@ mod tests;
 pub mod unsupported;
 
 pub use provider::{
-    Digest, Hash, KeyError, KeyExchange, MessageOpener, MessageSealer, OpenError, Provider,
+    Digest, Hash, KeyExchange, KeyLengthError, MessageOpener, MessageSealer, OpenError, Provider,
     PublicValueError, SealError, SharedSecret,
 };
 pub use secret::Secret;

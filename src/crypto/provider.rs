@@ -30,20 +30,20 @@ pub trait Provider: Debug + Send + Sync {
         suite: &IkeSuite,
         keys: MessageKeys<'_>,
         rng: &mut dyn Rng,
-    ) -> Result<Box<dyn MessageSealer>, KeyError>;
+    ) -> Result<Box<dyn MessageSealer>, KeyLengthError>;
 
     /// The other end of [`Provider::message_sealer`].
     fn message_opener(
         &self,
         suite: &IkeSuite,
         keys: MessageKeys<'_>,
-    ) -> Result<Box<dyn MessageOpener>, KeyError>;
+    ) -> Result<Box<dyn MessageOpener>, KeyLengthError>;
 
     /// The packet cipher of an outbound ESP SA.
-    fn esp_seal_key(&self, suite: &EspSuite, keys: &EspKeys) -> Result<SealKey, KeyError>;
+    fn esp_seal_key(&self, suite: &EspSuite, keys: &EspKeys) -> Result<SealKey, KeyLengthError>;
 
     /// The packet cipher of an inbound ESP SA.
-    fn esp_open_key(&self, suite: &EspSuite, keys: &EspKeys) -> Result<OpenKey, KeyError>;
+    fn esp_open_key(&self, suite: &EspSuite, keys: &EspKeys) -> Result<OpenKey, KeyLengthError>;
 }
 
 /// A private value waiting for the peer's public one. Used once: `agree` consumes it.
@@ -145,7 +145,7 @@ impl AsRef<[u8]> for Digest {
 /// Keys of the wrong size for the suite: key material came from somewhere else than the key schedule.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{what} key has {found} octets where the suite takes {expected}")]
-pub struct KeyError {
+pub struct KeyLengthError {
     /// "encryption" or "integrity".
     pub what: &'static str,
     /// What the suite takes.
@@ -154,10 +154,14 @@ pub struct KeyError {
     pub found: usize,
 }
 
-impl KeyError {
-    pub(super) fn check(what: &'static str, key: &[u8], expected: usize) -> Result<(), KeyError> {
+impl KeyLengthError {
+    pub(super) fn check(
+        what: &'static str,
+        key: &[u8],
+        expected: usize,
+    ) -> Result<(), KeyLengthError> {
         let found = key.len();
-        if found == expected { Ok(()) } else { Err(KeyError { what, expected, found }) }
+        if found == expected { Ok(()) } else { Err(KeyLengthError { what, expected, found }) }
     }
 }
 

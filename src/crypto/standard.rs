@@ -8,7 +8,7 @@ use super::keymat::{EspKeys, MessageKeys};
 use super::message::{Opener, Sealer};
 use super::modp::{Field, Modp};
 use super::provider::{
-    Digest, Hash, KeyError, KeyExchange, MessageOpener, MessageSealer, Provider,
+    Digest, Hash, KeyExchange, KeyLengthError, MessageOpener, MessageSealer, Provider,
 };
 use super::secret::Secret;
 use super::suite::{EspSuite, Group, IkeSuite, Prf};
@@ -78,7 +78,7 @@ impl Provider for Standard {
         suite: &IkeSuite,
         keys: MessageKeys<'_>,
         rng: &mut dyn Rng,
-    ) -> Result<Box<dyn MessageSealer>, KeyError> {
+    ) -> Result<Box<dyn MessageSealer>, KeyLengthError> {
         Ok(Box::new(Sealer::new(suite, keys, rng)?))
     }
 
@@ -86,15 +86,15 @@ impl Provider for Standard {
         &self,
         suite: &IkeSuite,
         keys: MessageKeys<'_>,
-    ) -> Result<Box<dyn MessageOpener>, KeyError> {
+    ) -> Result<Box<dyn MessageOpener>, KeyLengthError> {
         Ok(Box::new(Opener::new(suite, keys)?))
     }
 
-    fn esp_seal_key(&self, suite: &EspSuite, keys: &EspKeys) -> Result<SealKey, KeyError> {
+    fn esp_seal_key(&self, suite: &EspSuite, keys: &EspKeys) -> Result<SealKey, KeyLengthError> {
         SealKey::new(suite, keys)
     }
 
-    fn esp_open_key(&self, suite: &EspSuite, keys: &EspKeys) -> Result<OpenKey, KeyError> {
+    fn esp_open_key(&self, suite: &EspSuite, keys: &EspKeys) -> Result<OpenKey, KeyLengthError> {
         OpenKey::new(suite, keys)
     }
 }

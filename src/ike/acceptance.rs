@@ -49,11 +49,12 @@ pub fn accept(
     let mut present = Vec::new();
     for (payload, critical) in payloads {
         match payload {
-            // RFC 7296 §2.5: the critical bit counts only for a type that the recipient does not know.
-            PayloadType::Unknown(_) if critical => {
-                return Err(Incompatible::CriticalPayload(payload).into());
+            // RFC 7296 §2.5: the critical bit counts only for a type that the recipient does not understand.
+            unknown if !unknown.is_understood() => {
+                if critical {
+                    return Err(Incompatible::CriticalPayload(unknown).into());
+                }
             }
-            PayloadType::Unknown(_) => {}
             known if present.contains(&known) && !is_repeatable(known) => {
                 return Err(PeerMisbehaved::Repeated(known).into());
             }
@@ -343,12 +344,14 @@ mod tests {
 
     #[test]
     fn an_unknown_type_matters_only_when_critical() {
-        let unknown = PayloadType::Unknown(200);
-        assert!(accept(Step::Inform, Half::Request, [(unknown, false), (unknown, false)]).is_ok());
-        assert_eq!(
-            accept(Step::Inform, Half::Request, [(unknown, true)]).map(|form| form.meaning),
-            Err(Incompatible::CriticalPayload(unknown).into())
-        );
+        for unknown in [PayloadType::Unknown(200), PayloadType::PuzzleSolution] {
+            let twice = [(unknown, false), (unknown, false)];
+            assert!(accept(Step::Inform, Half::Request, twice).is_ok());
+            assert_eq!(
+                accept(Step::Inform, Half::Request, [(unknown, true)]).map(|form| form.meaning),
+                Err(Incompatible::CriticalPayload(unknown).into())
+            );
+        }
         // On a known type the bit says nothing.
         assert!(accept(Step::Inform, Half::Request, [(Delete, true)]).is_ok());
     }

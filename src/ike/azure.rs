@@ -1,7 +1,8 @@
 //! Azure's names for algorithms, and the lists that a connection left on "Default" has.
 //!
-//! Sources: azure.md §1.1 to §1.5. The lists are in Azure's order, with all their lines; what s2sd cannot run falls out
-//! where a policy is made ([`crate::ike::proposal::Policy::new`]).
+//! Sources: the Azure documentation's "About VPN devices" (default lists), "Configure custom IPsec/IKE connection
+//! policies" (names) and "About cryptographic requirements and Azure VPN gateways" (groups). The lists are in Azure's
+//! order, with all their lines; what s2sd cannot run falls out where a policy is made ([`crate::ike::proposal::Policy::new`]).
 
 use thiserror::Error;
 
@@ -85,8 +86,8 @@ pub fn names(setting: Setting) -> &'static [&'static str] {
 
 /// The IKE lines of a custom policy: one, or two when the PRF is not named.
 ///
-/// With an AEAD cipher `ike_integrity` names the PRF (azure.md §1.5). Where it repeats the cipher there, Azure's choice of PRF
-/// is not published; its point-to-site table has both, so both are said.
+/// With an AEAD cipher `ike_integrity` names the PRF, which is inferred. Where it repeats the cipher there,
+/// Azure's choice of PRF is not published; its point-to-site table has both, so both are said.
 pub fn ike_lines(names: &Names<'_>) -> Result<Vec<Combination>, NameError> {
     let (encr, key_bits) = encryption(Setting::IkeEncryption, names.ike_encryption)?;
     let hashes: &[&str] = match known(Setting::IkeIntegrity, names.ike_integrity)? {
@@ -103,7 +104,7 @@ pub fn ike_lines(names: &Names<'_>) -> Result<Vec<Combination>, NameError> {
     hashes.iter().map(line).collect()
 }
 
-/// The ESP line of a custom policy. Azure knows no extended sequence numbers (azure.md §1.5).
+/// The ESP line of a custom policy. Azure was never seen to offer extended sequence numbers.
 pub fn esp_line(names: &Names<'_>) -> Result<Combination, NameError> {
     let (encr, key_bits) = encryption(Setting::IpsecEncryption, names.ipsec_encryption)?;
     let encryption = known(Setting::IpsecEncryption, names.ipsec_encryption)?;
@@ -188,7 +189,7 @@ fn values(setting: &Setting) -> String {
     names(*setting).join(", ")
 }
 
-/// The IKE lines of a route-based gateway on Default, both roles (azure.md §1.1).
+/// The IKE lines of a route-based gateway on Default, both roles ("About VPN devices").
 pub const DEFAULT_IKE: [Combination; 6] = [
     ike(AES256_SHA1, PrfId::HmacSha1),
     ike(AES256_SHA256, PrfId::HmacSha2_256),
@@ -198,7 +199,7 @@ pub const DEFAULT_IKE: [Combination; 6] = [
     ike(DES3_SHA256, PrfId::HmacSha2_256),
 ];
 
-/// The ESP lines that a route-based gateway on Default offers (azure.md §1.2); also seen so on the wire.
+/// The ESP lines that a route-based gateway on Default offers ("About VPN devices"); also seen so on the wire.
 pub const DEFAULT_ESP_INITIATOR: [Combination; 6] = [
     esp(GCMAES256, None),
     esp(AES256_SHA1, None),
@@ -208,7 +209,7 @@ pub const DEFAULT_ESP_INITIATOR: [Combination; 6] = [
     esp(DES3_SHA256, None),
 ];
 
-/// The ESP lines that it accepts (azure.md §1.2).
+/// The ESP lines that it accepts ("About VPN devices").
 pub const DEFAULT_ESP_RESPONDER: [Combination; 26] = [
     esp(GCMAES256, None),
     esp(AES256_SHA1, None),

@@ -320,7 +320,7 @@ impl Peer {
                 continue;
             }
             let proven = surplus.proof_since.is_none_or(|since| heard_at > since);
-            // The newest with a child stays (azure.md §7.13): let it have one first.
+            // The newest with a child stays: let it have one first.
             let replaced = children > 0 || sa.children.is_empty();
             if proven && replaced {
                 sa.close(ctx, Cause::Duplicate, None);

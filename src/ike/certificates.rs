@@ -19,7 +19,7 @@ use crate::wire::id::Identity;
 pub struct Certificates {
     /// Our certificate, its path and its key.
     pub own: OwnIdentity,
-    /// The ID payload that we send; the leaf's subject unless configured otherwise (azure.md §3.6).
+    /// The ID payload that we send; the leaf's subject unless configured otherwise. What Azure wants is not published.
     pub id: Id,
     /// Where the peer's certificate has to lead.
     pub trust: Trust,

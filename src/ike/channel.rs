@@ -9,7 +9,7 @@ use super::stage::Party;
 use super::window::Fingerprint;
 use crate::crypto::keymat::{IkeKeys, IkeSpis, Nonces, SkeySeed};
 use crate::crypto::suite::Layout;
-use crate::crypto::{IkeSuite, KeyError, MessageOpener, MessageSealer, Provider};
+use crate::crypto::{IkeSuite, KeyLengthError, MessageOpener, MessageSealer, Provider};
 use crate::rng::Rng;
 use crate::time::Instant;
 use crate::wire::chain::Chain;
@@ -71,7 +71,7 @@ impl Channel {
         parties: Parties,
         suite: IkeSuite,
         keys: IkeKeys,
-    ) -> Result<Channel, KeyError> {
+    ) -> Result<Channel, KeyLengthError> {
         let Parties { own, peer, made_by, fragments } = parties;
         let (ours, theirs) = match made_by {
             Party::We => (keys.of_initiator(), keys.of_responder()),
@@ -95,7 +95,7 @@ impl Channel {
         let room = room(self.suite.protection.ike_layout());
         let failed = |_| Error::from(Local::Crypto);
         let whole = Sealing::whole(&header, chain, room).map_err(failed)?;
-        let parts = if self.fragments && whole.len() > limit {
+        let parts = if self.fragments && whole.bytes.len() > limit {
             Sealing::fragments(&header, chain, room, limit).map_err(failed)?
         } else {
             vec![whole]
@@ -182,13 +182,9 @@ impl Channel {
         }
     }
 
-    fn seal_one(&mut self, mut part: Sealing, rng: &mut dyn Rng) -> Result<Vec<u8>, Error> {
-        let (clear, parts) = part.parts();
-        let body = clear.len();
-        let padding = parts.text.last().copied().map_or(0, usize::from);
-        let plain = parts.text.len().saturating_sub(1 + padding);
-        let mut bytes = part.finish();
-        self.sealer.seal(&mut bytes, body, plain, rng).map_err(|_| Error::from(Local::Crypto))?;
+    fn seal_one(&mut self, part: Sealing, rng: &mut dyn Rng) -> Result<Vec<u8>, Error> {
+        let Sealing { mut bytes, body, text } = part;
+        self.sealer.seal(&mut bytes, body, text, rng).map_err(|_| Error::from(Local::Crypto))?;
         Ok(bytes)
     }
 }

@@ -258,7 +258,7 @@ fn read(step: Step, answer: Chain) -> Result<Chain, Error> {
     }
 }
 
-/// The same wish in the group that the peer asks for, once, and only in one that we offer (azure.md §7.1).
+/// The same wish in the group that the peer asks for, once, and only in one that we offer.
 fn in_the_wanted_group(ctx: &Ctx<'_>, wish: Wish, error: Error) -> Option<Wish> {
     let Error::Incompatible(Incompatible::Group(group)) = error else { return None };
     let esp = |slot: super::ids::Slot| {

@@ -63,7 +63,7 @@ impl Difference {
 
 /// The types of transform in which a proposal does not have what a line wants, in the order of the types.
 fn differing(line: &Combination, proposal: &Proposal) -> impl Iterator<Item = TransformType> {
-    TransformType::KNOWN.iter().copied().filter(|kind| {
+    TransformType::UNDERSTOOD.into_iter().filter(|kind| {
         let mut offered = proposal.of_type(*kind).peekable();
         match offered.peek() {
             None => !line.lacks(*kind),

@@ -10,9 +10,9 @@ use crate::ike::jitter::number_between;
 use crate::rng::Rng;
 use crate::time::Instant;
 
-/// Azure's IKE SA lifetime, not settable there: no IKE SA is kept beyond it (azure.md §1.1, §7.11).
+/// Azure's IKE SA lifetime, not settable there: no IKE SA is kept beyond it (Azure docs, "About VPN devices").
 pub const IKE_HARD: Duration = Duration::from_secs(28_800);
-/// Azure rekeys IKE SAs at 95 % of theirs (azure.md §2.6); ours are rekeyed by then.
+/// Azure rekeys IKE SAs at 95 % of theirs, as seen in libreswan issue 765; ours are rekeyed by then.
 const IKE_SOFT_MAX: Duration = Duration::from_secs(24_000);
 
 /// Azure's default child lifetime (`sa_life_time_seconds`).
@@ -91,7 +91,8 @@ impl Lifetime {
         }
     }
 
-    /// An IKE SA as Azure keeps it: replaced at 95 %, seen at 27,361 s (azure.md §2.6). For a peer played in a test.
+    /// An IKE SA as Azure keeps it: replaced at 95 %, seen at 27,361 s (libreswan issue 765). For a peer in a
+    /// test.
     pub fn azure_ike() -> Lifetime {
         Lifetime { soft_time_max: IKE_HARD, soft: SOFT_AZURE, ..Lifetime::ike(IKE_HARD) }
     }

@@ -1,8 +1,8 @@
 //! Traffic selectors of one exchange: what to ask for, what to grant, what to take (RFC 7296 §2.9).
 //!
 //! They are judged anew in each exchange, against the policy and never against the child that is replaced. Azure asks for
-//! any-to-any in its own rekeys of a child that we had made narrower, and takes whatever we ask for (azure.md §7.8). So
-//! a rekey of ours asks for the whole policy again (§2.9.2), and one of theirs may change the selectors within it.
+//! any-to-any in its own rekeys of a child that we had made narrower, and takes whatever we ask for (Azure docs, "Custom
+//! traffic selectors"). So a rekey of ours asks for the whole policy again (§2.9.2), and one of theirs may change the selectors within it.
 //!
 //! "Near" is the asking end's side (TSi), "far" the other one's (TSr): for our own requests near is local, for the peer's it
 //! is remote.

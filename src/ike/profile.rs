@@ -1,7 +1,7 @@
 //! Whose manners an end keeps. [`Profile::Azure`] is a peer to play in tests: what is known of Azure's gateway, as data.
 //!
-//! Sources are azure.md §1, §2.6, §3.6 and §7; what is only inferred there is marked so here. An end with
-//! [`Profile::Standard`] has to live with everything that the other one does.
+//! Sources are Azure's public documentation and what others logged of its gateways; what is only inferred is
+//! marked so. An end with [`Profile::Standard`] has to live with everything that the other one does.
 
 use std::time::Duration;
 

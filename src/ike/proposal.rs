@@ -2,8 +2,8 @@
 //!
 //! **One proposal a line.** A policy's lines go out as proposals with one transform of each type, as Azure sends its own. A
 //! merged proposal would be shorter but offers every cross product: lines that nobody wrote, AEAD beside integrity
-//! algorithms (which RFC 7296 §3.3 forbids), `NONE` beside groups (which Microsoft's stack aborts on, azure.md
-//! §7.2). And an answer's number then says which line it is.
+//! algorithms (which RFC 7296 §3.3 forbids), `NONE` beside groups (which Microsoft's stack aborts on,
+//! strongSwan discussion 2831). And an answer's number then says which line it is.
 //!
 //! **Our order decides.** As responder we take the first of *our* lines that the peer offers, not the first of theirs: the
 //! operator wrote our order, and Azure's own has SHA-1 before SHA-256. The peer's group guess does not count
@@ -166,7 +166,8 @@ pub fn read_answer(
     let [proposal] = answer.proposals.as_slice() else { return Err(not_offered()) };
     let place = usize::from(proposal.number).checked_sub(1).ok_or_else(not_offered)?;
     let line = distinct(ours, groups).get(place).copied().ok_or_else(not_offered)?;
-    let one_each = TransformType::KNOWN.iter().all(|kind| proposal.of_type(*kind).count() <= 1);
+    let one_each =
+        TransformType::UNDERSTOOD.iter().all(|kind| proposal.of_type(*kind).count() <= 1);
     match take(line, proposal, Groups::Negotiated) {
         Some(choice) if one_each => Ok(choice),
         _ => Err(not_offered()),
@@ -179,7 +180,7 @@ fn take(line: Combination, proposal: &Proposal, groups: Groups) -> Option<Choice
         return None;
     }
     let mut chosen: Vec<Transform> = Vec::new();
-    for kind in TransformType::KNOWN.iter().copied() {
+    for kind in TransformType::UNDERSTOOD.into_iter() {
         if groups == Groups::Omitted && kind == TransformType::KeyExchange {
             continue;
         }

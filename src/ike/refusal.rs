@@ -1,7 +1,8 @@
 //! Why an exchange was refused, kept whole: for the log now, for `explain` and `doctor` later.
 //!
 //! An [`Error`] decides what happens; a [`Refusal`] tells a person. It says who refused which step, what each end had to offer,
-//! the first difference, the setting that would mend it, and under which number Azure logs the same event (azure.md §5).
+//! the first difference, the setting that would mend it, and under which number Azure logs the same event (Azure docs,
+//! "Site-to-site error codes").
 
 use std::fmt;
 

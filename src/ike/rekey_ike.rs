@@ -8,7 +8,8 @@
 //! ```
 //!
 //! The successor inherits the children at once; its message ids start at 0, and whoever asked for it is its initiator. Azure
-//! does this at 95 % of 28,800 seconds and offers the current suite alone (azure.md §2.6), and so do we.
+//! does this at 95 % of 28,800 seconds and offers the current suite alone (seen in libreswan issue 765),
+//! and so do we.
 
 use super::channel::{Channel, Parties};
 use super::collision::{self, Creation};

@@ -28,7 +28,7 @@ impl Schedule {
         budget: Duration::from_secs(60),
     };
 
-    /// For requests on an established IKE SA: silence for as long as the DPD timeout is death (azure.md §7.14).
+    /// For requests on an established IKE SA: silence for as long as the DPD timeout is death.
     pub fn established(silence: Duration) -> Schedule {
         Schedule {
             first: Duration::from_millis(500),

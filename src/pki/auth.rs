@@ -18,7 +18,8 @@
 //! who must have it.
 //!
 //! **SHA-1** here is no collision target as in a certificate: the signed octets hold a nonce of the verifier. Whether it
-//! is accepted is [`Sha1Policy`], one switch for methods 1 and 14.
+//! is accepted under method 1 is [`Sha1Policy`]. Under method 14 it never is: a peer signs with a hash that was announced
+//! to it (RFC 7427 §4), and SHA-1 is not in [`ANNOUNCED`].
 
 use super::algorithm::{self, AlgorithmError};
 use super::path::ValidPath;
@@ -26,7 +27,7 @@ use super::refusal::Refusal;
 use crate::crypto::signature::{KeyKind, PrivateKey, PublicKey, Scheme, SignError, VerifyError};
 use crate::wire::codes::{AuthMethod, HashId};
 
-/// Whether a peer may prove itself with a signature over SHA-1.
+/// Whether a peer may prove itself with a signature over SHA-1 under method 1.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Sha1Policy {
     /// It may: peers without RFC 7427 have nothing else.
@@ -205,8 +206,8 @@ pub fn verify_with(
         AuthMethod::DigitalSignature if policy.digital_signatures == DigitalSignatures::Speak => {
             let (identifier, signature) = split(data).ok_or(AuthReason::Truncated)?;
             let scheme = algorithm::scheme(identifier)?;
-            if scheme.hash() == HashId::Sha1 && policy.sha1 == Sha1Policy::Refuse {
-                return Err(AuthReason::Sha1Refused);
+            if !ANNOUNCED.contains(&scheme.hash()) {
+                return Err(AuthReason::NotAnnounced(scheme.hash()));
             }
             verify_scheme(key, method, scheme, &octets, signature)
         }
@@ -282,6 +283,9 @@ pub enum AuthReason {
     /// When a method 14 payload names an algorithm that is not spoken here.
     #[error("in the peer's AUTH payload, {0}")]
     Algorithm(#[from] AlgorithmError),
+    /// When a method 14 payload is signed over a hash that we did not announce.
+    #[error("the peer signed over {0}, which was not announced to it")]
+    NotAnnounced(HashId),
     /// When a signature over SHA-1 is right but not allowed.
     #[error("the peer signed over SHA-1, which this connection refuses")]
     Sha1Refused,
@@ -311,7 +315,7 @@ impl AuthReason {
             AuthReason::Method(AuthMethod::SharedKeyMic) => {
                 "the peer is set to a pre-shared key: set it to certificate authentication".into()
             }
-            AuthReason::Method(_) | AuthReason::Algorithm(_) => {
+            AuthReason::Method(_) | AuthReason::Algorithm(_) | AuthReason::NotAnnounced(_) => {
                 "have the peer sign with RSA or ECDSA over SHA-2".into()
             }
             AuthReason::KeyUnfit { .. } => {

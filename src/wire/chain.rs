@@ -38,8 +38,8 @@ pub struct Chain {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Link {
-    /// The generic header's second byte as it came. Its critical bit has no meaning on a payload that we know, and
-    /// one that we do not know is not here if it was set.
+    /// The generic header's second byte as it came. Its critical bit has no meaning on a payload that we understand,
+    /// and one that we do not is not here if it was set.
     flags: GenericFlags,
     payload: Payload,
 }
@@ -160,7 +160,7 @@ impl Chain {
             }
             let offset = reader.offset();
             let generic = GenericHeader::decode(reader)?;
-            if matches!(kind, PayloadType::Unknown(_)) && generic.flags.is_critical() {
+            if !kind.is_understood() && generic.flags.is_critical() {
                 return Err(DecodeError::UnsupportedCritical { payload: kind, offset });
             }
             let body = reader.sub(generic.body, "payload")?;

@@ -87,7 +87,28 @@ codes! {
         Encrypted = 46 => "SK",
         Configuration = 47 => "CP",
         Eap = 48 => "EAP",
+        SecurePassword = 49 => "GSPM",
+        GroupId = 50 => "IDg",
+        GroupSecurityAssociation = 51 => "GSA",
+        KeyDownload = 52 => "KD",
         EncryptedFragment = 53 => "SKF",
+        PuzzleSolution = 54 => "PS",
+    }
+}
+
+impl PayloadType {
+    /// Whether s2sd knows what to do with one. The others are skipped unless they are critical, with a name or without
+    /// (RFC 7296 §2.5).
+    pub fn is_understood(self) -> bool {
+        !matches!(
+            self,
+            PayloadType::SecurePassword
+                | PayloadType::GroupId
+                | PayloadType::GroupSecurityAssociation
+                | PayloadType::KeyDownload
+                | PayloadType::PuzzleSolution
+                | PayloadType::Unknown(_)
+        )
     }
 }
 
@@ -109,7 +130,27 @@ codes! {
         Integrity = 3 => "INTEG",
         KeyExchange = 4 => "KE",
         SequenceNumbers = 5 => "ESN",
+        AdditionalKeyExchange1 = 6 => "ADDKE1",
+        AdditionalKeyExchange2 = 7 => "ADDKE2",
+        AdditionalKeyExchange3 = 8 => "ADDKE3",
+        AdditionalKeyExchange4 = 9 => "ADDKE4",
+        AdditionalKeyExchange5 = 10 => "ADDKE5",
+        AdditionalKeyExchange6 = 11 => "ADDKE6",
+        AdditionalKeyExchange7 = 12 => "ADDKE7",
+        KeyWrap = 13 => "KWA",
     }
+}
+
+impl TransformType {
+    /// The types that s2sd negotiates. A proposal with another is not for us, though the type may have a name
+    /// (RFC 7296 §3.3.6).
+    pub const UNDERSTOOD: [TransformType; 5] = [
+        TransformType::Encryption,
+        TransformType::Prf,
+        TransformType::Integrity,
+        TransformType::KeyExchange,
+        TransformType::SequenceNumbers,
+    ];
 }
 
 codes! {
@@ -221,10 +262,11 @@ codes! {
 }
 
 codes! {
-    /// Transform type 5: sequence numbers of 32 bits, or extended to 64 (RFC 4304).
+    /// Transform type 5: sequence numbers of 32 bits, extended to 64 (RFC 4304), or without an order (RFC 9827).
     EsnId: u16 {
         Sequence32 = 0 => "32-bit",
         Extended64 = 1 => "ESN",
+        Unspecified32 = 2 => "32-bit unspecified",
     }
 }
 
@@ -385,6 +427,8 @@ codes! {
         UseAggfrag = 16442 => "USE_AGGFRAG",
         SupportedAuthMethods = 16443 => "SUPPORTED_AUTH_METHODS",
         SaResourceInfo = 16444 => "SA_RESOURCE_INFO",
+        UsePpkInt = 16445 => "USE_PPK_INT",
+        PpkIdentityKey = 16446 => "PPK_IDENTITY_KEY",
     }
 }
 

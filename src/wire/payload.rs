@@ -51,7 +51,7 @@ pub enum Payload {
     Configuration(Configuration),
     /// EAP.
     Eap(Eap),
-    /// A payload that nobody named. When decoded it was not marked critical: it is to be skipped (RFC 7296 §2.5).
+    /// A payload that is not understood here. When decoded it was not critical: it is to be skipped (RFC 7296 §2.5).
     Unknown {
         /// Its type.
         kind: PayloadType,
@@ -106,7 +106,12 @@ impl Payload {
             PayloadType::Eap => Payload::Eap(Eap::decode(r)?),
             PayloadType::None
             | PayloadType::Encrypted
+            | PayloadType::SecurePassword
+            | PayloadType::GroupId
+            | PayloadType::GroupSecurityAssociation
+            | PayloadType::KeyDownload
             | PayloadType::EncryptedFragment
+            | PayloadType::PuzzleSolution
             | PayloadType::Unknown(_) => Payload::Unknown { kind, body: r.take_rest().to_vec() },
         };
         reader.finish("payload length")?;

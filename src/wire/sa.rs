@@ -297,7 +297,7 @@ impl TransformId {
             TransformType::Integrity => TransformId::Integrity(number.into()),
             TransformType::KeyExchange => TransformId::KeyExchange(number.into()),
             TransformType::SequenceNumbers => TransformId::SequenceNumbers(number.into()),
-            TransformType::Unknown(_) => TransformId::Unknown { kind, number },
+            _ => TransformId::Unknown { kind, number },
         }
     }
 

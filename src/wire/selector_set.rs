@@ -11,6 +11,11 @@ use super::address::AddressRange;
 use super::selector::Selector;
 use super::span::Span;
 
+/// How many pieces [`SelectorSet::covers_selector`] cuts at most, besides [`PIECES_EACH`] for every selector of the set.
+const PIECES: usize = 1024;
+/// Four times what prefixes in a row need.
+const PIECES_EACH: usize = 8;
+
 /// A set of packets, seen from one side.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct SelectorSet {
@@ -36,11 +41,21 @@ impl SelectorSet {
         self.selectors.iter().any(|s| s.matches(address, protocol, port))
     }
 
-    /// Whether all packets of `selector` are in the set, be it by several of its selectors together.
+    /// Whether all packets of `selector` are in the set, be it by several of its selectors together. Boxes can be laid
+    /// so that the answer takes as many pieces as their number cubed, and a peer may send 255 of them: where it takes
+    /// too many, the answer is no. That is wrong on the safe side: an offer is then narrowed instead of taken whole.
     pub fn covers_selector(&self, selector: &Selector) -> bool {
+        if self.selectors.iter().any(|own| own.covers(selector)) {
+            return true;
+        }
+        let mut pieces = PIECES + PIECES_EACH * self.selectors.len();
         // Depth first, so that a packet outside the set is found before the rest is cut to pieces.
         let mut left = vec![(Region::from(selector), 0)];
         while let Some((region, from)) = left.pop() {
+            let Some(fewer) = pieces.checked_sub(1) else {
+                return false;
+            };
+            pieces = fewer;
             let mut parts = self.selectors.iter().map(Region::from).enumerate().skip(from);
             let core = parts.find_map(|(nth, part)| Some((nth, region.intersect(&part)?)));
             let Some((nth, core)) = core else {

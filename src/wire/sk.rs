@@ -1,14 +1,12 @@
-//! Encrypted payloads, SK (RFC 7296 §3.14) and SKF (RFC 7383 §2.5): their layout. What the bytes inside mean is the
-//! cipher's business; it works in place on the parts named here.
+//! Encrypted payloads, SK (RFC 7296 §3.14) and SKF (RFC 7383 §2.5), around what is encrypted: how long a message with
+//! one is, and where its body begins. What the body is made of is the cipher's business alone, see `crypto`.
 //!
 //! ```text
 //! |<-------------------------- authenticated ------------------------->|
 //! |<----------- AAD ------------>|    |<---------- text -------->|     |
 //! | header | clear | SK (SKF n/t)| IV | chain | padding | length | ICV |
+//!                                |<--------------- body --------------->|
 //! ```
-//!
-//! An AEAD takes the AAD and the text (RFC 5282 §5.1); a separate integrity algorithm takes all up to the ICV, after
-//! encryption.
 
 use std::num::NonZeroU16;
 
@@ -33,7 +31,7 @@ pub struct Sealed {
     pub first: PayloadType,
     /// The generic header's critical and reserved bits, as they came.
     pub flags: GenericFlags,
-    /// IV, ciphertext, ICV. The AAD is all of the datagram before it, see [`Sealed::aad`].
+    /// The body: the end of the datagram. All of the datagram before it is authenticated with it.
     pub content: Vec<u8>,
 }
 
@@ -82,33 +80,6 @@ impl Sealed {
         }
     }
 
-    /// The part of `datagram` before the content: what an AEAD authenticates besides the text. Only right for the
-    /// datagram that this was decoded from.
-    pub fn aad<'d>(&self, datagram: &'d [u8]) -> &'d [u8] {
-        let end = datagram.len().saturating_sub(self.content.len());
-        datagram.split_at_checked(end).map_or(datagram, |(aad, _)| aad)
-    }
-
-    /// The content's parts, for opening in place. Their sizes are checked against the cipher's.
-    pub fn parts(&mut self, room: Room) -> Result<Parts<'_>, Malformed> {
-        let length = self.content.len();
-        let fault = |must| Malformed {
-            payload: self.kind(),
-            field: "content",
-            offset: 0,
-            fault: Fault::Length { found: length, must },
-        };
-        let short = fault("room for IV, text and ICV");
-        let uneven = fault("whole cipher blocks between IV and ICV");
-        let (iv, rest) = self.content.split_at_mut_checked(room.iv).ok_or(short)?;
-        let text = rest.len().checked_sub(room.icv).filter(|text| *text > 0).ok_or(short)?;
-        if !text.is_multiple_of(room.block) {
-            return Err(uneven);
-        }
-        let (text, icv) = rest.split_at_mut_checked(text).ok_or(short)?;
-        Ok(Parts { iv, text, icv })
-    }
-
     /// Reads an SK or SKF payload. It is the last of its message (§3.14).
     pub(super) fn decode(kind: PayloadType, reader: &mut Reader<'_>) -> Result<Sealed, Malformed> {
         let generic = GenericHeader::decode(reader)?;
@@ -136,38 +107,15 @@ impl Sealed {
     }
 }
 
-/// An encrypted payload's parts, for a cipher to work on.
-#[derive(Debug)]
-pub struct Parts<'a> {
-    /// The explicit IV.
-    pub iv: &'a mut [u8],
-    /// Chain, padding and padding length: plain before sealing and after opening.
-    pub text: &'a mut [u8],
-    /// The tag or check value.
-    pub icv: &'a mut [u8],
-}
-
-/// The chain's bytes in an opened text: without the padding, whose content is not looked at (§3.14).
-pub fn strip_padding(text: &[u8]) -> Result<&[u8], Malformed> {
-    let fault = |fault| Malformed {
-        payload: PayloadType::Encrypted,
-        field: "pad length",
-        offset: text.len().saturating_sub(1),
-        fault,
-    };
-    let (length, rest) =
-        text.split_last().ok_or_else(|| fault(Fault::Short { needed: 1, left: 0 }))?;
-    let padding = usize::from(*length);
-    let chain = rest.len().checked_sub(padding).and_then(|end| rest.get(..end));
-    chain.ok_or_else(|| fault(Fault::Short { needed: padding, left: rest.len() }))
-}
-
-/// A message laid out for sealing: lengths right, IV and ICV zero, the text still plain.
-#[derive(Debug)]
+/// A message laid out for sealing: its lengths right, its text still plain, zeros for all that a cipher writes.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Sealing {
-    bytes: Vec<u8>,
-    content: usize,
-    room: Room,
+    /// The message.
+    pub bytes: Vec<u8>,
+    /// Where its body begins.
+    pub body: usize,
+    /// Bytes of text in the body, after the IV.
+    pub text: usize,
 }
 
 impl Sealing {
@@ -178,7 +126,7 @@ impl Sealing {
     }
 
     /// One fragment: `text` is its share of the encoded chain that starts with a payload of type `first`.
-    pub fn fragment(
+    fn fragment(
         header: &Header,
         first: PayloadType,
         fragment: Fragment,
@@ -216,39 +164,6 @@ impl Sealing {
             .collect()
     }
 
-    /// Bytes of the finished message.
-    pub fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Never: there is a header at least.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// For an AEAD: the AAD, and the parts to seal in place.
-    pub fn parts(&mut self) -> (&[u8], Parts<'_>) {
-        const LAID_OUT: &str = "the message was laid out with this room";
-        let (aad, content) = self.bytes.split_at_mut_checked(self.content).expect(LAID_OUT);
-        let (iv, rest) = content.split_at_mut_checked(self.room.iv).expect(LAID_OUT);
-        let text = rest.len().saturating_sub(self.room.icv);
-        let (text, icv) = rest.split_at_mut_checked(text).expect(LAID_OUT);
-        (aad, Parts { iv, text, icv })
-    }
-
-    /// For a separate integrity algorithm, once the text is encrypted: all before the ICV, and the ICV.
-    pub fn authenticated(&mut self) -> (&[u8], &mut [u8]) {
-        let end = self.bytes.len().saturating_sub(self.room.icv);
-        let split = self.bytes.split_at_mut_checked(end);
-        let (message, icv) = split.expect("the message was laid out with room for the ICV");
-        (message, icv)
-    }
-
-    /// The message, ready to send once it is sealed.
-    pub fn finish(self) -> Vec<u8> {
-        self.bytes
-    }
-
     fn lay_out(
         header: &Header,
         first: PayloadType,
@@ -263,21 +178,20 @@ impl Sealing {
         let mut writer = Writer::new();
         header.write(kind, &mut writer);
         let open = begin(first, GenericFlags::default(), fragment, &mut writer);
-        let content = writer.len();
+        let body = writer.len();
         writer.zeros(room.iv);
         writer.bytes(text);
-        let padding = (text.len() + 1).next_multiple_of(room.block.max(1)) - text.len() - 1;
-        writer.zeros(padding);
-        writer.length8(padding, "pad length");
-        writer.zeros(room.icv);
+        // At least the padding's length follows the text.
+        let filled = (text.len() + 1).next_multiple_of(room.block.max(1));
+        writer.zeros(filled - text.len() + room.icv);
         writer.close(open, "encrypted payload");
         Header::close(&mut writer);
-        Ok(Sealing { bytes: writer.finish()?, content, room })
+        Ok(Sealing { bytes: writer.finish()?, body, text: text.len() })
     }
 }
 
 /// Bytes of the encoded chain that one SKF message of at most `limit` bytes can carry; None when not even one.
-pub fn fragment_share(room: Room, limit: usize) -> Option<usize> {
+pub(super) fn fragment_share(room: Room, limit: usize) -> Option<usize> {
     let around = HEADER_LEN + GENERIC_LEN + FRAGMENT_LEN + room.iv + room.icv;
     let blocks = limit.checked_sub(around)?.checked_div(room.block)?;
     (blocks * room.block).checked_sub(1).filter(|share| *share > 0)

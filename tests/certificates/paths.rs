@@ -413,6 +413,26 @@ const GOOD: &[Case] = &[
         Pass(0),
     ),
     (
+        "a CRL of another distribution point that does not list it, where none is demanded",
+        || {
+            let root = root("root");
+            let leaf = root.leaf_with("leaf", |p| distributed(p, "http://old.example/ca.crl"));
+            let list = root.crl_at(Some("http://new.example/ca.crl"), 2029, 12, &[]);
+            crls(ask(&[&root], &[&leaf]), [list])
+        },
+        Pass(0),
+    ),
+    (
+        "CRLs demanded and there, the leaf's for its own distribution point",
+        || {
+            let root = root("root");
+            let leaf = root.leaf_with("leaf", |p| distributed(p, "http://old.example/ca.crl"));
+            let list = root.crl_at(Some("http://old.example/ca.crl"), 2029, 12, &[]);
+            crls(ask(&[&root], &[&leaf]), [list]).with(|trust| trust.crl_demand = CrlDemand::Always)
+        },
+        Pass(0),
+    ),
+    (
         "CRLs demanded and there for every issuer",
         || {
             let (root, upper, lower, leaf) = deep();
@@ -907,6 +927,32 @@ const BAD: &[Case] = &[
             ask(&[&root], &[&root.leaf("leaf")]).with(|trust| trust.crl_demand = CrlDemand::Always)
         },
         Refuse("NoCrl", "leaf"),
+    ),
+    (
+        "a CRL demanded and there for another distribution point alone",
+        || {
+            let root = root("root");
+            let leaf = root.leaf_with("leaf", |p| distributed(p, "http://old.example/ca.crl"));
+            let list = root.crl_at(Some("http://new.example/ca.crl"), 2029, 12, &[]);
+            crls(ask(&[&root], &[&leaf]), [list]).with(|trust| trust.crl_demand = CrlDemand::Always)
+        },
+        Refuse("CrlOutOfScope", "leaf"),
+    ),
+    (
+        "a CRL demanded and there for another distribution point than the intermediate's",
+        || {
+            let root = root("root");
+            let ca =
+                root.authority_with("ca", key(), |p| distributed(p, "http://old.example/ca.crl"));
+            let leaf = ca.leaf_with("leaf", |p| distributed(p, "http://leaf.example/ca.crl"));
+            let lists = [
+                root.crl_at(Some("http://new.example/ca.crl"), 2029, 12, &[]),
+                ca.crl_at(Some("http://leaf.example/ca.crl"), 2029, 12, &[]),
+            ];
+            crls(ask(&[&root], &[&leaf, &ca.der]), lists)
+                .with(|trust| trust.crl_demand = CrlDemand::Always)
+        },
+        Refuse("CrlOutOfScope", "ca"),
     ),
     (
         "two authorities that certify each other, and no root",

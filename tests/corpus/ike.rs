@@ -38,7 +38,7 @@ pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
         ("gcm-nine-fragments", [0, 12, 7], 80),
         ("cbc-sha1", [1, 25, 9], 300),
         ("cbc-sha512-empty", [2, 20, 3], 0),
-        ("3des-too-small", [3, 5, 1], 9),
+        ("chacha20-too-small", [3, 5, 1], 9),
     ] {
         let body = (0..length).map(|n| (n * 7 % 251) as u8);
         let bytes = head.into_iter().chain(body).collect();

@@ -5,7 +5,7 @@ use crate::crypto::esp::{HEADER_LEN, OpenKey, SealKey};
 use crate::crypto::keymat::EspKeys;
 use crate::crypto::mac::Mac;
 use crate::crypto::suite::Integ;
-use crate::crypto::{EspSuite, KeyError, OpenError, Provider, Secret, Standard, fake};
+use crate::crypto::{EspSuite, KeyLengthError, OpenError, Provider, Secret, Standard, fake};
 use crate::rng::Rng;
 use crate::wire::codes::{EncrId, EsnId, IntegId};
 
@@ -227,11 +227,11 @@ fn keys_of_another_suite_are_refused() {
     };
     for provider in providers() {
         let refusal = provider.esp_seal_key(&gcm(256), &keys(&gcm(128), 7)).unwrap_err();
-        assert_eq!(refusal, KeyError { what: "encryption", expected: 36, found: 20 });
+        assert_eq!(refusal, KeyLengthError { what: "encryption", expected: 36, found: 20 });
         let mut extra = keys(&gcm(256), 7);
         extra.integrity = Secret::copy_of(&[0; 20]);
         let refusal = provider.esp_open_key(&gcm(256), &extra).unwrap_err();
-        assert_eq!(refusal, KeyError { what: "integrity", expected: 0, found: 20 });
+        assert_eq!(refusal, KeyLengthError { what: "integrity", expected: 0, found: 20 });
     }
 }
 

@@ -177,6 +177,15 @@ pub enum PathReason {
         /// The issuer without a CRL.
         issuer: String,
     },
+    /// When a CRL is demanded and those of its issuer are about other certificates (RFC 5280 §5.2.5).
+    #[error(
+        "no configured CRL of {issuer} is about it: each is limited to other distribution points or \
+         kinds of certificates, and one is demanded"
+    )]
+    CrlOutOfScope {
+        /// The issuer of the CRLs.
+        issuer: String,
+    },
     /// When it is so tangled that the search was given up.
     #[error("the search for a path was given up: {0}")]
     TooComplex(String),
@@ -189,12 +198,12 @@ impl PathReason {
     /// What would mend it.
     pub fn remedy(&self) -> String {
         use PathReason::{
-            CaAsLeaf, CriticalExtension, Expired, Key, KeyUsageCertify, KeyUsageSign,
-            MissingIssuer, NameConstraint, NoCertificate, NoCrl, NoRoots, NotAnAuthority,
-            NotYetValid, Other, PathTooLong, Purpose, Revoked, RevokedThumbprint, RootExpired,
-            RootNotAuthority, RootNotYetValid, SelfSignedLeaf, SignatureAlgorithm, StaleCrl,
-            TooComplex, TooMany, UnknownRoot, Unreadable, UnusableCrl, Version, WeakSignature,
-            WrongIssuerKey,
+            CaAsLeaf, CriticalExtension, CrlOutOfScope, Expired, Key, KeyUsageCertify,
+            KeyUsageSign, MissingIssuer, NameConstraint, NoCertificate, NoCrl, NoRoots,
+            NotAnAuthority, NotYetValid, Other, PathTooLong, Purpose, Revoked, RevokedThumbprint,
+            RootExpired, RootNotAuthority, RootNotYetValid, SelfSignedLeaf, SignatureAlgorithm,
+            StaleCrl, TooComplex, TooMany, UnknownRoot, Unreadable, UnusableCrl, Version,
+            WeakSignature, WrongIssuerKey,
         };
         match self {
             NoCertificate => "set the peer's connection to certificate authentication".into(),
@@ -253,6 +262,11 @@ impl PathReason {
                 "replace the file by the CRL of just this authority, or leave it out".into()
             }
             NoCrl { .. } => "configure the authority's CRL, or do not demand CRLs".into(),
+            CrlOutOfScope { .. } => {
+                "configure the authority's complete CRL, or that of the distribution point which \
+                 the certificate names"
+                    .into()
+            }
             TooComplex(_) => "have the peer send its own path only".into(),
             Other(_) => "issue it again with a common tool and default settings".into(),
         }

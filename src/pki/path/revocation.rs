@@ -4,8 +4,11 @@
 //! (Active Directory does) and has a CRL for each key, so the choice is made here: of each issuer's CRLs those that its
 //! key signed, newest first. rustls-webpki then decides: scope, signature, dates, cRLSign, serial number.
 //!
-//! It also passes over a CRL whose distribution point the certificate does not name. What such a list says about its own
-//! authority's serial numbers is true wherever the file was fetched from, so a listed certificate is refused here.
+//! A CRL may be about a part of its authority's certificates (RFC 5280 §5.2.5). rustls-webpki passes over one whose
+//! distribution point the certificate does not name, or which is about authorities when this is none. What such a list
+//! says about serial numbers is true wherever the file was fetched from, so a listed certificate is refused here. That it
+//! does not list one says nothing: then the certificate counts as one without a CRL. It is refused where CRLs are demanded
+//! ([`CrlDemand::Always`]) and passes where they are not, as it would without the file.
 //!
 //! A CRL with the issuer's name that its key did not sign refuses the peer unless another one fits: either the file is
 //! not the authority's or the wrong one of its keys, and nobody can tell which certificates it would have listed.
@@ -13,7 +16,10 @@
 use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, TrustAnchor};
-use webpki::{EndEntityCert, ExpirationPolicy, RevocationOptionsBuilder, UnknownStatusPolicy};
+use webpki::{
+    EndEntityCert, ExpirationPolicy, RevocationCheckDepth, RevocationOptionsBuilder,
+    UnknownStatusPolicy,
+};
 
 use super::ValidPath;
 use super::reason::PathReason;
@@ -49,8 +55,14 @@ pub(super) fn check(
     if usable.is_empty() {
         return Ok(());
     }
-    ask_webpki(trust, path, anchor, &usable, now)
-        .map_err(|error| explain(&error, path, &usable, now))
+    let ask = |depth| ask_webpki(trust, path, anchor, &usable, depth, now);
+    ask(RevocationCheckDepth::Chain).map_err(|error| match error {
+        webpki::Error::UnknownRevocationStatus => {
+            let leaf_is_known = ask(RevocationCheckDepth::EndEntity).is_ok();
+            out_of_scope(path, &usable, leaf_is_known)
+        }
+        error => explain(&error, path, &usable, now),
+    })
 }
 
 /// The CRLs that `issuer` signed, newest first. An error when there are some of its name and it signed none.
@@ -83,11 +95,13 @@ fn ask_webpki(
     path: &ValidPath,
     anchor: &TrustAnchor<'_>,
     crls: &[&Crl],
+    depth: RevocationCheckDepth,
     now: UnixTime,
 ) -> Result<(), webpki::Error> {
     let lists: Vec<_> = crls.iter().map(|crl| crl.as_webpki()).collect();
     let options = RevocationOptionsBuilder::new(&lists)
         .expect("the caller has at least one CRL")
+        .with_depth(depth)
         .with_status_policy(match trust.crl_demand {
             CrlDemand::WhereGiven => UnknownStatusPolicy::Allow,
             CrlDemand::Always => UnknownStatusPolicy::Deny,
@@ -110,6 +124,20 @@ fn ask_webpki(
         None,
     )?;
     Ok(())
+}
+
+/// The certificate that no CRL of its issuer is about, though there are some and one is demanded. rustls-webpki does not
+/// say which: the topmost whose issuer has none but CRLs of a scope, and not the leaf if that is known to be well.
+fn out_of_scope(path: &ValidPath, crls: &[&Crl], leaf_is_known: bool) -> Refusal {
+    let narrow = |issuer: &Certificate| {
+        let mut own = crls.iter().filter(|crl| crl.issuer() == issuer.subject());
+        own.all(|crl| crl.scope().is_some())
+    };
+    let suspects = path.links().skip(usize::from(leaf_is_known));
+    let found = suspects.filter(|(_, issuer)| narrow(issuer)).last();
+    let child = found.map_or(&path.leaf, |(child, _)| child);
+    let issuer = child.issuer().to_string();
+    Refusal::of(child, PathReason::CrlOutOfScope { issuer })
 }
 
 /// Which certificate and which CRL rustls-webpki meant.
@@ -138,10 +166,6 @@ fn explain(error: &webpki::Error, path: &ValidPath, crls: &[&Crl], now: UnixTime
                     return Refusal::of(child, PathReason::UnusableCrl { issuer, why });
                 }
             }
-        }
-        webpki::Error::UnknownRevocationStatus => {
-            let issuer = path.leaf.issuer().to_string();
-            return Refusal::of(&path.leaf, PathReason::NoCrl { issuer });
         }
         _ => {}
     }

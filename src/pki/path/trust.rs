@@ -95,10 +95,11 @@ pub enum Purposes {
 /// For which issuers a CRL must be at hand.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum CrlDemand {
-    /// For none: CRLs count for the issuers that have one. Azure's pages make certificates without CRLs.
+    /// For none: CRLs count for the issuers that have one, and among their certificates for those that it is about.
+    /// Azure's pages make certificates without CRLs.
     #[default]
     WhereGiven,
-    /// For every issuer on the path.
+    /// For every issuer on the path, about the certificate below it.
     Always,
 }
 

@@ -6,6 +6,7 @@ use crate::wire::codes::PayloadType;
 use crate::wire::error::DecodeError;
 use crate::wire::header::Version;
 use crate::wire::message::Message;
+use crate::wire::payload::Payload;
 
 /// One payload's body, in a chain of its own: its bytes begin at offset 4.
 fn body(kind: PayloadType, body: &str) -> String {
@@ -227,10 +228,28 @@ fn critical_payloads() {
         Chain::decode(PayloadType::VendorId, &chain),
         Err(DecodeError::UnsupportedCritical { payload: unknown, offset: 8 })
     );
+    // A type that has a name is as strange as one that has none, as long as nobody here understands it.
+    let chain = hex("36 00 0008 01020304  00 80 0006 abcd");
+    assert_eq!(
+        Chain::decode(PayloadType::VendorId, &chain),
+        Err(DecodeError::UnsupportedCritical { payload: PayloadType::PuzzleSolution, offset: 8 })
+    );
     let chain = hex("63 80 0008 01020304  00 7f 0006 abcd");
     let decoded = Chain::decode(PayloadType::VendorId, &chain).unwrap();
     assert_eq!(decoded.count(unknown), 1);
     assert_eq!(decoded.encode().unwrap(), (PayloadType::VendorId, chain));
+}
+
+/// What is not understood is kept as it came; what is understood is never kept so.
+#[test]
+fn understood_payloads_are_read() {
+    for kind in (1..=u8::MAX).map(PayloadType::from) {
+        let decoded = Chain::decode(kind, &hex("00 00 0005 01"));
+        let kept = decoded.is_ok_and(|chain| {
+            chain.iter().any(|payload| matches!(payload, Payload::Unknown { .. }))
+        });
+        assert_eq!(kept, !kind.is_understood(), "{kind}");
+    }
 }
 
 #[test]

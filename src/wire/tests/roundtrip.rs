@@ -31,7 +31,7 @@ proptest! {
         prop_assert_eq!(back.encode().unwrap(), bytes.clone());
         prop_assert_eq!(Header::decode(&bytes), Ok(message.header));
         if let Some(sealed) = back.sealed {
-            prop_assert_eq!([sealed.aad(&bytes), &sealed.content].concat(), bytes);
+            prop_assert!(bytes.ends_with(&sealed.content));
         }
     }
 

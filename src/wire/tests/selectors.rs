@@ -174,6 +174,47 @@ fn sets_cover_by_several_of_their_parts() {
     assert!(!SelectorSet::EMPTY.covers(&policy));
 }
 
+/// Packets of 10.0.0.0/8 by TCP, covered by boxes that cut one another as finely as they can: a strip of ports for every
+/// even port below `2 * count`, across columns of one address that all have other ports.
+fn crossing(count: u16) -> Vec<Selector> {
+    let tcp = |first: u32, last: u32, ports: (u16, u16)| {
+        let address = |n| IpAddr::from(std::net::Ipv4Addr::from_bits(0x0a00_0000 + n));
+        let addresses = AddressRange::new(address(first), address(last)).unwrap();
+        Selector { addresses, protocol: 6, ports: Ports::new(ports.0, ports.1).unwrap() }
+    };
+    let end = 0x00ff_ffff;
+    let columns = (0..count).flat_map(|n| {
+        let (column, split) = (2 * u32::from(n), 30_000 + n);
+        [
+            tcp(column, column, (0, 65_535)),
+            tcp(column + 1, column + 1, (0, split)),
+            tcp(column, column + 1, (split + 1, 65_535)),
+        ]
+    });
+    let strips = (0..count).map(|n| tcp(0, end, (2 * n, 2 * n)));
+    let rest = tcp(2 * u32::from(count), end, (0, 65_535));
+    columns.chain(strips).chain([rest]).collect()
+}
+
+#[test]
+fn covering_gives_up_on_too_many_pieces() {
+    let whole = "10.0.0.0/8[tcp/0-40000]".parse().unwrap();
+    let few = SelectorSet::from_iter(crossing(8));
+    assert!(few.selectors().len() > 24 && few.covers_selector(&whole));
+    let many = SelectorSet::from_iter(crossing(60));
+    assert!(many.selectors().len() < 255 && !many.covers_selector(&whole));
+    // The answer to such an offer is no less than it would be: all of it, in the policy's own pieces.
+    let narrowed = narrow(&[whole], &many).unwrap();
+    assert!(!narrowed.whole);
+    assert_eq!(narrowed.selectors.len(), many.selectors().len());
+    // Prefixes in a row that nothing joins: nowhere near too many.
+    let row: SelectorSet = (0..=255u8)
+        .map(|n| list(&format!("10.{n}.0.0/16{}", ["", "[tcp]"][usize::from(n % 2)]))[0])
+        .collect();
+    assert_eq!(row.selectors().len(), 256);
+    assert!(row.covers_selector(&whole));
+}
+
 /// RFC 7296 §2.9, case by case: the offer, our policy, the answer, whether it is whole, whether the first is in.
 #[test]
 fn narrowing() {
@@ -304,6 +345,23 @@ proptest! {
             a.join(&b).unwrap()
         });
         prop_assert_eq!(joined, Some(range));
+    }
+
+    /// Giving up never claims a packet that is not there: without any one of many boxes, what it alone has is missing.
+    #[test]
+    fn covering_claims_nothing(count in 2u16..64, gone: prop::sample::Index) {
+        let mut boxes = crossing(count);
+        let whole: Selector = "10.0.0.0/8[tcp/0-40000]".parse().unwrap();
+        let gone = boxes.remove(gone.index(boxes.len()));
+        let left = SelectorSet::from_iter(boxes.iter().copied());
+        let addresses = [gone.addresses.first(), gone.addresses.last()];
+        let alone = addresses.into_iter().any(|address| {
+            [gone.ports.first(), 2001].into_iter().any(|port| {
+                let has = |b: &Selector| b.matches(address, 6, Some(port));
+                has(&gone) && has(&whole) && !boxes.iter().any(has)
+            })
+        });
+        prop_assert!(!alone || !left.covers_selector(&whole));
     }
 
     /// With selectors from all over the number space: the algebra's laws.

@@ -193,8 +193,8 @@ fn configuration() -> impl Strategy<Value = Configuration> {
 }
 
 fn unknown() -> impl Strategy<Value = Payload> {
-    let unnamed = |kind: u8| matches!(PayloadType::from(kind), PayloadType::Unknown(_));
-    (any::<u8>().prop_filter("a type without a name", move |kind| unnamed(*kind)), bytes(40))
+    let strange = |kind: &u8| !PayloadType::from(*kind).is_understood();
+    (any::<u8>().prop_filter("a type that is not understood", strange), bytes(40))
         .prop_map(|(kind, body)| Payload::Unknown { kind: kind.into(), body })
 }
 

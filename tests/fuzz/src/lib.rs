@@ -10,6 +10,7 @@
 //! RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz -s none TARGET /tmp/found tests/fuzz/corpus/TARGET
 //! ```
 
+pub mod der;
 pub mod ike;
 pub mod packet;
 pub mod pki;
@@ -20,6 +21,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
+    ("der", der::der),
     ("ike_message", ike::ike_message),
     ("ike_payload", ike::ike_payload),
     ("ike_sealing", ike::ike_sealing),
