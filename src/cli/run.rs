@@ -1,14 +1,15 @@
 //! `s2sd run`: the service.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 
 use super::{ConfigPath, fail, log};
 use crate::config::{self, Severity};
-use crate::daemon::{self, Options};
+use crate::daemon::{self, Options, Signal};
 
 /// What `s2sd run` takes.
 #[derive(clap::Args, Debug)]
@@ -41,26 +42,29 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     let Some(config) = parsed.config else {
         return fail(format_args!("{} has errors, see above", path.display()));
     };
-    match serve(config) {
+    match serve(config, path.clone()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error),
     }
 }
 
-fn serve(config: config::Config) -> io::Result<()> {
+fn serve(config: config::Config, source: PathBuf) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let options = Options { source: Some(source), ..Options::default() };
     runtime.block_on(async {
-        let (stop, stopped) = watch::channel(false);
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            // The daemon is gone already when nobody listens.
-            let _ = stop.send(true);
-        });
-        daemon::run(config, Options::default(), stopped).await
+        let (sender, signals) = mpsc::channel(4);
+        pass_on(SignalKind::terminate(), Signal::Stop, &sender)?;
+        pass_on(SignalKind::interrupt(), Signal::Stop, &sender)?;
+        pass_on(SignalKind::hangup(), Signal::Reload, &sender)?;
+        daemon::run(config, options, signals).await
     })
+}
+
+fn pass_on(kind: SignalKind, meaning: Signal, to: &mpsc::Sender<Signal>) -> io::Result<()> {
+    let mut signals = signal(kind)?;
+    let to = to.clone();
+    tokio::spawn(async move {
+        while signals.recv().await.is_some() && to.send(meaning).await.is_ok() {}
+    });
+    Ok(())
 }

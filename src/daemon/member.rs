@@ -24,6 +24,8 @@ use crate::time::{Instant, Now};
 pub struct Member {
     /// The engine's name for the peer.
     pub peer: PeerId,
+    /// The tunnel's interface, there or not.
+    pub interface: String,
     /// Where the gateway is.
     pub host: Host,
     /// Its address, once it is known.
@@ -40,8 +42,6 @@ pub struct Member {
     pub record: Record,
     /// Whether the operator wants it up.
     pub wanted: bool,
-    /// Whether the engine knows the peer.
-    pub known: bool,
     /// When to look at the obstacle again.
     pub retry_at: Option<Instant>,
     /// Packets from the peer at the last look.
@@ -62,6 +62,7 @@ impl Member {
         };
         Member {
             peer,
+            interface: tunnel.interface.to_string(),
             host: tunnel.remote.clone(),
             remote: tunnel.remote.address(),
             local: None,
@@ -70,7 +71,6 @@ impl Member {
             tunnel: None,
             record: Record::new(name, State::Connecting, now),
             wanted: true,
-            known: false,
             retry_at: None,
             counted: 0,
         }
