@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use super::{CONFIG, complain, fail, say};
 use crate::config::{self, Severity};
+use crate::daemon::files::System;
+use crate::sys::clock;
 
 /// What `s2sd check` takes.
 #[derive(clap::Args, Debug)]
@@ -27,20 +29,16 @@ pub fn check(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let found = config::parse(&name, &text).found;
-    if arguments.json {
-        match serde_json::to_string_pretty(&found) {
-            Ok(text) => say(text),
-            Err(error) => return fail(error),
-        };
-    } else if found.is_empty() {
-        say(format_args!("{name}: no fault found"));
-    } else {
-        let all: Vec<String> = found.iter().map(ToString::to_string).collect();
-        say(all.join("\n").trim_end());
-    }
-    let gravest = found.iter().map(|found| found.severity).min();
-    match gravest {
+    let report = config::check(&name, &text, &System, clock::now());
+    let told = match arguments.json {
+        true => serde_json::to_string_pretty(&report).map_err(|error| error.to_string()),
+        false => Ok(report.to_string().trim_end().to_owned()),
+    };
+    match told {
+        Ok(text) => say(text),
+        Err(error) => return fail(error),
+    };
+    match report.severity() {
         None => ExitCode::SUCCESS,
         Some(Severity::Warning) => ExitCode::from(1),
         Some(Severity::Error) => ExitCode::from(2),

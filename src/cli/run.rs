@@ -8,8 +8,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::{ConfigPath, fail, log};
-use crate::config::{self, Severity};
+use crate::config::{self, Loaded, Severity};
+use crate::daemon::files::System;
 use crate::daemon::{self, Options, Signal};
+use crate::sys::clock;
 
 /// What `s2sd run` takes.
 #[derive(clap::Args, Debug)]
@@ -32,23 +34,23 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Ok(text) => text,
         Err(error) => return fail(format_args!("{} cannot be read: {error}", path.display())),
     };
-    let parsed = config::parse(&path.display().to_string(), &text);
-    for found in &parsed.found {
+    let loaded = config::load(&path.display().to_string(), &text, &System, clock::now());
+    for found in &loaded.report.found {
         match found.severity {
             Severity::Error => tracing::error!("{found}"),
             Severity::Warning => tracing::warn!("{found}"),
         }
     }
-    let Some(config) = parsed.config else {
+    if loaded.config.is_none() {
         return fail(format_args!("{} has errors, see above", path.display()));
-    };
-    match serve(config, path.clone()) {
+    }
+    match serve(loaded, path.clone()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error),
     }
 }
 
-fn serve(config: config::Config, source: PathBuf) -> io::Result<()> {
+fn serve(loaded: Loaded, source: PathBuf) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let options = Options { source: Some(source), ..Options::default() };
     runtime.block_on(async {
@@ -56,7 +58,7 @@ fn serve(config: config::Config, source: PathBuf) -> io::Result<()> {
         pass_on(SignalKind::terminate(), Signal::Stop, &sender)?;
         pass_on(SignalKind::interrupt(), Signal::Stop, &sender)?;
         pass_on(SignalKind::hangup(), Signal::Reload, &sender)?;
-        daemon::run(config, options, signals).await
+        daemon::run(loaded, options, signals).await
     })
 }
 

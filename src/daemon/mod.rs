@@ -25,7 +25,7 @@
 //! | [`manager`] | what the service manager is told |
 //! | [`member`] | a tunnel with its peer: what is wanted, what is in the way |
 //! | [`names`] | addresses of gateways that are known by name |
-//! | [`peers`], [`files`] | from the configuration to the engine's terms |
+//! | [`files`] | the files that a configuration names |
 //! | [`record`] | what is known of a tunnel's IKE side |
 //! | `reload` | a new configuration for a running service |
 //! | [`routes`] | routes that come and go with tunnels |
@@ -39,7 +39,6 @@ pub mod files;
 pub mod manager;
 pub mod member;
 pub mod names;
-pub mod peers;
 pub mod record;
 mod reload;
 pub mod routes;

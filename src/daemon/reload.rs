@@ -2,16 +2,21 @@
 //!
 //! | what differs in a connection | what happens |
 //! |---|---|
-//! | nothing | its certificate files are read again; SAs live on |
-//! | suites, lifetimes, names, certificates | the engine takes them up; SAs live on, what they negotiate next follows |
+//! | nothing | nothing |
+//! | suites, lifetimes, names, what certificate files hold | SAs live on; what they negotiate next follows |
 //! | gateway, prefixes, interface | the connection ends with a DELETE and starts anew |
+
+use std::rc::Rc;
 
 use tracing::{error, info};
 
-use super::member;
+use super::files::System;
+use super::member::Obstacle;
 use super::shell::Shell;
+use crate::config::authenticator::CertificateAuthenticator;
+use crate::config::diff::{self, Changed, Part, State};
 use crate::config::settings::Connection;
-use crate::config::{self, Config, Severity};
+use crate::config::{self, Loaded, Severity};
 use crate::ike::PeerId;
 use crate::ike::command::Command;
 use crate::sys::clock;
@@ -34,82 +39,76 @@ impl Shell {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(&path)
             .map_err(|error| format!("{name} cannot be read: {error}"))?;
-        let parsed = config::parse(&name, &text);
-        let Some(config) = parsed.config else {
-            let errors = parsed.found.iter().filter(|found| found.severity == Severity::Error);
+        let loaded = config::load(&name, &text, &System, clock::now());
+        if loaded.config.is_none() || loaded.credentials.iter().any(Option::is_none) {
+            let errors = loaded.report.found.iter().filter(|f| f.severity == Severity::Error);
             let errors: Vec<String> = errors.map(ToString::to_string).collect();
             return Err(format!("the file has errors\n{}", errors.join("\n")));
-        };
-        Ok(self.take_up(config))
+        }
+        Ok(self.take_up(loaded))
     }
 
-    fn take_up(&mut self, config: Config) -> Vec<String> {
-        let mut done = Vec::new();
-        let (old, new) = (&self.config.device, &config.device);
-        if old.listen_addresses != new.listen_addresses || old.control_socket != new.control_socket
-        {
+    fn take_up(&mut self, loaded: Loaded) -> Vec<String> {
+        let Loaded { config: Some(config), credentials, report } = loaded else {
+            return Vec::new();
+        };
+        let old = State { config: &self.config, facts: &self.report.connections };
+        let changes = diff::diff(old, State { config: &config, facts: &report.connections });
+        let mut done: Vec<String> = changes.to_string().lines().map(str::to_owned).collect();
+        if changes.site.iter().any(|edit| edit.part == Part::Sockets) {
             done.push(
-                "listen_addresses and control_socket take effect with `systemctl restart s2sd`"
-                    .to_owned(),
+                "sockets are opened anew at the next `systemctl restart s2sd` only".to_owned(),
             );
         }
         let site_changed = self.config.local_network_gateway != config.local_network_gateway;
-        let is_kept = |name: &str| config.connections.iter().any(|c| c.name.as_str() == name);
-        let names = self.links.iter().map(|link| link.settings.name.to_string());
-        for gone in names.filter(|name| !is_kept(name)).collect::<Vec<_>>() {
-            self.end(&gone);
-            done.push(format!("{gone} is removed"));
-        }
-        self.config.local_network_gateway = config.local_network_gateway.clone();
-        for connection in &config.connections {
+        (self.config, self.report) = (config, report);
+        changes.removed.iter().for_each(|name| self.end(name));
+        let connections = self.config.connections.clone();
+        for (connection, credentials) in connections.iter().zip(credentials) {
             let name = connection.name.as_str();
-            let held = self.links.iter().find(|link| link.settings.name.as_str() == name);
-            let Some(held) = held.map(|link| link.settings.clone()) else {
-                self.begin(connection.clone());
-                done.push(format!("{name} is added"));
-                continue;
-            };
-            if needs_restart(&held, connection) {
+            let credentials = self.trusted(credentials);
+            let changed = changes.changed.iter().find(|changed| changed.name == name);
+            if changes.added.iter().any(|added| added == name) {
+                self.begin(connection, &credentials);
+            } else if changed.is_some_and(needs_restart) {
                 self.end(name);
-                self.begin(connection.clone());
-                done.push(format!(
-                    "{name} is started anew: its gateway, prefixes or interface changed"
-                ));
-                continue;
-            }
-            match self.adjust(connection) {
-                Err(obstacle) => done.push(format!("{name} stays as it was: {obstacle}")),
-                Ok(()) if held != *connection || site_changed => {
-                    done.push(format!("{name} has new settings; its SAs live on and follow them from the next rekeying"));
-                }
-                Ok(()) => {}
+                self.begin(connection, &credentials);
+                done.push(format!("{name}: started anew"));
+            } else if (changed.is_some() || site_changed)
+                && let Err(obstacle) = self.adjust(connection, &credentials)
+            {
+                done.push(format!("{name}: goes on as it was: {obstacle}"));
             }
         }
-        if done.is_empty() {
-            done.push("nothing changed; certificate files were read again".to_owned());
-        }
-        let order = |name: &str| config.connections.iter().position(|c| c.name.as_str() == name);
+        let order = |name: &str| connections.iter().position(|c| c.name.as_str() == name);
         self.links.sort_by_key(|link| order(link.settings.name.as_str()));
-        self.config = config;
+        if done.is_empty() {
+            done.push("nothing changed".to_owned());
+        }
         done
     }
 
-    fn begin(&mut self, connection: Connection) {
-        for peer in self.add(connection) {
+    fn begin(
+        &mut self,
+        connection: &Connection,
+        credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
+    ) {
+        for peer in self.add(connection.clone(), credentials) {
             self.prepare(peer);
         }
     }
 
     /// Ends a connection: farewells leave before its tunnels go.
     fn end(&mut self, name: &str) {
-        let Some(at) = self.links.iter().position(|link| link.settings.name.as_str() == name)
-        else {
-            return;
-        };
-        let peers: Vec<PeerId> = match self.links.get(at) {
-            Some(link) => link.members.iter().map(|member| member.peer).collect(),
-            None => return,
-        };
+        let named = |link: &super::shell::Link| link.settings.name.as_str() == name;
+        let Some(at) = self.links.iter().position(named) else { return };
+        let peers: Vec<PeerId> = self
+            .links
+            .iter()
+            .filter(|l| named(l))
+            .flat_map(|l| &l.members)
+            .map(|m| m.peer)
+            .collect();
         for peer in peers {
             self.names.forget(peer);
             self.endpoint.command(clock::now(), Command::Remove(peer));
@@ -118,8 +117,12 @@ impl Shell {
         self.links.remove(at);
     }
 
-    /// Gives a running connection its settings, with its certificate files read again.
-    fn adjust(&mut self, connection: &Connection) -> Result<(), String> {
+    /// Gives a running connection its settings and credentials.
+    fn adjust(
+        &mut self,
+        connection: &Connection,
+        credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
+    ) -> Result<(), Obstacle> {
         let name = connection.name.as_str();
         let Shell { links, config, options, endpoint, .. } = self;
         let Some(link) = links.iter_mut().find(|link| link.settings.name.as_str() == name) else {
@@ -127,15 +130,10 @@ impl Shell {
         };
         let (site, listen) = (&config.local_network_gateway, &config.device.listen_addresses);
         let mut configs = Vec::new();
-        for member in &mut link.members {
-            let held = member.credentials.take();
-            match member.configure(connection, site, listen, options.profile) {
-                Ok(config) => configs.push((member.peer, config)),
-                Err(obstacle) => {
-                    member.credentials = held;
-                    return Err(obstacle);
-                }
-            }
+        for (member, tunnel) in link.members.iter_mut().zip(&connection.tunnels) {
+            member.credentials.clone_from(credentials);
+            let config = member.configure(connection, tunnel, site, listen, options.profile)?;
+            configs.push((member.peer, config));
         }
         link.settings = connection.clone();
         for (peer, config) in configs {
@@ -145,15 +143,7 @@ impl Shell {
     }
 }
 
-/// Whether two settings of a connection differ in what its devices, routes or peers are made of.
-fn needs_restart(old: &Connection, new: &Connection) -> bool {
-    let plans = |connection: &Connection| -> Vec<_> {
-        connection.tunnels.iter().map(|tunnel| member::plan(connection, tunnel)).collect()
-    };
-    let routes = |c: &Connection| (c.tunnel.routes, c.tunnel.route_metric, c.tunnel.route_table);
-    old.tunnels != new.tunnels
-        || old.virtual_network_gateway != new.virtual_network_gateway
-        || old.tunnel.encapsulation != new.tunnel.encapsulation
-        || plans(old) != plans(new)
-        || routes(old) != routes(new)
+/// Whether what differs is what devices, routes or peers are made of.
+fn needs_restart(changed: &Changed) -> bool {
+    [Part::Peers, Part::Interface, Part::Routes].into_iter().any(|part| changed.touches(part))
 }

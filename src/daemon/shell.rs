@@ -3,6 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -10,19 +11,19 @@ use tracing::{debug, error, info, warn};
 
 use super::control::Control;
 use super::manager::Manager;
-use super::member::{self, Member};
+use super::member::{self, Member, Obstacle, RETRY};
 use super::names::{Found, Names};
-use super::peers::RETRY;
 use super::record::State;
 use super::routes::{Guard, Routes};
 use super::sockets::{Inbound, Sockets};
 use super::tunnel::{LaneEvent, Tunnel};
-use crate::config::Config;
+use crate::config::authenticator::CertificateAuthenticator;
+use crate::config::credentials::Credentials;
 use crate::config::settings::Connection;
+use crate::config::{Config, Loaded, Report, Severity, peers};
 use crate::crypto::Standard;
 use crate::dataplane::Event as Seen;
 use crate::ike::command::{Command, DataEvent};
-use crate::ike::config::EndpointConfig;
 use crate::ike::event::Event;
 use crate::ike::output::Output;
 use crate::ike::path::{Datagram, Path, Port};
@@ -61,14 +62,16 @@ pub enum Signal {
 
 /// Runs until it is told to stop: opens the sockets, brings up what the configuration has, says goodbye at the end.
 pub async fn run(
-    config: Config,
+    loaded: Loaded,
     options: Options,
     mut signals: Receiver<Signal>,
 ) -> io::Result<()> {
+    let Loaded { config, credentials, report } = loaded;
+    let config = config.ok_or_else(|| io::Error::other("the configuration has errors"))?;
     let mut control = Control::open(&config.device.control_socket)?;
-    let mut shell = Shell::open(config, options)?;
+    let mut shell = Shell::open(config, report, options)?;
     let mut manager = Manager::from_environment();
-    shell.start();
+    shell.start(credentials);
     shell.carry_out();
     info!(device = %shell.config.device.name, connections = shell.links.len(), "running");
     manager.ready();
@@ -115,6 +118,8 @@ pub(super) struct Link {
 #[derive(Debug)]
 pub(super) struct Shell {
     pub(super) config: Config,
+    /// What is known of the configuration's files.
+    pub(super) report: Report,
     pub(super) options: Options,
     pub(super) endpoint: Endpoint,
     pub(super) links: Vec<Link>,
@@ -133,14 +138,15 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    fn open(config: Config, options: Options) -> io::Result<Shell> {
+    fn open(config: Config, report: Report, options: Options) -> io::Result<Shell> {
         let sockets = Sockets::open(&config.device.listen_addresses)?;
         let rng = Box::new(SystemRng::default());
         let provider = Box::new(Standard::default());
-        let endpoint = Endpoint::new(EndpointConfig::default(), provider, rng);
+        let endpoint = Endpoint::new(peers::endpoint(&config), provider, rng);
         let (lanes, lane_events) = mpsc::channel(LANE_EVENTS);
         Ok(Shell {
             config,
+            report,
             source: options.source.clone(),
             options,
             endpoint,
@@ -158,20 +164,47 @@ impl Shell {
     }
 
     /// Brings up every connection.
-    fn start(&mut self) {
+    fn start(&mut self, credentials: Vec<Option<Credentials>>) {
         let connections = self.config.connections.clone();
-        let peers: Vec<PeerId> = connections.into_iter().flat_map(|c| self.add(c)).collect();
+        let mut peers = Vec::new();
+        for (connection, credentials) in connections.into_iter().zip(credentials) {
+            let credentials = self.trusted(credentials);
+            peers.extend(self.add(connection, &credentials));
+        }
         for peer in peers {
             self.prepare(peer);
         }
     }
 
+    /// Credentials as the engine takes them, or what is wrong with the files they are in.
+    pub(super) fn trusted(
+        &self,
+        credentials: Option<Credentials>,
+    ) -> Result<Rc<CertificateAuthenticator>, Obstacle> {
+        let address = self.config.local_network_gateway.address.address();
+        match credentials {
+            Some(credentials) => Ok(Rc::new(CertificateAuthenticator::new(credentials, address))),
+            None => {
+                let errors = self.report.found.iter().filter(|f| f.severity == Severity::Error);
+                let errors: Vec<String> = errors
+                    .map(|f| format!("{}:{}: {}; {}", f.file, f.line, f.what, f.hint))
+                    .collect();
+                Err(format!("certificate files are not in order: {}", errors.join(". ")))
+            }
+        }
+    }
+
     /// Takes a connection up; its peers are still to be prepared.
-    pub(super) fn add(&mut self, settings: Connection) -> Vec<PeerId> {
+    pub(super) fn add(
+        &mut self,
+        settings: Connection,
+        credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
+    ) -> Vec<PeerId> {
         let now = clock::now();
         let mut members = Vec::new();
         for tunnel in &settings.tunnels {
-            members.push(Member::new(PeerId(self.next_peer), &settings, tunnel, now));
+            let (peer, credentials) = (PeerId(self.next_peer), credentials.clone());
+            members.push(Member::new(peer, &settings, tunnel, credentials, now));
             self.next_peer += 1;
         }
         let outer: Vec<IpAddr> = members.iter().filter_map(|member| member.remote).collect();
@@ -193,8 +226,6 @@ impl Shell {
             Ok(address) => {
                 info!(connection, name = found.name, %address, "looked up");
                 member.remote = Some(address);
-                // The address is among those that an ID may name.
-                member.credentials = None;
                 self.prepare(found.peer);
             }
             Err(error) => {
@@ -238,8 +269,8 @@ impl Shell {
         let listen = &config.device.listen_addresses;
         let site = &config.local_network_gateway;
         let equipped = member.equip(member::plan(settings, tunnel), lanes);
-        let configured =
-            equipped.and_then(|()| member.configure(settings, site, listen, options.profile));
+        let configured = equipped
+            .and_then(|()| member.configure(settings, tunnel, site, listen, options.profile));
         match configured {
             Ok(peer_config) => {
                 (member.record.obstacle, member.retry_at) = (None, None);

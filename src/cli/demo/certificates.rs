@@ -1,5 +1,5 @@
 //! Both certificate chains of the demonstration, as Azure's article makes them: an RSA root with a path length of 4, and a
-//! leaf with both extended key usages and no alternative name. They live for a day.
+//! leaf with both extended key usages and no alternative name. They live for three months.
 
 use std::io;
 use std::path::Path;
@@ -75,7 +75,7 @@ fn dated(name: &str) -> io::Result<CertificateParams> {
     let seconds = clock::now().unix.0;
     let now = OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).unwrap_or(0))
         .map_err(io::Error::other)?;
-    (params.not_before, params.not_after) = (now - Duration::hours(1), now + Duration::days(1));
+    (params.not_before, params.not_after) = (now - Duration::hours(1), now + Duration::days(90));
     params.serial_number = Some(SerialNumber::from(seconds));
     Ok(params)
 }

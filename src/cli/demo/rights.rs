@@ -5,10 +5,22 @@ use std::io;
 
 use crate::sys::user_namespace;
 
+/// Where tunnel devices come from.
+const TUN: &str = "/dev/net/tun";
+
 /// Sees to it that namespaces can be made, or says what is missing. To be called before the first thread is started.
 pub fn acquire() -> Result<(), String> {
-    if !std::path::Path::new("/dev/net/tun").exists() {
-        return Err("/dev/net/tun is missing: load the kernel module (`modprobe tun`), or give the container the device".to_owned());
+    if let Err(error) = fs::OpenOptions::new().read(true).write(true).open(TUN) {
+        let remedy = match error.kind() {
+            io::ErrorKind::PermissionDenied => format!(
+                "let everybody open it (`sudo chmod 666 {TUN}`), or run this as root: `sudo s2sd demo`"
+            ),
+            _ => "load the kernel module (`sudo modprobe tun`), or give the container the device"
+                .to_owned(),
+        };
+        return Err(format!(
+            "the demonstration makes tunnel devices, and may not: {TUN}: {error}; {remedy}"
+        ));
     }
     if user_namespace::is_root() {
         return Ok(());

@@ -15,9 +15,11 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 
 use super::certificates::{self, AZURE, SITE};
-use crate::config::{self, Config};
+use crate::config::{self, Severity};
+use crate::daemon::files::System;
 use crate::daemon::{self, Options, Signal};
 use crate::ike::profile::Profile;
+use crate::sys::clock;
 use crate::sys::namespace::Namespace;
 use crate::sys::netlink::{Hop, Netlink, Prefix};
 
@@ -109,9 +111,7 @@ impl Stage {
     pub fn start(&mut self, end: End) -> io::Result<()> {
         let path = self.file(end, "toml");
         let name = path.display().to_string();
-        let parsed = config::parse(&name, &fs::read_to_string(&path)?);
-        let found: Vec<String> = parsed.found.iter().map(ToString::to_string).collect();
-        let config = parsed.config.ok_or_else(|| io::Error::other(found.join("\n")))?;
+        let text = fs::read_to_string(&path)?;
         let (signals, receiver) = mpsc::channel(4);
         let gateway = self.gateways[end as usize].try_clone()?;
         let profile = if end == End::Azure { Profile::Azure } else { Profile::Standard };
@@ -119,7 +119,7 @@ impl Stage {
         let thread = std::thread::Builder::new().name(format!("{end:?}").to_lowercase()).spawn(
             move || {
                 gateway.enter()?;
-                serve(config, options, receiver)
+                serve(&name, &text, options, receiver)
             },
         )?;
         self.services.push(Service { signals, thread: Some(thread) });
@@ -165,9 +165,18 @@ impl Drop for Stage {
     }
 }
 
-fn serve(config: Config, options: Options, signals: mpsc::Receiver<Signal>) -> io::Result<()> {
+fn serve(
+    name: &str,
+    text: &str,
+    options: Options,
+    signals: mpsc::Receiver<Signal>,
+) -> io::Result<()> {
+    let loaded = config::load(name, text, &System, clock::now());
+    if loaded.report.severity() == Some(Severity::Error) {
+        return Err(io::Error::other(loaded.report.to_string()));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(daemon::run(config, options, signals))
+    runtime.block_on(daemon::run(loaded, options, signals))
 }
 
 fn word(end: End) -> &'static str {
