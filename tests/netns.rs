@@ -3,9 +3,11 @@
 
 mod lab;
 
+use std::net::{IpAddr, UdpSocket};
 use std::time::Duration;
 
 use s2sd::crypto::suite::{Aead, AesKey, EspProtection, Integ, Protection};
+use s2sd::sys::netlink::{Netlink, Prefix};
 use s2sd::sys::socket::Batching;
 use s2sd::sys::tun::Offloads;
 use s2sd::wire::ip::Version;
@@ -71,6 +73,30 @@ fn every_way_to_carry_packets_carries_them() {
     }
 }
 
+/// Packets that the kernel dropped before a tunnel device, at a link or in front of a receiver.
+fn kernel_drops(lab: &Lab) -> usize {
+    let mut drops = 0;
+    for namespace in lab.hosts.iter().chain(&lab.gateways) {
+        let read = |file: &str| {
+            namespace
+                .run(|| std::fs::read_to_string(format!("/proc/thread-self/net/{file}")))
+                .unwrap()
+        };
+        for line in read("dev").lines().filter_map(|line| line.split_once(':')) {
+            let columns: Vec<usize> =
+                line.1.split_whitespace().map(|text| text.parse().unwrap()).collect();
+            drops += columns[3] + columns[11];
+        }
+        let snmp = read("snmp");
+        let mut udp = snmp.lines().filter(|line| line.starts_with("Udp:"));
+        let (names, values) = (udp.next().unwrap(), udp.next().unwrap());
+        let errors =
+            names.split(' ').zip(values.split(' ')).find(|(name, _)| *name == "RcvbufErrors");
+        drops += errors.unwrap().1.parse::<usize>().unwrap();
+    }
+    drops
+}
+
 /// Waits until what was sent has arrived: the last acknowledgements of a stream are on their way when it ends.
 fn settle(directions: &[lab::Direction]) {
     for _ in 0..200 {
@@ -119,11 +145,81 @@ fn rekeys_under_load_lose_and_double_nothing() {
             received += old.inbound.counters.packets();
         }
         let flood = load.join().unwrap();
-        println!("{rekeys} rekeys, {flood:?}, ESP packets {sent} sent, {received} received");
-        assert_eq!((flood.received, flood.doubled), (flood.sent, 0), "{}", tunnel.drops());
+        // On a busy machine the kernel drops what waits too long in front of a device or socket, with or without rekeys.
+        let kernel = kernel_drops(&lab);
+        println!(
+            "{rekeys} rekeys, {flood:?}, {kernel} dropped by the kernel, ESP packets {sent} sent, {received} received"
+        );
+        assert_eq!(flood.doubled, 0);
+        assert!(flood.received + kernel >= flood.sent, "{}", tunnel.drops());
         assert!(rekeys >= seconds * 8);
     });
     assert_eq!(sent, received, "{}", tunnel.drops());
+}
+
+/// Resident memory of this process, in KiB.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_hundred_tunnels_forward_together_in_bounded_memory() {
+    const TUNNELS: u8 = 100;
+    let Some(lab) = Lab::build() else { return };
+    let address = |side: usize, i: u8| IpAddr::from([10, [1, 2][side], 0, 100 + i]);
+    for side in SIDES {
+        lab.hosts[side]
+            .run(|| {
+                let netlink = Netlink::open()?;
+                (0..TUNNELS).try_for_each(|i| {
+                    netlink.add_address("lan", Prefix { address: address(side, i), length: 32 })
+                })
+            })
+            .unwrap();
+    }
+    let before = resident();
+    let tunnels: Vec<Tunnel> = (0..TUNNELS)
+        .map(|i| {
+            let routes = SIDES.map(|side| [Prefix { address: address(side, i), length: 32 }]);
+            let setup = Setup { port: 4500 + u16::from(i), ..Setup::default() };
+            Tunnel::start_named(&lab, setup, &format!("tun{i}"), &routes[0], &routes[1])
+        })
+        .collect();
+    // All at once: each pair of hosts has datagrams on the way before the first is awaited.
+    let socket = |side: usize, i: u8| {
+        let socket = lab.hosts[side].run(|| UdpSocket::bind((address(side, i), 5000))).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket
+    };
+    let pairs: Vec<_> = (0..TUNNELS).map(|i| (i, SIDES.map(|side| socket(side, i)))).collect();
+    let rounds = 50u8;
+    for round in 0..rounds {
+        for (i, sockets) in &pairs {
+            sockets[0].send_to(&[*i, round], (address(1, *i), 5000)).unwrap();
+            sockets[1].send_to(&[*i, round], (address(0, *i), 5000)).unwrap();
+        }
+        for (i, sockets) in &pairs {
+            for socket in sockets {
+                let mut buffer = [0; 8];
+                let got = socket.recv(&mut buffer).map(|len| buffer[..len].to_vec());
+                assert_eq!(got.ok(), Some(vec![*i, round]), "{}", tunnels[usize::from(*i)].drops());
+            }
+        }
+    }
+    for tunnel in &tunnels {
+        settle(&tunnel.current);
+        for direction in &tunnel.current {
+            // The devices' own IPv6 router solicitations travel too.
+            let received = direction.inbound.counters.packets();
+            assert!((u64::from(rounds)..u64::from(rounds) + 10).contains(&received), "{received}");
+            assert_eq!(received, direction.outbound.counters.packets());
+        }
+    }
+    let each = (resident() - before) / (usize::from(TUNNELS) * 2);
+    println!("{each} KiB a lane");
+    assert!(each < 1024, "{each} KiB a lane");
 }
 
 #[test]

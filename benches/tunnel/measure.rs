@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use s2sd::wire::ip::Version;
 
-use super::lab::traffic::{clock, flood, round_trips, throughput};
+use super::lab::traffic::{clock, flood, packet_rate, round_trips, throughput};
 use super::lab::{Lab, SIDES, Tunnel, host};
 
 /// One system's figures. Rates in Gbit/s and thousands of packets a second, times in milliseconds.
@@ -61,7 +61,7 @@ impl Figures {
         let cpu = (busy_seconds() - busy) / (bytes / f64::from(1 << 30));
         let reverse = throughput(lab, 1, 1, time);
         let four = throughput(lab, 0, 4, time);
-        let small = flood(lab, 0, 64, 0, time, false).received as f64 / time.as_secs_f64();
+        let small = packet_rate(lab, 0, 64, time);
         // A flood leaves queues behind.
         std::thread::sleep(Duration::from_millis(500));
         let trips = round_trips(lab, 4000);

@@ -187,7 +187,11 @@ fn tunnel(settings: &Connection, member: &Member, now: Now) -> TunnelStatus {
         state_seconds: since(record.since.mono),
         peer: member.remote.map_or_else(|| member.host.to_string(), |remote| remote.to_string()),
         local: member.local.map(|local| local.to_string()),
-        own_identity: member.credentials.as_ref().ok().map(|own| own.identity().to_string()),
+        own_identity: member
+            .credentials
+            .as_ref()
+            .ok()
+            .map(|own| own.credentials().own.leaf().subject().to_string()),
         own_certificate_days: member.credentials.as_ref().ok().map(|own| days(own.not_after())),
         peer_identity: ike.map(|ike| ike.identity.clone()),
         peer_certificate_days: ike.map(|ike| days(ike.proven_until)),

@@ -7,6 +7,7 @@
 
 use std::io::IoSlice;
 
+use crate::wire::checksum::Sum;
 use crate::wire::ip::{
     Fragment, IpHeader, Ipv4Fields, TCP, UDP, V4_LEN, V6_LEN, Version, complete_v4_checksum,
     set_v6_payload_len,
@@ -90,24 +91,30 @@ impl Coalescer {
     pub fn push(&mut self, arena: &[u8], start: usize, header: &IpHeader) {
         let packet = &arena[start..start + header.total_len];
         let candidate = self.candidate(packet, header);
+        let recent = self.frames.iter_mut().rev().take(FLOWS);
+        let mut same_protocol = recent.filter(|frame| frame.header.protocol == header.protocol);
         if let Some(candidate) = candidate {
-            let found = self.frames.iter_mut().rev().take(FLOWS).find(|frame| {
-                frame.header.protocol == header.protocol
-                    && same_flow(&arena[frame.start..], packet, frame, header)
+            let found = same_protocol.find(|frame| {
+                frame.headers > 0 && same_flow(&arena[frame.start..], packet, &frame.header, header)
             });
             if let Some(frame) = found {
                 if frame.joins(arena, packet, header, &candidate) {
-                    let piece = Piece {
-                        start: start + candidate.headers,
-                        len: candidate.payload,
-                        next: None,
-                    };
+                    let start = start + candidate.headers;
+                    let piece = Piece { start, len: candidate.payload, next: None };
                     frame.append(&mut self.pieces, piece, &candidate);
                     return;
                 }
                 // What comes later in this flow must not overtake this packet.
                 frame.open = false;
             }
+        } else if self.tcp {
+            // Options or a fragment hide which flow of these two hosts it belongs to: nothing overtakes it in any.
+            let (source, destination) = (header.source, header.destination);
+            same_protocol
+                .filter(|frame| {
+                    (frame.header.source, frame.header.destination) == (source, destination)
+                })
+                .for_each(|frame| frame.open = false);
         }
         self.frames.push(Frame::new(start, header, candidate.as_ref()));
     }
@@ -216,9 +223,9 @@ impl Frame {
             return false;
         }
         if !self.verified {
-            self.verified = checksum_is_right(first, &self.header);
+            self.verified = checksums_are_right(first, &self.header);
         }
-        self.verified && checksum_is_right(packet, header)
+        self.verified && checksums_are_right(packet, header)
     }
 
     /// Whether all that one header says for all of a super-packet is said by both.
@@ -310,9 +317,8 @@ impl Frame {
 
 /// Addresses and ports alike; the protocol was compared before.
 #[inline]
-fn same_flow(first: &[u8], packet: &[u8], frame: &Frame, header: &IpHeader) -> bool {
-    frame.header.version == header.version
-        && frame.headers > 0
+fn same_flow(first: &[u8], packet: &[u8], frame: &IpHeader, header: &IpHeader) -> bool {
+    frame.version == header.version
         && match header.version {
             Version::V4 => same(first, packet, 12..V4_LEN + 4),
             Version::V6 => same(first, packet, 8..V6_LEN + 4),
@@ -331,10 +337,12 @@ fn counts_up(first: &[u8], packet: &[u8], count: usize) -> bool {
     id(packet) == expected
 }
 
+/// Both checksums: of the IP header too, or joining would mend what its receiver must drop.
 #[inline]
-fn checksum_is_right(packet: &[u8], header: &IpHeader) -> bool {
-    let Some(data) = header.payload(packet) else { return false };
-    header.pseudo(data.len()).with(data).finish() == 0
+fn checksums_are_right(packet: &[u8], header: &IpHeader) -> bool {
+    let (head, data) = packet.split_at(header.header_len);
+    let head_is_right = header.version == Version::V6 || Sum::default().with(head).finish() == 0;
+    head_is_right && header.pseudo(data.len()).with(data).finish() == 0
 }
 
 fn wrap(len: usize) -> u32 {

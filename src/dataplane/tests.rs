@@ -343,7 +343,17 @@ fn only_what_continues_a_flow_joins_it() {
     let mut other_ttl = data(100, ACK, 100);
     other_ttl[8] -= 1;
     crate::wire::ip::complete_v4_checksum(&mut other_ttl, 20);
-    let cases: [(&str, Vec<Vec<u8>>, usize); 11] = [
+    let mut wrong_head = data(100, ACK, 100);
+    wrong_head[10] ^= 1;
+    // Two words of "no operation" between the IP and the TCP header.
+    let mut optioned = data(100, ACK, 100);
+    optioned.splice(20..20, [1; 8]);
+    optioned[0] = 0x47;
+    optioned[3] += 8;
+    crate::wire::ip::complete_v4_checksum(&mut optioned, 28);
+    let cases: [(&str, Vec<Vec<u8>>, usize); 13] = [
+        ("a wrong IP checksum", vec![data(0, ACK, 100), wrong_head], 2),
+        ("IP options between", vec![data(0, ACK, 100), optioned, data(100, ACK, 100)], 3),
         ("in sequence", vec![data(0, ACK, 100), data(100, ACK, 100), data(200, ACK, 50)], 1),
         ("a gap", vec![data(0, ACK, 100), data(101, ACK, 100)], 2),
         ("after a short one", vec![data(0, ACK, 100), data(100, ACK, 50), data(150, ACK, 50)], 2),

@@ -108,10 +108,10 @@ fn send_some(fd: BorrowedFd<'_>, buffer: &[u8], runs: &[Run], v6: bool) -> io::R
         }
     }
     let count = u32::try_from(runs.len()).expect("at most MESSAGES");
+    let (fd, first, flags) = (fd.as_raw_fd(), messages.as_mut_ptr(), libc::MSG_DONTWAIT);
     // SAFETY: the first `count` messages point at `vectors`, `controls` and `buffer`, all alive and borrowed until after
     // this call; sendmmsg only reads them and writes `msg_len` within `messages`.
-    let sent =
-        unsafe { libc::sendmmsg(fd.as_raw_fd(), messages.as_mut_ptr(), count, libc::MSG_DONTWAIT) };
+    let sent = unsafe { libc::sendmmsg(fd, first, count, flags) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 

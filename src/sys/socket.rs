@@ -46,9 +46,10 @@ impl LaneSocket {
     pub fn udp(local: SocketAddr, peer: SocketAddr, batching: Batching) -> io::Result<LaneSocket> {
         let fd = socket(family(local.ip()), SockType::Datagram, flags(), None)?;
         nix::sys::socket::setsockopt(&fd, sockopt::ReusePort, &true)?;
-        let gso = batching.gso && get(&fd, libc::SOL_UDP, libc::UDP_SEGMENT).is_ok();
-        let gro = batching.gro && set(&fd, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
-        LaneSocket::finish(fd, local, peer, false, Batching { gso, gro })
+        prepare(&fd, local.is_ipv6())?;
+        bind(fd.as_raw_fd(), &SockaddrStorage::from(local))?;
+        connect(fd.as_raw_fd(), &SockaddrStorage::from(peer))?;
+        LaneSocket::adopt(fd, false, batching)
     }
 
     /// Raw ESP between two addresses.
@@ -61,38 +62,18 @@ impl LaneSocket {
         }
         // SAFETY: a non-negative result of socket(2) is a new descriptor that nobody else owns.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        let batching = Batching { gso: false, gro: false };
-        LaneSocket::finish(fd, SocketAddr::new(local, 0), SocketAddr::new(peer, 0), true, batching)
+        prepare(&fd, local.is_ipv6())?;
+        bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(local, 0)))?;
+        connect(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(peer, 0)))?;
+        LaneSocket::adopt(fd, true, Batching { gso: false, gro: false })
     }
 
-    fn finish(
-        fd: OwnedFd,
-        local: SocketAddr,
-        peer: SocketAddr,
-        raw: bool,
-        batching: Batching,
-    ) -> io::Result<LaneSocket> {
-        let v6 = local.is_ipv6();
-        let (level, discover, errors, tos) = if v6 {
-            (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_RECVERR, libc::IPV6_RECVTCLASS)
-        } else {
-            (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_RECVERR, libc::IP_RECVTOS)
-        };
-        // The constant is the same for both families.
-        set(&fd, level, discover, libc::IP_PMTUDISC_DO)?;
-        set(&fd, level, errors, 1)?;
-        set(&fd, level, tos, 1)?;
-        // Beyond the limit of an ordinary user where that is allowed, else as far as it goes.
-        let size = i32::try_from(BUFFER).expect("4 MiB");
-        for (force, plain) in
-            [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)]
-        {
-            set(&fd, libc::SOL_SOCKET, force, size)
-                .or_else(|_| set(&fd, libc::SOL_SOCKET, plain, size))?;
-        }
-        bind(fd.as_raw_fd(), &SockaddrStorage::from(local))?;
-        connect(fd.as_raw_fd(), &SockaddrStorage::from(peer))?;
-        Ok(LaneSocket { fd, v6, raw, gso: AtomicBool::new(batching.gso), gro: batching.gro })
+    /// Takes over a socket that one of the two above made, as after a restart: packets went on waiting in it.
+    pub fn adopt(fd: OwnedFd, raw: bool, batching: Batching) -> io::Result<LaneSocket> {
+        let v6 = address(&fd)?.is_ipv6();
+        let gso = batching.gso && get(&fd, libc::SOL_UDP, libc::UDP_SEGMENT).is_ok();
+        let gro = !raw && set(&fd, libc::SOL_UDP, libc::UDP_GRO, batching.gro.into()).is_ok();
+        Ok(LaneSocket { fd, v6, raw, gso: AtomicBool::new(gso), gro: gro && batching.gro })
     }
 
     /// Connects to another address of the peer: it moved.
@@ -102,12 +83,7 @@ impl LaneSocket {
 
     /// The local address.
     pub fn local(&self) -> io::Result<SocketAddr> {
-        let address: SockaddrStorage = getsockname(self.fd.as_raw_fd())?;
-        let v4 =
-            address.as_sockaddr_in().map(|a| SocketAddr::from(std::net::SocketAddrV4::from(*a)));
-        let v6 =
-            address.as_sockaddr_in6().map(|a| SocketAddr::from(std::net::SocketAddrV6::from(*a)));
-        v4.or(v6).ok_or_else(|| io::Error::other("a socket of no IP family"))
+        address(&self.fd)
     }
 
     /// Whether equal segments may be sent as one run.
@@ -183,6 +159,34 @@ fn strip_ip_header(arena: &[u8], message: &mut Received) {
     message.segment = message.len;
 }
 
+/// What both kinds have in common.
+fn prepare(fd: &OwnedFd, v6: bool) -> io::Result<()> {
+    let (level, discover, errors, tos) = if v6 {
+        (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_RECVERR, libc::IPV6_RECVTCLASS)
+    } else {
+        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_RECVERR, libc::IP_RECVTOS)
+    };
+    // The constant is the same for both families.
+    set(fd, level, discover, libc::IP_PMTUDISC_DO)?;
+    set(fd, level, errors, 1)?;
+    set(fd, level, tos, 1)?;
+    // Beyond the limit of an ordinary user where that is allowed, else as far as it goes.
+    let size = i32::try_from(BUFFER).expect("4 MiB");
+    let (receive, send) = (libc::SO_RCVBUF, libc::SO_SNDBUF);
+    for (force, plain) in [(libc::SO_RCVBUFFORCE, receive), (libc::SO_SNDBUFFORCE, send)] {
+        let forced = set(fd, libc::SOL_SOCKET, force, size);
+        forced.or_else(|_| set(fd, libc::SOL_SOCKET, plain, size))?;
+    }
+    Ok(())
+}
+
+fn address(fd: &OwnedFd) -> io::Result<SocketAddr> {
+    let address: SockaddrStorage = getsockname(fd.as_raw_fd())?;
+    let v4 = address.as_sockaddr_in().map(|a| SocketAddr::V4((*a).into()));
+    let v6 = address.as_sockaddr_in6().map(|a| SocketAddr::V6((*a).into()));
+    v4.or(v6).ok_or_else(|| io::Error::other("a socket of no IP family"))
+}
+
 fn family(address: IpAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
@@ -194,9 +198,9 @@ fn flags() -> SockFlag {
 /// setsockopt(2) of an int.
 fn set(fd: &OwnedFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     let len = libc::socklen_t::try_from(size_of::<i32>()).expect("4");
+    let (fd, value) = (fd.as_raw_fd(), &raw const value);
     // SAFETY: the pointer is to a live i32 and the length is that of an i32.
-    let result =
-        unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), len) };
+    let result = unsafe { libc::setsockopt(fd, level, name, value.cast(), len) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
@@ -282,6 +286,18 @@ mod tests {
         assert_eq!((count, result.unwrap_err().raw_os_error()), (0, Some(libc::EMSGSIZE)));
         assert!(sender.send(&buffer, &run(65_507)).1.is_ok());
         assert_eq!(drain(&receiver).len(), 1);
+    }
+
+    #[test]
+    fn what_waits_in_a_socket_survives_its_adoption() {
+        let (sender, receiver) = pair(ALL);
+        let buffer = vec![7; 900];
+        assert!(
+            sender.send(&buffer, &[Run { start: 0, len: 900, segment: 300, tos: 0 }]).1.is_ok()
+        );
+        let adopted = LaneSocket::adopt(receiver.fd, false, ALL).unwrap();
+        assert!(adopted.gso() && adopted.gro() && !adopted.is_raw());
+        assert_eq!(drain(&adopted).len(), 3);
     }
 
     #[test]

@@ -3,10 +3,14 @@
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use s2sd::sys::mmsg::{Received, Run};
 use s2sd::sys::namespace::Namespace;
+use s2sd::sys::poll::{Waker, readable};
+use s2sd::sys::socket::{Batching, LaneSocket};
 use s2sd::wire::ip::Version;
 
 use super::{Lab, host};
@@ -203,6 +207,43 @@ pub fn flood(
 fn grow_buffer(socket: &UdpSocket) {
     use nix::sys::socket::{setsockopt, sockopt};
     setsockopt(socket, sockopt::RcvBufForce, &(32 << 20)).unwrap();
+}
+
+/// Datagrams of `len` bytes a second that arrive when as many as possible are sent. Both ends batch their system calls, so
+/// that they take as little as they can of the processors that they share with what is measured.
+pub fn packet_rate(lab: &Lab, from: usize, len: usize, time: Duration) -> f64 {
+    let plain = Batching { gso: false, gro: false };
+    let any = |side| SocketAddr::new(host(side, Version::V4), 7777);
+    let socket =
+        |side: usize| lab.hosts[side].run(|| LaneSocket::udp(any(side), any(1 - side), plain));
+    let (sender, receiver) = (socket(from).unwrap(), socket(1 - from).unwrap());
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let counting = scope.spawn(|| {
+            let waker = Waker::new().unwrap();
+            let (mut arena, mut received) = (vec![0; 16 * 2048], [Received::default(); 16]);
+            let (begin, mut count) = (clock(), 0);
+            while !done.load(Ordering::Relaxed) {
+                match receiver.receive(&mut arena, 2048, &mut received) {
+                    Ok(some) => count += some,
+                    Err(_) => {
+                        drop(readable(receiver.as_fd(), &waker, Some(Duration::from_millis(50))))
+                    }
+                }
+            }
+            count as f64 / begin.elapsed().as_secs_f64()
+        });
+        let buffer = vec![0x5a; 16 * len];
+        let whole = Run { start: 0, len: buffer.len(), segment: len, tos: 0 };
+        let runs: Vec<Run> = whole.singles().collect();
+        let begin = clock();
+        while begin.elapsed() < time {
+            // A full queue is the load that is wanted.
+            let _ = sender.send(&buffer, &runs);
+        }
+        done.store(true, Ordering::Relaxed);
+        counting.join().unwrap()
+    })
 }
 
 /// Round trips of small datagrams, one at a time, sorted.

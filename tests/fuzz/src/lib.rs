@@ -11,6 +11,7 @@
 //! ```
 
 pub mod ike;
+pub mod packet;
 pub mod pki;
 pub mod selector;
 
@@ -22,6 +23,10 @@ pub const TARGETS: &[Target] = &[
     ("ike_message", ike::ike_message),
     ("ike_payload", ike::ike_payload),
     ("ike_sealing", ike::ike_sealing),
+    ("packet_ingress", packet::packet_ingress),
+    ("packet_join", packet::packet_join),
+    ("packet_split", packet::packet_split),
+    ("packet_views", packet::packet_views),
     ("pki_auth", pki::pki_auth),
     ("pki_certificates", pki::pki_certificates),
     ("pki_file", pki::pki_file),
