@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use s2sd::sys::namespace::{Namespace, unshare_run_directory};
 
-use super::credentials::Credentials;
+use super::credentials::{Credentials, pem};
 use super::patience::{Failure, until};
 
 /// No daemon of a test outlives this, whatever becomes of the test.
@@ -144,13 +144,6 @@ impl Drop for Daemon {
 
 fn write(directory: &Path, settings: &Settings) -> std::io::Result<()> {
     let Credentials { leaf, chain, key, roots, expects, .. } = &settings.credentials;
-    let pem = |label: &str, der: &Vec<u8>| {
-        use base64ct::{Base64, Encoding};
-        let text = Base64::encode_string(der);
-        let lines: Vec<&str> =
-            text.as_bytes().chunks(64).map(|l| std::str::from_utf8(l).unwrap()).collect();
-        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
-    };
     let certificates = |all: Vec<&Vec<u8>>| -> String {
         all.into_iter().map(|der| pem("CERTIFICATE", der)).collect()
     };

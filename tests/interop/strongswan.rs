@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use s2sd::sys::namespace::{Namespace, unshare_run_directory};
 
-use super::credentials::Credentials;
+use super::credentials::{Credentials, pem};
 use super::patience::{Failure, until};
 
 const CHARON: &str = "/usr/lib/ipsec/charon";
@@ -212,7 +212,9 @@ impl Drop for Strongswan {
 fn write(directory: &Path, settings: &Settings) -> io::Result<()> {
     let Credentials { leaf, chain, key, roots, .. } = &settings.credentials;
     fs::write(directory.join("leaf.der"), leaf)?;
-    fs::write(directory.join("key.der"), key)?;
+    // swanctl takes keys from here alone.
+    fs::create_dir_all(directory.join("private"))?;
+    fs::write(directory.join("private/key.pem"), pem("PRIVATE KEY", key))?;
     for (kind, certificates) in [("chain", chain), ("root", roots)] {
         for (number, der) in certificates.iter().enumerate() {
             fs::write(directory.join(format!("{kind}{number}.der")), der)?;
@@ -291,7 +293,6 @@ fn connections(directory: &Path, settings: &Settings) -> String {
   }}
 {connections}
 }}
-secrets {{ private {{ file = {path}/key.der }} }}
 authorities {{
 {authorities}}}
 "
