@@ -42,6 +42,9 @@ const SOURCES: &[&str] = &[
     "thread::sleep",
 ];
 
+/// Modules that are functions of bytes and time alone: `sys` lies below them and is out of bounds all the same.
+const PURE: &[&str] = &["pki", "esp", "ike"];
+
 /// What the engine must not know: it is handed bytes and time, and hands back effects.
 const FOREIGN_TO_IKE: &[&str] = &[
     "std::net::UdpSocket",
@@ -226,6 +229,10 @@ impl SourceFile<'_> {
     }
 
     fn check_floor(&self, target: &str, line: usize, out: &mut Vec<String>) {
+        if PURE.contains(&self.module()) && target == "sys" {
+            out.push(format!("line {line}: `{}` may not name `sys`", self.module()));
+            return;
+        }
         let (own, Some(other)) = (floor(self.module()), floor(target)) else { return };
         if target != self.module() && own.is_some_and(|own| other >= own) {
             out.push(format!(
@@ -382,7 +389,7 @@ mod teeth {
         );
         bites(
             "ike/child.rs",
-            "use crate::sys::clock;\nuse crate::daemon::Shell;",
+            "use crate::wire::codes;\nuse crate::daemon::Shell;",
             "`daemon`",
             "use crate::pki::Chain;",
         );
@@ -397,6 +404,15 @@ mod teeth {
             "use crate::esp::Outbound;",
         );
         bites("wire/ip.rs", "use crate::sys::clock;", "`sys`", "use crate::time::Now;");
+    }
+
+    #[test]
+    fn the_operating_system_in_a_pure_module() {
+        let good = "use crate::{time::Now, rng::Rng};";
+        bites("ike/child.rs", "use crate::sys::clock;", "may not name `sys`", good);
+        bites("pki/load.rs", "use crate::{wire, sys};", "may not name `sys`", good);
+        bites("esp/mod.rs", "fn f() { crate::sys::clock::now() }", "may not name `sys`", good);
+        assert_eq!(violations("crypto/mod.rs", "use crate::sys::random;"), Vec::<String>::new());
     }
 
     #[test]

@@ -6,20 +6,59 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
+use proptest::prelude::*;
+
+use s2sd::config::file::{FileContent, Files};
+use s2sd::config::value::FileRef;
 use s2sd::config::{self, Severity, schema, table::TableDoc};
+use s2sd::pki::load::Bundle;
+use s2sd::time::{Now, UnixTime};
 
 #[test]
 fn broken_files_are_told_all_that_is_wrong() {
+    assert!(cases("tests/config").len() >= 50);
+    let wrong = compare("tests/config", |name, text| {
+        let said = said(name, text);
+        assert!(!said.is_empty(), "{name} is not broken");
+        said
+    });
+    assert!(wrong.is_empty(), "{} of the files:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+proptest! {
+    /// Whatever a slip of the hand makes of a file, it is read or refused, with every place inside the file.
+    #[test]
+    fn no_slip_of_the_hand_is_too_much(
+        cut in 0.0..1.0f64,
+        length in 0..40usize,
+        by in prop_oneof!["[ -~\\n]{0,12}", "[\\[\\]{}\"'=,.#\\n\u{201c}\u{e4}]{0,6}"],
+    ) {
+        let text: Vec<char> = include_str!("../conf/azure-active-active.toml").chars().collect();
+        let start = (cut * text.len() as f64) as usize;
+        let end = (start + length).min(text.len());
+        let text: String = text[..start].iter().copied().chain(by.chars()).chain(text[end..].iter().copied()).collect();
+        let parsed = config::parse("slip", &text);
+        let errors = parsed.found.iter().filter(|found| found.severity == Severity::Error);
+        prop_assert_eq!(errors.count() > 0, parsed.config.is_none());
+        let lines: Vec<&str> = text.split('\n').collect();
+        for found in &parsed.found {
+            let line = lines.get(found.line - 1);
+            prop_assert!(line.is_some_and(|line| found.column <= line.chars().count() + 1), "{}", found);
+            prop_assert!(!found.hint.is_empty() && found.to_string().contains('^'));
+        }
+    }
+}
+
+/// What differs between what is said of the files of a folder and what is expected.
+fn compare(folder: &str, say: impl Fn(&str, &str) -> String) -> Vec<String> {
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
     let mut wrong = Vec::new();
-    let cases = cases();
-    assert!(cases.len() >= 50, "only {} broken files", cases.len());
-    for case in cases {
+    for case in cases(folder) {
         let name = case.file_name().unwrap().to_string_lossy().into_owned();
-        let said = said(&name, &fs::read_to_string(&case).unwrap());
+        let said = say(&name, &fs::read_to_string(&case).unwrap());
         let golden = case.with_extension("expected");
         if update {
             fs::write(&golden, &said).unwrap();
@@ -28,16 +67,108 @@ fn broken_files_are_told_all_that_is_wrong() {
         if said != expected {
             wrong.push(format!("== {name}\n-- expected\n{expected}-- said\n{said}"));
         }
-        assert!(!said.is_empty(), "{name} is not broken");
     }
+    wrong
+}
+
+#[test]
+fn files_that_a_configuration_names_are_checked() {
+    let own = fs::read(folder("tests/vectors/pki/Inbound-certificate.pem")).unwrap();
+    let own = Bundle::read(&own, None, "ours").unwrap().certificates.remove(0);
+    let wrong = compare("tests/config/files", |name, text| {
+        let at = text.lines().next().and_then(|line| line.strip_prefix("# at ")).unwrap();
+        let (end, seconds) = at.split_at(at.find(['+', '-']).unwrap());
+        let end = if end == "begin" { own.not_before() } else { own.not_after() };
+        let at = end.0.checked_add_signed(seconds.parse().unwrap()).unwrap();
+        let now = Now { unix: UnixTime(at), ..Now::default() };
+        let text = text.replace("OUR_THUMBPRINT", &own.thumbprint().to_string());
+        without_chance(&config::check(name, &text, &Vectors, now).to_string())
+    });
     assert!(wrong.is_empty(), "{} of the files:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
+fn a_report_is_json_of_a_known_shape() {
+    let name = "with-errors-in-the-file.toml";
+    let text = fs::read_to_string(folder("tests/config/files").join(name)).unwrap();
+    let report = config::check(name, &text, &Vectors, Now::default());
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["file"], name);
+    assert_eq!(json["found"][0]["severity"], "error");
+    assert_eq!(json["found"][0]["line"], 14);
+    assert_eq!(json["found"][0]["column"], 23);
+    assert_eq!(json["found"][0].as_object().unwrap().len(), 6);
+    let fine = fs::read_to_string(folder("tests/config/files/fine.toml")).unwrap();
+    let json = serde_json::to_value(config::check(name, &fine, &Vectors, Now::default())).unwrap();
+    assert_eq!(json["connections"][0]["tunnels"][1]["interface"], "azure1");
+    let own = &json["connections"][0]["credentials"]["inbound"][0];
+    assert_eq!(own["common_name"], "Inbound-certificate");
+}
+
+/// What is said, less what differs each time `tests/vectors/pki/make.sh` makes the certificates anew.
+fn without_chance(said: &str) -> String {
+    let word = |word: &str| {
+        let hex = word.trim_matches(|c: char| !c.is_ascii_hexdigit());
+        let digits = hex.len() >= 40 && hex.bytes().all(|b| b.is_ascii_hexdigit());
+        let time = word.trim_end_matches([',', ')', ':']);
+        if digits {
+            word.replace(hex, "<hex>")
+        } else if time.ends_with('Z') && time.contains('T') && time.starts_with("2") {
+            word.replace(time, "<time>")
+        } else {
+            word.to_owned()
+        }
+    };
+    let line = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let days = |at: usize| words.get(at + 1..at + 3) == Some(&["days", "left,"]);
+        let kept = words.iter().enumerate();
+        let kept = kept.map(|(at, text)| if days(at) { "<n>".to_owned() } else { word(text) });
+        kept.collect::<Vec<_>>().join(" ")
+    };
+    said.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The files of `tests/vectors/pki` under `/pki`: `/pki/a+b` is both, one after the other.
+struct Vectors;
+
+impl Files for Vectors {
+    fn read(&self, file: &FileRef) -> io::Result<FileContent> {
+        let name = match file {
+            FileRef::Credential(name) if name == "elsewhere" => {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
+            FileRef::Credential(_) => return Err(io::ErrorKind::NotFound.into()),
+            FileRef::Path(path) => path.to_str().unwrap(),
+        };
+        let exposed = name.starts_with("/exposed/");
+        let names = match name.strip_prefix("/pki/").or_else(|| name.strip_prefix("/exposed/")) {
+            Some(names) => names,
+            None if name == "/password" => {
+                let bytes = b"secret\n".to_vec().into();
+                return Ok(FileContent { bytes, exposed });
+            }
+            None if name.starts_with("/denied/") => {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            None => return Err(io::ErrorKind::NotFound.into()),
+        };
+        let mut bytes = Vec::new();
+        for name in names.split('+') {
+            bytes.extend(fs::read(folder("tests/vectors/pki").join(name))?);
+        }
+        Ok(FileContent { bytes: bytes.into(), exposed })
+    }
+}
+
+#[test]
 fn each_expected_file_has_its_broken_file() {
-    for entry in fs::read_dir(folder("tests/config")).unwrap() {
-        let path = entry.unwrap().path();
-        assert!(path.with_extension("toml").exists(), "{} is left over", path.display());
+    for folder in [folder("tests/config"), folder("tests/config/files")] {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let case = path.is_dir() || path.with_extension("toml").exists();
+            assert!(case, "{} is left over", path.display());
+        }
     }
 }
 
@@ -133,8 +264,8 @@ fn said(name: &str, text: &str) -> String {
     parsed.found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-fn cases() -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(folder("tests/config"))
+fn cases(of: &str) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(folder(of))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|e| e == "toml"))

@@ -1,21 +1,27 @@
 //! The command line.
 
+mod check;
+mod client;
+mod demo;
 mod log;
+mod orders;
 mod run;
+mod status;
+mod table;
 
+use std::fmt::Display;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-pub use log::Format;
 
 /// Where the configuration is unless it is said.
 const CONFIG: &str = "/etc/s2sd/s2sd.toml";
 
 /// An IKEv2 site-to-site VPN peer for cloud gateways, with certificate authentication.
 #[derive(Debug, Parser)]
-#[command(name = "s2sd", version, about, long_about = None, propagate_version = true)]
+#[command(name = "s2sd", version, about, long_about = None)]
 struct Line {
     #[command(subcommand)]
     command: Command,
@@ -25,23 +31,59 @@ struct Line {
 enum Command {
     /// Run the service: keep the tunnels of a configuration up until SIGTERM.
     Run(run::Arguments),
+    /// Show a working tunnel on this machine alone: four hosts, two services, pings, TCP, a rekeying under load.
+    Demo(demo::Arguments),
+    /// Say what is wrong with a configuration file: exit code 0 fit, 1 warnings, 2 errors.
+    Check(check::Arguments),
+    /// Show how the connections are: exit code 0 when all are up.
+    Status(status::Arguments),
+    /// Keep a connection up.
+    Up(orders::Named),
+    /// Take a connection down; it stays so until `up` or a restart.
+    Down(orders::Named),
+    /// Replace keys now: of the packets and of the IKE SA.
+    Rekey(orders::Rekey),
+    /// Have the service read its configuration again, and say what changed.
+    Reload(orders::Reload),
+    /// Explain why a connection was last refused, and what would mend it.
+    Explain(orders::Explain),
 }
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
     match Line::parse().command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Status(arguments) => status::status(&arguments),
+        Command::Up(named) => orders::up(named),
+        Command::Down(named) => orders::down(named),
+        Command::Rekey(arguments) => orders::rekey(arguments),
+        Command::Reload(arguments) => orders::reload(&arguments),
+        Command::Explain(arguments) => orders::explain(arguments),
+    }
+}
+
+/// Answers on standard output. Whoever closed it wanted no more.
+fn say(what: impl Display) -> ExitCode {
+    match writeln!(std::io::stdout(), "{what}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
 /// Says why it did not work.
-#[expect(clippy::print_stderr, reason = "a command-line tool complains on standard error")]
-fn fail(why: impl std::fmt::Display) -> ExitCode {
-    eprintln!("s2sd: {why}");
+fn fail(why: impl Display) -> ExitCode {
+    complain(why);
     ExitCode::FAILURE
 }
 
-/// The path of the configuration file, as every command takes it.
+#[expect(clippy::print_stderr, reason = "a command-line tool complains on standard error")]
+fn complain(why: impl Display) {
+    eprintln!("s2sd: {why}");
+}
+
+/// The path of the configuration file.
 #[derive(clap::Args, Clone, Debug)]
 struct ConfigPath {
     /// The configuration file.

@@ -1,14 +1,17 @@
 //! `s2sd run`: the service.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 
 use super::{ConfigPath, fail, log};
-use crate::config::{self, Severity};
-use crate::daemon::{self, Options};
+use crate::config::{self, Loaded, Severity};
+use crate::daemon::files::System;
+use crate::daemon::{self, Options, Signal};
+use crate::sys::clock;
 
 /// What `s2sd run` takes.
 #[derive(clap::Args, Debug)]
@@ -31,36 +34,39 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Ok(text) => text,
         Err(error) => return fail(format_args!("{} cannot be read: {error}", path.display())),
     };
-    let parsed = config::parse(&path.display().to_string(), &text);
-    for found in &parsed.found {
+    let loaded = config::load(&path.display().to_string(), &text, &System, clock::now());
+    for found in &loaded.report.found {
         match found.severity {
             Severity::Error => tracing::error!("{found}"),
             Severity::Warning => tracing::warn!("{found}"),
         }
     }
-    let Some(config) = parsed.config else {
+    if loaded.config.is_none() {
         return fail(format_args!("{} has errors, see above", path.display()));
-    };
-    match serve(config) {
+    }
+    match serve(loaded, path.clone()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error),
     }
 }
 
-fn serve(config: config::Config) -> io::Result<()> {
+fn serve(loaded: Loaded, source: PathBuf) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let options = Options { source: Some(source), ..Options::default() };
     runtime.block_on(async {
-        let (stop, stopped) = watch::channel(false);
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            // The daemon is gone already when nobody listens.
-            let _ = stop.send(true);
-        });
-        daemon::run(config, Options::default(), stopped).await
+        let (sender, signals) = mpsc::channel(4);
+        pass_on(SignalKind::terminate(), Signal::Stop, &sender)?;
+        pass_on(SignalKind::interrupt(), Signal::Stop, &sender)?;
+        pass_on(SignalKind::hangup(), Signal::Reload, &sender)?;
+        daemon::run(loaded, options, signals).await
     })
+}
+
+fn pass_on(kind: SignalKind, meaning: Signal, to: &mpsc::Sender<Signal>) -> io::Result<()> {
+    let mut signals = signal(kind)?;
+    let to = to.clone();
+    tokio::spawn(async move {
+        while signals.recv().await.is_some() && to.send(meaning).await.is_ok() {}
+    });
+    Ok(())
 }

@@ -44,10 +44,15 @@ choices! {
         Sha256 = "SHA256",
         /// HMAC-SHA-1: old, but not broken in this use.
         Sha1 = "SHA1",
+        /// AES-256-GCM's own, with the same IKE encryption: the pseudo-random function is then not said, and both SHA-2 ones
+        /// are offered.
+        Gcmaes256 = "GCMAES256",
+        /// AES-128-GCM's own, likewise.
+        Gcmaes128 = "GCMAES128",
     }
     refused {
         ["MD5"]: "MD5 is broken: set IKE integrity to SHA384 in Azure and here",
-        ["GCMAES256", "GCMAES192", "GCMAES128"]: "GCM checks integrity by itself, but the pseudo-random function still needs a hash: set IKE integrity to SHA384 in Azure and here",
+        ["GCMAES192"]: "GCM checks integrity by itself, but the pseudo-random function still needs a hash: set IKE integrity to SHA384 in Azure and here",
     }
 }
 

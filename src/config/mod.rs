@@ -3,8 +3,21 @@
 //! ```text
 //!   text ── document ──> tree ── reader, table, value ──> File ── rules, overlap, resolve ──> Config ── peers ──> engine
 //!               │                         │                               │
+//!               │                         │                 credentials <── the files it names, and the time
 //!               └─────────────────────────┴────── Diagnostic ─────────────┘   file:line:column, excerpt, hint
 //! ```
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`schema`], [`table`] | the file, key by key; how a table is declared and read |
+//! | [`value`], [`prefix`], [`algorithm`] | what stands for a key: each checks itself |
+//! | [`reader`], [`diagnostic`] | walking the tree; what is wrong, where, and what mends it |
+//! | `document`, `nearest`, `foreign` | TOML's own errors; the name that was meant; names from elsewhere |
+//! | `rules`, [`overlap`], [`interface`] | what several keys must be together |
+//! | [`settings`], `resolve` | the typed configuration, and how it is made |
+//! | [`file`](mod@file), [`credentials`], [`facts`], [`check`](mod@check) | the files it names; the report of `s2sd check` |
+//! | [`diff`] | what a reload changes |
+//! | [`peers`], [`authenticator`] | what the engine takes |
 //!
 //! Three decisions carry it:
 //!
@@ -13,13 +26,20 @@
 //!   the first error; see [`reader`] for what stands in their place.
 //! - **Declared once.** [`schema`] declares each key with its type, its default (as TOML) and its meaning; reader,
 //!   suggestions and manual page follow from that, so they cannot disagree.
-//! - **Pure.** No file is opened here: text comes in, and a closure fetches the bytes of certificates. So all of it, dates
-//!   included, is tested as values.
+//! - **Pure.** No file is opened here: text comes in, and [`file::Files`] brings the bytes of certificates. So all of it,
+//!   dates included, is tested as values.
 
 pub mod algorithm;
+pub mod authenticator;
+pub mod check;
+pub mod credentials;
 pub mod diagnostic;
+pub mod diff;
+pub mod facts;
+pub mod file;
 pub mod interface;
 pub mod overlap;
+pub mod peers;
 pub mod prefix;
 pub mod reader;
 pub mod schema;
@@ -34,6 +54,7 @@ mod nearest;
 mod resolve;
 mod rules;
 
+pub use check::{Loaded, Report, check, load};
 pub use diagnostic::{Diagnostic, Severity};
 pub use settings::Config;
 
@@ -49,7 +70,7 @@ pub struct Parsed {
     pub found: Vec<Diagnostic>,
 }
 
-/// Reads a configuration from the text of the file called `name`.
+/// Reads a configuration from the text of the file called `name`, without the files that it names; [`load`] reads them.
 pub fn parse(name: &str, text: &str) -> Parsed {
     let mut reader = Reader::new(Source::new(name, text));
     let file = document::read(&mut reader, text);

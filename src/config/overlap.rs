@@ -29,7 +29,7 @@ pub fn check(file: &File, reader: &mut Reader<'_>) {
     }
 }
 
-/// Azure would send the packets of the tunnel into the tunnel (azure.md §2.2).
+/// Azure would send the packets of the tunnel into the tunnel.
 fn check_own_address(file: &File, local: &[Spanned<Prefix>], reader: &mut Reader<'_>) {
     let Some(site) = file.local_network_gateway.value() else { return };
     let Some(own) = site.gateway_ip_address.value() else { return };

@@ -95,7 +95,7 @@ fn policy(choice: &PolicyChoice) -> Option<Policy> {
     }))
 }
 
-/// Azure pairs each prefix here with each prefix there, unless the pairs are spelt out (azure.md §2.7).
+/// Azure pairs each prefix here with each prefix there, unless the pairs are spelt out.
 fn selectors(file: &schema::Connection, site: &Site, gateway: &Gateway) -> Option<Selectors> {
     if !*file.use_policy_based_traffic_selectors.value()? {
         return Some(Selectors::AnyToAny);
@@ -129,6 +129,7 @@ fn authentication(file: &schema::CertificateAuthentication) -> Option<Authentica
         crls: values(&file.crls),
         digital_signatures: *file.digital_signatures.value()?,
         rsa_signature_hash: *file.rsa_signature_hash.value()?,
+        allow_sha1_signatures: *file.allow_sha1_signatures.value()?,
     })
 }
 

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use toml::Spanned;
 
 use super::algorithm::{
-    DhGroup, IkeEncryption, InboundIdentity, IpsecEncryption, IpsecIntegrity, PfsGroup,
+    DhGroup, IkeEncryption, IkeIntegrity, InboundIdentity, IpsecEncryption, IpsecIntegrity,
+    PfsGroup,
 };
 use super::overlap;
 use super::reader::Reader;
@@ -20,9 +21,9 @@ use super::value::{FileRef, Host};
 
 /// Azure's gateways have one instance, or two when active-active.
 const INSTANCES_MAX: usize = 2;
-/// Pairs of selectors that a gateway is made for (azure.md §2.7).
+/// Pairs of selectors that a gateway is made for.
 const PAIRS_MAX: usize = 100;
-/// What Azure's network carries whole (azure.md §2.1).
+/// What Azure's network carries whole.
 const AZURE_MTU: u64 = 1400;
 /// IPv4 and TCP headers.
 const TCP_HEADERS: u64 = 40;
@@ -75,7 +76,7 @@ fn check_site(site: &LocalNetworkGateway, reader: &mut Reader<'_>) {
     }
 }
 
-/// Azure reaches this site over the Internet, by IPv4 (azure.md §2.2).
+/// Azure reaches this site over the Internet, by IPv4.
 fn check_public(address: &Spanned<IpAddr>, reader: &mut Reader<'_>) {
     let (span, address) = (address.span(), address.get_ref());
     match address {
@@ -121,6 +122,7 @@ fn check_policy(connection: &Connection, reader: &mut Reader<'_>) {
         return;
     };
     check_esp(policy, reader);
+    check_ike(policy, reader);
     if let Some(group) = policy.dh_group.spanned()
         && *group.get_ref() == DhGroup::Group2
     {
@@ -139,21 +141,46 @@ fn check_policy(connection: &Connection, reader: &mut Reader<'_>) {
             "set the PFS group to ECP384 in Azure and here",
         );
     }
-    if let (
-        Some(IkeEncryption::Gcmaes256 | IkeEncryption::Aes256),
-        Some(super::algorithm::IkeIntegrity::Sha1),
-    ) = (policy.ike_encryption.value(), policy.ike_integrity.value())
-        && let Some(integrity) = policy.ike_integrity.spanned()
+}
+
+/// With a GCM cipher `ike_integrity` chooses the pseudo-random function; its GCM values choose none.
+fn check_ike(policy: &IpsecPolicy, reader: &mut Reader<'_>) {
+    let (Some(cipher), Some(field)) =
+        (policy.ike_encryption.value(), policy.ike_integrity.spanned())
+    else {
+        return;
+    };
+    let (span, integrity) = (field.span(), *field.get_ref());
+    let same = match integrity {
+        IkeIntegrity::Gcmaes256 => Some(*cipher == IkeEncryption::Gcmaes256),
+        IkeIntegrity::Gcmaes128 => Some(*cipher == IkeEncryption::Gcmaes128),
+        IkeIntegrity::Sha384 | IkeIntegrity::Sha256 | IkeIntegrity::Sha1 => None,
+    };
+    match same {
+        Some(false) => reader.error(
+            &span,
+            format!("`ike_integrity` is {integrity} with `ike_encryption` {cipher}"),
+            "set IKE integrity to SHA384 in Azure and here",
+        ),
+        Some(true) => reader.warning(
+            &span,
+            format!("`ike_integrity` {integrity} does not say which pseudo-random function Azure uses"),
+            "SHA384 and SHA256 are both offered; to be sure, set IKE integrity to SHA384 in Azure and here",
+        ),
+        None => {}
+    }
+    if integrity == IkeIntegrity::Sha1
+        && matches!(cipher, IkeEncryption::Gcmaes256 | IkeEncryption::Aes256)
     {
         reader.warning(
-            &integrity.span(),
+            &span,
             "SHA1 derives all keys of a 256-bit cipher",
             "set IKE integrity to SHA384 in Azure and here",
         );
     }
 }
 
-/// GCM is cipher and integrity in one: Azure wants its name in both places (azure.md §1.4).
+/// GCM is cipher and integrity in one: Azure wants its name in both places.
 fn check_esp(policy: &IpsecPolicy, reader: &mut Reader<'_>) {
     let (Some(cipher), Some(integrity)) =
         (policy.ipsec_encryption.value(), policy.ipsec_integrity.spanned())
@@ -337,14 +364,14 @@ fn check_tunnel(connection: &Connection, tunnel: &Tunnel, reader: &mut Reader<'_
         tunnel.child_rekey_seconds.value().and_then(|s| s.set()).map(super::value::Whole::number);
     if let (Some(life), Some(rekey), Some(field)) =
         (life_time, rekey, tunnel.child_rekey_seconds.spanned())
-        && rekey >= life
+        && rekey > life / 4 * 3
     {
         let what = format!(
-            "`child_rekey_seconds` is {rekey}, but the keys end at {life} (`sa_life_time_seconds`)"
+            "`child_rekey_seconds` is {rekey}, too near to {life} (`sa_life_time_seconds`), where the keys end"
         );
         let hint = format!(
             "write \"auto\", or at most {}, so that new keys are there in time",
-            life / 100 * 85
+            life / 4 * 3
         );
         reader.error(&field.span(), what, hint);
     }

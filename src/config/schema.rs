@@ -113,7 +113,7 @@ table! {
         required outbound_certificate_roots: List<FileRef>,
         /// CN of Azure's `outboundAuthCertificate`, without "CN=": who else holds a certificate of that root is refused.
         required outbound_certificate_subject_name: CommonName,
-        /// SHA-1 or SHA-256 thumbprints of certificates that are refused.
+        /// Thumbprints (SHA-1) of certificates that are refused.
         default("[]") revoked_thumbprints: List<Thumbprint>,
         /// Files with certificate revocation lists (PEM or DER).
         default("[]") crls: List<FileRef>,
@@ -123,6 +123,8 @@ table! {
         /// Hash of our RSA signature for gateways without RFC 7427. RFC 7296 leaves it open; Windows, and so Azure, checks
         /// SHA-1.
         default("\"SHA1\"") rsa_signature_hash: SignatureHash,
+        /// Whether to take a gateway's signature over SHA-1. Gateways without RFC 7427, and so Azure's, have no other.
+        default("true") allow_sha1_signatures: bool,
     }
 }
 
@@ -179,10 +181,10 @@ table! {
         default("100") route_metric: Whole<1, 4_294_967_295>,
         /// Number of the routing table for these routes; 254 is the main table.
         default("254") route_table: Whole<1, 4_294_967_295>,
-        /// Age in seconds at which this device rekeys the IKE SA. "auto" is before Azure does, at 80 to 85 of 100 parts of 28800.
-        default("\"auto\"") ike_rekey_seconds: OrAuto<Whole<30, 27_360>>,
-        /// Age in seconds at which this device rekeys the packets' keys. "auto" is 80 to 85 of 100 parts of their life.
-        default("\"auto\"") child_rekey_seconds: OrAuto<Whole<30, 86_400>>,
+        /// Age in seconds at about which this device rekeys the IKE SA. "auto" is before Azure does, after some 23000.
+        default("\"auto\"") ike_rekey_seconds: OrAuto<Whole<30, 23_040>>,
+        /// Age in seconds at about which this device rekeys the packets' keys. "auto" is at three quarters of their life.
+        default("\"auto\"") child_rekey_seconds: OrAuto<Whole<30, 19_700>>,
         /// Packets that may arrive late by this many others and are still taken.
         default("8192") replay_window: Whole<32, 65_536>,
         /// Whether to copy DSCP from inner to outer packets, which shows the classes of traffic to all on the way.

@@ -126,7 +126,7 @@ pub struct CustomPolicy {
     pub kilobytes: u64,
 }
 
-/// Azure's default life of the packets' keys (azure.md §1.2): 27,000 s or 102,400,000 KB.
+/// Azure's default life of the packets' keys: 27,000 s or 102,400,000 KB.
 pub const DEFAULT_LIFE_TIME: Duration = Duration::from_secs(27_000);
 /// See [`DEFAULT_LIFE_TIME`].
 pub const DEFAULT_KILOBYTES: u64 = 102_400_000;
@@ -191,6 +191,8 @@ pub struct Authentication {
     pub digital_signatures: bool,
     /// The hash of our signature without RFC 7427.
     pub rsa_signature_hash: SignatureHash,
+    /// Whether the gateway may sign over SHA-1.
+    pub allow_sha1_signatures: bool,
 }
 
 /// What the tunnels of a connection have in common.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Serialize, Serializer};
 
 use super::reader::{Entry, Kind, Reader, Value};
+use crate::pki::certificate;
 
 /// A name as Azure takes it for a resource: 1 to 80 letters, digits, `_`, `.` and `-`.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -47,9 +48,9 @@ pub struct AbsolutePath(PathBuf);
 #[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize)]
 pub struct InterfaceName(String);
 
-/// A certificate's SHA-1 or SHA-256 fingerprint.
+/// A certificate's thumbprint: SHA-1, as Azure and Windows name certificates.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Thumbprint(Vec<u8>);
+pub struct Thumbprint(certificate::Thumbprint);
 
 /// A whole number of a range.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -334,22 +335,16 @@ impl Value for Thumbprint {
 
     fn read(entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<Thumbprint> {
         let text = entry.text(&Self::KIND, reader)?;
-        let digits: Vec<char> = text.chars().filter(|c| !matches!(c, ':' | ' ' | '-')).collect();
-        let wrong = if let Some(c) = digits.iter().find(|c| !c.is_ascii_hexdigit()) {
-            format!("has {c:?} in it")
-        } else if digits.len() != 40 && digits.len() != 64 {
-            format!("has {} hexadecimal digits", digits.len())
-        } else {
-            let nibble = |c: &char| c.to_digit(16).and_then(|d| u8::try_from(d).ok()).unwrap_or(0);
-            return Some(Thumbprint(
-                digits
-                    .chunks(2)
-                    .map(|pair| pair.iter().fold(0, |byte, c| byte << 4 | nibble(c)))
-                    .collect(),
-            ));
+        if let Ok(thumbprint) = text.parse() {
+            return Some(Thumbprint(thumbprint));
+        }
+        let digits = text.chars().filter(|c| c.is_alphanumeric());
+        let wrong = match digits.clone().find(|c| !c.is_ascii_hexdigit()) {
+            Some(c) => format!("has {c:?} in it"),
+            None => format!("has {} hexadecimal digits", digits.count()),
         };
-        let hint = "40 hexadecimal digits of SHA-1, as the Azure portal and Windows show them, or 64 of SHA-256: \
-                    `openssl x509 -noout -fingerprint -sha1 -in FILE` prints it";
+        let hint = "write 40 hexadecimal digits, as the Azure portal and Windows show them: \
+                    `openssl x509 -noout -fingerprint -sha1 -in FILE` prints them";
         entry.refuse(reader, format!("the thumbprint {text:?} {wrong}"), hint);
         None
     }
@@ -416,9 +411,9 @@ impl<T> OrAuto<T> {
 }
 
 impl Thumbprint {
-    /// 20 bytes of SHA-1 or 32 of SHA-256.
-    pub fn bytes(&self) -> &[u8] {
-        &self.0
+    /// The fingerprint.
+    pub fn sha1(&self) -> certificate::Thumbprint {
+        self.0
     }
 }
 
@@ -495,7 +490,7 @@ impl fmt::Display for FileRef {
 
 impl fmt::Display for Thumbprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02X}"))
+        self.0.fmt(f)
     }
 }
 

@@ -1,18 +1,32 @@
 //! The files that a configuration names, read from this system.
 
-use std::io;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
+use crate::config::file::{FileContent, Files};
 use crate::config::value::FileRef;
+use crate::pki::load::MAX_FILE_SIZE;
 
 /// Where systemd puts the credentials of the service (systemd.exec(5)).
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
-/// The bytes of a file. They may be a key.
-pub fn read(file: &FileRef) -> io::Result<Zeroizing<Vec<u8>>> {
-    Ok(Zeroizing::new(std::fs::read(path(file)?)?))
+/// This system's files.
+#[derive(Clone, Copy, Debug)]
+pub struct System;
+
+impl Files for System {
+    fn read(&self, file: &FileRef) -> io::Result<FileContent> {
+        let mut file = std::fs::File::open(path(file)?)?;
+        let exposed = file.metadata()?.mode() & 0o004 != 0;
+        // One byte more than is taken, so that what is too big is seen to be so.
+        let most = u64::try_from(MAX_FILE_SIZE).unwrap_or(u64::MAX).saturating_add(1);
+        let mut bytes = Zeroizing::new(Vec::new());
+        file.by_ref().take(most).read_to_end(&mut bytes)?;
+        Ok(FileContent { bytes, exposed })
+    }
 }
 
 /// Where a file is.

@@ -3,35 +3,44 @@
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 
-use super::peers::{self, Obstacle};
 use super::record::{Record, State};
 use super::tunnel::{LaneEvent, Plan, Tunnel};
+use crate::config::authenticator::CertificateAuthenticator;
+use crate::config::peers;
 use crate::config::settings::{self, Connection, Site};
 use crate::config::value::Host;
 use crate::ike::PeerId;
-use crate::ike::certificates::Certificates;
 use crate::ike::config::{PeerConfig, Role};
 use crate::ike::profile::Profile;
 use crate::sys::ike_socket;
 use crate::sys::netlink::Prefix;
 use crate::time::{Instant, Now};
 
+/// Why a tunnel cannot be put to work: a sentence with its remedy.
+pub type Obstacle = String;
+
+/// How long to wait before an obstacle is looked at again: a name that did not resolve, a network that was not there.
+pub const RETRY: Duration = Duration::from_secs(10);
+
 /// One tunnel.
 #[derive(Debug)]
 pub struct Member {
     /// The engine's name for the peer.
     pub peer: PeerId,
+    /// The tunnel's interface, there or not.
+    pub interface: String,
     /// Where the gateway is.
     pub host: Host,
     /// Its address, once it is known.
     pub remote: Option<IpAddr>,
     /// Our address towards it, once it is known.
     pub local: Option<IpAddr>,
-    /// Our credentials, once they are loaded.
-    pub credentials: Option<Rc<Certificates>>,
+    /// The connection's credentials, or what is wrong with their files.
+    pub credentials: Result<Rc<CertificateAuthenticator>, Obstacle>,
     /// Who may dial.
     pub role: Role,
     /// The packets' side; `None` when the device could not be made.
@@ -40,8 +49,6 @@ pub struct Member {
     pub record: Record,
     /// Whether the operator wants it up.
     pub wanted: bool,
-    /// Whether the engine knows the peer.
-    pub known: bool,
     /// When to look at the obstacle again.
     pub retry_at: Option<Instant>,
     /// Packets from the peer at the last look.
@@ -54,23 +61,20 @@ impl Member {
         peer: PeerId,
         connection: &Connection,
         tunnel: &settings::Tunnel,
+        credentials: Result<Rc<CertificateAuthenticator>, Obstacle>,
         now: Now,
     ) -> Member {
-        let name = match connection.tunnels.as_slice() {
-            [_] => connection.name.to_string(),
-            _ => format!("{}/{}", connection.name, tunnel.interface),
-        };
         Member {
             peer,
+            interface: tunnel.interface.to_string(),
             host: tunnel.remote.clone(),
             remote: tunnel.remote.address(),
             local: None,
-            credentials: None,
+            credentials,
             role: Role::Both,
             tunnel: None,
-            record: Record::new(name, State::Connecting, now),
+            record: Record::new(peers::name(connection, tunnel), State::Connecting, now),
             wanted: true,
-            known: false,
             retry_at: None,
             counted: 0,
         }
@@ -94,6 +98,7 @@ impl Member {
     pub fn configure(
         &mut self,
         connection: &Connection,
+        tunnel: &settings::Tunnel,
         site: &Site,
         listen: &[IpAddr],
         profile: Profile,
@@ -102,14 +107,10 @@ impl Member {
             self.remote.ok_or_else(|| format!("the name {} has no address yet", self.host))?;
         let local = source(remote, listen)?;
         self.local = Some(local);
-        let credentials = match &self.credentials {
-            Some(credentials) => Rc::clone(credentials),
-            None => Rc::new(peers::credentials(connection, site, remote)?),
-        };
-        self.credentials = Some(Rc::clone(&credentials));
-        let config = peers::peer(connection, profile, local, remote, credentials)?;
+        let credentials = Rc::clone(self.credentials.as_ref().map_err(Clone::clone)?);
+        let config = peers::peer(site, connection, tunnel, local, vec![remote], credentials);
         self.role = config.role;
-        Ok(config)
+        Ok(PeerConfig { profile, ..config })
     }
 
     /// Brings the word for the state up to date. Whether packets can pass now and could not before, or the reverse.

@@ -20,21 +20,32 @@
 //! | file | noun |
 //! |---|---|
 //! | [`child`], [`tunnel`] | a tunnel's packets: device, lane, SAs |
+//! | [`control`], `wishes` | the control socket, and what is wished over it |
+//! | [`explain`], [`status`] | what is shown to people and programs |
+//! | [`manager`] | what the service manager is told |
 //! | [`member`] | a tunnel with its peer: what is wanted, what is in the way |
-//! | [`peers`], [`files`] | from the configuration to the engine's terms |
+//! | [`names`] | addresses of gateways that are known by name |
+//! | [`files`] | the files that a configuration names |
 //! | [`record`] | what is known of a tunnel's IKE side |
+//! | `reload` | a new configuration for a running service |
 //! | [`routes`] | routes that come and go with tunnels |
 //! | [`shell`] | the loop |
 //! | [`sockets`] | IKE's sockets |
 
 pub mod child;
+pub mod control;
+pub mod explain;
 pub mod files;
+pub mod manager;
 pub mod member;
-pub mod peers;
+pub mod names;
 pub mod record;
+mod reload;
 pub mod routes;
 pub mod shell;
 pub mod sockets;
+pub mod status;
 pub mod tunnel;
+mod wishes;
 
-pub use shell::{Options, run};
+pub use shell::{Options, Signal, run};

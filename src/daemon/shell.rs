@@ -2,23 +2,28 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
-use super::member::{self, Member};
-use super::peers::RETRY;
+use super::control::Control;
+use super::manager::Manager;
+use super::member::{self, Member, Obstacle, RETRY};
+use super::names::{Found, Names};
+use super::record::State;
 use super::routes::{Guard, Routes};
 use super::sockets::{Inbound, Sockets};
 use super::tunnel::{LaneEvent, Tunnel};
-use crate::config::Config;
+use crate::config::authenticator::CertificateAuthenticator;
+use crate::config::credentials::Credentials;
 use crate::config::settings::Connection;
+use crate::config::{Config, Loaded, Report, Severity, peers};
 use crate::crypto::Standard;
 use crate::dataplane::Event as Seen;
 use crate::ike::command::{Command, DataEvent};
-use crate::ike::config::EndpointConfig;
 use crate::ike::event::Event;
 use crate::ike::output::Output;
 use crate::ike::path::{Datagram, Path, Port};
@@ -42,49 +47,88 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub struct Options {
     /// Whose manners to keep: Azure's are for demonstrations.
     pub profile: Profile,
+    /// The file that the configuration came from, for a reload.
+    pub source: Option<PathBuf>,
 }
 
-/// Runs until `stop` says so: opens the sockets, brings up what the configuration has, says goodbye at the end.
+/// What the outside tells a running service.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Signal {
+    /// Read the configuration again.
+    Reload,
+    /// Say goodbye and end.
+    Stop,
+}
+
+/// Runs until it is told to stop: opens the sockets, brings up what the configuration has, says goodbye at the end.
 pub async fn run(
-    config: Config,
+    loaded: Loaded,
     options: Options,
-    mut stop: watch::Receiver<bool>,
+    mut signals: Receiver<Signal>,
 ) -> io::Result<()> {
-    let mut shell = Shell::open(config, options)?;
-    shell.start();
+    let Loaded { config, credentials, report } = loaded;
+    let config = config.ok_or_else(|| io::Error::other("the configuration has errors"))?;
+    let mut control = Control::open(&config.device.control_socket)?;
+    let mut shell = Shell::open(config, report, options)?;
+    let mut manager = Manager::from_environment();
+    shell.start(credentials);
+    shell.carry_out();
     info!(device = %shell.config.device.name, connections = shell.links.len(), "running");
+    manager.ready();
     loop {
         shell.carry_out();
+        manager.attend(&shell.summary(), clock::now().mono);
         let deadline = shell.endpoint.poll_timeout();
         let pause = deadline.map_or(TICK, |(at, _)| at.since(clock::now().mono));
         tokio::select! {
             Some(inbound) = shell.sockets.receive() => shell.take_in(inbound),
             Some((peer, event)) = shell.lane_events.recv() => shell.hear_lane(peer, event),
             () = tokio::time::sleep(pause.min(TICK)) => shell.wake(),
-            _ = stop.wait_for(|stop| *stop) => break,
+            Some((ask, back)) = control.next() => {
+                let reply = shell.answer(ask);
+                shell.carry_out();
+                // A caller who does not wait for the answer had the wish carried out all the same.
+                let _ = back.send(reply);
+            }
+            Some(found) = shell.names.next() => shell.hear_of(found),
+            signal = signals.recv() => match signal {
+                Some(Signal::Reload) => {
+                    manager.reloading();
+                    // The log has told of it either way.
+                    let _ = shell.reload();
+                    manager.ready();
+                }
+                Some(Signal::Stop) | None => break,
+            },
         }
     }
+    manager.stopping();
     shell.say_goodbye().await;
     Ok(())
 }
 
 /// One connection at work.
 #[derive(Debug)]
-struct Link {
-    settings: Connection,
-    members: Vec<Member>,
-    routes: Routes,
+pub(super) struct Link {
+    pub(super) settings: Connection,
+    pub(super) members: Vec<Member>,
+    pub(super) routes: Routes,
 }
 
 #[derive(Debug)]
-struct Shell {
-    config: Config,
-    options: Options,
-    endpoint: Endpoint,
+pub(super) struct Shell {
+    pub(super) config: Config,
+    /// What is known of the configuration's files.
+    pub(super) report: Report,
+    pub(super) options: Options,
+    pub(super) endpoint: Endpoint,
+    pub(super) links: Vec<Link>,
+    pub(super) source: Option<PathBuf>,
+    pub(super) started: Instant,
     sockets: Sockets,
     lane_events: Receiver<LaneEvent>,
     lanes: Sender<LaneEvent>,
-    links: Vec<Link>,
+    pub(super) names: Names,
     guard: Option<Guard>,
     next_peer: u32,
     /// When counters were looked at.
@@ -94,20 +138,24 @@ struct Shell {
 }
 
 impl Shell {
-    fn open(config: Config, options: Options) -> io::Result<Shell> {
+    fn open(config: Config, report: Report, options: Options) -> io::Result<Shell> {
         let sockets = Sockets::open(&config.device.listen_addresses)?;
         let rng = Box::new(SystemRng::default());
         let provider = Box::new(Standard::default());
-        let endpoint = Endpoint::new(EndpointConfig::default(), provider, rng);
+        let endpoint = Endpoint::new(peers::endpoint(&config), provider, rng);
         let (lanes, lane_events) = mpsc::channel(LANE_EVENTS);
         Ok(Shell {
             config,
+            report,
+            source: options.source.clone(),
             options,
             endpoint,
+            links: Vec::new(),
+            started: clock::now().mono,
             sockets,
             lane_events,
             lanes,
-            links: Vec::new(),
+            names: Names::default(),
             guard: None,
             next_peer: 1,
             ticked: clock::now().mono,
@@ -116,32 +164,95 @@ impl Shell {
     }
 
     /// Brings up every connection.
-    fn start(&mut self) {
-        for settings in self.config.connections.clone() {
-            self.add(settings);
+    fn start(&mut self, credentials: Vec<Option<Credentials>>) {
+        let connections = self.config.connections.clone();
+        let mut peers = Vec::new();
+        for (connection, credentials) in connections.into_iter().zip(credentials) {
+            let credentials = self.trusted(credentials);
+            peers.extend(self.add(connection, &credentials));
         }
-        let peers: Vec<PeerId> =
-            self.links.iter().flat_map(|link| &link.members).map(|member| member.peer).collect();
         for peer in peers {
             self.prepare(peer);
         }
     }
 
-    /// Takes a connection up.
-    fn add(&mut self, settings: Connection) {
+    /// Credentials as the engine takes them, or what is wrong with the files they are in.
+    pub(super) fn trusted(
+        &self,
+        credentials: Option<Credentials>,
+    ) -> Result<Rc<CertificateAuthenticator>, Obstacle> {
+        let address = self.config.local_network_gateway.address.address();
+        match credentials {
+            Some(credentials) => Ok(Rc::new(CertificateAuthenticator::new(credentials, address))),
+            None => {
+                let errors = self.report.found.iter().filter(|f| f.severity == Severity::Error);
+                let errors: Vec<String> = errors
+                    .map(|f| format!("{}:{}: {}; {}", f.file, f.line, f.what, f.hint))
+                    .collect();
+                Err(format!("certificate files are not in order: {}", errors.join(". ")))
+            }
+        }
+    }
+
+    /// Takes a connection up; its peers are still to be prepared.
+    pub(super) fn add(
+        &mut self,
+        settings: Connection,
+        credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
+    ) -> Vec<PeerId> {
         let now = clock::now();
         let mut members = Vec::new();
         for tunnel in &settings.tunnels {
-            members.push(Member::new(PeerId(self.next_peer), &settings, tunnel, now));
+            let (peer, credentials) = (PeerId(self.next_peer), credentials.clone());
+            members.push(Member::new(peer, &settings, tunnel, credentials, now));
             self.next_peer += 1;
         }
         let outer: Vec<IpAddr> = members.iter().filter_map(|member| member.remote).collect();
         let routes = Routes::new(&settings, &outer);
+        let peers = members.iter().map(|member| member.peer).collect();
+        for member in &members {
+            self.names.watch(member.peer, &member.host);
+        }
         self.links.push(Link { settings, members, routes });
+        peers
+    }
+
+    /// A name was looked up.
+    fn hear_of(&mut self, found: Found) {
+        let Some(member) = self.member(found.peer) else { return };
+        let connection = member.record.name.clone();
+        match found.address {
+            Ok(address) if member.remote == Some(address) => {}
+            Ok(address) => {
+                info!(connection, name = found.name, %address, "looked up");
+                member.remote = Some(address);
+                self.prepare(found.peer);
+            }
+            Err(error) => {
+                warn!(connection, name = found.name, error, "the name could not be looked up")
+            }
+        }
+    }
+
+    /// One tunnel by its peer.
+    pub(super) fn member(&mut self, peer: PeerId) -> Option<&mut Member> {
+        let (link, at) = find(&mut self.links, peer)?;
+        link.members.get_mut(at)
+    }
+
+    /// How it is, in a line.
+    fn summary(&self) -> String {
+        let members = || self.links.iter().flat_map(|link| &link.members);
+        let up = members().filter(|member| member.record.state == State::Up).count();
+        let mut line = format!("{up} of {} tunnels up", members().count());
+        for member in members().filter(|member| member.record.state != State::Up) {
+            line += &format!("; {} {}", member.record.name, member.record.state.word());
+        }
+        line
     }
 
     /// Does what is still to do before a tunnel can be dialled; what stands in the way is noted and tried again.
-    fn prepare(&mut self, peer: PeerId) {
+    pub(super) fn prepare(&mut self, peer: PeerId) {
         let now = clock::now();
         let Shell { links, config, options, lanes, guard, .. } = self;
         let Some((link, at)) = find(links, peer) else { return };
@@ -158,13 +269,14 @@ impl Shell {
         let listen = &config.device.listen_addresses;
         let site = &config.local_network_gateway;
         let equipped = member.equip(member::plan(settings, tunnel), lanes);
-        let configured =
-            equipped.and_then(|()| member.configure(settings, site, listen, options.profile));
+        let configured = equipped
+            .and_then(|()| member.configure(settings, tunnel, site, listen, options.profile));
         match configured {
             Ok(peer_config) => {
-                (member.record.obstacle, member.retry_at, member.known) = (None, None, true);
+                (member.record.obstacle, member.retry_at) = (None, None);
                 let wanted = member.wanted;
-                self.endpoint.command(now, Command::Add(peer, Box::new(peer_config)));
+                // Adds a peer that is not known yet.
+                self.endpoint.command(now, Command::Reconfigure(peer, Box::new(peer_config)));
                 if wanted {
                     self.endpoint.command(now, Command::Up(peer));
                 }
@@ -233,7 +345,6 @@ impl Shell {
             Seen::DeviceLost => {
                 warn!(connection = member.record.name, "the interface is gone; it is made anew");
                 member.tunnel = None;
-                member.known = false;
                 self.endpoint.command(now, Command::Remove(peer));
                 self.carry_out();
                 self.prepare(peer);
@@ -279,7 +390,7 @@ impl Shell {
     }
 
     /// Carries out all that the engine wants, in its order.
-    fn carry_out(&mut self) {
+    pub(super) fn carry_out(&mut self) {
         let now = clock::now();
         while let Some(output) = self.endpoint.poll_output() {
             if let Err(error) = self.apply(output, now) {
@@ -292,7 +403,7 @@ impl Shell {
                 changed |= member.judge(now);
             }
             if changed {
-                link.lead(&self.config);
+                link.lead();
             }
         }
     }
@@ -399,8 +510,8 @@ impl Shell {
 
 impl Link {
     /// Has the routes lead into the tunnels that are up.
-    fn lead(&mut self, _config: &Config) {
-        let up = self.members.iter().filter(|m| m.record.state == super::record::State::Up);
+    fn lead(&mut self) {
+        let up = self.members.iter().filter(|m| m.record.state == State::Up);
         let devices: Vec<&str> =
             up.filter_map(|member| member.tunnel.as_ref()).map(Tunnel::interface).collect();
         let connection = &self.settings.name;

@@ -10,13 +10,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use tokio::sync::mpsc::Sender;
-use tracing::warn;
 
 use super::child::Child;
 use crate::crypto::{Provider, Standard};
@@ -41,6 +40,9 @@ const INNER_MTU: u16 = 1400;
 const MSS: u16 = 1350;
 /// The outer packet that a path is taken to carry until it says otherwise.
 const OUTER_MTU: usize = 1500;
+
+/// Packets that may wait for the device: a super-packet counts as one.
+const QUEUE_LEN: u32 = 1000;
 
 /// What an operator set for a tunnel's packets.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -114,15 +116,7 @@ enum Carrier {
 impl Tunnel {
     /// Makes the device. Needs CAP_NET_ADMIN.
     pub fn create(peer: PeerId, plan: Plan, events: Sender<LaneEvent>) -> io::Result<Tunnel> {
-        let offloads = if plan.offload { Offloads::ALL } else { Offloads::NONE };
-        let tun = Tun::create(&plan.interface, offloads)?;
-        let netlink = Netlink::open()?;
-        netlink.set_mtu(&plan.interface, plan.mtu.unwrap_or(INNER_MTU))?;
-        netlink.set_queue_len(&plan.interface, 1000)?;
-        for address in &plan.addresses {
-            netlink.add_address(&plan.interface, *address)?;
-        }
-        netlink.set_up(&plan.interface)?;
+        let tun = plan.device()?;
         let rules = plan.rules(true, Version::V4);
         Ok(Tunnel {
             peer,
@@ -308,7 +302,11 @@ impl Tunnel {
             Carrier::Lane(lane) => lane.stop().map(|parts| parts.tun),
             Carrier::Gone => None,
         };
-        let tun = tun.ok_or_else(|| io::Error::other("the tunnel's device is lost"))?;
+        let tun = match tun {
+            Some(tun) => tun,
+            // A lane that could not be started took the device along.
+            None => self.plan.device()?,
+        };
         let lane = Lane::start(self.parts(tun, ends)?)?;
         self.carrier = Carrier::Lane(lane);
         Ok(())
@@ -321,7 +319,10 @@ impl Tunnel {
             true => LaneSocket::udp(at_4500(local.ip()), remote, batching)?,
             false => LaneSocket::raw(local.ip(), remote.ip())?,
         };
+        // The mark may lead another way: connecting once more looks the way up again.
         ike_socket::mark(&socket.as_fd())?;
+        let port = if ends.encapsulated { remote.port() } else { 0 };
+        socket.reconnect(SocketAddr::new(remote.ip(), port))?;
         let version = if local.is_ipv4() { Version::V4 } else { Version::V6 };
         self.forwarding.apply([Change::SetRules(self.plan.rules(ends.encapsulated, version))]);
         Ok(LaneParts {
@@ -352,16 +353,20 @@ impl Tunnel {
     }
 }
 
-impl Drop for Tunnel {
-    fn drop(&mut self) {
-        // The kernel removes the device with its last descriptor; asking for it tells of failures.
-        if let Carrier::Gone = self.carrier {
-            warn!(tunnel = self.plan.interface, "the tunnel ended without its device");
-        }
-    }
-}
-
 impl Plan {
+    fn device(&self) -> io::Result<Tun> {
+        let offloads = if self.offload { Offloads::ALL } else { Offloads::NONE };
+        let tun = Tun::create(&self.interface, offloads)?;
+        let netlink = Netlink::open()?;
+        netlink.set_mtu(&self.interface, self.mtu.unwrap_or(INNER_MTU))?;
+        netlink.set_queue_len(&self.interface, QUEUE_LEN)?;
+        for address in &self.addresses {
+            netlink.add_address(&self.interface, *address)?;
+        }
+        netlink.set_up(&self.interface)?;
+        Ok(tun)
+    }
+
     fn rules(&self, udp: bool, version: Version) -> Rules {
         let inner = self.mtu.unwrap_or(INNER_MTU);
         Rules {
@@ -395,6 +400,6 @@ impl Traffic {
 }
 
 /// Where a lane's socket sits: beside the one for IKE.
-fn at_4500(local: IpAddr) -> std::net::SocketAddr {
-    std::net::SocketAddr::new(local, 4500)
+fn at_4500(local: IpAddr) -> SocketAddr {
+    SocketAddr::new(local, 4500)
 }

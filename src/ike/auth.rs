@@ -9,6 +9,9 @@
 //! after a round trip, so the cost of a signature is never spent on an unproven address. A child that cannot be made leaves
 //! the IKE SA standing (§1.2).
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use super::acceptance::{self, Meaning};
 use super::authenticator::{Claim, Proven};
 use super::channel::{Channel, Envelope};
@@ -36,9 +39,6 @@ use crate::wire::header::MessageId;
 use crate::wire::id::Identity;
 use crate::wire::notify::Notify;
 use crate::wire::payload::Payload;
-
-use std::net::IpAddr;
-use std::time::Duration;
 
 /// The id of the one IKE_AUTH exchange: IKE_SA_INIT had 0.
 pub(super) const AUTH_ID: MessageId = MessageId(1);

@@ -3,6 +3,9 @@
 //! Nothing here remembers what it started. It compares what is wanted with what is there, after every input, so whatever was lost
 //! on the way (a refused child, an SA that a crossing swept away) is asked for again.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use super::auth::{AuthSent, Outcome};
 use super::channel::Opened;
 use super::child::ChildSa;
@@ -25,9 +28,6 @@ use crate::time::Instant;
 use crate::wire::codes::{ExchangeType, NotifyType};
 use crate::wire::header::Header;
 use crate::wire::spi::IkeSpi;
-
-use std::net::IpAddr;
-use std::time::Duration;
 
 /// A child that the other end should ask for is asked for here, after all, when that has not happened.
 const COURTESY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(6));

@@ -10,8 +10,8 @@
 //!                                                the slot
 //! ```
 //!
-//! Reserved is an SPI in [`super::create_child::Asked`], Installed a [`ChildSa`] in its IKE SA, Draining one in the peer's list of
-//! the departed, Removed none at all: so only the outbound half needs a field.
+//! Reserved is an SPI in a request of ours, Installed a `ChildSa` in its IKE SA, Draining one in the peer's list of the
+//! departed, Removed none at all: so only the outbound half needs a field.
 
 use super::ctx::Ctx;
 use super::ids::{ChildId, Slot};

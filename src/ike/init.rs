@@ -297,7 +297,7 @@ pub(super) struct Knock<'a> {
 
 /// Answers IKE_SA_INIT. The answer's octets are in [`Keyed::own_message`].
 ///
-/// INVALID_KE_PAYLOAD comes back as [`Incompatible::Group`]: it is answered without keeping anything.
+/// INVALID_KE_PAYLOAD comes back as `Incompatible::Group`: it is answered without keeping anything.
 pub(super) fn grant(ctx: &mut Ctx<'_>, knock: &Knock<'_>) -> Result<Keyed, Error> {
     let Knock { header, chain, bytes, path } = knock;
     let sa = chain.sa().ok_or(PeerMisbehaved::Missing(PayloadType::Sa))?;

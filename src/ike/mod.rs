@@ -20,14 +20,43 @@
 //!
 //! A handshake is a line, so each of its phases is a struct that a transition consumes. An established IKE SA is not:
 //! both ends ask at once, so it has two windows that know nothing of each other, and what crosses is decided by the
-//! pure functions of [`collision`]. Everything one remote gateway owns sits in one [`peer`], so that what concerns two of
+//! pure functions of [`collision`]. Everything one remote gateway owns sits in one `peer`, so that what concerns two of
 //! its IKE SAs (rekeying, re-authentication, both ends dialling at once) is settled in one place.
+//!
+//! **The outside**
 //!
 //! | file | noun |
 //! |---|---|
-//! | [`config`], [`command`], [`output`], [`event`] | what goes in and what comes out |
-//! | [`authenticator`] | how the ends prove themselves: certificates, or the simulator's toy |
-//! | [`error`], [`stage`] | whose fault, what the peer is told, what becomes of things |
+//! | `endpoint` | [`Endpoint`]: routing, turns, the schedule |
+//! | [`config`], [`command`], [`output`], [`event`], [`path`], [`ids`] | what goes in and what comes out |
+//! | [`authenticator`], [`certificates`] | how the ends prove themselves, and the real way of it |
+//! | [`snapshot`] | the engine put down and picked up |
+//! | `strangers`, [`budget`], [`cookie`] | input without an SA: admission and its bounds |
+//! | [`schedule`], `spis` | when to wake up; whose SPI is whose |
+//!
+//! **One peer**
+//!
+//! | file | noun |
+//! |---|---|
+//! | `peer` | its attempts, IKE SAs and drains; what one of them means for another |
+//! | `care` | what it lacks, and when to do something about it: dialling, empty slots, one SA too many |
+//! | `init`, `auth` | the handshake's phases, both roles |
+//! | `sa`, [`child`], `task`, [`window`] | an established IKE SA, its children, its wishes, its message ids |
+//! | `channel`, [`fragment`] | sealing and opening, cutting and joining |
+//! | `dialogue` | what messages mean: wish to request, request to answer, answer to consequence |
+//! | `create_child`, `rekey_child`, `rekey_ike`, `informational` | one exchange each |
+//!
+//! **Rules and tables**, pure all of them
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`acceptance`], [`stage`] | what each message must and may contain |
+//! | [`collision`] | what to do when both ends do something at once |
+//! | [`proposal`], [`combination`], [`narrow`], [`natd`] | suites, selectors, NATs |
+//! | [`lifetime`], [`liveness`], [`retransmit`], [`jitter`] | when |
+//! | [`error`] | whose fault, what the peer is told, what becomes of things |
+//! | [`refusal`], [`difference`], [`setting`], [`azure`] | why not, and which setting would mend it |
+//! | [`profile`] | whose manners: our own, or Azure's for tests |
 
 pub mod acceptance;
 mod auth;

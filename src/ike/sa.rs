@@ -10,6 +10,9 @@
 //!
 //! What an input does beyond this IKE SA is returned as [`Deed`]s, which the peer that owns it carries out.
 
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
 use super::authenticator::Proven;
 use super::channel::{Channel, Envelope};
 use super::child::{self, ChildSa};
@@ -30,9 +33,6 @@ use crate::time::Instant;
 use crate::wire::chain::Chain;
 use crate::wire::codes::{ExchangeType, NotifyType};
 use crate::wire::spi::{EspSpi, IkeSpi};
-
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 /// A NAT forgets a mapping that it sees no packet of (RFC 3948 §4).
 const KEEPALIVE: Duration = Duration::from_secs(20);
@@ -217,8 +217,12 @@ impl IkeSa {
         }
     }
 
-    /// Wants something of this IKE SA; at most once, and within bounds.
+    /// Wants something of this IKE SA; at most once, and within bounds. One that has a successor, or may be withdrawn, is asked
+    /// for nothing.
     pub(super) fn want(&mut self, ctx: &mut Ctx<'_>, wish: Wish, not_before: Instant) {
+        if matches!(self.standing, Standing::Rival { .. } | Standing::Replaced { .. }) {
+            return;
+        }
         if !self.tasks.push(wish, not_before) {
             ctx.out.event(Event::Limited(Bound::Tasks));
         }

@@ -98,13 +98,15 @@ impl Endpoint {
                 let phase = InitAnswered::new(ctx, keyed, path.remote.ip());
                 peer.handshakes.push(Handshake::InitAnswered(Box::new(phase)));
             }
-            Err(error) => {
-                ctx.refuse(Step::Init, Half::Request, error, Some(&chain));
-                refused = Some(error);
-            }
+            Err(error) => refused = Some(error),
         });
-        if let Some(error) = refused.and_then(Error::to_notify) {
-            let notify = Notify::with_data(error.kind, error.data());
+        let Some(error) = refused else { return };
+        if self.strangers.may_tell(now.mono) {
+            let story = Some(&chain);
+            self.with(now, id, |_, ctx| ctx.refuse(Step::Init, Half::Request, error, story));
+        }
+        if let Some(notice) = error.to_notify() {
+            let notify = Notify::with_data(notice.kind, notice.data());
             self.answer_clear(now, path, header, notify);
         }
     }

@@ -27,8 +27,12 @@ struct Fields {
     this_update: UnixTime,
     next_update: UnixTime,
     revoked: Vec<Revoked>,
+    scope: Option<Vec<u8>>,
     list: CertRevocationList<'static>,
 }
+
+/// The extension that limits a list to a part of an authority's certificates (RFC 5280 §5.2.5).
+const ISSUING_DISTRIBUTION_POINT: &str = "2.5.29.28";
 
 /// One line of a CRL.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -72,12 +76,17 @@ impl Crl {
             at: unix(entry.revocation_date),
             why: entry.reason_code().map(|(_, reason)| reason.to_string()),
         });
+        let scope = parsed
+            .extensions()
+            .iter()
+            .find(|extension| extension.oid.to_id_string() == ISSUING_DISTRIBUTION_POINT);
         Ok(Crl(Arc::new(Fields {
             der: der.to_vec(),
             issuer: Name::from_der(parsed.issuer().as_raw()).map_err(|error| malformed(&error))?,
             this_update: unix(parsed.last_update()),
             next_update: unix(next_update),
             revoked: revoked.collect(),
+            scope: scope.map(|extension| extension.value.to_vec()),
             list: list.into(),
         })))
     }
@@ -99,6 +108,11 @@ impl Crl {
 
     pub(super) fn as_webpki(&self) -> &CertRevocationList<'static> {
         &self.0.list
+    }
+
+    /// Which part of the authority's certificates it is about, as the authority wrote it; `None` is all of them.
+    pub(super) fn scope(&self) -> Option<&[u8]> {
+        self.0.scope.as_deref()
     }
 
     /// The line about a serial number.

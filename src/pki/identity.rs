@@ -3,10 +3,9 @@
 //! Two questions, both answered yes before a peer is who it says:
 //!
 //! 1. **Is this the certificate we expect?** The connection has one [`Rule`]. For Azure it is
-//!    [`Rule::SubjectCommonName`]: Azure's portal, PowerShell and CLI name certificates by their common name without `CN=`
-//!    (azure.md §3.3).
-//! 2. **Does the ID belong to that certificate or to this connection?** Azure's ID type with certificates is not published
-//!    (azure.md §3.6), so every sound one is accepted: the subject itself, a subject alternative name, the common name as a
+//!    [`Rule::SubjectCommonName`]: Azure's portal, PowerShell and CLI name certificates by their common name without `CN=`.
+//! 2. **Does the ID belong to that certificate or to this connection?** Azure's ID type with certificates is not
+//!    published, so every sound one is accepted: the subject itself, a subject alternative name, the common name as a
 //!    host name, an address configured for the peer, or an ID that is configured by itself. The packet's source address
 //!    is no evidence: there is NAT.
 

@@ -51,10 +51,9 @@ pub(super) fn text(bytes: &[u8]) -> Zeroizing<String> {
 pub(super) fn sections(text: &str) -> Vec<Section> {
     let mut sections = Vec::new();
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once(BEGIN) {
+    while let Some((_, after)) = rest.split_once(BEGIN) {
         let line = text.len() - after.len() - BEGIN.len();
         let line = 1 + text.get(..line).unwrap_or_default().matches('\n').count();
-        debug_assert!(before.len() < text.len());
         // The label ends on its own line; a BEGIN in running text is none.
         let label = after.split_once(DASHES).filter(|(label, _)| {
             label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'#' | b'.'))

@@ -16,6 +16,16 @@ pub fn now() -> Now {
     Now { mono: Instant(mono), unix: UnixTime(unix) }
 }
 
+/// CLOCK_MONOTONIC in microseconds, as systemd counts (sd_notify(3), `MONOTONIC_USEC`).
+pub fn boot_microseconds() -> u64 {
+    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
+    // The clock is always there; without it a reload would only be timed wrongly.
+    time.map_or(0, |time| {
+        u64::try_from(time.tv_sec()).unwrap_or(0) * 1_000_000
+            + u64::try_from(time.tv_nsec()).unwrap_or(0) / 1000
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

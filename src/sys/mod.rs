@@ -13,6 +13,7 @@
 //! | [`random`] | the operating system's randomness |
 //! | [`socket`] | a lane's socket to its peer: ESP in UDP with GSO and GRO, or raw ESP |
 //! | [`tun`] | the tunnel device with its offloads |
+//! | [`user_namespace`] | being root in a namespace of one's own |
 
 #![allow(unsafe_code)]
 
@@ -27,3 +28,4 @@ pub mod poll;
 pub mod random;
 pub mod socket;
 pub mod tun;
+pub mod user_namespace;

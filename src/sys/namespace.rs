@@ -40,6 +40,11 @@ impl Namespace {
         })
     }
 
+    /// Another handle to the same namespace.
+    pub fn try_clone(&self) -> io::Result<Namespace> {
+        Ok(Namespace(self.0.try_clone()?))
+    }
+
     /// The descriptor, for netlink.
     pub(super) fn file(&self) -> &File {
         &self.0

@@ -58,6 +58,10 @@ codes! {
         CreateChildSa = 36 => "CREATE_CHILD_SA",
         Informational = 37 => "INFORMATIONAL",
         IkeSessionResume = 38 => "IKE_SESSION_RESUME",
+        GsaAuth = 39 => "GSA_AUTH",
+        GsaRegistration = 40 => "GSA_REGISTRATION",
+        GsaRekey = 41 => "GSA_REKEY",
+        GsaInbandRekey = 42 => "GSA_INBAND_REKEY",
         IkeIntermediate = 43 => "IKE_INTERMEDIATE",
         IkeFollowupKe = 44 => "IKE_FOLLOWUP_KE",
     }
@@ -114,8 +118,12 @@ codes! {
         DesIv64 = 1 => "DES_IV64",
         Des = 2 => "DES",
         TripleDes = 3 => "3DES",
+        Rc5 = 4 => "RC5",
+        Idea = 5 => "IDEA",
         Cast = 6 => "CAST",
         Blowfish = 7 => "BLOWFISH",
+        TripleIdea = 8 => "3IDEA",
+        DesIv32 = 9 => "DES_IV32",
         Null = 11 => "NULL",
         AesCbc = 12 => "AES_CBC",
         AesCtr = 13 => "AES_CTR",
@@ -127,7 +135,18 @@ codes! {
         AesGcm16 = 20 => "AES_GCM_16",
         NullAuthAesGmac = 21 => "NULL_AUTH_AES_GMAC",
         CamelliaCbc = 23 => "CAMELLIA_CBC",
+        CamelliaCtr = 24 => "CAMELLIA_CTR",
+        CamelliaCcm8 = 25 => "CAMELLIA_CCM_8",
+        CamelliaCcm12 = 26 => "CAMELLIA_CCM_12",
+        CamelliaCcm16 = 27 => "CAMELLIA_CCM_16",
         ChaCha20Poly1305 = 28 => "CHACHA20_POLY1305",
+        AesCcm8Iiv = 29 => "AES_CCM_8_IIV",
+        AesGcm16Iiv = 30 => "AES_GCM_16_IIV",
+        ChaCha20Poly1305Iiv = 31 => "CHACHA20_POLY1305_IIV",
+        KuznyechikMgmKtree = 32 => "KUZNYECHIK_MGM_KTREE",
+        MagmaMgmKtree = 33 => "MAGMA_MGM_KTREE",
+        KuznyechikMgmMacKtree = 34 => "KUZNYECHIK_MGM_MAC_KTREE",
+        MagmaMgmMacKtree = 35 => "MAGMA_MGM_MAC_KTREE",
     }
 }
 
@@ -136,11 +155,13 @@ codes! {
     PrfId: u16 {
         HmacMd5 = 1 => "HMAC_MD5",
         HmacSha1 = 2 => "HMAC_SHA1",
+        HmacTiger = 3 => "HMAC_TIGER",
         Aes128Xcbc = 4 => "AES128_XCBC",
         HmacSha2_256 = 5 => "HMAC_SHA2_256",
         HmacSha2_384 = 6 => "HMAC_SHA2_384",
         HmacSha2_512 = 7 => "HMAC_SHA2_512",
         Aes128Cmac = 8 => "AES128_CMAC",
+        HmacStreebog512 = 9 => "HMAC_STREEBOG_512",
     }
 }
 
@@ -150,8 +171,15 @@ codes! {
         None = 0 => "NONE",
         HmacMd5_96 = 1 => "HMAC_MD5_96",
         HmacSha1_96 = 2 => "HMAC_SHA1_96",
+        DesMac = 3 => "DES_MAC",
+        KpdkMd5 = 4 => "KPDK_MD5",
         AesXcbc96 = 5 => "AES_XCBC_96",
+        HmacMd5_128 = 6 => "HMAC_MD5_128",
+        HmacSha1_160 = 7 => "HMAC_SHA1_160",
         AesCmac96 = 8 => "AES_CMAC_96",
+        Aes128Gmac = 9 => "AES_128_GMAC",
+        Aes192Gmac = 10 => "AES_192_GMAC",
+        Aes256Gmac = 11 => "AES_256_GMAC",
         HmacSha2_256_128 = 12 => "HMAC_SHA2_256_128",
         HmacSha2_384_192 = 13 => "HMAC_SHA2_384_192",
         HmacSha2_512_256 = 14 => "HMAC_SHA2_512_256",
@@ -176,8 +204,19 @@ codes! {
         Modp1024S160 = 22 => "MODP_1024_160",
         Modp2048S224 = 23 => "MODP_2048_224",
         Modp2048S256 = 24 => "MODP_2048_256",
+        Ecp192 = 25 => "ECP_192",
+        Ecp224 = 26 => "ECP_224",
+        BrainpoolP224r1 = 27 => "BRAINPOOL_P224R1",
+        BrainpoolP256r1 = 28 => "BRAINPOOL_P256R1",
+        BrainpoolP384r1 = 29 => "BRAINPOOL_P384R1",
+        BrainpoolP512r1 = 30 => "BRAINPOOL_P512R1",
         Curve25519 = 31 => "CURVE25519",
         Curve448 = 32 => "CURVE448",
+        Gost3410_2012_256 = 33 => "GOST3410_2012_256",
+        Gost3410_2012_512 = 34 => "GOST3410_2012_512",
+        MlKem512 = 35 => "ML_KEM_512",
+        MlKem768 = 36 => "ML_KEM_768",
+        MlKem1024 = 37 => "ML_KEM_1024",
     }
 }
 
@@ -206,6 +245,7 @@ codes! {
         DerAsn1Dn = 9 => "ID_DER_ASN1_DN",
         DerAsn1Gn = 10 => "ID_DER_ASN1_GN",
         KeyId = 11 => "ID_KEY_ID",
+        FcName = 12 => "ID_FC_NAME",
         Null = 13 => "ID_NULL",
     }
 }
@@ -222,10 +262,10 @@ codes! {
         Arl = 8 => "ARL",
         Spki = 9 => "SPKI",
         X509Attribute = 10 => "X.509 attribute",
-        RawPublicKey = 15 => "raw public key",
         HashUrl = 12 => "hash and URL of X.509",
         HashUrlBundle = 13 => "hash and URL of X.509 bundle",
         OcspContent = 14 => "OCSP content",
+        RawPublicKey = 15 => "raw public key",
     }
 }
 
@@ -252,6 +292,8 @@ codes! {
         Sha2_384 = 3 => "SHA2-384",
         Sha2_512 = 4 => "SHA2-512",
         Identity = 5 => "Identity",
+        Streebog256 = 6 => "STREEBOG_256",
+        Streebog512 = 7 => "STREEBOG_512",
     }
 }
 
@@ -388,8 +430,20 @@ codes! {
         InternalIp4Subnet = 13 => "INTERNAL_IP4_SUBNET",
         SupportedAttributes = 14 => "SUPPORTED_ATTRIBUTES",
         InternalIp6Subnet = 15 => "INTERNAL_IP6_SUBNET",
+        Mip6HomePrefix = 16 => "MIP6_HOME_PREFIX",
+        InternalIp6Link = 17 => "INTERNAL_IP6_LINK",
+        InternalIp6Prefix = 18 => "INTERNAL_IP6_PREFIX",
+        HomeAgentAddress = 19 => "HOME_AGENT_ADDRESS",
+        PCscfIp4Address = 20 => "P_CSCF_IP4_ADDRESS",
+        PCscfIp6Address = 21 => "P_CSCF_IP6_ADDRESS",
+        FttKat = 22 => "FTT_KAT",
+        ExternalSourceIp4NatInfo = 23 => "EXTERNAL_SOURCE_IP4_NAT_INFO",
+        TimeoutPeriodForLivenessCheck = 24 => "TIMEOUT_PERIOD_FOR_LIVENESS_CHECK",
         InternalDnsDomain = 25 => "INTERNAL_DNS_DOMAIN",
         InternalDnssecTa = 26 => "INTERNAL_DNSSEC_TA",
+        EncdnsIp4 = 27 => "ENCDNS_IP4",
+        EncdnsIp6 = 28 => "ENCDNS_IP6",
+        EncdnsDigestInfo = 29 => "ENCDNS_DIGEST_INFO",
     }
 }
 

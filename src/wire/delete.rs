@@ -11,7 +11,7 @@ use super::writer::Writer;
 pub struct Delete {
     /// IKE: the IKE SA it comes through, without an SPI.
     pub protocol: ProtocolId,
-    /// Bytes of each SPI; kept, as the list may be empty.
+    /// Bytes of each SPI: 0, 4 or 8 when decoded. Kept, as the list may be empty.
     pub spi_size: u8,
     /// The SAs, each of `spi_size` bytes.
     pub spis: Vec<Spi>,
@@ -37,7 +37,13 @@ impl Delete {
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Delete, Malformed> {
         let protocol = ProtocolId::from(reader.u8("protocol ID")?);
+        let at = reader.clone();
         let spi_size = reader.u8("SPI size")?;
+        // No protocol has others (§3.11), and a list of one-byte SPIs would cost us many times its own size.
+        if !matches!(spi_size, 0 | 4 | 8) {
+            let fault = Fault::Value { found: spi_size.into(), must: "0, 4 or 8" };
+            return Err(at.fault("SPI size", fault));
+        }
         let at = reader.clone();
         let count = reader.u16("number of SPIs")?;
         if spi_size == 0 && count != 0 {

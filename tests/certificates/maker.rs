@@ -1,10 +1,10 @@
 //! Makes certificates and CRLs for the tables.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
-    DnType, ExtendedKeyUsagePurpose as Eku, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
-    PublicKeyData, RevocationReason, RevokedCertParams, SerialNumber, SignatureAlgorithm,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
+    CrlIssuingDistributionPoint, DistinguishedName, DnType, ExtendedKeyUsagePurpose as Eku, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, RevocationReason,
+    RevokedCertParams, SerialNumber, SignatureAlgorithm, date_time_ymd,
 };
 use rustls_pki_types::PrivatePkcs8KeyDer;
 
@@ -127,6 +127,11 @@ impl Authority {
 
     /// A CRL of the month of `year`-`month`, due a month later.
     pub fn crl(&self, year: i32, month: u8, revoked: &[&[u8]]) -> Crl {
+        self.crl_at(None, year, month, revoked)
+    }
+
+    /// The same for one distribution point alone.
+    pub fn crl_at(&self, url: Option<&str>, year: i32, month: u8, revoked: &[&[u8]]) -> Crl {
         let revoked_certs = revoked.iter().map(|der| RevokedCertParams {
             serial_number: SerialNumber::from_slice(certificate(der).serial()),
             revocation_time: date_time_ymd(2029, 12, 1),
@@ -137,7 +142,10 @@ impl Authority {
             this_update: date_time_ymd(year, month, 1),
             next_update: date_time_ymd(year + i32::from(month == 12), month % 12 + 1, 28),
             crl_number: SerialNumber::from(1),
-            issuing_distribution_point: None,
+            issuing_distribution_point: url.map(|url| CrlIssuingDistributionPoint {
+                distribution_point: CrlDistributionPoint { uris: vec![url.to_owned()] },
+                scope: None,
+            }),
             revoked_certs: revoked_certs.collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rcgen::{CertificateParams, DistinguishedName, DnType, IsCa};
+use rcgen::{CertificateParams, CrlDistributionPoint, DistinguishedName, DnType, IsCa};
 
 use s2sd::pki::certificate::{Certificate, Thumbprint};
 use s2sd::pki::crl::Crl;
@@ -82,6 +82,10 @@ fn critical(params: &mut CertificateParams) {
     let mut extension = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
     extension.set_criticality(true);
     params.custom_extensions.push(extension);
+}
+
+fn distributed(params: &mut CertificateParams, url: &str) {
+    params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![url.to_owned()] }];
 }
 
 fn eku(params: &mut CertificateParams, purposes: &[ExtendedKeyUsagePurpose]) {
@@ -754,6 +758,21 @@ const BAD: &[Case] = &[
         Refuse("PathTooLong", "root"),
     ),
     (
+        "more authorities than anybody has",
+        || {
+            let root = root("root");
+            let mut chain = vec![root.authority("ca 0")];
+            for i in 1..8 {
+                chain.push(chain[i - 1].authority(&format!("ca {i}")));
+            }
+            let leaf = chain[7].leaf("leaf");
+            let mut sent = vec![leaf.as_slice()];
+            sent.extend(chain.iter().map(|ca| ca.der.as_slice()));
+            ask(&[&root], &sent)
+        },
+        Refuse("TooComplex", "leaf"),
+    ),
+    (
         "a name outside the constraints of an intermediate",
         || {
             let root = root("root");
@@ -806,6 +825,16 @@ const BAD: &[Case] = &[
             let leaf = root.leaf("leaf");
             let (old, new) = (root.crl(2029, 11, &[]), root.crl(2029, 12, &[&leaf]));
             crls(ask(&[&root], &[&leaf]), [old, new])
+        },
+        Refuse("Revoked", "leaf"),
+    ),
+    (
+        "revoked by a CRL of a distribution point that it does not name",
+        || {
+            let root = root("root");
+            let leaf = root.leaf_with("leaf", |p| distributed(p, "http://old.example/ca.crl"));
+            let list = root.crl_at(Some("http://new.example/ca.crl"), 2029, 12, &[&leaf]);
+            crls(ask(&[&root], &[&leaf]), [list])
         },
         Refuse("Revoked", "leaf"),
     ),

@@ -18,6 +18,7 @@ use s2sd::wire::payload::Payload;
 use s2sd::wire::selector::Selector;
 use s2sd::wire::spi::EspSpi;
 use s2sd::wire::ts::TrafficSelectors;
+use s2sd::wire::vendor::{KnownVendor, VendorId};
 
 /// The target's name, the file's name, and its bytes.
 pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
@@ -91,6 +92,8 @@ fn payloads(rekey: &[u8]) -> Vec<Payload> {
         Payload::TsInitiator(selectors),
         Configuration::new(CfgType::Request, [address, dns]).into(),
         Eap { code: EapCode::Request, identifier: 3, data: vec![1, b'w', b'h', b'o'] }.into(),
+        VendorId::from(KnownVendor::IkeCga).into(),
+        VendorId::from(KnownVendor::MsNt5 { version: 9 }).into(),
         Payload::Unknown { kind: PayloadType::Unknown(200), body: vec![1, 2, 3] },
     ]);
     payloads

@@ -1,7 +1,7 @@
 //! Private keys as files carry them: PKCS#8 (RFC 5958), PKCS#1 (RFC 8017 appendix A.1.2), SEC1 (RFC 5915).
 //!
 //! What this tree holds of a key (file bytes, the exponent of `rsa_sha1.rs`) is cleared when dropped. ring keeps its own
-//! copy for as long as the [`PrivateKey`] lives and has no way to clear it; the daemon keeps core dumps off instead.
+//! copy for as long as the [`PrivateKey`] lives and has no way to clear it: a core dump of the process may hold it.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use ring::signature::{
 };
 
 use super::public_key::{
-    OID_EC, OID_ED25519, OID_RSA, PublicKey, algorithm_identifier, bits, curve,
+    OID_EC, OID_ED25519, OID_RSA, PublicKey, algorithm_identifier, bits, curve, rsa_exponent,
 };
 use super::rsa_sha1::Exponent;
 use super::{KeyError, KeyKind, RSA_MAX_SIGNING_BITS, RSA_MIN_BITS, Scheme, SignError};
@@ -156,6 +156,8 @@ fn from_pkcs1(version: u32, mut reader: Reader<'_>) -> Result<PrivateKey, KeyErr
     if bits % 512 != 0 {
         return Err(KeyError::RsaSteps { bits });
     }
+    // ring verifies with smaller exponents but does not sign under them (FIPS 186-5 §5.1).
+    rsa_exponent(e, 65_537)?;
     let public = [der::encode_unsigned(n), der::encode_unsigned(e)].concat();
     // Reading it back applies the rules for public keys, the exponent's among them.
     let public = PublicKey::rsa(der::encode(tag::SEQUENCE, &public))?;

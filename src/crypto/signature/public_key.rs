@@ -32,11 +32,15 @@ impl PublicKey {
             let (algorithm, parameters) = algorithm_identifier(reader)?;
             Ok((algorithm, parameters, reader.bit_string()?))
         })?;
-        let kind = match algorithm {
-            OID_RSA => KeyKind::Rsa { bits: rsa_bits(octets)? },
-            OID_EC => curve(Reader::new(parameters).read(tag::OID)?)?,
-            OID_ED25519 => KeyKind::Ed25519,
-            other => return Err(KeyError::Algorithm { oid: der::dotted(other) }),
+        let kind = match (algorithm, parameters) {
+            // RFC 3279 §2.3.1 wants NULL; old software leaves it out.
+            (OID_RSA, [] | [tag::NULL, 0]) => KeyKind::Rsa { bits: rsa_bits(octets)? },
+            (OID_EC, named) => curve(Reader::new(named).read(tag::OID)?)?,
+            (OID_ED25519, []) => KeyKind::Ed25519,
+            (OID_RSA | OID_ED25519, odd) => {
+                return Err(DerError { what: Fault::Value, left: odd.len() }.into());
+            }
+            (other, _) => return Err(KeyError::Algorithm { oid: der::dotted(other) }),
         };
         Ok(PublicKey { kind, octets: octets.to_vec() })
     }
@@ -134,7 +138,7 @@ pub(super) fn curve(oid: &[u8]) -> Result<KeyKind, KeyError> {
 fn rsa_bits(octets: &[u8]) -> Result<u32, KeyError> {
     let (modulus, exponent) =
         Reader::sequence_of(octets, |reader| Ok((reader.unsigned()?, reader.unsigned()?)))?;
-    rsa_exponent(exponent)?;
+    rsa_exponent(exponent, 3)?;
     bits(modulus)
 }
 
@@ -149,13 +153,13 @@ pub(super) fn bits(modulus: &[u8]) -> Result<u32, KeyError> {
         .ok_or(KeyError::Malformed(DerError { what: Fault::Value, left: modulus.len() }))
 }
 
-/// Refuses public exponents that are even, below 3 or beyond the 33 bits that ring works with.
-fn rsa_exponent(exponent: &[u8]) -> Result<(), KeyError> {
+/// Refuses public exponents that are even, below `least` or beyond the 33 bits that ring works with.
+pub(super) fn rsa_exponent(exponent: &[u8], least: u64) -> Result<(), KeyError> {
     let value = exponent.iter().try_fold(0_u64, |value, &octet| {
         value.checked_mul(256).map(|value| value | u64::from(octet))
     });
     match value {
-        Some(value) if value >= 3 && value % 2 == 1 && value < 1 << 33 => Ok(()),
+        Some(value) if value >= least && value % 2 == 1 && value < 1 << 33 => Ok(()),
         _ => Err(KeyError::RsaExponent),
     }
 }

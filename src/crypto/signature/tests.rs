@@ -103,6 +103,11 @@ fn keys_that_cannot_serve_say_why() {
     assert_eq!(refused(key!("ec521.p8.der")), KeyError::Curve { oid: "1.3.132.0.35".into() });
     assert_eq!(refused(key!("ed448.p8.der")), KeyError::Algorithm { oid: "1.3.101.113".into() });
     assert_eq!(refused(key!("encrypted.p8.der")), KeyError::Encrypted);
+    // 65535, odd and in its shortest form: ring would not sign under it.
+    let mut small = key!("rsa2048-1.pkcs1.der").to_vec();
+    let at = small.windows(5).position(|w| w == [2, 3, 1, 0, 1]).unwrap();
+    small[at..at + 5].copy_from_slice(&[2, 3, 0, 0xff, 0xff]);
+    assert_eq!(refused(&small), KeyError::RsaExponent);
     assert!(matches!(refused(b"no key at all"), KeyError::Malformed(_)));
     assert!(matches!(refused(&RSA_2048[..600]), KeyError::Malformed(_)));
     assert_eq!(refused(key!("ec256-nopub.p8.der")), KeyError::PublicHalfMissing);
@@ -145,9 +150,22 @@ fn public_keys_read_from_garbage_without_a_panic() {
     for end in 0..spki.len() {
         assert!(PublicKey::from_spki(&spki[..end]).is_err());
     }
+}
+
+#[test]
+fn no_other_public_key_verifies() {
+    let scheme = Scheme::RsaPkcs1Sha256;
+    let signature = load(RSA_2048).sign(scheme, MESSAGE).unwrap();
+    let spki = include_bytes!("../../../tests/vectors/pki/rsa2048-1.spki.der");
+    let accepts = |spki: &[u8]| {
+        PublicKey::from_spki(spki).is_ok_and(|key| key.verify(scheme, MESSAGE, &signature).is_ok())
+    };
+    assert!(accepts(spki));
     for at in 0..spki.len() {
-        let mut bad = spki.to_vec();
-        bad[at] ^= 0xff;
-        let _ = PublicKey::from_spki(&bad);
+        for flip in [0x01, 0x80, 0xff] {
+            let mut bad = spki.to_vec();
+            bad[at] ^= flip;
+            assert!(!accepts(&bad), "byte {at} ^ {flip:#04x}");
+        }
     }
 }

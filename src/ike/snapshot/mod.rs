@@ -129,10 +129,16 @@ impl Endpoint {
 }
 
 fn reinstall(peer: &mut Peer, ctx: &mut Ctx<'_>) {
-    for drained in &peer.draining {
-        if let Some(sa) = peer.sas.first() {
-            drained.child.install_inbound(ctx, sa.path, sa.encapsulated);
-        }
+    match peer.sas.first() {
+        Some(sa) => peer
+            .draining
+            .iter()
+            .for_each(|drained| drained.child.install_inbound(ctx, sa.path, sa.encapsulated)),
+        // Nobody sends on them any more.
+        None => peer
+            .draining
+            .drain(..)
+            .for_each(|drained| ctx.spis.release_esp(drained.child.inbound.spi)),
     }
     for sa in &peer.sas {
         for child in &sa.children {

@@ -6,6 +6,11 @@ use super::trust::Search;
 use crate::pki::certificate::Certificate;
 use crate::pki::refusal::Refusal;
 
+/// How many authorities are walked up: as many as rustls-webpki allows on a path.
+const MAX_DEPTH: usize = 6;
+/// How many issuers of the same name are tried at each step.
+const MAX_CANDIDATES: usize = 8;
+
 /// The refusal that says most. `error` is what rustls-webpki said, for the rules that only it checks.
 pub(super) fn explain(search: &Search<'_>, error: &webpki::Error) -> Refusal {
     let check = |certificate: &Certificate, place| {
@@ -17,8 +22,10 @@ pub(super) fn explain(search: &Search<'_>, error: &webpki::Error) -> Refusal {
     if let Err(refusal) = check(search.leaf, Place::Leaf) {
         return refusal;
     }
-    // Every step adds a certificate of the pool that is not on the path yet, so this ends.
-    while let Some(head) = path.last().copied() {
+    // A peer that made up a whole family of certificates must not buy much of our time with it.
+    while let Some(head) = path.last().copied()
+        && path.len() <= MAX_DEPTH + 1
+    {
         let (issuer, place) = match next(search, &path, head, below) {
             Ok(next) => next,
             Err(refusal) => return refusal,
@@ -49,23 +56,22 @@ fn next<'a>(
     let roots = search.trust.roots.certificates().iter();
     let roots = roots.map(|root| (root, Place::Root { below }));
     let pool = search.pool.iter().map(|other| (*other, Place::Intermediate { below }));
-    let named: Vec<(&Certificate, Place)> = roots
+    let named = roots
         .chain(pool)
-        .filter(|(issuer, _)| issuer.subject() == head.issuer() && !path.contains(issuer))
-        .collect();
-    let signed = |(issuer, _): &&(&Certificate, Place)| rules::check_link(head, issuer).is_ok();
-    let sound = |(issuer, place): &&(&Certificate, Place)| {
-        rules::check(issuer, *place, search.trust.purposes, search.now).is_ok()
-    };
-    let best = named.iter().filter(signed).find(sound);
-    let best = best.or_else(|| named.iter().find(signed)).or_else(|| named.first());
+        .filter(|(issuer, _)| issuer.subject() == head.issuer() && !path.contains(issuer));
+    let best = named.take(MAX_CANDIDATES).min_by_key(|(issuer, place)| {
+        let signed = rules::check_link(head, issuer).is_ok();
+        let sound = rules::check(issuer, *place, search.trust.purposes, search.now).is_ok();
+        // The first of the least: signed and sound before signed before named.
+        (!signed, signed && !sound)
+    });
     match best {
         Some((issuer, Place::Intermediate { .. })) if rules::is_self_signed(issuer) => {
             let found = issuer.to_string();
             let configured = search.trust.roots.subjects();
             Err(Refusal::of(search.leaf, PathReason::UnknownRoot { found, configured }))
         }
-        Some(best) => Ok(*best),
+        Some(best) => Ok(best),
         None => Err(Refusal::of(
             head,
             PathReason::MissingIssuer {

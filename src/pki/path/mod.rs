@@ -14,7 +14,7 @@
 //! When no path stands, `diagnosis.rs` walks up from the leaf once more and names the first rule that breaks. It explains;
 //! it never accepts.
 //!
-//! **What must pass.** Certificates as Azure's pages make them (azure.md §3.3): no subject alternative name, no key usage
+//! **What must pass.** Certificates as Azure's pages make them: no subject alternative name, no key usage
 //! on the leaf, no key identifiers, no CRL distribution point, a root with keyCertSign alone. So an absent extension is
 //! never an error, but a present one is taken at its word. Version 1 certificates pass as roots only.
 //!

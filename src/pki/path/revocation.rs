@@ -4,6 +4,9 @@
 //! (Active Directory does) and has a CRL for each key, so the choice is made here: of each issuer's CRLs those that its
 //! key signed, newest first. rustls-webpki then decides: scope, signature, dates, cRLSign, serial number.
 //!
+//! It also passes over a CRL whose distribution point the certificate does not name. What such a list says about its own
+//! authority's serial numbers is true wherever the file was fetched from, so a listed certificate is refused here.
+//!
 //! A CRL with the issuer's name that its key did not sign refuses the peer unless another one fits: either the file is
 //! not the authority's or the wrong one of its keys, and nobody can tell which certificates it would have listed.
 
@@ -36,6 +39,11 @@ pub(super) fn check(
             let issuer = issuer.subject().to_string();
             return Err(Refusal::of(child, PathReason::NoCrl { issuer }));
         }
+        if let Some(line) = current(&crls).find_map(|crl| crl.entry(child.serial())) {
+            let by = issuer.subject().to_string();
+            let (at, why) = (line.at, line.why.clone());
+            return Err(Refusal::of(child, PathReason::Revoked { by, at, why }));
+        }
         usable.extend(crls);
     }
     if usable.is_empty() {
@@ -59,6 +67,14 @@ fn crls_of<'a>(trust: &'a Trust, issuer: &Certificate) -> Result<Vec<&'a Crl>, P
     }
     signed.sort_by_key(|crl| std::cmp::Reverse(crl.this_update()));
     Ok(signed)
+}
+
+/// Of CRLs sorted newest first, those that no newer one of the same scope replaces.
+fn current<'a>(crls: &[&'a Crl]) -> impl Iterator<Item = &'a Crl> {
+    crls.iter().enumerate().filter_map(|(place, crl)| {
+        let replaced = crls.iter().take(place).any(|newer| newer.scope() == crl.scope());
+        (!replaced).then_some(*crl)
+    })
 }
 
 /// The same path once more, now with the CRLs that are its own.
@@ -105,15 +121,6 @@ fn explain(error: &webpki::Error, path: &ValidPath, crls: &[&Crl], now: UnixTime
         crls.iter().filter(|crl| crl.issuer() == issuer.subject()).copied().collect::<Vec<_>>()
     };
     match error {
-        webpki::Error::CertRevoked => {
-            for (child, issuer) in &links {
-                if let Some(line) = of(issuer).iter().find_map(|crl| crl.entry(child.serial())) {
-                    let by = issuer.subject().to_string();
-                    let (at, why) = (line.at, line.why.clone());
-                    return Refusal::of(child, PathReason::Revoked { by, at, why });
-                }
-            }
-        }
         webpki::Error::CrlExpired { .. } => {
             for (child, issuer) in &links {
                 if let Some(crl) = of(issuer).iter().find(|crl| crl.next_update() <= now) {

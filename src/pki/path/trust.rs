@@ -88,7 +88,7 @@ pub enum Purposes {
     /// If it has any: one of serverAuth, clientAuth, ipsecIKE or anyExtendedKeyUsage.
     #[default]
     AnyOfIke,
-    /// Both serverAuth and clientAuth, as Azure demands of its own certificate (azure.md §3.2).
+    /// Both serverAuth and clientAuth, as Azure demands of its own certificate.
     ServerAndClient,
 }
 
@@ -146,14 +146,13 @@ impl Trust {
         if self.roots.certificates.is_empty() {
             return Err(Refusal::general(PathReason::NoRoots));
         }
-        let (readable, errors): (Vec<_>, Vec<_>) =
-            presented.iter().map(|der| Certificate::from_der(der)).partition(Result::is_ok);
-        let readable: Vec<Certificate> = readable.into_iter().flatten().collect();
-        if let Err(error) = Certificate::from_der(first) {
-            // RFC 7296 §3.6: the first one holds the key of the AUTH payload.
-            let thumbprint = Thumbprint::of(first);
-            return Err(Refusal::general(PathReason::Unreadable { thumbprint, error }));
-        }
+        // RFC 7296 §3.6: the first one holds the key of the AUTH payload, so it must be readable; others may be skipped.
+        let thumbprint = Thumbprint::of(first);
+        let mut readable = vec![
+            Certificate::from_der(first)
+                .map_err(|error| Refusal::general(PathReason::Unreadable { thumbprint, error }))?,
+        ];
+        readable.extend(presented.iter().skip(1).flat_map(|der| Certificate::from_der(der)));
         let leaf = pick_leaf(&readable);
         let mut pool: Vec<&Certificate> = Vec::new();
         for certificate in readable.iter().chain(&self.intermediates) {
@@ -161,7 +160,8 @@ impl Trust {
                 pool.push(certificate);
             }
         }
-        let search = Search { trust: self, leaf, pool, unreadable: errors.len(), now };
+        let search =
+            Search { trust: self, leaf, pool, unreadable: presented.len() - readable.len(), now };
         search.run()
     }
 }

@@ -100,6 +100,7 @@ fn bodies() {
         ),
         (Notify, "03040009 c4a1f0", "N payload, SPI at byte 8: needs 4 bytes, 3 are left"),
         (Delete, "03040002 c4a1f00d", "D payload, SPI at byte 12: needs 4 bytes, 0 are left"),
+        (Delete, "03010002 c4a1", "D payload, SPI size at byte 5: found 1, must be 0, 4 or 8"),
         (Delete, "03040000 c4a1f00d", "D payload, payload length at byte 8: 4 bytes too many"),
         (
             Delete,

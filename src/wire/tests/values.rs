@@ -112,7 +112,8 @@ fn notify() -> impl Strategy<Value = Notify> {
 }
 
 fn delete() -> impl Strategy<Value = Delete> {
-    (any::<u8>(), any::<u8>(), 0usize..5).prop_flat_map(|(protocol, spi_size, count)| {
+    let spi_size = prop_oneof![Just(0u8), Just(4), Just(8)];
+    (any::<u8>(), spi_size, 0usize..5).prop_flat_map(|(protocol, spi_size, count)| {
         let count = if spi_size == 0 { 0 } else { count };
         vec(vec(any::<u8>(), usize::from(spi_size)), count).prop_map(move |spis| Delete {
             protocol: protocol.into(),

@@ -13,7 +13,7 @@ use crate::wire::notify::Notify;
 use crate::wire::sa::{Proposal, Transform};
 use crate::wire::sk::Fragment;
 use crate::wire::spi::{EspSpi, IkeSpi, Spi};
-use crate::wire::vendor::KnownVendor;
+use crate::wire::vendor::{KnownVendor, VendorId};
 
 pub(super) const INIT_REQUEST: &str =
     include_str!("../../../tests/vectors/ike/azure-init-request.hex");
@@ -103,6 +103,27 @@ fn azure_init_request() {
             Some(KnownVendor::MsUnnamed { version: 2 }),
         ]
     );
+}
+
+#[test]
+fn a_vendor_id_is_known_whole_or_not_at_all() {
+    let vendors = [
+        KnownVendor::MsNt5 { version: 9 },
+        KnownVendor::MsNegotiationDiscovery,
+        KnownVendor::MsInitialContact,
+        KnownVendor::IkeCga,
+        KnownVendor::MsUnnamed { version: 2 },
+    ];
+    for known in vendors {
+        let vendor = VendorId::from(known);
+        assert_eq!(vendor.known(), Some(known));
+        let longer = VendorId { data: [&vendor.data[..], &[0]].concat() };
+        assert_eq!(longer.known(), None);
+        let shorter = VendorId { data: vendor.data[1..].to_vec() };
+        assert_eq!(shorter.known(), None);
+    }
+    assert_eq!(VendorId::from(vendors[0]).to_string(), "MS NT5 ISAKMPOAKLEY v9");
+    assert_eq!(VendorId { data: vec![0xab, 1] }.to_string(), "ab01");
 }
 
 #[test]

@@ -11,6 +11,7 @@
 //! ```
 
 pub mod ike;
+pub mod pki;
 pub mod selector;
 
 /// A fuzz target: its name, which is its corpus's too, and its body.
@@ -21,6 +22,10 @@ pub const TARGETS: &[Target] = &[
     ("ike_message", ike::ike_message),
     ("ike_payload", ike::ike_payload),
     ("ike_sealing", ike::ike_sealing),
+    ("pki_auth", pki::pki_auth),
+    ("pki_certificates", pki::pki_certificates),
+    ("pki_file", pki::pki_file),
+    ("pki_identity", pki::pki_identity),
     ("selector_algebra", selector::selector_algebra),
     ("selector_text", selector::selector_text),
 ];

@@ -58,11 +58,27 @@ openssl x509 -req -in t.csr -CA root.pem -CAkey keys/rsa2048-1.p8.der -CAkeyform
   -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest -out pss-leaf.pem 2>/dev/null
 openssl req -x509 -key keys/rsa1024.p8.der -keyform DER -out rsa1024-root.pem -days $DAYS -sha256 -subj /CN=rsa1024-root 2>/dev/null
 
+# A small family for the fuzz corpora: root, authority and leaf on P-256.
+openssl req -x509 -key keys/ec256.p8.der -keyform DER -outform der -out small-root.der -days $DAYS -sha256 -subj /CN=r -addext basicConstraints=critical,CA:TRUE
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out t.ca.key
+small() { openssl req -new -key "$1" -subj "/CN=$2" -out t.csr; printf "$3" > t.ext2
+  openssl x509 -req -in t.csr -CA "$4" -CAkey "$5" -set_serial $6 -days $DAYS -sha256 -extfile t.ext2 -outform der -out small-$2.der 2>/dev/null; }
+openssl x509 -inform der -in small-root.der -out t.root.pem
+openssl pkey -inform der -in keys/ec256.p8.der -out t.root.key
+small t.ca.key ca 'basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n' t.root.pem t.root.key 2
+openssl x509 -inform der -in small-ca.der -out t.ca.pem
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out t.gw.key
+small t.gw.key gw 'extendedKeyUsage=clientAuth,serverAuth\nsubjectAltName=DNS:gw.example,IP:192.0.2.1,email:a@gw.example\n' t.ca.pem t.ca.key 3
+openssl pkcs8 -topk8 -nocrypt -in t.gw.key -outform der -out small-gw.p8.der
+openssl pkcs12 -export -inkey t.gw.key -in <(openssl x509 -inform der -in small-gw.der) -passout pass: -iter 1 -nomaciter -out small.pfx
+openssl pkcs12 -export -inkey t.gw.key -in <(openssl x509 -inform der -in small-gw.der) -passout pass: -iter 1 -nomaciter -legacy -out small-legacy.pfx
+
 # A CRL that revokes Outbound-certificate for its key.
 printf '[ca]\ndefault_ca=c\n[c]\ndatabase=t.db\ncrlnumber=t.n\ndefault_md=sha256\ndefault_crl_days=%s\ncrl_extensions=e\n[e]\nauthorityKeyIdentifier=keyid\n' $DAYS > t.cnf
 : > t.db; echo 01 > t.n
 openssl ca -config t.cnf -cert root.pem -keyfile keys/rsa2048-1.p8.der -keyform DER -revoke Outbound-certificate.pem -crl_reason keyCompromise 2>/dev/null
 openssl ca -config t.cnf -cert root.pem -keyfile keys/rsa2048-1.p8.der -keyform DER -gencrl -out root.crl.pem 2>/dev/null
+openssl ca -config t.cnf -cert t.ca.pem -keyfile t.ca.key -gencrl 2>/dev/null | openssl crl -outform der -out small.crl.der
 
 # PKCS#12 in the forms that its makers choose.
 openssl pkey -inform der -in keys/rsa2048-2.p8.der -out t.key

@@ -1,0 +1,291 @@
+//! `s2sd demo`: a whole site-to-site connection on one machine, with nothing else installed.
+//!
+//! Both services are the real one, each in a thread inside the network namespace of its gateway; the demonstration speaks to
+//! them as an operator would, over their control sockets.
+
+mod certificates;
+mod rights;
+mod stage;
+mod traffic;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::client::Service;
+use super::table::{Paint, bytes, span};
+use super::{fail, log, say, status};
+use crate::daemon::control::{Answer, Ask, Which};
+use crate::daemon::status::{ConnectionStatus, Status};
+use crate::sys::clock;
+use crate::time::Instant;
+use stage::{CONNECTION, End, Stage};
+use traffic::Meter;
+
+/// How long the tunnel may take to come up.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often the throughput is shown.
+const EVERY: Duration = Duration::from_millis(500);
+/// How many pings are sent.
+const PINGS: u16 = 5;
+
+/// What `s2sd demo` takes.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// How many seconds of TCP to move.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..=3600))]
+    seconds: u16,
+    /// Leave everything running until Ctrl-C, to play with.
+    #[arg(long)]
+    keep: bool,
+    /// Print the figures as JSON, and nothing else.
+    #[arg(long)]
+    json: bool,
+    /// Show both services' logs.
+    #[arg(long)]
+    verbose: bool,
+}
+
+/// What was seen.
+#[derive(Clone, Debug, Serialize)]
+struct Figures {
+    /// From the start of the first service until packets could pass, both services started at once.
+    up_milliseconds: u128,
+    pings_sent: u16,
+    pings_answered: usize,
+    /// The median of the answered.
+    ping_microseconds: Option<u128>,
+    tcp_seconds: f64,
+    tcp_bytes: u64,
+    gigabits_per_second: f64,
+    /// SAs replaced while the stream flowed.
+    rekeys: u64,
+    /// The longest time in which no byte arrived, rekeying included.
+    longest_gap_milliseconds: f64,
+    status: Status,
+}
+
+/// Shows a working tunnel.
+pub fn demo(arguments: &Arguments) -> ExitCode {
+    if let Err(missing) = rights::acquire() {
+        return fail(missing);
+    }
+    if arguments.verbose {
+        log::start(log::Format::Text, log::Level::Info);
+    }
+    let shown = Shown { quiet: arguments.json };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(error),
+    };
+    let arguments = (arguments.seconds, arguments.keep, arguments.json);
+    runtime.block_on(async move {
+        // Whoever interrupts still gets everything cleaned up: the stage is told to end and is waited for.
+        let (stop, stopped) = std::sync::mpsc::channel();
+        tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                // Nobody listens any more when it is over anyway.
+                let _ = stop.send(());
+                tokio::signal::ctrl_c().await.unwrap_or_default();
+            }
+        });
+        let played = tokio::task::spawn_blocking(move || play(arguments, shown, &stopped)).await;
+        match played {
+            Ok(Ok(())) => ExitCode::SUCCESS,
+            Ok(Err(why)) => fail(why),
+            Err(error) => fail(error),
+        }
+    })
+}
+
+/// What is told on the way.
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    quiet: bool,
+}
+
+impl Shown {
+    fn line(self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            // Whoever closed the output misses the rest of the show, and no more.
+            let _ = writeln!(std::io::stdout(), "{text}");
+        }
+    }
+}
+
+type Stopped = std::sync::mpsc::Receiver<()>;
+
+fn play(
+    (seconds, keep, json): (u16, bool, bool),
+    shown: Shown,
+    stopped: &Stopped,
+) -> Result<(), String> {
+    let trouble = |error: std::io::Error| error.to_string();
+    shown
+        .line("four hosts, two certificate chains, two services: one is the site, one plays Azure");
+    shown.line("  10.1.0.10 ── 203.0.113.1 ══ ESP ══ 203.0.113.2 ── 10.2.0.10");
+    let mut stage = Stage::build().map_err(trouble)?;
+    let begun = clock::now().mono;
+    stage.start(End::Azure).map_err(trouble)?;
+    stage.start(End::Site).map_err(trouble)?;
+    let site = Service::at(stage.socket(End::Site));
+    let up = wait_until_up(&mut stage, &site, begun, stopped)?;
+    shown.line(format_args!("tunnel up after {} ms", up.as_millis()));
+    let trips = traffic::ping(&stage.site_host, PINGS).map_err(trouble)?;
+    let median = middle(trips.clone());
+    let told =
+        median.map_or("none".to_owned(), |trip| format!("{:.2} ms", trip.as_secs_f64() * 1e3));
+    shown.line(format_args!("{} of {PINGS} pings answered, median {told}", trips.len()));
+    let before = connection(&site)?.1.tunnels.iter().map(|tunnel| tunnel.rekeys).sum::<u64>();
+    let (meter, flowed) = flow(&stage, &site, u32::from(seconds), shown, stopped)?;
+    let (status, after) = connection(&site)?;
+    let rekeys = after.tunnels.iter().map(|tunnel| tunnel.rekeys).sum::<u64>() - before;
+    let gigabits = gigabits(meter.bytes(), flowed);
+    let gap = meter.longest_gap();
+    shown.line(format_args!(
+        "{} in {:.1} s: {gigabits:.2} Gbit/s; {rekeys} SAs replaced on the way, longest pause {:.1} ms",
+        bytes(meter.bytes()),
+        flowed.as_secs_f64(),
+        gap.as_secs_f64() * 1e3
+    ));
+    shown.line(format_args!("\n{}", status::page(&status, Paint::for_stdout())));
+    if json {
+        let figures = Figures {
+            up_milliseconds: up.as_millis(),
+            pings_sent: PINGS,
+            pings_answered: trips.len(),
+            ping_microseconds: median.map(|trip| trip.as_micros()),
+            tcp_seconds: flowed.as_secs_f64(),
+            tcp_bytes: meter.bytes(),
+            gigabits_per_second: gigabits,
+            rekeys,
+            longest_gap_milliseconds: gap.as_secs_f64() * 1e3,
+            status,
+        };
+        say(serde_json::to_string_pretty(&figures).map_err(|error| error.to_string())?);
+    }
+    if keep {
+        linger(&stage, shown, stopped);
+    }
+    if trips.is_empty() || meter.bytes() == 0 || rekeys == 0 {
+        return Err("the tunnel came up, but not everything worked: see above".to_owned());
+    }
+    Ok(())
+}
+
+fn linger(stage: &Stage, shown: Shown, stopped: &Stopped) {
+    let (pid, site) = (std::process::id(), stage.socket(End::Site));
+    shown.line(format_args!(
+        "\nrunning until Ctrl-C. From another terminal:\n  s2sd status --socket {}\n  s2sd rekey {CONNECTION} --socket {}\n  \
+         configurations and certificates: {}\n  process {pid}",
+        site.display(),
+        site.display(),
+        stage.directory.display()
+    ));
+    // The other end lives as long as the process.
+    let _ = stopped.recv();
+}
+
+fn wait_until_up(
+    stage: &mut Stage,
+    site: &Service,
+    begun: Instant,
+    stopped: &Stopped,
+) -> Result<Duration, String> {
+    loop {
+        if let Some(why) = stage.failure() {
+            return Err(why);
+        }
+        let waited = clock::now().mono.since(begun);
+        let found = connection(site);
+        match &found {
+            Ok((_, connection)) if connection.state == "up" => return Ok(waited),
+            Ok((_, connection)) if connection.state == "broken" => {
+                let obstacle = connection.tunnels.iter().find_map(|t| t.obstacle.clone());
+                return Err(obstacle.unwrap_or_default());
+            }
+            _ if waited < PATIENCE => {}
+            Ok((_, connection)) => {
+                let error = connection.tunnels.iter().find_map(|t| t.last_error.clone());
+                let why = error.map_or_else(|| "nobody says why".to_owned(), |error| error.text);
+                return Err(format!("no tunnel after {}: {why}", span(waited.as_secs())));
+            }
+            Err(why) => return Err(why.clone()),
+        }
+        if stopped.recv_timeout(Duration::from_millis(2)).is_ok() {
+            return Err("interrupted".to_owned());
+        }
+    }
+}
+
+/// Moves TCP for so many seconds, with a rekeying of everything in the middle.
+fn flow(
+    stage: &Stage,
+    site: &Service,
+    seconds: u32,
+    shown: Shown,
+    stopped: &Stopped,
+) -> Result<(Meter, Duration), String> {
+    let trouble = |error: std::io::Error| error.to_string();
+    let listener = traffic::listen(&stage.azure_host).map_err(trouble)?;
+    let meter = Meter::default();
+    let flowed = std::thread::scope(|scope| {
+        let receiver = scope.spawn(|| traffic::receive(&listener, &meter));
+        let sender = scope.spawn(|| traffic::send(&stage.site_host, &meter));
+        let begun = clock::now().mono;
+        let mut outcome = Ok(());
+        let (mut shown_bytes, mut shown_at) = (0, begun);
+        let ticks = seconds * 2;
+        for tick in 1..=ticks {
+            if sender.is_finished() || stopped.recv_timeout(EVERY).is_ok() {
+                outcome = Err("interrupted".to_owned());
+                break;
+            }
+            let (count, now) = (meter.bytes(), clock::now().mono);
+            let rate = gigabits(count - shown_bytes, now.since(shown_at));
+            let at = now.since(begun).as_secs_f64();
+            let mut line = format!("  {at:>5.1} s  {rate:>6.2} Gbit/s");
+            (shown_bytes, shown_at) = (count, now);
+            if tick == ticks / 2 {
+                let connection = CONNECTION.to_owned();
+                outcome = site.ask(Ask::Rekey { connection, which: Which::Both }).map(drop);
+                line += "  rekeying everything";
+            }
+            shown.line(line);
+            if outcome.is_err() {
+                break;
+            }
+        }
+        meter.stop();
+        let flowed = clock::now().mono.since(begun);
+        let sent = sender.join().unwrap_or_else(|_| Err(std::io::Error::other("panicked")));
+        let received = receiver.join().unwrap_or_else(|_| Err(std::io::Error::other("panicked")));
+        outcome.and(sent.and(received).map_err(trouble)).map(|()| flowed)
+    })?;
+    Ok((meter, flowed))
+}
+
+fn connection(site: &Service) -> Result<(Status, ConnectionStatus), String> {
+    match site.ask(Ask::Status { connection: None })? {
+        Answer::Status(status) => {
+            let first = status.connections.first().cloned();
+            first.map(|first| (status, first)).ok_or_else(|| "no connection".to_owned())
+        }
+        Answer::Explanations(_) | Answer::Done(_) => {
+            Err("the service answered something else".to_owned())
+        }
+    }
+}
+
+fn middle(mut trips: Vec<Duration>) -> Option<Duration> {
+    trips.sort();
+    trips.get(trips.len() / 2).copied()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure of three digits")]
+fn gigabits(bytes: u64, span: Duration) -> f64 {
+    bytes as f64 * 8.0 / span.as_secs_f64().max(1e-9) / 1e9
+}

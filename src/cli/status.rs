@@ -1,0 +1,165 @@
+//! `s2sd status`: how the connections are.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::client::Service;
+use super::table::{Paint, bytes, span};
+use super::{fail, say};
+use crate::daemon::control::{Answer, Ask};
+use crate::daemon::status::{ChildStatus, ConnectionStatus, Status, TunnelStatus};
+
+/// How often `--watch` looks.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What `s2sd status` takes.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// Only this connection.
+    connection: Option<String>,
+    /// Print the whole status as JSON; its fields are stable.
+    #[arg(long)]
+    json: bool,
+    /// Show it again every second, until interrupted.
+    #[arg(long)]
+    watch: bool,
+    #[command(flatten)]
+    service: Service,
+}
+
+/// Shows the status. The exit code is 0 when every connection asked for is up, 1 when one is not.
+pub fn status(arguments: &Arguments) -> ExitCode {
+    let paint = Paint::for_stdout();
+    loop {
+        let ask = Ask::Status { connection: arguments.connection.clone() };
+        let status = match arguments.service.ask(ask) {
+            Ok(Answer::Status(status)) => status,
+            Ok(_) => return fail("the service answered something else"),
+            Err(why) => return fail(why),
+        };
+        let text = match arguments.json {
+            true => match serde_json::to_string_pretty(&status) {
+                Ok(text) => text,
+                Err(error) => return fail(error),
+            },
+            false => page(&status, paint),
+        };
+        if !arguments.watch {
+            say(text);
+            let all_up = status.connections.iter().all(|connection| connection.state == "up");
+            return if all_up { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+        // Home, the page, and whatever was below it before is cleared.
+        let lead = if arguments.json { "" } else { "\x1b[H\x1b[2J" };
+        say(format!("{lead}{text}"));
+        std::thread::park_timeout(EVERY);
+    }
+}
+
+/// The status for people.
+pub fn page(status: &Status, paint: Paint) -> String {
+    let connections: Vec<String> =
+        status.connections.iter().map(|connection| of_connection(connection, paint)).collect();
+    let head = format!(
+        "{}: s2sd {}, running {}",
+        status.device,
+        status.s2sd,
+        span(status.running_seconds)
+    );
+    format!("{head}\n\n{}", connections.join("\n\n"))
+}
+
+fn of_connection(connection: &ConnectionStatus, paint: Paint) -> String {
+    let mut lines =
+        vec![format!("{}  {}", paint.strong(&connection.name), paint.state(&connection.state))];
+    for tunnel in &connection.tunnels {
+        of_tunnel(tunnel, paint, &mut lines);
+    }
+    let routes = match connection.routes.as_slice() {
+        [] => "none".to_owned(),
+        routes => format!("{} into {}", routes.join(", "), connection.routes_into.join(", ")),
+    };
+    lines.push(row("routes", &routes));
+    lines.join("\n")
+}
+
+fn row(name: &str, value: &str) -> String {
+    format!("    {name:<11}{value}")
+}
+
+fn of_tunnel(tunnel: &TunnelStatus, paint: Paint, lines: &mut Vec<String>) {
+    let mut head = format!(
+        "  {}  {} for {}",
+        tunnel.interface,
+        paint.state(&tunnel.state),
+        span(tunnel.state_seconds)
+    );
+    if let Some(next) = tunnel.next_try_seconds {
+        head += &format!(", next try in {next}s");
+    } else if tunnel.attempt > 0 {
+        head += &format!(", try {}", tunnel.attempt);
+    }
+    lines.push(head);
+    let local = tunnel.local.as_ref().map(|local| format!(" from {local}")).unwrap_or_default();
+    let how = if tunnel.encapsulation == "udp" { "ESP in UDP" } else { "bare ESP" };
+    lines.push(row("peer", &format!("{}{local}, {how}", tunnel.peer)));
+    let days =
+        |days: Option<u64>| days.map(|days| format!(", {days} days left")).unwrap_or_default();
+    if let Some(identity) = &tunnel.peer_identity {
+        lines.push(row("it is", &format!("{identity}{}", days(tunnel.peer_certificate_days))));
+    }
+    if let Some(identity) = &tunnel.own_identity {
+        lines.push(row("we are", &format!("{identity}{}", days(tunnel.own_certificate_days))));
+    }
+    if let Some(suite) = &tunnel.ike_suite {
+        lines.push(row("IKE", &format!("{suite}, {} old", span(tunnel.ike_seconds.unwrap_or(0)))));
+    }
+    for child in &tunnel.children {
+        of_child(child, lines);
+    }
+    let heard = tunnel.heard_seconds.map_or("never".to_owned(), |ago| format!("{} ago", span(ago)));
+    let care = format!(
+        "{heard} (dead after {}s), {} retransmits, {} rekeys",
+        tunnel.dpd_timeout_seconds, tunnel.retransmits, tunnel.rekeys
+    );
+    lines.push(row("heard", &care));
+    if let Some(mtu) = tunnel.mtu {
+        let path = tunnel.path_mtu.map(|path| format!(", path {path}")).unwrap_or_default();
+        lines.push(row("MTU", &format!("{mtu}{path}")));
+    }
+    let moved = format!(
+        "{} packets, {} out; {} packets, {} in",
+        tunnel.packets_out,
+        bytes(tunnel.bytes_out),
+        tunnel.packets_in,
+        bytes(tunnel.bytes_in)
+    );
+    lines.push(row("moved", &moved));
+    if !tunnel.drops.is_empty() {
+        let drops: Vec<String> =
+            tunnel.drops.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        lines.push(row("dropped", &drops.join(", ")));
+    }
+    if let Some(obstacle) = &tunnel.obstacle {
+        lines.push(row("in the way", obstacle));
+    }
+    if let Some(error) = &tunnel.last_error
+        && tunnel.state != "up"
+    {
+        lines.push(row("last error", &format!("{} ago: {}", span(error.seconds), error.text)));
+    }
+}
+
+fn of_child(child: &ChildStatus, lines: &mut Vec<String>) {
+    let role = if child.active { "child" } else { "old child" };
+    let [local, remote] = &child.selectors;
+    lines.push(row(
+        role,
+        &format!(
+            "{}, {} old, rekey in {}; {local} <-> {remote}",
+            child.suite,
+            span(child.seconds),
+            span(child.rekey_seconds)
+        ),
+    ));
+}

@@ -1,0 +1,104 @@
+//! Everything that can be known before dialling: the configuration with the files that it names, and what to say of them.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::credentials::{Credentials, Loader};
+use super::diagnostic::{Diagnostic, Severity, Source};
+use super::facts::{ConnectionFacts, CredentialFacts};
+use super::file::Files;
+use super::reader::Reader;
+use super::settings::Config;
+use super::{document, resolve, schema};
+use crate::time::Now;
+
+/// A configuration with the credentials of its connections.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration; `None` when the file itself has an error. Files that are not in order do not take it away: the
+    /// other connections can run.
+    pub config: Option<Config>,
+    /// Of each connection, in the file's order; `None` where its files are not in order.
+    pub credentials: Vec<Option<Credentials>>,
+    /// What to tell about it.
+    pub report: Report,
+}
+
+/// What `s2sd check` prints, as text or as JSON.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Report {
+    /// The file, as it was named.
+    pub file: String,
+    /// Errors and warnings, in the file's order.
+    pub found: Vec<Diagnostic>,
+    /// What is known of each connection; empty when the file itself has an error.
+    pub connections: Vec<ConnectionFacts>,
+}
+
+/// Reads a configuration and the files that it names.
+pub fn load(name: &str, text: &str, files: &dyn Files, now: Now) -> Loaded {
+    let mut reader = Reader::new(Source::new(name, text));
+    let file = document::read(&mut reader, text);
+    let config = resolve::resolve(&file, &mut reader);
+    let (credentials, facts): (Vec<_>, Vec<_>) = file
+        .connection
+        .items()
+        .iter()
+        .map(|connection| credentials_of(connection.get_ref(), files, now, &mut reader))
+        .unzip();
+    let connections = config.iter().flat_map(|config| &config.connections);
+    let connections = connections
+        .zip(facts)
+        .map(|(connection, facts)| ConnectionFacts::of(connection, facts))
+        .collect();
+    let report = Report { file: name.to_owned(), found: reader.into_found(), connections };
+    Loaded { config, credentials, report }
+}
+
+/// What is to be said of a configuration and the files that it names.
+pub fn check(name: &str, text: &str, files: &dyn Files, now: Now) -> Report {
+    load(name, text, files, now).report
+}
+
+fn credentials_of(
+    connection: &schema::Connection,
+    files: &dyn Files,
+    now: Now,
+    reader: &mut Reader<'_>,
+) -> (Option<Credentials>, CredentialFacts) {
+    let Some(file) = connection.certificate_authentication.value() else {
+        return (None, CredentialFacts::default());
+    };
+    let gateway = connection.virtual_network_gateway.value();
+    let hosts = gateway.map_or(&[][..], |gateway| gateway.public_ip_addresses.items());
+    let addresses = hosts.iter().filter_map(|host| host.get_ref().address()).collect();
+    Loader::new(files, now.unix, reader).load(file, addresses)
+}
+
+impl Report {
+    /// The gravest that was found.
+    pub fn severity(&self) -> Option<Severity> {
+        self.found.iter().map(|found| found.severity).min()
+    }
+
+    /// How many findings are of this severity.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.found.iter().filter(|found| found.severity == severity).count()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for found in &self.found {
+            writeln!(f, "{found}")?;
+        }
+        for connection in &self.connections {
+            writeln!(f, "{connection}")?;
+        }
+        let many = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+        let errors = many(self.count(Severity::Error), "error");
+        let warnings = many(self.count(Severity::Warning), "warning");
+        writeln!(f, "{}: {errors}, {warnings}", self.file)
+    }
+}

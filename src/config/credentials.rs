@@ -1,0 +1,471 @@
+//! Certificates, keys and lists of one connection, out of the files that it names: all that can be known of them before
+//! a gateway is dialled.
+//!
+//! What is wrong is said at the key that names the file. A connection whose files are not in order has no credentials and
+//! cannot be dialled; the others can.
+
+use std::io;
+use std::net::IpAddr;
+
+use toml::Spanned;
+
+use super::algorithm::{InboundIdentity, SignatureHash};
+use super::diagnostic::Span;
+use super::facts::{CertificateFacts, CredentialFacts};
+use super::file::{FileContent, Files};
+use super::reader::Reader;
+use super::schema::CertificateAuthentication;
+use super::value::FileRef;
+use crate::crypto::signature::PublicKey;
+use crate::pki::Refusal;
+use crate::pki::auth::{AuthPolicy, Method1Hash, Sha1Policy};
+use crate::pki::certificate::Certificate;
+use crate::pki::crl::Crl;
+use crate::pki::identity::{Expectation, Rule};
+use crate::pki::load::{Bundle, LoadFault};
+use crate::pki::own::{Expiry, OwnError, OwnIdentity, Warning, expiry};
+use crate::pki::path::{Roots, Trust};
+use crate::time::UnixTime;
+
+/// What a connection proves itself with, and what it believes.
+#[derive(Debug)]
+pub struct Credentials {
+    /// Our certificate, its path and its key.
+    pub own: OwnIdentity,
+    /// How we name ourselves.
+    pub identity: InboundIdentity,
+    /// The roots, CRLs and thumbprints that gateways are checked against.
+    pub trust: Trust,
+    /// Who the gateway must be.
+    pub expectation: Expectation,
+    /// How AUTH payloads are made and taken.
+    pub auth: AuthPolicy,
+    /// Whether we announce RFC 7427.
+    pub digital_signatures: bool,
+}
+
+/// Loads the files of one connection.
+pub(super) struct Loader<'a, 'r> {
+    files: &'a dyn Files,
+    now: UnixTime,
+    reader: &'a mut Reader<'r>,
+}
+
+/// Azure takes this many certificates as the chain of ours.
+const CHAIN_MAX: usize = 5;
+
+impl<'a, 'r> Loader<'a, 'r> {
+    pub(super) fn new(files: &'a dyn Files, now: UnixTime, reader: &'a mut Reader<'r>) -> Self {
+        Loader { files, now, reader }
+    }
+
+    /// The credentials, and what is known of them even when they will not do.
+    pub(super) fn load(
+        &mut self,
+        file: &CertificateAuthentication,
+        addresses: Vec<IpAddr>,
+    ) -> (Option<Credentials>, CredentialFacts) {
+        let own = self.own(file);
+        let roots = self.roots(file);
+        let crls = self.crls(file, roots.as_ref());
+        if let (Some(own), Some(_)) = (&own, &roots) {
+            self.check_names(file, own);
+        }
+        let facts = CredentialFacts {
+            inbound: own.iter().flat_map(|own| own.certificates()).map(|c| self.facts(c)).collect(),
+            roots: roots.iter().flat_map(|r| r.certificates()).map(|c| self.facts(c)).collect(),
+            crls: crls.as_ref().map_or(0, Vec::len),
+        };
+        let credentials = || -> Option<Credentials> {
+            let name = file.outbound_certificate_subject_name.value()?;
+            let mut trust = Trust::new(roots?);
+            trust.crls = crls?;
+            trust.revoked =
+                file.revoked_thumbprints.items().iter().map(|t| t.get_ref().sha1()).collect();
+            let mut expectation = Expectation::new(Rule::common_name(name.as_str()));
+            expectation.addresses = addresses;
+            Some(Credentials {
+                own: own?,
+                identity: *file.inbound_identity.value()?,
+                trust,
+                expectation,
+                auth: policy(file)?,
+                digital_signatures: *file.digital_signatures.value()?,
+            })
+        };
+        (credentials(), facts)
+    }
+
+    fn facts(&self, certificate: &Certificate) -> CertificateFacts {
+        CertificateFacts::of(certificate, self.now)
+    }
+
+    /// Our own certificate with its key.
+    fn own(&mut self, file: &CertificateAuthentication) -> Option<OwnIdentity> {
+        let password = match file.inbound_password_file.spanned() {
+            Some(password) => Some(self.content(password)?),
+            None => None,
+        };
+        let certificate = file.inbound_certificate.spanned()?;
+        let key = file.inbound_private_key.spanned();
+        if key.is_none() && file.inbound_private_key.present() {
+            return None;
+        }
+        let mut bundle = self.bundle(certificate, password.as_ref())?;
+        if let Some(key) = key {
+            let more = self.bundle(key, password.as_ref())?;
+            bundle.keys.extend(more.keys);
+            bundle.certificates.extend(more.certificates);
+        }
+        let given = bundle.certificates.clone();
+        match OwnIdentity::from_bundle(bundle) {
+            Ok(own) => {
+                self.check_own(&own, &given, &certificate.span());
+                Some(own)
+            }
+            Err(error) => {
+                let about_key = !matches!(error, OwnError::NoCertificate);
+                let span = key.filter(|_| about_key).unwrap_or(certificate).span();
+                self.reader.error(&span, error.to_string(), error.remedy());
+                None
+            }
+        }
+    }
+
+    /// All that Azure would find wrong with our certificate, and a little more.
+    fn check_own(&mut self, own: &OwnIdentity, given: &[Certificate], span: &Span) {
+        let warnings = own.warnings(self.now);
+        for warning in &warnings {
+            let (fatal, hint) = remedy(warning, self.now);
+            match fatal {
+                true => self.reader.error(span, warning.to_string(), hint),
+                false => self.reader.warning(span, warning.to_string(), hint),
+            }
+        }
+        self.check_key(own.leaf(), span);
+        let subject = own.leaf().subject();
+        if let Some(name) = subject.common_name()
+            && subject.to_string() != format!("CN={name}")
+        {
+            self.reader.warning(
+                span,
+                format!("our certificate's subject is {subject}, more than a common name"),
+                format!(
+                    "Azure's documents differ on whether the common name or the whole subject is compared: a subject of CN={name} \
+                     alone serves both"
+                ),
+            );
+        }
+        let stray = |c: &&Certificate| !own.certificates().contains(c) && !c.is_self_issued();
+        for certificate in given.iter().filter(stray) {
+            let what = format!("{certificate} is not above {} and is not sent", own.leaf());
+            self.reader.warning(span, what, "take it out of the file");
+        }
+        if own.certificates().len() > CHAIN_MAX {
+            let what = format!("{} certificates stand above ours", own.certificates().len());
+            let hint = format!(
+                "Azure takes a chain of at most {CHAIN_MAX}: have it issued by an authority nearer to the root"
+            );
+            self.reader.error(span, what, hint);
+        }
+        let refused = warnings.iter().any(|warning| remedy(warning, self.now).0);
+        let roots: Vec<Certificate> =
+            given.iter().filter(|c| c.is_self_issued()).cloned().collect();
+        if !refused && !roots.is_empty() {
+            self.check_path(own, roots, span);
+        }
+    }
+
+    /// Our own path to the root that lies beside it, by the rules that a gateway has.
+    fn check_path(&mut self, own: &OwnIdentity, roots: Vec<Certificate>, span: &Span) {
+        let presented: Vec<&[u8]> = own.certificates().iter().map(Certificate::as_der).collect();
+        let checked = Roots::new(roots).and_then(|r| Trust::new(r).validate(&presented, self.now));
+        if let Err(refusal) = checked {
+            self.refuse(span, "a gateway would refuse our certificate", &refusal);
+        }
+    }
+
+    fn check_key(&mut self, certificate: &Certificate, span: &Span) {
+        let floor = certificate.public_key().map_err(Clone::clone).and_then(PublicKey::floor);
+        if let Err(error) = floor {
+            let what = format!("the key of {certificate} will not do: {error}");
+            self.reader.error(span, what, error.remedy());
+        }
+    }
+
+    /// The roots that gateways are checked against.
+    fn roots(&mut self, file: &CertificateAuthentication) -> Option<Roots> {
+        let mut certificates = Vec::new();
+        let mut whole = true;
+        for root in file.outbound_certificate_roots.items() {
+            let Some(bundle) = self.bundle(root, None) else {
+                whole = false;
+                continue;
+            };
+            whole &= self.check_root(root, &bundle);
+            certificates.extend(bundle.certificates);
+        }
+        if !whole || certificates.is_empty() {
+            return None;
+        }
+        Roots::new(certificates).ok()
+    }
+
+    fn check_root(&mut self, file: &Spanned<FileRef>, bundle: &Bundle) -> bool {
+        let span = file.span();
+        if bundle.certificates.is_empty() {
+            let what = format!("{} holds no certificate", file.get_ref());
+            self.reader.error(
+                &span,
+                what,
+                "name the file with the root of the certificate that Azure presents",
+            );
+            return false;
+        }
+        if !bundle.keys.is_empty() {
+            let what = format!("{} holds a private key beside the root", file.get_ref());
+            self.reader.warning(
+                &span,
+                what,
+                "keep the root's key where certificates are issued, and only the certificate here",
+            );
+        }
+        for certificate in &bundle.certificates {
+            self.check_dates(certificate, &span);
+        }
+        match Roots::new(bundle.certificates.iter().cloned()) {
+            Ok(_) => true,
+            Err(refusal) => {
+                self.refuse(&span, "it does not serve as a root", &refusal);
+                false
+            }
+        }
+    }
+
+    fn check_dates(&mut self, root: &Certificate, span: &Span) {
+        let Some(expiry) = expiry(root.not_before(), root.not_after(), self.now) else { return };
+        let clock = format!("check this device's clock, which says {}", self.now);
+        let renew = "get the new root from whoever issues the certificate in Azure's Key Vault, and name it here beside the old one";
+        match expiry {
+            Expiry::NotYet(from) => {
+                self.reader.error(
+                    span,
+                    format!("the root {root} is valid only from {from} on"),
+                    clock,
+                );
+            }
+            Expiry::Over(at) => {
+                self.reader.error(span, format!("the root {root} expired on {at}"), renew);
+            }
+            Expiry::Within(days, at) => {
+                let what =
+                    format!("the root {root} expires in less than {}, on {at}", day_count(days));
+                self.reader.warning(span, what, renew);
+            }
+        }
+    }
+
+    fn crls(
+        &mut self,
+        file: &CertificateAuthentication,
+        roots: Option<&Roots>,
+    ) -> Option<Vec<Crl>> {
+        let mut crls = Vec::new();
+        let mut whole = true;
+        for list in file.crls.items() {
+            let Some(bundle) = self.bundle(list, None) else {
+                whole = false;
+                continue;
+            };
+            let span = list.span();
+            if bundle.crls.is_empty() {
+                let what = format!("{} holds no revocation list", list.get_ref());
+                self.reader.error(&span, what, "name the authority's CRL in PEM or DER form");
+                whole = false;
+            }
+            for crl in &bundle.crls {
+                self.check_crl(crl, roots, &span);
+            }
+            crls.extend(bundle.crls);
+        }
+        whole.then_some(crls)
+    }
+
+    fn check_crl(&mut self, crl: &Crl, roots: Option<&Roots>, span: &Span) {
+        let issuer = crl.issuer();
+        if crl.next_update() < self.now {
+            let what = format!(
+                "the revocation list of {issuer} is out of date since {}",
+                crl.next_update()
+            );
+            let hint = "fetch the present one: gateways with a certificate of this issuer are refused until then";
+            self.reader.error(span, what, hint);
+        }
+        let known =
+            |roots: &Roots| roots.certificates().iter().any(|c| c.subject().matches(issuer));
+        if roots.is_some_and(|roots| !known(roots)) {
+            let what = format!("the revocation list is of {issuer}, which is not among the roots");
+            let hint = "that is right if it is an intermediate authority; otherwise name the list of the root";
+            self.reader.warning(span, what, hint);
+        }
+    }
+
+    /// Names that are mixed up: inbound is ours, outbound is Azure's.
+    fn check_names(&mut self, file: &CertificateAuthentication, own: &OwnIdentity) {
+        let Some(expected) = file.outbound_certificate_subject_name.spanned() else { return };
+        if own.leaf().subject().common_name() == Some(expected.get_ref().as_str()) {
+            let what = format!(
+                "the gateway is expected to be {}, which is our own name",
+                expected.get_ref()
+            );
+            let hint = "outbound is the certificate that goes out from Azure: write the CN of the one in the Key Vault";
+            self.reader.warning(&expected.span(), what, hint);
+        }
+        for revoked in file.revoked_thumbprints.items() {
+            if own.certificates().iter().any(|c| c.thumbprint() == revoked.get_ref().sha1()) {
+                let what = format!("{} is a certificate of our own path", revoked.get_ref());
+                let hint = "this list is about gateways' certificates: our own is revoked by replacing it in Azure";
+                self.reader.warning(&revoked.span(), what, hint);
+            }
+        }
+    }
+
+    /// What a file holds, or a report.
+    fn bundle(
+        &mut self,
+        file: &Spanned<FileRef>,
+        password: Option<&FileContent>,
+    ) -> Option<Bundle> {
+        let content = self.content(file)?;
+        let password = password.map(|password| password.bytes.as_slice());
+        match Bundle::read(&content.bytes, password, &file.get_ref().to_string()) {
+            Ok(bundle) => {
+                if content.exposed && !bundle.keys.is_empty() {
+                    let what = format!(
+                        "everyone on this device can read the private key in {}",
+                        file.get_ref()
+                    );
+                    self.reader.warning(
+                        &file.span(),
+                        what,
+                        format!("take the right away: chmod o= {}", file.get_ref()),
+                    );
+                }
+                Some(bundle)
+            }
+            Err(error) => {
+                let line = error.line.map(|line| format!(", line {line}")).unwrap_or_default();
+                let what = format!("{}{line}: {}", error.file, error.fault);
+                let hint = match error.fault {
+                    LoadFault::PasswordMissing => {
+                        "write the name of a file with its password as `inbound_password_file`; an empty file is an empty password"
+                            .to_owned()
+                    }
+                    _ => error.remedy(),
+                };
+                self.reader.error(&file.span(), what, hint);
+                None
+            }
+        }
+    }
+
+    fn content(&mut self, file: &Spanned<FileRef>) -> Option<FileContent> {
+        let error = match self.files.read(file.get_ref()) {
+            Ok(content) => return Some(content),
+            Err(error) => error,
+        };
+        let (name, span) = (file.get_ref(), file.span());
+        match (error.kind(), name) {
+            (io::ErrorKind::Unsupported, _) => {
+                let what =
+                    format!("{name} cannot be seen from outside the service, so it is not checked");
+                self.reader.warning(
+                    &span,
+                    what,
+                    "`systemctl status s2sd` tells whether the service found it",
+                );
+            }
+            (io::ErrorKind::NotFound, FileRef::Path(_)) => {
+                self.reader.error(
+                    &span,
+                    format!("{name} does not exist"),
+                    "put the file there, or correct the path",
+                );
+            }
+            (io::ErrorKind::NotFound, FileRef::Credential(credential)) => {
+                let hint = format!(
+                    "`systemctl edit s2sd`, and add LoadCredential={credential}:/PATH/OF/THE/FILE under [Service]"
+                );
+                self.reader.error(
+                    &span,
+                    format!("the service has no credential {credential}"),
+                    hint,
+                );
+            }
+            (io::ErrorKind::PermissionDenied, _) => {
+                let hint = format!(
+                    "let the service's group read it: chgrp s2sd {name}; chmod 640 {name}; and its folder: chmod 750"
+                );
+                self.reader.error(&span, format!("{name} may not be read"), hint);
+            }
+            _ => self.reader.error(
+                &span,
+                format!("{name} cannot be read: {error}"),
+                "see whether it is a plain file",
+            ),
+        }
+        None
+    }
+
+    fn refuse(&mut self, span: &Span, consequence: &str, refusal: &Refusal) {
+        let about = refusal.certificate.as_ref().map(|c| format!("{c}: ")).unwrap_or_default();
+        let what = format!("{about}{}; {consequence}", refusal.reason);
+        self.reader.error(span, what, refusal.remedy());
+    }
+}
+
+/// Whether a warning about our certificate means that no gateway will take it, and what would mend it.
+fn remedy(warning: &Warning, now: UnixTime) -> (bool, String) {
+    let renew = "have it renewed under the same subject and issuer: then nothing changes in Azure";
+    let (fatal, hint) = match warning {
+        Warning::Dates { expiry: Expiry::NotYet(_), .. } => {
+            return (true, format!("check this device's clock, which says {now}"));
+        }
+        Warning::Dates { expiry: Expiry::Over(_), .. } => (true, renew),
+        Warning::Dates { expiry: Expiry::Within(..), .. } => (false, renew),
+        Warning::Purposes => {
+            (false, "have it issued with extendedKeyUsage = serverAuth, clientAuth")
+        }
+        Warning::NoCommonName => (
+            true,
+            "have it issued with a subject CN=NAME, and write NAME in Azure as inboundAuthCertificateSubjectName",
+        ),
+        Warning::NotRsa => (false, "have it issued for an RSA key of 2048 bits or more"),
+        Warning::Version => (false, "have it issued as X.509 version 3"),
+        Warning::Authority => {
+            (true, "name the certificate that the authority issued for this device")
+        }
+    };
+    (fatal, hint.to_owned())
+}
+
+fn day_count(days: u64) -> String {
+    if days == 1 { "a day".to_owned() } else { format!("{days} days") }
+}
+
+fn policy(file: &CertificateAuthentication) -> Option<AuthPolicy> {
+    Some(AuthPolicy {
+        sha1: if *file.allow_sha1_signatures.value()? {
+            Sha1Policy::Accept
+        } else {
+            Sha1Policy::Refuse
+        },
+        method1_hash: match file.rsa_signature_hash.value()? {
+            SignatureHash::Sha1 => Method1Hash::Sha1,
+            SignatureHash::Sha256 => Method1Hash::Sha256,
+            SignatureHash::Sha384 => Method1Hash::Sha384,
+            SignatureHash::Sha512 => Method1Hash::Sha512,
+        },
+        ..AuthPolicy::default()
+    })
+}

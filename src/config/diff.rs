@@ -1,0 +1,342 @@
+//! What a reload changes, in the words of the file, and what of the running service each change touches. What is equal is
+//! left alone: its packets do not notice.
+//!
+//! Both configurations are compared as JSON, whose names are the file's: so no key can be forgotten here. Which part of the
+//! service a key belongs to is one table, and a test holds it to the schema.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::facts::ConnectionFacts;
+use super::settings::{Config, Connection};
+
+/// A configuration with what its files hold: a certificate can be renewed without the configuration changing.
+#[derive(Clone, Copy, Debug)]
+pub struct State<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// Its [`super::Report::connections`].
+    pub facts: &'a [ConnectionFacts],
+}
+
+/// All that differs.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Changes {
+    /// In `[device]` and `[local_network_gateway]`.
+    pub site: Vec<Edit>,
+    /// Connections that are new, in the file's order.
+    pub added: Vec<String>,
+    /// Connections that are gone.
+    pub removed: Vec<String>,
+    /// Connections that are in both and differ, in the file's order.
+    pub changed: Vec<Changed>,
+}
+
+/// A connection that differs.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Changed {
+    /// Its name.
+    pub name: String,
+    /// Its keys that differ.
+    pub edits: Vec<Edit>,
+}
+
+/// One key that differs.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Edit {
+    /// The key, with the tables below the connection's: `tunnel.mtu`.
+    pub key: String,
+    /// What it was.
+    pub was: String,
+    /// What it is.
+    pub is: String,
+    /// What it touches.
+    pub part: Part,
+}
+
+/// What of the running service a key belongs to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub enum Part {
+    /// The sockets: they are opened anew.
+    Sockets,
+    /// Which peers there are: a tunnel ends or begins.
+    Peers,
+    /// What the engine negotiates: SAs live on, and the next rekey follows the new values.
+    Negotiation,
+    /// Certificates and keys: used from the next authentication on.
+    Credentials,
+    /// The interface and its lane.
+    Interface,
+    /// Routes.
+    Routes,
+    /// Names that only people read.
+    Names,
+}
+
+/// What differs between what is in force and what shall be.
+pub fn diff(old: State<'_>, new: State<'_>) -> Changes {
+    let named = |connections: &[Connection], name: &str| {
+        connections.iter().position(|connection| connection.name.as_str() == name)
+    };
+    let (before, after) = (&old.config.connections, &new.config.connections);
+    let mut changes = Changes {
+        site: edits(&site(old.config), &site(new.config)),
+        removed: before
+            .iter()
+            .map(|connection| connection.name.to_string())
+            .filter(|name| named(after, name).is_none())
+            .collect(),
+        ..Changes::default()
+    };
+    for connection in after {
+        let name = connection.name.to_string();
+        let Some(was) = named(before, &name).and_then(|at| before.get(at)) else {
+            changes.added.push(name);
+            continue;
+        };
+        let mut edits = edits(&json(was), &json(connection));
+        edits.extend(renewals(&name, old.facts, new.facts));
+        if !edits.is_empty() {
+            changes.changed.push(Changed { name, edits });
+        }
+    }
+    changes
+}
+
+/// Certificates that came into the same files.
+fn renewals(name: &str, old: &[ConnectionFacts], new: &[ConnectionFacts]) -> Vec<Edit> {
+    let of = |facts: &[ConnectionFacts]| {
+        let own = facts.iter().find(|facts| facts.name == name);
+        own.map(|facts| facts.credentials.clone()).unwrap_or_default()
+    };
+    let (old, new) = (of(old), of(new));
+    [
+        ("inbound_certificate", old.inbound, new.inbound),
+        ("outbound_certificate_roots", old.roots, new.roots),
+    ]
+    .into_iter()
+    .map(|(key, was, is)| {
+        let shown = |certificates: &[super::facts::CertificateFacts]| {
+            let each = certificates.iter().map(|c| format!("{} {}", c.subject, c.thumbprint));
+            each.collect::<Vec<_>>().join(", ")
+        };
+        Edit {
+            key: format!("{key} (its content)"),
+            was: shown(&was),
+            is: shown(&is),
+            part: Part::Credentials,
+        }
+    })
+    .filter(|edit| edit.was != edit.is)
+    .collect()
+}
+
+/// What a key belongs to; `None` for a key that this table has forgotten.
+fn part(key: &str) -> Option<Part> {
+    Some(match key {
+        "device.listen_addresses" | "device.control_socket" => Part::Sockets,
+        "device.name" | "local_network_gateway.name" | "name" | "virtual_network_gateway.name" => {
+            Part::Names
+        }
+        "tunnels" => Part::Peers,
+        "connection_mode"
+        | "dpd_timeout_seconds"
+        | "local_network_gateway.gateway_ip_address"
+        | "traffic_selectors"
+        | "tunnel.encapsulation"
+        | "tunnel.ike_rekey_seconds"
+        | "tunnel.child_rekey_seconds" => Part::Negotiation,
+        "tunnel.addresses"
+        | "tunnel.copy_dscp"
+        | "tunnel.mtu"
+        | "tunnel.offload"
+        | "tunnel.replay_window"
+        | "tunnel.tcp_mss" => Part::Interface,
+        "local_network_gateway.address_prefixes"
+        | "tunnel.route_metric"
+        | "tunnel.route_table"
+        | "tunnel.routes"
+        | "virtual_network_gateway.address_prefixes" => Part::Routes,
+        _ if key == "ipsec_policy" || key.starts_with("ipsec_policy.") => Part::Negotiation,
+        _ if key.starts_with("certificate_authentication.") => Part::Credentials,
+        _ => return None,
+    })
+}
+
+/// The file's part that is not connections.
+fn site(config: &Config) -> Json {
+    let mut all = json(config);
+    if let Some(tables) = all.as_object_mut() {
+        tables.remove("connection");
+    }
+    all
+}
+
+fn json(value: &impl Serialize) -> Json {
+    serde_json::to_value(value).expect("names and values of a configuration are strings")
+}
+
+/// The keys in which two tables differ.
+fn edits(old: &Json, new: &Json) -> Vec<Edit> {
+    let (old, new) = (leaves(old), leaves(new));
+    let value = |leaves: &[(String, String)], key: &str| {
+        let found = leaves.iter().find(|(other, _)| other == key);
+        found.map_or_else(|| "nothing".to_owned(), |(_, value)| value.clone())
+    };
+    let mut keys: Vec<&String> = old.iter().chain(&new).map(|(key, _)| key).collect();
+    keys.sort();
+    keys.dedup();
+    keys.into_iter()
+        .map(|key| Edit {
+            key: key.clone(),
+            was: value(&old, key),
+            is: value(&new, key),
+            part: part(key).unwrap_or(Part::Peers),
+        })
+        .filter(|edit| edit.was != edit.is)
+        .collect()
+}
+
+/// Every key below a table with its value; lists are one value.
+fn leaves(table: &Json) -> Vec<(String, String)> {
+    let Some(table) = table.as_object() else { return Vec::new() };
+    let below = |(key, value): (&String, &Json)| match value {
+        Json::Object(_) => leaves(value)
+            .into_iter()
+            .map(|(below, value)| (format!("{key}.{below}"), value))
+            .collect(),
+        Json::Null => vec![(key.clone(), "\"auto\"".to_owned())],
+        _ => vec![(key.clone(), value.to_string())],
+    };
+    table.iter().flat_map(below).collect()
+}
+
+impl Changes {
+    /// Whether nothing differs.
+    pub fn is_empty(&self) -> bool {
+        *self == Changes::default()
+    }
+}
+
+impl Changed {
+    /// Whether something that belongs to this part differs.
+    pub fn touches(&self, part: Part) -> bool {
+        self.edits.iter().any(|edit| edit.part == part)
+    }
+}
+
+impl fmt::Display for Edit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} -> {}", self.key, self.was, self.is)
+    }
+}
+
+impl fmt::Display for Changes {
+    /// One line for each thing that changed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.site.iter().try_for_each(|edit| writeln!(f, "{edit}"))?;
+        self.removed.iter().try_for_each(|name| writeln!(f, "{name}: removed"))?;
+        self.added.iter().try_for_each(|name| writeln!(f, "{name}: added"))?;
+        for Changed { name, edits } in &self.changed {
+            edits.iter().try_for_each(|edit| writeln!(f, "{name}: {edit}"))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: &str = include_str!("../../conf/s2sd.toml");
+    const PAIR: &str = include_str!("../../conf/azure-active-active.toml");
+
+    fn config(text: &str) -> Config {
+        let parsed = crate::config::parse("test", text);
+        parsed.config.unwrap_or_else(|| panic!("{:?}", parsed.found))
+    }
+
+    fn changes(old: &str, new: &str) -> Changes {
+        let (old, new) = (config(old), config(new));
+        diff(State { config: &old, facts: &[] }, State { config: &new, facts: &[] })
+    }
+
+    /// The text with one thing in it replaced.
+    fn with(text: &str, what: &str, by: &str) -> String {
+        assert!(text.contains(what), "{what}");
+        text.replacen(what, by, 1)
+    }
+
+    #[test]
+    fn equal_files_change_nothing() {
+        assert!(changes(FULL, FULL).is_empty());
+        assert!(
+            changes(FULL, &with(FULL, "#dpd_timeout_seconds = 45", "dpd_timeout_seconds = 45"))
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn every_key_belongs_somewhere() {
+        for text in [
+            FULL,
+            PAIR,
+            &with(
+                FULL,
+                "#use_policy_based_traffic_selectors = false",
+                "use_policy_based_traffic_selectors = true",
+            ),
+        ] {
+            let config = config(text);
+            let connection = config.connections.first().map(json).unwrap();
+            for (key, _) in leaves(&site(&config)).iter().chain(&leaves(&connection)) {
+                assert!(part(key).is_some(), "`{key}` has no part");
+            }
+        }
+    }
+
+    #[test]
+    fn a_change_is_told_in_the_files_words() {
+        let new = with(FULL, "#dpd_timeout_seconds = 45", "dpd_timeout_seconds = 30");
+        let new = with(&new, "#mtu = \"auto\"", "mtu = 1300");
+        let new = with(&new, "\"10.2.0.0/24\"]", "\"10.2.0.0/24\", \"10.3.0.0/24\"]");
+        let changes = changes(FULL, &new);
+        assert_eq!(
+            changes.to_string(),
+            "VNet1-to-Site1: dpd_timeout_seconds: 45 -> 30\n\
+             VNet1-to-Site1: tunnel.mtu: \"auto\" -> 1300\n\
+             VNet1-to-Site1: virtual_network_gateway.address_prefixes: \
+             [\"10.2.0.0/24\"] -> [\"10.2.0.0/24\",\"10.3.0.0/24\"]\n"
+        );
+        let [changed] = changes.changed.as_slice() else { panic!("{changes:?}") };
+        assert!(changed.touches(Part::Negotiation) && changed.touches(Part::Interface));
+        assert!(changed.touches(Part::Routes) && !changed.touches(Part::Peers));
+        assert!(!changed.touches(Part::Credentials));
+    }
+
+    #[test]
+    fn a_policy_that_was_default_is_told_key_by_key() {
+        let custom = FULL.find("[connection.ipsec_policy]").unwrap();
+        let end = FULL.find("[connection.virtual_network_gateway]").unwrap();
+        let default = format!("{}{}", &FULL[..custom], &FULL[end..]);
+        let changes = changes(&default, FULL);
+        let text = changes.to_string();
+        assert!(text.contains("ipsec_policy: \"Default\" -> nothing\n"), "{text}");
+        assert!(text.contains("ipsec_policy.dh_group: nothing -> \"ECP384\"\n"), "{text}");
+        assert!(changes.changed[0].edits.iter().all(|edit| edit.part == Part::Negotiation));
+    }
+
+    #[test]
+    fn connections_and_instances_come_and_go() {
+        let renamed = with(FULL, "\"VNet1-to-Site1\"", "\"Other\"");
+        let changed = changes(FULL, &renamed);
+        assert_eq!(changed.to_string(), "VNet1-to-Site1: removed\nOther: added\n");
+        let more = with(FULL, "[\"203.0.113.2\"]", "[\"203.0.113.2\", \"203.0.113.3\"]");
+        let changed = changes(FULL, &more);
+        assert!(changed.changed[0].touches(Part::Peers));
+        let site = with(FULL, "\"site1\"", "\"site2\"");
+        assert_eq!(changes(FULL, &site).to_string(), "device.name: \"site1\" -> \"site2\"\n");
+    }
+}

@@ -1,0 +1,166 @@
+//! What is known of a configuration when nothing is wrong: for people to compare with Azure, and as JSON for programs.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::settings::{Connection, Policy, Selectors};
+use crate::pki::certificate::Certificate;
+use crate::time::UnixTime;
+
+/// One connection.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct ConnectionFacts {
+    /// Its name.
+    pub name: String,
+    /// Its interfaces, each with the gateway's address.
+    pub tunnels: Vec<TunnelFacts>,
+    /// The policy, in Azure's words.
+    pub policy: String,
+    /// Pairs of SAs that each tunnel has.
+    pub selector_pairs: usize,
+    /// The CN that the gateway must have.
+    pub gateway_name: String,
+    /// Its certificates.
+    pub credentials: CredentialFacts,
+}
+
+/// One tunnel.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct TunnelFacts {
+    /// The interface.
+    pub interface: String,
+    /// Where the gateway is.
+    pub remote: String,
+}
+
+/// The certificates of a connection.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct CredentialFacts {
+    /// Ours, leaf first; the root is not among them.
+    pub inbound: Vec<CertificateFacts>,
+    /// The roots of gateways.
+    pub roots: Vec<CertificateFacts>,
+    /// How many revocation lists there are.
+    pub crls: usize,
+}
+
+/// One certificate.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct CertificateFacts {
+    /// Its subject.
+    pub subject: String,
+    /// The subject's common name.
+    pub common_name: Option<String>,
+    /// Who issued it.
+    pub issuer: String,
+    /// SHA-1, as Azure shows it.
+    pub thumbprint: String,
+    /// Kind and size of its key.
+    pub key: Option<String>,
+    /// First second, RFC 3339.
+    pub not_before: String,
+    /// Last second, RFC 3339.
+    pub not_after: String,
+    /// Whole days until then; 0 when it is over.
+    pub days_left: u64,
+}
+
+impl ConnectionFacts {
+    /// What is known of a connection.
+    pub fn of(connection: &Connection, credentials: CredentialFacts) -> ConnectionFacts {
+        ConnectionFacts {
+            name: connection.name.to_string(),
+            tunnels: connection
+                .tunnels
+                .iter()
+                .map(|tunnel| TunnelFacts {
+                    interface: tunnel.interface.to_string(),
+                    remote: tunnel.remote.to_string(),
+                })
+                .collect(),
+            policy: connection.ipsec_policy.to_string(),
+            selector_pairs: match &connection.selectors {
+                Selectors::AnyToAny => 1,
+                Selectors::Pairs(pairs) => pairs.len(),
+            },
+            gateway_name: connection
+                .certificate_authentication
+                .outbound_certificate_subject_name
+                .to_string(),
+            credentials,
+        }
+    }
+}
+
+impl CertificateFacts {
+    /// What is known of a certificate.
+    pub fn of(certificate: &Certificate, now: UnixTime) -> CertificateFacts {
+        let seconds = certificate.not_after().0.saturating_sub(now.0);
+        CertificateFacts {
+            subject: certificate.subject().to_string(),
+            common_name: certificate.subject().common_name().map(str::to_owned),
+            issuer: certificate.issuer().to_string(),
+            thumbprint: certificate.thumbprint().to_string(),
+            key: certificate.public_key().ok().map(|key| key.kind().to_string()),
+            not_before: certificate.not_before().to_string(),
+            not_after: certificate.not_after().to_string(),
+            days_left: seconds / 86_400,
+        }
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Policy::Default => f.write_str("Azure's default"),
+            Policy::Custom(policy) => write!(
+                f,
+                "IKE {} {} {}, IPsec {} {} {}",
+                policy.ike_encryption,
+                policy.ike_integrity,
+                policy.dh_group,
+                policy.ipsec_encryption,
+                policy.ipsec_integrity,
+                policy.pfs_group
+            ),
+        }
+    }
+}
+
+impl fmt::Display for ConnectionFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.name)?;
+        for tunnel in &self.tunnels {
+            writeln!(f, "  tunnel      {} to {}", tunnel.interface, tunnel.remote)?;
+        }
+        let pairs = self.selector_pairs;
+        writeln!(f, "  policy      {}", self.policy)?;
+        writeln!(f, "  selectors   {pairs} {} of SAs", if pairs == 1 { "pair" } else { "pairs" })?;
+        if let Some(own) = self.credentials.inbound.first() {
+            writeln!(f, "  we are      {own}")?;
+        }
+        let top = self.credentials.inbound.last();
+        if let (Some(own), Some(top)) = (self.credentials.inbound.first(), top) {
+            let name = own.common_name.as_deref().unwrap_or("(none)");
+            writeln!(f, "  in Azure    inboundAuthCertificateSubjectName {name}")?;
+            writeln!(f, "              inboundAuthCertificateChain with {}", top.issuer)?;
+        }
+        writeln!(f, "  gateway is  CN={}", self.gateway_name)?;
+        for root in &self.credentials.roots {
+            writeln!(f, "       below  {root}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for CertificateFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = self.key.as_deref().unwrap_or("unknown key");
+        write!(
+            f,
+            "{} ({key}, {} days left, thumbprint {})",
+            self.subject, self.days_left, self.thumbprint
+        )
+    }
+}

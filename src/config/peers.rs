@@ -1,0 +1,158 @@
+//! From the configuration to what the engine takes: one peer for each instance of a gateway.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::algorithm::{self, ConnectionMode};
+use super::prefix::Prefix;
+use super::settings::{
+    Config, Connection, CustomPolicy, Policy, SelectorPair, Selectors, Site, Tunnel,
+};
+use crate::ike::authenticator::Authenticator;
+use crate::ike::azure::{self, Names};
+use crate::ike::config::{ChildConfig, Encapsulation, EndpointConfig, PeerConfig, Role};
+use crate::ike::lifetime::IKE_HARD;
+use crate::ike::liveness::DpdTimeout;
+use crate::ike::profile::Profile;
+use crate::ike::proposal;
+use crate::wire::address::AddressRange;
+use crate::wire::narrow;
+use crate::wire::selector::Selector;
+use crate::wire::selector_set::SelectorSet;
+
+/// What holds for all peers.
+pub fn endpoint(config: &Config) -> EndpointConfig {
+    let pairs = |connection: &Connection| match &connection.selectors {
+        Selectors::AnyToAny => 1,
+        Selectors::Pairs(pairs) => pairs.len(),
+    };
+    let defaults = EndpointConfig::default();
+    let most = config.connections.iter().map(pairs).max().unwrap_or(0);
+    EndpointConfig { max_children: defaults.max_children.max(most), ..defaults }
+}
+
+/// The peer at the other end of one tunnel. `remotes` are the addresses that the tunnel's host has now, `local` is ours
+/// towards them.
+pub fn peer(
+    site: &Site,
+    connection: &Connection,
+    tunnel: &Tunnel,
+    local: IpAddr,
+    remotes: Vec<IpAddr>,
+    credentials: Rc<dyn Authenticator>,
+) -> PeerConfig {
+    let (ike, esp) = policies(&connection.ipsec_policy);
+    let rekey = connection.tunnel.ike_rekey;
+    PeerConfig {
+        name: name(connection, tunnel).into_boxed_str(),
+        role: role(connection.connection_mode),
+        local,
+        remotes,
+        encapsulation: match connection.tunnel.encapsulation {
+            algorithm::Encapsulation::Udp => Encapsulation::Udp,
+            algorithm::Encapsulation::Auto => Encapsulation::Auto,
+            algorithm::Encapsulation::Esp => Encapsulation::Esp,
+        },
+        start_on_4500: false,
+        ike,
+        children: children(site, connection, &esp),
+        credentials,
+        ask_for: None,
+        ike_lifetime: rekey.map_or(IKE_HARD, |age| age * 5 / 4),
+        reauthenticate: None,
+        dpd_timeout: DpdTimeout::from_seconds(connection.dpd_timeout.as_secs())
+            .expect("the file's range is Azure's"),
+        childless: false,
+        profile: Profile::Standard,
+    }
+}
+
+/// The connection's name, with the instance's number where there are two.
+pub fn name(connection: &Connection, tunnel: &Tunnel) -> String {
+    match connection.tunnels.iter().position(|other| other == tunnel) {
+        Some(at) if connection.tunnels.len() > 1 => format!("{}/{}", connection.name, at + 1),
+        _ => connection.name.to_string(),
+    }
+}
+
+/// Azure's mode, mirrored: what it only answers we have to dial.
+fn role(mode: ConnectionMode) -> Role {
+    match mode {
+        ConnectionMode::Default => Role::Both,
+        ConnectionMode::InitiatorOnly => Role::Answer,
+        ConnectionMode::ResponderOnly => Role::Dial,
+    }
+}
+
+/// The lines for the IKE SA and for its children.
+fn policies(policy: &Policy) -> (proposal::Policy, proposal::Policy) {
+    match policy {
+        Policy::Default => (proposal::Policy::azure_ike(), proposal::Policy::azure_esp()),
+        Policy::Custom(policy) => {
+            let names = names(policy);
+            let ike = azure::ike_lines(&names).expect("the file's words are Azure's");
+            let esp = azure::esp_line(&names).expect("the file's words are Azure's");
+            (proposal::Policy::new(&ike).0, proposal::Policy::new(&[esp]).0)
+        }
+    }
+}
+
+fn names(policy: &CustomPolicy) -> Names<'static> {
+    Names {
+        ike_encryption: policy.ike_encryption.word(),
+        ike_integrity: policy.ike_integrity.word(),
+        dh_group: policy.dh_group.word(),
+        ipsec_encryption: policy.ipsec_encryption.word(),
+        ipsec_integrity: policy.ipsec_integrity.word(),
+        pfs_group: policy.pfs_group.word(),
+    }
+}
+
+/// One child for each pair of selectors.
+fn children(site: &Site, connection: &Connection, esp: &proposal::Policy) -> Vec<ChildConfig> {
+    let pairs = match &connection.selectors {
+        Selectors::AnyToAny => vec![any_to_any(site, connection)],
+        Selectors::Pairs(pairs) => pairs.clone(),
+    };
+    let numbered = pairs.len() > 1;
+    let child = |(at, pair): (usize, &SelectorPair)| ChildConfig {
+        name: match numbered {
+            true => format!("{}[{}]", connection.name, at + 1),
+            false => connection.name.to_string(),
+        }
+        .into_boxed_str(),
+        esp: esp.clone(),
+        selectors: narrow::SelectorPair { local: set(&pair.local), remote: set(&pair.remote) },
+        lifetime_time: life_time(connection),
+        lifetime_bytes: connection.ipsec_policy.kilobytes().saturating_mul(1024),
+        keep_up: true,
+    };
+    pairs.iter().enumerate().map(child).collect()
+}
+
+/// All addresses of IPv4, as Azure proposes, and of IPv6 where there are any.
+fn any_to_any(site: &Site, connection: &Connection) -> SelectorPair {
+    let remote = &connection.virtual_network_gateway.address_prefixes;
+    let v6 = site.address_prefixes.iter().chain(remote).any(|p| p.network().is_ipv6());
+    let any: Vec<Prefix> =
+        std::iter::once(Prefix::any_v4()).chain(v6.then(Prefix::any_v6)).collect();
+    SelectorPair { local: any.clone(), remote: any }
+}
+
+fn set(prefixes: &[Prefix]) -> SelectorSet {
+    let selector = |prefix: &Prefix| {
+        let range = AddressRange::prefix(prefix.network(), prefix.length());
+        Selector::addresses(range.expect("a prefix is no longer than its address"))
+    };
+    prefixes.iter().map(selector).collect()
+}
+
+/// The engine rekeys children from three quarters of their life on.
+fn life_time(connection: &Connection) -> Duration {
+    let life_time = connection.ipsec_policy.life_time();
+    connection.tunnel.child_rekey.map_or(life_time, |age| (age * 4 / 3).min(life_time))
+}
+
+#[cfg(test)]
+mod tests;

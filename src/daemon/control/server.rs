@@ -1,0 +1,145 @@
+//! The service's end of the control socket.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::UCred;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use super::protocol::{Ask, Line, Reply, VERSION};
+
+/// Callers that are served at a time; more wait.
+const CALLERS: usize = 16;
+/// A line is short; who sends more is not one of ours.
+const LONGEST: u64 = 64 << 10;
+/// How long a caller may take to ask.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A question with the way back.
+pub type Asked = (Ask, oneshot::Sender<Reply>);
+
+/// The socket; it goes with this.
+#[derive(Debug)]
+pub struct Control {
+    path: PathBuf,
+    task: JoinHandle<()>,
+    questions: mpsc::Receiver<Asked>,
+}
+
+impl Control {
+    /// Opens the socket. One that a dead service left is replaced; a living one is not.
+    pub fn open(path: &Path) -> io::Result<Control> {
+        let told = |error: io::Error| {
+            let what = format!("the control socket {} cannot be made: {error}", path.display());
+            io::Error::new(error.kind(), what)
+        };
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            let what = format!("another s2sd answers at {}; stop it first", path.display());
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
+        }
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(told(error)),
+            _ => {}
+        }
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory).map_err(told)?;
+        }
+        let listener = UnixListener::bind(path).map_err(told)?;
+        fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(told)?;
+        let (sender, questions) = mpsc::channel(CALLERS);
+        let task = tokio::spawn(serve(listener, sender));
+        Ok(Control { path: path.to_owned(), task, questions })
+    }
+
+    /// The next question. Cancelling it loses none.
+    pub async fn next(&mut self) -> Option<Asked> {
+        self.questions.recv().await
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.task.abort();
+        // Somebody removed it already, or the directory went.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+async fn serve(listener: UnixListener, questions: mpsc::Sender<Asked>) {
+    let places = std::sync::Arc::new(Semaphore::new(CALLERS));
+    loop {
+        let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let questions = questions.clone();
+        tokio::spawn(async move {
+            if let Err(error) = attend(stream, questions).await {
+                debug!(%error, "a caller at the control socket went away");
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn attend(stream: UnixStream, questions: mpsc::Sender<Asked>) -> io::Result<()> {
+    let caller = stream.peer_cred()?;
+    let (reader, mut writer) = stream.into_split();
+    let reply = if is_allowed(&caller) {
+        let mut line = String::new();
+        let mut reader = BufReader::new(reader).take(LONGEST);
+        timeout(PATIENCE, reader.read_line(&mut line)).await??;
+        answer(&line, questions).await
+    } else {
+        warn!(
+            uid = caller.uid(),
+            gid = caller.gid(),
+            "a stranger at the control socket is refused"
+        );
+        let group = Group::from_gid(getegid())
+            .ok()
+            .flatten()
+            .map_or_else(|| getegid().to_string(), |group| group.name);
+        Reply::Error(format!("not permitted: be root, or a member of the group {group}"))
+    };
+    let mut text = serde_json::to_vec(&Line::new(reply)).map_err(io::Error::other)?;
+    text.push(b'\n');
+    writer.write_all(&text).await
+}
+
+async fn answer(line: &str, questions: mpsc::Sender<Asked>) -> Reply {
+    let ask = match serde_json::from_str::<Line<Ask>>(line) {
+        Ok(Line { version: VERSION, body }) => body,
+        Ok(Line { version, .. }) => {
+            return Reply::Error(format!(
+                "version {version} of the control protocol is not spoken here, {VERSION} is: restart the service, or \
+                 use the s2sd that belongs to it"
+            ));
+        }
+        Err(error) => return Reply::Error(format!("not understood: {error}")),
+    };
+    let (sender, receiver) = oneshot::channel();
+    if questions.send((ask, sender)).await.is_err() {
+        return Reply::Error("the service is stopping".to_owned());
+    }
+    receiver.await.unwrap_or_else(|_| Reply::Error("the service is stopping".to_owned()))
+}
+
+/// Root, ourselves, or a member of our group.
+fn is_allowed(caller: &UCred) -> bool {
+    let (uid, gid) = (Uid::from_raw(caller.uid()), Gid::from_raw(caller.gid()));
+    uid.is_root() || uid == geteuid() || gid == getegid() || is_member(uid, getegid())
+}
+
+fn is_member(uid: Uid, gid: Gid) -> bool {
+    let user = User::from_uid(uid).ok().flatten();
+    let group = Group::from_gid(gid).ok().flatten();
+    user.zip(group).is_some_and(|(user, group)| group.mem.contains(&user.name))
+}

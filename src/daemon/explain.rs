@@ -1,0 +1,157 @@
+//! What `s2sd explain` says of a tunnel's last refusal: what each end had to offer, where they differ first, the line to
+//! change here, and the command for Azure's side.
+
+use serde::{Deserialize, Serialize};
+
+use super::record::Record;
+use crate::config::settings::Connection;
+use crate::ike::refusal::Refusal;
+use crate::ike::setting::Setting;
+use crate::time::Now;
+
+/// One refusal, taken apart.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Explanation {
+    /// The tunnel, as the log names it.
+    pub tunnel: String,
+    /// How long ago; `None` when nothing was refused since the service started.
+    pub seconds: Option<u64>,
+    /// A code that does not change between versions.
+    pub reason: Option<String>,
+    /// What happened, in a sentence.
+    pub text: String,
+    /// What we offered, or allow.
+    pub ours: Vec<String>,
+    /// What they offered; empty when they did not say.
+    pub theirs: Vec<String>,
+    /// Where the two differ first.
+    pub difference: Option<String>,
+    /// What would mend it.
+    pub remedy: Option<String>,
+    /// The place in the configuration to look at: `file:line: key = value`.
+    pub line: Option<String>,
+    /// The command that shows or changes the same at Azure.
+    pub az: Option<String>,
+    /// Under which numbers Azure logs it.
+    pub azure_errors: Vec<String>,
+}
+
+/// Takes a tunnel's last refusal apart. `file` is the configuration with its name.
+pub fn explain(
+    record: &Record,
+    connection: &Connection,
+    file: Option<(&str, &str)>,
+    now: Now,
+) -> Explanation {
+    let tunnel = record.name.clone();
+    let Some(failure) = &record.failure else {
+        let text = match &record.obstacle {
+            Some(obstacle) => obstacle.clone(),
+            None => {
+                format!("{}: nothing was refused since the service started", record.state.word())
+            }
+        };
+        return Explanation { tunnel, text, ..Explanation::nothing() };
+    };
+    let refusal: &Refusal = &failure.refusal;
+    let setting = refusal.setting();
+    Explanation {
+        tunnel,
+        seconds: Some(now.mono.since(failure.at.mono).as_secs()),
+        reason: Some(refusal.reason.code().to_owned()),
+        text: refusal.to_string(),
+        ours: refusal.ours.clone(),
+        theirs: refusal.theirs.clone(),
+        difference: refusal.difference.as_ref().map(ToString::to_string),
+        remedy: refusal.remedy(),
+        line: setting.and_then(|setting| place(setting, connection, file?)),
+        az: setting.map(|setting| az(setting, connection)),
+        azure_errors: refusal.reason.azure().iter().map(ToString::to_string).collect(),
+    }
+}
+
+impl Explanation {
+    fn nothing() -> Explanation {
+        Explanation {
+            tunnel: String::new(),
+            seconds: None,
+            reason: None,
+            text: String::new(),
+            ours: Vec::new(),
+            theirs: Vec::new(),
+            difference: None,
+            remedy: None,
+            line: None,
+            az: None,
+            azure_errors: Vec::new(),
+        }
+    }
+}
+
+/// Where a setting of a connection stands in the file; where it would stand, when it is left to its default.
+fn place(setting: Setting, connection: &Connection, (name, text): (&str, &str)) -> Option<String> {
+    let lines = || text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
+    let heads: Vec<usize> =
+        lines().filter(|(_, line)| *line == "[[connection]]").map(|(at, _)| at).collect();
+    let is_name = |line: &str| {
+        let value = assigned(line, "name");
+        value.is_some_and(|value| value.trim_matches('"') == connection.name.as_str())
+    };
+    let named = lines().find(|(_, line)| is_name(line))?.0;
+    let start = heads.iter().copied().filter(|head| *head <= named).max()?;
+    let end = heads.iter().copied().find(|head| *head > start).unwrap_or(usize::MAX);
+    let key = setting.key();
+    let found = lines()
+        .filter(|(at, _)| (start..end).contains(at))
+        .find(|(_, line)| assigned(line, key).is_some());
+    Some(match found {
+        Some((at, line)) => format!("{name}:{at}: {line}"),
+        None => format!("{name}:{start}: [[connection]] leaves {key} to its default"),
+    })
+}
+
+/// What a line assigns to a key.
+fn assigned<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let value = line.strip_prefix(key)?.trim_start().strip_prefix('=')?;
+    Some(value.split('#').next().unwrap_or_default().trim())
+}
+
+/// The command for Azure's side. RG stands for the resource group, which is known there alone.
+fn az(setting: Setting, connection: &Connection) -> String {
+    let name = connection.name.as_str();
+    let gateway = connection.virtual_network_gateway.name.as_str();
+    match setting {
+        Setting::IkeEncryption
+        | Setting::IkeIntegrity
+        | Setting::DhGroup
+        | Setting::IpsecEncryption
+        | Setting::IpsecIntegrity
+        | Setting::PfsGroup
+        | Setting::IpsecPolicy => {
+            format!(
+                "az network vpn-connection ipsec-policy list -g RG --connection-name {name} -o table"
+            )
+        }
+        Setting::TrafficSelectors => format!(
+            "az network vpn-connection show -g RG -n {name} --query \
+             \"{{pbts:usePolicyBasedTrafficSelectors,ranges:trafficSelectorPolicies}}\""
+        ),
+        Setting::ConnectionMode => {
+            format!("az network vpn-connection show -g RG -n {name} --query connectionMode")
+        }
+        Setting::DpdTimeout => {
+            format!("az network vpn-connection show -g RG -n {name} --query dpdTimeoutSeconds")
+        }
+        Setting::PublicIpAddresses => format!(
+            "az network vnet-gateway show -g RG -n {gateway} --query \
+             \"bgpSettings.bgpPeeringAddresses[].tunnelIpAddresses\""
+        ),
+        Setting::InboundCertificate
+        | Setting::OutboundCertificateRoots
+        | Setting::OutboundCertificateSubjectName => {
+            format!(
+                "az network vpn-connection show -g RG -n {name} --query certificateAuthentication"
+            )
+        }
+    }
+}

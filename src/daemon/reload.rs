@@ -1,0 +1,149 @@
+//! A new configuration for a running service: what is equal is left alone, and a file with an error changes nothing.
+//!
+//! | what differs in a connection | what happens |
+//! |---|---|
+//! | nothing | nothing |
+//! | suites, lifetimes, names, what certificate files hold | SAs live on; what they negotiate next follows |
+//! | gateway, prefixes, interface | the connection ends with a DELETE and starts anew |
+
+use std::rc::Rc;
+
+use tracing::{error, info};
+
+use super::files::System;
+use super::member::Obstacle;
+use super::shell::Shell;
+use crate::config::authenticator::CertificateAuthenticator;
+use crate::config::diff::{self, Changed, Part, State};
+use crate::config::settings::Connection;
+use crate::config::{self, Loaded, Severity};
+use crate::ike::PeerId;
+use crate::ike::command::Command;
+use crate::sys::clock;
+
+impl Shell {
+    /// Reads the configuration again. What was done, in sentences; or why nothing was.
+    pub(super) fn reload(&mut self) -> Result<Vec<String>, String> {
+        let done = self.read_again();
+        match &done {
+            Ok(done) => done.iter().for_each(|line| info!("reload: {line}")),
+            Err(why) => error!("reload: nothing was changed: {why}"),
+        }
+        done
+    }
+
+    fn read_again(&mut self) -> Result<Vec<String>, String> {
+        let Some(path) = self.source.clone() else {
+            return Err("this service runs without a configuration file".to_owned());
+        };
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| format!("{name} cannot be read: {error}"))?;
+        let loaded = config::load(&name, &text, &System, clock::now());
+        if loaded.config.is_none() || loaded.credentials.iter().any(Option::is_none) {
+            let errors = loaded.report.found.iter().filter(|f| f.severity == Severity::Error);
+            let errors: Vec<String> = errors.map(ToString::to_string).collect();
+            return Err(format!("the file has errors\n{}", errors.join("\n")));
+        }
+        Ok(self.take_up(loaded))
+    }
+
+    fn take_up(&mut self, loaded: Loaded) -> Vec<String> {
+        let Loaded { config: Some(config), credentials, report } = loaded else {
+            return Vec::new();
+        };
+        let old = State { config: &self.config, facts: &self.report.connections };
+        let changes = diff::diff(old, State { config: &config, facts: &report.connections });
+        let mut done: Vec<String> = changes.to_string().lines().map(str::to_owned).collect();
+        if changes.site.iter().any(|edit| edit.part == Part::Sockets) {
+            done.push(
+                "sockets are opened anew at the next `systemctl restart s2sd` only".to_owned(),
+            );
+        }
+        let site_changed = self.config.local_network_gateway != config.local_network_gateway;
+        (self.config, self.report) = (config, report);
+        changes.removed.iter().for_each(|name| self.end(name));
+        let connections = self.config.connections.clone();
+        for (connection, credentials) in connections.iter().zip(credentials) {
+            let name = connection.name.as_str();
+            let credentials = self.trusted(credentials);
+            let changed = changes.changed.iter().find(|changed| changed.name == name);
+            if changes.added.iter().any(|added| added == name) {
+                self.begin(connection, &credentials);
+            } else if changed.is_some_and(needs_restart) {
+                self.end(name);
+                self.begin(connection, &credentials);
+                done.push(format!("{name}: started anew"));
+            } else if (changed.is_some() || site_changed)
+                && let Err(obstacle) = self.adjust(connection, &credentials)
+            {
+                done.push(format!("{name}: goes on as it was: {obstacle}"));
+            }
+        }
+        let order = |name: &str| connections.iter().position(|c| c.name.as_str() == name);
+        self.links.sort_by_key(|link| order(link.settings.name.as_str()));
+        if done.is_empty() {
+            done.push("nothing changed".to_owned());
+        }
+        done
+    }
+
+    fn begin(
+        &mut self,
+        connection: &Connection,
+        credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
+    ) {
+        for peer in self.add(connection.clone(), credentials) {
+            self.prepare(peer);
+        }
+    }
+
+    /// Ends a connection: farewells leave before its tunnels go.
+    fn end(&mut self, name: &str) {
+        let named = |link: &super::shell::Link| link.settings.name.as_str() == name;
+        let Some(at) = self.links.iter().position(named) else { return };
+        let peers: Vec<PeerId> = self
+            .links
+            .iter()
+            .filter(|l| named(l))
+            .flat_map(|l| &l.members)
+            .map(|m| m.peer)
+            .collect();
+        for peer in peers {
+            self.names.forget(peer);
+            self.endpoint.command(clock::now(), Command::Remove(peer));
+        }
+        self.carry_out();
+        self.links.remove(at);
+    }
+
+    /// Gives a running connection its settings and credentials.
+    fn adjust(
+        &mut self,
+        connection: &Connection,
+        credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
+    ) -> Result<(), Obstacle> {
+        let name = connection.name.as_str();
+        let Shell { links, config, options, endpoint, .. } = self;
+        let Some(link) = links.iter_mut().find(|link| link.settings.name.as_str() == name) else {
+            return Ok(());
+        };
+        let (site, listen) = (&config.local_network_gateway, &config.device.listen_addresses);
+        let mut configs = Vec::new();
+        for (member, tunnel) in link.members.iter_mut().zip(&connection.tunnels) {
+            member.credentials.clone_from(credentials);
+            let config = member.configure(connection, tunnel, site, listen, options.profile)?;
+            configs.push((member.peer, config));
+        }
+        link.settings = connection.clone();
+        for (peer, config) in configs {
+            endpoint.command(clock::now(), Command::Reconfigure(peer, Box::new(config)));
+        }
+        Ok(())
+    }
+}
+
+/// Whether what differs is what devices, routes or peers are made of.
+fn needs_restart(changed: &Changed) -> bool {
+    [Part::Peers, Part::Interface, Part::Routes].into_iter().any(|part| changed.touches(part))
+}

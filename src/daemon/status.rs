@@ -1,0 +1,255 @@
+//! What `s2sd status` shows: one document, the same for people and programs.
+//!
+//! As JSON it is stable: fields are added, never renamed or taken away, as long as [`VERSION`] stays. Times are ages and
+//! spans in seconds, so that no clock has to agree.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::member::Member;
+use super::record::Record;
+use super::routes::Routes;
+use super::tunnel::Tunnel;
+use crate::config::settings::Connection;
+use crate::ike::authenticator::Authenticator;
+use crate::time::{Instant, Now, UnixTime};
+use crate::wire::selector_set::SelectorSet;
+
+/// The version of the document.
+pub const VERSION: u32 = 1;
+
+const DAY: u64 = 86_400;
+
+/// All of it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Status {
+    /// See [`VERSION`].
+    pub version: u32,
+    /// The name of this device.
+    pub device: String,
+    /// The version of the service.
+    pub s2sd: String,
+    /// How long the service has been running.
+    pub running_seconds: u64,
+    /// The connections, in the file's order.
+    pub connections: Vec<ConnectionStatus>,
+}
+
+/// One connection.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct ConnectionStatus {
+    /// Its name.
+    pub name: String,
+    /// `up` when one of its tunnels is, else the state of its first tunnel.
+    pub state: String,
+    /// Prefixes that lead into its tunnels now.
+    pub routes: Vec<String>,
+    /// Interfaces that they lead into.
+    pub routes_into: Vec<String>,
+    /// Its tunnels.
+    pub tunnels: Vec<TunnelStatus>,
+}
+
+/// One tunnel.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct TunnelStatus {
+    /// Its interface.
+    pub interface: String,
+    /// `up`, `negotiating`, `connecting`, `retrying`, `waiting`, `down` or `broken`.
+    pub state: String,
+    /// How long it has been so.
+    pub state_seconds: u64,
+    /// The gateway: its address, or the name that has none yet.
+    pub peer: String,
+    /// Our address.
+    pub local: Option<String>,
+    /// Whom we are to the gateway.
+    pub own_identity: Option<String>,
+    /// Whole days until our certificate ends.
+    pub own_certificate_days: Option<u64>,
+    /// Who the gateway proved to be.
+    pub peer_identity: Option<String>,
+    /// Whole days until its certificate ends.
+    pub peer_certificate_days: Option<u64>,
+    /// Algorithms of the IKE SA.
+    pub ike_suite: Option<String>,
+    /// Age of the IKE SA.
+    pub ike_seconds: Option<u64>,
+    /// How ESP travels: `udp` or `esp`.
+    pub encapsulation: String,
+    /// The child SAs.
+    pub children: Vec<ChildStatus>,
+    /// Seconds since the peer was last heard.
+    pub heard_seconds: Option<u64>,
+    /// Silence after which it is taken for dead.
+    pub dpd_timeout_seconds: u64,
+    /// Requests sent again since the service started.
+    pub retransmits: u64,
+    /// SAs replaced since the service started.
+    pub rekeys: u64,
+    /// The number of the present try to dial; 0 when there is none.
+    pub attempt: u32,
+    /// Seconds until the next try.
+    pub next_try_seconds: Option<u64>,
+    /// What is in the way, on this device.
+    pub obstacle: Option<String>,
+    /// The last refusal.
+    pub last_error: Option<LastError>,
+    /// The interface's MTU.
+    pub mtu: Option<u16>,
+    /// The largest outer packet that the path takes.
+    pub path_mtu: Option<u64>,
+    /// Packets to the gateway since the interface was made.
+    pub packets_out: u64,
+    /// Their bytes, without ESP around them.
+    pub bytes_out: u64,
+    /// Packets from the gateway.
+    pub packets_in: u64,
+    /// Their bytes, without ESP around them.
+    pub bytes_in: u64,
+    /// Packets dropped, by reason.
+    pub drops: BTreeMap<String, u64>,
+}
+
+/// One child SA pair.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct ChildStatus {
+    /// Whether traffic leaves on it; the others drain.
+    pub active: bool,
+    /// Its algorithms.
+    pub suite: String,
+    /// Its age.
+    pub seconds: u64,
+    /// Our SPI.
+    pub spi_in: Option<String>,
+    /// The peer's SPI.
+    pub spi_out: Option<String>,
+    /// What may pass, this side and the other.
+    pub selectors: [String; 2],
+    /// Packets to the gateway.
+    pub packets_out: u64,
+    /// Their bytes.
+    pub bytes_out: u64,
+    /// Packets from the gateway.
+    pub packets_in: u64,
+    /// Their bytes.
+    pub bytes_in: u64,
+    /// Seconds until we rekey it.
+    pub rekey_seconds: u64,
+    /// Seconds until it ends.
+    pub expires_seconds: u64,
+}
+
+/// A refusal.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct LastError {
+    /// How long ago.
+    pub seconds: u64,
+    /// A code that does not change between versions.
+    pub reason: String,
+    /// What happened and what would mend it, in a sentence.
+    pub text: String,
+}
+
+/// One connection.
+pub fn connection(
+    settings: &Connection,
+    members: &[Member],
+    routes: &Routes,
+    now: Now,
+) -> ConnectionStatus {
+    let tunnels: Vec<TunnelStatus> =
+        members.iter().map(|member| tunnel(settings, member, now)).collect();
+    let up = tunnels.iter().find(|tunnel| tunnel.state == "up").or(tunnels.first());
+    ConnectionStatus {
+        name: settings.name.to_string(),
+        state: up.map_or_else(String::new, |tunnel| tunnel.state.clone()),
+        routes: routes.prefixes().iter().map(ToString::to_string).collect(),
+        routes_into: routes.devices().to_vec(),
+        tunnels,
+    }
+}
+
+fn tunnel(settings: &Connection, member: &Member, now: Now) -> TunnelStatus {
+    let Member { record, tunnel, .. } = member;
+    let since = |then: Instant| now.mono.since(then).as_secs();
+    let until = |then: Instant| rounded_up(then.since(now.mono));
+    let days = |end: UnixTime| end.0.saturating_sub(now.unix.0) / DAY;
+    let ike = record.ike();
+    let traffic = tunnel.as_ref().map(Tunnel::traffic).unwrap_or_default();
+    let drops = tunnel.as_ref().map(Tunnel::drops).unwrap_or_default();
+    let udp = tunnel.as_ref().is_none_or(Tunnel::encapsulated);
+    TunnelStatus {
+        interface: member.interface.clone(),
+        state: record.state.word().to_owned(),
+        state_seconds: since(record.since.mono),
+        peer: member.remote.map_or_else(|| member.host.to_string(), |remote| remote.to_string()),
+        local: member.local.map(|local| local.to_string()),
+        own_identity: member.credentials.as_ref().ok().map(|own| own.identity().to_string()),
+        own_certificate_days: member.credentials.as_ref().ok().map(|own| days(own.not_after())),
+        peer_identity: ike.map(|ike| ike.identity.clone()),
+        peer_certificate_days: ike.map(|ike| days(ike.proven_until)),
+        ike_suite: ike.map(|ike| ike.suite.to_string()),
+        ike_seconds: ike.map(|ike| since(ike.since.mono)),
+        encapsulation: if udp { "udp" } else { "esp" }.to_owned(),
+        children: tunnel.iter().flat_map(|tunnel| children(tunnel, now)).collect(),
+        heard_seconds: record.heard.map(since),
+        dpd_timeout_seconds: settings.dpd_timeout.as_secs(),
+        retransmits: record.retransmits,
+        rekeys: record.rekeys,
+        attempt: record.attempt,
+        next_try_seconds: record.next_try.map(until),
+        obstacle: record.obstacle.clone(),
+        last_error: last_error(record, now),
+        mtu: tunnel.as_ref().map(Tunnel::mtu),
+        path_mtu: tunnel
+            .as_ref()
+            .and_then(Tunnel::path_mtu)
+            .and_then(|mtu| u64::try_from(mtu).ok()),
+        packets_out: traffic.packets_out,
+        bytes_out: traffic.bytes_out,
+        packets_in: traffic.packets_in,
+        bytes_in: traffic.bytes_in,
+        drops: drops.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
+    }
+}
+
+fn last_error(record: &Record, now: Now) -> Option<LastError> {
+    record.failure.as_ref().map(|failure| LastError {
+        seconds: now.mono.since(failure.at.mono).as_secs(),
+        reason: failure.refusal.reason.code().to_owned(),
+        text: failure.refusal.to_string(),
+    })
+}
+
+fn children(tunnel: &Tunnel, now: Now) -> impl Iterator<Item = ChildStatus> {
+    tunnel.children().map(move |(id, child)| {
+        let traffic = child.traffic();
+        let until = |then: Instant| rounded_up(then.since(now.mono));
+        ChildStatus {
+            active: tunnel.is_active(id),
+            suite: child.suite.to_string(),
+            seconds: now.mono.since(child.since).as_secs(),
+            spi_in: child.inbound.as_ref().map(|sa| sa.spi.to_string()),
+            spi_out: child.outbound.as_ref().map(|sa| sa.spi.to_string()),
+            selectors: [text(&child.selectors.local), text(&child.selectors.remote)],
+            packets_out: traffic.packets_out,
+            bytes_out: traffic.bytes_out,
+            packets_in: traffic.packets_in,
+            bytes_in: traffic.bytes_in,
+            rekey_seconds: until(child.deadlines.time.soft),
+            expires_seconds: until(child.deadlines.time.hard),
+        }
+    })
+}
+
+fn text(selectors: &SelectorSet) -> String {
+    let all: Vec<String> = selectors.selectors().iter().map(ToString::to_string).collect();
+    all.join(", ")
+}
+
+fn rounded_up(span: Duration) -> u64 {
+    span.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
+}

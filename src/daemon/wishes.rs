@@ -1,0 +1,112 @@
+//! What callers at the control socket wish, carried out by the shell.
+
+use super::control::{Answer, Ask, Reply, Which};
+use super::explain::explain;
+use super::shell::{Link, Shell};
+use super::status::{self, Status};
+use crate::ike::command::Command;
+use crate::ike::{ChildId, PeerId};
+use crate::sys::clock;
+
+impl Shell {
+    /// Does what is asked.
+    pub(super) fn answer(&mut self, ask: Ask) -> Reply {
+        let answer = match ask {
+            Ask::Status { connection } => self.status(connection.as_deref()),
+            Ask::Up { connection } => self.want(&connection, true),
+            Ask::Down { connection } => self.want(&connection, false),
+            Ask::Rekey { connection, which } => self.rekey(&connection, which),
+            Ask::Explain { connection } => self.explain(&connection),
+            Ask::Reload => self.reload().map(Answer::Done),
+        };
+        match answer {
+            Ok(answer) => Reply::Result(Box::new(answer)),
+            Err(why) => Reply::Error(why),
+        }
+    }
+
+    fn link(&self, name: &str) -> Result<&Link, String> {
+        let named = self.links.iter().find(|link| link.settings.name.as_str() == name);
+        named.ok_or_else(|| {
+            let names: Vec<&str> =
+                self.links.iter().map(|link| link.settings.name.as_str()).collect();
+            format!("no connection is called {name}; there is {}", names.join(", "))
+        })
+    }
+
+    fn status(&self, name: Option<&str>) -> Result<Answer, String> {
+        let now = clock::now();
+        let of = |link: &Link| status::connection(&link.settings, &link.members, &link.routes, now);
+        let connections = match name {
+            Some(name) => vec![of(self.link(name)?)],
+            None => self.links.iter().map(of).collect(),
+        };
+        Ok(Answer::Status(Status {
+            version: status::VERSION,
+            device: self.config.device.name.to_string(),
+            s2sd: env!("CARGO_PKG_VERSION").to_owned(),
+            running_seconds: now.mono.since(self.started).as_secs(),
+            connections,
+        }))
+    }
+
+    fn want(&mut self, name: &str, up: bool) -> Result<Answer, String> {
+        let peers = self.peers(name)?;
+        let now = clock::now();
+        for peer in peers {
+            if let Some(member) = self.member(peer) {
+                member.wanted = up;
+            }
+            self.endpoint.command(now, if up { Command::Up(peer) } else { Command::Down(peer) });
+        }
+        let done = if up { "is being brought up" } else { "is taken down and stays so" };
+        Ok(Answer::Done(vec![format!("{name} {done}")]))
+    }
+
+    fn rekey(&mut self, name: &str, which: Which) -> Result<Answer, String> {
+        let now = clock::now();
+        let mut done = Vec::new();
+        for peer in self.peers(name)? {
+            let Some(member) = self.member(peer) else { continue };
+            let (tunnel, up) = (member.record.name.clone(), member.record.ike().is_some());
+            let children: Vec<ChildId> = member
+                .tunnel
+                .iter()
+                .flat_map(|tunnel| {
+                    tunnel.children().map(|(id, _)| id).filter(|id| tunnel.is_active(*id))
+                })
+                .collect();
+            if !up {
+                done.push(format!("{tunnel} has no IKE SA to rekey"));
+                continue;
+            }
+            if which != Which::Ike {
+                done.push(format!("{tunnel}: {} child SAs are being rekeyed", children.len()));
+                for child in children {
+                    self.endpoint.command(now, Command::RekeyChild(peer, child));
+                }
+            }
+            if which != Which::Child {
+                done.push(format!("{tunnel}: the IKE SA is being rekeyed"));
+                self.endpoint.command(now, Command::RekeyIke(peer));
+            }
+        }
+        Ok(Answer::Done(done))
+    }
+
+    fn explain(&self, name: &str) -> Result<Answer, String> {
+        let (link, now) = (self.link(name)?, clock::now());
+        let file = self.source.as_ref().and_then(|path| {
+            Some((path.display().to_string(), std::fs::read_to_string(path).ok()?))
+        });
+        let file = file.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
+        let members = link.members.iter();
+        let explanations =
+            members.map(|member| explain(&member.record, &link.settings, file, now)).collect();
+        Ok(Answer::Explanations(explanations))
+    }
+
+    fn peers(&self, name: &str) -> Result<Vec<PeerId>, String> {
+        Ok(self.link(name)?.members.iter().map(|member| member.peer).collect())
+    }
+}
