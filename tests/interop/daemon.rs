@@ -60,6 +60,8 @@ impl Settings {
 pub struct Daemon {
     wrapper: Child,
     directory: PathBuf,
+    /// Whether it is ours to end: the next one has the same directory.
+    running: bool,
 }
 
 impl Daemon {
@@ -91,7 +93,7 @@ impl Daemon {
                 .spawn()
         };
         let wrapper = namespace.run(start).map_err(failed)?;
-        Ok(Daemon { wrapper, directory: directory.to_owned() })
+        Ok(Daemon { wrapper, directory: directory.to_owned(), running: true })
     }
 
     /// Its log so far; it goes on over restarts.
@@ -120,9 +122,10 @@ impl Daemon {
 
     /// Ends it without a word to anybody.
     pub fn kill(&mut self) {
-        self.signal("KILL");
-        fs::remove_file(self.directory.join("pid")).ok();
-        self.wrapper.wait().ok();
+        if std::mem::take(&mut self.running) {
+            self.signal("KILL");
+            self.wrapper.wait().ok();
+        }
     }
 
     /// Ends it as the service manager does.
@@ -131,7 +134,7 @@ impl Daemon {
         until("s2sd to stop", Duration::from_secs(10), || {
             self.wrapper.try_wait().ok().flatten().map(drop)
         })?;
-        fs::remove_file(self.directory.join("pid")).ok();
+        self.running = false;
         Ok(())
     }
 }

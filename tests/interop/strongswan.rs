@@ -78,6 +78,8 @@ impl Settings {
 pub struct Strongswan {
     wrapper: Child,
     directory: PathBuf,
+    /// Whether it is ours to end: the next one has the same directory.
+    running: bool,
 }
 
 impl Strongswan {
@@ -108,7 +110,7 @@ impl Strongswan {
                     .spawn()
             })
             .map_err(failed)?;
-        let running = Strongswan { wrapper, directory: directory.to_owned() };
+        let running = Strongswan { wrapper, directory: directory.to_owned(), running: true };
         let socket = running.directory.join("vici");
         until("strongSwan's control socket", Duration::from_secs(20), || {
             socket.exists().then_some(())
@@ -195,9 +197,11 @@ impl Strongswan {
 
     /// Kills it without a word to anybody.
     pub fn kill(&mut self) {
+        if !std::mem::take(&mut self.running) {
+            return;
+        }
         if let Ok(pid) = fs::read_to_string(self.directory.join("pid")) {
             Command::new("sh").arg("-c").arg(format!("kill -KILL {}", pid.trim())).status().ok();
-            fs::remove_file(self.directory.join("pid")).ok();
         }
         self.wrapper.wait().ok();
     }
