@@ -203,7 +203,7 @@ impl InitAnswered {
             match create_child::grant_first(ctx, &sa.channel, &request, &nonces, &mut answer) {
                 Ok(child) => rekey_child::install(ctx, &mut sa, child, None),
                 Err(error) => {
-                    ctx.refuse(Step::Auth, Half::Request, error, None);
+                    ctx.refuse(Step::Auth, Half::Request, error, Some(&request));
                     answer.extend(error.to_notify().map(|notice| {
                         Payload::Notify(Notify::with_data(notice.kind, notice.data()))
                     }));

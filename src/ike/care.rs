@@ -11,7 +11,7 @@ use super::channel::Opened;
 use super::child::ChildSa;
 use super::collision::{self, Age, Closing, Dialled};
 use super::ctx::Ctx;
-use super::error::{Busy, Error};
+use super::error::Busy;
 use super::event::{Cause, Event};
 use super::exchange::Exchange;
 use super::ids::Slot;
@@ -25,7 +25,7 @@ use super::schedule::{Earliest, Timer};
 use super::stage::{Half, Party, Step};
 use super::task::Wish;
 use crate::time::Instant;
-use crate::wire::codes::{ExchangeType, NotifyType};
+use crate::wire::codes::ExchangeType;
 use crate::wire::header::Header;
 use crate::wire::spi::IkeSpi;
 
@@ -418,27 +418,30 @@ impl Peer {
                 self.handshakes.push(handshake);
                 continue;
             }
-            let (verdict, hearsay) = match &mut handshake {
-                Handshake::InitSent(phase) => (phase.wake(ctx), phase.hearsay.first().copied()),
-                Handshake::AuthSent(phase) => (phase.wake(ctx), None),
-                Handshake::InitAnswered(_) | Handshake::AuthRefused(_) => (Verdict::GiveUp, None),
+            let verdict = match &mut handshake {
+                Handshake::InitSent(phase) => phase.wake(ctx),
+                Handshake::AuthSent(phase) => phase.wake(ctx),
+                Handshake::InitAnswered(_) | Handshake::AuthRefused(_) => Verdict::GiveUp,
             };
             match verdict {
                 Verdict::Resend => self.handshakes.push(handshake),
-                Verdict::GiveUp => self.give_up(ctx, &handshake, hearsay),
+                Verdict::GiveUp => self.give_up(ctx, &handshake),
             }
         }
     }
 
-    fn give_up(&mut self, ctx: &mut Ctx<'_>, handshake: &Handshake, hearsay: Option<NotifyType>) {
+    fn give_up(&mut self, ctx: &mut Ctx<'_>, handshake: &Handshake) {
         release(ctx, handshake);
+        let silent_in = match handshake {
+            // The peer was not silent: what it said was told when it came.
+            Handshake::InitSent(phase) if !phase.hearsay.is_empty() => None,
+            Handshake::InitSent(_) => Some(Step::Init),
+            _ => Some(Step::Auth),
+        };
         if handshake.is_ours() {
-            let step = match handshake {
-                Handshake::InitSent(_) => Step::Init,
-                _ => Step::Auth,
-            };
-            let error = hearsay.map_or(Error::from(Busy::NoAnswer), Error::told);
-            ctx.refuse(step, Half::Response, error, None);
+            if let Some(step) = silent_in {
+                ctx.refuse(step, Half::Response, Busy::NoAnswer.into(), None);
+            }
             self.dial.failed(ctx);
         }
     }

@@ -17,6 +17,7 @@ use crate::crypto::Provider;
 use crate::rng::Rng;
 use crate::time::{Instant, Now};
 use crate::wire::chain::Chain;
+use crate::wire::codes::NotifyType;
 use crate::wire::narrow::SelectorPair;
 use crate::wire::selector_set::SelectorSet;
 use crate::wire::ts::TrafficSelectors;
@@ -54,15 +55,16 @@ impl Ctx<'_> {
         let lines = match (step, half) {
             (Step::Init | Step::RekeyIke, Half::Request) => self.config.ike.accepted().to_vec(),
             (Step::Init | Step::RekeyIke, Half::Response) => self.config.ike.offered().to_vec(),
-            (_, Half::Request) => self.esp_lines(|child| child.esp.accepted()),
-            (_, Half::Response) => self.esp_lines(|child| child.esp.offered()),
+            (_, Half::Request) => self.esp_lines(step, |child| child.esp.accepted()),
+            (_, Half::Response) => self.esp_lines(step, |child| child.esp.offered()),
         };
         let sa = theirs.and_then(Chain::sa);
         refusal = match (error, sa) {
             (Error::Incompatible(Incompatible::Proposal), Some(sa)) => {
                 refusal.with_proposals(&lines, sa)
             }
-            (Error::Incompatible(Incompatible::Selectors), _) => {
+            (Error::Incompatible(Incompatible::Selectors), _)
+            | (Error::Incompatible(Incompatible::Refused(NotifyType::TsUnacceptable)), _) => {
                 self.with_selectors(refusal, theirs)
             }
             (Error::Incompatible(Incompatible::Refused(_)), _) => refusal.with_our_lines(&lines),
@@ -74,11 +76,20 @@ impl Ctx<'_> {
         self.out.event(Event::Refused(self.peer, Box::new(refusal)));
     }
 
+    /// The lines of all children, each once; as IKE_AUTH negotiates them, which makes its child without a group.
     fn esp_lines<'c>(
         &'c self,
+        step: Step,
         of: impl Fn(&'c ChildConfig) -> &'c [Combination],
     ) -> Vec<Combination> {
-        self.config.children.iter().flat_map(of).copied().collect()
+        let mut lines = Vec::new();
+        for line in self.config.children.iter().flat_map(of).copied() {
+            let line = if step == Step::Auth { line.without_pfs() } else { line };
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+        lines
     }
 
     fn with_selectors(&self, refusal: Refusal, theirs: Option<&Chain>) -> Refusal {

@@ -70,22 +70,22 @@ impl IkeSa {
         request: Result<Chain, Error>,
     ) -> (Chain, Vec<Deed>) {
         let mut step = Step::Inform;
-        let outcome = request.and_then(|request| {
-            step = step_of(exchange, &request)?;
-            acceptance::accept(step, Half::Request, kinds(&request))?;
+        let outcome = request.as_ref().map_err(|error| *error).and_then(|request| {
+            step = step_of(exchange, request)?;
+            acceptance::accept(step, Half::Request, kinds(request))?;
             match step {
-                Step::NewChild => self.grant_child(ctx, &request).map(|chain| (chain, Vec::new())),
+                Step::NewChild => self.grant_child(ctx, request).map(|chain| (chain, Vec::new())),
                 Step::RekeyChild => {
-                    rekey_child::answer(ctx, self, &request).map(|chain| (chain, Vec::new()))
+                    rekey_child::answer(ctx, self, request).map(|chain| (chain, Vec::new()))
                 }
                 Step::RekeyIke => {
-                    rekey_ike::answer(ctx, self, &request).map(|(chain, deed)| (chain, vec![deed]))
+                    rekey_ike::answer(ctx, self, request).map(|(chain, deed)| (chain, vec![deed]))
                 }
-                _ => informational::answer(ctx, self, &request),
+                _ => informational::answer(ctx, self, request),
             }
         });
         outcome.unwrap_or_else(|error| {
-            ctx.refuse(step, Half::Request, error, None);
+            ctx.refuse(step, Half::Request, error, request.as_ref().ok());
             let mut chain = Chain::new();
             if let Some(notice) = error.to_notify() {
                 chain.push(match notice.detail {

@@ -179,7 +179,9 @@ impl InitSent {
                 let errors = chain.notifies().map(|n| n.kind).filter(|kind| kind.is_error());
                 for kind in errors {
                     if !self.hearsay.contains(&kind) && self.hearsay.len() < 8 {
+                        // Told at once, for it is most likely true; the attempt goes on, for it may be forged.
                         self.hearsay.push(kind);
+                        ctx.refuse(Step::Init, Half::Response, Error::told(kind), None);
                     }
                 }
             }

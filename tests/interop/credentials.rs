@@ -1,5 +1,6 @@
 //! Certificates as the Azure article makes them, for both ends of a case, and the ones that must be refused.
 
+use base64ct::{Base64, Encoding};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
 use super::maker::{Authority, key_of, plain, root_with, rsa_key, vector};
@@ -120,4 +121,12 @@ fn issue(
         name: NAMES[side].into(),
         expects: NAMES[1 - side].into(),
     }
+}
+
+/// As files have it.
+pub fn pem(label: &str, der: &[u8]) -> String {
+    let text = Base64::encode_string(der);
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use s2sd::sys::namespace::{Namespace, unshare_run_directory};
 
-use super::credentials::Credentials;
+use super::credentials::{Credentials, pem};
 use super::patience::{Failure, until};
 
 /// No daemon of a test outlives this, whatever becomes of the test.
@@ -60,6 +60,8 @@ impl Settings {
 pub struct Daemon {
     wrapper: Child,
     directory: PathBuf,
+    /// Whether it is ours to end: the next one has the same directory.
+    running: bool,
 }
 
 impl Daemon {
@@ -92,7 +94,7 @@ impl Daemon {
                 .spawn()
         };
         let wrapper = namespace.run(start).map_err(failed)?;
-        Ok(Daemon { wrapper, directory: directory.to_owned() })
+        Ok(Daemon { wrapper, directory: directory.to_owned(), running: true })
     }
 
     /// Its log so far; it goes on over restarts.
@@ -121,9 +123,10 @@ impl Daemon {
 
     /// Ends it without a word to anybody.
     pub fn kill(&mut self) {
-        self.signal("KILL");
-        fs::remove_file(self.directory.join("pid")).ok();
-        self.wrapper.wait().ok();
+        if std::mem::take(&mut self.running) {
+            self.signal("KILL");
+            self.wrapper.wait().ok();
+        }
     }
 
     /// Ends it as the service manager does.
@@ -132,7 +135,7 @@ impl Daemon {
         until("s2sd to stop", Duration::from_secs(10), || {
             self.wrapper.try_wait().ok().flatten().map(drop)
         })?;
-        fs::remove_file(self.directory.join("pid")).ok();
+        self.running = false;
         Ok(())
     }
 }
@@ -145,13 +148,6 @@ impl Drop for Daemon {
 
 fn write(directory: &Path, settings: &Settings) -> std::io::Result<()> {
     let Credentials { leaf, chain, key, roots, expects, .. } = &settings.credentials;
-    let pem = |label: &str, der: &Vec<u8>| {
-        use base64ct::{Base64, Encoding};
-        let text = Base64::encode_string(der);
-        let lines: Vec<&str> =
-            text.as_bytes().chunks(64).map(|l| std::str::from_utf8(l).unwrap()).collect();
-        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
-    };
     let certificates = |all: Vec<&Vec<u8>>| -> String {
         all.into_iter().map(|der| pem("CERTIFICATE", der)).collect()
     };

