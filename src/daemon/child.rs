@@ -12,6 +12,7 @@ use crate::ike::output::EspSa;
 use crate::sys::clock;
 use crate::time::Instant;
 use crate::wire::narrow::SelectorPair;
+use crate::wire::spi::EspSpi;
 
 /// One pair.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct Child {
     pub inbound: Option<Arc<InboundSa>>,
     /// The sending half.
     pub outbound: Option<Arc<OutboundSa>>,
+    /// Packets received at the last look.
+    counted: u64,
 }
 
 impl Child {
@@ -46,6 +49,7 @@ impl Child {
             limits: limits(&sa.limits),
             inbound: None,
             outbound: None,
+            counted: 0,
         }
     }
 
@@ -57,6 +61,13 @@ impl Child {
         let (packets_out, bytes_out) = of(self.outbound.as_ref().map(|sa| &sa.counters));
         let (packets_in, bytes_in) = of(self.inbound.as_ref().map(|sa| &sa.counters));
         Traffic { packets_out, bytes_out, packets_in, bytes_in }
+    }
+
+    /// The receiving half's SPI, if packets came on it since the last look.
+    pub fn heard(&mut self) -> Option<EspSpi> {
+        let inbound = self.inbound.as_ref()?;
+        let count = inbound.counters.packets();
+        (std::mem::replace(&mut self.counted, count) != count).then_some(inbound.spi)
     }
 
     /// The counters of its halves.

@@ -9,16 +9,17 @@ use tokio::sync::mpsc::Sender;
 
 use super::record::{Record, State};
 use super::tunnel::{LaneEvent, Plan, Tunnel};
-use crate::config::authenticator::CertificateAuthenticator;
 use crate::config::peers;
 use crate::config::settings::{self, Connection, Site};
 use crate::config::value::Host;
 use crate::ike::PeerId;
+use crate::ike::certificates::Certificates;
 use crate::ike::config::{PeerConfig, Role};
 use crate::ike::profile::Profile;
 use crate::sys::ike_socket;
 use crate::sys::netlink::Prefix;
 use crate::time::{Instant, Now};
+use crate::wire::spi::EspSpi;
 
 /// Why a tunnel cannot be put to work: a sentence with its remedy.
 pub type Obstacle = String;
@@ -40,7 +41,7 @@ pub struct Member {
     /// Our address towards it, once it is known.
     pub local: Option<IpAddr>,
     /// The connection's credentials, or what is wrong with their files.
-    pub credentials: Result<Rc<CertificateAuthenticator>, Obstacle>,
+    pub credentials: Result<Rc<Certificates>, Obstacle>,
     /// Who may dial.
     pub role: Role,
     /// The packets' side; `None` when the device could not be made.
@@ -51,8 +52,6 @@ pub struct Member {
     pub wanted: bool,
     /// When to look at the obstacle again.
     pub retry_at: Option<Instant>,
-    /// Packets from the peer at the last look.
-    pub counted: u64,
 }
 
 impl Member {
@@ -61,7 +60,7 @@ impl Member {
         peer: PeerId,
         connection: &Connection,
         tunnel: &settings::Tunnel,
-        credentials: Result<Rc<CertificateAuthenticator>, Obstacle>,
+        credentials: Result<Rc<Certificates>, Obstacle>,
         now: Now,
     ) -> Member {
         Member {
@@ -76,7 +75,6 @@ impl Member {
             record: Record::new(peers::name(connection, tunnel), State::Connecting, now),
             wanted: true,
             retry_at: None,
-            counted: 0,
         }
     }
 
@@ -130,10 +128,9 @@ impl Member {
         was_up != (state == State::Up)
     }
 
-    /// Whether packets of the peer came since the last look.
-    pub fn has_heard(&mut self) -> bool {
-        let count = self.tunnel.as_ref().map_or(0, |tunnel| tunnel.traffic().packets_in);
-        std::mem::replace(&mut self.counted, count) != count
+    /// The inbound SAs on which packets of the peer came since the last look.
+    pub fn heard(&mut self) -> Vec<EspSpi> {
+        self.tunnel.as_mut().map_or_else(Vec::new, Tunnel::heard)
     }
 }
 

@@ -13,11 +13,11 @@ use tracing::{error, info};
 use super::files::System;
 use super::member::Obstacle;
 use super::shell::Shell;
-use crate::config::authenticator::CertificateAuthenticator;
 use crate::config::diff::{self, Changed, Part, State};
 use crate::config::settings::Connection;
 use crate::config::{self, Loaded, Severity};
 use crate::ike::PeerId;
+use crate::ike::certificates::Certificates;
 use crate::ike::command::Command;
 use crate::sys::clock;
 
@@ -88,11 +88,7 @@ impl Shell {
         done
     }
 
-    fn begin(
-        &mut self,
-        connection: &Connection,
-        credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
-    ) {
+    fn begin(&mut self, connection: &Connection, credentials: &Result<Rc<Certificates>, Obstacle>) {
         for peer in self.add(connection.clone(), credentials) {
             self.prepare(peer);
         }
@@ -121,7 +117,7 @@ impl Shell {
     fn adjust(
         &mut self,
         connection: &Connection,
-        credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
+        credentials: &Result<Rc<Certificates>, Obstacle>,
     ) -> Result<(), Obstacle> {
         let name = connection.name.as_str();
         let Shell { links, config, options, endpoint, .. } = self;

@@ -17,12 +17,12 @@ use super::record::State;
 use super::routes::{Guard, Routes};
 use super::sockets::{Inbound, Sockets};
 use super::tunnel::{LaneEvent, Tunnel};
-use crate::config::authenticator::CertificateAuthenticator;
 use crate::config::credentials::Credentials;
 use crate::config::settings::Connection;
 use crate::config::{Config, Loaded, Report, Severity, peers};
 use crate::crypto::Standard;
 use crate::dataplane::Event as Seen;
+use crate::ike::certificates::Certificates;
 use crate::ike::command::{Command, DataEvent};
 use crate::ike::event::Event;
 use crate::ike::output::Output;
@@ -180,10 +180,10 @@ impl Shell {
     pub(super) fn trusted(
         &self,
         credentials: Option<Credentials>,
-    ) -> Result<Rc<CertificateAuthenticator>, Obstacle> {
+    ) -> Result<Rc<Certificates>, Obstacle> {
         let address = self.config.local_network_gateway.address.address();
         match credentials {
-            Some(credentials) => Ok(Rc::new(CertificateAuthenticator::new(credentials, address))),
+            Some(credentials) => Ok(Rc::new(credentials.certificates(address))),
             None => {
                 let errors = self.report.found.iter().filter(|f| f.severity == Severity::Error);
                 let errors: Vec<String> = errors
@@ -198,7 +198,7 @@ impl Shell {
     pub(super) fn add(
         &mut self,
         settings: Connection,
-        credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
+        credentials: &Result<Rc<Certificates>, Obstacle>,
     ) -> Vec<PeerId> {
         let now = clock::now();
         let mut members = Vec::new();
@@ -373,16 +373,17 @@ impl Shell {
         let mut alive = Vec::new();
         let mut retry = Vec::new();
         for member in self.links.iter_mut().flat_map(|link| &mut link.members) {
-            if member.has_heard() {
+            let heard = member.heard();
+            if !heard.is_empty() {
                 member.record.heard = Some(now.mono);
-                alive.push(member.peer);
+                alive.extend(heard);
             }
             if member.retry_at.is_some_and(|at| at <= now.mono) {
                 retry.push(member.peer);
             }
         }
-        for peer in alive {
-            self.endpoint.handle_data_event(now, DataEvent::Alive(peer, now.mono));
+        for spi in alive {
+            self.endpoint.handle_data_event(now, DataEvent::Alive(spi, now.mono));
         }
         for peer in retry {
             self.prepare(peer);

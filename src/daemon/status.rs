@@ -191,7 +191,7 @@ fn tunnel(settings: &Connection, member: &Member, now: Now) -> TunnelStatus {
             .credentials
             .as_ref()
             .ok()
-            .map(|own| own.credentials().own.leaf().subject().to_string()),
+            .map(|own| own.own.leaf().subject().to_string()),
         own_certificate_days: member.credentials.as_ref().ok().map(|own| days(own.not_after())),
         peer_identity: ike.map(|ike| ike.identity.clone()),
         peer_certificate_days: ike.map(|ike| days(ike.proven_until)),

@@ -185,6 +185,11 @@ impl Tunnel {
         self.children.values().fold(self.past, |sum, child| sum.plus(child.traffic()))
     }
 
+    /// The inbound SAs on which packets came since the last look.
+    pub fn heard(&mut self) -> Vec<EspSpi> {
+        self.children.values_mut().filter_map(Child::heard).collect()
+    }
+
     /// Why packets were dropped, and how many, of those that no present SA can tell.
     pub fn drops(&self) -> BTreeMap<&'static str, u64> {
         let mut drops = BTreeMap::new();

@@ -157,7 +157,8 @@ fn transforms_print_like_algorithms() {
     assert_eq!(text(5, 0), "NO_ESN");
     assert_eq!(text(5, 1), "ESN");
     assert_eq!(text(5, 2), "ESN_2");
-    assert_eq!(text(6, 36), "TYPE_6_36");
+    assert_eq!(text(6, 36), "ADDKE1_36");
+    assert_eq!(text(99, 36), "TYPE_99_36");
 }
 
 /// What exceeds a length field or a cap is refused by name, not cut.
