@@ -92,26 +92,24 @@ async fn serve(listener: UnixListener, questions: mpsc::Sender<Asked>) {
 async fn attend(stream: UnixStream, questions: mpsc::Sender<Asked>) -> io::Result<()> {
     let caller = stream.peer_cred()?;
     let (reader, mut writer) = stream.into_split();
-    let reply = if is_allowed(&caller) {
-        let mut line = String::new();
-        let mut reader = BufReader::new(reader).take(LONGEST);
-        timeout(PATIENCE, reader.read_line(&mut line)).await??;
-        answer(&line, questions).await
-    } else {
-        warn!(
-            uid = caller.uid(),
-            gid = caller.gid(),
-            "a stranger at the control socket is refused"
-        );
-        let group = Group::from_gid(getegid())
-            .ok()
-            .flatten()
-            .map_or_else(|| getegid().to_string(), |group| group.name);
-        Reply::Error(format!("not permitted: be root, or a member of the group {group}"))
+    // A stranger's line is read too: closing a socket with something unread in it would take the answer away.
+    let mut line = String::new();
+    let mut reader = BufReader::new(reader).take(LONGEST);
+    timeout(PATIENCE, reader.read_line(&mut line)).await??;
+    let reply = match is_allowed(&caller) {
+        true => answer(&line, questions).await,
+        false => refuse(&caller),
     };
     let mut text = serde_json::to_vec(&Line::new(reply)).map_err(io::Error::other)?;
     text.push(b'\n');
     writer.write_all(&text).await
+}
+
+fn refuse(caller: &UCred) -> Reply {
+    warn!(uid = caller.uid(), gid = caller.gid(), "a stranger at the control socket is refused");
+    let group = Group::from_gid(getegid()).ok().flatten();
+    let group = group.map_or_else(|| getegid().to_string(), |group| group.name);
+    Reply::Error(format!("not permitted: be root, or a member of the group {group}"))
 }
 
 async fn answer(line: &str, questions: mpsc::Sender<Asked>) -> Reply {

@@ -1,0 +1,145 @@
+//! The command line as an operator meets it: help, exit codes, and what is said when something is not there.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn s2sd(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_s2sd")).args(arguments).output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A directory of this test's own, with a certificate, its key and a root that may serve as the gateway's.
+fn directory(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&directory).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut root = rcgen::CertificateParams::default();
+    root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    root.distinguished_name.push(rcgen::DnType::CommonName, "Root");
+    let certificate = root.self_signed(&key).unwrap();
+    std::fs::write(directory.join("root.cer"), certificate.der()).unwrap();
+    std::fs::write(directory.join("site.key"), key.serialize_der()).unwrap();
+    let mut leaf = rcgen::CertificateParams::default();
+    leaf.distinguished_name = rcgen::DistinguishedName::new();
+    leaf.distinguished_name.push(rcgen::DnType::CommonName, "Site");
+    let issuer = rcgen::Issuer::new(root, key);
+    let own = rcgen::KeyPair::generate().unwrap();
+    std::fs::write(directory.join("site.cer"), leaf.signed_by(&own, &issuer).unwrap().der())
+        .unwrap();
+    std::fs::write(directory.join("site.key"), own.serialize_der()).unwrap();
+    directory
+}
+
+fn configuration(directory: &Path, mode: &str) -> PathBuf {
+    let (file, at) = (directory.join("s2sd.toml"), directory.display());
+    let text = format!(
+        r#"[device]
+name = "site"
+[local_network_gateway]
+name = "site"
+gateway_ip_address = "203.0.113.1"
+address_prefixes = ["10.1.0.0/24"]
+[[connection]]
+name = "conn"
+connection_mode = "{mode}"
+[connection.ipsec_policy]
+ike_encryption = "GCMAES256"
+ike_integrity = "SHA384"
+dh_group = "ECP384"
+ipsec_encryption = "GCMAES256"
+ipsec_integrity = "GCMAES256"
+pfs_group = "ECP384"
+[connection.virtual_network_gateway]
+name = "gw"
+public_ip_addresses = ["203.0.113.2"]
+address_prefixes = ["10.2.0.0/24"]
+[connection.certificate_authentication]
+inbound_certificate = "{at}/site.cer"
+inbound_private_key = "{at}/site.key"
+outbound_certificate_roots = ["{at}/root.cer"]
+outbound_certificate_subject_name = "gateway"
+"#
+    );
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+#[test]
+fn help_names_every_command_and_every_command_has_help() {
+    let help = out(&s2sd(&["--help"]));
+    for command in ["run", "demo", "check", "status", "up", "down", "rekey", "reload", "explain"] {
+        assert!(help.contains(&format!("  {command} ")), "{command} is not in\n{help}");
+        let output = s2sd(&[command, "--help"]);
+        assert!(output.status.success() && out(&output).contains("Usage:"), "{command}");
+    }
+    assert_eq!(out(&s2sd(&["--version"])).trim(), concat!("s2sd ", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn check_tells_fit_doubtful_and_wrong_apart_by_its_exit_code() {
+    let directory = directory("check");
+    // An ECDSA key without extended key usages: it will do, and Azure's documents know better ones.
+    let file = configuration(&directory, "Default");
+    let name = file.display().to_string();
+    let doubtful = s2sd(&["check", &name]);
+    assert_eq!(doubtful.status.code(), Some(1), "{}", out(&doubtful));
+    assert!(out(&doubtful).contains("0 errors"), "{}", out(&doubtful));
+
+    let wrong = configuration(&directory, "Defalt");
+    let wrong = s2sd(&["check", &wrong.display().to_string()]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(out(&wrong).contains("s2sd.toml:9:19: error"), "{}", out(&wrong));
+    assert!(out(&wrong).contains("did you mean \"Default\""), "{}", out(&wrong));
+
+    configuration(&directory, "Default");
+    std::fs::remove_file(directory.join("root.cer")).unwrap();
+    let missing = s2sd(&["check", &name, "--json"]);
+    assert_eq!(missing.status.code(), Some(2));
+    let report: serde_json::Value = serde_json::from_str(&out(&missing)).unwrap();
+    let found = report["found"].as_array().unwrap();
+    let about = |f: &&serde_json::Value| f["what"].as_str().unwrap().contains("does not exist");
+    let found = found.iter().find(about).unwrap();
+    assert_eq!((&found["severity"], &found["line"]), (&"error".into(), &24.into()));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_an_error_that_names_it() {
+    for command in [&["check", "/nowhere/s2sd.toml"][..], &["run", "-c", "/nowhere/s2sd.toml"]] {
+        let output = s2sd(command);
+        assert!(!output.status.success());
+        assert!(err(&output).contains("/nowhere/s2sd.toml"), "{}", err(&output));
+    }
+    assert_eq!(s2sd(&["check", "/nowhere/s2sd.toml"]).status.code(), Some(2));
+}
+
+#[test]
+fn without_a_service_the_commands_say_so_and_fail() {
+    for command in [
+        &["status"][..],
+        &["up", "conn"],
+        &["down", "conn"],
+        &["rekey", "conn"],
+        &["reload"],
+        &["explain", "conn"],
+    ] {
+        let output = s2sd(&[command, &["--socket", "/nowhere/control.sock"]].concat());
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        assert!(err(&output).contains("the service does not run"), "{}", err(&output));
+    }
+}
+
+#[test]
+fn run_refuses_a_broken_file_with_its_line() {
+    let file = configuration(&directory("run"), "Defalt");
+    let output = s2sd(&["run", "-c", &file.display().to_string()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("s2sd.toml:9:19"), "{}", err(&output));
+}

@@ -1,0 +1,302 @@
+//! Two services in network namespaces, as operators run them: the real binary, its control socket, its routes. Needs root;
+//! says so and passes where it is not.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod lab;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use s2sd::wire::ip::Version;
+use serde_json::Value as Json;
+
+use lab::traffic::{round_trips_over, transfer};
+use lab::{Lab, SIDES};
+
+const NAMES: [&str; 2] = ["site", "azure"];
+/// How long anything may take here.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Both services with their files.
+struct Pair {
+    lab: Lab,
+    directory: PathBuf,
+    services: [Option<Child>; 2],
+}
+
+impl Pair {
+    fn start(name: &str) -> Option<Pair> {
+        let lab = Lab::build()?;
+        let directory = std::env::temp_dir().join(format!("s2sd-{name}-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        // A stranger has to get as far as the socket.
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut pair = Pair { lab, directory, services: [None, None] };
+        for side in SIDES {
+            certify(&pair.directory, NAMES[side]);
+            pair.configure(side, 45);
+        }
+        for side in [1, 0] {
+            pair.launch(side);
+        }
+        pair.wait(0, "up");
+        pair.wait(1, "up");
+        Some(pair)
+    }
+
+    fn file(&self, side: usize, kind: &str) -> PathBuf {
+        self.directory.join(format!("{}.{kind}", NAMES[side]))
+    }
+
+    fn configure(&self, side: usize, dpd: u32) {
+        let (own, other) = (NAMES[side], NAMES[1 - side]);
+        let (here, there) = (side + 1, 2 - side);
+        let mode = ["Default", "InitiatorOnly"][side];
+        let at = self.directory.display();
+        let text = format!(
+            r#"[device]
+name = "{own}"
+control_socket = "{at}/{own}.sock"
+[local_network_gateway]
+name = "{own}"
+gateway_ip_address = "203.0.113.{here}"
+address_prefixes = ["10.{here}.0.0/24"]
+[[connection]]
+name = "tunnel"
+connection_mode = "{mode}"
+dpd_timeout_seconds = {dpd}
+[connection.ipsec_policy]
+ike_encryption = "GCMAES256"
+ike_integrity = "SHA384"
+dh_group = "ECP256"
+ipsec_encryption = "GCMAES256"
+ipsec_integrity = "GCMAES256"
+pfs_group = "ECP256"
+[connection.virtual_network_gateway]
+name = "gateway"
+public_ip_addresses = ["203.0.113.{there}"]
+address_prefixes = ["10.{there}.0.0/24"]
+[connection.certificate_authentication]
+inbound_certificate = "{at}/{own}.cer"
+inbound_private_key = "{at}/{own}.key"
+outbound_certificate_roots = ["{at}/{other}-root.cer"]
+outbound_certificate_subject_name = "{other}"
+"#
+        );
+        fs::write(self.file(side, "toml"), text).unwrap();
+    }
+
+    /// Starts a service inside its gateway: a child takes the namespace of the thread that starts it.
+    fn launch(&mut self, side: usize) {
+        let (config, log) = (self.file(side, "toml"), self.file(side, "log"));
+        let service = self.lab.gateways[side].run(|| {
+            Command::new(env!("CARGO_BIN_EXE_s2sd"))
+                .args(["run", "--config"])
+                .arg(config)
+                .stderr(fs::File::create(log)?)
+                .stdout(Stdio::null())
+                .spawn()
+        });
+        self.services[side] = Some(service.unwrap());
+    }
+
+    /// Runs a command against a side's service.
+    fn order(&self, side: usize, words: &[&str]) -> Output {
+        let socket = self.file(side, "sock");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_s2sd"));
+        command.args(words).arg("--socket").arg(socket).output().unwrap()
+    }
+
+    fn status(&self, side: usize) -> Json {
+        let output = self.order(side, &["status", "--json"]);
+        serde_json::from_slice(&output.stdout).unwrap_or(Json::Null)
+    }
+
+    fn tunnel(&self, side: usize) -> Json {
+        self.status(side)["connections"][0]["tunnels"][0].clone()
+    }
+
+    /// Waits until a side's connection is in this state.
+    fn wait(&self, side: usize, state: &str) {
+        self.wait_for(side, state, |status| status["connections"][0]["state"] == state);
+    }
+
+    fn wait_for(&self, side: usize, what: &str, is_so: impl Fn(&Json) -> bool) {
+        let began = Instant::now();
+        while !is_so(&self.status(side)) {
+            let log = || fs::read_to_string(self.file(side, "log")).unwrap_or_default();
+            assert!(began.elapsed() < PATIENCE, "{} is not {what}: {}", NAMES[side], log());
+            std::thread::yield_now();
+        }
+    }
+
+    fn signal(&mut self, side: usize, signal: nix::sys::signal::Signal) {
+        let pid = self.services[side].as_ref().unwrap().id();
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+
+    fn routes(&self, side: usize) -> String {
+        let read = || fs::read_to_string("/proc/thread-self/net/route");
+        self.lab.gateways[side].run(read).unwrap()
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        for service in self.services.iter_mut().flatten() {
+            let _ = service.kill();
+            let _ = service.wait();
+        }
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// A root and a leaf of this name, for a day.
+fn certify(directory: &Path, name: &str) {
+    let named = |name: &str| {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params
+    };
+    let (root_key, key) =
+        (rcgen::KeyPair::generate().unwrap(), rcgen::KeyPair::generate().unwrap());
+    let mut root = named(&format!("{name} root"));
+    root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let certificate = root.self_signed(&root_key).unwrap();
+    fs::write(directory.join(format!("{name}-root.cer")), certificate.der()).unwrap();
+    let issuer = rcgen::Issuer::new(root, root_key);
+    let leaf = named(name).signed_by(&key, &issuer).unwrap();
+    fs::write(directory.join(format!("{name}.cer")), leaf.der()).unwrap();
+    fs::write(directory.join(format!("{name}.key")), key.serialize_der()).unwrap();
+}
+
+fn passes(lab: &Lab) {
+    for from in SIDES {
+        transfer(lab, from, Version::V4, 4 << 20).unwrap();
+    }
+}
+
+#[test]
+fn two_services_carry_packets_and_obey_orders() {
+    let Some(mut pair) = Pair::start("orders") else { return };
+    passes(&pair.lab);
+    let tunnel = pair.tunnel(0);
+    assert_eq!(tunnel["state"], "up");
+    assert!(tunnel["bytes_out"].as_u64().unwrap() > 4 << 20, "{tunnel:#}");
+    assert_eq!(tunnel["children"][0]["suite"], "AES_GCM_16-256");
+    assert_eq!(tunnel["peer_identity"], "CN=azure");
+
+    for which in [&["rekey", "tunnel", "--child"][..], &["rekey", "tunnel", "--ike"]] {
+        let before = pair.tunnel(0)["rekeys"].as_u64().unwrap();
+        assert!(pair.order(0, which).status.success());
+        pair.wait_for(0, "rekeyed", |status| {
+            status["connections"][0]["tunnels"][0]["rekeys"].as_u64() > Some(before)
+        });
+        passes(&pair.lab);
+    }
+
+    assert!(pair.routes(0).contains("azure0"));
+    assert!(pair.order(0, &["down", "tunnel"]).status.success());
+    pair.wait(0, "down");
+    pair.wait(1, "waiting");
+    assert!(!pair.routes(0).contains("azure0") && !pair.routes(1).contains("azure0"));
+    assert!(pair.order(0, &["up", "tunnel"]).status.success());
+    pair.wait(0, "up");
+    pair.wait(1, "up");
+    passes(&pair.lab);
+
+    let unknown = pair.order(0, &["up", "nobody"]);
+    assert!(!unknown.status.success());
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("there is tunnel"));
+
+    pair.signal(0, nix::sys::signal::Signal::SIGTERM);
+    assert!(pair.services[0].take().unwrap().wait().unwrap().success());
+    pair.wait(1, "waiting");
+    assert!(!pair.file(0, "sock").exists());
+    pair.launch(0);
+    pair.wait(0, "up");
+    passes(&pair.lab);
+}
+
+#[test]
+fn a_reload_with_a_broken_file_leaves_traffic_untouched() {
+    let Some(mut pair) = Pair::start("reload") else { return };
+    passes(&pair.lab);
+    let before = pair.tunnel(0);
+    let good = fs::read_to_string(pair.file(0, "toml")).unwrap();
+    for broken in [good.replace("Default", "Defalt"), good.replace("azure-root", "nowhere")] {
+        fs::write(pair.file(0, "toml"), broken).unwrap();
+        let refused = pair.order(0, &["reload"]);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("error: "));
+        pair.signal(0, nix::sys::signal::Signal::SIGHUP);
+        passes(&pair.lab);
+    }
+    pair.configure(0, 30);
+    let done = pair.order(0, &["reload"]);
+    assert_eq!(
+        String::from_utf8_lossy(&done.stdout).trim(),
+        "tunnel: dpd_timeout_seconds: 45 -> 30"
+    );
+    passes(&pair.lab);
+    let after = pair.tunnel(0);
+    assert_eq!(after["dpd_timeout_seconds"], 30);
+    assert_eq!(before["children"][0]["spi_in"], after["children"][0]["spi_in"], "the SA lived on");
+    assert_eq!(pair.status(0)["connections"][0]["state"], "up");
+}
+
+#[test]
+fn the_control_socket_refuses_strangers() {
+    let Some(pair) = Pair::start("strangers") else { return };
+    let socket = pair.file(0, "sock");
+    let mode = fs::metadata(&socket).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    let as_stranger = || -> io::Result<Output> {
+        let mut command = Command::new("/proc/self/exe");
+        command.args(["--exact", "a_stranger_asks", "--nocapture"]).env("S2SD_ASK", &socket);
+        command.uid(65_534).gid(65_534).output()
+    };
+    // By its mode the kernel keeps strangers out; by their credentials the service does, whatever the mode.
+    for (mode, said) in [(0o660, "Permission denied"), (0o666, "not permitted")] {
+        fs::set_permissions(&socket, fs::Permissions::from_mode(mode)).unwrap();
+        let told = as_stranger().unwrap();
+        let told = String::from_utf8_lossy(&told.stdout);
+        assert!(told.contains(said), "{told}");
+        assert!(!told.contains("connections"), "{told}");
+    }
+    assert_eq!(pair.status(0)["connections"][0]["state"], "up", "and who may still can");
+}
+
+/// The other half of the test above, run by it as another user; by itself it has nobody to ask.
+#[test]
+fn a_stranger_asks() {
+    use std::io::{Read, Write};
+    let Some(socket) = std::env::var_os("S2SD_ASK") else { return };
+    match std::os::unix::net::UnixStream::connect(socket) {
+        Err(error) => println!("{error}"),
+        Ok(mut stream) => {
+            let _ = stream.write_all(b"{\"version\":1,\"do\":\"status\",\"connection\":null}\n");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            println!("{answer}");
+        }
+    }
+}
+
+#[test]
+fn a_killed_service_leaves_nothing_that_its_successor_trips_over() {
+    let Some(mut pair) = Pair::start("killed") else { return };
+    pair.signal(0, nix::sys::signal::Signal::SIGKILL);
+    pair.services[0].take().unwrap().wait().unwrap();
+    assert!(!pair.routes(0).contains("azure0"), "device and routes went with it");
+    pair.launch(0);
+    pair.wait(0, "up");
+    assert_eq!(round_trips_over(&pair.lab, 5, Version::V4, 64).len(), 5);
+}
