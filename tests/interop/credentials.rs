@@ -62,16 +62,10 @@ pub fn with_keys(keys: [Key; 2]) -> [Credentials; 2] {
 /// Both ends under two authorities each, so that an IKE_AUTH message needs fragments.
 pub fn with_long_chains() -> [Credentials; 2] {
     let root = authority();
-    let upper = root.authority_with(
-        "Upper-Issuing-CA",
-        rsa_key(vector!("keys/rsa4096.p8.der")),
-        plain,
-    );
-    let lower = upper.authority_with(
-        "Lower-Issuing-CA",
-        rsa_key(vector!("keys/rsa3072.p8.der")),
-        plain,
-    );
+    let upper =
+        root.authority_with("Upper-Issuing-CA", rsa_key(vector!("keys/rsa4096.p8.der")), plain);
+    let lower =
+        upper.authority_with("Lower-Issuing-CA", rsa_key(vector!("keys/rsa3072.p8.der")), plain);
     [0, 1].map(|side| {
         let mut issued = issue(&lower, side, &Key::Rsa2048.pair(side), plain);
         issued.chain = vec![lower.der.clone(), upper.der.clone()];

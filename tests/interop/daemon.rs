@@ -83,7 +83,8 @@ impl Daemon {
         );
         let start = || {
             unshare_run_directory()?;
-            let log = fs::OpenOptions::new().create(true).append(true).open(directory.join("log"))?;
+            let log =
+                fs::OpenOptions::new().create(true).append(true).open(directory.join("log"))?;
             Command::new("timeout")
                 .args(["-s", "KILL", LIFE, "sh", "-c", &script])
                 .env_remove("JOURNAL_STREAM")

@@ -306,8 +306,7 @@ fn reauthentication_broken(place: &Place) -> Verdict {
 }
 
 fn reauthentication_made(place: &Place) -> Verdict {
-    let ends =
-        place.azure_ends(|_, theirs| theirs.daemon = "make_before_break = yes".into())?;
+    let ends = place.azure_ends(|_, theirs| theirs.daemon = "make_before_break = yes".into())?;
     be_dialled(&ends)?;
     reauthenticated(&ends)
 }

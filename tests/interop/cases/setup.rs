@@ -142,7 +142,8 @@ fn every_suite(ends: &mut Ends, connect: fn(&Ends) -> Result<(), Failure>) -> Ve
 
 fn another_group_there(place: &Place) -> Verdict {
     let ends = place.azure_ends(|ours, theirs| {
-        ours.names = vec![Names { dh_group: "ECP384", ..NAMES }, Names { dh_group: "DHGroup14", ..NAMES }];
+        ours.names =
+            vec![Names { dh_group: "ECP384", ..NAMES }, Names { dh_group: "DHGroup14", ..NAMES }];
         theirs.ike = "aes256gcm16-prfsha384-modp2048".into();
     })?;
     let [ike, _] = dial(&ends)?;
