@@ -288,20 +288,27 @@ fn nat(place: &Place) -> Verdict {
     tunnel.wait_up()?;
     let rates = traffic(place, &tunnel)?;
     let from = tunnel.theirs.log().len();
-    // The NAT forgets what was silent for a second; the next packet of ours comes from another port.
-    nat.run(|| {
-        for name in ["nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream"] {
-            std::fs::write(format!("/proc/sys/net/netfilter/{name}"), "1")?;
-        }
-        Ok(())
-    })
-    .map_err(|error| Failure::new("the NAT's memory", error))?;
+    // The NAT forgets what was silent for a second: the next sign of life leaves from another port, which strongSwan
+    // takes up with a rekey, for its SAs in userspace cannot move.
+    remember(&nat, 1)?;
     tunnel
         .theirs
-        .wait_log(from, &["NAT mappings of CHILD_SA net{", "changed"])
+        .wait_log(from, &["remote endpoint changed from 203.0.113.1["])
         .map_err(|failure| failure.with("s2sd's log", &tunnel.ours.log()))?;
+    remember(&nat, 120)?;
     traffic(place, &tunnel)?;
     Ok(format!("{rates}, and again from a new port"))
+}
+
+/// Has a NAT remember a silent stream for so many seconds.
+fn remember(nat: &Namespace, seconds: u32) -> Result<(), Failure> {
+    let write = || {
+        for name in ["nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream"] {
+            std::fs::write(format!("/proc/sys/net/netfilter/{name}"), seconds.to_string())?;
+        }
+        Ok(())
+    };
+    nat.run(write).map_err(|error| Failure::new("the NAT's memory", error))
 }
 
 /// A second gateway of the same virtual network: 203.0.113.3, with a way of its own to host 1.
