@@ -126,6 +126,7 @@ outbound_certificate_subject_name = "{other}"
         self.wait_for(side, state, |status| status["connections"][0]["state"] == state);
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a test's patience is measured in real time")]
     fn wait_for(&self, side: usize, what: &str, is_so: impl Fn(&Json) -> bool) {
         let began = Instant::now();
         while !is_so(&self.status(side)) {
