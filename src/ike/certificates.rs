@@ -47,7 +47,7 @@ impl Certificates {
         auth::verify(&path, method, data, &[claim.octets], &self.policy)?;
         let ends = path.iter().map(crate::pki::certificate::Certificate::not_after);
         let until = ends.min().unwrap_or(path.leaf().not_after());
-        Ok(Proven { name: id.to_string(), until })
+        Ok(Proven { name: path.leaf().subject().to_string(), until })
     }
 }
 
