@@ -39,7 +39,7 @@ use s2sd::wire::selector::Selector;
 use s2sd::wire::selector_set::SelectorSet;
 
 use super::credentials::Credentials;
-use super::patience::{Failure, clock};
+use super::patience::{Failure, clock, until};
 
 /// The one peer.
 const PEER: PeerId = PeerId(1);
@@ -157,7 +157,7 @@ pub enum Order {
 
 /// A running engine; it ends with this, without a word to the peer.
 pub struct Engine {
-    orders: Sender<Order>,
+    orders: Sender<(Order, Sender<()>)>,
     seen: Arc<Seen>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
@@ -171,15 +171,7 @@ struct Seen {
 impl Engine {
     /// Starts it in a namespace; it knows its peer and answers, but does not dial yet.
     pub fn start(namespace: &Namespace, settings: &Settings) -> Result<Engine, Failure> {
-        let sockets = namespace.run(|| {
-            let bind = |port| {
-                let socket = UdpSocket::bind(SocketAddr::new(HERE, port))?;
-                socket.set_nonblocking(true)?;
-                Ok::<_, io::Error>(socket)
-            };
-            Ok([bind(500)?, bind(4500)?])
-        });
-        let sockets = sockets.map_err(|error| Failure::new("the engine's sockets", error))?;
+        let sockets = bind_both(namespace)?;
         let (orders, inbox) = channel();
         let seen = Arc::new(Seen::default());
         let (settings, told) = (settings.clone(), Arc::clone(&seen));
@@ -188,9 +180,11 @@ impl Engine {
         Ok(Engine { orders, seen, thread })
     }
 
-    /// Tells the engine something.
+    /// Tells the engine something, and waits until it has taken it: what the peer does next meets an engine that knows.
     pub fn order(&self, order: Order) {
-        self.orders.send(order).expect("the engine runs");
+        let (done, taken) = channel();
+        self.orders.send((order, done)).expect("the engine runs");
+        taken.recv_timeout(PATIENCE).expect("the engine takes its orders");
     }
 
     /// How many events there were: a place to look from.
@@ -259,6 +253,22 @@ impl Engine {
     }
 }
 
+/// Sockets on 500 and 4500. An earlier engine's may be held for a moment yet: a process that another case is just starting
+/// has a copy of every descriptor between its fork and its exec.
+fn bind_both(namespace: &Namespace) -> Result<[UdpSocket; 2], Failure> {
+    let bind = |port| {
+        let socket = UdpSocket::bind(SocketAddr::new(HERE, port))?;
+        socket.set_nonblocking(true)?;
+        Ok::<_, io::Error>(socket)
+    };
+    let bound =
+        until("free ports", PATIENCE, || match namespace.run(|| Ok([bind(500)?, bind(4500)?])) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => None,
+            done => Some(done),
+        })?;
+    bound.map_err(|error| Failure::new("the engine's sockets", error))
+}
+
 fn story(events: &[Event], mark: usize) -> String {
     let told = |event: &Event| match event {
         Event::Refused(_, refusal) => format!("Refused: {refusal}"),
@@ -270,7 +280,7 @@ fn story(events: &[Event], mark: usize) -> String {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.orders.send(Order::Stop).ok();
+        self.orders.send((Order::Stop, channel().0)).ok();
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
         }
@@ -294,7 +304,7 @@ impl Shell {
         Shell { engine, sockets, seen, muted: false }
     }
 
-    fn serve(mut self, orders: &Receiver<Order>) -> io::Result<()> {
+    fn serve(mut self, orders: &Receiver<(Order, Sender<()>)>) -> io::Result<()> {
         loop {
             self.carry_out()?;
             self.sleep()?;
@@ -305,7 +315,7 @@ impl Shell {
             if self.engine.poll_timeout().is_some_and(|(at, _)| at <= time.mono) {
                 self.engine.handle_timeout(time);
             }
-            for order in orders.try_iter().collect::<VecDeque<_>>() {
+            for (order, done) in orders.try_iter().collect::<VecDeque<_>>() {
                 self.carry_out()?;
                 let command = match order {
                     Order::Up => Command::Up(PEER),
@@ -318,11 +328,13 @@ impl Shell {
                     }
                     Order::Mute => {
                         self.muted = true;
+                        done.send(()).ok();
                         continue;
                     }
                     Order::Stop => return Ok(()),
                 };
                 self.engine.command(now(), command);
+                done.send(()).ok();
             }
         }
     }
