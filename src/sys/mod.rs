@@ -6,6 +6,8 @@
 //! | [`clock`] | the monotonic and the wall clock, read together |
 //! | [`cmsg`] | control messages: building and reading them in plain byte arrays |
 //! | [`ike_socket`] | the sockets on which IKE messages come from anywhere |
+//! | [`inherited`] | descriptors that the service manager kept for us |
+//! | [`memory`] | memory that outlives a process |
 //! | [`mmsg`] | many datagrams in one call, out and in, with GSO and GRO |
 //! | [`namespace`] | a network namespace and threads inside it |
 //! | [`netlink`] | links, addresses and routes (rtnetlink) |
@@ -21,6 +23,8 @@ pub mod affinity;
 pub mod clock;
 pub mod cmsg;
 pub mod ike_socket;
+pub mod inherited;
+pub mod memory;
 pub mod mmsg;
 pub mod namespace;
 pub mod netlink;
