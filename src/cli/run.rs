@@ -11,6 +11,7 @@ use super::{ConfigPath, fail, log};
 use crate::config::{self, Loaded, Severity};
 use crate::daemon::files::System;
 use crate::daemon::{self, Options, Signal};
+use crate::state::Keeper;
 use crate::sys::clock;
 
 /// What `s2sd run` takes.
@@ -18,6 +19,9 @@ use crate::sys::clock;
 pub struct Arguments {
     #[command(flatten)]
     config: ConfigPath,
+    /// A supervisor's socket that keeps descriptors over restarts, as systemd does: FDSTORE=1 there, LISTEN_FDS at the start.
+    #[arg(long, value_name = "PATH")]
+    state_fd_socket: Option<PathBuf>,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t)]
     log_format: log::Format,
@@ -44,22 +48,30 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     if loaded.config.is_none() {
         return fail(format_args!("{} has errors, see above", path.display()));
     }
-    match serve(loaded, path.clone()) {
+    let keeper = match &arguments.state_fd_socket {
+        Some(path) => Keeper::at(path),
+        None => Ok(Keeper::from_environment()),
+    };
+    match keeper.and_then(|keeper| serve(loaded, path.clone(), keeper)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error),
     }
 }
 
-fn serve(loaded: Loaded, source: PathBuf) -> io::Result<()> {
+fn serve(loaded: Loaded, source: PathBuf, keeper: Keeper) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let options = Options { source: Some(source), ..Options::default() };
-    runtime.block_on(async {
+    let options = Options { source: Some(source), keeper, ..Options::default() };
+    let outcome = runtime.block_on(async {
         let (sender, signals) = mpsc::channel(4);
         pass_on(SignalKind::terminate(), Signal::Stop, &sender)?;
         pass_on(SignalKind::interrupt(), Signal::Stop, &sender)?;
         pass_on(SignalKind::hangup(), Signal::Reload, &sender)?;
+        pass_on(SignalKind::user_defined2(), Signal::HandOver, &sender)?;
         daemon::run(loaded, options, signals).await
-    })
+    });
+    // A look-up of a name that hangs does not hold up the next process.
+    runtime.shutdown_background();
+    outcome
 }
 
 fn pass_on(kind: SignalKind, meaning: Signal, to: &mpsc::Sender<Signal>) -> io::Result<()> {

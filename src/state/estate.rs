@@ -36,7 +36,7 @@ pub struct Estate {
 
 /// What a former process left.
 #[derive(Debug)]
-pub struct Found {
+pub struct Legacy {
     /// What the daemon needs. Its positions are there only if they are exact.
     pub inventory: Inventory,
     /// What the engine needs.
@@ -51,7 +51,7 @@ impl Estate {
         keeper: Keeper,
         mut inherited: Vec<(String, OwnedFd)>,
         rng: &mut dyn Rng,
-    ) -> io::Result<(Estate, Option<Found>)> {
+    ) -> io::Result<(Estate, Option<Legacy>)> {
         let (store, ledger) = (draw(&mut inherited, STORE), draw(&mut inherited, LEDGER));
         if let (Some(store), Some(ledger)) = (store, ledger) {
             match take_up(File::from(store), File::from(ledger)) {
@@ -102,7 +102,7 @@ impl Estate {
     }
 }
 
-fn take_up(store: File, ledger: File) -> Result<(Store, Ledger, Found), String> {
+fn take_up(store: File, ledger: File) -> Result<(Store, Ledger, Legacy), String> {
     let (store, stored) = Store::adopt(store).map_err(|error| error.to_string())?;
     let ledger = Ledger::adopt(ledger).map_err(|error| error.to_string())?;
     let Stored { generation, content } = stored.ok_or("nothing whole is in it")?;
@@ -125,7 +125,7 @@ fn take_up(store: File, ledger: File) -> Result<(Store, Ledger, Found), String> 
     }
     info!(generation, planned, attempts, "taking up what a former process left");
     let snapshot = Snapshot::from_bytes(snapshot);
-    Ok((store, ledger, Found { inventory, snapshot, planned }))
+    Ok((store, ledger, Legacy { inventory, snapshot, planned }))
 }
 
 fn read(text: &[u8]) -> Result<Inventory, String> {
@@ -152,7 +152,7 @@ mod tests {
 
     type Inherited = Vec<(String, OwnedFd)>;
 
-    fn open(inherited: Inherited) -> (Estate, Option<Found>) {
+    fn open(inherited: Inherited) -> (Estate, Option<Legacy>) {
         Estate::open(Keeper::default(), inherited, &mut SystemRng::default()).unwrap()
     }
 

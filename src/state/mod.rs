@@ -40,7 +40,7 @@ pub mod keeper;
 pub mod ledger;
 pub mod store;
 
-pub use estate::{Estate, Found, Keeping};
+pub use estate::{Estate, Keeping, Legacy};
 pub use inventory::Inventory;
 pub use keeper::Keeper;
 pub use ledger::{Ledger, Way};
