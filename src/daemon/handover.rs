@@ -107,6 +107,13 @@ impl Shell {
                 }
             }
         }
+        for link in &mut self.links {
+            let devices = link.members.iter().filter_map(|member| member.tunnel.as_ref());
+            if !devices.into_iter().all(Tunnel::is_inherited) {
+                // The routes went with the device that is missing.
+                link.routes.leave();
+            }
+        }
         for former in &inventory.connections {
             info!(connection = former.name, "ends: it is configured no longer, or otherwise");
             let gone = former.tunnels.iter().map(|t| (PeerId(t.peer), departed(t)));

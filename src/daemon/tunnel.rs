@@ -85,6 +85,8 @@ pub struct Tunnel {
     keeping: Keeping,
     /// A socket that a former process had.
     socket: Option<OwnedFd>,
+    /// A former process made the device.
+    inherited: bool,
     /// No lane may run: nothing is there to forward by yet, or any more.
     held: bool,
     /// Where SAs of a former process stand, as long as they are not installed.
@@ -133,6 +135,7 @@ impl Tunnel {
         let kept = estate.take(&keeper::device(&plan.interface));
         let kept = kept.and_then(|fd| Tun::adopt(fd, &plan.interface, plan.offloads()).ok());
         let keeping = estate.keeping.clone();
+        let inherited = kept.is_some();
         let tun = match kept {
             Some(tun) => tun,
             None => plan.device(&keeping)?,
@@ -152,6 +155,7 @@ impl Tunnel {
             past: Traffic::default(),
             keeping,
             socket,
+            inherited,
             held: false,
             positions: Vec::new(),
         })
@@ -162,13 +166,24 @@ impl Tunnel {
         (self.held, self.past, self.positions) = (true, past, positions);
     }
 
+    /// Whether a former process made the device: then it has its routes.
+    pub fn is_inherited(&self) -> bool {
+        self.inherited
+    }
+
     /// The lane may run.
     pub fn release(&mut self) -> io::Result<()> {
         self.held = false;
         self.positions.clear();
         match (&self.carrier, self.ends) {
             (Carrier::Idle(_), Some(ends)) => self.start(ends),
-            _ => Ok(()),
+            _ => {
+                // Being connected it would take all that the peer sends, and nobody reads it.
+                if self.socket.take().is_some() {
+                    self.keeping.keeper.forget(&keeper::lane(&self.plan.interface));
+                }
+                Ok(())
+            }
         }
     }
 

@@ -10,9 +10,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, socket,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, setsockopt,
+    socket, sockopt,
 };
+use nix::sys::time::{TimeVal, TimeValLike};
 use tracing::warn;
+
+/// How many seconds a keeper that does not listen is waited for.
+const PATIENCE: i64 = 1;
 
 /// The name under which the store is kept.
 pub const STORE: &str = "store";
@@ -49,6 +54,7 @@ impl Keeper {
             _ => UnixAddr::new(path)?,
         };
         let socket = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+        setsockopt(&socket, sockopt::SendTimeout, &TimeVal::seconds(PATIENCE))?;
         Ok(Keeper(Some(Arc::new(Line { socket, to }))))
     }
 
