@@ -229,6 +229,7 @@ impl Shell {
         if let Some(generation) = self.estate.put(&inventory, &self.endpoint.snapshot(clock::now()))
         {
             self.estate.keeping.ledger.park(generation);
+            self.estate.keeping.ledger.live();
         }
         self.links.iter_mut().for_each(|link| link.routes.leave());
         self.guard.take().into_iter().for_each(Guard::leave);

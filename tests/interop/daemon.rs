@@ -146,7 +146,8 @@ impl Drop for Daemon {
     }
 }
 
-fn write(directory: &Path, settings: &Settings) -> std::io::Result<()> {
+/// Writes its files.
+pub fn write(directory: &Path, settings: &Settings) -> std::io::Result<()> {
     let Credentials { leaf, chain, key, roots, expects, .. } = &settings.credentials;
     let certificates = |all: Vec<&Vec<u8>>| -> String {
         all.into_iter().map(|der| pem("CERTIFICATE", der)).collect()

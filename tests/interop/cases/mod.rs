@@ -2,11 +2,15 @@
 
 mod identity;
 mod life;
+mod restart;
 mod setup;
 mod traffic;
 
 use super::Case;
 
 pub fn all() -> impl Iterator<Item = Case> {
-    [setup::CASES, identity::CASES, life::CASES, traffic::CASES].into_iter().flatten().copied()
+    [setup::CASES, identity::CASES, life::CASES, traffic::CASES, restart::CASES]
+        .into_iter()
+        .flatten()
+        .copied()
 }
