@@ -52,9 +52,9 @@ impl Words {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "memory of another kind"));
         }
         let (rights, fd) = (libc::PROT_READ | libc::PROT_WRITE, file.as_raw_fd());
+        let nowhere = std::ptr::null_mut();
         // SAFETY: a new mapping, placed by the kernel; it touches nothing that exists.
-        let start =
-            unsafe { libc::mmap(std::ptr::null_mut(), len, rights, libc::MAP_SHARED, fd, 0) };
+        let start = unsafe { libc::mmap(nowhere, len, rights, libc::MAP_SHARED, fd, 0) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
