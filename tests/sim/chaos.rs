@@ -224,6 +224,7 @@ fn heal(world: &mut World) {
 
 /// Whether both ends come to hold the same once everything is whole.
 pub fn agree(world: &mut World) -> bool {
+    world.stop_flows();
     heal(world);
     world.run_until(HEALING, |w| w.disagreement().is_none())
 }
