@@ -178,6 +178,15 @@ fn certify(directory: &Path, name: &str) {
     fs::write(directory.join(format!("{name}.key")), key.serialize_der()).unwrap();
 }
 
+/// The same certificate and key in new files.
+fn certify_again(directory: &Path, name: &str) {
+    for kind in ["cer", "key"] {
+        let (file, new) = (format!("{name}.{kind}"), format!("{name}.{kind}.new"));
+        fs::copy(directory.join(&file), directory.join(&new)).unwrap();
+        fs::rename(directory.join(&new), directory.join(&file)).unwrap();
+    }
+}
+
 fn passes(lab: &Lab) {
     for from in SIDES {
         transfer(lab, from, Version::V4, 4 << 20).unwrap();
@@ -224,6 +233,60 @@ fn two_services_carry_packets_and_obey_orders() {
     pair.launch(0);
     pair.wait(0, "up");
     passes(&pair.lab);
+}
+
+#[test]
+fn a_running_service_has_given_up_its_rights() {
+    let Some(mut pair) = Pair::start("confined") else { return };
+    let main = pair.services[0].as_ref().unwrap().id();
+    let children = fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap();
+    let signer: u32 = children.trim().parse().expect("one child, the signer");
+    for process in [main, signer] {
+        let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        let tasks: Vec<PathBuf> = tasks.map(|task| task.unwrap().path()).collect();
+        // Both threads of the lane are among them.
+        assert!(tasks.len() >= if process == main { 3 } else { 1 });
+        for task in tasks {
+            let status = fs::read_to_string(task.join("status")).unwrap();
+            for line in ["NoNewPrivs:\t1", "Seccomp:\t2"] {
+                assert!(status.contains(line), "{}: no {line} in {status}", task.display());
+            }
+        }
+        let limits = fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    }
+    let log = fs::read_to_string(pair.file(0, "log")).unwrap();
+    assert!(log.contains("confined"), "{log}");
+    assert!(!log.contains("keeps its rights") && !log.contains("Operation not permitted"), "{log}");
+
+    // What the configuration may need is still there: a file that was replaced, a device made anew, a key handed over again.
+    certify_again(&pair.directory, NAMES[0]);
+    pair.configure(0, 46);
+    let done = pair.order(0, &["reload"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let text = fs::read_to_string(pair.file(0, "toml")).unwrap();
+    fs::write(pair.file(0, "toml"), text.replace("name = \"tunnel\"", "name = \"other\"")).unwrap();
+    assert!(pair.order(0, &["reload"]).status.success());
+    pair.wait(0, "up");
+    pair.wait(1, "up");
+    passes(&pair.lab);
+    // A file elsewhere is out of reach until a restart.
+    let text = fs::read_to_string(pair.file(0, "toml")).unwrap();
+    let elsewhere = std::env::temp_dir().join(format!("s2sd-elsewhere-{}.cer", std::process::id()));
+    fs::copy(pair.file(0, "cer"), &elsewhere).unwrap();
+    let named = pair.file(0, "cer").display().to_string();
+    let text = text.replace(&named, &elsewhere.display().to_string());
+    fs::write(pair.file(0, "toml"), text).unwrap();
+    let filtered = log.contains("file filter yes");
+    assert_eq!(pair.order(0, &["reload"]).status.success(), !filtered, "{log}");
+    fs::remove_file(elsewhere).unwrap();
+
+    // Without its signer the service goes on with what it has, and says so.
+    let signer = nix::unistd::Pid::from_raw(i32::try_from(signer).unwrap());
+    nix::sys::signal::kill(signer, nix::sys::signal::Signal::SIGKILL).unwrap();
+    passes(&pair.lab);
+    pair.signal(0, nix::sys::signal::Signal::SIGTERM);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod demo;
 mod log;
 mod orders;
 mod run;
+mod signer;
 mod status;
 mod table;
 
@@ -47,6 +48,9 @@ enum Command {
     Reload(orders::Reload),
     /// Explain why a connection was last refused, and what would mend it.
     Explain(orders::Explain),
+    /// Keep private keys for the service, which starts it.
+    #[command(hide = true)]
+    Signer,
 }
 
 /// Does what the command line says.
@@ -61,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Rekey(arguments) => orders::rekey(arguments),
         Command::Reload(arguments) => orders::reload(&arguments),
         Command::Explain(arguments) => orders::explain(arguments),
+        Command::Signer => signer::run(),
     }
 }
 
