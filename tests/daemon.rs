@@ -2,10 +2,12 @@
 //! says so and passes where it is not.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod flood;
 mod lab;
 
 use std::fs;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -15,7 +17,8 @@ use std::time::{Duration, Instant};
 use s2sd::wire::ip::Version;
 use serde_json::Value as Json;
 
-use lab::traffic::{round_trips_over, transfer};
+use flood::{Flood, RATE};
+use lab::traffic::{clock, round_trips_over, throughput, transfer};
 use lab::{Lab, SIDES};
 
 const NAMES: [&str; 2] = ["site", "azure"];
@@ -287,6 +290,71 @@ fn a_running_service_has_given_up_its_rights() {
     nix::sys::signal::kill(signer, nix::sys::signal::Signal::SIGKILL).unwrap();
     passes(&pair.lab);
     pair.signal(0, nix::sys::signal::Signal::SIGTERM);
+}
+
+/// Seconds of flood at s2sd, in rounds of which each has as long a flood beside it that meets nobody.
+const ROUNDS: u32 = 6;
+
+#[test]
+fn a_flood_of_forged_first_messages_leaves_tunnels_and_newcomers_alone() {
+    let Some(mut pair) = Pair::start("flood") else { return };
+    let seconds = std::env::var("S2SD_FLOOD_SECONDS").ok().and_then(|s| s.parse().ok());
+    let round = Duration::from_secs(seconds.unwrap_or(3)) / ROUNDS;
+    let peer = Ipv4Addr::new(203, 0, 113, 1);
+    let at = |port| SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 2), port);
+    let service = pair.services[1].as_ref().unwrap().id();
+    let log = || fs::metadata(pair.file(1, "log")).unwrap().len();
+    let (memory, lines) = (resident(service), log());
+    let (mut ratios, mut rates) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let [closed, open] = [501, 500].map(|port| {
+            let flood = Flood::start(&pair.lab.gateways[0], peer, at(port));
+            let speed = throughput(&pair.lab, 0, 1, round);
+            rates.push(flood.stop());
+            speed
+        });
+        println!("TCP {:.2} Gbit/s beside the flood, {:.2} under it", closed * 8e-9, open * 8e-9);
+        ratios.push(open / closed);
+    }
+    let idle = throughput(&pair.lab, 0, 1, round);
+    ratios.sort_by(f64::total_cmp);
+    let (median, slowest) = (ratios[ratios.len() / 2], rates.into_iter().min().unwrap());
+    println!(
+        "ratio {median:.3}, without any flood {:.2} Gbit/s, {slowest} datagrams a second",
+        idle * 8e-9
+    );
+    let grown = resident(service).saturating_sub(memory);
+    println!(
+        "memory {memory} KiB, {grown} KiB more after the flood, {} octets of log",
+        log() - lines
+    );
+    assert!(grown < 8 << 10, "the service grew by {grown} KiB");
+    assert!(log() - lines < 64 << 10, "{} octets of log", log() - lines);
+    // Windows of half a second say nothing about 15 percent on a machine that does other things too.
+    if seconds.is_some() {
+        assert!(slowest > RATE * 9 / 10, "only {slowest} datagrams a second were sent");
+        assert!(median >= 0.85, "TCP fell to {median:.3} of what the same flood leaves elsewhere");
+    }
+
+    // Under it, a genuine peer that nobody knows yet gets in.
+    let flood = Flood::start(&pair.lab.gateways[0], peer, at(500));
+    pair.signal(0, nix::sys::signal::Signal::SIGKILL);
+    pair.services[0].take().unwrap().wait().unwrap();
+    let begun = clock();
+    pair.launch(0);
+    pair.wait(0, "up");
+    let took = begun.elapsed();
+    println!("a newcomer was up after {took:?}");
+    flood.stop();
+    assert!(took < Duration::from_secs(5), "a newcomer took {took:?}");
+    passes(&pair.lab);
+}
+
+/// Resident memory of a process, in KiB.
+fn resident(process: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[test]
