@@ -109,7 +109,7 @@ fn the_fuzzers_worlds_come_to_agree() {
         count += 1;
     }
     assert!(count >= 4, "the corpus has {count} files");
-    for length in 0..40 {
+    for length in 0..40_u8 {
         let bytes: Vec<u8> = (0..length).map(|n| n.wrapping_mul(37) ^ length).collect();
         assert_eq!(
             chaos::failure(&Plan::from_bytes(&bytes), &Options::default()),

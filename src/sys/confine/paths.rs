@@ -81,7 +81,6 @@ mod tests {
 
     /// Landlock binds a thread, so each test confines one of its own.
     #[test]
-    #[expect(clippy::print_stdout, reason = "a skipped test says so")]
     fn a_forbidden_path_is_refused_and_an_allowed_one_is_not() {
         let base = std::env::temp_dir().join(format!("s2sd-paths-{}", std::process::id()));
         let (open, closed) = (base.join("open"), base.join("closed"));
