@@ -19,8 +19,8 @@
 //! **When it dies**, tunnels go on, and rekey: that takes no signature. New handshakes fail, each refusal says why, and a
 //! restart of the service mends it. When the service dies it reads the end of its input and ends.
 //!
-//! **Latency.** The engine waits: some 50 µs for the way and what the signature takes by itself (RSA 2048: 0.6 ms). Only peers
-//! that are proven, or that we dial, cost a signature.
+//! **Latency.** The engine waits for the answer: two wake-ups more than the signature takes by itself. Only peers that are
+//! proven, or that we dial, cost a signature.
 
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
