@@ -70,7 +70,8 @@ impl Authenticator for Toy {
             let name = claim.identity.to_string();
             return Ok(Proven { name, until: UnixTime(4_000_000_000) });
         }
-        Err(Disbelief { kind: AuthFailed::Signature, reason: "not the octets".into() })
+        let reason = "not the octets".into();
+        Err(Disbelief { kind: AuthFailed::Signature, reason, remedy: None })
     }
 
     fn not_after(&self) -> UnixTime {
