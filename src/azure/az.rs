@@ -5,13 +5,13 @@ use super::side::{self, Link, Side, Site, placeholder};
 use super::template::{self, API_VERSION, Syntax, Value};
 use crate::config::value::Host;
 
-/// How JSON arguments are written: on one line, with placeholders for what is not known.
+/// How JSON arguments are written; all in them is known, or a placeholder.
 const JSON: Syntax = Syntax {
     key: |key| format!("{}: ", quote::json(key)),
     between_keys: ",",
     between_items: ",",
     text: quote::json,
-    parameter: |name| quote::json(&format!("<{name}>")),
+    parameter: quote::json,
     id: |id| quote::json(&id.name),
 };
 
@@ -54,7 +54,7 @@ fn local_gateway(side: &Side, site: &Site) -> String {
 
 /// The parts that `create` has no option for are set afterwards.
 fn connection(side: &Side, link: &Link) -> String {
-    let certificates = template::certificates(link, "", &mut Vec::new());
+    let certificates = template::certificates(&link.with_placeholders(), "", &mut Vec::new());
     let create = Command::new("network vpn-connection create")
         .word("name", &link.name)
         .word("vnet-gateway1", &link.gateway)
@@ -79,6 +79,9 @@ fn connection(side: &Side, link: &Link) -> String {
     });
     let mut sets =
         vec![format!("connectionMode={}", link.mode), format!("dpdTimeoutSeconds={}", link.dpd)];
+    if link.private {
+        sets.push("useLocalAzureIpAddress=true".to_owned());
+    }
     if !link.selectors.is_empty() {
         sets.push(format!("trafficSelectorPolicies={}", json(&template::selectors(link))));
     }

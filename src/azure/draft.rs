@@ -38,6 +38,7 @@ pub struct Link<'a> {
     pub selectors: &'a [Selectors],
     pub gateway: String,
     pub hosts: Vec<String>,
+    pub private: bool,
     pub prefixes: Vec<String>,
     /// Where the prefixes are known from.
     pub source: String,
@@ -168,6 +169,9 @@ impl Link<'_> {
         key(f, "name", quote::toml(&self.gateway), "Azure: name")?;
         let what = match self.hosts.len() {
             0 => "FILL IN: the gateway's addresses",
+            _ if self.private => {
+                "Azure: the gateway's private addresses, for useLocalAzureIpAddress"
+            }
             1 => "Azure: bgpSettings.bgpPeeringAddresses[].tunnelIpAddresses",
             _ => "Azure: tunnelIpAddresses of both instances",
         };

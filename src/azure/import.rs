@@ -305,7 +305,7 @@ fn link<'a>(
     }
     if !connection.narrow && !connection.selectors.is_empty() {
         said.left(format_args!(
-            "{} traffic selector policies: Azure uses them only with usePolicyBasedTrafficSelectors, which is false",
+            "traffic selector policies, of which there are {}: Azure uses them only with usePolicyBasedTrafficSelectors, which is false",
             connection.selectors.len()
         ));
     }
@@ -321,6 +321,7 @@ fn link<'a>(
         selectors: if connection.narrow { &connection.selectors } else { &[] },
         gateway: gateway.reference.name.clone(),
         hosts,
+        private: connection.private,
         prefixes,
         source,
         subject,

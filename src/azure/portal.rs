@@ -10,8 +10,7 @@ const VALUE: usize = 42;
 
 /// Azure's side as fields.
 pub fn portal(side: &Side) -> String {
-    let [what, gateway, roles] = side.about();
-    let mut page = format!("{what}\n{gateway}\n{roles}\n");
+    let mut page = side.about().join("\n") + "\n";
     local_gateway(side, &side.site, &mut page);
     for link in &side.links {
         connection(side, link, &mut page);
@@ -54,7 +53,8 @@ fn connection(side: &Side, link: &Link, page: &mut String) {
     field("Local network gateway", &side.site.name, page);
     certificates(link, page);
     field("IKE Protocol", "IKEv2", page);
-    field("Use Azure Private IP Address", "not selected", page);
+    let private = if link.private { "selected" } else { "not selected" };
+    field("Use Azure Private IP Address", private, page);
     field("Enable BGP", "not selected", page);
     match &link.policy {
         None => field("IPsec/IKE policy", "Default", page),
@@ -78,15 +78,12 @@ fn connection(side: &Side, link: &Link, page: &mut String) {
 }
 
 fn certificates(link: &Link, page: &mut String) {
-    let inbound = &link.inbound;
-    let outbound = placeholder(link.outbound.as_deref(), "OUTBOUND-CERTIFICATE-URL");
-    let subject = placeholder(inbound.subject.as_deref(), "INBOUND-CERTIFICATE-SUBJECT-NAME");
+    let Link { outbound, inbound, .. } = link.with_placeholders();
     field("Authentication Method", "Key Vault Certificate", page);
-    field("Outbound Certificate Path", outbound, page);
-    field("Inbound Certificate Subject Name", subject, page);
-    match inbound.chain.as_deref() {
-        Some(chain) => chain.iter().for_each(|one| field("Inbound Certificate Chain", one, page)),
-        None => field("Inbound Certificate Chain", "<ROOT-IN-BASE64>", page),
+    field("Outbound Certificate Path", outbound.unwrap_or_default(), page);
+    field("Inbound Certificate Subject Name", inbound.subject.unwrap_or_default(), page);
+    for certificate in inbound.chain.unwrap_or_default() {
+        field("Inbound Certificate Chain", certificate, page);
     }
 }
 

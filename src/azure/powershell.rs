@@ -37,18 +37,11 @@ fn local_gateway(site: &Site) -> String {
 }
 
 fn connection(link: &Link) -> String {
-    let inbound = &link.inbound;
-    let unknown = || vec!["<ROOT-IN-BASE64>".to_owned()];
+    let Link { outbound, inbound, .. } = link.with_placeholders();
     let certificates = [
-        (
-            "OutboundAuthCertificate",
-            quoted(&placeholder(link.outbound.as_deref(), "OUTBOUND-CERTIFICATE-URL")),
-        ),
-        (
-            "InboundAuthCertificateSubjectName",
-            quoted(&placeholder(inbound.subject.as_deref(), "INBOUND-CERTIFICATE-SUBJECT-NAME")),
-        ),
-        ("InboundAuthCertificateChain", list(&inbound.chain.clone().unwrap_or_else(unknown))),
+        ("OutboundAuthCertificate", quoted(&outbound.unwrap_or_default())),
+        ("InboundAuthCertificateSubjectName", quoted(&inbound.subject.unwrap_or_default())),
+        ("InboundAuthCertificateChain", list(&inbound.chain.unwrap_or_default())),
     ];
     let mut text = format!(
         "\n$gateway = Get-AzVirtualNetworkGateway -ResourceGroupName $group -Name {}\n{}$certificates = \
@@ -83,6 +76,9 @@ fn connection(link: &Link) -> String {
         ];
         text.push_str(&format!("{}$policy = New-AzIpsecPolicy @settings\n", table(&choices)));
         settings.push(("IpsecPolicies", "$policy".to_owned()));
+    }
+    if link.private {
+        settings.push(("UseLocalAzureIpAddress", "$true".to_owned()));
     }
     if !link.selectors.is_empty() {
         text.push_str("$selectors = @(\n");

@@ -1,5 +1,7 @@
 //! Azure's side of a configuration, in Azure's words and from Azure's point of view.
 
+use std::net::IpAddr;
+
 use super::chain::Inbound;
 use super::fault::Fault;
 use crate::config::Config;
@@ -42,6 +44,8 @@ pub struct Link {
     pub mode: &'static str,
     /// `dpdTimeoutSeconds`.
     pub dpd: u64,
+    /// `useLocalAzureIpAddress`.
+    pub private: bool,
     /// `usePolicyBasedTrafficSelectors`.
     pub narrow: bool,
     /// `ipsecPolicies`.
@@ -141,13 +145,28 @@ impl Side {
     }
 
     /// What each rendering says first.
-    pub fn about(&self) -> [String; 3] {
+    pub fn about(&self) -> [String; 5] {
         let names: Vec<&str> = self.links.iter().map(|link| link.name.as_str()).collect();
         [
             format!("Azure's side of {}, made by `s2sd azure export`.", names.join(", ")),
             "The gateway reads its outbound certificate with a user-assigned identity, which needs the roles".to_owned(),
             "Key Vault Secrets User and Key Vault Certificate User on the vault.".to_owned(),
+            "This is for new resources: what existing ones have beyond it, as BGP and NAT rules, would".to_owned(),
+            "be lost.".to_owned(),
         ]
+    }
+}
+
+impl Link {
+    /// The same with something to be put in for all that is not known.
+    pub fn with_placeholders(&self) -> Link {
+        let fill = |known: &Option<String>, what| Some(placeholder(known.as_deref(), what));
+        let inbound = Inbound {
+            subject: fill(&self.inbound.subject, "INBOUND-CERTIFICATE-SUBJECT-NAME"),
+            chain: self.inbound.chain.clone().or_else(|| Some(vec!["<ROOT-IN-BASE64>".to_owned()])),
+        };
+        let outbound = fill(&self.outbound, "OUTBOUND-CERTIFICATE-URL");
+        Link { outbound, inbound, ..self.clone() }
     }
 }
 
@@ -165,6 +184,7 @@ fn link(
         gateway: choices.gateway.clone().unwrap_or_else(own_name),
         mode: connection.connection_mode.word(),
         dpd: connection.dpd_timeout.as_secs(),
+        private: private(connection),
         narrow: matches!(connection.selectors, Selectors::Pairs(_)),
         policy: match &connection.ipsec_policy {
             Policy::Default => None,
@@ -174,6 +194,15 @@ fn link(
         outbound,
         inbound,
     }
+}
+
+/// Whether the gateway is dialled at private addresses, as over ExpressRoute.
+fn private(connection: &Connection) -> bool {
+    let is_private = |host: &Host| match host.address() {
+        Some(IpAddr::V4(address)) => address.is_private(),
+        Some(IpAddr::V6(_)) | None => false,
+    };
+    connection.tunnels.iter().all(|tunnel| is_private(&tunnel.remote))
 }
 
 /// The selectors, unless Azure makes the same of the prefixes by itself.

@@ -13,7 +13,7 @@ pub const API_VERSION: &str = "2025-07-01";
 #[derive(Clone, Debug)]
 pub struct Template {
     /// What each rendering says first.
-    pub about: [String; 3],
+    pub about: [String; 5],
     /// The region, if it is known.
     pub location: Option<String>,
     /// What is to be put in.
@@ -158,8 +158,7 @@ fn link_properties(link: &Link, [gateway, site]: [&Id; 2], certificates: Value) 
         ("authenticationType", Value::text("Certificate")),
         ("certificateAuthentication", certificates),
         ("dpdTimeoutSeconds", Value::Number(link.dpd)),
-        ("enableBgp", Value::Flag(false)),
-        ("useLocalAzureIpAddress", Value::Flag(false)),
+        ("useLocalAzureIpAddress", Value::Flag(link.private)),
         ("ipsecPolicies", policies(link)),
         ("usePolicyBasedTrafficSelectors", Value::Flag(link.narrow)),
         ("trafficSelectorPolicies", selectors(link)),
