@@ -6,6 +6,7 @@ mod client;
 mod demo;
 mod log;
 mod orders;
+mod pki;
 mod run;
 mod status;
 mod table;
@@ -51,6 +52,8 @@ enum Command {
     Reload(orders::Reload),
     /// Explain why a connection was last refused, and what would mend it.
     Explain(orders::Explain),
+    /// Make, export and explain the certificates of both ends, by the rules of Azure's article.
+    Pki(pki::Arguments),
 }
 
 /// Does what the command line says.
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Rekey(arguments) => orders::rekey(arguments),
         Command::Reload(arguments) => orders::reload(&arguments),
         Command::Explain(arguments) => orders::explain(arguments),
+        Command::Pki(arguments) => pki::pki(&arguments),
     }
 }
 

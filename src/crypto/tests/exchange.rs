@@ -211,7 +211,7 @@ fn private_exponents_have_the_sizes_they_should() {
     }
     let sizes = [(Field::Modp1024, 256), (Field::Modp2048, 320)];
     for (field, bits) in sizes {
-        assert_eq!(field.draw(&mut Ones).bits(), bits, "{field:?}");
+        assert_eq!(field.draw(&mut Ones).bit_width(), bits, "{field:?}");
     }
     // The most that group 24 can draw is q - 1.
     assert!(field_order_minus_one() >= *field_draw(&mut Ones));
