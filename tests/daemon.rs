@@ -7,11 +7,16 @@ mod lab;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::ptrace;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
 use s2sd::wire::ip::Version;
 use serde_json::Value as Json;
 
@@ -93,11 +98,16 @@ outbound_certificate_subject_name = "{other}"
 
     /// Starts a service inside its gateway: a child takes the namespace of the thread that starts it.
     fn launch(&mut self, side: usize) {
+        self.launch_with(side, &[]);
+    }
+
+    fn launch_with(&mut self, side: usize, environment: &[(&str, &str)]) {
         let (config, log) = (self.file(side, "toml"), self.file(side, "log"));
         let service = self.lab.gateways[side].run(|| {
             Command::new(env!("CARGO_BIN_EXE_s2sd"))
                 .args(["run", "--config"])
                 .arg(config)
+                .envs(environment.iter().copied())
                 .stderr(fs::File::create(log)?)
                 .stdout(Stdio::null())
                 .spawn()
@@ -136,9 +146,9 @@ outbound_certificate_subject_name = "{other}"
         }
     }
 
-    fn signal(&mut self, side: usize, signal: nix::sys::signal::Signal) {
+    fn signal(&mut self, side: usize, signal: Signal) {
         let pid = self.services[side].as_ref().unwrap().id();
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+        let pid = Pid::from_raw(i32::try_from(pid).unwrap());
         nix::sys::signal::kill(pid, signal).unwrap();
     }
 
@@ -217,7 +227,7 @@ fn two_services_carry_packets_and_obey_orders() {
     assert!(!unknown.status.success());
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("there is tunnel"));
 
-    pair.signal(0, nix::sys::signal::Signal::SIGTERM);
+    pair.signal(0, Signal::SIGTERM);
     assert!(pair.services[0].take().unwrap().wait().unwrap().success());
     pair.wait(1, "waiting");
     assert!(!pair.file(0, "sock").exists());
@@ -237,7 +247,7 @@ fn a_reload_with_a_broken_file_leaves_traffic_untouched() {
         let refused = pair.order(0, &["reload"]);
         assert_eq!(refused.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&refused.stderr).contains("error: "));
-        pair.signal(0, nix::sys::signal::Signal::SIGHUP);
+        pair.signal(0, Signal::SIGHUP);
         passes(&pair.lab);
     }
     pair.configure(0, 30);
@@ -294,10 +304,104 @@ fn a_stranger_asks() {
 #[test]
 fn a_killed_service_leaves_nothing_that_its_successor_trips_over() {
     let Some(mut pair) = Pair::start("killed") else { return };
-    pair.signal(0, nix::sys::signal::Signal::SIGKILL);
+    pair.signal(0, Signal::SIGKILL);
     pair.services[0].take().unwrap().wait().unwrap();
     assert!(!pair.routes(0).contains("azure0"), "device and routes went with it");
     pair.launch(0);
     pair.wait(0, "up");
     assert_eq!(round_trips_over(&pair.lab, 5, Version::V4, 64).len(), 5);
+}
+
+/// What the service manager hears at `NOTIFY_SOCKET`.
+struct Ear(UnixDatagram);
+
+impl Ear {
+    /// Waits for a message with this in it.
+    fn hear(&self, part: &str) {
+        let mut heard = Vec::new();
+        while let Some(message) = self.next(PATIENCE) {
+            if message.contains(part) {
+                return;
+            }
+            heard.push(message);
+            assert!(heard.len() < 1000, "{part} was waited for");
+        }
+        panic!("no {part} after {heard:?}");
+    }
+
+    /// Waits until nothing comes for so long.
+    fn wait_for_silence(&self, time: Duration) {
+        for _ in 0..1000 {
+            if self.next(time).is_none() {
+                return;
+            }
+        }
+        panic!("there is always something");
+    }
+
+    fn next(&self, patience: Duration) -> Option<String> {
+        let mut buffer = [0; 1024];
+        self.0.set_read_timeout(Some(patience)).unwrap();
+        let length = self.0.recv(&mut buffer).ok()?;
+        Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+    }
+}
+
+/// A thread of another process that is held where it is, until this is dropped.
+struct Held(Pid);
+
+impl Held {
+    fn thread(process: u32, name: &str) -> Held {
+        let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        let named = |task: &PathBuf| {
+            fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name)
+        };
+        let task = tasks.map(|task| task.unwrap().path()).find(named).unwrap();
+        let thread = Pid::from_raw(task.file_name().unwrap().to_str().unwrap().parse().unwrap());
+        ptrace::seize(thread, ptrace::Options::empty()).unwrap();
+        ptrace::interrupt(thread).unwrap();
+        waitpid(thread, Some(WaitPidFlag::__WALL)).unwrap();
+        Held(thread)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // The thread may have ended with its process.
+        let _ = ptrace::detach(self.0, None);
+    }
+}
+
+#[test]
+fn the_watchdog_is_fed_while_the_loop_and_both_threads_of_a_tunnel_turn() {
+    let Some(mut pair) = Pair::start("watchdog") else { return };
+    pair.signal(0, Signal::SIGTERM);
+    pair.services[0].take().unwrap().wait().unwrap();
+    let path = pair.file(0, "notify");
+    let ear = Ear(UnixDatagram::bind(&path).unwrap());
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "300000")];
+    pair.launch_with(0, &environment);
+    ear.hear("READY=1");
+    ear.hear("STATUS=1 of 1 tunnels up");
+    ear.hear("WATCHDOG=1");
+    let process = pair.services[0].as_ref().unwrap().id();
+    for name in ["azure0-out", "azure0-in"] {
+        let held = Held::thread(process, name);
+        // Food comes each second: three of them without are hunger, though the loop answers.
+        ear.wait_for_silence(Duration::from_secs(3));
+        assert_eq!(pair.status(0)["connections"][0]["state"], "up");
+        drop(held);
+        ear.hear("WATCHDOG=1");
+        passes(&pair.lab);
+    }
+    let log = fs::read_to_string(pair.file(0, "log")).unwrap();
+    assert_eq!(log.matches("is stuck; the watchdog is not fed").count(), 2, "{log}");
+
+    pair.signal(0, Signal::SIGHUP);
+    ear.hear("RELOADING=1");
+    ear.hear("READY=1");
+    assert!(pair.order(0, &["down", "tunnel"]).status.success());
+    ear.hear("STATUS=0 of 1 tunnels up; tunnel down");
+    pair.signal(0, Signal::SIGTERM);
+    ear.hear("STOPPING=1");
 }
