@@ -3,7 +3,9 @@
 mod check;
 mod client;
 mod demo;
+mod generate;
 mod log;
+mod manual;
 mod orders;
 mod run;
 mod status;
@@ -47,6 +49,9 @@ enum Command {
     Reload(orders::Reload),
     /// Explain why a connection was last refused, and what would mend it.
     Explain(orders::Explain),
+    /// Write the manual pages or shell completions, for a package.
+    #[command(hide = true)]
+    Generate(generate::Arguments),
 }
 
 /// Does what the command line says.
@@ -61,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Rekey(arguments) => orders::rekey(arguments),
         Command::Reload(arguments) => orders::reload(&arguments),
         Command::Explain(arguments) => orders::explain(arguments),
+        Command::Generate(arguments) => generate::generate(&arguments),
     }
 }
 
