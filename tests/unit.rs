@@ -33,8 +33,9 @@ fn analyze(name: &str, arguments: &[&str]) -> Option<Output> {
 fn the_unit_is_without_mistakes() {
     // The manual pages are installed by the package only.
     let Some(output) = analyze("verify", &["verify", "--man=no"]) else { return };
+    // Other units of this host are looked at too, and are not ours to mend.
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}");
+    assert!(output.status.success() && !said.contains("s2sd"), "{said}");
 }
 
 #[test]
