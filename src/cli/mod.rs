@@ -4,7 +4,9 @@ mod azure;
 mod check;
 mod client;
 mod demo;
+mod generate;
 mod log;
+mod manual;
 mod orders;
 mod pki;
 mod run;
@@ -54,6 +56,10 @@ enum Command {
     Explain(orders::Explain),
     /// Make, export and explain the certificates of both ends, by the rules of Azure's article.
     Pki(pki::Arguments),
+
+    /// Write the manual pages or shell completions, for a package.
+    #[command(hide = true)]
+    Generate(generate::Arguments),
 }
 
 /// Does what the command line says.
@@ -70,6 +76,8 @@ pub fn main() -> ExitCode {
         Command::Reload(arguments) => orders::reload(&arguments),
         Command::Explain(arguments) => orders::explain(arguments),
         Command::Pki(arguments) => pki::pki(&arguments),
+
+        Command::Generate(arguments) => generate::generate(&arguments),
     }
 }
 

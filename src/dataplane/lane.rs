@@ -5,7 +5,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -38,6 +38,13 @@ const MAX_BYTES: usize = 64 << 10;
 
 /// How long a full socket is waited for before its packets are dropped.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How long a thread with nothing to do sleeps before it shows that it lives.
+const PULSE: Duration = Duration::from_secs(2);
+
+/// Places of the two threads.
+const OUT: usize = 0;
+const IN: usize = 1;
 
 /// What a lane is made of.
 #[derive(Debug)]
@@ -73,17 +80,21 @@ struct Shared {
     stop: AtomicBool,
     /// The outer packet that the path carries.
     path: AtomicUsize,
+    /// When each thread last turned.
+    turned: [AtomicU64; 2],
 }
 
 impl Lane {
     /// Starts both threads.
     pub fn start(parts: LaneParts) -> io::Result<Lane> {
         let path = AtomicUsize::new(parts.socket.path_mtu()?);
+        let now = clock::now().mono.0;
         let shared = Arc::new(Shared {
             counters: LaneCounters::default(),
             waker: Waker::new()?,
             stop: AtomicBool::new(false),
             path,
+            turned: [AtomicU64::new(now), AtomicU64::new(now)],
             parts,
         });
         info!(
@@ -95,8 +106,8 @@ impl Lane {
             "lane started"
         );
         let mut lane = Lane { shared, threads: Vec::new() };
-        lane.spawn("out", 0, |shared| EgressLoop::new(shared).run())?;
-        lane.spawn("in", 1, |shared| IngressLoop::new(shared).run())?;
+        lane.spawn("out", OUT, |shared| EgressLoop::new(shared).run())?;
+        lane.spawn("in", IN, |shared| IngressLoop::new(shared).run())?;
         Ok(lane)
     }
 
@@ -117,6 +128,12 @@ impl Lane {
     /// The lane's numbers.
     pub fn counters(&self) -> &LaneCounters {
         &self.shared.counters
+    }
+
+    /// Whether both threads turned lately. One that ended, or hangs in a call, does not, and nothing else would tell of it.
+    pub fn turns(&self, now: Instant) -> bool {
+        let last = |turned: &AtomicU64| Instant(turned.load(Ordering::Relaxed));
+        self.shared.turned.iter().all(|turned| now.since(last(turned)) < 3 * PULSE)
     }
 
     /// The device.
@@ -156,6 +173,10 @@ impl Drop for Lane {
 impl Shared {
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Acquire)
+    }
+
+    fn turn(&self, thread: usize, now: Instant) {
+        self.turned[thread].store(now.0, Ordering::Relaxed);
     }
 
     /// Asks the kernel what the path carries; tells control when it is something else than before.
@@ -198,8 +219,10 @@ impl<'l> EgressLoop<'l> {
                     return;
                 }
             }
-            let wait = parts.keepalive.map(|interval| interval.saturating_sub(self.silence()));
-            if let Err(error) = poll::readable(parts.tun.as_fd(), &self.shared.waker, wait) {
+            let wait = parts
+                .keepalive
+                .map_or(PULSE, |interval| interval.saturating_sub(self.silence()).min(PULSE));
+            if let Err(error) = poll::readable(parts.tun.as_fd(), &self.shared.waker, Some(wait)) {
                 warn!(tunnel = parts.name, %error, "waiting for the device failed");
                 return;
             }
@@ -211,6 +234,7 @@ impl<'l> EgressLoop<'l> {
     fn batch(&mut self) -> io::Result<bool> {
         let EgressLoop { shared, egress, frame, .. } = self;
         let (parts, now) = (&shared.parts, clock::now().mono);
+        shared.turn(OUT, now);
         let tables = parts.forwarding.load();
         let path = shared.path.load(Ordering::Relaxed);
         let mut port = LanePort(shared);
@@ -271,7 +295,7 @@ impl<'l> IngressLoop<'l> {
             if self.batch() {
                 continue;
             }
-            match poll::readable(parts.socket.as_fd(), &self.shared.waker, None) {
+            match poll::readable(parts.socket.as_fd(), &self.shared.waker, Some(PULSE)) {
                 Ok(ready) if ready.error => self.read_errors(),
                 Ok(_) => {}
                 Err(error) => {
@@ -285,6 +309,8 @@ impl<'l> IngressLoop<'l> {
     /// Moves what the socket has, up to a batch. Whether there may be more.
     fn batch(&mut self) -> bool {
         let (shared, parts) = (self.shared, &self.shared.parts);
+        let now = clock::now().mono;
+        shared.turn(IN, now);
         let mut received = [Received::default(); Ingress::SLOTS];
         let count = match parts.socket.receive(self.ingress.arena(), Ingress::SLOT, &mut received) {
             Ok(count) => count,
@@ -300,7 +326,7 @@ impl<'l> IngressLoop<'l> {
         self.ingress.process(
             &tables,
             received,
-            clock::now().mono,
+            now,
             &shared.counters.ingress,
             &mut LanePort(shared),
         );
