@@ -1,7 +1,5 @@
 //! From a peer that is authenticated and means ill, or is merely broken.
 
-use std::time::Instant;
-
 use s2sd::wire::codes::{NotifyType, PayloadType};
 use s2sd::wire::delete::Delete;
 use s2sd::wire::payload::Payload;
@@ -36,7 +34,7 @@ fn delete_with_absurd_counts() {
         target.expect_unharmed();
     }
     let (mut target, mut hand) = pair();
-    let begun = Instant::now();
+    let begun = crate::clock();
     let most = |from: u32| Payload::Delete(Delete::esp((from..from + 15_000).map(EspSpi)));
     for id in 2..20 {
         let request = hand.seal(INFORMATIONAL, id, false, &[most(1 << 20)]);

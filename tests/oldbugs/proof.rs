@@ -1,7 +1,6 @@
 //! Proofs of identity that do not hold. The peer is through IKE_SA_INIT, so everything here is sealed with good keys.
 
 use std::rc::Rc;
-use std::time::Instant;
 
 use rcgen::{KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256};
 use rustls_pki_types::PrivatePkcs8KeyDer;
@@ -30,7 +29,7 @@ fn certificate_chain_loops() {
             circle.push(authority.certified_by(by, &format!("Ring {at}")));
         }
     }
-    let begun = Instant::now();
+    let begun = crate::clock();
     expect_refused(&mut target, &leaf, &circle, "certificate");
     // The same with one way out of the circle that leads to the root: it may be found or not, but not sought for long.
     let mut target = Target::answering();
@@ -82,7 +81,7 @@ fn huge_keys() {
         HugeKey::new(2_048, &[1]),
         HugeKey::new(2_048, &[2]),
     ];
-    let begun = Instant::now();
+    let begun = crate::clock();
     for key in keys {
         let mut hand = half_open(&mut target);
         let mut payloads = hand.proof(&root.person(PEER));
@@ -159,7 +158,7 @@ fn authentication_with_anothers_valid_certificate_from_the_same_root() {
     let root = Rc::clone(&target.root);
     let (peer, other) = (root.person(PEER), root.person("other.example"));
     // As himself.
-    expect_refused(&mut target, &other, &[other.certificate.clone()], "other.example");
+    expect_refused(&mut target, &other, std::slice::from_ref(&other.certificate), "other.example");
     // Under the peer's name, with his own certificate.
     let stories: [(&Person, Vec<&Person>); 4] = [
         (&peer, vec![&other]),

@@ -183,16 +183,15 @@ fn purposes(certificate: &Certificate, direction: Direction) -> Finding {
 }
 
 fn authority(certificate: &Certificate, others: &[&Certificate]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    findings.push(match certificate.basic_constraints() {
+    let constraints = match certificate.basic_constraints() {
         Some(_) => Finding::ok("authority", "basic constraints CA:TRUE"),
         None => Finding::warn(
             "authority",
             "no basic constraints: an authority only by being configured as one",
             "have the root made with CA:TRUE, as `s2sd pki init` does",
         ),
-    });
-    findings.push(match certificate.key_usage() {
+    };
+    let usage = match certificate.key_usage() {
         Some(usage) if !usage.certify => Finding::fail(
             "key usage",
             "lacks keyCertSign, so it may not issue",
@@ -201,15 +200,14 @@ fn authority(certificate: &Certificate, others: &[&Certificate]) -> Vec<Finding>
         ),
         Some(_) => Finding::ok("key usage", "keyCertSign"),
         None => Finding::ok("key usage", "not limited"),
-    });
-    findings.push(path_length(certificate, others));
-    findings
+    };
+    vec![constraints, usage, path_length(certificate, others)]
 }
 
 /// How many authorities stand below, against how many may (RFC 5280 §4.2.1.9).
 fn path_length(certificate: &Certificate, others: &[&Certificate]) -> Finding {
     const RULE: &str = "path length";
-    let pool: Vec<Certificate> = others.iter().map(|other| Certificate::clone(other)).collect();
+    let pool: Vec<Certificate> = others.iter().copied().cloned().collect();
     let below = |head: &&Certificate| {
         let path = above(head, &pool);
         let place = path.iter().position(|c| c == certificate)?;

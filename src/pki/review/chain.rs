@@ -31,7 +31,7 @@ pub(super) fn review(
 /// That the root of every leaf is there.
 fn root(ordered: &[&Certificate], direction: Direction) -> Finding {
     const RULE: &str = "root";
-    let pool: Vec<Certificate> = ordered.iter().map(|c| Certificate::clone(c)).collect();
+    let pool: Vec<Certificate> = ordered.iter().copied().cloned().collect();
     let rootless = heads(&pool).into_iter().find_map(|head| {
         let path = above(head, &pool);
         let top = path.last().unwrap_or(head);

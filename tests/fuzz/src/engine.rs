@@ -248,7 +248,8 @@ impl Authenticator for Echo {
     }
 
     fn verify(&self, claim: &Claim<'_>, _: Now) -> Result<Proven, Disbelief> {
-        let failed = || Disbelief { kind: AuthFailed::Signature, reason: "no echo".into() };
+        let failed =
+            || Disbelief { kind: AuthFailed::Signature, reason: "no echo".into(), remedy: None };
         (claim.auth.data == claim.octets)
             .then(|| Proven { name: "fuzz".into(), until: UnixTime(4_000_000_000) })
             .ok_or_else(failed)
