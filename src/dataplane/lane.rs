@@ -36,6 +36,10 @@ const MAX_FRAMES: usize = 64;
 /// Bytes sealed before they leave: two super-packets, or a batch of small ones.
 const MAX_BYTES: usize = 64 << 10;
 
+/// How long what is known of the path is believed while packets leave. That it shrank is learned from errors; nobody says
+/// that it grew again, or that the kernel's ten minutes are over (RFC 1191 §6.3).
+const PATH_AGE: Duration = Duration::from_secs(1);
+
 /// How long a full socket is waited for before its packets are dropped.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -188,6 +192,12 @@ impl Shared {
         }
     }
 
+    /// Whether the path takes a datagram of this length, as far as is known.
+    fn fits(&self, datagram: usize) -> bool {
+        let overhead = self.parts.forwarding.load().rules.encapsulation.overhead();
+        overhead + datagram <= self.path.load(Ordering::Relaxed)
+    }
+
     fn tell(&self, event: Event) -> bool {
         self.parts.control.try_send(event).is_ok()
     }
@@ -199,12 +209,13 @@ struct EgressLoop<'l> {
     egress: Egress,
     frame: Box<[u8]>,
     last_sent: Instant,
+    last_look: Instant,
 }
 
 impl<'l> EgressLoop<'l> {
     fn new(shared: &'l Shared) -> EgressLoop<'l> {
-        let frame = vec![0; FRAME].into();
-        EgressLoop { shared, egress: Egress::default(), frame, last_sent: clock::now().mono }
+        let (frame, now) = (vec![0; FRAME].into(), clock::now().mono);
+        EgressLoop { shared, egress: Egress::default(), frame, last_sent: now, last_look: now }
     }
 
     fn run(&mut self) {
@@ -224,6 +235,7 @@ impl<'l> EgressLoop<'l> {
                 .map_or(PULSE, |interval| interval.saturating_sub(self.silence()).min(PULSE));
             if let Err(error) = poll::readable(parts.tun.as_fd(), &self.shared.waker, Some(wait)) {
                 warn!(tunnel = parts.name, %error, "waiting for the device failed");
+                self.shared.tell(Event::DeviceLost);
                 return;
             }
             self.keep_alive();
@@ -256,6 +268,10 @@ impl<'l> EgressLoop<'l> {
         batch.finish(&shared.counters.egress, &mut port);
         if frames > 0 {
             self.last_sent = now;
+            if now.since(self.last_look) >= PATH_AGE {
+                shared.look_at_path();
+                self.last_look = now;
+            }
         }
         outcome
     }
@@ -300,6 +316,7 @@ impl<'l> IngressLoop<'l> {
                 Ok(_) => {}
                 Err(error) => {
                     warn!(tunnel = parts.name, %error, "waiting for the socket failed");
+                    self.shared.tell(Event::DeviceLost);
                     return;
                 }
             }
@@ -364,9 +381,11 @@ impl EgressPort for LanePort<'_> {
                     self.0.look_at_path();
                     lost.drop(DropReason::PathShrank, packets);
                 }
-                // EIO: the device cannot complete checksums. EINVAL: it cannot segment.
+                // EIO: the device cannot complete checksums. EINVAL: it cannot segment, or, from some kernels, the segments
+                // do not fit the path any longer: then each of them says so.
                 Some(libc::EIO | libc::EINVAL) if run.count() > 1 => {
-                    if socket.disable_gso() {
+                    self.0.look_at_path();
+                    if self.0.fits(run.segment) && socket.disable_gso() {
                         warn!(tunnel = self.0.parts.name, %error, "the path refuses UDP GSO; going on without");
                     }
                     run.singles().for_each(|single| self.send(buffer, &[single], lost));
