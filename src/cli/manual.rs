@@ -93,6 +93,7 @@ pub fn of_command(command: Command) -> io::Result<Vec<u8>> {
     let mut roff = Roff::new();
     roff.control("SH", ["DESCRIPTION"]);
     roff.text(prose(concat!(
+        "An ",
         env!("CARGO_PKG_DESCRIPTION"),
         ". `s2sd run` is the service, which systemd starts as `s2sd.service`; the other commands speak to it, or help to set it up."
     )));
