@@ -20,6 +20,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("dataplane", 4),
     ("state", 5),
     ("config", 5),
+    ("azure", 6),
     ("daemon", 6),
     ("doctor", 7),
     ("cli", 8),

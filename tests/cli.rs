@@ -75,7 +75,9 @@ outbound_certificate_subject_name = "gateway"
 #[test]
 fn help_names_every_command_and_every_command_has_help() {
     let help = out(&s2sd(&["--help"]));
-    for command in ["run", "demo", "check", "status", "up", "down", "rekey", "reload", "explain"] {
+    for command in
+        ["run", "demo", "check", "azure", "status", "up", "down", "rekey", "reload", "explain"]
+    {
         assert!(help.contains(&format!("  {command} ")), "{command} is not in\n{help}");
         let output = s2sd(&[command, "--help"]);
         assert!(output.status.success() && out(&output).contains("Usage:"), "{command}");

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod azure;
 mod check;
 mod client;
 mod demo;
@@ -35,6 +36,9 @@ enum Command {
     Demo(demo::Arguments),
     /// Say what is wrong with a configuration file: exit code 0 fit, 1 warnings, 2 errors.
     Check(check::Arguments),
+    /// From Azure to a configuration, and from a configuration to Azure.
+    #[command(subcommand)]
+    Azure(azure::Command),
     /// Show how the connections are: exit code 0 when all are up.
     Status(status::Arguments),
     /// Keep a connection up.
@@ -55,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Azure(command) => azure::azure(&command),
         Command::Status(arguments) => status::status(&arguments),
         Command::Up(named) => orders::up(named),
         Command::Down(named) => orders::down(named),
