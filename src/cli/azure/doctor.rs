@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::client::Service;
-use super::{ConfigPath, complain, say};
+use crate::cli::client::{SOCKET, Service};
+use crate::cli::{ConfigPath, complain, say};
 use crate::config;
 use crate::doctor::examination::Order;
 use crate::doctor::{self, Verdict};
@@ -70,5 +70,5 @@ fn service(order: &Order) -> Service {
     let text = std::fs::read_to_string(&order.file).unwrap_or_default();
     let parsed = config::parse(&order.file.display().to_string(), &text);
     let socket = parsed.config.map(|config| config.device.control_socket);
-    socket.map_or_else(Service::default, Service::at)
+    Service::at(socket.unwrap_or_else(|| SOCKET.into()))
 }
