@@ -26,7 +26,9 @@ impl Az<'_> {
         let name = self.name();
         match &self.connection.ipsec_policy {
             Policy::Default => {
-                format!("az network vpn-connection ipsec-policy clear -g RG --connection-name {name}")
+                format!(
+                    "az network vpn-connection ipsec-policy clear -g RG --connection-name {name}"
+                )
             }
             Policy::Custom(policy) => format!(
                 "az network vpn-connection ipsec-policy add -g RG --connection-name {name} \
@@ -54,7 +56,10 @@ impl Az<'_> {
 
     /// Sets who dials.
     pub fn set_mode(&self, mode: ConnectionMode) -> String {
-        format!("az network vpn-connection update -g RG -n {} --set connectionMode={mode}", self.name())
+        format!(
+            "az network vpn-connection update -g RG -n {} --set connectionMode={mode}",
+            self.name()
+        )
     }
 
     /// Sets whether selectors are pairs of prefixes, as here.

@@ -132,9 +132,11 @@ fn section(text: &str, name: &str) -> Range<usize> {
     let is_name = |line: &str| {
         let value = line.strip_prefix("name").and_then(|rest| rest.trim_start().strip_prefix('='));
         value.is_some_and(|value| {
-            value.trim_start().trim_start_matches(['"', '\'']).strip_prefix(name).is_some_and(
-                |rest| rest.starts_with(['"', '\'']),
-            )
+            value
+                .trim_start()
+                .trim_start_matches(['"', '\''])
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['"', '\'']))
         })
     };
     let named = lines().filter(|(_, line)| is_name(line)).map(|(at, _)| at);
@@ -153,9 +155,11 @@ fn own(loaded: &Loaded, order: &Order) -> Option<(String, String)> {
 fn status(order: &Order, service: Service<'_>) -> Result<ConnectionStatus, String> {
     let ask = Ask::Status { connection: Some(order.connection.clone()) };
     match service(ask)? {
-        control::Answer::Status(status) => {
-            status.connections.into_iter().next().ok_or_else(|| "it knows no such connection".into())
-        }
+        control::Answer::Status(status) => status
+            .connections
+            .into_iter()
+            .next()
+            .ok_or_else(|| "it knows no such connection".into()),
         _ => Err("the service answered something else".to_owned()),
     }
 }
@@ -194,10 +198,8 @@ fn tunnels(
         })
         .collect();
     thread::scope(|scope| {
-        let looking: Vec<_> = patients
-            .iter()
-            .map(|patient| (patient, scope.spawn(|| patient.look())))
-            .collect();
+        let looking: Vec<_> =
+            patients.iter().map(|patient| (patient, scope.spawn(|| patient.look()))).collect();
         let seen = looking.into_iter().filter_map(|(_, look)| look.join().ok());
         seen.map(|mut tunnel| {
             if let Some(Answer::Accepted(accepted)) = tunnel.answer() {

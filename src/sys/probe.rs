@@ -72,7 +72,8 @@ impl EchoProbe {
         let ipi_ifindex = i32::try_from(if_nametoindex(interface)?).map_err(io::Error::other)?;
         let s_addr = u32::from_ne_bytes(source.octets());
         let ipi_spec_dst = libc::in_addr { s_addr };
-        let out = libc::in_pktinfo { ipi_ifindex, ipi_spec_dst, ipi_addr: libc::in_addr { s_addr: 0 } };
+        let out =
+            libc::in_pktinfo { ipi_ifindex, ipi_spec_dst, ipi_addr: libc::in_addr { s_addr: 0 } };
         let flags = SockFlag::SOCK_CLOEXEC;
         let fd = socket(AddressFamily::Inet, SockType::Raw, flags, SockProtocol::Icmp)?;
         set(&fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)?;

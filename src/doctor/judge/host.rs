@@ -34,7 +34,10 @@ fn configuration(facts: &Facts) -> Vec<Finding> {
 /// What is wrong by this host's clock only is the clock's fault.
 fn certificates(facts: &Facts) -> Vec<Finding> {
     let stays = |found: &&Diagnostic| {
-        facts.certificates_then.iter().any(|then| (then.line, &then.what) == (found.line, &found.what))
+        facts
+            .certificates_then
+            .iter()
+            .any(|then| (then.line, &then.what) == (found.line, &found.what))
     };
     let (own, by_clock): (Vec<_>, Vec<_>) = facts.certificates.iter().partition(|d| stays(d));
     let mut findings: Vec<Finding> =
@@ -69,12 +72,16 @@ fn clock(clock: &ClockFacts) -> Finding {
         let days = then.0.abs_diff(clock.now.0) / 86_400;
         let way = if then > clock.now { "behind" } else { "ahead" };
         let rests_on = match (&clock.newest, clock.hardware) {
-            (_, Some(hardware)) if hardware == then => format!("the hardware clock says {hardware}"),
+            (_, Some(hardware)) if hardware == then => {
+                format!("the hardware clock says {hardware}")
+            }
             (Some((file, at)), _) => format!("{file} was written at {at}"),
             _ => format!("it is {then}"),
         };
-        let seen =
-            format!("this host's clock is {days} days {way}: it says {}, but {rests_on}", clock.now);
+        let seen = format!(
+            "this host's clock is {days} days {way}: it says {}, but {rests_on}",
+            clock.now
+        );
         return Finding::fail(Check::Clock, seen).mend(set);
     }
     match clock.synchronized {
@@ -113,8 +120,10 @@ fn service(facts: &Facts) -> Finding {
         };
     }
     match status.state.as_str() {
-        "down" => Finding::warn(Check::Service, "it runs, and an operator took the connection down")
-            .mend(format!("s2sd up {}", facts.connection)),
+        "down" => {
+            Finding::warn(Check::Service, "it runs, and an operator took the connection down")
+                .mend(format!("s2sd up {}", facts.connection))
+        }
         state => Finding::ok(Check::Service, format!("it runs, the connection is {state}")),
     }
 }

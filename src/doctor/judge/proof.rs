@@ -37,7 +37,10 @@ fn proven(case: &Case<'_>) -> Finding {
     let status = case.tunnel.status.as_ref();
     let peer = status.and_then(|s| s.peer_identity.as_deref()).unwrap_or("itself");
     let own = status.and_then(|s| s.own_identity.as_deref()).unwrap_or("ourselves");
-    Finding::ok(Check::Authentication, format!("the gateway proved to be {peer}, and we to be {own}"))
+    Finding::ok(
+        Check::Authentication,
+        format!("the gateway proved to be {peer}, and we to be {own}"),
+    )
 }
 
 fn children(case: &Case<'_>) -> Vec<Finding> {
@@ -60,9 +63,10 @@ fn children(case: &Case<'_>) -> Vec<Finding> {
 fn rekeying(case: &Case<'_>) -> Finding {
     match &case.tunnel.rekey {
         None => Finding::skip(Check::ForwardSecrecy, "not tried"),
-        Some(Rekey::Done) => {
-            Finding::ok(Check::ForwardSecrecy, "new keys were made just now, by both ends' pfs_group")
-        }
+        Some(Rekey::Done) => Finding::ok(
+            Check::ForwardSecrecy,
+            "new keys were made just now, by both ends' pfs_group",
+        ),
         Some(Rekey::Nothing(time)) => Finding::warn(
             Check::ForwardSecrecy,
             format!("new keys were asked for, and did not come within {} s", time.as_secs()),
@@ -78,7 +82,8 @@ fn keys_refused(case: &Case<'_>, refusal: &Explanation) -> Finding {
     let ours = &case.connection.ipsec_policy;
     match reason(refusal) {
         Some(Reason::PfsMismatch | Reason::NoCommonEspProposal | Reason::GroupRefused) => {
-            let differs = refusal.difference.as_ref().map(|d| format!(" ({d})")).unwrap_or_default();
+            let differs =
+                refusal.difference.as_ref().map(|d| format!(" ({d})")).unwrap_or_default();
             let seen = format!(
                 "PFS mismatch: {} refuses new keys, though the same ciphers were agreed at first{differs}; the tunnel ends with \
                  its present keys. Ours: {ours}",
@@ -118,7 +123,9 @@ fn refused(case: &Case<'_>, refusal: &Explanation) -> Vec<Finding> {
             refusal,
         )
         .at_azure(az.show("certificateAuthentication.outboundAuthCertificate")),
-        Some(Reason::SelectorsUnacceptable) => return vec![proven_so_far(), selectors_refused(case, refusal)],
+        Some(Reason::SelectorsUnacceptable) => {
+            return vec![proven_so_far(), selectors_refused(case, refusal)];
+        }
         Some(Reason::NoCommonEspProposal | Reason::PfsMismatch) => {
             return vec![proven_so_far(), child_refused(case, refusal)];
         }
@@ -143,7 +150,9 @@ fn credentials_refused(case: &Case<'_>) -> Finding {
         Some(false) => {
             ". It names the authorities that it trusts, and ours is not among them: the wrong root is configured there"
         }
-        Some(true) => ". It names our authority among those that it trusts, so look at the name first",
+        Some(true) => {
+            ". It names our authority among those that it trusts, so look at the name first"
+        }
         None => "",
     };
     let seen = format!(
@@ -207,7 +216,9 @@ fn waited(case: &Case<'_>, state: &str) -> Finding {
         }
         _ => format!("not over yet: the connection is {state}, and nothing was refused"),
     };
-    Finding::warn(Check::Authentication, seen).mend("ask again in a minute").at_azure(case.az().ike_log())
+    Finding::warn(Check::Authentication, seen)
+        .mend("ask again in a minute")
+        .at_azure(case.az().ike_log())
 }
 
 fn reason(explanation: &Explanation) -> Option<Reason> {

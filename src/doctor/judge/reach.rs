@@ -53,7 +53,8 @@ fn route<'a>(case: &Case<'a>) -> (Finding, Option<&'a Way>) {
                 "the way to {address} leads into {}, the gateway's own tunnel",
                 tunnel.interface
             );
-            let remedy = format!("give {address} a route by the uplink: ip route add {address} via ROUTER");
+            let remedy =
+                format!("give {address} a route by the uplink: ip route add {address} via ROUTER");
             (Finding::fail(Check::Route, seen).mend(remedy), None)
         }
         Ok(way) => {
@@ -63,7 +64,11 @@ fn route<'a>(case: &Case<'a>) -> (Finding, Option<&'a Way>) {
         }
         Err(why) => {
             let seen = format!("no way leads to {address}: {why}");
-            (Finding::fail(Check::Route, seen).mend("this host needs a default route, see `ip route`"), None)
+            (
+                Finding::fail(Check::Route, seen)
+                    .mend("this host needs a default route, see `ip route`"),
+                None,
+            )
         }
     }
 }
@@ -127,12 +132,12 @@ fn blocked_here(case: &Case<'_>, silence: &Silence) -> Option<Finding> {
         }
         format!("{host} answers, and this host's own firewall drops the answers")
     };
-    let remedy = "let UDP 500 and 4500 pass in both directions: `nft list ruleset` shows what is in the way";
+    let remedy =
+        "let UDP 500 and 4500 pass in both directions: `nft list ruleset` shows what is in the way";
     Some(Finding::fail(Check::Udp500, seen).mend(remedy))
 }
 
 fn both_silent(case: &Case<'_>, way: &Way, silence: &Silence) -> Vec<Finding> {
-    let host = &case.tunnel.host;
     if let Some(local) = blocked_here(case, silence) {
         return vec![local, not_reached(Check::Udp4500, Check::Udp500)];
     }
@@ -159,7 +164,8 @@ fn dials_only(case: &Case<'_>) -> Finding {
     let host = &case.tunnel.host;
     let mode = case.connection.connection_mode;
     if mode == ConnectionMode::InitiatorOnly {
-        let seen = format!("{host} dials and does not answer, as connection_mode InitiatorOnly says");
+        let seen =
+            format!("{host} dials and does not answer, as connection_mode InitiatorOnly says");
         return Finding::ok(Check::Udp500, seen);
     }
     let seen = format!(
@@ -245,7 +251,8 @@ fn answered(case: &Case<'_>, way: &Way, answer: &Answer) -> Vec<Finding> {
             vec![Finding::fail(Check::Proposal, seen).at_azure(case.az().ike_log())]
         }
         Answer::Cookie(_) => {
-            let seen = "the gateway asks for one cookie after the other: it is busy, or under attack";
+            let seen =
+                "the gateway asks for one cookie after the other: it is busy, or under attack";
             vec![Finding::warn(Check::Proposal, seen)]
         }
     }
@@ -259,7 +266,9 @@ fn wrong_group(case: &Case<'_>, group: KeId) -> Finding {
          13822 or 13868"
     );
     let remedy = match name {
-        Some(name) => format!("set dh_group = \"{name}\" in [connection.ipsec_policy], or ours on the Azure connection"),
+        Some(name) => format!(
+            "set dh_group = \"{name}\" in [connection.ipsec_policy], or ours on the Azure connection"
+        ),
         None => "set a dh_group that both ends have".to_owned(),
     };
     Finding::fail(Check::Proposal, seen).mend(remedy).at_azure(case.az().set_policy())
@@ -280,7 +289,9 @@ fn no_proposal(case: &Case<'_>) -> Finding {
             );
             let setting = difference.as_ref().map(|d| (d.setting(), d.their_name()));
             let remedy = match setting {
-                Some((setting, Some(name))) => format!("set {setting} = \"{name}\" here, or our policy on the Azure connection"),
+                Some((setting, Some(name))) => format!(
+                    "set {setting} = \"{name}\" here, or our policy on the Azure connection"
+                ),
                 Some((setting, None)) => format!("make {setting} the same on both ends"),
                 None => "make the policies of both ends the same".to_owned(),
             };
@@ -317,16 +328,21 @@ fn nat(case: &Case<'_>, way: &Way, accepted: &Acceptance) -> Finding {
             let seen = format!(
                 "no NAT: the gateway sees us as {source}, but gateway_ip_address is {known}; Azure takes what comes from {known} alone"
             );
-            let remedy = format!("write {source} as gateway_ip_address here and in the local network gateway {site}");
+            let remedy = format!(
+                "write {source} as gateway_ip_address here and in the local network gateway {site}"
+            );
             Finding::warn(Check::Nat, seen).mend(remedy).at_azure(az.set_site_address(source))
         }
         (true, Some(known)) if known == way.source => {
             let seen = format!("a NAT translates our address {known}, which Azure cannot reach");
             let remedy = "gateway_ip_address, here and in Azure, is to be the NAT's public address";
-            Finding::warn(Check::Nat, seen).mend(remedy).at_azure(az.show("localNetworkGateway2.id"))
+            Finding::warn(Check::Nat, seen)
+                .mend(remedy)
+                .at_azure(az.show("localNetworkGateway2.id"))
         }
         (true, _) => {
-            let seen = "a NAT translates our address: ESP travels in UDP, and this device has to dial";
+            let seen =
+                "a NAT translates our address: ESP travels in UDP, and this device has to dial";
             let finding = Finding::ok(Check::Nat, seen);
             match case.connection.connection_mode {
                 ConnectionMode::InitiatorOnly => Finding::warn(Check::Nat, finding.seen)

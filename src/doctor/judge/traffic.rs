@@ -19,9 +19,7 @@ pub fn judge(case: &Case<'_>) -> Vec<Finding> {
 
 fn mtu(case: &Case<'_>, inner: Option<&Inner>) -> Finding {
     let configured = inner.map(|inner| inner.mtu).filter(|mtu| *mtu > 0);
-    let wanted = configured
-        .or(case.connection.tunnel.mtu.map(usize::from))
-        .unwrap_or(AZURE_MTU);
+    let wanted = configured.or(case.connection.tunnel.mtu.map(usize::from)).unwrap_or(AZURE_MTU);
     if let Some(Inner { largest: Some(largest), reply: Some((host, _)), .. }) = inner {
         return match *largest < wanted {
             true => too_large(case, wanted, *largest, &format!("pings to {host} show it")),
@@ -32,7 +30,10 @@ fn mtu(case: &Case<'_>, inner: Option<&Inner>) -> Finding {
         };
     }
     let Some(outer) = case.tunnel.outer else {
-        return Finding::skip(Check::Mtu, "the path could not be measured: UDP 4500 does not answer");
+        return Finding::skip(
+            Check::Mtu,
+            "the path could not be measured: UDP 4500 does not answer",
+        );
     };
     let Some(fits) = inner_mtu(case, outer) else {
         return Finding::skip(Check::Mtu, "no suite is configured");
@@ -86,7 +87,8 @@ fn packets(case: &Case<'_>, inner: Option<&Inner>) -> Finding {
         case.site.address_prefixes.iter().map(ToString::to_string).collect();
     let prefixes = prefixes.join(", ");
     if inner.source.is_none() {
-        let why = format!("no address of this host lies in {prefixes}, so nobody would answer its pings");
+        let why =
+            format!("no address of this host lies in {prefixes}, so nobody would answer its pings");
         return counted(counts, Finding::skip(Check::Packets, why));
     }
     if let Some(obstacle) = &inner.obstacle {
@@ -98,7 +100,8 @@ fn packets(case: &Case<'_>, inner: Option<&Inner>) -> Finding {
     if inner.moved.1 > 0 || counts.1 > 0 {
         let seen = format!("packets pass both ways; pings to {asked} were not answered");
         let finding = match inner.named {
-            true => Finding::warn(Check::Packets, seen).mend("see whether the host is up, and answers pings"),
+            true => Finding::warn(Check::Packets, seen)
+                .mend("see whether the host is up, and answers pings"),
             false => Finding::ok(Check::Packets, seen),
         };
         return finding;

@@ -61,7 +61,11 @@ impl Caller {
     }
 
     /// Asks as a dialling peer does, with a value of the first group; goes on with a cookie and with another of `groups`.
-    pub fn ask(&mut self, offer: &SecurityAssociation, groups: &[Group]) -> Result<Answer, Silence> {
+    pub fn ask(
+        &mut self,
+        offer: &SecurityAssociation,
+        groups: &[Group],
+    ) -> Result<Answer, Silence> {
         let Some(first) = groups.first() else { return Err(Silence::default()) };
         let (mut group, mut cookie) = (*first, Vec::new());
         let mut tried = vec![group];

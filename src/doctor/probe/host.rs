@@ -26,7 +26,9 @@ pub fn interfaces() -> Vec<Interface> {
             addresses: interface
                 .ips
                 .iter()
-                .filter_map(|network| Some((network.ip(), Prefix::of(network.ip(), network.prefix())?)))
+                .filter_map(|network| {
+                    Some((network.ip(), Prefix::of(network.ip(), network.prefix())?))
+                })
                 .collect(),
             name: interface.name,
         })
@@ -38,7 +40,8 @@ pub fn resolve(host: &Host) -> Result<IpAddr, String> {
     match host {
         Host::Address(address) => Ok(*address),
         Host::Name(name) => {
-            let found = (name.as_str(), 500).to_socket_addrs().map_err(|error| error.to_string())?;
+            let found =
+                (name.as_str(), 500).to_socket_addrs().map_err(|error| error.to_string())?;
             let found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
             let v4 = found.iter().find(|address| address.is_ipv4());
             v4.or(found.first()).copied().ok_or_else(|| "the name has no address".to_owned())

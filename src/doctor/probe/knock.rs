@@ -115,7 +115,8 @@ impl Knock<'_> {
             // A vendor ID that nobody knows is passed over by everybody (RFC 7296 §3.12).
             chain.push(VendorId { data: vec![0; padding] });
         }
-        let bytes = encode(&chain).expect("an offer and a padding below 64 KiB fit their length fields");
+        let bytes =
+            encode(&chain).expect("an offer and a padding below 64 KiB fit their length fields");
         Request { spi, path, bytes }
     }
 }

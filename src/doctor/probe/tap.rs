@@ -51,7 +51,9 @@ impl Tap {
         let interface = pnet_datalink::interfaces()
             .into_iter()
             .find(|interface| interface.ips.iter().any(|network| network.ip() == IpAddr::V4(own)))
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no interface has the address"))?;
+            .ok_or_else(|| {
+                io::Error::new(io::ErrorKind::NotFound, "no interface has the address")
+            })?;
         let settings = pnet_datalink::Config {
             read_timeout: Some(TICK),
             promiscuous: false,
