@@ -114,11 +114,15 @@ impl OwnIdentity {
         self.leaf().subject().common_name().map(|name| Id::Fqdn(name.to_owned()))
     }
 
+    /// The authorities above us whose certificates we hold, the root among them where it was given.
+    pub fn authorities(&self) -> impl Iterator<Item = &Certificate> {
+        self.path.iter().skip(1).chain(&self.root)
+    }
+
     /// Whether a CERTREQ payload's hashes name an authority above us. A hint and no more: peers leave their roots out, and
     /// an authority's certificate that we do not hold cannot be found in it.
     pub fn is_requested(&self, authorities: &[u8]) -> bool {
-        let above = self.path.iter().skip(1).chain(&self.root);
-        let ours: Vec<[u8; 20]> = above.map(Certificate::authority_hash).collect();
+        let ours: Vec<[u8; 20]> = self.authorities().map(Certificate::authority_hash).collect();
         authorities.chunks_exact(20).any(|hash| ours.iter().any(|own| own == hash))
     }
 

@@ -20,6 +20,7 @@
 )]
 
 mod cases;
+#[allow(dead_code, reason = "its other user plants faults")]
 mod credentials;
 mod daemon;
 mod engine;
