@@ -149,7 +149,15 @@ fn run_refuses_a_broken_file_with_its_line() {
 
 /// The names below "Commands:".
 fn commands() -> Vec<String> {
-    let help = out(&s2sd(&["--help"]));
+    below(&[])
+}
+
+/// The names below a command's "Commands:".
+fn below(command: &[&str]) -> Vec<String> {
+    let help = out(&s2sd(&[command, &["--help"]].concat()));
+    if !help.contains("Commands:\n") {
+        return Vec::new();
+    }
     let list = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
     let name = |line: &str| line.split_whitespace().next().map(str::to_owned);
     list.lines().filter_map(name).filter(|name| name != "help").collect()
@@ -162,7 +170,11 @@ fn generated(what: &str) -> impl Fn(&str) -> String {
     assert!(output.status.success(), "{}", err(&output));
     move |name| {
         let text = std::fs::read_to_string(directory.join(name)).unwrap();
-        text.replace("\\-", "-").replace("\\fB", "").replace("\\fI", "").replace("\\fR", "")
+        text.replace("\\-", "-")
+            .replace("\\fB", "")
+            .replace("\\fI", "")
+            .replace("\\fR", "")
+            .replace("\\*(Aq", "'")
     }
 }
 
@@ -170,11 +182,19 @@ fn generated(what: &str) -> impl Fn(&str) -> String {
 fn the_manual_page_names_every_command_and_every_option() {
     let page = generated("man")("s2sd.8");
     assert!(commands().len() >= 9);
-    for command in commands() {
-        let section = page.split(&format!("\n.SS {command}\n")).nth(1);
+    let nested = commands().into_iter().flat_map(|command| {
+        let below = below(&[&command]).into_iter().map(|name| format!("{command} {name}"));
+        let below = below.collect::<Vec<_>>();
+        [command].into_iter().chain(below)
+    });
+    for command in nested {
+        // A name of two words is quoted as one argument of the macro.
+        let heads = [format!("\n.SS {command}\n"), format!("\n.SS \"{command}\"\n")];
+        let section = heads.iter().find_map(|head| page.split(head).nth(1));
         let section = section.unwrap_or_else(|| panic!("{command} has no section in\n{page}"));
         let section = section.split("\n.S").next().unwrap();
-        let help = out(&s2sd(&[&command, "--help"]));
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = out(&s2sd(&words));
         let words = help.split(|c: char| c.is_whitespace() || c == ',' || c == '[');
         for option in words.filter(|word| word.starts_with("--") && *word != "--help") {
             assert!(section.contains(option), "{option} of {command} is not in\n{section}");

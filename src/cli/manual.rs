@@ -99,7 +99,7 @@ pub fn of_command(command: Command) -> io::Result<Vec<u8>> {
     )));
     roff.control("SH", ["COMMANDS"]);
     for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
-        describe(command, &mut roff);
+        describe(command.get_name(), command, &mut roff);
     }
     for (title, terms) in SERVICE {
         roff.control("SH", [*title]);
@@ -112,9 +112,9 @@ pub fn of_command(command: Command) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// One command: how it is called, what it does, its options.
-fn describe(command: &Command, roff: &mut Roff) {
-    roff.control("SS", [command.get_name()]);
+/// One command: how it is called, what it does, its options; then the commands below it.
+fn describe(name: &str, command: &Command, roff: &mut Roff) {
+    roff.control("SS", [name]);
     let usage = command.clone().render_usage().to_string();
     roff.text([bold(usage.trim_start_matches("Usage: "))]);
     roff.control("PP", []);
@@ -123,6 +123,9 @@ fn describe(command: &Command, roff: &mut Roff) {
     let shown = |arg: &&Arg| !arg.is_hide_set() && arg.get_id() != "help";
     for arg in command.get_arguments().filter(shown) {
         entry(roff, term(arg), help(arg));
+    }
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        describe(&format!("{name} {}", below.get_name()), below, roff);
     }
 }
 

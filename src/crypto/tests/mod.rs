@@ -12,7 +12,7 @@ mod suite;
 use std::collections::BTreeMap;
 
 use super::suite::{EspSuite, IkeSuite};
-use crate::rng::Rng;
+use crate::rng::Seeded;
 use crate::wire::codes::{EncrId, EsnId, IntegId, KeId, PrfId};
 
 /// A record of a vector file: `[name]`, then `key = hex`, continued on indented lines.
@@ -90,22 +90,6 @@ fn hex(text: &str) -> Vec<u8> {
         .step_by(2)
         .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
         .collect()
-}
-
-/// A sequence that looks random and is always the same.
-#[derive(Clone, Debug)]
-struct Seeded(u64);
-
-impl Rng for Seeded {
-    fn fill(&mut self, out: &mut [u8]) {
-        for octet in out {
-            self.0 = self
-                .0
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            *octet = self.0.to_be_bytes()[0];
-        }
-    }
 }
 
 /// Every way of protecting ESP packets, with and without ESN.
