@@ -11,6 +11,7 @@
 //! | [`namespace`] | a network namespace and threads inside it |
 //! | [`netlink`] | links, addresses and routes (rtnetlink) |
 //! | [`poll`] | waiting for descriptors, and waking who waits |
+//! | [`probe`] | sockets that look at a path: UDP to one address, ICMP echo from one
 //! | [`random`] | the operating system's randomness |
 //! | [`socket`] | a lane's socket to its peer: ESP in UDP with GSO and GRO, or raw ESP |
 //! | [`tun`] | the tunnel device with its offloads |
@@ -27,6 +28,7 @@ pub mod mmsg;
 pub mod namespace;
 pub mod netlink;
 pub mod poll;
+pub mod probe;
 pub mod random;
 pub mod socket;
 pub mod tun;
