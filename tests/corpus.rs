@@ -35,7 +35,9 @@ fn every_target_is_wired_everywhere() {
         assert!(!corpus(target).is_empty(), "{target}: no corpus");
     }
     let directories = fs::read_dir(root("corpus")).unwrap();
+    // The target whose body is the simulator has its corpus replayed there.
     let directories = directories.map(|d| d.unwrap().file_name().into_string().unwrap());
+    let directories = directories.filter(|name| name != "world");
     assert_eq!(directories.collect::<BTreeSet<_>>(), targets);
 }
 

@@ -2,13 +2,15 @@
 //! says so and passes where it is not.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod flood;
 mod lab;
 
 use std::fs;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -18,10 +20,20 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use s2sd::wire::ip::Version;
 
+use flood::{Flood, RATE};
 use lab::ear::Ear;
 use lab::pair::Pair;
-use lab::traffic::{round_trips_over, transfer};
+use lab::traffic::{clock, round_trips_over, throughput, transfer};
 use lab::{Lab, SIDES};
+
+/// The same certificate and key in new files.
+fn certify_again(directory: &Path, name: &str) {
+    for kind in ["cer", "key"] {
+        let (file, new) = (format!("{name}.{kind}"), format!("{name}.{kind}.new"));
+        fs::copy(directory.join(&file), directory.join(&new)).unwrap();
+        fs::rename(directory.join(&new), directory.join(&file)).unwrap();
+    }
+}
 
 fn passes(lab: &Lab) {
     for from in SIDES {
@@ -69,6 +81,125 @@ fn two_services_carry_packets_and_obey_orders() {
     pair.launch(0);
     pair.wait(0, "up");
     passes(&pair.lab);
+}
+
+#[test]
+fn a_running_service_has_given_up_its_rights() {
+    let Some(mut pair) = Pair::start("confined") else { return };
+    let main = pair.services[0].as_ref().unwrap().id();
+    let children = fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap();
+    let signer: u32 = children.trim().parse().expect("one child, the signer");
+    for process in [main, signer] {
+        let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        let tasks: Vec<PathBuf> = tasks.map(|task| task.unwrap().path()).collect();
+        // Both threads of the lane are among them.
+        assert!(tasks.len() >= if process == main { 3 } else { 1 });
+        for task in tasks {
+            let status = fs::read_to_string(task.join("status")).unwrap();
+            for line in ["NoNewPrivs:\t1", "Seccomp:\t2"] {
+                assert!(status.contains(line), "{}: no {line} in {status}", task.display());
+            }
+        }
+        let limits = fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    }
+    let log = fs::read_to_string(pair.file(0, "log")).unwrap();
+    assert!(log.contains("confined"), "{log}");
+    assert!(!log.contains("keeps its rights") && !log.contains("Operation not permitted"), "{log}");
+
+    // What the configuration may need is still there: a file that was replaced, a device made anew, a key handed over again.
+    certify_again(&pair.directory, "site");
+    pair.configure(0, 46);
+    let done = pair.order(0, &["reload"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let text = fs::read_to_string(pair.file(0, "toml")).unwrap();
+    fs::write(pair.file(0, "toml"), text.replace("name = \"tunnel\"", "name = \"other\"")).unwrap();
+    assert!(pair.order(0, &["reload"]).status.success());
+    pair.wait(0, "up");
+    pair.wait(1, "up");
+    passes(&pair.lab);
+    // A file elsewhere is out of reach until a restart.
+    let text = fs::read_to_string(pair.file(0, "toml")).unwrap();
+    let elsewhere = std::env::temp_dir().join(format!("s2sd-elsewhere-{}.cer", std::process::id()));
+    fs::copy(pair.file(0, "cer"), &elsewhere).unwrap();
+    let named = pair.file(0, "cer").display().to_string();
+    let text = text.replace(&named, &elsewhere.display().to_string());
+    fs::write(pair.file(0, "toml"), text).unwrap();
+    let filtered = log.contains("file filter yes");
+    assert_eq!(pair.order(0, &["reload"]).status.success(), !filtered, "{log}");
+    fs::remove_file(elsewhere).unwrap();
+
+    // Without its signer the service goes on with what it has, and says so.
+    let signer = nix::unistd::Pid::from_raw(i32::try_from(signer).unwrap());
+    nix::sys::signal::kill(signer, nix::sys::signal::Signal::SIGKILL).unwrap();
+    passes(&pair.lab);
+    pair.signal(0, nix::sys::signal::Signal::SIGTERM);
+}
+
+/// Seconds of flood at s2sd, in rounds of which each has as long a flood beside it that meets nobody.
+const ROUNDS: u32 = 6;
+
+#[test]
+fn a_flood_of_forged_first_messages_leaves_tunnels_and_newcomers_alone() {
+    let Some(mut pair) = Pair::start("flood") else { return };
+    let seconds = std::env::var("S2SD_FLOOD_SECONDS").ok().and_then(|s| s.parse().ok());
+    let round = Duration::from_secs(seconds.unwrap_or(3)) / ROUNDS;
+    let peer = Ipv4Addr::new(203, 0, 113, 1);
+    let at = |port| SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 2), port);
+    let service = pair.services[1].as_ref().unwrap().id();
+    let log = || fs::metadata(pair.file(1, "log")).unwrap().len();
+    let (memory, lines) = (resident(service), log());
+    let (mut ratios, mut rates) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let [closed, open] = [501, 500].map(|port| {
+            let flood = Flood::start(&pair.lab.gateways[0], peer, at(port));
+            let speed = throughput(&pair.lab, 0, 1, round);
+            rates.push(flood.stop());
+            speed
+        });
+        println!("TCP {:.2} Gbit/s beside the flood, {:.2} under it", closed * 8e-9, open * 8e-9);
+        ratios.push(open / closed);
+    }
+    let idle = throughput(&pair.lab, 0, 1, round);
+    ratios.sort_by(f64::total_cmp);
+    let (median, slowest) = (ratios[ratios.len() / 2], rates.into_iter().min().unwrap());
+    println!(
+        "ratio {median:.3}, without any flood {:.2} Gbit/s, {slowest} datagrams a second",
+        idle * 8e-9
+    );
+    let grown = resident(service).saturating_sub(memory);
+    println!(
+        "memory {memory} KiB, {grown} KiB more after the flood, {} octets of log",
+        log() - lines
+    );
+    assert!(grown < 8 << 10, "the service grew by {grown} KiB");
+    assert!(log() - lines < 64 << 10, "{} octets of log", log() - lines);
+    // Windows of half a second say nothing about 15 percent on a machine that does other things too.
+    if seconds.is_some() {
+        assert!(slowest > RATE * 9 / 10, "only {slowest} datagrams a second were sent");
+        assert!(median >= 0.85, "TCP fell to {median:.3} of what the same flood leaves elsewhere");
+    }
+
+    // Under it, a genuine peer that nobody knows yet gets in.
+    let flood = Flood::start(&pair.lab.gateways[0], peer, at(500));
+    pair.signal(0, nix::sys::signal::Signal::SIGKILL);
+    pair.services[0].take().unwrap().wait().unwrap();
+    let begun = clock();
+    pair.launch(0);
+    pair.wait(0, "up");
+    let took = begun.elapsed();
+    println!("a newcomer was up after {took:?}");
+    flood.stop();
+    assert!(took < Duration::from_secs(5), "a newcomer took {took:?}");
+    passes(&pair.lab);
+}
+
+/// Resident memory of a process, in KiB.
+fn resident(process: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[test]

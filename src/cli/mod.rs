@@ -10,6 +10,7 @@ mod manual;
 mod orders;
 mod pki;
 mod run;
+mod signer;
 mod status;
 mod table;
 
@@ -54,6 +55,9 @@ enum Command {
     Reload(orders::Reload),
     /// Explain why a connection was last refused, and what would mend it.
     Explain(orders::Explain),
+    /// Keep private keys for the service, which starts it.
+    #[command(hide = true)]
+    Signer,
     /// Make, export and explain the certificates of both ends, by the rules of Azure's article.
     Pki(pki::Arguments),
 
@@ -75,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Rekey(arguments) => orders::rekey(arguments),
         Command::Reload(arguments) => orders::reload(&arguments),
         Command::Explain(arguments) => orders::explain(arguments),
+        Command::Signer => signer::run(),
         Command::Pki(arguments) => pki::pki(&arguments),
 
         Command::Generate(arguments) => generate::generate(&arguments),

@@ -22,7 +22,7 @@ use crate::sys::mmsg::{Received, Run};
 use crate::sys::poll::{self, Waker};
 use crate::sys::socket::LaneSocket;
 use crate::sys::tun::Tun;
-use crate::sys::{affinity, clock};
+use crate::sys::{affinity, clock, confine};
 use crate::time::Instant;
 use crate::wire::datagram::KEEPALIVE;
 use crate::wire::vnet::{self, VnetHeader};
@@ -122,6 +122,9 @@ impl Lane {
         let thread = Builder::new().name(name).spawn(move || {
             if let Some(error) = cpu.and_then(|cpu| affinity::pin(cpu).err()) {
                 warn!(tunnel = shared.parts.name, %error, "the lane's thread could not be pinned");
+            }
+            if let Err(error) = confine::lane() {
+                warn!(tunnel = shared.parts.name, error, "the lane's thread keeps its rights");
             }
             work(&shared);
         })?;

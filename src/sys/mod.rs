@@ -5,6 +5,7 @@
 //! | [`affinity`] | which processor a thread runs on |
 //! | [`clock`] | the monotonic and the wall clock, read together |
 //! | [`cmsg`] | control messages: building and reading them in plain byte arrays |
+//! | [`confine`] | rights given up for good: system calls, files, dumps |
 //! | [`ike_socket`] | the sockets on which IKE messages come from anywhere |
 //! | [`mmsg`] | many datagrams in one call, out and in, with GSO and GRO |
 //! | [`namespace`] | a network namespace and threads inside it |
@@ -21,6 +22,7 @@
 pub mod affinity;
 pub mod clock;
 pub mod cmsg;
+pub mod confine;
 pub mod ike_socket;
 pub mod mmsg;
 pub mod namespace;

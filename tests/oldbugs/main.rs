@@ -29,9 +29,3 @@ mod lengths;
 mod people;
 mod proof;
 mod target;
-
-/// The clock that an attack's cost is measured by.
-#[expect(clippy::disallowed_methods, reason = "what an attack costs is real time")]
-fn clock() -> std::time::Instant {
-    std::time::Instant::now()
-}

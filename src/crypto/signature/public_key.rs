@@ -45,6 +45,19 @@ impl PublicKey {
         Ok(PublicKey { kind, octets: octets.to_vec() })
     }
 
+    /// A key from its kind and its octets, as [`PublicKey::octets`] gives them.
+    pub fn from_octets(kind: KeyKind, octets: &[u8]) -> Result<PublicKey, KeyError> {
+        match kind {
+            KeyKind::Rsa { .. } => PublicKey::rsa(octets.to_vec()),
+            other => Ok(PublicKey::new(other, octets.to_vec())),
+        }
+    }
+
+    /// The octets of subjectPublicKey.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
     /// An RSAPublicKey by itself.
     pub(super) fn rsa(octets: Vec<u8>) -> Result<PublicKey, KeyError> {
         Ok(PublicKey { kind: KeyKind::Rsa { bits: rsa_bits(&octets)? }, octets })
