@@ -14,14 +14,18 @@
 //! | 3 | [`ike`] | the IKEv2 engine: exchanges, collisions, lifetimes; no socket, no clock |
 //! | 4 | [`config`] | the configuration file: from TOML in Azure's words to typed values, every error at once |
 //! | 4 | [`state`] | what outlives the process: snapshot store, sequence-number ledger, kept descriptors |
+//! | 5 | [`azure`] | from Azure's JSON to a configuration, and from a configuration to Azure's side |
 //! | 5 | [`daemon`] | the service: sockets, timers, devices, routes around engine and lanes |
-//! | 6 | [`cli`] | the command line |
+//! | 6 | [`doctor`] | a connection looked at from end to end: probes, and what they mean |
+//! | 7 | [`cli`] | the command line |
 
+pub mod azure;
 pub mod cli;
 pub mod config;
 pub mod crypto;
 pub mod daemon;
 pub mod dataplane;
+pub mod doctor;
 pub mod esp;
 pub mod ike;
 pub mod pki;

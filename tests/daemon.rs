@@ -2,180 +2,37 @@
 //! says so and passes where it is not.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod flood;
 mod lab;
 
 use std::fs;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
+use std::time::Duration;
 
+use nix::sys::ptrace;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
 use s2sd::wire::ip::Version;
-use serde_json::Value as Json;
 
-use lab::traffic::{round_trips_over, transfer};
+use flood::{Flood, RATE};
+use lab::ear::Ear;
+use lab::pair::Pair;
+use lab::traffic::{clock, round_trips_over, throughput, transfer};
 use lab::{Lab, SIDES};
 
-const NAMES: [&str; 2] = ["site", "azure"];
-/// How long anything may take here.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Both services with their files.
-struct Pair {
-    lab: Lab,
-    directory: PathBuf,
-    services: [Option<Child>; 2],
-}
-
-impl Pair {
-    fn start(name: &str) -> Option<Pair> {
-        let lab = Lab::build()?;
-        let directory = std::env::temp_dir().join(format!("s2sd-{name}-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
-        // A stranger has to get as far as the socket.
-        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
-        let mut pair = Pair { lab, directory, services: [None, None] };
-        for side in SIDES {
-            certify(&pair.directory, NAMES[side]);
-            pair.configure(side, 45);
-        }
-        for side in [1, 0] {
-            pair.launch(side);
-        }
-        pair.wait(0, "up");
-        pair.wait(1, "up");
-        Some(pair)
+/// The same certificate and key in new files.
+fn certify_again(directory: &Path, name: &str) {
+    for kind in ["cer", "key"] {
+        let (file, new) = (format!("{name}.{kind}"), format!("{name}.{kind}.new"));
+        fs::copy(directory.join(&file), directory.join(&new)).unwrap();
+        fs::rename(directory.join(&new), directory.join(&file)).unwrap();
     }
-
-    fn file(&self, side: usize, kind: &str) -> PathBuf {
-        self.directory.join(format!("{}.{kind}", NAMES[side]))
-    }
-
-    fn configure(&self, side: usize, dpd: u32) {
-        let (own, other) = (NAMES[side], NAMES[1 - side]);
-        let (here, there) = (side + 1, 2 - side);
-        let mode = ["Default", "InitiatorOnly"][side];
-        let at = self.directory.display();
-        let text = format!(
-            r#"[device]
-name = "{own}"
-control_socket = "{at}/{own}.sock"
-[local_network_gateway]
-name = "{own}"
-gateway_ip_address = "203.0.113.{here}"
-address_prefixes = ["10.{here}.0.0/24"]
-[[connection]]
-name = "tunnel"
-connection_mode = "{mode}"
-dpd_timeout_seconds = {dpd}
-[connection.ipsec_policy]
-ike_encryption = "GCMAES256"
-ike_integrity = "SHA384"
-dh_group = "ECP256"
-ipsec_encryption = "GCMAES256"
-ipsec_integrity = "GCMAES256"
-pfs_group = "ECP256"
-[connection.virtual_network_gateway]
-name = "gateway"
-public_ip_addresses = ["203.0.113.{there}"]
-address_prefixes = ["10.{there}.0.0/24"]
-[connection.certificate_authentication]
-inbound_certificate = "{at}/{own}.cer"
-inbound_private_key = "{at}/{own}.key"
-outbound_certificate_roots = ["{at}/{other}-root.cer"]
-outbound_certificate_subject_name = "{other}"
-"#
-        );
-        fs::write(self.file(side, "toml"), text).unwrap();
-    }
-
-    /// Starts a service inside its gateway: a child takes the namespace of the thread that starts it.
-    fn launch(&mut self, side: usize) {
-        let (config, log) = (self.file(side, "toml"), self.file(side, "log"));
-        let service = self.lab.gateways[side].run(|| {
-            Command::new(env!("CARGO_BIN_EXE_s2sd"))
-                .args(["run", "--config"])
-                .arg(config)
-                .stderr(fs::File::create(log)?)
-                .stdout(Stdio::null())
-                .spawn()
-        });
-        self.services[side] = Some(service.unwrap());
-    }
-
-    /// Runs a command against a side's service.
-    fn order(&self, side: usize, words: &[&str]) -> Output {
-        let socket = self.file(side, "sock");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_s2sd"));
-        command.args(words).arg("--socket").arg(socket).output().unwrap()
-    }
-
-    fn status(&self, side: usize) -> Json {
-        let output = self.order(side, &["status", "--json"]);
-        serde_json::from_slice(&output.stdout).unwrap_or(Json::Null)
-    }
-
-    fn tunnel(&self, side: usize) -> Json {
-        self.status(side)["connections"][0]["tunnels"][0].clone()
-    }
-
-    /// Waits until a side's connection is in this state.
-    fn wait(&self, side: usize, state: &str) {
-        self.wait_for(side, state, |status| status["connections"][0]["state"] == state);
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "a test's patience is measured in real time")]
-    fn wait_for(&self, side: usize, what: &str, is_so: impl Fn(&Json) -> bool) {
-        let began = Instant::now();
-        while !is_so(&self.status(side)) {
-            let log = || fs::read_to_string(self.file(side, "log")).unwrap_or_default();
-            assert!(began.elapsed() < PATIENCE, "{} is not {what}: {}", NAMES[side], log());
-            std::thread::yield_now();
-        }
-    }
-
-    fn signal(&mut self, side: usize, signal: nix::sys::signal::Signal) {
-        let pid = self.services[side].as_ref().unwrap().id();
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
-        nix::sys::signal::kill(pid, signal).unwrap();
-    }
-
-    fn routes(&self, side: usize) -> String {
-        let read = || fs::read_to_string("/proc/thread-self/net/route");
-        self.lab.gateways[side].run(read).unwrap()
-    }
-}
-
-impl Drop for Pair {
-    fn drop(&mut self) {
-        for service in self.services.iter_mut().flatten() {
-            let _ = service.kill();
-            let _ = service.wait();
-        }
-        let _ = fs::remove_dir_all(&self.directory);
-    }
-}
-
-/// A root and a leaf of this name, for a day.
-fn certify(directory: &Path, name: &str) {
-    let named = |name: &str| {
-        let mut params = rcgen::CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        params
-    };
-    let (root_key, key) =
-        (rcgen::KeyPair::generate().unwrap(), rcgen::KeyPair::generate().unwrap());
-    let mut root = named(&format!("{name} root"));
-    root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let certificate = root.self_signed(&root_key).unwrap();
-    fs::write(directory.join(format!("{name}-root.cer")), certificate.der()).unwrap();
-    let issuer = rcgen::Issuer::new(root, root_key);
-    let leaf = named(name).signed_by(&key, &issuer).unwrap();
-    fs::write(directory.join(format!("{name}.cer")), leaf.der()).unwrap();
-    fs::write(directory.join(format!("{name}.key")), key.serialize_der()).unwrap();
 }
 
 fn passes(lab: &Lab) {
@@ -217,13 +74,132 @@ fn two_services_carry_packets_and_obey_orders() {
     assert!(!unknown.status.success());
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("there is tunnel"));
 
-    pair.signal(0, nix::sys::signal::Signal::SIGTERM);
+    pair.signal(0, Signal::SIGTERM);
     assert!(pair.services[0].take().unwrap().wait().unwrap().success());
     pair.wait(1, "waiting");
     assert!(!pair.file(0, "sock").exists());
     pair.launch(0);
     pair.wait(0, "up");
     passes(&pair.lab);
+}
+
+#[test]
+fn a_running_service_has_given_up_its_rights() {
+    let Some(mut pair) = Pair::start("confined") else { return };
+    let main = pair.services[0].as_ref().unwrap().id();
+    let children = fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap();
+    let signer: u32 = children.trim().parse().expect("one child, the signer");
+    for process in [main, signer] {
+        let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        let tasks: Vec<PathBuf> = tasks.map(|task| task.unwrap().path()).collect();
+        // Both threads of the lane are among them.
+        assert!(tasks.len() >= if process == main { 3 } else { 1 });
+        for task in tasks {
+            let status = fs::read_to_string(task.join("status")).unwrap();
+            for line in ["NoNewPrivs:\t1", "Seccomp:\t2"] {
+                assert!(status.contains(line), "{}: no {line} in {status}", task.display());
+            }
+        }
+        let limits = fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    }
+    let log = fs::read_to_string(pair.file(0, "log")).unwrap();
+    assert!(log.contains("confined"), "{log}");
+    assert!(!log.contains("keeps its rights") && !log.contains("Operation not permitted"), "{log}");
+
+    // What the configuration may need is still there: a file that was replaced, a device made anew, a key handed over again.
+    certify_again(&pair.directory, "site");
+    pair.configure(0, 46);
+    let done = pair.order(0, &["reload"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let text = fs::read_to_string(pair.file(0, "toml")).unwrap();
+    fs::write(pair.file(0, "toml"), text.replace("name = \"tunnel\"", "name = \"other\"")).unwrap();
+    assert!(pair.order(0, &["reload"]).status.success());
+    pair.wait(0, "up");
+    pair.wait(1, "up");
+    passes(&pair.lab);
+    // A file elsewhere is out of reach until a restart.
+    let text = fs::read_to_string(pair.file(0, "toml")).unwrap();
+    let elsewhere = std::env::temp_dir().join(format!("s2sd-elsewhere-{}.cer", std::process::id()));
+    fs::copy(pair.file(0, "cer"), &elsewhere).unwrap();
+    let named = pair.file(0, "cer").display().to_string();
+    let text = text.replace(&named, &elsewhere.display().to_string());
+    fs::write(pair.file(0, "toml"), text).unwrap();
+    let filtered = log.contains("file filter yes");
+    assert_eq!(pair.order(0, &["reload"]).status.success(), !filtered, "{log}");
+    fs::remove_file(elsewhere).unwrap();
+
+    // Without its signer the service goes on with what it has, and says so.
+    let signer = nix::unistd::Pid::from_raw(i32::try_from(signer).unwrap());
+    nix::sys::signal::kill(signer, nix::sys::signal::Signal::SIGKILL).unwrap();
+    passes(&pair.lab);
+    pair.signal(0, nix::sys::signal::Signal::SIGTERM);
+}
+
+/// Seconds of flood at s2sd, in rounds of which each has as long a flood beside it that meets nobody.
+const ROUNDS: u32 = 6;
+
+#[test]
+fn a_flood_of_forged_first_messages_leaves_tunnels_and_newcomers_alone() {
+    let Some(mut pair) = Pair::start("flood") else { return };
+    let seconds = std::env::var("S2SD_FLOOD_SECONDS").ok().and_then(|s| s.parse().ok());
+    let round = Duration::from_secs(seconds.unwrap_or(3)) / ROUNDS;
+    let peer = Ipv4Addr::new(203, 0, 113, 1);
+    let at = |port| SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 2), port);
+    let service = pair.services[1].as_ref().unwrap().id();
+    let log = || fs::metadata(pair.file(1, "log")).unwrap().len();
+    let (memory, lines) = (resident(service), log());
+    let (mut ratios, mut rates) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let [closed, open] = [501, 500].map(|port| {
+            let flood = Flood::start(&pair.lab.gateways[0], peer, at(port));
+            let speed = throughput(&pair.lab, 0, 1, round);
+            rates.push(flood.stop());
+            speed
+        });
+        println!("TCP {:.2} Gbit/s beside the flood, {:.2} under it", closed * 8e-9, open * 8e-9);
+        ratios.push(open / closed);
+    }
+    let idle = throughput(&pair.lab, 0, 1, round);
+    ratios.sort_by(f64::total_cmp);
+    let (median, slowest) = (ratios[ratios.len() / 2], rates.into_iter().min().unwrap());
+    println!(
+        "ratio {median:.3}, without any flood {:.2} Gbit/s, {slowest} datagrams a second",
+        idle * 8e-9
+    );
+    let grown = resident(service).saturating_sub(memory);
+    println!(
+        "memory {memory} KiB, {grown} KiB more after the flood, {} octets of log",
+        log() - lines
+    );
+    assert!(grown < 8 << 10, "the service grew by {grown} KiB");
+    assert!(log() - lines < 64 << 10, "{} octets of log", log() - lines);
+    // Windows of half a second say nothing about 15 percent on a machine that does other things too.
+    if seconds.is_some() {
+        assert!(slowest > RATE * 9 / 10, "only {slowest} datagrams a second were sent");
+        assert!(median >= 0.85, "TCP fell to {median:.3} of what the same flood leaves elsewhere");
+    }
+
+    // Under it, a genuine peer that nobody knows yet gets in.
+    let flood = Flood::start(&pair.lab.gateways[0], peer, at(500));
+    pair.signal(0, nix::sys::signal::Signal::SIGKILL);
+    pair.services[0].take().unwrap().wait().unwrap();
+    let begun = clock();
+    pair.launch(0);
+    pair.wait(0, "up");
+    let took = begun.elapsed();
+    println!("a newcomer was up after {took:?}");
+    flood.stop();
+    assert!(took < Duration::from_secs(5), "a newcomer took {took:?}");
+    passes(&pair.lab);
+}
+
+/// Resident memory of a process, in KiB.
+fn resident(process: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[test]
@@ -237,7 +213,7 @@ fn a_reload_with_a_broken_file_leaves_traffic_untouched() {
         let refused = pair.order(0, &["reload"]);
         assert_eq!(refused.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&refused.stderr).contains("error: "));
-        pair.signal(0, nix::sys::signal::Signal::SIGHUP);
+        pair.signal(0, Signal::SIGHUP);
         passes(&pair.lab);
     }
     pair.configure(0, 30);
@@ -294,10 +270,67 @@ fn a_stranger_asks() {
 #[test]
 fn a_killed_service_leaves_nothing_that_its_successor_trips_over() {
     let Some(mut pair) = Pair::start("killed") else { return };
-    pair.signal(0, nix::sys::signal::Signal::SIGKILL);
+    pair.signal(0, Signal::SIGKILL);
     pair.services[0].take().unwrap().wait().unwrap();
     assert!(!pair.routes(0).contains("azure0"), "device and routes went with it");
     pair.launch(0);
     pair.wait(0, "up");
     assert_eq!(round_trips_over(&pair.lab, 5, Version::V4, 64).len(), 5);
+}
+
+/// A thread of another process that is held where it is, until this is dropped.
+struct Held(Pid);
+
+impl Held {
+    fn thread(process: u32, name: &str) -> Held {
+        let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        let named = |task: &PathBuf| {
+            fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name)
+        };
+        let task = tasks.map(|task| task.unwrap().path()).find(named).unwrap();
+        let thread = Pid::from_raw(task.file_name().unwrap().to_str().unwrap().parse().unwrap());
+        ptrace::seize(thread, ptrace::Options::empty()).unwrap();
+        ptrace::interrupt(thread).unwrap();
+        waitpid(thread, Some(WaitPidFlag::__WALL)).unwrap();
+        Held(thread)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // The thread may have ended with its process.
+        let _ = ptrace::detach(self.0, None);
+    }
+}
+
+#[test]
+fn the_watchdog_is_fed_while_the_loop_and_both_threads_of_a_tunnel_turn() {
+    let Some(mut pair) = Pair::start("watchdog") else { return };
+    pair.signal(0, Signal::SIGTERM);
+    pair.services[0].take().unwrap().wait().unwrap();
+    let ear = Ear::at(&pair.file(0, "notify"));
+    pair.launch_with(0, &[ear.environment(), ("WATCHDOG_USEC", "300000")]);
+    ear.hear("READY=1");
+    ear.hear("STATUS=1 of 1 tunnels up");
+    ear.hear("WATCHDOG=1");
+    let process = pair.services[0].as_ref().unwrap().id();
+    for name in ["azure0-out", "azure0-in"] {
+        let held = Held::thread(process, name);
+        // Food comes each second: three of them without are hunger, though the loop answers.
+        ear.wait_for_silence(Duration::from_secs(3));
+        assert_eq!(pair.status(0)["connections"][0]["state"], "up");
+        drop(held);
+        ear.hear("WATCHDOG=1");
+        passes(&pair.lab);
+    }
+    let log = fs::read_to_string(pair.file(0, "log")).unwrap();
+    assert_eq!(log.matches("is stuck; the watchdog is not fed").count(), 2, "{log}");
+
+    pair.signal(0, Signal::SIGHUP);
+    ear.hear("RELOADING=1");
+    ear.hear("READY=1");
+    assert!(pair.order(0, &["down", "tunnel"]).status.success());
+    ear.hear("STATUS=0 of 1 tunnels up; tunnel down");
+    pair.signal(0, Signal::SIGTERM);
+    ear.hear("STOPPING=1");
 }

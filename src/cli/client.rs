@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::daemon::control::{Answer, Ask, Line, Reply};
 
 /// Where the service listens unless its configuration says otherwise.
-const SOCKET: &str = "/run/s2sd/control.sock";
+pub const SOCKET: &str = "/run/s2sd/control.sock";
 /// The service answers from memory: longer is a service that hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
 

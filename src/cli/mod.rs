@@ -1,11 +1,16 @@
 //! The command line.
 
+mod azure;
 mod check;
 mod client;
 mod demo;
+mod generate;
 mod log;
+mod manual;
 mod orders;
+mod pki;
 mod run;
+mod signer;
 mod status;
 mod table;
 
@@ -35,6 +40,9 @@ enum Command {
     Demo(demo::Arguments),
     /// Say what is wrong with a configuration file: exit code 0 fit, 1 warnings, 2 errors.
     Check(check::Arguments),
+    /// From Azure to a configuration, and from a configuration to Azure.
+    #[command(subcommand)]
+    Azure(azure::Command),
     /// Show how the connections are: exit code 0 when all are up.
     Status(status::Arguments),
     /// Keep a connection up.
@@ -47,6 +55,15 @@ enum Command {
     Reload(orders::Reload),
     /// Explain why a connection was last refused, and what would mend it.
     Explain(orders::Explain),
+    /// Keep private keys for the service, which starts it.
+    #[command(hide = true)]
+    Signer,
+    /// Make, export and explain the certificates of both ends, by the rules of Azure's article.
+    Pki(pki::Arguments),
+
+    /// Write the manual pages or shell completions, for a package.
+    #[command(hide = true)]
+    Generate(generate::Arguments),
 }
 
 /// Does what the command line says.
@@ -55,12 +72,17 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Azure(command) => azure::azure(&command),
         Command::Status(arguments) => status::status(&arguments),
         Command::Up(named) => orders::up(named),
         Command::Down(named) => orders::down(named),
         Command::Rekey(arguments) => orders::rekey(arguments),
         Command::Reload(arguments) => orders::reload(&arguments),
         Command::Explain(arguments) => orders::explain(arguments),
+        Command::Signer => signer::run(),
+        Command::Pki(arguments) => pki::pki(&arguments),
+
+        Command::Generate(arguments) => generate::generate(&arguments),
     }
 }
 

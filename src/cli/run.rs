@@ -1,18 +1,22 @@
 //! `s2sd run`: the service.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::{ConfigPath, fail, log};
 use crate::config::{self, Loaded, Severity};
-use crate::daemon::files::System;
+use crate::crypto::signature::vault;
+use crate::daemon::files::Noting;
+use crate::daemon::signer::Signer;
 use crate::daemon::{self, Options, Signal};
 use crate::state::Keeper;
 use crate::sys::clock;
+use crate::sys::confine::{self, Paths};
 
 /// What `s2sd run` takes.
 #[derive(clap::Args, Debug)]
@@ -28,6 +32,9 @@ pub struct Arguments {
     /// How much is logged.
     #[arg(long, value_enum, default_value_t)]
     log_level: log::Level,
+    /// For debuggers and tracers: keep all rights, and the private keys in this process.
+    #[arg(long)]
+    unconfined: bool,
 }
 
 /// Runs the service until it is told to stop.
@@ -38,7 +45,11 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Ok(text) => text,
         Err(error) => return fail(format_args!("{} cannot be read: {error}", path.display())),
     };
-    let loaded = config::load(&path.display().to_string(), &text, &System, clock::now());
+    if !arguments.unconfined {
+        keep_keys_elsewhere();
+    }
+    let files = Noting::default();
+    let loaded = config::load(&path.display().to_string(), &text, &files, clock::now());
     for found in &loaded.report.found {
         match found.severity {
             Severity::Error => tracing::error!("{found}"),
@@ -52,9 +63,39 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Some(path) => Keeper::at(path),
         None => Ok(Keeper::from_environment()),
     };
+    if let Some(config) = loaded.config.as_ref().filter(|_| !arguments.unconfined) {
+        give_up_rights(path, &config.device.control_socket, &files);
+    }
     match keeper.and_then(|keeper| serve(loaded, path.clone(), keeper)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error),
+    }
+}
+
+/// Private keys go to a process of their own, from the first one that is read.
+fn keep_keys_elsewhere() {
+    match Signer::start() {
+        Ok(signer) => vault::install(Arc::new(signer)),
+        Err(error) => {
+            tracing::warn!(%error, "the private keys stay in this process: none could be started for them");
+        }
+    }
+}
+
+/// From here on only what the service does, and only where its files are.
+fn give_up_rights(config: &Path, socket: &Path, files: &Noting) {
+    let mut paths = Paths::default();
+    paths.read_beside(config);
+    files.seen().iter().for_each(|file| paths.read_beside(file));
+    if let Some(directory) = socket.parent() {
+        // If it cannot be made, whoever opens the socket says so.
+        let _ = std::fs::create_dir_all(directory);
+    }
+    paths.bind_beside(socket);
+    let confinement = confine::process(&paths);
+    match confinement.is_full() {
+        true => tracing::info!("confined: {confinement}"),
+        false => tracing::warn!("confined in part: {confinement}"),
     }
 }
 

@@ -86,7 +86,7 @@ fn role(mode: ConnectionMode) -> Role {
 }
 
 /// The lines for the IKE SA and for its children.
-fn policies(policy: &Policy) -> (proposal::Policy, proposal::Policy) {
+pub fn policies(policy: &Policy) -> (proposal::Policy, proposal::Policy) {
     match policy {
         Policy::Default => (proposal::Policy::azure_ike(), proposal::Policy::azure_esp()),
         Policy::Custom(policy) => {

@@ -95,8 +95,7 @@ fn policy(choice: &PolicyChoice) -> Option<Policy> {
     }))
 }
 
-/// Azure pairs each prefix here with each prefix there, unless the pairs are spelt out (Azure docs, "Connect a VPN
-/// gateway to multiple on-premises policy-based VPN devices").
+/// The pairs of the prefixes, unless pairs are spelt out.
 fn selectors(file: &schema::Connection, site: &Site, gateway: &Gateway) -> Option<Selectors> {
     if !*file.use_policy_based_traffic_selectors.value()? {
         return Some(Selectors::AnyToAny);
@@ -109,13 +108,8 @@ fn selectors(file: &schema::Connection, site: &Site, gateway: &Gateway) -> Optio
         };
         return Some(Selectors::Pairs(written.iter().map(pair).collect()));
     }
-    let pairs = site.address_prefixes.iter().flat_map(|local| {
-        let remotes = gateway.address_prefixes.iter();
-        remotes
-            .filter(|remote| remote.network().is_ipv4() == local.network().is_ipv4())
-            .map(|remote| SelectorPair { local: vec![*local], remote: vec![*remote] })
-    });
-    Some(Selectors::Pairs(pairs.collect()))
+    let pairs = SelectorPair::of_prefixes(&site.address_prefixes, &gateway.address_prefixes);
+    Some(Selectors::Pairs(pairs))
 }
 
 fn authentication(file: &schema::CertificateAuthentication) -> Option<Authentication> {

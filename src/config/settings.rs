@@ -168,6 +168,20 @@ pub struct SelectorPair {
     pub remote: Vec<Prefix>,
 }
 
+impl SelectorPair {
+    /// The pairs that Azure makes by itself: each prefix here with each prefix there (Azure docs, "Connect a VPN gateway to
+    /// multiple on-premises policy-based VPN devices").
+    pub fn of_prefixes(local: &[Prefix], remote: &[Prefix]) -> Vec<SelectorPair> {
+        let pairs = local.iter().flat_map(|local| {
+            let family = |remote: &&Prefix| remote.network().is_ipv4() == local.network().is_ipv4();
+            let pair =
+                |remote: &Prefix| SelectorPair { local: vec![*local], remote: vec![*remote] };
+            remote.iter().filter(family).map(pair)
+        });
+        pairs.collect()
+    }
+}
+
 /// Who proves what to whom.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Authentication {

@@ -20,6 +20,15 @@ pub struct Explanation {
     pub reason: Option<String>,
     /// What happened, in a sentence.
     pub text: String,
+    /// In which exchange.
+    #[serde(default)]
+    pub step: Option<String>,
+    /// Who refused: `we` or `the peer`.
+    #[serde(default)]
+    pub by: Option<String>,
+    /// Which certificate, which rule: what the sentence rests on.
+    #[serde(default)]
+    pub detail: Option<String>,
     /// What we offered, or allow.
     pub ours: Vec<String>,
     /// What they offered; empty when they did not say.
@@ -60,6 +69,9 @@ pub fn explain(
         seconds: Some(now.mono.since(failure.at.mono).as_secs()),
         reason: Some(refusal.reason.code().to_owned()),
         text: refusal.to_string(),
+        step: Some(refusal.step.to_string()),
+        by: Some(refusal.by.to_string()),
+        detail: refusal.detail.clone(),
         ours: refusal.ours.clone(),
         theirs: refusal.theirs.clone(),
         difference: refusal.difference.as_ref().map(ToString::to_string),
@@ -77,6 +89,9 @@ impl Explanation {
             seconds: None,
             reason: None,
             text: String::new(),
+            step: None,
+            by: None,
+            detail: None,
             ours: Vec::new(),
             theirs: Vec::new(),
             difference: None,

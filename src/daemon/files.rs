@@ -1,5 +1,7 @@
 //! The files that a configuration names, read from this system.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -26,6 +28,24 @@ impl Files for System {
         let mut bytes = Zeroizing::new(Vec::new());
         file.by_ref().take(most).read_to_end(&mut bytes)?;
         Ok(FileContent { bytes, exposed })
+    }
+}
+
+/// The same, and a note of each that was asked for: what was read once may be read again when it was replaced.
+#[derive(Debug, Default)]
+pub struct Noting(RefCell<BTreeSet<PathBuf>>);
+
+impl Noting {
+    /// Where the files were.
+    pub fn seen(&self) -> BTreeSet<PathBuf> {
+        self.0.borrow().clone()
+    }
+}
+
+impl Files for Noting {
+    fn read(&self, file: &FileRef) -> io::Result<FileContent> {
+        self.0.borrow_mut().insert(path(file)?);
+        System.read(file)
     }
 }
 

@@ -32,6 +32,7 @@
 //! | `reload` | a new configuration for a running service |
 //! | [`routes`] | routes that come and go with tunnels |
 //! | [`shell`] | the loop |
+//! | [`signer`] | the process with the private keys |
 //! | [`sockets`] | IKE's sockets |
 
 pub mod child;
@@ -47,6 +48,7 @@ pub mod record;
 mod reload;
 pub mod routes;
 pub mod shell;
+pub mod signer;
 pub mod sockets;
 pub mod status;
 pub mod tunnel;

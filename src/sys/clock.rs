@@ -26,6 +26,15 @@ fn since_boot() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 
+/// Whether something keeps the wall clock right (adjtimex(2)); `None` where the kernel does not tell.
+pub fn is_synchronized() -> Option<bool> {
+    // SAFETY: timex is a struct of integers, for which all zeros are values.
+    let mut state: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a live timex; with no mode set the kernel only writes to it.
+    let result = unsafe { libc::adjtimex(&raw mut state) };
+    (result >= 0).then_some(state.status & libc::STA_UNSYNC == 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@
 //! | [`affinity`] | which processor a thread runs on |
 //! | [`clock`] | the monotonic and the wall clock, read together |
 //! | [`cmsg`] | control messages: building and reading them in plain byte arrays |
+//! | [`confine`] | rights given up for good: system calls, files, dumps |
 //! | [`ike_socket`] | the sockets on which IKE messages come from anywhere |
 //! | [`inherited`] | descriptors that the service manager kept for us |
 //! | [`memory`] | memory that outlives a process |
@@ -12,6 +13,7 @@
 //! | [`namespace`] | a network namespace and threads inside it |
 //! | [`netlink`] | links, addresses and routes (rtnetlink) |
 //! | [`poll`] | waiting for descriptors, and waking who waits |
+//! | [`probe`] | sockets that look at a path: UDP to one address, ICMP echo from one
 //! | [`random`] | the operating system's randomness |
 //! | [`socket`] | a lane's socket to its peer: ESP in UDP with GSO and GRO, or raw ESP |
 //! | [`tun`] | the tunnel device with its offloads |
@@ -22,6 +24,7 @@
 pub mod affinity;
 pub mod clock;
 pub mod cmsg;
+pub mod confine;
 pub mod ike_socket;
 pub mod inherited;
 pub mod memory;
@@ -29,6 +32,7 @@ pub mod mmsg;
 pub mod namespace;
 pub mod netlink;
 pub mod poll;
+pub mod probe;
 pub mod random;
 pub mod socket;
 pub mod tun;

@@ -96,6 +96,12 @@ impl LaneSocket {
         self.gso.swap(false, Ordering::Relaxed)
     }
 
+    /// Sends without UDP checksums, whereupon this kernel refuses GSO (EINVAL): what a test needs to see it refused.
+    #[cfg(feature = "fake")]
+    pub fn refuse_gso(&self) -> io::Result<()> {
+        set(&self.fd, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1)
+    }
+
     /// Whether the kernel joins what it receives.
     pub fn gro(&self) -> bool {
         self.gro
@@ -196,9 +202,9 @@ fn flags() -> SockFlag {
 }
 
 /// setsockopt(2) of an int.
-fn set(fd: &OwnedFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+pub(super) fn set(fd: &impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     let len = libc::socklen_t::try_from(size_of::<i32>()).expect("4");
-    let (fd, value) = (fd.as_raw_fd(), &raw const value);
+    let (fd, value) = (fd.as_fd().as_raw_fd(), &raw const value);
     // SAFETY: the pointer is to a live i32 and the length is that of an i32.
     let result = unsafe { libc::setsockopt(fd, level, name, value.cast(), len) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }

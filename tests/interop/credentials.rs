@@ -86,10 +86,37 @@ pub fn with_expired(side: usize) -> [Credentials; 2] {
     both
 }
 
+/// As [`azure`], but our certificate is changed so.
+pub fn with_issued(change: fn(&mut CertificateParams)) -> [Credentials; 2] {
+    let root = authority();
+    [change, plain]
+        .into_iter()
+        .zip([0, 1])
+        .map(|(change, side)| issue(&root, side, &Key::Rsa2048.pair(side), change))
+        .collect::<Vec<_>>()
+        .try_into()
+        .expect("two of two")
+}
+
+/// Since yesterday.
+pub fn young_for_ninety_days(params: &mut CertificateParams) {
+    let at = |days: i64| {
+        let now = i64::try_from(s2sd::sys::clock::now().unix.0).expect("before the year 292e9");
+        time::OffsetDateTime::from_unix_timestamp(now + days * 86_400)
+            .expect("a year of four digits")
+    };
+    (params.not_before, params.not_after) = (at(-1), at(90));
+}
+
+/// The root of [`with_stranger`], DER.
+pub fn another_root() -> Vec<u8> {
+    stranger().der
+}
+
 /// As [`azure`], but `side` presents a certificate of an authority that the other does not trust.
 pub fn with_stranger(side: usize) -> [Credentials; 2] {
     let mut both = azure();
-    let other = root_with("Another-Root", key_of(&rcgen::PKCS_ECDSA_P256_SHA256), plain);
+    let other = stranger();
     let trusted = both[side].roots.clone();
     both[side] = issue(&other, side, &Key::Rsa2048.pair(side), plain);
     both[side].roots = trusted;
@@ -101,6 +128,10 @@ pub fn with_other_name(side: usize) -> [Credentials; 2] {
     let mut both = azure();
     both[1 - side].expects = "Somebody-else".into();
     both
+}
+
+fn stranger() -> Authority {
+    root_with("Another-Root", rsa_key(vector!("keys/rsa2048-4.p8.der")), plain)
 }
 
 fn authority() -> Authority {

@@ -70,6 +70,8 @@ pub struct Outcome {
     pub delivered: usize,
 }
 
+/// Acts of one plan that a fuzzer makes.
+const MAX_ACTS: usize = 60;
 /// After the last act: longer than any dead-peer timeout, pause between dials and lifetime together.
 const HEALING: Duration = Duration::from_secs(1_800);
 
@@ -89,6 +91,27 @@ impl Plan {
             })
             .collect();
         Plan { seed, setup, link, restore_each_step, acts }
+    }
+
+    /// What a fuzzer's bytes mean: ten for the hosts and the net, three for each act: pause, kind, details. Any bytes mean
+    /// something, and a changed byte changes one thing.
+    pub fn from_bytes(bytes: &[u8]) -> Plan {
+        let (head, acts) = bytes.split_at(bytes.len().min(10));
+        let octet = |at: usize| u64::from(head.get(at).copied().unwrap_or(0));
+        let number = |from: usize| (from..from + 4).fold(0, |sum, at| sum << 8 | octet(at));
+        let acts = acts.chunks(3).take(MAX_ACTS).map(|act| {
+            let octet = |at: usize| u64::from(act.get(at).copied().unwrap_or(0));
+            // From crossing each other to minutes apart.
+            let pause = Duration::from_millis((octet(0) * octet(0) * octet(0)) >> 8);
+            (pause, act_of(octet(1), &mut SimRng::new(octet(2))))
+        });
+        Plan {
+            seed: octet(0),
+            setup: Setup::draw(&mut SimRng::new(number(1))),
+            link: draw_link(&mut SimRng::new(number(5))),
+            restore_each_step: octet(9) % 8 == 7,
+            acts: acts.collect(),
+        }
     }
 
     /// Lets it happen.
@@ -288,8 +311,13 @@ fn draw_link(dice: &mut SimRng) -> Link {
 }
 
 fn draw_act(dice: &mut SimRng) -> Act {
+    let kind = dice.below(30);
+    act_of(kind, dice)
+}
+
+fn act_of(kind: u64, dice: &mut SimRng) -> Act {
     let (id, far) = (draw_host(dice), draw_host(dice));
-    match dice.below(30) {
+    match kind % 30 {
         0..=4 => Act::RekeyChild(id),
         5..=8 => Act::RekeyIke(id),
         9 => Act::Reauthenticate(id),

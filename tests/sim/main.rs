@@ -138,6 +138,30 @@ fn random_worlds_come_to_agree() {
     );
 }
 
+/// The fuzz target `world` has the simulator for its body, so its corpus is replayed here.
+#[test]
+fn the_fuzzers_worlds_come_to_agree() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus/world");
+    let files =
+        std::fs::read_dir(corpus).expect("a corpus").map(|file| file.expect("a file").path());
+    let mut count = 0;
+    for file in files {
+        let plan = Plan::from_bytes(&std::fs::read(&file).expect("a readable file"));
+        let why = chaos::failure(&plan, &Options::default());
+        assert_eq!(why, None, "{}: {}", file.display(), chaos::tell(&plan));
+        count += 1;
+    }
+    assert!(count >= 4, "the corpus has {count} files");
+    for length in 0..40_u8 {
+        let bytes: Vec<u8> = (0..length).map(|n| n.wrapping_mul(37) ^ length).collect();
+        assert_eq!(
+            chaos::failure(&Plan::from_bytes(&bytes), &Options::default()),
+            None,
+            "{bytes:?}"
+        );
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     for seed in 0..20 {

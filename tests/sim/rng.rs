@@ -74,6 +74,7 @@ fn splitmix(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
+#[cfg(test)]
 mod tests {
     use super::*;
 

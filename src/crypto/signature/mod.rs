@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `private_key.rs` | [`PrivateKey`]: loaded from PKCS#8, PKCS#1 or SEC1, signs |
 //! | `public_key.rs` | [`PublicKey`]: read from a SubjectPublicKeyInfo, verifies |
+//! | [`rsa_key`] | RSA keys, made |
 //! | `rsa_sha1.rs` | the one private operation that ring does not offer |
+//! | [`vault`] | keys that are kept in another process |
 //!
 //! ring signs and verifies everything but one thing: it makes no RSA signature over SHA-1, which AUTH method 1 needs
 //! towards every peer that does not announce RFC 7427 (Azure's gateways do not). `rsa_sha1.rs` argues how that is done.
@@ -16,16 +18,18 @@
 mod attacks;
 mod private_key;
 mod public_key;
+pub mod rsa_key;
 mod rsa_sha1;
 #[cfg(test)]
 mod tests;
+pub mod vault;
 
 use std::fmt;
 
 use crate::wire::codes::HashId;
 use crate::wire::der::DerError;
 
-pub use private_key::PrivateKey;
+pub use private_key::{PrivateKey, to_pkcs8};
 pub use public_key::PublicKey;
 
 /// The smallest RSA modulus accepted, in bits.
@@ -232,6 +236,9 @@ pub enum SignError {
     /// The signature did not verify with its own public key, or randomness failed. Nothing was let out.
     #[error("making {0} failed its own check: the private key is damaged")]
     Failed(Scheme),
+    /// The process that keeps the key does not answer.
+    #[error("the process that keeps the private key is gone: restart s2sd")]
+    Gone,
 }
 
 /// Why a signature was not accepted.

@@ -45,6 +45,19 @@ impl PublicKey {
         Ok(PublicKey { kind, octets: octets.to_vec() })
     }
 
+    /// A key from its kind and its octets, as [`PublicKey::octets`] gives them.
+    pub fn from_octets(kind: KeyKind, octets: &[u8]) -> Result<PublicKey, KeyError> {
+        match kind {
+            KeyKind::Rsa { .. } => PublicKey::rsa(octets.to_vec()),
+            other => Ok(PublicKey::new(other, octets.to_vec())),
+        }
+    }
+
+    /// The octets of subjectPublicKey.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
     /// An RSAPublicKey by itself.
     pub(super) fn rsa(octets: Vec<u8>) -> Result<PublicKey, KeyError> {
         Ok(PublicKey { kind: KeyKind::Rsa { bits: rsa_bits(&octets)? }, octets })
@@ -57,6 +70,11 @@ impl PublicKey {
     /// What kind of key it is, and how big.
     pub fn kind(&self) -> KeyKind {
         self.kind
+    }
+
+    /// The octets of subjectPublicKey, as a certificate carries them.
+    pub fn as_octets(&self) -> &[u8] {
+        &self.octets
     }
 
     /// Whether the key is of a size that may prove anything.

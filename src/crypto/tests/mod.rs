@@ -12,11 +12,11 @@ mod suite;
 use std::collections::BTreeMap;
 
 use super::suite::{EspSuite, IkeSuite};
-use crate::rng::Rng;
+use crate::rng::Seeded;
 use crate::wire::codes::{EncrId, EsnId, IntegId, KeId, PrfId};
 
 /// A record of a vector file: `[name]`, then `key = hex`, continued on indented lines.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Record {
     name: String,
     values: BTreeMap<String, String>,
@@ -41,6 +41,27 @@ impl Record {
 
     fn flag(&self, key: &str) -> bool {
         self.text(key) == "1"
+    }
+
+    /// The record holds, and no more once any one octet of these values is another.
+    #[track_caller]
+    fn every_octet_counts(&self, keys: &[&str], holds: impl Fn(&Record) -> bool) {
+        assert!(holds(self), "[{}]", self.name);
+        for key in keys {
+            for at in 0..self.hex(key).len() {
+                let mut changed = self.clone();
+                changed.flip(key, at);
+                assert!(!holds(&changed), "[{}] holds with octet {at} of {key} changed", self.name);
+            }
+        }
+    }
+
+    /// Changes one bit of an octet: the fifth, since X25519 ignores the outer ones of its private values.
+    fn flip(&mut self, key: &str, at: usize) {
+        let mut octets = self.hex(key);
+        octets[at] ^= 0x10;
+        let text = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+        self.values.insert(key.to_owned(), text);
     }
 }
 
@@ -69,22 +90,6 @@ fn hex(text: &str) -> Vec<u8> {
         .step_by(2)
         .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
         .collect()
-}
-
-/// A sequence that looks random and is always the same.
-#[derive(Clone, Debug)]
-struct Seeded(u64);
-
-impl Rng for Seeded {
-    fn fill(&mut self, out: &mut [u8]) {
-        for octet in out {
-            self.0 = self
-                .0
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            *octet = self.0.to_be_bytes()[0];
-        }
-    }
 }
 
 /// Every way of protecting ESP packets, with and without ESN.

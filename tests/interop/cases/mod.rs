@@ -4,12 +4,13 @@ mod identity;
 mod life;
 mod restart;
 mod setup;
+mod soak;
 mod traffic;
 
 use super::Case;
 
 pub fn all() -> impl Iterator<Item = Case> {
-    [setup::CASES, identity::CASES, life::CASES, traffic::CASES, restart::CASES]
+    [setup::CASES, identity::CASES, life::CASES, traffic::CASES, restart::CASES, soak::cases()]
         .into_iter()
         .flatten()
         .copied()

@@ -1,0 +1,112 @@
+//! Our certificate as Azure wants to know it: its common name, and the certificates above it, root first, each as one line of
+//! base64 (Azure docs, "Configure a site-to-site VPN with certificate authentication").
+
+use base64ct::{Base64, Encoding};
+
+use super::fault::Fault;
+use crate::config::file::Files;
+use crate::config::settings::Authentication;
+use crate::config::value::FileRef;
+use crate::pki::certificate::Certificate;
+use crate::pki::load::Bundle;
+use crate::pki::path::{Roots, Trust};
+use crate::time::UnixTime;
+
+/// What of it is known.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Inbound {
+    /// `inboundAuthCertificateSubjectName`.
+    pub subject: Option<String>,
+    /// `inboundAuthCertificateChain`.
+    pub chain: Option<Vec<String>>,
+}
+
+/// Azure takes this many certificates as the chain, its root among them.
+const CHAIN_MAX: usize = 5;
+
+impl Inbound {
+    /// Reads it from the files of a connection; `more` are certificates that are not in them, as a root often is. What
+    /// could not be found out is missing, with the reason. Its private key is of no use here.
+    pub fn read(
+        authentication: &Authentication,
+        more: &[Certificate],
+        files: &dyn Files,
+        now: UnixTime,
+    ) -> (Inbound, Option<Fault>) {
+        let certificates = match certificates(authentication, files) {
+            Ok(certificates) => certificates,
+            Err(fault) => return (Inbound::default(), Some(fault)),
+        };
+        let file = &authentication.inbound_certificate;
+        let first = certificates.iter().position(|c| !c.is_ca()).unwrap_or(0);
+        let Some(leaf) = certificates.get(first) else {
+            let fault = Fault::new(
+                format_args!("{file} holds no certificate"),
+                "name the file with our certificate and its intermediates as `inbound_certificate`",
+            );
+            return (Inbound::default(), Some(fault));
+        };
+        let subject = leaf.subject().common_name().map(str::to_owned);
+        match chain(leaf, certificates.iter().chain(more), file, now) {
+            Ok(chain) => (Inbound { subject, chain: Some(chain) }, None),
+            Err(fault) => (Inbound { subject, chain: None }, Some(fault)),
+        }
+    }
+}
+
+fn certificates(auth: &Authentication, files: &dyn Files) -> Result<Vec<Certificate>, Fault> {
+    let content = |file: &FileRef| {
+        files.read(file).map_err(|error| {
+            Fault::new(
+                format_args!("{file} cannot be read: {error}"),
+                "without our certificate there are placeholders: run the export where the file is, as a user who may read it",
+            )
+        })
+    };
+    let password = auth.inbound_password_file.as_ref().map(content).transpose()?;
+    let bytes = content(&auth.inbound_certificate)?.bytes;
+    let password = password.as_ref().map(|content| content.bytes.as_slice());
+    let bundle = Bundle::read(&bytes, password, &auth.inbound_certificate.to_string());
+    let bundle = bundle.map_err(|error| {
+        Fault::new(format_args!("{}: {}", error.file, error.fault), error.remedy())
+    })?;
+    Ok(bundle.certificates)
+}
+
+/// The certificates above a leaf, by the rules that a gateway checks it with.
+fn chain<'a>(
+    leaf: &'a Certificate,
+    known: impl Iterator<Item = &'a Certificate>,
+    file: &FileRef,
+    now: UnixTime,
+) -> Result<Vec<String>, Fault> {
+    let (roots, others): (Vec<_>, Vec<_>) = known.partition(|c| c.is_self_issued());
+    if roots.is_empty() {
+        return Err(Fault::new(
+            format_args!("{file} does not hold the root that {leaf} ends at"),
+            "Azure wants it: name its file with --inbound-root FILE",
+        ));
+    }
+    let mut presented = vec![leaf.as_der()];
+    presented.extend(others.iter().filter(|c| **c != leaf).map(|c| c.as_der()));
+    let path = Roots::new(roots.into_iter().cloned())
+        .and_then(|roots| Trust::new(roots).validate(&presented, now))
+        .map_err(|refusal| {
+            Fault::new(
+                format_args!("Azure would refuse {leaf}: {refusal}"),
+                "see what `s2sd check` says of it",
+            )
+        })?;
+    let intermediates = path.intermediates().iter().rev();
+    let chain: Vec<String> = std::iter::once(path.root())
+        .chain(intermediates)
+        .map(|certificate| Base64::encode_string(certificate.as_der()))
+        .collect();
+    match chain.len() {
+        ..=CHAIN_MAX => Ok(chain),
+        many => Err(Fault::new(
+            format_args!("{many} certificates stand above {leaf}, Azure takes {CHAIN_MAX}"),
+            "have it issued by an authority nearer to the root",
+        )),
+    }
+}

@@ -1,0 +1,30 @@
+//! Why something cannot be done, and what would mend it.
+
+use std::fmt;
+
+use crate::config::Diagnostic;
+
+/// A reason that a person can act on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Fault(String);
+
+impl Fault {
+    /// What is wrong, and what would mend it.
+    pub fn new(what: impl fmt::Display, hint: impl fmt::Display) -> Fault {
+        Fault(format!("{what}\n = hint: {hint}"))
+    }
+}
+
+impl From<Diagnostic> for Fault {
+    fn from(diagnostic: Diagnostic) -> Fault {
+        Fault(diagnostic.to_string().trim_end().to_owned())
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Fault {}

@@ -1,0 +1,449 @@
+//! From Azure's resources to a configuration file: what can be taken over is, and the rest is said.
+
+use super::draft::{Draft, Link, Site};
+use super::fault::Fault;
+use super::note::{Kind, Note};
+use super::quote;
+use super::refusal;
+use super::resource::{Connection, Gateway, LocalGateway, Reference, Resources};
+
+/// What an operator adds to what Azure knows.
+#[derive(Clone, Debug)]
+pub struct Choices {
+    /// The connections to take; empty takes all.
+    pub connections: Vec<String>,
+    /// Where our certificate is.
+    pub inbound_certificate: String,
+    /// Where its key is.
+    pub inbound_private_key: String,
+    /// Where the root of Azure's certificate is.
+    pub outbound_root: String,
+    /// The CN of Azure's certificate; the JSON has only its name in the key vault.
+    pub outbound_subject: Option<String>,
+}
+
+/// A configuration file, and what it could not hold.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The file's text.
+    pub toml: String,
+    /// What is left to people; the file says it too.
+    pub notes: Vec<Note>,
+}
+
+impl Default for Choices {
+    fn default() -> Choices {
+        Choices {
+            connections: Vec::new(),
+            inbound_certificate: "/etc/s2sd/certs/inbound.pem".to_owned(),
+            inbound_private_key: "credential:inbound.key".to_owned(),
+            outbound_root: "/etc/s2sd/certs/azure-root.pem".to_owned(),
+            outbound_subject: None,
+        }
+    }
+}
+
+/// Makes a configuration of the connections among these resources.
+pub fn import(resources: &Resources, choices: &Choices) -> Result<Imported, Vec<Fault>> {
+    let connections = chosen(resources, choices).map_err(|fault| vec![fault])?;
+    let mut faults = Vec::new();
+    let mut found = Vec::new();
+    for connection in connections {
+        let before = faults.len();
+        faults.extend(refusal::of_connection(connection));
+        // What it belongs to is of no use to a connection that is refused anyway.
+        if faults.len() > before {
+            continue;
+        }
+        let gateway = gateway(resources, connection)
+            .and_then(|gateway| refusal::of_gateway(connection, gateway).map_or(Ok(gateway), Err));
+        match (local_gateway(resources, connection), gateway) {
+            (Ok(site), Ok(gateway)) => found.push((connection, site, gateway)),
+            (site, gateway) => faults.extend(site.err().into_iter().chain(gateway.err())),
+        }
+    }
+    let sites: Vec<&LocalGateway> = found.iter().map(|(_, site, _)| *site).collect();
+    faults.extend(two_sites(&sites));
+    match sites.first() {
+        Some(site) if faults.is_empty() => Ok(draft(resources, site, &found, choices)),
+        _ => Err(faults),
+    }
+}
+
+fn draft(
+    resources: &Resources,
+    site: &LocalGateway,
+    found: &[(&Connection, &LocalGateway, &Gateway)],
+    choices: &Choices,
+) -> Imported {
+    let mut notes = Vec::new();
+    let site = self::site(site, &mut notes);
+    let links: Vec<Link<'_>> = found
+        .iter()
+        .map(|(connection, site, gateway)| {
+            link(resources, connection, site, gateway, choices, &mut notes)
+        })
+        .collect();
+    let toml = Draft { site, links, choices, notes: &notes }.to_string();
+    Imported { toml, notes }
+}
+
+/// The connections that were asked for.
+fn chosen<'a>(resources: &'a Resources, choices: &Choices) -> Result<Vec<&'a Connection>, Fault> {
+    let all = &resources.connections;
+    if all.is_empty() {
+        return Err(Fault::new(
+            "there is no connection in the JSON",
+            "add what this prints: az network vpn-connection show --resource-group GROUP --name CONNECTION",
+        ));
+    }
+    if choices.connections.is_empty() {
+        return Ok(all.iter().collect());
+    }
+    let by_name = |name: &String| {
+        let named = |c: &&Connection| c.reference.name.eq_ignore_ascii_case(name);
+        all.iter().find(named).ok_or_else(|| {
+            let names: Vec<&str> = all.iter().map(|c| c.reference.name.as_str()).collect();
+            Fault::new(
+                format_args!("there is no connection called {name} in the JSON"),
+                format_args!("the JSON has {}", names.join(", ")),
+            )
+        })
+    };
+    choices.connections.iter().map(by_name).collect()
+}
+
+fn gateway<'a>(resources: &'a Resources, connection: &Connection) -> Result<&'a Gateway, Fault> {
+    let all: Vec<&Reference> = resources.gateways.iter().map(|g| &g.reference).collect();
+    let at = one_of(
+        &all,
+        connection.gateway.as_ref(),
+        connection,
+        "virtual network gateway",
+        "vnet-gateway",
+    )?;
+    Ok(&resources.gateways[at])
+}
+
+fn local_gateway<'a>(
+    resources: &'a Resources,
+    connection: &Connection,
+) -> Result<&'a LocalGateway, Fault> {
+    let all: Vec<&Reference> = resources.local_gateways.iter().map(|g| &g.reference).collect();
+    let named = connection.local_gateway.as_ref();
+    let at = one_of(&all, named, connection, "local network gateway", "local-gateway")?;
+    Ok(&resources.local_gateways[at])
+}
+
+/// Which of `all` a connection means. One that does not say takes the only one there is.
+fn one_of(
+    all: &[&Reference],
+    named: Option<&Reference>,
+    connection: &Connection,
+    what: &str,
+    command: &str,
+) -> Result<usize, Fault> {
+    let found = match named {
+        Some(named) => all.iter().position(|other| other.matches(named)),
+        None => (all.len() == 1).then_some(0),
+    };
+    found.ok_or_else(|| {
+        let own = &connection.reference;
+        let group = named.filter(|named| named.group.is_some()).unwrap_or(own).group_word();
+        let name = named.map_or("NAME", |named| named.name.as_str());
+        Fault::new(
+            format_args!("the {what} {name} of connection {} is not in the JSON", own.name),
+            format_args!(
+                "add what this prints: az network {command} show --resource-group {group} --name {}",
+                quote::sh(name)
+            ),
+        )
+    })
+}
+
+/// A configuration describes one site.
+fn two_sites(sites: &[&LocalGateway]) -> Option<Fault> {
+    let first = sites.first()?;
+    let other = sites.iter().find(|site| !site.reference.matches(&first.reference))?;
+    Some(Fault::new(
+        format_args!(
+            "the connections belong to two sites: local network gateways {} and {}",
+            first.reference.name, other.reference.name
+        ),
+        "a configuration is one site's: import those of one local network gateway with --connection NAME",
+    ))
+}
+
+fn site(gateway: &LocalGateway, notes: &mut Vec<Note>) -> Site {
+    let name = gateway.reference.name.clone();
+    let mut fill = |text: &str| {
+        notes.push(Note { kind: Kind::Fill, about: name.clone(), text: text.to_owned() });
+    };
+    if gateway.address.is_none() && gateway.fqdn.is_none() {
+        fill("it has neither gatewayIpAddress nor fqdn: write this site's public address");
+    }
+    if gateway.prefixes.is_empty() {
+        fill(
+            "it has no address prefixes, as with BGP alone: write the networks behind this device",
+        );
+    }
+    Site {
+        name: name.clone(),
+        address: gateway.address.clone(),
+        fqdn: gateway.fqdn.clone().filter(|_| gateway.address.is_none()),
+        prefixes: gateway.prefixes.clone(),
+    }
+}
+
+fn link<'a>(
+    resources: &'a Resources,
+    connection: &'a Connection,
+    site: &LocalGateway,
+    gateway: &'a Gateway,
+    choices: &Choices,
+    notes: &mut Vec<Note>,
+) -> Link<'a> {
+    let name = &connection.reference.name;
+    let mut said = Notes { about: name, notes };
+    let (prefixes, source) = prefixes(resources, connection, gateway, &mut said);
+    let hosts = hosts(connection, gateway, &mut said);
+    let certificates = connection.certificates.clone().unwrap_or_default();
+    let subject = subject(choices, certificates.outbound.as_deref(), &mut said);
+    said.fill(format_args!(
+        "put our certificate at {} and its key at {}: CN={}, issued below the chain that Azure holds",
+        choices.inbound_certificate,
+        choices.inbound_private_key,
+        certificates.subject.as_deref().map_or("(not in the JSON)", without_cn)
+    ));
+    said.fill(format_args!(
+        "put the root of Azure's certificate at {}; not the certificate itself",
+        choices.outbound_root
+    ));
+    if connection.policies.len() > 1 {
+        said.left(format_args!(
+            "{} IPsec policies: Azure takes one, the first",
+            connection.policies.len()
+        ));
+    }
+    if !connection.narrow && !connection.selectors.is_empty() {
+        said.left(format_args!(
+            "traffic selector policies, of which there are {}: Azure uses them only with usePolicyBasedTrafficSelectors, which is false",
+            connection.selectors.len()
+        ));
+    }
+    bgp(connection, site, gateway, &mut said);
+    nat(connection, gateway, &mut said);
+    let peer = site.bgp.as_ref().filter(|_| connection.bgp);
+    Link {
+        name: name.clone(),
+        mode: connection.mode.clone().unwrap_or_else(|| "Default".to_owned()),
+        dpd: connection.dpd.filter(|seconds| *seconds != 0),
+        narrow: connection.narrow,
+        policy: connection.policies.first(),
+        selectors: if connection.narrow { &connection.selectors } else { &[] },
+        gateway: gateway.reference.name.clone(),
+        hosts,
+        private: connection.private,
+        prefixes,
+        source,
+        subject,
+        certificates,
+        bgp_addresses: peer.map_or(Vec::new(), |speaker| speaker.addresses.clone()),
+    }
+}
+
+/// Notes about one connection.
+struct Notes<'a> {
+    about: &'a str,
+    notes: &'a mut Vec<Note>,
+}
+
+impl Notes<'_> {
+    fn left(&mut self, text: impl std::fmt::Display) {
+        self.add(Kind::Left, text);
+    }
+
+    fn fill(&mut self, text: impl std::fmt::Display) {
+        self.add(Kind::Fill, text);
+    }
+
+    fn add(&mut self, kind: Kind, text: impl std::fmt::Display) {
+        self.notes.push(Note { kind, about: self.about.to_owned(), text: text.to_string() });
+    }
+}
+
+/// What lies behind the gateway, and where that is known from: the gateway itself does not say.
+fn prefixes(
+    resources: &Resources,
+    connection: &Connection,
+    gateway: &Gateway,
+    said: &mut Notes<'_>,
+) -> (Vec<String>, String) {
+    let networks = &resources.networks;
+    let network = match &gateway.network {
+        Some(name) => networks.iter().find(|n| n.reference.name.eq_ignore_ascii_case(name)),
+        None => networks.first().filter(|_| networks.len() == 1),
+    };
+    if let Some(network) = network {
+        let mut prefixes = network.prefixes.clone();
+        let mut source = format!("addressSpace of virtual network {}", network.reference.name);
+        for (name, more) in &network.peers {
+            prefixes.extend(more.iter().filter(|p| !network.prefixes.contains(p)).cloned());
+            source = format!("{source}, and of its peering {name}");
+        }
+        return (prefixes, source);
+    }
+    if connection.narrow && !connection.selectors.is_empty() {
+        let mut prefixes: Vec<String> = Vec::new();
+        for range in connection.selectors.iter().flat_map(|policy| &policy.azure) {
+            if !prefixes.contains(range) {
+                prefixes.push(range.clone());
+            }
+        }
+        return (prefixes, "localAddressRanges of the traffic selector policies".to_owned());
+    }
+    let name = gateway.network.as_deref().unwrap_or("NETWORK");
+    said.fill(format_args!(
+        "write the address prefixes of the virtual network, or import again with what this prints: az network vnet show \
+         --resource-group {} --name {}",
+        gateway.reference.group_word(),
+        quote::sh(name)
+    ));
+    (Vec::new(), format!("FILL IN: addressSpace of virtual network {name}"))
+}
+
+/// Where the gateway's instances are.
+fn hosts(connection: &Connection, gateway: &Gateway, said: &mut Notes<'_>) -> Vec<String> {
+    let name = &gateway.reference.name;
+    let private = |text: &&String| {
+        text.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_private())
+    };
+    let mut hosts: Vec<String> = if connection.private {
+        let known = [&connection.tunnels, &gateway.private];
+        let known = known.into_iter().find(|list| !list.is_empty()).cloned();
+        known.unwrap_or_else(|| gateway.tunnels.iter().filter(private).cloned().collect())
+    } else {
+        gateway.tunnels.iter().filter(|text| !private(text)).cloned().collect()
+    };
+    if connection.private {
+        said.left(
+            "the tunnel runs to the gateway's private addresses (useLocalAzureIpAddress): s2sd dials them like any other, but the \
+             ExpressRoute circuit below and the routes to them are yours; gateway_ip_address is then this device's private one",
+        );
+    }
+    if hosts.is_empty() {
+        let what = if connection.private { "private" } else { "public" };
+        said.fill(format_args!(
+            "write the {what} addresses of gateway {name}: the JSON has none, the portal shows them on the gateway's Properties page"
+        ));
+    }
+    let instances = if gateway.active_active { 2 } else { 1 };
+    for surplus in hosts.split_off(hosts.len().min(2)) {
+        said.left(format_args!("the address {surplus} of gateway {name}: a gateway has two instances at most, a third address is for point-to-site"));
+    }
+    if !hosts.is_empty() && hosts.len() < instances {
+        said.fill(format_args!(
+            "gateway {name} is active-active, but the JSON has one address only: add the second, for a tunnel to each instance"
+        ));
+    }
+    hosts
+}
+
+/// The CN that Azure's certificate must have.
+fn subject(choices: &Choices, url: Option<&str>, said: &mut Notes<'_>) -> String {
+    if let Some(subject) = &choices.outbound_subject {
+        return without_cn(subject).to_owned();
+    }
+    let name = url.and_then(in_vault);
+    match (url, name) {
+        (Some(url), Some(name)) => {
+            said.fill(format_args!(
+                "{name} is the name of Azure's certificate in its key vault, its CN may differ; this prints its subject: az keyvault \
+                 certificate show --id {} --query policy.x509CertificateProperties.subject --output tsv",
+                quote::sh(url)
+            ));
+            name.to_owned()
+        }
+        _ => {
+            said.fill(
+                "write the CN of Azure's certificate: the JSON does not name the certificate",
+            );
+            String::new()
+        }
+    }
+}
+
+/// The name of a certificate in `https://VAULT/certificates/NAME/VERSION`; secrets of the vault have the same form.
+fn in_vault(url: &str) -> Option<&str> {
+    let mut parts = url.split('/').skip(3);
+    parts.next()?;
+    parts.next().filter(|name| !name.is_empty())
+}
+
+/// Azure's samples write the subject as `CN=name`, its portal as `name`.
+pub(super) fn without_cn(subject: &str) -> &str {
+    match subject.split_at_checked(3) {
+        Some((prefix, name)) if prefix.eq_ignore_ascii_case("CN=") => name,
+        _ => subject,
+    }
+}
+
+fn bgp(connection: &Connection, site: &LocalGateway, gateway: &Gateway, said: &mut Notes<'_>) {
+    if !connection.bgp {
+        return;
+    }
+    let speaker = |who: &str, asn: Option<u64>, addresses: &[String]| {
+        let asn = asn.map_or_else(|| "unknown".to_owned(), |asn| asn.to_string());
+        let at = if addresses.is_empty() { "unknown".to_owned() } else { addresses.join(", ") };
+        format!("{who} ASN {asn} at {at}")
+    };
+    let bgp = gateway.bgp.as_ref();
+    let theirs = match connection.custom_bgp.as_slice() {
+        [] => bgp.map_or(&[][..], |bgp| bgp.addresses.as_slice()),
+        custom => custom,
+    };
+    let ours = site.bgp.as_ref();
+    let apipa = |text: &String| {
+        text.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_link_local())
+    };
+    let dials = if theirs.iter().any(apipa) {
+        "; with 169.254 addresses this side opens the session"
+    } else {
+        ""
+    };
+    said.left(format_args!(
+        "BGP: leave it to FRR or BIRD over the tunnel's interface. {}; {}; multihop, keepalive 60 s, hold 180 s; a /32 route to each \
+         of Azure's addresses through its tunnel{dials}",
+        speaker("Azure has", bgp.and_then(|bgp| bgp.asn), theirs),
+        speaker("this site has", ours.and_then(|o| o.asn), ours.map_or(&[][..], |o| o.addresses.as_slice())),
+    ));
+}
+
+fn nat(connection: &Connection, gateway: &Gateway, said: &mut Notes<'_>) {
+    for rule in &connection.nat_rules {
+        let known = gateway.nat_rules.iter().find(|r| r.name.eq_ignore_ascii_case(&rule.name));
+        let Some(known) = known else {
+            said.left(format_args!(
+                "NAT rule {}, which is not in the gateway's JSON: Azure translates on its side, so write here the addresses that \
+                 this device sees",
+                rule.name
+            ));
+            continue;
+        };
+        let (inside, outside) = (known.internal.join(", "), known.external.join(", "));
+        let egress =
+            known.mode.as_ref().is_some_and(|mode| mode.eq_ignore_ascii_case("EgressSnat"));
+        let effect = match egress {
+            true => format!(
+                "this device sees {outside} instead of {inside}: write {outside} in the gateway's address_prefixes instead"
+            ),
+            false => format!(
+                "Azure's side sees {outside} instead of {inside}: nothing to do here, this device keeps {inside}"
+            ),
+        };
+        said.left(format_args!(
+            "NAT rule {}, which Azure applies on its side: {effect}",
+            rule.name
+        ));
+    }
+}

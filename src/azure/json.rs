@@ -1,0 +1,234 @@
+//! Reading JSON that came from Azure in one of its forms: flattened by `az`, with `properties` as REST has it, or as a
+//! template. What is missing and what is null are the same; keys that nobody asks for are nobody's business.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::fault::Fault;
+use crate::config::Severity;
+use crate::config::diagnostic::Source;
+
+/// A JSON value and where it is.
+#[derive(Clone)]
+pub struct Node<'a> {
+    value: &'a Value,
+    place: String,
+    /// In a template strings may be expressions, and parameters may have defaults.
+    parameters: Option<&'a Value>,
+}
+
+/// The JSON documents of a text, one after the other.
+pub fn documents(file: &str, text: &str) -> Result<Vec<Value>, Fault> {
+    if text.trim().is_empty() {
+        return Err(Fault::new(
+            format_args!("{file}: it is empty"),
+            "the az command before it printed nothing: run it alone and see what it says",
+        ));
+    }
+    let documents = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    documents.collect::<Result<_, _>>().map_err(|error| broken(file, text, &error))
+}
+
+/// The text of a file. PowerShell's `>` writes UTF-16 with a byte order mark.
+pub fn text(file: &str, bytes: &[u8]) -> Result<String, Fault> {
+    let utf16 = |pair: fn([u8; 2]) -> u16, rest: &[u8]| {
+        let (pairs, odd) = rest.as_chunks::<2>();
+        odd.is_empty().then(|| pairs.iter().map(|p| pair(*p)).collect::<Vec<u16>>())
+    };
+    let text = match bytes {
+        [0xff, 0xfe, rest @ ..] => {
+            utf16(u16::from_le_bytes, rest).map(|u| String::from_utf16(&u).ok())
+        }
+        [0xfe, 0xff, rest @ ..] => {
+            utf16(u16::from_be_bytes, rest).map(|u| String::from_utf16(&u).ok())
+        }
+        [0xef, 0xbb, 0xbf, rest @ ..] => Some(String::from_utf8(rest.to_vec()).ok()),
+        all => Some(String::from_utf8(all.to_vec()).ok()),
+    };
+    text.flatten().ok_or_else(|| {
+        Fault::new(
+            format_args!("{file}: it is not text"),
+            "expected what `az network ... show --output json` prints, in UTF-8 or UTF-16",
+        )
+    })
+}
+
+fn broken(file: &str, text: &str, error: &serde_json::Error) -> Fault {
+    let start: usize =
+        text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let at = (start + error.column().saturating_sub(1)).min(text.len());
+    let at = (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let what = error.to_string();
+    let what = what.split(" at line ").next().unwrap_or_default();
+    let hint = if error.is_eof() {
+        "the text ends too early: was it cut off while it was copied?"
+    } else if text.trim_start().starts_with(['{', '[']) {
+        "mend the JSON at this place, or let az print it anew"
+    } else {
+        "expected JSON, which begins with `{` or `[`: run az with `--output json`"
+    };
+    let (source, span) = (Source::new(file, text), at..at);
+    let what = format!("this is not JSON: {what}");
+    // A connection's JSON may hold its shared key: a line with one is not repeated.
+    if source.line_text(&span).to_ascii_lowercase().contains("sharedkey") {
+        let (line, column) = (error.line(), error.column());
+        return Fault::new(format_args!("{file}:{line}:{column}: error: {what}"), hint);
+    }
+    Fault::from(source.diagnose(Severity::Error, &span, what, hint))
+}
+
+impl<'a> Node<'a> {
+    /// A document.
+    pub fn new(value: &'a Value, place: impl Into<String>) -> Node<'a> {
+        Node { value, place: place.into(), parameters: None }
+    }
+
+    /// A document that is a template: with its parameters.
+    pub fn template(self) -> Node<'a> {
+        let parameters = Some(self.value.get("parameters").unwrap_or(&Value::Null));
+        Node { parameters, ..self }
+    }
+
+    /// Whether there is an object, and not a list or a lone value.
+    pub fn is_object(&self) -> bool {
+        self.value.is_object()
+    }
+
+    /// Where it is, for messages.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The same at another place.
+    pub fn called(self, place: String) -> Node<'a> {
+        Node { place, ..self }
+    }
+
+    /// Its keys, without those of `properties`.
+    pub fn keys(&self) -> Vec<&'a str> {
+        let object = self.value.as_object();
+        object.map_or(Vec::new(), |object| object.keys().map(String::as_str).collect())
+    }
+
+    /// What stands for a key here or below `properties`, whatever the case of its letters: Azure's own differs.
+    pub fn get(&self, key: &str) -> Option<Node<'a>> {
+        let value = find(self.value, key)
+            .or_else(|| find(find(self.value, "properties")?, key))
+            .and_then(|value| self.evaluate(value))?;
+        let place = format!("{}: {key}", self.place);
+        Some(Node { value, place, parameters: self.parameters })
+    }
+
+    /// Whether a key has a value.
+    pub fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// The text for a key.
+    pub fn text(&self, key: &str) -> Result<Option<String>, Fault> {
+        self.get(key).map(|node| node.as_text()).transpose()
+    }
+
+    /// A text in which expressions of a template stay as they are: ids.
+    pub fn raw(&self, key: &str) -> Option<&'a str> {
+        let value = find(self.value, key).or_else(|| find(find(self.value, "properties")?, key));
+        value.and_then(Value::as_str)
+    }
+
+    /// The number for a key.
+    pub fn number(&self, key: &str) -> Result<Option<u64>, Fault> {
+        let Some(node) = self.get(key) else { return Ok(None) };
+        node.value.as_u64().map(Some).ok_or_else(|| node.wrong("a whole number"))
+    }
+
+    /// Whether a key is true. What is not there is false, as everywhere in Azure.
+    pub fn flag(&self, key: &str) -> Result<bool, Fault> {
+        let Some(node) = self.get(key) else { return Ok(false) };
+        node.value.as_bool().ok_or_else(|| node.wrong("true or false"))
+    }
+
+    /// The items of the list for a key.
+    pub fn list(&self, key: &str) -> Result<Vec<Node<'a>>, Fault> {
+        let Some(node) = self.get(key) else { return Ok(Vec::new()) };
+        let items = node.value.as_array().ok_or_else(|| node.wrong("a list"))?;
+        let item = |(at, value): (usize, &'a Value)| {
+            let place = format!("{}[{at}]", node.place);
+            Some(Node { value: node.evaluate(value)?, place, parameters: self.parameters })
+        };
+        Ok(items.iter().enumerate().filter_map(item).collect())
+    }
+
+    /// The texts of the list for a key.
+    pub fn texts(&self, key: &str) -> Result<Vec<String>, Fault> {
+        self.list(key)?.iter().map(Node::as_text).collect()
+    }
+
+    /// The text that this is.
+    pub fn as_text(&self) -> Result<String, Fault> {
+        let text = self.value.as_str().ok_or_else(|| self.wrong("a string"))?;
+        let escaped = self.parameters.is_some() && text.starts_with("[[");
+        Ok(text.get(usize::from(escaped)..).unwrap_or_default().to_owned())
+    }
+
+    /// The documents of a list, or of an object that holds one as `list` commands and templates do.
+    pub fn items(&self) -> Vec<Node<'a>> {
+        let named = |key: &str| find(self.value, key);
+        let (values, within) = match (self.value.as_array(), named("resources"), named("value")) {
+            (Some(items), _, _) => (items.iter().collect(), ""),
+            (_, Some(Value::Array(items)), _) => (items.iter().collect(), "resources"),
+            (_, Some(Value::Object(items)), _) => (items.values().collect(), "resources"),
+            (_, _, Some(Value::Array(items))) => (items.iter().collect(), "value"),
+            _ => (Vec::new(), ""),
+        };
+        let node = |(at, value)| Node {
+            value,
+            place: format!("{}: {within}[{at}]", self.place),
+            parameters: self.parameters,
+        };
+        values.into_iter().enumerate().map(node).collect()
+    }
+
+    /// The value of an expression as far as it is known here: a parameter's default. Null is nothing.
+    fn evaluate(&self, value: &'a Value) -> Option<&'a Value> {
+        let known = match (self.parameters, value.as_str()) {
+            (Some(parameters), Some(text)) if text.starts_with('[') && !text.starts_with("[[") => {
+                let name = text.strip_prefix("[parameters('")?.strip_suffix("')]")?;
+                let default = find(find(parameters, name)?, "defaultValue")?;
+                let computed = default.as_str().is_some_and(|text| text.starts_with('['));
+                (!computed).then_some(default)?
+            }
+            _ => value,
+        };
+        (!known.is_null()).then_some(known)
+    }
+
+    fn wrong(&self, expected: &str) -> Fault {
+        let found = match self.value {
+            Value::Null => "null",
+            Value::Bool(_) => "true or false",
+            Value::Number(_) => "a number",
+            Value::String(_) => "a string",
+            Value::Array(_) => "a list",
+            Value::Object(_) => "an object",
+        };
+        Fault::new(
+            format_args!("{} is {found}, expected {expected}", self.place),
+            "give the JSON as `az network ... show --output json` prints it, without a --query",
+        )
+    }
+}
+
+/// The value of a key, whatever the case of its letters.
+fn find<'a>(object: &'a Value, key: &str) -> Option<&'a Value> {
+    let object = object.as_object()?;
+    let other = || object.iter().find(|(name, _)| name.eq_ignore_ascii_case(key));
+    object.get(key).or_else(|| other().map(|(_, value)| value))
+}
+
+impl fmt::Debug for Node<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A connection's shared key may be in it.
+        write!(f, "Node({})", self.place)
+    }
+}

@@ -1,0 +1,489 @@
+//! What s2sd wants to know of Azure's resources, read from JSON.
+
+use super::fault::Fault;
+use super::json::{self, Node};
+use super::quote;
+
+/// All that was given, in any order.
+#[derive(Clone, Debug, Default)]
+pub struct Resources {
+    /// `Microsoft.Network/connections`.
+    pub connections: Vec<Connection>,
+    /// `Microsoft.Network/localNetworkGateways`.
+    pub local_gateways: Vec<LocalGateway>,
+    /// `Microsoft.Network/virtualNetworkGateways`.
+    pub gateways: Vec<Gateway>,
+    /// `Microsoft.Network/virtualNetworks`.
+    pub networks: Vec<Network>,
+}
+
+/// A resource that another one names.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reference {
+    /// Its name.
+    pub name: String,
+    /// Its resource group, if that is said.
+    pub group: Option<String>,
+}
+
+/// A connection.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Who it is.
+    pub reference: Reference,
+    /// `connectionType`.
+    pub kind: Option<String>,
+    /// `connectionProtocol`.
+    pub protocol: Option<String>,
+    /// `connectionMode`.
+    pub mode: Option<String>,
+    /// `authenticationType`; connections from before it existed have none, and a shared key.
+    pub authentication: Option<String>,
+    /// `certificateAuthentication`.
+    pub certificates: Option<Certificates>,
+    /// `dpdTimeoutSeconds`.
+    pub dpd: Option<u64>,
+    /// `usePolicyBasedTrafficSelectors`.
+    pub narrow: bool,
+    /// `useLocalAzureIpAddress`.
+    pub private: bool,
+    /// `enableBgp`.
+    pub bgp: bool,
+    /// `ipsecPolicies`.
+    pub policies: Vec<Policy>,
+    /// `trafficSelectorPolicies`.
+    pub selectors: Vec<Selectors>,
+    /// `ingressNatRules` and `egressNatRules`.
+    pub nat_rules: Vec<Reference>,
+    /// `gatewayCustomBgpIpAddresses`.
+    pub custom_bgp: Vec<String>,
+    /// `tunnelProperties[].tunnelIpAddress`.
+    pub tunnels: Vec<String>,
+    /// `virtualNetworkGateway1`.
+    pub gateway: Option<Reference>,
+    /// `localNetworkGateway2`.
+    pub local_gateway: Option<Reference>,
+}
+
+/// A connection's `certificateAuthentication`.
+#[derive(Clone, Debug, Default)]
+pub struct Certificates {
+    /// `outboundAuthCertificate`.
+    pub outbound: Option<String>,
+    /// `inboundAuthCertificateSubjectName`.
+    pub subject: Option<String>,
+    /// `inboundAuthCertificateChain`.
+    pub chain: Vec<String>,
+}
+
+/// One of a connection's `ipsecPolicies`.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Its choices, by Azure's names of them.
+    pub choices: [(&'static str, String); 6],
+    /// `saLifeTimeSeconds`.
+    pub seconds: Option<u64>,
+    /// `saDataSizeKilobytes`.
+    pub kilobytes: Option<u64>,
+}
+
+/// One of a connection's `trafficSelectorPolicies`: "local" is Azure.
+#[derive(Clone, Debug)]
+pub struct Selectors {
+    /// `localAddressRanges`: Azure's side.
+    pub azure: Vec<String>,
+    /// `remoteAddressRanges`: this device's side.
+    pub site: Vec<String>,
+}
+
+/// A local network gateway: this site.
+#[derive(Clone, Debug)]
+pub struct LocalGateway {
+    /// Who it is.
+    pub reference: Reference,
+    /// `gatewayIpAddress`.
+    pub address: Option<String>,
+    /// `fqdn`.
+    pub fqdn: Option<String>,
+    /// `localNetworkAddressSpace.addressPrefixes`.
+    pub prefixes: Vec<String>,
+    /// `bgpSettings`.
+    pub bgp: Option<Speaker>,
+}
+
+/// A BGP speaker.
+#[derive(Clone, Debug)]
+pub struct Speaker {
+    /// `asn`.
+    pub asn: Option<u64>,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+}
+
+/// A virtual network gateway.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    /// Who it is.
+    pub reference: Reference,
+    /// `gatewayType`.
+    pub kind: Option<String>,
+    /// `vpnType`.
+    pub vpn: Option<String>,
+    /// `sku.name`.
+    pub sku: Option<String>,
+    /// `activeActive`.
+    pub active_active: bool,
+    /// `bgpSettings.bgpPeeringAddresses[].tunnelIpAddresses`.
+    pub tunnels: Vec<String>,
+    /// `ipConfigurations[].privateIPAddress`.
+    pub private: Vec<String>,
+    /// `bgpSettings`.
+    pub bgp: Option<Speaker>,
+    /// `natRules`.
+    pub nat_rules: Vec<NatRule>,
+    /// The virtual network of its `GatewaySubnet`.
+    pub network: Option<String>,
+}
+
+/// One of a gateway's `natRules`.
+#[derive(Clone, Debug)]
+pub struct NatRule {
+    /// Its name.
+    pub name: String,
+    /// `mode`: IngressSnat or EgressSnat.
+    pub mode: Option<String>,
+    /// `internalMappings`.
+    pub internal: Vec<String>,
+    /// `externalMappings`.
+    pub external: Vec<String>,
+}
+
+/// A virtual network.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// Who it is.
+    pub reference: Reference,
+    /// `addressSpace.addressPrefixes`.
+    pub prefixes: Vec<String>,
+    /// Peered networks that may use its gateway: name and prefixes.
+    pub peers: Vec<(String, Vec<String>)>,
+}
+
+/// What a JSON object describes.
+enum Kind {
+    Connection,
+    LocalGateway,
+    Gateway,
+    Network,
+    /// Something that is none of them and says so.
+    Other,
+}
+
+impl Resources {
+    /// Adds the resources of a text: one document, several one after the other, lists of them, templates.
+    pub fn read(&mut self, file: &str, text: &str) -> Result<(), Fault> {
+        let documents = json::documents(file, text)?;
+        documents.iter().try_for_each(|document| self.take(&Node::new(document, file)))
+    }
+
+    fn take(&mut self, node: &Node<'_>) -> Result<(), Fault> {
+        if !node.is_object() || (node.raw("type").is_none() && kind(node).is_none()) {
+            return self.take_items(node);
+        }
+        let name = Reference::of(node).name;
+        let at = node.clone().called(format!("{}: {name}", node.place()));
+        match kind(node) {
+            Some(Kind::Connection) => self.connections.push(Connection::read(&at)?),
+            Some(Kind::LocalGateway) => self.local_gateways.push(LocalGateway::read(&at)?),
+            Some(Kind::Gateway) => self.gateways.push(Gateway::read(&at)?),
+            Some(Kind::Network) => self.networks.push(Network::read(&at)?),
+            Some(Kind::Other) | None => {}
+        }
+        Ok(())
+    }
+
+    fn take_items(&mut self, node: &Node<'_>) -> Result<(), Fault> {
+        let schema = node.raw("$schema").unwrap_or_default();
+        let node = match schema.contains("deploymentTemplate") {
+            true => node.clone().template(),
+            false => node.clone(),
+        };
+        let items = node.items();
+        if items.is_empty() {
+            let keys = node.keys().into_iter().take(5).collect::<Vec<_>>().join(", ");
+            let found = match (node.is_object(), keys.is_empty()) {
+                (true, false) => format!("an object with {keys}"),
+                (true, true) => "an empty object".to_owned(),
+                (false, _) => "neither an object nor a list of objects".to_owned(),
+            };
+            return Err(Fault::new(
+                format_args!(
+                    "{}: this is {found}, expected one of Azure's resources",
+                    node.place()
+                ),
+                "give what these print: az network vpn-connection show, az network local-gateway show, \
+                 az network vnet-gateway show, az network vnet show",
+            ));
+        }
+        items.iter().try_for_each(|item| self.take(item))
+    }
+}
+
+/// What it is: by its type, or else by what it has.
+fn kind(node: &Node<'_>) -> Option<Kind> {
+    if let Some(name) = node.raw("type") {
+        let of = |kind: &str| name.eq_ignore_ascii_case(&format!("Microsoft.Network/{kind}"));
+        return Some(match () {
+            () if of("connections") => Kind::Connection,
+            () if of("localNetworkGateways") => Kind::LocalGateway,
+            () if of("virtualNetworkGateways") => Kind::Gateway,
+            () if of("virtualNetworks") => Kind::Network,
+            () => Kind::Other,
+        });
+    }
+    let any = |keys: &[&str]| keys.iter().any(|key| node.has(key));
+    match () {
+        () if any(&["connectionType", "virtualNetworkGateway1"]) => Some(Kind::Connection),
+        () if any(&["gatewayType", "vpnType", "ipConfigurations"]) => Some(Kind::Gateway),
+        () if any(&["localNetworkAddressSpace", "gatewayIpAddress"]) => Some(Kind::LocalGateway),
+        () if any(&["addressSpace"]) => Some(Kind::Network),
+        () => None,
+    }
+}
+
+impl Reference {
+    /// Who an object is, by its name and id.
+    fn of(node: &Node<'_>) -> Reference {
+        let by_id = node.raw("id").map(Reference::by_id);
+        let group = node.raw("resourceGroup").map(str::to_owned);
+        let name = node.raw("name").map(str::to_owned);
+        let (id_name, id_group) = by_id.map_or((None, None), |id| (Some(id.name), id.group));
+        Reference { name: name.or(id_name).unwrap_or_default(), group: group.or(id_group) }
+    }
+
+    /// The resource of an id: a path, or a template's `[resourceId('TYPE', 'NAME')]`.
+    pub fn by_id(id: &str) -> Reference {
+        if id.starts_with('[') {
+            let name = id.split('\'').rev().nth(1).unwrap_or_default();
+            return Reference { name: name.to_owned(), group: None };
+        }
+        let name = id.rsplit('/').next().unwrap_or_default().to_owned();
+        Reference { name, group: segment(id, "resourceGroups") }
+    }
+
+    /// Its group as a word of a command.
+    pub fn group_word(&self) -> String {
+        self.group.as_deref().map_or_else(|| "GROUP".to_owned(), quote::sh)
+    }
+
+    /// Whether the two may be the same: Azure's names do not mind case, and a group that is not said may be any.
+    pub fn matches(&self, other: &Reference) -> bool {
+        let groups = self.group.as_ref().zip(other.group.as_ref());
+        self.name.eq_ignore_ascii_case(&other.name)
+            && groups.is_none_or(|(a, b)| a.eq_ignore_ascii_case(b))
+    }
+}
+
+/// What follows a word in an id.
+fn segment(id: &str, word: &str) -> Option<String> {
+    let mut parts = id.split('/').skip_while(|part| !part.eq_ignore_ascii_case(word));
+    parts.nth(1).map(str::to_owned)
+}
+
+impl Connection {
+    fn read(node: &Node<'_>) -> Result<Connection, Fault> {
+        let references = |key| -> Result<Vec<Reference>, Fault> {
+            Ok(node
+                .list(key)?
+                .iter()
+                .filter_map(|rule| rule.raw("id"))
+                .map(Reference::by_id)
+                .collect())
+        };
+        let id = |key| node.get(key)?.raw("id").map(Reference::by_id);
+        let texts = |list, key| -> Result<Vec<String>, Fault> {
+            Ok(node
+                .list(list)?
+                .iter()
+                .map(|item| item.text(key))
+                .collect::<Result<Vec<_>, _>>()?
+                .into_iter()
+                .flatten()
+                .collect())
+        };
+        let mut nat_rules = references("ingressNatRules")?;
+        nat_rules.extend(references("egressNatRules")?);
+        let certificates = node.get("certificateAuthentication");
+        Ok(Connection {
+            reference: Reference::of(node),
+            kind: node.text("connectionType")?,
+            protocol: node.text("connectionProtocol")?,
+            mode: node.text("connectionMode")?,
+            authentication: node.text("authenticationType")?,
+            certificates: certificates.map(|node| Certificates::read(&node)).transpose()?,
+            dpd: node.number("dpdTimeoutSeconds")?,
+            narrow: node.flag("usePolicyBasedTrafficSelectors")?,
+            private: node.flag("useLocalAzureIpAddress")?,
+            bgp: node.flag("enableBgp")?,
+            policies: node
+                .list("ipsecPolicies")?
+                .iter()
+                .map(Policy::read)
+                .collect::<Result<_, _>>()?,
+            selectors: node
+                .list("trafficSelectorPolicies")?
+                .iter()
+                .map(Selectors::read)
+                .collect::<Result<_, _>>()?,
+            nat_rules,
+            custom_bgp: texts("gatewayCustomBgpIpAddresses", "customBgpIpAddress")?,
+            tunnels: texts("tunnelProperties", "tunnelIpAddress")?,
+            gateway: id("virtualNetworkGateway1"),
+            local_gateway: id("localNetworkGateway2"),
+        })
+    }
+}
+
+impl Certificates {
+    fn read(node: &Node<'_>) -> Result<Certificates, Fault> {
+        Ok(Certificates {
+            outbound: node.text("outboundAuthCertificate")?,
+            subject: node.text("inboundAuthCertificateSubjectName")?,
+            chain: node.texts("inboundAuthCertificateChain")?,
+        })
+    }
+}
+
+impl Policy {
+    fn read(node: &Node<'_>) -> Result<Policy, Fault> {
+        let choice = |key: &'static str| match node.text(key)? {
+            Some(value) => Ok((key, value)),
+            None => Err(Fault::new(
+                format_args!("{} has no {key}", node.place()),
+                "a custom policy in Azure is whole: let az print the connection anew",
+            )),
+        };
+        Ok(Policy {
+            choices: [
+                choice("ikeEncryption")?,
+                choice("ikeIntegrity")?,
+                choice("dhGroup")?,
+                choice("ipsecEncryption")?,
+                choice("ipsecIntegrity")?,
+                choice("pfsGroup")?,
+            ],
+            seconds: node.number("saLifeTimeSeconds")?,
+            kilobytes: node.number("saDataSizeKilobytes")?,
+        })
+    }
+}
+
+impl Selectors {
+    fn read(node: &Node<'_>) -> Result<Selectors, Fault> {
+        Ok(Selectors {
+            azure: node.texts("localAddressRanges")?,
+            site: node.texts("remoteAddressRanges")?,
+        })
+    }
+}
+
+impl LocalGateway {
+    fn read(node: &Node<'_>) -> Result<LocalGateway, Fault> {
+        let space = node.get("localNetworkAddressSpace");
+        let text = |key| Ok::<_, Fault>(node.text(key)?.filter(|text| !text.is_empty()));
+        Ok(LocalGateway {
+            reference: Reference::of(node),
+            address: text("gatewayIpAddress")?,
+            fqdn: text("fqdn")?,
+            prefixes: space.map_or(Ok(Vec::new()), |space| space.texts("addressPrefixes"))?,
+            bgp: node.get("bgpSettings").map(|node| Speaker::read(&node)).transpose()?,
+        })
+    }
+}
+
+impl Speaker {
+    fn read(node: &Node<'_>) -> Result<Speaker, Fault> {
+        let addresses = node.text("bgpPeeringAddress")?.unwrap_or_default();
+        let addresses = addresses.split(',').map(str::trim).filter(|a| !a.is_empty());
+        let mut speaker =
+            Speaker { asn: node.number("asn")?, addresses: addresses.map(str::to_owned).collect() };
+        for instance in node.list("bgpPeeringAddresses")? {
+            for address in instance.texts("customBgpIpAddresses")? {
+                if !speaker.addresses.contains(&address) {
+                    speaker.addresses.push(address);
+                }
+            }
+        }
+        Ok(speaker)
+    }
+}
+
+impl Gateway {
+    fn read(node: &Node<'_>) -> Result<Gateway, Fault> {
+        let mut tunnels = Vec::new();
+        if let Some(settings) = node.get("bgpSettings") {
+            for instance in settings.list("bgpPeeringAddresses")? {
+                tunnels.extend(instance.texts("tunnelIpAddresses")?);
+            }
+        }
+        let instances = node.list("ipConfigurations")?;
+        let private = instances.iter().map(|instance| instance.text("privateIPAddress"));
+        let subnet =
+            |instance: &Node<'_>| segment(instance.get("subnet")?.raw("id")?, "virtualNetworks");
+        Ok(Gateway {
+            reference: Reference::of(node),
+            kind: node.text("gatewayType")?,
+            vpn: node.text("vpnType")?,
+            sku: node.get("sku").map_or(Ok(None), |sku| sku.text("name"))?,
+            active_active: node.flag("activeActive")?,
+            tunnels,
+            private: private.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect(),
+            bgp: node.get("bgpSettings").map(|node| Speaker::read(&node)).transpose()?,
+            nat_rules: node
+                .list("natRules")?
+                .iter()
+                .map(NatRule::read)
+                .collect::<Result<_, _>>()?,
+            network: instances.iter().find_map(subnet),
+        })
+    }
+}
+
+impl NatRule {
+    fn read(node: &Node<'_>) -> Result<NatRule, Fault> {
+        let mappings = |key| -> Result<Vec<String>, Fault> {
+            let spaces = node.list(key)?;
+            let spaces = spaces.iter().map(|mapping| mapping.text("addressSpace"));
+            Ok(spaces.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        };
+        Ok(NatRule {
+            name: Reference::of(node).name,
+            mode: node.text("mode")?,
+            internal: mappings("internalMappings")?,
+            external: mappings("externalMappings")?,
+        })
+    }
+}
+
+impl Network {
+    fn read(node: &Node<'_>) -> Result<Network, Fault> {
+        let prefixes = |node: &Node<'_>, key| {
+            node.get(key).map_or(Ok(Vec::new()), |space| space.texts("addressPrefixes"))
+        };
+        let mut peers = Vec::new();
+        for peering in node.list("virtualNetworkPeerings")? {
+            if peering.flag("allowGatewayTransit")? {
+                let mut remote = prefixes(&peering, "remoteAddressSpace")?;
+                if remote.is_empty() {
+                    remote = prefixes(&peering, "remoteVirtualNetworkAddressSpace")?;
+                }
+                peers.push((Reference::of(&peering).name, remote));
+            }
+        }
+        Ok(Network {
+            reference: Reference::of(node),
+            prefixes: prefixes(node, "addressSpace")?,
+            peers,
+        })
+    }
+}

@@ -1,0 +1,233 @@
+//! Azure's side of a configuration, in Azure's words and from Azure's point of view.
+
+use std::net::IpAddr;
+
+use super::chain::Inbound;
+use super::fault::Fault;
+use crate::config::Config;
+use crate::config::prefix::Prefix;
+use crate::config::settings::{Connection, CustomPolicy, Policy, SelectorPair, Selectors};
+use crate::config::value::Host;
+
+/// What there is to be made in Azure. `None` is not known here and has to be put in.
+#[derive(Clone, Debug)]
+pub struct Side {
+    /// The resource group of all of it.
+    pub group: Option<String>,
+    /// The region of all of it.
+    pub location: Option<String>,
+    /// The local network gateway.
+    pub site: Site,
+    /// The connections.
+    pub links: Vec<Link>,
+}
+
+/// A local network gateway.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// `name`.
+    pub name: String,
+    /// `gatewayIpAddress` or `fqdn`.
+    pub host: Host,
+    /// `localNetworkAddressSpace.addressPrefixes`.
+    pub prefixes: Vec<Prefix>,
+}
+
+/// A connection.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// `name`.
+    pub name: String,
+    /// `virtualNetworkGateway1`.
+    pub gateway: String,
+    /// `connectionMode`.
+    pub mode: &'static str,
+    /// `dpdTimeoutSeconds`.
+    pub dpd: u64,
+    /// `useLocalAzureIpAddress`.
+    pub private: bool,
+    /// `usePolicyBasedTrafficSelectors`.
+    pub narrow: bool,
+    /// `ipsecPolicies`.
+    pub policy: Option<CustomPolicy>,
+    /// `trafficSelectorPolicies`, where they are not what Azure makes of the prefixes by itself.
+    pub selectors: Vec<SelectorPair>,
+    /// `outboundAuthCertificate`.
+    pub outbound: Option<String>,
+    /// The rest of `certificateAuthentication`.
+    pub inbound: Inbound,
+}
+
+/// What the configuration does not have.
+#[derive(Clone, Debug, Default)]
+pub struct Choices {
+    /// The connections to export; empty takes all.
+    pub connections: Vec<String>,
+    /// The resource group.
+    pub group: Option<String>,
+    /// The region.
+    pub location: Option<String>,
+    /// The virtual network gateway, if it is called otherwise than in the configuration.
+    pub gateway: Option<String>,
+    /// `outboundAuthCertificate`: one for all connections, or one each in their order.
+    pub outbound: Vec<String>,
+}
+
+impl Choices {
+    /// The connections to export.
+    pub fn of<'c>(&self, config: &'c Config) -> Result<Vec<&'c Connection>, Fault> {
+        let all = &config.connections;
+        let by_name = |name: &String| {
+            all.iter().find(|c| c.name.as_str() == name).ok_or_else(|| {
+                let names: Vec<&str> = all.iter().map(|c| c.name.as_str()).collect();
+                Fault::new(
+                    format_args!("there is no connection called {name}"),
+                    format_args!("the configuration has {}", names.join(", ")),
+                )
+            })
+        };
+        match self.connections.as_slice() {
+            [] => Ok(all.iter().collect()),
+            names => names.iter().map(by_name).collect(),
+        }
+    }
+}
+
+impl Side {
+    /// Azure's side of these connections of a configuration, each with what is known of our certificate.
+    pub fn of(
+        config: &Config,
+        connections: &[(&Connection, Inbound)],
+        choices: &Choices,
+    ) -> Result<Side, Fault> {
+        let many = connections.len();
+        if choices.outbound.len() > 1 && choices.outbound.len() != many {
+            return Err(Fault::new(
+                format_args!(
+                    "{} outbound certificates for {many} connections",
+                    choices.outbound.len()
+                ),
+                "give --outbound-certificate-url once for all, or once for each connection in the file's order",
+            ));
+        }
+        if choices.gateway.is_some() && many > 1 {
+            return Err(Fault::new(
+                format_args!("one --gateway-name for {many} connections"),
+                "choose one with --connection NAME, or write the names of the gateways in the configuration",
+            ));
+        }
+        let link = |(at, (connection, inbound)): (usize, &(&Connection, Inbound))| {
+            let outbound = choices.outbound.get(at).or(choices.outbound.first());
+            link(config, connection, inbound.clone(), outbound.cloned(), choices)
+        };
+        let site = &config.local_network_gateway;
+        Ok(Side {
+            group: choices.group.clone(),
+            location: choices.location.clone(),
+            site: Site {
+                name: site.name.to_string(),
+                host: site.address.clone(),
+                prefixes: site.address_prefixes.clone(),
+            },
+            links: connections.iter().enumerate().map(link).collect(),
+        })
+    }
+
+    /// The gateways of all connections, each once.
+    pub fn gateways(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for link in &self.links {
+            if !names.contains(&link.gateway.as_str()) {
+                names.push(&link.gateway);
+            }
+        }
+        names
+    }
+
+    /// What each rendering says first.
+    pub fn about(&self) -> [String; 5] {
+        let names: Vec<&str> = self.links.iter().map(|link| link.name.as_str()).collect();
+        [
+            format!("Azure's side of {}, made by `s2sd azure export`.", names.join(", ")),
+            "The gateway reads its outbound certificate with a user-assigned identity, which needs the roles".to_owned(),
+            "Key Vault Secrets User and Key Vault Certificate User on the vault.".to_owned(),
+            "This is for new resources: what existing ones have beyond it, as BGP and NAT rules, would".to_owned(),
+            "be lost.".to_owned(),
+        ]
+    }
+}
+
+impl Link {
+    /// The same with something to be put in for all that is not known.
+    pub fn with_placeholders(&self) -> Link {
+        let fill = |known: &Option<String>, what| Some(placeholder(known.as_deref(), what));
+        let inbound = Inbound {
+            subject: fill(&self.inbound.subject, "INBOUND-CERTIFICATE-SUBJECT-NAME"),
+            chain: self.inbound.chain.clone().or_else(|| Some(vec!["<ROOT-IN-BASE64>".to_owned()])),
+        };
+        let outbound = fill(&self.outbound, "OUTBOUND-CERTIFICATE-URL");
+        Link { outbound, inbound, ..self.clone() }
+    }
+}
+
+fn link(
+    config: &Config,
+    connection: &Connection,
+    inbound: Inbound,
+    outbound: Option<String>,
+    choices: &Choices,
+) -> Link {
+    let gateway = &connection.virtual_network_gateway;
+    let own_name = || gateway.name.to_string();
+    Link {
+        name: connection.name.to_string(),
+        gateway: choices.gateway.clone().unwrap_or_else(own_name),
+        mode: connection.connection_mode.word(),
+        dpd: connection.dpd_timeout.as_secs(),
+        private: private(connection),
+        narrow: matches!(connection.selectors, Selectors::Pairs(_)),
+        policy: match &connection.ipsec_policy {
+            Policy::Default => None,
+            Policy::Custom(policy) => Some(policy.clone()),
+        },
+        selectors: written(config, connection),
+        outbound,
+        inbound,
+    }
+}
+
+/// Whether the gateway is dialled at private addresses, as over ExpressRoute.
+fn private(connection: &Connection) -> bool {
+    let is_private = |host: &Host| match host.address() {
+        Some(IpAddr::V4(address)) => address.is_private(),
+        Some(IpAddr::V6(_)) | None => false,
+    };
+    connection.tunnels.iter().all(|tunnel| is_private(&tunnel.remote))
+}
+
+/// The selectors, unless Azure makes the same of the prefixes by itself.
+fn written(config: &Config, connection: &Connection) -> Vec<SelectorPair> {
+    let Selectors::Pairs(pairs) = &connection.selectors else { return Vec::new() };
+    let (site, gateway) = (&config.local_network_gateway, &connection.virtual_network_gateway);
+    match *pairs == SelectorPair::of_prefixes(&site.address_prefixes, &gateway.address_prefixes) {
+        true => Vec::new(),
+        false => pairs.clone(),
+    }
+}
+
+/// The properties of a custom policy by Azure's names, with their values.
+pub fn choices(policy: &CustomPolicy) -> [(&'static str, &'static str); 6] {
+    [
+        ("ikeEncryption", policy.ike_encryption.word()),
+        ("ikeIntegrity", policy.ike_integrity.word()),
+        ("dhGroup", policy.dh_group.word()),
+        ("ipsecEncryption", policy.ipsec_encryption.word()),
+        ("ipsecIntegrity", policy.ipsec_integrity.word()),
+        ("pfsGroup", policy.pfs_group.word()),
+    ]
+}
+
+/// Something that is to be put in.
+pub fn placeholder(text: Option<&str>, what: &str) -> String {
+    text.map_or_else(|| format!("<{what}>"), str::to_owned)
+}

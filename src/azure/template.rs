@@ -1,0 +1,284 @@
+//! Azure's side as a tree of resources, from which each template language is written.
+
+use std::fmt::{Display, Write};
+
+use super::side::{self, Link, Side, Site};
+use crate::config::value::Host;
+
+/// The version of Microsoft.Network whose properties are written; the first published with `certificateAuthentication` in
+/// its template reference.
+pub const API_VERSION: &str = "2025-07-01";
+
+/// Resources, and what has to be put in before they can be made.
+#[derive(Clone, Debug)]
+pub struct Template {
+    /// What each rendering says first.
+    pub about: [String; 5],
+    /// The region, if it is known.
+    pub location: Option<String>,
+    /// What is to be put in.
+    pub parameters: Vec<Parameter>,
+    /// Gateways that exist.
+    pub gateways: Vec<Id>,
+    /// What is to be made: the local network gateway first.
+    pub resources: Vec<Resource>,
+}
+
+/// Something to be put in.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// Whether it is a list of strings, and not one.
+    pub list: bool,
+    /// What it is.
+    pub about: &'static str,
+}
+
+/// A resource to be made.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// Who it is.
+    pub id: Id,
+    /// What it has.
+    pub properties: Value,
+}
+
+/// A resource as others name it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Id {
+    /// Its type below Microsoft.Network.
+    pub kind: &'static str,
+    /// Its name in Azure.
+    pub name: String,
+    /// Its name in the template.
+    pub symbol: String,
+}
+
+/// A value of a resource.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// A string.
+    Text(String),
+    /// A number.
+    Number(u64),
+    /// True or false.
+    Flag(bool),
+    /// A list.
+    List(Vec<Value>),
+    /// Properties, in the order in which they are written.
+    Object(Vec<(&'static str, Value)>),
+    /// What is put in for a parameter.
+    Parameter(String),
+    /// The id of a resource.
+    Id(Id),
+}
+
+/// How a language writes values.
+#[derive(Clone, Copy, Debug)]
+pub struct Syntax {
+    /// A key with what separates it from its value.
+    pub key: fn(&str) -> String,
+    /// Between the properties of an object.
+    pub between_keys: &'static str,
+    /// Between the items of a list.
+    pub between_items: &'static str,
+    /// A string.
+    pub text: fn(&str) -> String,
+    /// A parameter's value.
+    pub parameter: fn(&str) -> String,
+    /// A resource's id.
+    pub id: fn(&Id) -> String,
+}
+
+impl Template {
+    /// Azure's side as a tree.
+    pub fn of(side: &Side) -> Template {
+        let site = Id {
+            kind: "localNetworkGateways",
+            name: side.site.name.clone(),
+            symbol: "localNetworkGateway".to_owned(),
+        };
+        let names = side.gateways();
+        let symbol = |word: &str, at: usize, many: usize| match many {
+            1 => word.to_owned(),
+            _ => format!("{word}{}", at + 1),
+        };
+        let gateway = |(at, name): (usize, &&str)| Id {
+            kind: "virtualNetworkGateways",
+            name: (*name).to_owned(),
+            symbol: symbol("virtualNetworkGateway", at, names.len()),
+        };
+        let gateways: Vec<Id> = names.iter().enumerate().map(gateway).collect();
+        let mut parameters = Vec::new();
+        let mut resources =
+            vec![Resource { id: site.clone(), properties: site_properties(&side.site) }];
+        let many = side.links.len();
+        for (at, link) in side.links.iter().enumerate() {
+            let id = Id {
+                kind: "connections",
+                name: link.name.clone(),
+                symbol: symbol("connection", at, many),
+            };
+            let number = if many == 1 { String::new() } else { (at + 1).to_string() };
+            let certificates = certificates(link, &number, &mut parameters);
+            let gateway = gateways.iter().find(|id| id.name == link.gateway);
+            let ends = [gateway.unwrap_or(&site), &site];
+            resources.push(Resource { id, properties: link_properties(link, ends, certificates) });
+        }
+        let (about, location) = (side.about(), side.location.clone());
+        Template { about, location, parameters, gateways, resources }
+    }
+}
+
+fn site_properties(site: &Site) -> Value {
+    let host = match &site.host {
+        Host::Address(address) => ("gatewayIpAddress", Value::text(address)),
+        Host::Name(name) => ("fqdn", Value::text(name)),
+    };
+    let space = Value::Object(vec![("addressPrefixes", Value::texts(&site.prefixes))]);
+    Value::Object(vec![host, ("localNetworkAddressSpace", space)])
+}
+
+/// The properties of a connection between a gateway and a site.
+fn link_properties(link: &Link, [gateway, site]: [&Id; 2], certificates: Value) -> Value {
+    // Bicep's types have `properties` as required there, though the id is all that is used.
+    let end = |id: &Id| {
+        Value::Object(vec![
+            ("id", Value::Id(id.clone())),
+            ("properties", Value::Object(Vec::new())),
+        ])
+    };
+    Value::Object(vec![
+        ("virtualNetworkGateway1", end(gateway)),
+        ("localNetworkGateway2", end(site)),
+        ("connectionType", Value::text("IPsec")),
+        ("connectionProtocol", Value::text("IKEv2")),
+        ("connectionMode", Value::text(link.mode)),
+        ("authenticationType", Value::text("Certificate")),
+        ("certificateAuthentication", certificates),
+        ("dpdTimeoutSeconds", Value::Number(link.dpd)),
+        ("useLocalAzureIpAddress", Value::Flag(link.private)),
+        ("ipsecPolicies", policies(link)),
+        ("usePolicyBasedTrafficSelectors", Value::Flag(link.narrow)),
+        ("trafficSelectorPolicies", selectors(link)),
+    ])
+}
+
+/// A connection's `certificateAuthentication`; what of it is not known becomes a parameter.
+pub fn certificates(link: &Link, number: &str, parameters: &mut Vec<Parameter>) -> Value {
+    let mut known = |value: Option<Value>, name: &str, list: bool, about: &'static str| {
+        value.unwrap_or_else(|| {
+            let name = format!("{name}{number}");
+            parameters.push(Parameter { name: name.clone(), list, about });
+            Value::Parameter(name)
+        })
+    };
+    let inbound = &link.inbound;
+    Value::Object(vec![
+        (
+            "outboundAuthCertificate",
+            known(
+                link.outbound.as_ref().map(Value::text),
+                "outboundCertificateUrl",
+                false,
+                "The certificate identifier of Azure's certificate in Key Vault: https://VAULT.vault.azure.net/certificates/NAME/VERSION",
+            ),
+        ),
+        (
+            "inboundAuthCertificateSubjectName",
+            known(
+                inbound.subject.as_ref().map(Value::text),
+                "inboundCertificateSubjectName",
+                false,
+                "The common name of this site's certificate, without CN=",
+            ),
+        ),
+        (
+            "inboundAuthCertificateChain",
+            known(
+                inbound.chain.as_ref().map(|chain| Value::texts(chain)),
+                "inboundCertificateChain",
+                true,
+                "The root of this site's certificate, then its intermediates, each as one line of base64 without BEGIN and END",
+            ),
+        ),
+    ])
+}
+
+fn policies(link: &Link) -> Value {
+    let Some(policy) = &link.policy else { return Value::List(Vec::new()) };
+    let mut properties = vec![
+        ("saLifeTimeSeconds", Value::Number(policy.life_time.as_secs())),
+        ("saDataSizeKilobytes", Value::Number(policy.kilobytes)),
+    ];
+    properties.extend(side::choices(policy).map(|(name, value)| (name, Value::text(value))));
+    Value::List(vec![Value::Object(properties)])
+}
+
+/// A connection's `trafficSelectorPolicies`: "local" is Azure.
+pub fn selectors(link: &Link) -> Value {
+    let policies = link.selectors.iter().map(|pair| {
+        Value::Object(vec![
+            ("localAddressRanges", Value::texts(&pair.remote)),
+            ("remoteAddressRanges", Value::texts(&pair.local)),
+        ])
+    });
+    Value::List(policies.collect())
+}
+
+impl Value {
+    /// A string.
+    pub fn text(text: impl Display) -> Value {
+        Value::Text(text.to_string())
+    }
+
+    /// A list of strings.
+    pub fn texts<T: Display>(texts: &[T]) -> Value {
+        Value::List(texts.iter().map(Value::text).collect())
+    }
+
+    /// Writes it over several lines, the first of which stands behind something.
+    pub fn write(&self, syntax: &Syntax, indent: usize, out: &mut String) {
+        match self {
+            Value::Text(text) => out.push_str(&(syntax.text)(text)),
+            Value::Number(number) => out.push_str(&number.to_string()),
+            Value::Flag(flag) => out.push_str(&flag.to_string()),
+            Value::Parameter(name) => out.push_str(&(syntax.parameter)(name)),
+            Value::Id(id) => out.push_str(&(syntax.id)(id)),
+            Value::List(items) => {
+                let items = items.iter().map(|item| (String::new(), item));
+                lines(["[", "]"], items, syntax.between_items, syntax, indent, out);
+            }
+            Value::Object(properties) => {
+                let properties = properties.iter().map(|(key, value)| ((syntax.key)(key), value));
+                lines(["{", "}"], properties, syntax.between_keys, syntax, indent, out);
+            }
+        }
+    }
+}
+
+fn lines<'a>(
+    brackets: [&str; 2],
+    items: impl ExactSizeIterator<Item = (String, &'a Value)>,
+    between: &str,
+    syntax: &Syntax,
+    indent: usize,
+    out: &mut String,
+) {
+    let [open, close] = brackets;
+    let last = items.len();
+    out.push_str(open);
+    for (at, (key, value)) in items.enumerate() {
+        let inner = indent + 2;
+        write!(out, "\n{:inner$}{key}", "").expect("a string takes all");
+        value.write(syntax, inner, out);
+        if at + 1 < last {
+            out.push_str(between);
+        }
+    }
+    if last > 0 {
+        write!(out, "\n{:indent$}", "").expect("a string takes all");
+    }
+    out.push_str(close);
+}

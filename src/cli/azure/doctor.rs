@@ -1,0 +1,74 @@
+//! `s2sd azure doctor`: a connection looked at from end to end.
+
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::cli::client::{SOCKET, Service};
+use crate::cli::{ConfigPath, complain, say};
+use crate::config;
+use crate::doctor::examination::Order;
+use crate::doctor::{self, Verdict};
+
+/// What `s2sd azure doctor` takes.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// The connection's name, as in the configuration.
+    #[arg(value_name = "NAME")]
+    connection: String,
+    #[command(flatten)]
+    config: ConfigPath,
+    /// A host behind the gateway that answers pings; without it some likely addresses are tried.
+    #[arg(long, value_name = "ADDRESS")]
+    to: Option<Ipv4Addr>,
+    /// How long a gateway that does not answer is listened for: it may dial.
+    #[arg(long, value_name = "SECONDS", default_value_t = 8)]
+    listen: u64,
+    /// Do not have the service make new keys, which is how a difference in perfect forward secrecy shows.
+    #[arg(long)]
+    no_rekey: bool,
+    /// Print JSON; its fields are stable.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Looks, and says what is wrong. The exit code is 0 when nothing is, 1 when there are warnings, 2 when something fails.
+pub fn doctor(arguments: &Arguments) -> ExitCode {
+    match diagnose(arguments) {
+        Ok(code) => code,
+        Err(why) => {
+            complain(why);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn diagnose(arguments: &Arguments) -> Result<ExitCode, String> {
+    let order = Order {
+        file: arguments.config.config.clone(),
+        connection: arguments.connection.clone(),
+        target: arguments.to,
+        listen: Duration::from_secs(arguments.listen),
+        rekey: !arguments.no_rekey,
+    };
+    let service = service(&order);
+    let facts = doctor::examine(&order, &|ask| service.ask(ask))?;
+    let diagnosis = doctor::judge(&facts);
+    say(match arguments.json {
+        true => serde_json::to_string_pretty(&diagnosis).map_err(|error| error.to_string())?,
+        false => diagnosis.to_string(),
+    });
+    Ok(match diagnosis.verdict {
+        Verdict::Ok | Verdict::Skip => ExitCode::SUCCESS,
+        Verdict::Warn => ExitCode::from(1),
+        Verdict::Fail => ExitCode::from(2),
+    })
+}
+
+/// The service of the configuration: it says itself where it listens.
+fn service(order: &Order) -> Service {
+    let text = std::fs::read_to_string(&order.file).unwrap_or_default();
+    let parsed = config::parse(&order.file.display().to_string(), &text);
+    let socket = parsed.config.map(|config| config.device.control_socket);
+    Service::at(socket.unwrap_or_else(|| SOCKET.into()))
+}

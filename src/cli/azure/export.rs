@@ -1,0 +1,145 @@
+//! `s2sd azure export`: Azure's side of a configuration.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::azure::chain::Inbound;
+use crate::azure::fault::Fault;
+use crate::azure::side::{Choices, Side};
+use crate::azure::template::Template;
+use crate::azure::{arm, az, bicep, portal, powershell, terraform};
+use crate::cli::{CONFIG, complain, fail, say};
+use crate::config::{self, Config, Severity};
+use crate::daemon::files::System;
+use crate::pki::certificate::Certificate;
+use crate::pki::load::Bundle;
+use crate::sys::clock;
+
+/// What `s2sd azure export` takes.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// The configuration file.
+    #[arg(value_name = "FILE", default_value = CONFIG)]
+    file: PathBuf,
+    #[command(flatten)]
+    form: Form,
+    /// Export this connection only; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    connection: Vec<String>,
+    /// The resource group.
+    #[arg(long, value_name = "NAME")]
+    resource_group: Option<String>,
+    /// The region.
+    #[arg(long, value_name = "NAME")]
+    location: Option<String>,
+    /// The virtual network gateway, if it has another name than in the configuration.
+    #[arg(long, value_name = "NAME")]
+    gateway_name: Option<String>,
+    /// The certificate identifier of Azure's certificate in Key Vault; once for all connections, or once for each.
+    #[arg(long, value_name = "URL")]
+    outbound_certificate_url: Vec<String>,
+    /// The root of our certificate, and what else is missing from its file; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    inbound_root: Vec<PathBuf>,
+}
+
+/// In which form.
+#[derive(clap::Args, Debug)]
+#[group(multiple = false)]
+struct Form {
+    /// Commands of the Azure command line, for sh; the default.
+    #[arg(long)]
+    az: bool,
+    /// Commands of Azure PowerShell.
+    #[arg(long)]
+    powershell: bool,
+    /// A Bicep file.
+    #[arg(long)]
+    bicep: bool,
+    /// An ARM template.
+    #[arg(long)]
+    arm: bool,
+    /// A Terraform configuration, with the azapi provider.
+    #[arg(long)]
+    terraform: bool,
+    /// The fields of the portal's pages, in their order.
+    #[arg(long)]
+    portal: bool,
+}
+
+/// Prints Azure's side. What is not known here is a placeholder, and said on standard error.
+pub fn export(arguments: &Arguments) -> ExitCode {
+    match arguments.configuration().and_then(|config| arguments.text(&config)) {
+        Ok(text) => say(text.trim_end()),
+        Err(fault) => fail(fault),
+    }
+}
+
+impl Arguments {
+    fn configuration(&self) -> Result<Config, Fault> {
+        let name = self.file.display().to_string();
+        let text = std::fs::read_to_string(&self.file).map_err(|error| {
+            Fault::new(
+                format_args!("{name} cannot be read: {error}"),
+                "name the configuration file",
+            )
+        })?;
+        let parsed = config::parse(&name, &text);
+        for finding in parsed.found.iter().filter(|finding| finding.severity == Severity::Error) {
+            complain(finding);
+        }
+        parsed.config.ok_or_else(|| {
+            Fault::new(format_args!("{name} is not in order"), "mend what is said above first")
+        })
+    }
+
+    fn text(&self, config: &Config) -> Result<String, Fault> {
+        let choices = Choices {
+            connections: self.connection.clone(),
+            group: self.resource_group.clone(),
+            location: self.location.clone(),
+            gateway: self.gateway_name.clone(),
+            outbound: self.outbound_certificate_url.clone(),
+        };
+        let roots = self.roots()?;
+        let now = clock::now().unix;
+        let mut connections = Vec::new();
+        for connection in choices.of(config)? {
+            let authentication = &connection.certificate_authentication;
+            let (inbound, missing) = Inbound::read(authentication, &roots, &System, now);
+            if let Some(fault) = missing {
+                complain(format_args!("{}: there are placeholders: {fault}", connection.name));
+            }
+            connections.push((connection, inbound));
+        }
+        let side = Side::of(config, &connections, &choices)?;
+        Ok(match &self.form {
+            Form { powershell: true, .. } => powershell::powershell(&side),
+            Form { bicep: true, .. } => bicep::bicep(&Template::of(&side)),
+            Form { arm: true, .. } => arm::arm(&Template::of(&side)),
+            Form { terraform: true, .. } => {
+                terraform::terraform(&Template::of(&side), side.group.as_deref())
+            }
+            Form { portal: true, .. } => portal::portal(&side),
+            _ => az::az(&side),
+        })
+    }
+
+    fn roots(&self) -> Result<Vec<Certificate>, Fault> {
+        let mut roots = Vec::new();
+        for file in &self.inbound_root {
+            let name = file.display().to_string();
+            let bytes = std::fs::read(file).map_err(|error| {
+                Fault::new(
+                    format_args!("{name} cannot be read: {error}"),
+                    "name the file with the root",
+                )
+            })?;
+            let bundle = Bundle::read(&bytes, None, &name).map_err(|error| {
+                Fault::new(format_args!("{}: {}", error.file, error.fault), error.remedy())
+            })?;
+            roots.extend(bundle.certificates);
+        }
+        Ok(roots)
+    }
+}

@@ -1,0 +1,168 @@
+//! `s2sd azure import`: the JSON of the Azure command line in, a configuration out.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::azure::fault::Fault;
+use crate::azure::import::{Choices, Imported};
+use crate::azure::note::Kind;
+use crate::azure::resource::Resources;
+use crate::azure::{self, json};
+use crate::cli::complain;
+use crate::config::{self, Severity};
+
+/// More than any gateway's JSON; a whole subscription's fits.
+const MOST: u64 = 64 << 20;
+
+/// What `s2sd azure import` takes.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// Files with what `az network vpn-connection show`, `local-gateway show`, `vnet-gateway show` and `vnet show` print, in any
+    /// order, or lists of them, or ARM templates; `-` is standard input.
+    #[arg(value_name = "JSON", required = true)]
+    files: Vec<PathBuf>,
+    /// Write the configuration to a file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Overwrite the file.
+    #[arg(long, requires = "output")]
+    force: bool,
+    /// Take this connection only; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    connection: Vec<String>,
+    /// Where our certificate is.
+    #[arg(long, value_name = "FILE")]
+    inbound_certificate: Option<String>,
+    /// Where its private key is.
+    #[arg(long, value_name = "FILE")]
+    inbound_private_key: Option<String>,
+    /// Where the root of Azure's certificate is.
+    #[arg(long, value_name = "FILE")]
+    outbound_root: Option<String>,
+    /// The CN of Azure's certificate: the JSON has its name in the key vault only.
+    #[arg(long, value_name = "CN")]
+    outbound_subject: Option<String>,
+}
+
+/// Makes a configuration. The exit code is 0 when it is complete, 1 when something must be put right in it, 2 when there is none.
+pub fn import(arguments: &Arguments) -> ExitCode {
+    let resources = match read(&arguments.files) {
+        Ok(resources) => resources,
+        Err(faults) => return refuse(&faults),
+    };
+    let imported = match azure::import(&resources, &arguments.choices()) {
+        Ok(imported) => imported,
+        Err(faults) => return refuse(&faults),
+    };
+    let shown = arguments.output.as_deref().unwrap_or(Path::new("(the configuration)"));
+    if let Err(error) = arguments.write(&imported.toml) {
+        return refuse(&[cannot_write(shown, &error)]);
+    }
+    tell(&imported);
+    let found = config::parse(&shown.display().to_string(), &imported.toml).found;
+    for finding in &found {
+        complain(finding);
+    }
+    match found.iter().any(|finding| finding.severity == Severity::Error) {
+        true => ExitCode::from(1),
+        false => ExitCode::SUCCESS,
+    }
+}
+
+impl Arguments {
+    fn choices(&self) -> Choices {
+        let usual = Choices::default();
+        Choices {
+            connections: self.connection.clone(),
+            inbound_certificate: self
+                .inbound_certificate
+                .clone()
+                .unwrap_or(usual.inbound_certificate),
+            inbound_private_key: self
+                .inbound_private_key
+                .clone()
+                .unwrap_or(usual.inbound_private_key),
+            outbound_root: self.outbound_root.clone().unwrap_or(usual.outbound_root),
+            outbound_subject: self.outbound_subject.clone(),
+        }
+    }
+
+    fn write(&self, text: &str) -> io::Result<()> {
+        let Some(path) = &self.output else { return io::stdout().write_all(text.as_bytes()) };
+        let mut options = OpenOptions::new();
+        // Without --force a file that appears at the last moment is left alone too.
+        match self.force {
+            true => options.write(true).create(true).truncate(true),
+            false => options.write(true).create_new(true),
+        };
+        options.open(path)?.write_all(text.as_bytes())
+    }
+}
+
+/// All that the files hold, or all that is wrong with them.
+fn read(files: &[PathBuf]) -> Result<Resources, Vec<Fault>> {
+    let mut resources = Resources::default();
+    let mut faults = Vec::new();
+    for file in files {
+        let read = text(file).and_then(|(name, text)| resources.read(&name, &text));
+        faults.extend(read.err());
+    }
+    if faults.is_empty() { Ok(resources) } else { Err(faults) }
+}
+
+fn text(file: &Path) -> Result<(String, String), Fault> {
+    let name = if file == Path::new("-") {
+        "(standard input)".to_owned()
+    } else {
+        file.display().to_string()
+    };
+    let mut bytes = Vec::new();
+    let read = match file == Path::new("-") {
+        true => io::stdin().take(MOST).read_to_end(&mut bytes),
+        false => std::fs::File::open(file).and_then(|file| file.take(MOST).read_to_end(&mut bytes)),
+    };
+    read.map_err(|error| {
+        Fault::new(
+            format_args!("{name} cannot be read: {error}"),
+            "name a file with the JSON of az, or `-` for standard input",
+        )
+    })?;
+    let text = json::text(&name, &bytes)?;
+    Ok((name, text))
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Fault {
+    let name = path.display();
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => Fault::new(
+            format_args!("{name} exists and is left as it is"),
+            "name another file, or overwrite it with --force",
+        ),
+        _ => Fault::new(
+            format_args!("{name} cannot be written: {error}"),
+            "name a file in a directory that you may write to",
+        ),
+    }
+}
+
+/// What is left to people.
+fn tell(imported: &Imported) {
+    for kind in Kind::ALL {
+        let notes: Vec<String> = imported
+            .notes
+            .iter()
+            .filter(|note| note.kind == kind)
+            .map(|note| format!("\n  - {note}"))
+            .collect();
+        if !notes.is_empty() {
+            complain(format_args!("{}:{}", kind.title().to_lowercase(), notes.concat()));
+        }
+    }
+}
+
+fn refuse(faults: &[Fault]) -> ExitCode {
+    faults.iter().for_each(complain);
+    ExitCode::from(2)
+}

@@ -1,0 +1,291 @@
+//! The process that keeps the private keys, and how the service asks it to sign.
+//!
+//! ```text
+//!   s2sd run  ── keep(DER) ───────────────>  s2sd signer      a socketpair; nobody else has an end of it
+//!   (parses   <────────── number, public ──  (parses keys,
+//!   the net)  ── sign(number, scheme, m) ──>  and numbers)
+//!             <──────────────── signature ──
+//! ```
+//!
+//! **Why a process.** A thread with a filter of its own shares its memory with the threads that parse what strangers send: a bug
+//! that lets one of them read where it should not would read the key. A process shares nothing but this socket. Whoever takes
+//! over the service can still have things signed for as long as he is there, and read the files that a reload reads: he does
+//! not find the key in memory, and nothing that only leaks memory leaks it.
+//!
+//! **For good.** It is started once, before the service gives up its rights (afterwards it can start no process), and takes the
+//! keys of reloads too. It has no file, no network and no other system call than reading, writing and memory
+//! ([`crate::sys::confine`]).
+//!
+//! **When it dies**, tunnels go on, and rekey: that takes no signature. New handshakes fail, each refusal says why, and a
+//! restart of the service mends it. When the service dies it reads the end of its input and ends.
+//!
+//! **Latency.** The engine waits for the answer: two wake-ups more than the signature takes by itself. Only peers that are
+//! proven, or that we dial, cost a signature.
+
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::error;
+use zeroize::Zeroizing;
+
+use crate::crypto::signature::vault::Vault;
+use crate::crypto::signature::{KeyKind, PrivateKey, PublicKey, Scheme, SignError};
+
+/// How long a signature may take before the signer is given up: seconds beyond the slowest key on the slowest machine.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest message either way: what AUTH signs is at most two datagrams.
+const LONGEST: usize = 1 << 18;
+/// Keys that it keeps: one for each connection, and as many again while a reload is at work.
+const MOST_KEYS: usize = 4096;
+
+/// What is asked.
+const KEEP: u8 = 1;
+const SIGN: u8 = 2;
+const FORGET: u8 = 3;
+
+/// How it is answered.
+const DONE: u8 = 0;
+const UNFIT: u8 = 1;
+const FAILED: u8 = 2;
+
+/// The service's end.
+#[derive(Debug)]
+pub struct Signer {
+    /// `None` once it did not answer: a late answer must not be taken for the next one.
+    stream: Mutex<Option<UnixStream>>,
+}
+
+impl Signer {
+    /// Starts the process: this program with another order.
+    pub fn start() -> io::Result<Signer> {
+        let (ours, theirs) = UnixStream::pair()?;
+        Command::new("/proc/self/exe")
+            .arg0("s2sd")
+            .arg("signer")
+            .env_clear()
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .spawn()?;
+        Signer::over(ours)
+    }
+
+    fn over(stream: UnixStream) -> io::Result<Signer> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Signer { stream: Mutex::new(Some(stream)) })
+    }
+
+    /// Asks, and waits for the answer; `None` when there is none any more.
+    fn ask(&self, parts: &[&[u8]]) -> Option<Vec<u8>> {
+        let mut held = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        let stream = held.as_mut()?;
+        match send(stream, parts).and_then(|()| receive(stream)) {
+            Ok(Some(answer)) => Some(answer.to_vec()),
+            outcome => {
+                let why = outcome.err().map_or_else(|| "it ended".to_owned(), |e| e.to_string());
+                error!(
+                    why,
+                    "the process that keeps the private keys is gone: no new handshake until a restart"
+                );
+                *held = None;
+                None
+            }
+        }
+    }
+}
+
+impl Vault for Signer {
+    fn keep(&self, der: &[u8]) -> Option<(u32, PublicKey)> {
+        let answer = self.ask(&[&[KEEP], der])?;
+        let (&[DONE, a, b, c, d, kind], octets) = answer.split_first_chunk()? else { return None };
+        let public = PublicKey::from_octets(kind_of(kind)?, octets).ok()?;
+        Some((u32::from_be_bytes([a, b, c, d]), public))
+    }
+
+    fn sign(&self, key: u32, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        let code = Scheme::ALL.iter().position(|known| *known == scheme);
+        let code =
+            code.and_then(|code| u8::try_from(code).ok()).ok_or(SignError::Failed(scheme))?;
+        let answer =
+            self.ask(&[&[SIGN], &key.to_be_bytes(), &[code], message]).ok_or(SignError::Gone)?;
+        match answer.split_first() {
+            Some((&DONE, signature)) => Ok(signature.to_vec()),
+            // The kind of key is told by the public half, which is here.
+            _ => Err(SignError::Failed(scheme)),
+        }
+    }
+
+    fn forget(&self, key: u32) {
+        let _ = self.ask(&[&[FORGET], &key.to_be_bytes()]);
+    }
+}
+
+/// The signer's end: answers until there is nobody left to ask.
+pub fn serve(mut stream: UnixStream) -> io::Result<()> {
+    let mut keys = Keys::default();
+    while let Some(question) = receive(&mut stream)? {
+        let answer = keys.answer(&question).unwrap_or_else(|| vec![FAILED]);
+        send(&mut stream, &[&answer])?;
+    }
+    Ok(())
+}
+
+/// The keys.
+#[derive(Debug, Default)]
+struct Keys {
+    next: u32,
+    kept: std::collections::BTreeMap<u32, PrivateKey>,
+}
+
+impl Keys {
+    fn answer(&mut self, question: &[u8]) -> Option<Vec<u8>> {
+        let (&order, rest) = question.split_first()?;
+        match order {
+            KEEP => self.keep(rest),
+            SIGN => {
+                let (number, rest) = rest.split_first_chunk()?;
+                let (&code, message) = rest.split_first()?;
+                let scheme = *Scheme::ALL.get(usize::from(code))?;
+                let key = self.kept.get(&u32::from_be_bytes(*number))?;
+                Some(match key.sign(scheme, message) {
+                    Ok(signature) => [&[DONE][..], &signature].concat(),
+                    Err(SignError::Unfit { .. }) => vec![UNFIT],
+                    Err(SignError::Failed(_) | SignError::Gone) => vec![FAILED],
+                })
+            }
+            FORGET => {
+                let (number, _) = rest.split_first_chunk()?;
+                self.kept.remove(&u32::from_be_bytes(*number)).map(|_| vec![DONE])
+            }
+            _ => None,
+        }
+    }
+
+    fn keep(&mut self, der: &[u8]) -> Option<Vec<u8>> {
+        let key = PrivateKey::read(der).ok().filter(|_| self.kept.len() < MOST_KEYS)?;
+        let number = self.next;
+        self.next = self.next.checked_add(1)?;
+        let public = key.public_key();
+        let kind = code_of(public.kind());
+        let answer = [&[DONE][..], &number.to_be_bytes(), &[kind], public.octets()].concat();
+        self.kept.insert(number, key);
+        Some(answer)
+    }
+}
+
+/// A length and that many octets.
+fn send(stream: &mut UnixStream, parts: &[&[u8]]) -> io::Result<()> {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let length = u32::try_from(length).map_err(io::Error::other)?.to_be_bytes();
+    // A key may be in it.
+    let frame = Zeroizing::new([&[&length[..]], parts].concat().concat());
+    stream.write_all(&frame)
+}
+
+/// What was sent so; `None` at the end.
+fn receive(stream: &mut UnixStream) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let mut length = [0; 4];
+    match stream.read_exact(&mut length) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    }
+    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+    if length > LONGEST {
+        return Err(io::Error::other(format!("{length} octets, at most {LONGEST} are expected")));
+    }
+    let mut frame = Zeroizing::new(vec![0; length]);
+    stream.read_exact(&mut frame)?;
+    Ok(Some(frame))
+}
+
+fn code_of(kind: KeyKind) -> u8 {
+    match kind {
+        KeyKind::Rsa { .. } => 0,
+        KeyKind::EcdsaP256 => 1,
+        KeyKind::EcdsaP384 => 2,
+        KeyKind::Ed25519 => 3,
+    }
+}
+
+/// The size of an RSA key is read from the key itself.
+fn kind_of(code: u8) -> Option<KeyKind> {
+    Some(match code {
+        0 => KeyKind::Rsa { bits: 0 },
+        1 => KeyKind::EcdsaP256,
+        2 => KeyKind::EcdsaP384,
+        3 => KeyKind::Ed25519,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    macro_rules! key {
+        ($name:literal) => {
+            include_bytes!(concat!("../../tests/vectors/pki/keys/", $name)).as_slice()
+        };
+    }
+
+    fn start() -> (Signer, std::thread::JoinHandle<io::Result<()>>) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (Signer::over(ours).unwrap(), std::thread::spawn(|| serve(theirs)))
+    }
+
+    #[test]
+    fn keys_sign_over_there_as_they_do_here() {
+        let (signer, process) = start();
+        let table = [
+            (key!("rsa2048-1.p8.der"), Scheme::RsaPkcs1Sha1),
+            (key!("rsa4096.p8.der"), Scheme::RsaPkcs1Sha256),
+            (key!("ec256.p8.der"), Scheme::EcdsaSha256),
+            (key!("ec384.sec1.der"), Scheme::EcdsaP384Sha384Fixed),
+            (key!("ed25519.p8.der"), Scheme::Ed25519),
+        ];
+        for (der, scheme) in table {
+            let here = PrivateKey::read(der).unwrap();
+            let (number, public) = signer.keep(der).unwrap();
+            assert_eq!(&public, here.public_key());
+            let signature = signer.sign(number, scheme, b"message").unwrap();
+            assert_eq!(public.verify(scheme, b"message", &signature), Ok(()));
+            signer.forget(number);
+            assert!(signer.sign(number, scheme, b"message").is_err(), "it is forgotten");
+        }
+        let (ed25519, _) = signer.keep(key!("ed25519.p8.der")).unwrap();
+        let unfit = Scheme::RsaPkcs1Sha256;
+        assert_eq!(signer.sign(ed25519, unfit, b"m"), Err(SignError::Failed(unfit)));
+        drop(signer);
+        process.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn what_is_no_key_is_not_kept_and_nonsense_ends_nothing() {
+        let (signer, process) = start();
+        for der in [&b""[..], b"no key", key!("rsa1024.p8.der"), key!("encrypted.p8.der")] {
+            assert!(signer.keep(der).is_none());
+        }
+        for question in [&[][..], &[0], &[SIGN], &[SIGN, 0, 0, 0, 9, 1, 1], &[FORGET, 1], &[9, 9]] {
+            assert_eq!(signer.ask(&[question]), Some(vec![FAILED]));
+        }
+        assert!(signer.keep(key!("ed25519.p8.der")).is_some());
+        drop(signer);
+        process.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_signer_that_is_gone_is_an_error_and_stays_one() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let signer = Signer::over(ours).unwrap();
+        drop(theirs);
+        for _ in 0..2 {
+            assert_eq!(signer.sign(0, Scheme::Ed25519, b"m"), Err(SignError::Gone));
+        }
+        assert!(signer.keep(key!("ed25519.p8.der")).is_none());
+    }
+}

@@ -1,0 +1,256 @@
+//! What the doctor says: one line a check, with what was seen and what to do about it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// It could not be looked at.
+    Skip,
+    /// It works, or may work, and someone wants to know.
+    Warn,
+    /// It does not work.
+    Fail,
+}
+
+/// What was looked at, in the order in which a packet meets trouble.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// The configuration file.
+    Configuration,
+    /// The files with certificates and keys.
+    Certificates,
+    /// This host's clock.
+    Clock,
+    /// Whether the service runs, and what is in its way.
+    Service,
+    /// Addresses on both sides.
+    Addresses,
+    /// The way to the gateway.
+    Route,
+    /// IKE's port.
+    Udp500,
+    /// The port of IKE and ESP behind NAT.
+    Udp4500,
+    /// The suite of the IKE SA.
+    Proposal,
+    /// Translated addresses.
+    Nat,
+    /// IKE messages in fragments.
+    Fragmentation,
+    /// Who the ends are to each other.
+    Authentication,
+    /// The suite of the packets.
+    ChildProposal,
+    /// What may pass.
+    Selectors,
+    /// New keys for packets, and the key exchange for them.
+    ForwardSecrecy,
+    /// The largest packet.
+    Mtu,
+    /// Packets in both directions.
+    Packets,
+}
+
+/// One line.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub check: Check,
+    /// Of which tunnel; `None` when it concerns all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tunnel: Option<String>,
+    /// How it is.
+    pub verdict: Verdict,
+    /// What was seen.
+    pub seen: String,
+    /// What to do on this side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+    /// The command for Azure's side. RG stands for the resource group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub az: Option<String>,
+}
+
+/// All lines about one connection.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Diagnosis {
+    /// The version of this document; fields are added, never renamed or taken away, as long as it stays.
+    pub version: u32,
+    /// The connection.
+    pub connection: String,
+    /// The gravest verdict.
+    pub verdict: Verdict,
+    /// The lines, in the order in which a packet meets trouble.
+    pub findings: Vec<Finding>,
+}
+
+impl Check {
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Check::Configuration => "configuration",
+            Check::Certificates => "certificates",
+            Check::Clock => "clock",
+            Check::Service => "service",
+            Check::Addresses => "addresses",
+            Check::Route => "route",
+            Check::Udp500 => "UDP 500",
+            Check::Udp4500 => "UDP 4500",
+            Check::Proposal => "IKE proposal",
+            Check::Nat => "NAT",
+            Check::Fragmentation => "fragmentation",
+            Check::Authentication => "authentication",
+            Check::ChildProposal => "ESP proposal",
+            Check::Selectors => "selectors",
+            Check::ForwardSecrecy => "rekeying",
+            Check::Mtu => "MTU",
+            Check::Packets => "packets",
+        }
+    }
+}
+
+impl Finding {
+    /// All is well.
+    pub fn ok(check: Check, seen: impl Into<String>) -> Finding {
+        Finding::new(check, Verdict::Ok, seen)
+    }
+
+    /// It could not be looked at, for this reason.
+    pub fn skip(check: Check, why: impl Into<String>) -> Finding {
+        Finding::new(check, Verdict::Skip, why)
+    }
+
+    /// Someone wants to know.
+    pub fn warn(check: Check, seen: impl Into<String>) -> Finding {
+        Finding::new(check, Verdict::Warn, seen)
+    }
+
+    /// It does not work.
+    pub fn fail(check: Check, seen: impl Into<String>) -> Finding {
+        Finding::new(check, Verdict::Fail, seen)
+    }
+
+    /// With what to do here.
+    #[must_use]
+    pub fn mend(mut self, remedy: impl Into<String>) -> Finding {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// With the command for Azure's side.
+    #[must_use]
+    pub fn at_azure(mut self, command: impl Into<String>) -> Finding {
+        self.az = Some(command.into());
+        self
+    }
+
+    fn new(check: Check, verdict: Verdict, seen: impl Into<String>) -> Finding {
+        Finding { check, tunnel: None, verdict, seen: seen.into(), remedy: None, az: None }
+    }
+}
+
+impl Diagnosis {
+    /// The version of the document.
+    pub const VERSION: u32 = 1;
+
+    /// Of these lines.
+    pub fn new(connection: impl Into<String>, findings: Vec<Finding>) -> Diagnosis {
+        let verdict = findings.iter().map(|finding| finding.verdict).max();
+        Diagnosis {
+            version: Diagnosis::VERSION,
+            connection: connection.into(),
+            // What could not be looked at is no finding.
+            verdict: verdict.filter(|verdict| *verdict != Verdict::Skip).unwrap_or(Verdict::Ok),
+            findings,
+        }
+    }
+
+    /// The first line that says what does not work.
+    pub fn first_failure(&self) -> Option<&Finding> {
+        self.findings.iter().find(|finding| finding.verdict == Verdict::Fail)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Verdict::Ok => "ok",
+            Verdict::Skip => "-",
+            Verdict::Warn => "warn",
+            Verdict::Fail => "FAIL",
+        })
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<4} {:<14} ", self.verdict, self.check.name())?;
+        if let Some(tunnel) = &self.tunnel {
+            write!(f, "{tunnel}: ")?;
+        }
+        f.write_str(&self.seen)?;
+        if let Some(remedy) = &self.remedy {
+            write!(f, "\n{:19} to mend it: {remedy}", "")?;
+        }
+        if let Some(az) = &self.az {
+            write!(f, "\n{:19} at Azure:   {az}", "")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for finding in &self.findings {
+            writeln!(f, "{finding}")?;
+        }
+        match self.first_failure() {
+            Some(finding) => write!(
+                f,
+                "\n{}: mend this first: {}: {}",
+                self.connection,
+                finding.check.name(),
+                finding.seen
+            ),
+            None if self.verdict == Verdict::Warn => {
+                write!(f, "\n{}: nothing fails; see the warnings", self.connection)
+            }
+            None => write!(f, "\n{}: nothing is wrong", self.connection),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gravest_counts_and_the_first_failure_is_named() {
+        let ok = || Finding::ok(Check::Clock, "right");
+        let skip = || Finding::skip(Check::Mtu, "not looked at");
+        let warn = || Finding::warn(Check::Nat, "translated");
+        let fail = || Finding::fail(Check::Udp500, "silent").mend("open it").at_azure("az x");
+        for (findings, verdict) in [
+            (vec![ok()], Verdict::Ok),
+            (vec![ok(), skip()], Verdict::Ok),
+            (vec![ok(), warn(), skip()], Verdict::Warn),
+            (vec![ok(), warn(), fail(), ok()], Verdict::Fail),
+        ] {
+            assert_eq!(Diagnosis::new("c", findings).verdict, verdict);
+        }
+        let later = Finding::fail(Check::Mtu, "small");
+        let diagnosis = Diagnosis::new("c", vec![warn(), fail(), later]);
+        assert_eq!(diagnosis.first_failure(), Some(&fail()));
+        let text = diagnosis.to_string();
+        assert!(text.contains("FAIL UDP 500        silent\n"), "{text}");
+        assert!(text.contains("to mend it: open it\n") && text.contains("at Azure:   az x\n"));
+        assert!(text.ends_with("c: mend this first: UDP 500: silent"));
+    }
+}

@@ -1,0 +1,109 @@
+//! What is offered when a gateway is asked: our own policy, or more, to learn what it would take instead.
+
+use crate::crypto::{Group, Provider, Role, Standard};
+use crate::ike::combination::Combination;
+use crate::ike::proposal::{Groups, offer};
+use crate::wire::codes::{EncrId, IntegId, KeId, PrfId, ProtocolId, TransformType};
+use crate::wire::sa::{Proposal, SecurityAssociation, Transform};
+use crate::wire::spi::Spi;
+
+/// The groups that an Azure connection can be set to, the likeliest first.
+pub const GROUPS: [Group; 5] =
+    [Group::Ecp384, Group::Ecp256, Group::Modp2048, Group::Modp1024, Group::Modp2048S256];
+
+/// Our policy as it is dialled with.
+pub fn own(lines: &[Combination]) -> SecurityAssociation {
+    offer(lines, Spi::None, Groups::Negotiated)
+}
+
+/// Our policy with every group that Azure has: a peer that takes it differs from us in the group alone.
+pub fn any_group(lines: &[Combination]) -> SecurityAssociation {
+    let mut wide = own(lines);
+    for proposal in &mut wide.proposals {
+        proposal.transforms.retain(|t| t.id.kind() != TransformType::KeyExchange);
+        proposal.transforms.extend(GROUPS.map(|group| Transform::new(group.id())));
+    }
+    wide.proposals.dedup_by(|a, b| a.transforms == b.transforms);
+    for (number, proposal) in (1..).zip(&mut wide.proposals) {
+        proposal.number = number;
+    }
+    wide
+}
+
+/// Everything that an Azure connection can be set to and that s2sd can run.
+pub fn everything() -> SecurityAssociation {
+    let sized = |encr: EncrId, bits: &[u16]| -> Vec<Transform> {
+        bits.iter().map(|bits| Transform::with_key_length(encr, *bits)).collect()
+    };
+    let prfs = [PrfId::HmacSha2_384, PrfId::HmacSha2_256, PrfId::HmacSha1].map(Transform::new);
+    let integrity = [IntegId::HmacSha2_384_192, IntegId::HmacSha2_256_128, IntegId::HmacSha1_96];
+    let groups = GROUPS.map(|group| Transform::new(group.id()));
+    let gcm = [&sized(EncrId::AesGcm16, &[256, 128])[..], &prfs, &groups].concat();
+    let cbc = [
+        &sized(EncrId::AesCbc, &[256, 192, 128])[..],
+        &prfs,
+        &integrity.map(Transform::new),
+        &groups,
+    ]
+    .concat();
+    (1..)
+        .zip([gcm, cbc])
+        .map(|(number, transforms)| Proposal::new(number, ProtocolId::Ike, Spi::None, transforms))
+        .collect()
+}
+
+/// The group of a number, if s2sd can run it.
+pub fn group(id: KeId) -> Option<Group> {
+    Group::from_id(Role::Ike, id).ok()
+}
+
+/// The cryptography of probes: the real one, for peers check public values.
+pub fn provider() -> impl Provider {
+    Standard::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ike::azure::{Names, ike_lines};
+    use crate::ike::proposal::choose;
+
+    const STRONG: Names<'static> = Names {
+        ike_encryption: "GCMAES256",
+        ike_integrity: "SHA384",
+        dh_group: "ECP384",
+        ipsec_encryption: "GCMAES256",
+        ipsec_integrity: "GCMAES256",
+        pfs_group: "ECP384",
+    };
+
+    fn takes(names: &Names<'_>, offered: &SecurityAssociation) -> bool {
+        choose(&ike_lines(names).unwrap(), offered, Groups::Negotiated).is_ok()
+    }
+
+    #[test]
+    fn any_group_meets_a_peer_with_another_group_and_no_other_difference() {
+        let ours = ike_lines(&STRONG).unwrap();
+        for group in ["DHGroup2", "DHGroup14", "ECP256", "ECP384", "DHGroup24"] {
+            let theirs = Names { dh_group: group, ..STRONG };
+            assert_eq!(takes(&theirs, &own(&ours)), group == "ECP384");
+            assert!(takes(&theirs, &any_group(&ours)), "{group}");
+        }
+        let theirs = Names { ike_encryption: "AES256", ..STRONG };
+        assert!(!takes(&theirs, &any_group(&ours)));
+    }
+
+    #[test]
+    fn everything_meets_every_policy() {
+        for ike_encryption in ["GCMAES256", "GCMAES128", "AES256", "AES192", "AES128"] {
+            for ike_integrity in ["SHA384", "SHA256", "SHA1"] {
+                for dh_group in ["DHGroup2", "DHGroup14", "ECP256", "ECP384", "DHGroup24"] {
+                    let theirs = Names { ike_encryption, ike_integrity, dh_group, ..STRONG };
+                    assert!(takes(&theirs, &everything()), "{theirs:?}");
+                }
+            }
+        }
+        assert_eq!(group(KeId::Ecp384), Some(Group::Ecp384));
+        assert_eq!(group(KeId::Modp768), None);
+    }
+}

@@ -1,0 +1,140 @@
+//! What this process can still do once it runs, however it is made to: rights are given up for good, by role.
+//!
+//! | role | who | may |
+//! |---|---|---|
+//! | [`Role::Control`] | the main thread and all that it starts later, as for looking up names | sockets, devices, routes, files below [`Paths`]; no other program, no namespace, no mount, no module, no tracing |
+//! | [`Role::Lane`] | the two threads of a tunnel | move packets between descriptors that are open, and nothing that makes a new one |
+//! | [`Role::Signer`] | the process with the private keys | read, write and get memory; anything else ends it |
+//!
+//! **Refused, not killed.** What control or a lane may not do fails with EPERM: to an attacker that is as good a wall as death,
+//! and to a system whose C library takes another system call than the one foreseen it is an error message instead of an
+//! outage. The signer does so little that there is nothing to foresee, so there a stray call is an attack and ends it.
+//!
+//! **Files.** Landlock leaves the directories of the configuration and of what it names, and what the C library looks names up
+//! with. `/etc` is among that as a whole: its files are replaced by renaming, which a rule for one file does not follow, and
+//! what is secret in it is so by its owner. A reload cannot name files elsewhere; a restart can.
+//!
+//! **Memory.** No core dump and no tracer (`PR_SET_DUMPABLE` 0, which also stops dumps that go to a program and that
+//! `RLIMIT_CORE` does not stop). So there is no dump that single pages would have to be left out of. Keys are spread over the
+//! heap with all that holds them, ring's own copies too, so it is all memory or none that is kept out of the swap: all, where
+//! `RLIMIT_MEMLOCK` has no end (as in the unit). Under a finite limit an allocation would fail some day, and nothing is
+//! locked.
+//!
+//! A kernel without one of these goes without it; the caller logs [`Confinement`], in a line.
+
+mod paths;
+mod syscalls;
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::prctl;
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+use nix::sys::signal::SigSet;
+
+pub use paths::Paths;
+
+/// Whether this process was confined: threads that narrow themselves further do so only then.
+static CONFINED: AtomicBool = AtomicBool::new(false);
+
+/// Who is confined.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// Everything but packets.
+    Control,
+    /// Packets.
+    Lane,
+    /// Signatures.
+    Signer,
+}
+
+/// How much of it the kernel does.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Confinement {
+    /// System calls are filtered.
+    pub system_calls: Result<(), String>,
+    /// Files are.
+    pub files: Result<(), String>,
+    /// Memory is kept out of dumps.
+    pub dumps: Result<(), String>,
+    /// Memory is kept out of the swap.
+    pub swap: Result<(), String>,
+}
+
+impl Confinement {
+    /// Whether nothing is missing but what the unit may leave out.
+    pub fn is_full(&self) -> bool {
+        self.system_calls.is_ok() && self.files.is_ok() && self.dumps.is_ok()
+    }
+}
+
+impl fmt::Display for Confinement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = |name: &str, how: &Result<(), String>| match how {
+            Ok(()) => format!("{name} yes"),
+            Err(why) => format!("{name} no ({why})"),
+        };
+        let parts = [
+            part("system call filter", &self.system_calls),
+            part("file filter", &self.files),
+            part("no dumps", &self.dumps),
+            part("locked memory", &self.swap),
+        ];
+        f.write_str(&parts.join(", "))
+    }
+}
+
+/// Confines the process to [`Role::Control`]. Threads that run already are not reached, so it is called before there are any.
+pub fn process(paths: &Paths) -> Confinement {
+    let dumps = forbid_dumps().map_err(|error| error.to_string());
+    let swap = lock_memory();
+    let files = paths.enforce();
+    let system_calls = syscalls::enforce(Role::Control);
+    CONFINED.store(true, Ordering::Relaxed);
+    Confinement { system_calls, files, dumps, swap }
+}
+
+/// Confines the calling thread of a confined process to [`Role::Lane`].
+pub fn lane() -> Result<(), String> {
+    match CONFINED.load(Ordering::Relaxed) {
+        true => thread(Role::Lane),
+        false => Ok(()),
+    }
+}
+
+/// Confines the calling process, of one thread, to [`Role::Signer`]. Signals are the service's business: it ends when the service does.
+pub fn signer() -> Result<(), String> {
+    SigSet::all().thread_block().map_err(|error| error.to_string())?;
+    forbid_dumps().map_err(|error| error.to_string())?;
+    // Whatever is missing in the way of locked memory, control has said already.
+    let _ = lock_memory();
+    thread(Role::Signer)
+}
+
+/// Filters the system calls of the calling thread and of those that it starts.
+pub fn thread(role: Role) -> Result<(), String> {
+    syscalls::enforce(role)
+}
+
+fn forbid_dumps() -> io::Result<()> {
+    prctl::set_dumpable(false)?;
+    prctl::set_no_new_privs()?;
+    // A service manager may have done it already and forbidden limits altogether.
+    if getrlimit(Resource::RLIMIT_CORE)?.0 != 0 {
+        setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    }
+    Ok(())
+}
+
+fn lock_memory() -> Result<(), String> {
+    let (limit, _) = getrlimit(Resource::RLIMIT_MEMLOCK).map_err(|error| error.to_string())?;
+    if limit != RLIM_INFINITY {
+        return Err(format!("RLIMIT_MEMLOCK is {limit}, LimitMEMLOCK=infinity is wanted"));
+    }
+    // Pages are locked when they are first used: what nobody touches costs nothing.
+    let flags = MlockAllFlags::from_bits_retain(nix::libc::MCL_ONFAULT);
+    let flags = flags | MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE;
+    mlockall(flags).map_err(|error| error.to_string())
+}

@@ -1,0 +1,114 @@
+// Azure's side of connS2S, connOther, made by `s2sd azure export`.
+// The gateway reads its outbound certificate with a user-assigned identity, which needs the roles
+// Key Vault Secrets User and Key Vault Certificate User on the vault.
+// This is for new resources: what existing ones have beyond it, as BGP and NAT rules, would
+// be lost.
+
+param location string = 'westus'
+
+resource virtualNetworkGateway1 'Microsoft.Network/virtualNetworkGateways@2025-07-01' existing = {
+  name: 'gw1'
+}
+
+resource virtualNetworkGateway2 'Microsoft.Network/virtualNetworkGateways@2025-07-01' existing = {
+  name: 'gw2'
+}
+
+resource localNetworkGateway 'Microsoft.Network/localNetworkGateways@2025-07-01' = {
+  name: 'localNetSite11'
+  location: location
+  properties: {
+    gatewayIpAddress: '203.0.113.10'
+    localNetworkAddressSpace: {
+      addressPrefixes: [
+        '10.2.0.0/16'
+      ]
+    }
+  }
+}
+
+resource connection1 'Microsoft.Network/connections@2025-07-01' = {
+  name: 'connS2S'
+  location: location
+  properties: {
+    virtualNetworkGateway1: {
+      id: virtualNetworkGateway1.id
+      properties: {}
+    }
+    localNetworkGateway2: {
+      id: localNetworkGateway.id
+      properties: {}
+    }
+    connectionType: 'IPsec'
+    connectionProtocol: 'IKEv2'
+    connectionMode: 'Default'
+    authenticationType: 'Certificate'
+    certificateAuthentication: {
+      outboundAuthCertificate: 'https://kv1.vault.azure.net/certificates/az-outbound-cert1/0123456789abcdef'
+      inboundAuthCertificateSubjectName: 'onprem-s2s-1'
+      inboundAuthCertificateChain: [
+        'MIICroot'
+        'MIICintermediate'
+      ]
+    }
+    dpdTimeoutSeconds: 45
+    useLocalAzureIpAddress: false
+    ipsecPolicies: [
+      {
+        saLifeTimeSeconds: 27000
+        saDataSizeKilobytes: 102400000
+        ikeEncryption: 'GCMAES256'
+        ikeIntegrity: 'SHA384'
+        dhGroup: 'ECP384'
+        ipsecEncryption: 'GCMAES256'
+        ipsecIntegrity: 'GCMAES256'
+        pfsGroup: 'ECP384'
+      }
+    ]
+    usePolicyBasedTrafficSelectors: false
+    trafficSelectorPolicies: []
+  }
+}
+
+resource connection2 'Microsoft.Network/connections@2025-07-01' = {
+  name: 'connOther'
+  location: location
+  properties: {
+    virtualNetworkGateway1: {
+      id: virtualNetworkGateway2.id
+      properties: {}
+    }
+    localNetworkGateway2: {
+      id: localNetworkGateway.id
+      properties: {}
+    }
+    connectionType: 'IPsec'
+    connectionProtocol: 'IKEv2'
+    connectionMode: 'Default'
+    authenticationType: 'Certificate'
+    certificateAuthentication: {
+      outboundAuthCertificate: 'https://kv1.vault.azure.net/certificates/az-outbound-cert1/0123456789abcdef'
+      inboundAuthCertificateSubjectName: 'onprem-s2s-1'
+      inboundAuthCertificateChain: [
+        'MIICroot'
+        'MIICintermediate'
+      ]
+    }
+    dpdTimeoutSeconds: 45
+    useLocalAzureIpAddress: false
+    ipsecPolicies: [
+      {
+        saLifeTimeSeconds: 27000
+        saDataSizeKilobytes: 102400000
+        ikeEncryption: 'GCMAES256'
+        ikeIntegrity: 'SHA384'
+        dhGroup: 'ECP384'
+        ipsecEncryption: 'GCMAES256'
+        ipsecIntegrity: 'GCMAES256'
+        pfsGroup: 'ECP384'
+      }
+    ]
+    usePolicyBasedTrafficSelectors: false
+    trafficSelectorPolicies: []
+  }
+}

@@ -1,0 +1,201 @@
+//! Where a fault is planted: two services in namespaces of their own, and the doctor on our side of the wire.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use super::credentials::{self, Credentials};
+use super::daemon::{Daemon, Settings};
+use super::lab::Lab;
+use super::patience::{Failure, until};
+
+/// The connection that `daemon::Settings` write.
+pub const CONNECTION: &str = "VNet1-to-Site1";
+
+/// What is set up before anything runs; a fault is a change of it.
+pub struct Plan {
+    /// Our service; `None`: it does not run, and only its files are there.
+    pub ours: Settings,
+    pub ours_runs: bool,
+    /// The gateway.
+    pub theirs: Settings,
+    /// Rules of a filter on the way in, for our gateway and theirs.
+    pub filters: [Vec<&'static str>; 2],
+    /// How far our clock is off, in seconds.
+    pub clock: i64,
+    /// More words for the doctor.
+    pub words: Vec<&'static str>,
+    /// What our service has come to when the doctor is called.
+    pub wait: Wait,
+}
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wait {
+    Up,
+    Refused,
+    Nothing,
+}
+
+impl Plan {
+    /// Nothing is wrong.
+    pub fn new() -> Plan {
+        let [here, there] = credentials::azure();
+        let mut theirs = gateway(&there);
+        // It answers, and leaves the dialling to us.
+        theirs.mode = "InitiatorOnly";
+        Plan {
+            ours: Settings::new(&here),
+            ours_runs: true,
+            theirs,
+            filters: [vec![], vec![]],
+            clock: 0,
+            words: vec![],
+            wait: Wait::Refused,
+        }
+    }
+
+    /// Other certificates for both.
+    pub fn certify(&mut self, [here, there]: [Credentials; 2]) {
+        (self.ours.credentials, self.theirs.credentials) = (here, there);
+    }
+}
+
+/// The other end of the article's site.
+fn gateway(credentials: &Credentials) -> Settings {
+    Settings {
+        here: "203.0.113.2".into(),
+        there: vec!["203.0.113.1".into()],
+        local: vec!["10.2.0.0/24".into()],
+        remote: vec!["10.1.0.0/24".into()],
+        ..Settings::new(credentials)
+    }
+}
+
+/// What the doctor said.
+pub struct Told {
+    pub code: Option<i32>,
+    pub findings: Vec<Json>,
+    /// All of it, for a failure's evidence.
+    pub text: String,
+}
+
+impl Told {
+    /// The first line that fails.
+    pub fn first_failure(&self) -> Option<&Json> {
+        self.findings.iter().find(|finding| finding["verdict"] == "fail")
+    }
+
+    /// A line by its check.
+    pub fn of(&self, check: &str) -> Option<&Json> {
+        self.findings.iter().find(|finding| finding["check"] == check)
+    }
+}
+
+/// Carries a plan out and calls the doctor.
+pub fn perform(name: &str, plan: &Plan) -> Result<Told, Failure> {
+    let lab = Lab::build().ok_or_else(|| Failure::new("no namespaces", ""))?;
+    let directory = Directory::new(name)?;
+    for (gateway, rules) in lab.gateways.iter().zip(&plan.filters) {
+        gateway
+            .run(|| filter(rules))
+            .map_err(|error| Failure::new("nft does not take the filter", error))?;
+    }
+    let theirs = Daemon::start(&lab.gateways[1], &directory.0.join("theirs"), &plan.theirs)?;
+    let ours = Daemon::start(&lab.gateways[0], &directory.0.join("ours"), &plan.ours)?;
+    let config = directory.0.join("ours/s2sd.toml");
+    let socket = directory.0.join("ours/control.sock");
+    let ours = Some(ours).filter(|_| plan.ours_runs);
+    await_service(plan.wait, &socket)?;
+    let output = lab.gateways[0]
+        .run(|| {
+            let mut doctor = Command::new(env!("CARGO_BIN_EXE_s2sd"));
+            doctor.args(["azure", "doctor", CONNECTION, "--json", "--config"]).arg(&config);
+            if plan.clock != 0 {
+                doctor.env("LD_PRELOAD", shifted_clock()?);
+                doctor.env("S2SD_TEST_CLOCK_OFF", plan.clock.to_string());
+            }
+            doctor.args(&plan.words).output()
+        })
+        .map_err(|error| Failure::new("the doctor does not come", error))?;
+    let logs = [ours.as_ref().map(Daemon::log).unwrap_or_default(), theirs.log()];
+    read(&output, &logs)
+}
+
+fn read(output: &Output, logs: &[String; 2]) -> Result<Told, Failure> {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let why = || format!("{text}{}", String::from_utf8_lossy(&output.stderr));
+    let diagnosis: Json =
+        serde_json::from_str(&text).map_err(|_| Failure::new("the doctor mumbles", why()))?;
+    let findings = diagnosis["findings"].as_array().cloned().unwrap_or_default();
+    let text = format!("{text}\n--- ours\n{}\n--- theirs\n{}", logs[0], logs[1]);
+    Ok(Told { code: output.status.code(), findings, text })
+}
+
+fn await_service(wait: Wait, socket: &Path) -> Result<(), Failure> {
+    if wait == Wait::Nothing {
+        return Ok(());
+    }
+    let mut last = Json::Null;
+    until("our service to come to something", Duration::from_secs(20), || {
+        let mut ask = Command::new(env!("CARGO_BIN_EXE_s2sd"));
+        let output = ask.args(["status", "--json", "--socket"]).arg(socket).output().ok()?;
+        last = serde_json::from_slice(&output.stdout).ok()?;
+        let tunnel = &last["connections"][0]["tunnels"][0];
+        let there = match wait {
+            Wait::Up => tunnel["state"] == "up",
+            _ => tunnel["last_error"] != Json::Null || tunnel["state"] == "broken",
+        };
+        there.then_some(())
+    })
+    .map_err(|failure| failure.with("its status", &format!("{last:#}")))
+}
+
+fn filter(rules: &[&str]) -> std::io::Result<()> {
+    if rules.is_empty() {
+        return Ok(());
+    }
+    let rules = rules.join("\n");
+    let table =
+        format!("table ip fault {{ chain in {{ type filter hook input priority 0\n{rules}\n}} }}");
+    let status = Command::new("nft").arg(table).status()?;
+    if status.success() { Ok(()) } else { Err(std::io::Error::other("it is not accepted")) }
+}
+
+/// The library of `clock.c`, compiled once.
+fn shifted_clock() -> std::io::Result<&'static Path> {
+    static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shifted-clock.so");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doctor/clock.c");
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl");
+        cc.status().is_ok_and(|status| status.success()).then_some(library)
+    });
+    built
+        .as_deref()
+        .ok_or_else(|| std::io::Error::other("cc does not compile tests/doctor/clock.c"))
+}
+
+/// A case's directory; it goes with this.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Result<Directory, Failure> {
+        let plain: String =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let path = std::env::temp_dir().join(format!("s2sd-doctor-{}-{plain}", std::process::id()));
+        fs::create_dir_all(&path).map_err(|error| Failure::new("the case's directory", error))?;
+        Ok(Directory(path))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
