@@ -351,7 +351,10 @@ fn nat(case: &Case<'_>, way: &Way, accepted: &Acceptance) -> Finding {
                 _ => finding,
             }
         }
-        (false, _) if nat.there => Finding::ok(Check::Nat, "the gateway is behind a NAT"),
+        (false, _) if nat.there => Finding::ok(
+            Check::Nat,
+            "none before this host; the gateway is behind one, or asks for ESP in UDP",
+        ),
         (false, _) => Finding::ok(Check::Nat, "none on the way"),
     }
 }
