@@ -4,6 +4,7 @@ use super::draft::{Draft, Link, Site};
 use super::fault::Fault;
 use super::note::{Kind, Note};
 use super::quote;
+use super::refusal;
 use super::resource::{Connection, Gateway, LocalGateway, Reference, Resources};
 
 /// What an operator adds to what Azure knows.
@@ -49,13 +50,13 @@ pub fn import(resources: &Resources, choices: &Choices) -> Result<Imported, Vec<
     let mut found = Vec::new();
     for connection in connections {
         let before = faults.len();
-        faults.extend(refusals(connection));
+        faults.extend(refusal::of_connection(connection));
         // What it belongs to is of no use to a connection that is refused anyway.
         if faults.len() > before {
             continue;
         }
         let gateway = gateway(resources, connection)
-            .and_then(|gateway| refusal_of_gateway(connection, gateway).map_or(Ok(gateway), Err));
+            .and_then(|gateway| refusal::of_gateway(connection, gateway).map_or(Ok(gateway), Err));
         match (local_gateway(resources, connection), gateway) {
             (Ok(site), Ok(gateway)) => found.push((connection, site, gateway)),
             (site, gateway) => faults.extend(site.err().into_iter().chain(gateway.err())),
@@ -112,80 +113,6 @@ fn chosen<'a>(resources: &'a Resources, choices: &Choices) -> Result<Vec<&'a Con
     choices.connections.iter().map(by_name).collect()
 }
 
-/// Why a connection cannot be one of ours.
-fn refusals(connection: &Connection) -> Vec<Fault> {
-    let name = &connection.reference.name;
-    let mut faults = Vec::new();
-    if let Some(kind) = connection.kind.as_ref().filter(|kind| !kind.eq_ignore_ascii_case("IPsec"))
-    {
-        faults.push(Fault::new(
-            format_args!("connection {name} is of type {kind}, expected IPsec"),
-            "only \"Site-to-site (IPsec)\" connections lead to a device like this one: choose with --connection NAME",
-        ));
-        return faults;
-    }
-    if connection.protocol.as_ref().is_some_and(|p| p.eq_ignore_ascii_case("IKEv1")) {
-        faults.push(Fault::new(
-            format_args!("connection {name} uses IKEv1, expected IKEv2"),
-            "Azure cannot change the protocol of a connection: delete it and create it anew with IKEv2",
-        ));
-    }
-    faults.extend(psk(connection));
-    faults
-}
-
-/// A connection with a shared key. Azure takes `certificateAuthentication` as null for those, and the other way round.
-fn psk(connection: &Connection) -> Option<Fault> {
-    let name = &connection.reference.name;
-    let said = match (&connection.authentication, &connection.certificates) {
-        (Some(kind), _) if kind.eq_ignore_ascii_case("Certificate") => return None,
-        (Some(kind), _) => format!("authenticationType is {kind}"),
-        (None, Some(_)) => return None,
-        (None, None) => {
-            "it has neither authenticationType nor certificateAuthentication".to_owned()
-        }
-    };
-    let example = "{\"outboundAuthCertificate\": \"https://VAULT.vault.azure.net/certificates/NAME/VERSION\", \
-                   \"inboundAuthCertificateSubjectName\": \"CN OF OUR CERTIFICATE\", \
-                   \"inboundAuthCertificateChain\": [\"OUR ROOT IN BASE64, ONE LINE\"]}";
-    let hint = format!(
-        "give it certificates, and import what `show` prints then:\n   az network vpn-connection update --resource-group {} \
-         --name {} --authentication-type Certificate \\\n     --certificate-authentication {}\n   If Azure answers \
-         InvalidPskExist, delete the connection and create it anew",
-        group(&connection.reference),
-        quote::sh(name),
-        quote::sh(example)
-    );
-    Some(Fault::new(
-        format_args!(
-            "connection {name} authenticates with a pre-shared key ({said}); s2sd authenticates with certificates alone"
-        ),
-        hint,
-    ))
-}
-
-fn refusal_of_gateway(connection: &Connection, gateway: &Gateway) -> Option<Fault> {
-    let (name, of) = (&gateway.reference.name, &connection.reference.name);
-    let is = |field: &Option<String>, word: &str| {
-        field.as_ref().is_some_and(|field| field.eq_ignore_ascii_case(word))
-    };
-    if is(&gateway.kind, "ExpressRoute") {
-        return Some(Fault::new(
-            format_args!(
-                "gateway {name} of connection {of} is an ExpressRoute gateway, expected a VPN gateway"
-            ),
-            "choose connections of a VPN gateway with --connection NAME",
-        ));
-    }
-    if is(&gateway.vpn, "PolicyBased") || is(&gateway.sku, "Basic") {
-        return Some(Fault::new(
-            format_args!("gateway {name} of connection {of} is policy-based or of the Basic SKU"),
-            "such gateways take neither IKEv2 nor certificates: Azure wants a route-based one of VpnGw1AZ or higher",
-        ));
-    }
-    None
-}
-
 fn gateway<'a>(resources: &'a Resources, connection: &Connection) -> Result<&'a Gateway, Fault> {
     let all: Vec<&Reference> = resources.gateways.iter().map(|g| &g.reference).collect();
     let at = one_of(
@@ -222,7 +149,7 @@ fn one_of(
     };
     found.ok_or_else(|| {
         let own = &connection.reference;
-        let group = named.filter(|n| n.group.is_some()).map_or_else(|| group(own), group);
+        let group = named.filter(|named| named.group.is_some()).unwrap_or(own).group_word();
         let name = named.map_or("NAME", |named| named.name.as_str());
         Fault::new(
             format_args!("the {what} {name} of connection {} is not in the JSON", own.name),
@@ -232,11 +159,6 @@ fn one_of(
             ),
         )
     })
-}
-
-/// A resource's group as a word of a command.
-fn group(reference: &Reference) -> String {
-    reference.group.as_deref().map_or_else(|| "GROUP".to_owned(), quote::sh)
 }
 
 /// A configuration describes one site.
@@ -384,7 +306,7 @@ fn prefixes(
     said.fill(format_args!(
         "write the address prefixes of the virtual network, or import again with what this prints: az network vnet show \
          --resource-group {} --name {}",
-        group(&gateway.reference),
+        gateway.reference.group_word(),
         quote::sh(name)
     ));
     (Vec::new(), format!("FILL IN: addressSpace of virtual network {name}"))

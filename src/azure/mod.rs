@@ -11,7 +11,8 @@
 //! | file | noun |
 //! |---|---|
 //! | [`json`], [`resource`] | lenient reading of JSON; what s2sd wants of Azure's resources |
-//! | [`import`](mod@import), `draft`, [`note`] | from resources to a file; the file; what it could not hold |
+//! | [`import`](mod@import), `refusal` | from resources to a file; why not |
+//! | `draft`, [`note`] | the file; what it could not hold |
 //! | [`chain`], [`side`] | our certificate's chain as Azure takes it; Azure's side in Azure's words |
 //! | [`template`], [`arm`], [`bicep`], [`terraform`] | resources as a tree, and three ways to write it |
 //! | [`az`], [`powershell`], [`portal`] | the same as commands, or to be typed |
@@ -38,6 +39,7 @@ pub mod template;
 pub mod terraform;
 
 mod draft;
+mod refusal;
 
 pub use fault::Fault;
 pub use import::import;

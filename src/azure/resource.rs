@@ -2,6 +2,7 @@
 
 use super::fault::Fault;
 use super::json::{self, Node};
+use super::quote;
 
 /// All that was given, in any order.
 #[derive(Clone, Debug, Default)]
@@ -268,6 +269,11 @@ impl Reference {
         }
         let name = id.rsplit('/').next().unwrap_or_default().to_owned();
         Reference { name, group: segment(id, "resourceGroups") }
+    }
+
+    /// Its group as a word of a command.
+    pub fn group_word(&self) -> String {
+        self.group.as_deref().map_or_else(|| "GROUP".to_owned(), quote::sh)
     }
 
     /// Whether the two may be the same: Azure's names do not mind case, and a group that is not said may be any.
