@@ -96,7 +96,10 @@ fn crowd(peers: u32) {
         black_box(pair.ends[1].poll_timeout());
     });
     let probe = best(200, || pair.command(0, Command::Probe(PeerId(peers / 2))));
-    let stranger = vec![0x55; 64];
+    // An INFORMATIONAL request on an IKE SA that there is not, so that it is looked for.
+    let mut stranger = vec![0x55; 64];
+    stranger[17..20].copy_from_slice(&[0x20, 37, 0x08]);
+    stranger[24..28].copy_from_slice(&64_u32.to_be_bytes());
     let path = pair.path;
     let unknown = best(1000, || {
         let datagram = Datagram { path, bytes: &stranger };

@@ -75,9 +75,10 @@ outbound_certificate_subject_name = "gateway"
 #[test]
 fn help_names_every_command_and_every_command_has_help() {
     let help = out(&s2sd(&["--help"]));
-    for command in
-        ["run", "demo", "check", "azure", "status", "up", "down", "rekey", "reload", "explain"]
-    {
+    for command in [
+        "run", "demo", "check", "status", "up", "down", "rekey", "reload", "explain", "azure",
+        "pki",
+    ] {
         assert!(help.contains(&format!("  {command} ")), "{command} is not in\n{help}");
         let output = s2sd(&[command, "--help"]);
         assert!(output.status.success() && out(&output).contains("Usage:"), "{command}");
@@ -144,4 +145,72 @@ fn run_refuses_a_broken_file_with_its_line() {
     let output = s2sd(&["run", "-c", &file.display().to_string()]);
     assert_eq!(output.status.code(), Some(1));
     assert!(err(&output).contains("s2sd.toml:9:19"), "{}", err(&output));
+}
+
+/// The names below "Commands:".
+fn commands() -> Vec<String> {
+    let help = out(&s2sd(&["--help"]));
+    let list = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let name = |line: &str| line.split_whitespace().next().map(str::to_owned);
+    list.lines().filter_map(name).filter(|name| name != "help").collect()
+}
+
+/// What `s2sd generate` wrote, with roff's escapes undone.
+fn generated(what: &str) -> impl Fn(&str) -> String {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(what);
+    let output = s2sd(&["generate", what, &directory.display().to_string()]);
+    assert!(output.status.success(), "{}", err(&output));
+    move |name| {
+        let text = std::fs::read_to_string(directory.join(name)).unwrap();
+        text.replace("\\-", "-").replace("\\fB", "").replace("\\fI", "").replace("\\fR", "")
+    }
+}
+
+#[test]
+fn the_manual_page_names_every_command_and_every_option() {
+    let page = generated("man")("s2sd.8");
+    assert!(commands().len() >= 9);
+    for command in commands() {
+        let section = page.split(&format!("\n.SS {command}\n")).nth(1);
+        let section = section.unwrap_or_else(|| panic!("{command} has no section in\n{page}"));
+        let section = section.split("\n.S").next().unwrap();
+        let help = out(&s2sd(&[&command, "--help"]));
+        let words = help.split(|c: char| c.is_whitespace() || c == ',' || c == '[');
+        for option in words.filter(|word| word.starts_with("--") && *word != "--help") {
+            assert!(section.contains(option), "{option} of {command} is not in\n{section}");
+        }
+        let about = help.lines().next().unwrap().replace('`', "");
+        assert!(section.contains(&about), "{about:?} is not in\n{section}");
+    }
+}
+
+#[test]
+fn the_page_of_the_file_names_every_table_and_every_key() {
+    let page = generated("man")("s2sd.toml.5");
+    let tables = s2sd::config::schema::tables();
+    assert!(tables.len() >= 9);
+    for table in tables.into_iter().filter(|table| !table.path.is_empty()) {
+        let heading = format!("\n.SS \"{}\"\n", table.title());
+        let bare = format!("\n.SS {}\n", table.title());
+        let section = page.split(&heading).nth(1).or_else(|| page.split(&bare).nth(1));
+        let section = section.unwrap_or_else(|| panic!("{} is not in\n{page}", table.title()));
+        let section = section.split("\n.S").next().unwrap();
+        for key in table.keys.iter().filter(|key| key.kind.table().is_none()) {
+            let entry = format!("\n.TP\n{}\n", key.name);
+            assert!(section.contains(&entry), "`{}` is not in\n{section}", key.name);
+            let known = |c: &s2sd::config::reader::Choice| section.contains(c.name);
+            assert!(key.kind.choices().iter().all(known), "a word of `{}`", key.name);
+        }
+    }
+}
+
+#[test]
+fn completions_know_every_command() {
+    let completions = generated("completions");
+    for file in ["s2sd.bash", "_s2sd", "s2sd.fish"] {
+        let text = completions(file);
+        for command in commands() {
+            assert!(text.contains(&command), "{command} is not in {file}");
+        }
+    }
 }

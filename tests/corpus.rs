@@ -1,7 +1,7 @@
 //! Replays the fuzz corpora in the normal test run: every file as it is, cut short at every byte, with every byte
 //! flipped; then random bytes and random edits of the files. The promises themselves are in `fuzz/src`.
 //!
-//! The files that [`ike`] and [`pki`] make are written by `S2SD_WRITE_CORPUS=1 cargo test --test corpus`; findings are added by
+//! The files that [`ike`], [`local`] and [`pki`] make are written by `S2SD_WRITE_CORPUS=1 cargo test --test corpus`; findings are added by
 //! hand.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and say on what")]
@@ -19,6 +19,8 @@ mod fuzz;
 
 #[path = "corpus/ike.rs"]
 mod ike;
+#[path = "corpus/local.rs"]
+mod local;
 #[path = "corpus/pki.rs"]
 mod pki;
 
@@ -39,7 +41,7 @@ fn every_target_is_wired_everywhere() {
 
 #[test]
 fn corpora_are_what_their_values_encode_to() {
-    for (target, name, bytes) in ike::seeds().into_iter().chain(pki::seeds()) {
+    for (target, name, bytes) in [ike::seeds(), local::seeds(), pki::seeds()].concat() {
         let path = root("corpus").join(target).join(name);
         if std::env::var_os("S2SD_WRITE_CORPUS").is_some() {
             fs::create_dir_all(path.parent().unwrap()).unwrap();

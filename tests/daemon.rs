@@ -8,175 +8,20 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::Duration;
 
+use nix::sys::ptrace;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
 use s2sd::wire::ip::Version;
-use serde_json::Value as Json;
 
+use lab::ear::Ear;
+use lab::pair::Pair;
 use lab::traffic::{round_trips_over, transfer};
 use lab::{Lab, SIDES};
-
-const NAMES: [&str; 2] = ["site", "azure"];
-/// How long anything may take here.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Both services with their files.
-struct Pair {
-    lab: Lab,
-    directory: PathBuf,
-    services: [Option<Child>; 2],
-}
-
-impl Pair {
-    fn start(name: &str) -> Option<Pair> {
-        let lab = Lab::build()?;
-        let directory = std::env::temp_dir().join(format!("s2sd-{name}-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
-        // A stranger has to get as far as the socket.
-        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
-        let mut pair = Pair { lab, directory, services: [None, None] };
-        for side in SIDES {
-            certify(&pair.directory, NAMES[side]);
-            pair.configure(side, 45);
-        }
-        for side in [1, 0] {
-            pair.launch(side);
-        }
-        pair.wait(0, "up");
-        pair.wait(1, "up");
-        Some(pair)
-    }
-
-    fn file(&self, side: usize, kind: &str) -> PathBuf {
-        self.directory.join(format!("{}.{kind}", NAMES[side]))
-    }
-
-    fn configure(&self, side: usize, dpd: u32) {
-        let (own, other) = (NAMES[side], NAMES[1 - side]);
-        let (here, there) = (side + 1, 2 - side);
-        let mode = ["Default", "InitiatorOnly"][side];
-        let at = self.directory.display();
-        let text = format!(
-            r#"[device]
-name = "{own}"
-control_socket = "{at}/{own}.sock"
-[local_network_gateway]
-name = "{own}"
-gateway_ip_address = "203.0.113.{here}"
-address_prefixes = ["10.{here}.0.0/24"]
-[[connection]]
-name = "tunnel"
-connection_mode = "{mode}"
-dpd_timeout_seconds = {dpd}
-[connection.ipsec_policy]
-ike_encryption = "GCMAES256"
-ike_integrity = "SHA384"
-dh_group = "ECP256"
-ipsec_encryption = "GCMAES256"
-ipsec_integrity = "GCMAES256"
-pfs_group = "ECP256"
-[connection.virtual_network_gateway]
-name = "gateway"
-public_ip_addresses = ["203.0.113.{there}"]
-address_prefixes = ["10.{there}.0.0/24"]
-[connection.certificate_authentication]
-inbound_certificate = "{at}/{own}.cer"
-inbound_private_key = "{at}/{own}.key"
-outbound_certificate_roots = ["{at}/{other}-root.cer"]
-outbound_certificate_subject_name = "{other}"
-"#
-        );
-        fs::write(self.file(side, "toml"), text).unwrap();
-    }
-
-    /// Starts a service inside its gateway: a child takes the namespace of the thread that starts it.
-    fn launch(&mut self, side: usize) {
-        let (config, log) = (self.file(side, "toml"), self.file(side, "log"));
-        let service = self.lab.gateways[side].run(|| {
-            Command::new(env!("CARGO_BIN_EXE_s2sd"))
-                .args(["run", "--config"])
-                .arg(config)
-                .stderr(fs::File::create(log)?)
-                .stdout(Stdio::null())
-                .spawn()
-        });
-        self.services[side] = Some(service.unwrap());
-    }
-
-    /// Runs a command against a side's service.
-    fn order(&self, side: usize, words: &[&str]) -> Output {
-        let socket = self.file(side, "sock");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_s2sd"));
-        command.args(words).arg("--socket").arg(socket).output().unwrap()
-    }
-
-    fn status(&self, side: usize) -> Json {
-        let output = self.order(side, &["status", "--json"]);
-        serde_json::from_slice(&output.stdout).unwrap_or(Json::Null)
-    }
-
-    fn tunnel(&self, side: usize) -> Json {
-        self.status(side)["connections"][0]["tunnels"][0].clone()
-    }
-
-    /// Waits until a side's connection is in this state.
-    fn wait(&self, side: usize, state: &str) {
-        self.wait_for(side, state, |status| status["connections"][0]["state"] == state);
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "a test's patience is measured in real time")]
-    fn wait_for(&self, side: usize, what: &str, is_so: impl Fn(&Json) -> bool) {
-        let began = Instant::now();
-        while !is_so(&self.status(side)) {
-            let log = || fs::read_to_string(self.file(side, "log")).unwrap_or_default();
-            assert!(began.elapsed() < PATIENCE, "{} is not {what}: {}", NAMES[side], log());
-            std::thread::yield_now();
-        }
-    }
-
-    fn signal(&mut self, side: usize, signal: nix::sys::signal::Signal) {
-        let pid = self.services[side].as_ref().unwrap().id();
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
-        nix::sys::signal::kill(pid, signal).unwrap();
-    }
-
-    fn routes(&self, side: usize) -> String {
-        let read = || fs::read_to_string("/proc/thread-self/net/route");
-        self.lab.gateways[side].run(read).unwrap()
-    }
-}
-
-impl Drop for Pair {
-    fn drop(&mut self) {
-        for service in self.services.iter_mut().flatten() {
-            let _ = service.kill();
-            let _ = service.wait();
-        }
-        let _ = fs::remove_dir_all(&self.directory);
-    }
-}
-
-/// A root and a leaf of this name, for a day.
-fn certify(directory: &Path, name: &str) {
-    let named = |name: &str| {
-        let mut params = rcgen::CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        params
-    };
-    let (root_key, key) =
-        (rcgen::KeyPair::generate().unwrap(), rcgen::KeyPair::generate().unwrap());
-    let mut root = named(&format!("{name} root"));
-    root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let certificate = root.self_signed(&root_key).unwrap();
-    fs::write(directory.join(format!("{name}-root.cer")), certificate.der()).unwrap();
-    let issuer = rcgen::Issuer::new(root, root_key);
-    let leaf = named(name).signed_by(&key, &issuer).unwrap();
-    fs::write(directory.join(format!("{name}.cer")), leaf.der()).unwrap();
-    fs::write(directory.join(format!("{name}.key")), key.serialize_der()).unwrap();
-}
 
 fn passes(lab: &Lab) {
     for from in SIDES {
@@ -217,7 +62,7 @@ fn two_services_carry_packets_and_obey_orders() {
     assert!(!unknown.status.success());
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("there is tunnel"));
 
-    pair.signal(0, nix::sys::signal::Signal::SIGTERM);
+    pair.signal(0, Signal::SIGTERM);
     assert!(pair.services[0].take().unwrap().wait().unwrap().success());
     pair.wait(1, "waiting");
     assert!(!pair.file(0, "sock").exists());
@@ -237,7 +82,7 @@ fn a_reload_with_a_broken_file_leaves_traffic_untouched() {
         let refused = pair.order(0, &["reload"]);
         assert_eq!(refused.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&refused.stderr).contains("error: "));
-        pair.signal(0, nix::sys::signal::Signal::SIGHUP);
+        pair.signal(0, Signal::SIGHUP);
         passes(&pair.lab);
     }
     pair.configure(0, 30);
@@ -294,10 +139,67 @@ fn a_stranger_asks() {
 #[test]
 fn a_killed_service_leaves_nothing_that_its_successor_trips_over() {
     let Some(mut pair) = Pair::start("killed") else { return };
-    pair.signal(0, nix::sys::signal::Signal::SIGKILL);
+    pair.signal(0, Signal::SIGKILL);
     pair.services[0].take().unwrap().wait().unwrap();
     assert!(!pair.routes(0).contains("azure0"), "device and routes went with it");
     pair.launch(0);
     pair.wait(0, "up");
     assert_eq!(round_trips_over(&pair.lab, 5, Version::V4, 64).len(), 5);
+}
+
+/// A thread of another process that is held where it is, until this is dropped.
+struct Held(Pid);
+
+impl Held {
+    fn thread(process: u32, name: &str) -> Held {
+        let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        let named = |task: &PathBuf| {
+            fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name)
+        };
+        let task = tasks.map(|task| task.unwrap().path()).find(named).unwrap();
+        let thread = Pid::from_raw(task.file_name().unwrap().to_str().unwrap().parse().unwrap());
+        ptrace::seize(thread, ptrace::Options::empty()).unwrap();
+        ptrace::interrupt(thread).unwrap();
+        waitpid(thread, Some(WaitPidFlag::__WALL)).unwrap();
+        Held(thread)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // The thread may have ended with its process.
+        let _ = ptrace::detach(self.0, None);
+    }
+}
+
+#[test]
+fn the_watchdog_is_fed_while_the_loop_and_both_threads_of_a_tunnel_turn() {
+    let Some(mut pair) = Pair::start("watchdog") else { return };
+    pair.signal(0, Signal::SIGTERM);
+    pair.services[0].take().unwrap().wait().unwrap();
+    let ear = Ear::at(&pair.file(0, "notify"));
+    pair.launch_with(0, &[ear.environment(), ("WATCHDOG_USEC", "300000")]);
+    ear.hear("READY=1");
+    ear.hear("STATUS=1 of 1 tunnels up");
+    ear.hear("WATCHDOG=1");
+    let process = pair.services[0].as_ref().unwrap().id();
+    for name in ["azure0-out", "azure0-in"] {
+        let held = Held::thread(process, name);
+        // Food comes each second: three of them without are hunger, though the loop answers.
+        ear.wait_for_silence(Duration::from_secs(3));
+        assert_eq!(pair.status(0)["connections"][0]["state"], "up");
+        drop(held);
+        ear.hear("WATCHDOG=1");
+        passes(&pair.lab);
+    }
+    let log = fs::read_to_string(pair.file(0, "log")).unwrap();
+    assert_eq!(log.matches("is stuck; the watchdog is not fed").count(), 2, "{log}");
+
+    pair.signal(0, Signal::SIGHUP);
+    ear.hear("RELOADING=1");
+    ear.hear("READY=1");
+    assert!(pair.order(0, &["down", "tunnel"]).status.success());
+    ear.hear("STATUS=0 of 1 tunnels up; tunnel down");
+    pair.signal(0, Signal::SIGTERM);
+    ear.hear("STOPPING=1");
 }

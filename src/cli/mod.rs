@@ -4,8 +4,11 @@ mod azure;
 mod check;
 mod client;
 mod demo;
+mod generate;
 mod log;
+mod manual;
 mod orders;
+mod pki;
 mod run;
 mod status;
 mod table;
@@ -51,6 +54,12 @@ enum Command {
     Reload(orders::Reload),
     /// Explain why a connection was last refused, and what would mend it.
     Explain(orders::Explain),
+    /// Make, export and explain the certificates of both ends, by the rules of Azure's article.
+    Pki(pki::Arguments),
+
+    /// Write the manual pages or shell completions, for a package.
+    #[command(hide = true)]
+    Generate(generate::Arguments),
 }
 
 /// Does what the command line says.
@@ -66,6 +75,9 @@ pub fn main() -> ExitCode {
         Command::Rekey(arguments) => orders::rekey(arguments),
         Command::Reload(arguments) => orders::reload(&arguments),
         Command::Explain(arguments) => orders::explain(arguments),
+        Command::Pki(arguments) => pki::pki(&arguments),
+
+        Command::Generate(arguments) => generate::generate(&arguments),
     }
 }
 

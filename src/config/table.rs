@@ -8,7 +8,7 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::diagnostic::Span;
 use super::nearest::{folded, nearest};
-use super::reader::{Entry, Field, Kind, Reader, Value};
+use super::reader::{Choice, Entry, Field, Kind, Reader, Value};
 
 /// A table of the file, for messages and the manual page.
 #[derive(Debug, Serialize)]
@@ -278,6 +278,15 @@ impl Kind {
             Kind::Table(table) => Some(table),
             Kind::List(kind) | Kind::Or(_, kind) => kind.table(),
             _ => None,
+        }
+    }
+
+    /// The words that it lets one choose from.
+    pub fn choices(&self) -> &'static [Choice] {
+        match self {
+            Kind::Choice(choices) => choices,
+            Kind::List(kind) | Kind::Or(_, kind) => kind.choices(),
+            _ => &[],
         }
     }
 }

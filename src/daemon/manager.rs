@@ -1,4 +1,4 @@
-//! What the service manager is told (sd_notify(3)): ready, how it is, that the loop still turns.
+//! What the service manager is told (sd_notify(3)): ready, how it is, that the loop and the lanes still turn.
 //!
 //! The protocol is a datagram of `NAME=value` lines to a socket; there is nothing to gain from a library.
 
@@ -6,7 +6,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::sys::clock;
 use crate::time::Instant;
@@ -19,10 +19,12 @@ pub struct Manager {
     watchdog: Option<Duration>,
     fed: Instant,
     told: String,
+    /// Whether the watchdog goes hungry.
+    starving: bool,
 }
 
 impl Manager {
-    /// From `NOTIFY_SOCKET` and `WATCHDOG_USEC`; without them everything here does nothing.
+    /// From `NOTIFY_SOCKET` and `WATCHDOG_USEC`; without them nobody is told.
     pub fn from_environment() -> Manager {
         let socket = std::env::var("NOTIFY_SOCKET").ok().and_then(|name| {
             let address = match name.strip_prefix('@') {
@@ -34,7 +36,7 @@ impl Manager {
         let limit = std::env::var("WATCHDOG_USEC").ok().and_then(|text| text.parse().ok());
         // A third of the limit: two in a row may come late.
         let watchdog = limit.map(|microseconds: u64| Duration::from_micros(microseconds) / 3);
-        Manager { socket, watchdog, fed: Instant::default(), told: String::new() }
+        Manager { socket, watchdog, fed: Instant::default(), told: String::new(), starving: false }
     }
 
     /// The configuration is in force.
@@ -50,19 +52,24 @@ impl Manager {
 
     /// The end has begun.
     pub fn stopping(&mut self) {
-        self.say("STOPPING=1");
+        self.say("STOPPING=1\nSTATUS=saying goodbye to the gateways");
     }
 
-    /// Once a turn of the loop: feeds the watchdog when it is due, and says how it is when that changed.
-    pub fn attend(&mut self, summary: &str, now: Instant) {
-        if self.socket.is_none() {
-            return;
-        }
+    /// Once a turn of the loop: says how it is when that changed, and feeds the watchdog when it is due. The loop that comes
+    /// by here lives; a tunnel that is `stuck` goes unfed, for a restart is all that can free it.
+    pub fn attend(&mut self, summary: &str, stuck: Option<&str>, now: Instant) {
         if self.told != summary {
             self.say(&format!("STATUS={summary}"));
             summary.clone_into(&mut self.told);
         }
-        if self.watchdog.is_some_and(|every| now.since(self.fed) >= every) {
+        if let Some(tunnel) = stuck
+            && !self.starving
+        {
+            error!(tunnel, "a thread that moves its packets is stuck; the watchdog is not fed");
+        }
+        self.starving = stuck.is_some();
+        let due = self.watchdog.is_some_and(|every| now.since(self.fed) >= every);
+        if due && !self.starving {
             self.say("WATCHDOG=1");
             self.fed = now;
         }

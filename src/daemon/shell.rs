@@ -77,7 +77,8 @@ pub async fn run(
     manager.ready();
     loop {
         shell.carry_out();
-        manager.attend(&shell.summary(), clock::now().mono);
+        let now = clock::now().mono;
+        manager.attend(&shell.summary(), shell.stuck(now), now);
         let deadline = shell.endpoint.poll_timeout();
         let pause = deadline.map_or(TICK, |(at, _)| at.since(clock::now().mono));
         tokio::select! {
@@ -249,6 +250,13 @@ impl Shell {
             line += &format!("; {} {}", member.record.name, member.record.state.word());
         }
         line
+    }
+
+    /// A tunnel whose threads do not turn.
+    fn stuck(&self, now: Instant) -> Option<&str> {
+        let tunnels = self.links.iter().flat_map(|link| &link.members);
+        let mut tunnels = tunnels.filter_map(|member| member.tunnel.as_ref());
+        tunnels.find(|tunnel| !tunnel.turns(now)).map(Tunnel::interface)
     }
 
     /// Does what is still to do before a tunnel can be dialled; what stands in the way is noted and tried again.

@@ -29,6 +29,7 @@ use crate::sys::ike_socket;
 use crate::sys::netlink::{Netlink, Prefix};
 use crate::sys::socket::{Batching, LaneSocket};
 use crate::sys::tun::{Offloads, Tun};
+use crate::time::Instant;
 use crate::wire::ip::Version;
 use crate::wire::spi::EspSpi;
 
@@ -162,6 +163,14 @@ impl Tunnel {
         match &self.carrier {
             Carrier::Lane(lane) => lane.socket().path_mtu().ok(),
             Carrier::Idle(_) | Carrier::Gone => None,
+        }
+    }
+
+    /// Whether the threads that move its packets turn, if there are any.
+    pub fn turns(&self, now: Instant) -> bool {
+        match &self.carrier {
+            Carrier::Lane(lane) => lane.turns(now),
+            Carrier::Idle(_) | Carrier::Gone => true,
         }
     }
 

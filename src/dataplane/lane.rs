@@ -5,7 +5,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -36,8 +36,19 @@ const MAX_FRAMES: usize = 64;
 /// Bytes sealed before they leave: two super-packets, or a batch of small ones.
 const MAX_BYTES: usize = 64 << 10;
 
+/// How long what is known of the path is believed while packets leave. That it shrank is learned from errors; nobody says
+/// that it grew again, or that the kernel's ten minutes are over (RFC 1191 §6.3).
+const PATH_AGE: Duration = Duration::from_secs(1);
+
 /// How long a full socket is waited for before its packets are dropped.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How long a thread with nothing to do sleeps before it shows that it lives.
+const PULSE: Duration = Duration::from_secs(2);
+
+/// Places of the two threads.
+const OUT: usize = 0;
+const IN: usize = 1;
 
 /// What a lane is made of.
 #[derive(Debug)]
@@ -73,17 +84,21 @@ struct Shared {
     stop: AtomicBool,
     /// The outer packet that the path carries.
     path: AtomicUsize,
+    /// When each thread last turned.
+    turned: [AtomicU64; 2],
 }
 
 impl Lane {
     /// Starts both threads.
     pub fn start(parts: LaneParts) -> io::Result<Lane> {
         let path = AtomicUsize::new(parts.socket.path_mtu()?);
+        let now = clock::now().mono.0;
         let shared = Arc::new(Shared {
             counters: LaneCounters::default(),
             waker: Waker::new()?,
             stop: AtomicBool::new(false),
             path,
+            turned: [AtomicU64::new(now), AtomicU64::new(now)],
             parts,
         });
         info!(
@@ -95,8 +110,8 @@ impl Lane {
             "lane started"
         );
         let mut lane = Lane { shared, threads: Vec::new() };
-        lane.spawn("out", 0, |shared| EgressLoop::new(shared).run())?;
-        lane.spawn("in", 1, |shared| IngressLoop::new(shared).run())?;
+        lane.spawn("out", OUT, |shared| EgressLoop::new(shared).run())?;
+        lane.spawn("in", IN, |shared| IngressLoop::new(shared).run())?;
         Ok(lane)
     }
 
@@ -117,6 +132,12 @@ impl Lane {
     /// The lane's numbers.
     pub fn counters(&self) -> &LaneCounters {
         &self.shared.counters
+    }
+
+    /// Whether both threads turned lately. One that ended, or hangs in a call, does not, and nothing else would tell of it.
+    pub fn turns(&self, now: Instant) -> bool {
+        let last = |turned: &AtomicU64| Instant(turned.load(Ordering::Relaxed));
+        self.shared.turned.iter().all(|turned| now.since(last(turned)) < 3 * PULSE)
     }
 
     /// The device.
@@ -158,6 +179,10 @@ impl Shared {
         self.stop.load(Ordering::Acquire)
     }
 
+    fn turn(&self, thread: usize, now: Instant) {
+        self.turned[thread].store(now.0, Ordering::Relaxed);
+    }
+
     /// Asks the kernel what the path carries; tells control when it is something else than before.
     fn look_at_path(&self) {
         let Ok(mtu) = self.parts.socket.path_mtu() else { return };
@@ -165,6 +190,12 @@ impl Shared {
             info!(tunnel = self.parts.name, path_mtu = mtu, "path MTU changed");
             self.tell(Event::PathMtu(mtu));
         }
+    }
+
+    /// Whether the path takes a datagram of this length, as far as is known.
+    fn fits(&self, datagram: usize) -> bool {
+        let overhead = self.parts.forwarding.load().rules.encapsulation.overhead();
+        overhead + datagram <= self.path.load(Ordering::Relaxed)
     }
 
     fn tell(&self, event: Event) -> bool {
@@ -178,12 +209,13 @@ struct EgressLoop<'l> {
     egress: Egress,
     frame: Box<[u8]>,
     last_sent: Instant,
+    last_look: Instant,
 }
 
 impl<'l> EgressLoop<'l> {
     fn new(shared: &'l Shared) -> EgressLoop<'l> {
-        let frame = vec![0; FRAME].into();
-        EgressLoop { shared, egress: Egress::default(), frame, last_sent: clock::now().mono }
+        let (frame, now) = (vec![0; FRAME].into(), clock::now().mono);
+        EgressLoop { shared, egress: Egress::default(), frame, last_sent: now, last_look: now }
     }
 
     fn run(&mut self) {
@@ -198,9 +230,12 @@ impl<'l> EgressLoop<'l> {
                     return;
                 }
             }
-            let wait = parts.keepalive.map(|interval| interval.saturating_sub(self.silence()));
-            if let Err(error) = poll::readable(parts.tun.as_fd(), &self.shared.waker, wait) {
+            let wait = parts
+                .keepalive
+                .map_or(PULSE, |interval| interval.saturating_sub(self.silence()).min(PULSE));
+            if let Err(error) = poll::readable(parts.tun.as_fd(), &self.shared.waker, Some(wait)) {
                 warn!(tunnel = parts.name, %error, "waiting for the device failed");
+                self.shared.tell(Event::DeviceLost);
                 return;
             }
             self.keep_alive();
@@ -211,6 +246,7 @@ impl<'l> EgressLoop<'l> {
     fn batch(&mut self) -> io::Result<bool> {
         let EgressLoop { shared, egress, frame, .. } = self;
         let (parts, now) = (&shared.parts, clock::now().mono);
+        shared.turn(OUT, now);
         let tables = parts.forwarding.load();
         let path = shared.path.load(Ordering::Relaxed);
         let mut port = LanePort(shared);
@@ -232,6 +268,10 @@ impl<'l> EgressLoop<'l> {
         batch.finish(&shared.counters.egress, &mut port);
         if frames > 0 {
             self.last_sent = now;
+            if now.since(self.last_look) >= PATH_AGE {
+                shared.look_at_path();
+                self.last_look = now;
+            }
         }
         outcome
     }
@@ -271,11 +311,12 @@ impl<'l> IngressLoop<'l> {
             if self.batch() {
                 continue;
             }
-            match poll::readable(parts.socket.as_fd(), &self.shared.waker, None) {
+            match poll::readable(parts.socket.as_fd(), &self.shared.waker, Some(PULSE)) {
                 Ok(ready) if ready.error => self.read_errors(),
                 Ok(_) => {}
                 Err(error) => {
                     warn!(tunnel = parts.name, %error, "waiting for the socket failed");
+                    self.shared.tell(Event::DeviceLost);
                     return;
                 }
             }
@@ -285,6 +326,8 @@ impl<'l> IngressLoop<'l> {
     /// Moves what the socket has, up to a batch. Whether there may be more.
     fn batch(&mut self) -> bool {
         let (shared, parts) = (self.shared, &self.shared.parts);
+        let now = clock::now().mono;
+        shared.turn(IN, now);
         let mut received = [Received::default(); Ingress::SLOTS];
         let count = match parts.socket.receive(self.ingress.arena(), Ingress::SLOT, &mut received) {
             Ok(count) => count,
@@ -300,7 +343,7 @@ impl<'l> IngressLoop<'l> {
         self.ingress.process(
             &tables,
             received,
-            clock::now().mono,
+            now,
             &shared.counters.ingress,
             &mut LanePort(shared),
         );
@@ -338,9 +381,11 @@ impl EgressPort for LanePort<'_> {
                     self.0.look_at_path();
                     lost.drop(DropReason::PathShrank, packets);
                 }
-                // EIO: the device cannot complete checksums. EINVAL: it cannot segment.
+                // EIO: the device cannot complete checksums. EINVAL: it cannot segment, or, from some kernels, the segments
+                // do not fit the path any longer: then each of them says so.
                 Some(libc::EIO | libc::EINVAL) if run.count() > 1 => {
-                    if socket.disable_gso() {
+                    self.0.look_at_path();
+                    if self.0.fits(run.segment) && socket.disable_gso() {
                         warn!(tunnel = self.0.parts.name, %error, "the path refuses UDP GSO; going on without");
                     }
                     run.singles().for_each(|single| self.send(buffer, &[single], lost));

@@ -533,6 +533,37 @@ fn whatever_else_comes_from_the_peer_is_sorted_out() {
 }
 
 #[test]
+fn a_changed_bit_anywhere_has_no_effect_but_one_count() {
+    // No single bit of this SPI makes it 0, which would be IKE's marker.
+    let spi = EspSpi(0xc0de_cafe);
+    let from = inbound(spi, everything(), Limits::UNBOUNDED);
+    let to = outbound(spi, everything(), Limits::UNBOUNDED);
+    let mut first = Gateway::new([Change::UseOutbound(to)]);
+    let mut second = Gateway::new([Change::AddInbound(from.clone())]);
+    // Number 3: with one bit changed it is never 0, which would be too old to be looked at.
+    for text in [&b"first"[..], b"second", b"third"] {
+        first.push(&[single(&packet(Version::V4, UDP, 0, udp(text)))]);
+    }
+    let (tos, run) = first.out.sent[2].clone();
+    for bit in 0..run[0].len() * 8 {
+        let mut changed = run[0].clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        second.pull(&[(tos, vec![changed])]);
+        let unknown = second.stray(1, DropReason::UnknownSpi);
+        let failed = from.counters.drops(DropReason::AuthFailed);
+        assert_eq!((unknown + failed, unknown), (bit as u64 + 1, (bit as u64 + 1).min(32)));
+    }
+    assert_eq!(
+        (from.counters.all_drops().count(), second.numbers[1].stray.all_drops().count()),
+        (1, 1)
+    );
+    assert!(second.out.frames.is_empty() && second.out.events.is_empty());
+    assert_eq!((from.counters.packets(), from.hold().top()), (0, 0));
+    second.pull(&[(tos, run)]);
+    assert_eq!((second.out.frames.len(), from.hold().top()), (1, 3));
+}
+
+#[test]
 fn limits_are_told_and_kept() {
     let limits = Limits {
         soft: Quota { packets: 2, ..Quota::UNBOUNDED },

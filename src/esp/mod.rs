@@ -15,6 +15,8 @@
 //! | [`outbound`] | the sending half |
 //! | [`replay`] | the window of RFC 6479, and the upper half of extended sequence numbers |
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used))]
+
 pub mod counters;
 pub mod drop_reason;
 pub mod inbound;

@@ -236,7 +236,7 @@ fn push_proof(
             Ok(())
         }
         Err(failed) => {
-            ctx.explain(failed.reason);
+            ctx.explain(failed.reason, None);
             Err(Local::Signing.into())
         }
     }
@@ -289,7 +289,7 @@ fn believe(
     let claim = Claim { identity, certificates: &certificates, auth, octets: &octets };
     ctx.config.credentials.verify(&claim, ctx.now).map_err(|disbelief| {
         let kind = disbelief.kind;
-        ctx.explain(disbelief.reason);
+        ctx.explain(disbelief.reason, disbelief.remedy);
         kind.into()
     })
 }

@@ -7,6 +7,7 @@
 use std::fmt::Debug;
 
 use super::error::AuthFailed;
+use super::refusal::Remedy;
 use crate::rng::Rng;
 use crate::time::{Now, UnixTime};
 use crate::wire::auth::Authentication;
@@ -70,8 +71,10 @@ pub struct Proven {
 pub struct Disbelief {
     /// Which of the steps failed.
     pub kind: AuthFailed,
-    /// The sentence for the operator: which certificate, which rule, expected against found, what would mend it.
+    /// The sentence for the operator: which certificate, which rule, expected against found.
     pub reason: String,
+    /// What would mend it, if that is known.
+    pub remedy: Option<Remedy>,
 }
 
 /// Our own key did not sign.

@@ -35,6 +35,9 @@ const COURTESY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_s
 const SETTLE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_millis(1500));
 /// How long the peer may take to close one that it dialled.
 const THEIRS: Duration = Duration::from_secs(20);
+/// A fresh IKE SA in place of one that could not give what was wanted comes no sooner than this after it: a peer that refuses
+/// on the fresh one too would be dialled in circles.
+const RENEWAL: (Duration, Duration) = (Duration::from_secs(45), Duration::from_secs(75));
 /// A child that did not live longer than this was not wanted there.
 const BRIEF: Duration = Duration::from_secs(60);
 
@@ -65,10 +68,10 @@ pub(super) struct Care {
 }
 
 impl Dial {
-    /// A fresh IKE SA is wanted beside the present one.
-    pub(super) fn renew(&mut self, now: Instant) {
+    /// A fresh IKE SA is wanted beside the present one, from then on.
+    pub(super) fn renew(&mut self, at: Instant) {
+        self.at = if self.renew { self.at.min(at) } else { at };
         self.renew = true;
-        self.at = self.at.min(now);
     }
 
     /// An IKE SA was lost: pause a moment before dialling, so that two ends do not do so in step.
@@ -98,6 +101,14 @@ impl Care {
 }
 
 impl Peer {
+    /// This IKE SA cannot give what is wanted: a fresh one may.
+    pub(super) fn renew(&mut self, ctx: &mut Ctx<'_>, spi: IkeSpi) {
+        let now = ctx.mono();
+        let up_at = self.sas.iter().find(|sa| sa.spi() == spi).map_or(now, |sa| sa.origin.up_at);
+        let rested = up_at + duration_between(RENEWAL.0, RENEWAL.1, ctx.rng);
+        self.dial.renew(rested.max(now));
+    }
+
     /// Compares what is wanted with what is there.
     pub(super) fn tend(&mut self, ctx: &mut Ctx<'_>) {
         self.close_surplus(ctx);

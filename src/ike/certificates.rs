@@ -2,10 +2,12 @@
 
 use super::authenticator::{Authenticator, Claim, Disbelief, Proven, SignFailed};
 use super::error::AuthFailed;
+use super::refusal::Remedy;
+use super::setting::Setting;
 use crate::pki::auth::{self, ANNOUNCED, AuthPolicy, DigitalSignatures};
 use crate::pki::identity::{Expectation, Id};
 use crate::pki::own::OwnIdentity;
-use crate::pki::path::Trust;
+use crate::pki::path::{PathReason, Trust};
 use crate::pki::{Reason, Refusal};
 use crate::rng::Rng;
 use crate::time::{Now, UnixTime};
@@ -95,12 +97,27 @@ impl Authenticator for Certificates {
                 Reason::Auth(auth::AuthReason::Method(_)) => AuthFailed::Method,
                 Reason::Auth(_) => AuthFailed::Signature,
             };
-            Disbelief { kind, reason: refusal.to_string() }
+            let remedy = Remedy { what: refusal.remedy(), setting: setting(&refusal.reason) };
+            Disbelief { kind, reason: refusal.finding(), remedy: Some(remedy) }
         })
     }
 
     fn not_after(&self) -> UnixTime {
         let ends = self.own.certificates().iter().map(|certificate| certificate.not_after());
         ends.min().unwrap_or(self.own.leaf().not_after())
+    }
+}
+
+/// The setting that would mend it; most rules are about the certificate itself.
+fn setting(reason: &Reason) -> Option<Setting> {
+    match reason {
+        Reason::Path(
+            PathReason::NoRoots
+            | PathReason::UnknownRoot { .. }
+            | PathReason::MissingIssuer { .. }
+            | PathReason::WrongIssuerKey { .. },
+        ) => Some(Setting::OutboundCertificateRoots),
+        Reason::Identity(_) => Some(Setting::OutboundCertificateSubjectName),
+        Reason::Path(_) | Reason::Auth(_) => None,
     }
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use super::budget::HalfOpen;
 use super::combination::Combination;
 use super::config::{ChildConfig, EndpointConfig, PeerConfig};
-use super::error::{Error, Incompatible};
+use super::error::{AuthFailed, Error, Incompatible};
 use super::event::Event;
 use super::ids::{ChildId, PeerId};
 use super::output::Outputs;
-use super::refusal::Refusal;
+use super::refusal::{Refusal, Remedy};
+use super::setting::Setting;
 use super::spis::Spis;
 use super::stage::{Half, Step};
 use crate::crypto::Provider;
@@ -35,7 +36,7 @@ pub(super) struct Ctx<'a> {
     pub(super) half_open: &'a mut HalfOpen,
     pub(super) next_child: &'a mut u64,
     /// What a lower floor had to say about the failure that is being handled.
-    pub(super) reason: Option<String>,
+    pub(super) reason: Option<(String, Option<Remedy>)>,
 }
 
 impl Ctx<'_> {
@@ -44,9 +45,9 @@ impl Ctx<'_> {
         self.config.profile.redial_pause(failures, self.rng)
     }
 
-    /// Keeps a sentence for the refusal that follows.
-    pub(super) fn explain(&mut self, reason: String) {
-        self.reason = Some(reason);
+    /// Keeps a sentence for the refusal that follows, and what would mend it where that is known.
+    pub(super) fn explain(&mut self, reason: String, remedy: Option<Remedy>) {
+        self.reason = Some((reason, remedy));
     }
 
     /// Tells of a failure, with what both ends had to offer as far as `theirs` shows it.
@@ -70,10 +71,24 @@ impl Ctx<'_> {
             (Error::Incompatible(Incompatible::Refused(_)), _) => refusal.with_our_lines(&lines),
             _ => refusal,
         };
-        if let Some(reason) = self.reason.take() {
+        if error == AuthFailed::Refused.into() {
+            self.suspect_ourselves();
+        }
+        if let Some((reason, remedy)) = self.reason.take() {
             refusal = refusal.with_detail(reason);
+            refusal.remedy = remedy;
         }
         self.out.event(Event::Refused(self.peer, Box::new(refusal)));
+    }
+
+    /// A peer that does not believe us need not say why; that our own time is up we know ourselves.
+    fn suspect_ourselves(&mut self) {
+        let until = self.config.credentials.not_after();
+        if until < self.now.unix {
+            let what = "renew inbound_certificate, or the certificate above it that ran out".into();
+            let remedy = Remedy { what, setting: Some(Setting::InboundCertificate) };
+            self.explain(format!("our own certificate expired on {until}"), Some(remedy));
+        }
     }
 
     /// The lines of all children, each once; as IKE_AUTH negotiates them, which makes its child without a group.

@@ -204,11 +204,7 @@ impl IkeSa {
         match error.to_fate(step, Half::Response) {
             Fate::Ignore | Fate::RefuseExchange => {}
             Fate::RetryLater if mutation::is(Mutation::IgnoreTemporaryFailure) => {}
-            Fate::RetryLater | Fate::DeleteChild(Which::New) => {
-                let pause = retransmit::retry_pause(self.refusals, ctx.rng);
-                self.refusals = self.refusals.saturating_add(1);
-                self.want(ctx, wish, ctx.mono() + pause);
-            }
+            Fate::RetryLater | Fate::DeleteChild(Which::New) => self.want_later(ctx, wish),
             Fate::DeleteChild(Which::Old) => {
                 if let Wish::RekeyChild(old, _) = wish {
                     self.depart(old, Cause::DeletedByPeer);
@@ -219,9 +215,25 @@ impl IkeSa {
                 let notify = error.to_notify().map(|notice| notice.kind);
                 self.close(ctx, Cause::Failed, notify);
             }
-            Fate::Renew => return vec![Deed::Renew],
+            // A fresh IKE SA would lack this child as the present one does, and cost the others theirs.
+            Fate::Renew if step == Step::NewChild && !self.children.is_empty() => {
+                self.want_later(ctx, wish);
+            }
+            Fate::Renew => {
+                if step == Step::NewChild {
+                    self.want_later(ctx, wish);
+                }
+                return vec![Deed::Renew];
+            }
         }
         Vec::new()
+    }
+
+    /// Wants it again after a pause, a longer one after each refusal.
+    fn want_later(&mut self, ctx: &mut Ctx<'_>, wish: Wish) {
+        let pause = retransmit::retry_pause(self.refusals, ctx.rng);
+        self.refusals = self.refusals.saturating_add(1);
+        self.want(ctx, wish, ctx.mono() + pause);
     }
 
     fn cause_of_leaving(&self) -> Cause {

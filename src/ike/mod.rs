@@ -58,6 +58,8 @@
 //! | [`refusal`], [`difference`], [`setting`], [`azure`] | why not, and which setting would mend it |
 //! | [`profile`] | whose manners: our own, or Azure's for tests |
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used))]
+
 pub mod acceptance;
 mod auth;
 pub mod authenticator;

@@ -214,7 +214,7 @@ impl Peer {
                     self.promote(ctx, spi, to);
                 }
                 Deed::Promote(to) => self.promote(ctx, spi, to),
-                Deed::Renew => self.dial.renew(ctx.mono()),
+                Deed::Renew => self.renew(ctx, spi),
             }
         }
     }

@@ -35,6 +35,17 @@ pub struct Refusal {
     pub difference: Option<Difference>,
     /// What a lower floor had to say: which certificate, which rule.
     pub detail: Option<String>,
+    /// What would mend it, where more is known than the reason tells.
+    pub remedy: Option<Remedy>,
+}
+
+/// What would mend a refusal.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Remedy {
+    /// What to do, as a sentence without its full stop.
+    pub what: String,
+    /// The setting to look at, if a setting can mend it.
+    pub setting: Option<Setting>,
 }
 
 /// Why, as a code that does not change between versions.
@@ -114,6 +125,7 @@ impl Refusal {
             theirs: Vec::new(),
             difference: None,
             detail: None,
+            remedy: None,
         }
     }
 
@@ -164,6 +176,9 @@ impl Refusal {
 
     /// The setting to look at first, if a setting can mend it.
     pub fn setting(&self) -> Option<Setting> {
+        if let Some(remedy) = &self.remedy {
+            return remedy.setting;
+        }
         match (&self.difference, self.reason) {
             (Some(difference), _) => Some(difference.setting()),
             (None, reason) => reason.setting(),
@@ -172,6 +187,9 @@ impl Refusal {
 
     /// What to do, as a sentence.
     pub fn remedy(&self) -> Option<String> {
+        if let Some(remedy) = &self.remedy {
+            return Some(remedy.what.clone());
+        }
         if let Some(difference) = &self.difference {
             let setting = difference.setting();
             let azure = camel_case(setting.key());
@@ -375,7 +393,8 @@ impl Reason {
                 "compare ipsec_encryption, ipsec_integrity and pfs_group with the connection's IPsec policy at Azure"
             }
             Reason::NoCommonIkeProposal => {
-                "compare ike_encryption, ike_integrity and dh_group with the connection's IPsec policy at Azure"
+                "compare ike_encryption, ike_integrity and dh_group with the connection's IPsec policy at Azure; if they \
+                 agree, gatewayIpAddress of the local network gateway may not be our public address"
             }
             Reason::PfsMismatch => "make pfs_group here and pfsGroup on the Azure connection agree",
             Reason::SelectorsUnacceptable => {

@@ -1,5 +1,7 @@
 //! Two endpoints, one wire without faults: the happy path of each exchange. What goes wrong is the simulator's business.
 
+mod manners;
+
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
@@ -37,6 +39,14 @@ const PEER: PeerId = PeerId(7);
 struct Toy {
     name: &'static str,
     believes: bool,
+    /// When a proof runs out.
+    until: UnixTime,
+}
+
+impl Toy {
+    fn new(name: &'static str) -> Toy {
+        Toy { name, believes: true, until: UnixTime(4_000_000_000) }
+    }
 }
 
 impl Authenticator for Toy {
@@ -68,9 +78,10 @@ impl Authenticator for Toy {
     fn verify(&self, claim: &Claim<'_>, _: Now) -> Result<Proven, Disbelief> {
         if self.believes && claim.auth.data == claim.octets {
             let name = claim.identity.to_string();
-            return Ok(Proven { name, until: UnixTime(4_000_000_000) });
+            return Ok(Proven { name, until: self.until });
         }
-        Err(Disbelief { kind: AuthFailed::Signature, reason: "not the octets".into() })
+        let reason = "not the octets".into();
+        Err(Disbelief { kind: AuthFailed::Signature, reason, remedy: None })
     }
 
     fn not_after(&self) -> UnixTime {
@@ -117,7 +128,7 @@ fn config(host: u8, other: u8, role: Role) -> PeerConfig {
             lifetime_bytes: CHILD_BYTES,
             keep_up: true,
         }],
-        credentials: Rc::new(Toy { name: if host == 1 { "one" } else { "two" }, believes: true }),
+        credentials: Rc::new(Toy::new(if host == 1 { "one" } else { "two" })),
         ask_for: None,
         ike_lifetime: IKE_HARD,
         reauthenticate: None,
@@ -216,7 +227,7 @@ impl Pair {
             let snapshot = self.ends[end].snapshot(self.now);
             let snapshot = super::Snapshot::from_bytes(snapshot.expose());
             let peers = vec![(PEER, self.configs[end].clone())];
-            let settings = EndpointConfig::default();
+            let settings = self.ends[end].settings.clone();
             let seed =
                 u64::from_be_bytes(std::array::from_fn(|_| 7)) ^ self.now.mono.0 ^ end as u64;
             let rng = Box::new(Seeded(seed));
@@ -484,7 +495,7 @@ fn fresh_authentication_makes_a_new_ike_sa_before_the_old_one_goes() {
 fn a_peer_that_is_not_believed_is_told_and_nothing_stays() {
     in_both_ways(|| {
         let mut two = config(2, 1, Role::Answer);
-        two.credentials = Rc::new(Toy { name: "two", believes: false });
+        two.credentials = Rc::new(Toy { believes: false, ..Toy::new("two") });
         let mut pair = Pair::with(config(1, 2, Role::Dial), two);
         for end in 0..2 {
             pair.command(end, Command::Up(PEER));

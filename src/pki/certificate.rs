@@ -12,9 +12,10 @@ use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
+use super::algorithm::{self, AlgorithmError};
 use super::name::Name;
-use super::signed::Signed;
-use crate::crypto::signature::{KeyError, PublicKey};
+use super::signed::{SignatureFault, Signed};
+use crate::crypto::signature::{KeyError, PublicKey, Scheme};
 use crate::time::UnixTime;
 use crate::wire::der::{Reader, tag};
 
@@ -312,6 +313,20 @@ impl Certificate {
     /// SHA-1 of the SubjectPublicKeyInfo, whole: how a CERTREQ payload names an authority (RFC 7296 §3.7).
     pub fn authority_hash(&self) -> [u8; 20] {
         sha1(&self.0.spki)
+    }
+
+    /// Whether `issuer` signed it, with whatever algorithm.
+    pub fn is_signed_by(&self, issuer: &Certificate) -> bool {
+        let key = issuer.public_key();
+        self.issuer() == issuer.subject()
+            && key.is_ok_and(|key| {
+                !matches!(self.signed().verify(key), Err(SignatureFault::Mismatch))
+            })
+    }
+
+    /// The scheme of its signature.
+    pub fn signature_scheme(&self) -> Result<Scheme, AlgorithmError> {
+        algorithm::scheme(self.signed().algorithm)
     }
 
     pub(super) fn signed(&self) -> Signed<'_> {

@@ -314,13 +314,13 @@ impl IdentityReason {
                 "have the peer send ID_DER_ASN1_DN or ID_IPV4_ADDR".into()
             }
             IdentityReason::CommonName { found: Some(found), .. } => format!(
-                "if \"{found}\" is the right peer, set this connection's peer name to it, without CN="
+                "if \"{found}\" is the right peer, set outbound_certificate_subject_name = \"{found}\""
             ),
             IdentityReason::CommonName { found: None, .. } => {
                 "issue the peer's certificate again with a common name".into()
             }
             IdentityReason::Subject { .. } | IdentityReason::AltName { .. } => {
-                "set this connection's peer name to what the certificate has".into()
+                "set outbound_certificate_subject_name to what the certificate has".into()
             }
             IdentityReason::NotBound { id, .. } => {
                 format!(

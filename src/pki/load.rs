@@ -7,7 +7,8 @@ use super::certificate::{Certificate, CertificateError};
 use super::crl::{Crl, CrlError};
 use super::pem::{self, PemFault, Section};
 use super::pkcs12::{self, Password, Pkcs12Error};
-use crate::crypto::signature::{KeyError, PrivateKey};
+use crate::crypto::Secret;
+use crate::crypto::signature::{KeyError, PrivateKey, to_pkcs8};
 use crate::wire::der::{Element, Reader, tag};
 
 /// The largest file read, in octets: room for a big CRL in Base64.
@@ -22,6 +23,8 @@ pub struct Bundle {
     pub keys: Vec<PrivateKey>,
     /// Certificate revocation lists.
     pub crls: Vec<Crl>,
+    /// The keys as PKCS#8, where they were asked for.
+    secrets: Option<Vec<Secret>>,
 }
 
 /// Why a file was not loaded.
@@ -134,14 +137,38 @@ impl Bundle {
     /// Reads a file: PEM with any number of sections and any text between, DER, Windows' Base-64 without headers, or
     /// PKCS#12 with its password as the bytes of a password file. `file` is what messages call it.
     pub fn read(bytes: &[u8], password: Option<&[u8]>, file: &str) -> Result<Bundle, LoadError> {
+        Bundle::default().fill(bytes, password, file)
+    }
+
+    /// The same, with the keys kept as PKCS#8 too, for who wants to put them into another file.
+    pub fn read_with_secrets(
+        bytes: &[u8],
+        password: Option<&[u8]>,
+        file: &str,
+    ) -> Result<Bundle, LoadError> {
+        let bundle = Bundle { secrets: Some(Vec::new()), ..Bundle::default() };
+        bundle.fill(bytes, password, file)
+    }
+
+    /// The private keys with their PKCS#8; nothing when the file was read without.
+    pub fn keys_with_secrets(&self) -> impl Iterator<Item = (&PrivateKey, &Secret)> {
+        self.keys.iter().zip(self.secrets.iter().flatten())
+    }
+
+    fn fill(
+        mut self,
+        bytes: &[u8],
+        password: Option<&[u8]>,
+        file: &str,
+    ) -> Result<Bundle, LoadError> {
         let at = |line| move |fault| LoadError { file: file.to_owned(), line, fault };
-        let mut bundle = Bundle::default();
+        let bundle = &mut self;
         if bytes.len() > MAX_FILE_SIZE {
             return Err(at(None)(LoadFault::TooBig(bytes.len())));
         }
         if is_der(bytes) {
             bundle.take_der(bytes, password).map_err(at(None))?;
-            return Ok(bundle);
+            return Ok(self);
         }
         let text = pem::text(bytes);
         for section in pem::sections(&text) {
@@ -153,7 +180,7 @@ impl Bundle {
                 bundle.take_der(&der, password).map_err(at(None))?;
             }
         }
-        if bundle.is_empty() { Err(at(None)(LoadFault::Nothing)) } else { Ok(bundle) }
+        if bundle.is_empty() { Err(at(None)(LoadFault::Nothing)) } else { Ok(self) }
     }
 
     /// Whether there is nothing in it.
@@ -219,6 +246,9 @@ impl Bundle {
 
     fn take_key(&mut self, der: &[u8]) -> Result<(), LoadFault> {
         self.keys.push(PrivateKey::from_der(der).map_err(LoadFault::Key)?);
+        if let Some(secrets) = &mut self.secrets {
+            secrets.push(to_pkcs8(der).map_err(LoadFault::Key)?);
+        }
         Ok(())
     }
 

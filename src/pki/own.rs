@@ -3,10 +3,10 @@
 use std::fmt;
 
 use super::certificate::{Certificate, Purpose};
+use super::chain;
 use super::identity::Id;
 use super::load::Bundle;
 use super::path::PathReason;
-use super::signed::SignatureFault;
 use crate::crypto::signature::{KeyKind, PrivateKey, Scheme, SignError};
 use crate::time::UnixTime;
 
@@ -84,23 +84,8 @@ impl OwnIdentity {
                 OwnError::KeyMismatch { key: key.kind(), certificates: names.join("; ") }
             })?;
         try_out(&key)?;
-        let mut path = vec![leaf.clone()];
-        let mut root = None;
-        while let Some(head) = path.last()
-            && !head.is_self_issued()
-        {
-            let above = |c: &&Certificate| {
-                c.subject() == head.issuer() && !path.contains(c) && signed(head, c)
-            };
-            match certificates.iter().find(above) {
-                Some(issuer) if issuer.is_self_issued() => {
-                    root = Some(issuer.clone());
-                    break;
-                }
-                Some(issuer) => path.push(issuer.clone()),
-                None => break,
-            }
-        }
+        let mut path = [vec![leaf.clone()], chain::above(leaf, certificates)].concat();
+        let root = path.pop_if(|top| top != leaf && top.is_self_issued());
         Ok(OwnIdentity { path, root, key })
     }
 
@@ -176,13 +161,6 @@ fn try_out(key: &PrivateKey) -> Result<(), OwnError> {
         verified.map_err(|_| OwnError::Sign(SignError::Failed(scheme)))?;
     }
     Ok(())
-}
-
-/// Whether `issuer` signed `child`, with whatever algorithm: what we are given we pass on.
-fn signed(child: &Certificate, issuer: &Certificate) -> bool {
-    issuer
-        .public_key()
-        .is_ok_and(|key| !matches!(child.signed().verify(key), Err(SignatureFault::Mismatch)))
 }
 
 /// How a certificate's dates lie to a time, when it is worth saying.

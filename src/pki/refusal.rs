@@ -39,6 +39,14 @@ impl Refusal {
         Refusal { certificate: None, reason: reason.into() }
     }
 
+    /// What is wrong, without what would mend it.
+    pub fn finding(&self) -> String {
+        match &self.certificate {
+            Some(certificate) => format!("certificate {certificate}: {}", self.reason),
+            None => self.reason.to_string(),
+        }
+    }
+
     /// What would mend it, as a sentence without its full stop.
     pub fn remedy(&self) -> String {
         match &self.reason {
@@ -51,10 +59,7 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(certificate) = &self.certificate {
-            write!(f, "certificate {certificate}: ")?;
-        }
-        write!(f, "{}; {}", self.reason, self.remedy())
+        write!(f, "{}; {}", self.finding(), self.remedy())
     }
 }
 

@@ -96,6 +96,12 @@ impl LaneSocket {
         self.gso.swap(false, Ordering::Relaxed)
     }
 
+    /// Sends without UDP checksums, whereupon this kernel refuses GSO (EINVAL): what a test needs to see it refused.
+    #[cfg(feature = "fake")]
+    pub fn refuse_gso(&self) -> io::Result<()> {
+        set(&self.fd, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1)
+    }
+
     /// Whether the kernel joins what it receives.
     pub fn gro(&self) -> bool {
         self.gro

@@ -22,6 +22,8 @@
 //! [`address`] and [`ports`] are ranges; a [`selector`] is a box of them, a [`selector_set`] a union of boxes, and
 //! [`narrow`] is what a responder does with an offer.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used))]
+
 pub mod address;
 pub mod auth;
 pub mod cert;

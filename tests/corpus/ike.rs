@@ -53,6 +53,11 @@ pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     seeds
 }
 
+/// Whole messages, as they were seen or published.
+pub fn messages() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+    MESSAGES.into_iter().map(|(name, text)| (name, hex(text)))
+}
+
 const MESSAGES: [(&str, &str); 5] = [
     ("azure-init-request", include_str!("../vectors/ike/azure-init-request.hex")),
     ("azure-invalid-ke", include_str!("../vectors/ike/azure-invalid-ke.hex")),

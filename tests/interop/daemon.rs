@@ -9,10 +9,7 @@ use std::time::Duration;
 use s2sd::sys::namespace::{Namespace, unshare_run_directory};
 
 use super::credentials::{Credentials, pem};
-use super::patience::{Failure, until};
-
-/// No daemon of a test outlives this, whatever becomes of the test.
-const LIFE: &str = "280";
+use super::patience::{Failure, life, until};
 
 /// How s2sd is set up.
 #[derive(Clone, Debug)]
@@ -86,7 +83,7 @@ impl Daemon {
             let log =
                 fs::OpenOptions::new().create(true).append(true).open(directory.join("log"))?;
             Command::new("timeout")
-                .args(["-s", "KILL", LIFE, "sh", "-c", &script])
+                .args(["-s", "KILL", &life(), "sh", "-c", &script])
                 .env_remove("JOURNAL_STREAM")
                 .stdin(Stdio::null())
                 .stdout(log.try_clone()?)
@@ -95,6 +92,22 @@ impl Daemon {
         };
         let wrapper = namespace.run(start).map_err(failed)?;
         Ok(Daemon { wrapper, directory: directory.to_owned(), running: true })
+    }
+
+    /// Gives it an order that it has to obey; what it says.
+    pub fn order(&self, words: &[&str]) -> Result<String, Failure> {
+        let socket = self.directory.join("control.sock");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_s2sd"));
+        let output = command.args(words).arg("--socket").arg(socket).output();
+        let output = output.map_err(|error| Failure::new("s2sd's command line", error))?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        match output.status.success() {
+            true => Ok(said),
+            false => Err(Failure::new(
+                &format!("s2sd {}", words.join(" ")),
+                said + &String::from_utf8_lossy(&output.stderr),
+            )),
+        }
     }
 
     /// Its log so far; it goes on over restarts.

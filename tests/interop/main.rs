@@ -9,6 +9,7 @@
 //! whatever becomes of the test. It has a `main` of its own because what it shows is a table. Without root or without
 //! strongSwan it says so and passes.
 //!
+//! `S2SD_SOAK_SECONDS=60 cargo test --test interop soak` soaks the tunnel, see `cases/soak.rs`;
 //! `cargo test --test interop [PART OF A CASE'S NAME ...]` runs some of it.
 #![allow(
     clippy::print_stdout,
@@ -67,8 +68,10 @@ fn main() -> ExitCode {
     }
     let begin = clock();
     let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    // A soak measures, and wants no neighbours.
+    let side_by_side = if patience::soak_seconds().is_some() { 1 } else { SIDE_BY_SIDE };
     thread::scope(|scope| {
-        for _ in 0..SIDE_BY_SIDE {
+        for _ in 0..side_by_side {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let result = run(case);

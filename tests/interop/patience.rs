@@ -51,6 +51,16 @@ pub fn until<T>(
     }
 }
 
+/// Seconds of each part of a soak, when one is asked for: see `cases/soak.rs`.
+pub fn soak_seconds() -> Option<u64> {
+    std::env::var("S2SD_SOAK_SECONDS").ok().map(|text| text.parse().expect("a number of seconds"))
+}
+
+/// Seconds that no daemon of a test outlives, whatever becomes of the test.
+pub fn life() -> String {
+    (280 + 3 * soak_seconds().unwrap_or(0)).to_string()
+}
+
 /// The clock of deadlines.
 #[expect(clippy::disallowed_methods, reason = "a test's patience is measured in real time")]
 pub fn clock() -> Instant {

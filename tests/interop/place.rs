@@ -53,6 +53,11 @@ impl Place {
         Daemon::start(&self.lab.gateways[0], &self.directory.join("s2sd"), settings)
     }
 
+    /// The whole of s2sd on strongSwan's side of the wire.
+    pub fn daemon_there(&self, settings: &daemon::Settings) -> Result<Daemon, Failure> {
+        Daemon::start(&self.lab.gateways[1], &self.directory.join("peer"), settings)
+    }
+
     /// Both ends, set up as given, changed as wanted.
     pub fn ends(
         &self,

@@ -9,12 +9,9 @@ use std::time::Duration;
 use s2sd::sys::namespace::{Namespace, unshare_run_directory};
 
 use super::credentials::{Credentials, pem};
-use super::patience::{Failure, until};
+use super::patience::{Failure, life, until};
 
 const CHARON: &str = "/usr/lib/ipsec/charon";
-/// No daemon of a test outlives this, whatever becomes of the test.
-const LIFE: &str = "280";
-
 /// Why strongSwan cannot be used here.
 pub fn obstacle() -> Option<String> {
     if !Path::new(CHARON).exists() {
@@ -102,7 +99,7 @@ impl Strongswan {
                 unshare_run_directory()?;
                 let out = fs::File::create(directory.join("out"))?;
                 Command::new("timeout")
-                    .args(["-s", "KILL", LIFE, "sh", "-c", &script])
+                    .args(["-s", "KILL", &life(), "sh", "-c", &script])
                     .env("STRONGSWAN_CONF", directory.join("strongswan.conf"))
                     .stdin(Stdio::null())
                     .stdout(out.try_clone()?)

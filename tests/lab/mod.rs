@@ -9,6 +9,8 @@
 #![allow(dead_code, missing_docs, reason = "each user takes its part")]
 #![allow(clippy::unwrap_used, reason = "a lab that cannot be built says so and fails")]
 
+pub mod ear;
+pub mod pair;
 pub mod traffic;
 
 use std::io::{self, Write as _};

@@ -206,6 +206,55 @@ pub fn flood(
     })
 }
 
+/// Streams `megabits` a second from one side to the other for a while; the bytes that arrived.
+pub fn stream(lab: &Lab, from: usize, megabits: u64, time: Duration) -> io::Result<u64> {
+    const PIECE: usize = 1 << 15;
+    let listener = listen(&lab.hosts[1 - from], Version::V4);
+    let address = SocketAddr::new(host(1 - from, Version::V4), listener.local_addr()?.port());
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            lab.hosts[from].run(|| {
+                let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+                stream.set_write_timeout(Some(Duration::from_secs(20)))?;
+                let (data, rate) = ([0x5a; PIECE], megabits as f64 * 1e6 / 8.0);
+                let (begin, mut sent) = (clock(), 0);
+                while begin.elapsed() < time {
+                    if begin.elapsed().as_secs_f64() * rate < sent as f64 {
+                        std::thread::sleep(Duration::from_micros(200));
+                        continue;
+                    }
+                    stream.write_all(&data)?;
+                    sent += PIECE;
+                }
+                stream.shutdown(Shutdown::Write)
+            })
+        });
+        let mut stream = listener.accept()?.0;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        let (mut buffer, mut received) = (vec![0; 1 << 17], 0);
+        loop {
+            match stream.read(&mut buffer)? {
+                0 => break,
+                count => received += count as u64,
+            }
+        }
+        sender.join().unwrap().map(|()| received)
+    })
+}
+
+/// TCP segments that both hosts sent again so far (RFC 4022, tcpRetransSegs).
+pub fn retransmitted(lab: &Lab) -> u64 {
+    let of = |namespace: &Namespace| {
+        let text = namespace.run(|| std::fs::read_to_string("/proc/thread-self/net/snmp")).unwrap();
+        let mut rows = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+        let (names, values) = (rows.next().unwrap(), rows.next().unwrap());
+        let mut cells = names.split(' ').zip(values.split(' '));
+        let cell = cells.find(|(name, _)| *name == "RetransSegs").unwrap();
+        cell.1.parse::<u64>().unwrap()
+    };
+    lab.hosts.iter().map(of).sum()
+}
+
 fn grow_buffer(socket: &UdpSocket) {
     use nix::sys::socket::{setsockopt, sockopt};
     setsockopt(socket, sockopt::RcvBufForce, &(32 << 20)).unwrap();

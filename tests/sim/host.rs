@@ -306,6 +306,11 @@ impl Host {
         self.events.push((now, event));
     }
 
+    /// What the engine holds, as octets of its snapshot.
+    pub fn octets(&self, now: Now) -> usize {
+        self.engine.as_ref().map_or(0, |engine| engine.snapshot(now).expose().len())
+    }
+
     /// Invariant 5, as far as it can be seen from outside.
     pub fn check_bounds(&self) -> Result<(), Violation> {
         let slots: usize = self.peers.values().map(|p| p.children.len()).sum();

@@ -63,6 +63,8 @@ pub struct Setup {
     pub any_to_any: Option<HostId>,
     /// Who behaves like a gateway of Azure's.
     pub azure: Option<HostId>,
+    /// Who does not know where the other is, and so waits for it.
+    pub anywhere: Option<HostId>,
 }
 
 impl Default for Setup {
@@ -86,6 +88,7 @@ impl Default for Setup {
             ike_wrong_guess: None,
             any_to_any: None,
             azure: None,
+            anywhere: None,
         }
     }
 }
@@ -133,6 +136,7 @@ impl Setup {
             ike_wrong_guess: maybe(dice, 150),
             any_to_any: None,
             azure: maybe(dice, 150),
+            anywhere: None,
         }
     }
 

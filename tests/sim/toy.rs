@@ -94,7 +94,7 @@ impl Authenticator for Toy {
     }
 
     fn verify(&self, claim: &Claim<'_>, now: Now) -> Result<Proven, Disbelief> {
-        let no = |kind, reason: &str| Err(Disbelief { kind, reason: reason.into() });
+        let no = |kind, reason: &str| Err(Disbelief { kind, reason: reason.into(), remedy: None });
         if *claim.identity != Identity::fqdn(&self.peer) {
             return no(AuthFailed::Identity, "another name than the one configured");
         }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `private_key.rs` | [`PrivateKey`]: loaded from PKCS#8, PKCS#1 or SEC1, signs |
 //! | `public_key.rs` | [`PublicKey`]: read from a SubjectPublicKeyInfo, verifies |
+//! | [`rsa_key`] | RSA keys, made |
 //! | `rsa_sha1.rs` | the one private operation that ring does not offer |
 //!
 //! ring signs and verifies everything but one thing: it makes no RSA signature over SHA-1, which AUTH method 1 needs
@@ -16,6 +17,7 @@
 mod attacks;
 mod private_key;
 mod public_key;
+pub mod rsa_key;
 mod rsa_sha1;
 #[cfg(test)]
 mod tests;
@@ -25,7 +27,7 @@ use std::fmt;
 use crate::wire::codes::HashId;
 use crate::wire::der::DerError;
 
-pub use private_key::PrivateKey;
+pub use private_key::{PrivateKey, to_pkcs8};
 pub use public_key::PublicKey;
 
 /// The smallest RSA modulus accepted, in bits.

@@ -9,12 +9,14 @@ use ring::rsa::{KeyPairComponents, PublicKeyComponents};
 use ring::signature::{
     self as ring_signature, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaEncoding, RsaKeyPair,
 };
+use zeroize::Zeroizing;
 
 use super::public_key::{
     OID_EC, OID_ED25519, OID_RSA, PublicKey, algorithm_identifier, bits, curve, rsa_exponent,
 };
 use super::rsa_sha1::Exponent;
 use super::{KeyError, KeyKind, RSA_MAX_SIGNING_BITS, RSA_MIN_BITS, Scheme, SignError};
+use crate::crypto::secret;
 use crate::sys::random::SystemRng;
 use crate::wire::der::{self, DerError, Fault, Reader, tag};
 
@@ -105,6 +107,29 @@ impl PrivateKey {
             (Secret::Ed25519(_), _) => Err(unfit),
         }
     }
+}
+
+/// A key in DER as PKCS#8, the one form that Key Vault takes: what is PKCS#1 or SEC1 gets the envelope (RFC 5958 §2).
+pub fn to_pkcs8(der: &[u8]) -> Result<secret::Secret, KeyError> {
+    let mut outer = Reader::new(der);
+    let mut reader = Reader::new(outer.read(tag::SEQUENCE)?);
+    outer.finish()?;
+    reader.small_unsigned()?;
+    let algorithm = match reader.peek() {
+        Some(tag::SEQUENCE) => return Ok(secret::Secret::copy_of(der)),
+        Some(tag::OCTET_STRING) => {
+            reader.any()?;
+            // Without its curve inside, a key in SEC1 form is not known to be on any.
+            let curve = reader.read(tag::constructed(0))?;
+            [der::encode(tag::OID, OID_EC), curve.to_vec()].concat()
+        }
+        _ => [der::encode(tag::OID, OID_RSA), der::encode(tag::NULL, &[])].concat(),
+    };
+    let key = Zeroizing::new(der::encode(tag::OCTET_STRING, der));
+    let version = der::encode_unsigned(&[0]);
+    let algorithm = der::encode(tag::SEQUENCE, &algorithm);
+    let body = Zeroizing::new([&version[..], &algorithm, &key].concat());
+    Ok(secret::Secret::new(der::encode(tag::SEQUENCE, &body)))
 }
 
 /// PrivateKeyInfo or OneAsymmetricKey (RFC 5958 §2), after its version.

@@ -59,6 +59,11 @@ impl PublicKey {
         self.kind
     }
 
+    /// The octets of subjectPublicKey, as a certificate carries them.
+    pub fn as_octets(&self) -> &[u8] {
+        &self.octets
+    }
+
     /// Whether the key is of a size that may prove anything.
     pub fn floor(&self) -> Result<(), KeyError> {
         match self.kind {

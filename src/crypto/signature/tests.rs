@@ -169,3 +169,17 @@ fn no_other_public_key_verifies() {
         }
     }
 }
+
+/// Key Vault and PKCS#12 files hold keys as PKCS#8: other forms get that envelope, byte for byte as OpenSSL puts it on.
+#[test]
+fn every_form_of_a_key_becomes_pkcs8() {
+    let wrapped = |der: &[u8]| to_pkcs8(der).unwrap().expose().to_vec();
+    assert_eq!(wrapped(key!("rsa2048-1.pkcs1.der")), key!("rsa2048-1.p8.der"));
+    assert_eq!(wrapped(key!("rsa2048-1.p8.der")), key!("rsa2048-1.p8.der"));
+    for sec1 in [&key!("ec256.sec1.der")[..], key!("ec384.sec1.der")] {
+        let key = PrivateKey::from_der(&wrapped(sec1)).unwrap();
+        assert_eq!(key.public_key(), load(sec1).public_key());
+    }
+    assert!(to_pkcs8(&[0x30, 0]).is_err());
+    assert!(to_pkcs8(key!("ec256-nopub.p8.der")).is_ok(), "an envelope is not opened");
+}

@@ -19,13 +19,15 @@ const ALL: [(&str, Prf, Integ, TestName); 4] = [
 fn rfc_2202_and_rfc_4231() {
     let mut count = 0;
     for record in records(include_str!("../../../tests/vectors/hmac.txt")) {
-        let (key, data) = (record.hex("key"), record.hex("data"));
         for (name, prf, ..) in ALL.iter().filter(|(name, ..)| record.values.contains_key(*name)) {
-            let expected = record.hex(name);
-            let found = Standard::default().prf(*prf, &key, &[&data]);
-            assert_eq!(found.expose()[..expected.len()], expected, "{} {name}", record.name);
-            let (head, tail) = data.split_at(data.len() / 2);
-            assert_eq!(Standard::default().prf(*prf, &key, &[head, tail]), found, "cut in two");
+            record.every_octet_counts(&["key", "data", name], |record| {
+                let (key, data, expected) =
+                    (record.hex("key"), record.hex("data"), record.hex(name));
+                let found = Standard::default().prf(*prf, &key, &[&data]);
+                let (head, tail) = data.split_at(data.len() / 2);
+                assert_eq!(Standard::default().prf(*prf, &key, &[head, tail]), found, "cut in two");
+                found.expose()[..expected.len()] == expected
+            });
             count += 1;
         }
     }

@@ -11,11 +11,28 @@ use crate::wire::codes::{EncrId, EsnId, IntegId, KeId};
 fn nist_cavp_and_python() {
     let records = records(include_str!("../../../tests/vectors/ikev2_kdf.txt"));
     assert_eq!(records.len(), 4);
-    records.iter().for_each(follow);
+    for record in records {
+        let keys = [
+            "ni",
+            "nr",
+            "spii",
+            "spir",
+            "shared",
+            "shared_new",
+            "skeyseed",
+            "dkm",
+            "rekey",
+            "child",
+            "child_pfs",
+        ];
+        // NIST gives more of the children's key material than a suite takes.
+        let counting = if record.text("prf") == "sha1" { &keys[..9] } else { &keys };
+        record.every_octet_counts(counting, follows);
+    }
 }
 
 /// Derives all there is, and puts the keys back together in the order of the standard.
-fn follow(record: &Record) {
+fn follows(record: &Record) -> bool {
     let provider = Standard::default();
     let (ike, esp) = suites(record.text("prf"));
     let (ni, nr) = (record.hex("ni"), record.hex("nr"));
@@ -25,8 +42,6 @@ fn follow(record: &Record) {
     let fresh = SharedSecret(Secret::new(record.hex("shared_new")));
 
     let seed = SkeySeed::of_new(&provider, ike.prf, nonces, &shared);
-    assert_eq!(seed.expose(), record.hex("skeyseed"), "{}", record.name);
-
     let keys = IkeKeys::derive(&provider, &ike, &seed, nonces, spis);
     let together = [
         keys.d.expose(),
@@ -37,9 +52,7 @@ fn follow(record: &Record) {
         keys.pi.expose(),
         keys.pr.expose(),
     ];
-    assert_eq!(together.concat(), record.hex("dkm"), "{}", record.name);
-
-    for (name, shared) in [("child", None), ("child_pfs", Some(&fresh))] {
+    let children = [("child", None), ("child_pfs", Some(&fresh))].map(|(name, shared)| {
         let child = ChildKeys::derive(&provider, ike.prf, &keys.d, &esp, nonces, shared);
         let together = [
             child.initiator.encryption.expose(),
@@ -47,13 +60,13 @@ fn follow(record: &Record) {
             child.responder.encryption.expose(),
             child.responder.integrity.expose(),
         ];
-        let expected = record.hex(name);
-        let together = together.concat();
-        assert_eq!(together, expected[..together.len()], "{} {name}", record.name);
-    }
-
+        record.hex(name).starts_with(&together.concat())
+    });
     let rekeyed = SkeySeed::of_rekeyed(&provider, ike.prf, &keys.d, nonces, &fresh);
-    assert_eq!(rekeyed.expose(), record.hex("rekey"), "{}", record.name);
+    seed.expose() == record.hex("skeyseed")
+        && together.concat() == record.hex("dkm")
+        && children == [true; 2]
+        && rekeyed.expose() == record.hex("rekey")
 }
 
 /// Suites that take as much key material as the records have.

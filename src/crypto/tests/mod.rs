@@ -16,7 +16,7 @@ use crate::rng::Rng;
 use crate::wire::codes::{EncrId, EsnId, IntegId, KeId, PrfId};
 
 /// A record of a vector file: `[name]`, then `key = hex`, continued on indented lines.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Record {
     name: String,
     values: BTreeMap<String, String>,
@@ -41,6 +41,27 @@ impl Record {
 
     fn flag(&self, key: &str) -> bool {
         self.text(key) == "1"
+    }
+
+    /// The record holds, and no more once any one octet of these values is another.
+    #[track_caller]
+    fn every_octet_counts(&self, keys: &[&str], holds: impl Fn(&Record) -> bool) {
+        assert!(holds(self), "[{}]", self.name);
+        for key in keys {
+            for at in 0..self.hex(key).len() {
+                let mut changed = self.clone();
+                changed.flip(key, at);
+                assert!(!holds(&changed), "[{}] holds with octet {at} of {key} changed", self.name);
+            }
+        }
+    }
+
+    /// Changes one bit of an octet: the fifth, since X25519 ignores the outer ones of its private values.
+    fn flip(&mut self, key: &str, at: usize) {
+        let mut octets = self.hex(key);
+        octets[at] ^= 0x10;
+        let text = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+        self.values.insert(key.to_owned(), text);
     }
 }
 

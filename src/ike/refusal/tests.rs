@@ -99,11 +99,18 @@ fn silence_and_details_read_well() {
         silence.contains("1225 (0x04C9, connection refused: it is InitiatorOnly)"),
         "{silence}"
     );
-    let certificate = Refusal::new(AuthFailed::Certificate.into(), Step::Auth)
+    let mut certificate = Refusal::new(AuthFailed::Certificate.into(), Step::Auth)
         .with_detail("CN=gateway expired on 2026-01-01");
     assert!(certificate.to_string().starts_with(
-        "IKE_AUTH refused by us: the peer's certificate is not acceptable: CN=gateway expired on 2026-01-01. To mend it: "
+        "IKE_AUTH refused by us: the peer's certificate is not acceptable: CN=gateway expired on 2026-01-01. To mend it: give"
     ));
+    // What is known of this one goes before what the reason tells of all its kind.
+    certificate.remedy = Some(Remedy { what: "renew it".into(), setting: None });
+    assert!(
+        certificate.to_string().contains("2026-01-01. To mend it: renew it. "),
+        "{certificate}"
+    );
+    assert_eq!(certificate.setting(), None);
 }
 
 #[test]

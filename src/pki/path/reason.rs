@@ -222,11 +222,14 @@ impl PathReason {
             }
             RootNotAuthority => "configure the certificate that issued it instead".into(),
             UnknownRoot { found, .. } => {
-                format!("if {found} is the peer's true root, add it to this connection's roots")
+                format!(
+                    "if {found} is the root of the certificate in the gateway's key vault, add it to \
+                     outbound_certificate_roots"
+                )
             }
             MissingIssuer { issuer, .. } => format!(
-                "have the peer send the certificate of {issuer}, or add it to this connection's \
-                 intermediates or roots"
+                "have the peer send the certificate of {issuer}, or add it to \
+                 outbound_certificate_roots"
             ),
             WrongIssuerKey { .. } => {
                 "configure the authority that really issued it (same name, other key), or have it \

@@ -8,15 +8,18 @@
 
 use std::num::NonZeroU32;
 
-use cbc::Decryptor;
 use cbc::cipher::block_padding::Pkcs7;
-use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt, KeyInit, KeyIvInit};
+use cbc::cipher::{
+    BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, KeyInit, KeyIvInit,
+};
+use cbc::{Decryptor, Encryptor};
 use ring::{digest, pbkdf2};
 use zeroize::Zeroizing;
 
 use super::kdf::{self, Purpose};
-use super::{Password, Pkcs12Error, bounded};
-use crate::wire::der::{self, DerError, Reader, tag};
+use super::{Password, Pkcs12Error, Pkcs12Protection, bounded};
+use crate::rng::Rng;
+use crate::wire::der::{self, DerError, Reader, encode, encode_unsigned, tag};
 
 /// PBES2 (RFC 8018 appendix A.4).
 const PBES2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 13];
@@ -44,6 +47,47 @@ pub(super) fn decrypt(
         Some((5, PKCS12_PBE)) => pbes1::<rc2::Rc2>(parameters, 16, data, password),
         Some((6, PKCS12_PBE)) => pbes1::<rc2::Rc2>(parameters, 5, data, password),
         _ => Err(unsupported("encryption", oid)),
+    }
+}
+
+/// Encrypts: the AlgorithmIdentifier, whole, that [`decrypt`] takes, and the octets.
+pub(super) fn encrypt(
+    data: &[u8],
+    password: &Password,
+    protection: Pkcs12Protection,
+    rng: &mut dyn Rng,
+) -> Result<(Vec<u8>, Vec<u8>), Pkcs12Error> {
+    let mut salt = [0; 16];
+    rng.fill(&mut salt);
+    let rounds = protection.iterations();
+    let iterations = encode_unsigned(&rounds.to_be_bytes());
+    let sequence = |parts: &[&[u8]]| encode(tag::SEQUENCE, &parts.concat());
+    match protection {
+        Pkcs12Protection::Aes256Sha256 => {
+            let mut iv = [0; 16];
+            rng.fill(&mut iv);
+            let salt = encode(tag::OCTET_STRING, &salt);
+            let hmac = encode(tag::OID, &[HMAC, &[9]].concat());
+            let prf = sequence(&[&hmac, &encode(tag::NULL, &[])]);
+            let derivation = sequence(&[&salt, &iterations, &prf]);
+            let key = pbkdf2_key(&derivation, &password.utf8, 32)?;
+            let aes = encode(tag::OID, &[AES, &[42]].concat());
+            let scheme = sequence(&[&aes, &encode(tag::OCTET_STRING, &iv)]);
+            let derivation = sequence(&[&encode(tag::OID, PBKDF2), &derivation]);
+            let algorithm =
+                sequence(&[&encode(tag::OID, PBES2), &sequence(&[&derivation, &scheme])]);
+            Ok((algorithm, chain::<aes::Aes256>(&key, &iv, data)?))
+        }
+        Pkcs12Protection::TripleDesSha1 => {
+            let derive = |purpose, length| {
+                let sha1 = &digest::SHA1_FOR_LEGACY_USE_ONLY;
+                kdf::derive(sha1, purpose, &password.utf16, &salt, rounds, length)
+            };
+            let (key, iv) = (derive(Purpose::Key, 24), derive(Purpose::Iv, 8));
+            let oid = encode(tag::OID, &[PKCS12_PBE, &[3]].concat());
+            let parameters = sequence(&[&encode(tag::OCTET_STRING, &salt), &iterations]);
+            Ok((sequence(&[&oid, &parameters]), chain::<des::TdesEde3>(&key, &iv, data)?))
+        }
     }
 }
 
@@ -143,4 +187,15 @@ fn unchain<C: BlockCipherDecrypt + KeyInit>(
         decryptor.decrypt_padded::<Pkcs7>(&mut buffer).map_err(|_| Pkcs12Error::Password)?.len();
     buffer.truncate(length);
     Ok(buffer)
+}
+
+/// CBC with the padding of PKCS#7.
+fn chain<C: BlockCipherEncrypt + KeyInit>(
+    key: &[u8],
+    iv: &[u8],
+    data: &[u8],
+) -> Result<Vec<u8>, Pkcs12Error> {
+    let encryptor = Encryptor::<C>::new_from_slices(key, iv)
+        .map_err(|_| Pkcs12Error::Unsupported("an initialisation vector of odd length".into()))?;
+    Ok(encryptor.encrypt_padded_vec::<Pkcs7>(data))
 }

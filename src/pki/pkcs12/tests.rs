@@ -75,3 +75,37 @@ fn changed_and_cut_files_are_refused() {
         assert!(read(&bad, b"secret").is_err(), "byte {at}");
     }
 }
+
+/// What is written opens again, with its password alone, and holds what was put in, in its order.
+#[test]
+fn written_files_open_again() {
+    use crate::crypto::Secret;
+    use crate::pki::load::Bundle;
+    use crate::sys::random::SystemRng;
+
+    let key = include_bytes!("../../../tests/vectors/pki/keys/rsa2048-2.p8.der");
+    let secret = Secret::copy_of(key);
+    let files: [&[u8]; 2] = [
+        include_bytes!("../../../tests/vectors/pki/Inbound-certificate.pem"),
+        include_bytes!("../../../tests/vectors/pki/root.pem"),
+    ];
+    let certificate = |file| Bundle::read(file, None, "file").unwrap().certificates.remove(0);
+    let path = files.map(certificate);
+    let mut rng = SystemRng::default();
+    for protection in [Pkcs12Protection::Aes256Sha256, Pkcs12Protection::TripleDesSha1] {
+        let mut write =
+            || write_pkcs12(&secret, &path, "sécrêt€\n".as_bytes(), protection, &mut rng);
+        let bytes = write().unwrap();
+        assert!(is_pkcs12(&bytes));
+        let contents = read(&bytes, "sécrêt€".as_bytes()).unwrap();
+        assert_eq!(contents.certificates, [path[0].as_der(), path[1].as_der()]);
+        assert_eq!(contents.keys.len(), 1);
+        assert_eq!(contents.keys[0][..], key[..]);
+        assert_eq!(read(&bytes, b"secret").err(), Some(Pkcs12Error::Password));
+        assert_ne!(write().unwrap(), bytes, "salts are fresh");
+        let inside = |window: &[u8]| bytes.windows(window.len()).any(|found| found == window);
+        assert!(!inside(&key[40..72]) && !inside(&path[0].as_der()[40..72]));
+    }
+    let latin = write_pkcs12(&secret, &path, b"s\xe9cr", Pkcs12Protection::default(), &mut rng);
+    assert_eq!(latin.err(), Some(Pkcs12Error::PasswordEncoding));
+}

@@ -11,20 +11,26 @@
 //! ```
 
 pub mod der;
+pub mod engine;
 pub mod ike;
 pub mod packet;
 pub mod pki;
 pub mod selector;
+pub mod text;
 
 /// A fuzz target: its name, which is its corpus's too, and its body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
+    ("config_file", text::config_file),
+    ("control_line", text::control_line),
     ("der", der::der),
+    ("ike_endpoint", engine::ike_endpoint),
     ("ike_message", ike::ike_message),
     ("ike_payload", ike::ike_payload),
     ("ike_sealing", ike::ike_sealing),
+    ("ike_snapshot", engine::ike_snapshot),
     ("packet_ingress", packet::packet_ingress),
     ("packet_join", packet::packet_join),
     ("packet_split", packet::packet_split),

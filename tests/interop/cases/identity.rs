@@ -183,18 +183,18 @@ fn disbelieved<'a>(ours: &'a [&'a str]) -> [Refusal<'a>; 2] {
 }
 
 fn theirs_expired(place: &Place) -> Verdict {
-    let ours = ["certificate", "Outbound-certificate", "2021"].as_slice();
+    let ours = ["Outbound-certificate", "expired on 2021", "To mend it: renew it"].as_slice();
     both(place, &with_expired(1), disbelieved(ours))
 }
 
 fn ours_expired(place: &Place) -> Verdict {
-    let ours = ["did not accept our credentials"].as_slice();
+    let ours = ["our own certificate expired on 2", "renew inbound_certificate"].as_slice();
     let theirs = ["subject certificate invalid"].as_slice();
     both(place, &with_expired(0), [(); 2].map(|()| Refusal { ours, theirs }))
 }
 
 fn their_root_unknown(place: &Place) -> Verdict {
-    let ours = ["Another-Root"].as_slice();
+    let ours = ["Another-Root", "or add it to outbound_certificate_roots"].as_slice();
     both(place, &with_stranger(1), disbelieved(ours))
 }
 
@@ -205,7 +205,8 @@ fn our_root_unknown(place: &Place) -> Verdict {
 }
 
 fn their_name(place: &Place) -> Verdict {
-    let ours = ["Somebody-else", "Outbound-certificate"].as_slice();
+    let ours = ["Somebody-else", "outbound_certificate_subject_name = \"Outbound-certificate\""]
+        .as_slice();
     both(place, &with_other_name(1), disbelieved(ours))
 }
 
@@ -260,7 +261,7 @@ fn selectors_from_them(place: &Place) -> Verdict {
 
 fn unknown_there(place: &Place) -> Verdict {
     let ends = place.azure_ends(|_, theirs| theirs.there = "203.0.113.77".into())?;
-    let ours = ["NO_PROPOSAL_CHOSEN"].as_slice();
+    let ours = ["NO_PROPOSAL_CHOSEN", "may not be our public address"].as_slice();
     refused_dialling(&ends, &Refusal { ours, theirs: &["no IKE config found"] })
 }
 

@@ -3,10 +3,14 @@
 mod identity;
 mod life;
 mod setup;
+mod soak;
 mod traffic;
 
 use super::Case;
 
 pub fn all() -> impl Iterator<Item = Case> {
-    [setup::CASES, identity::CASES, life::CASES, traffic::CASES].into_iter().flatten().copied()
+    [setup::CASES, identity::CASES, life::CASES, traffic::CASES, soak::cases()]
+        .into_iter()
+        .flatten()
+        .copied()
 }

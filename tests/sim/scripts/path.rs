@@ -5,7 +5,7 @@ use std::time::Duration;
 use s2sd::ike::command::Command;
 
 use super::{Script, Stage, script};
-use crate::packet::CREATE_CHILD_SA;
+use crate::packet::{CREATE_CHILD_SA, INFORMATIONAL};
 use crate::scene::{A, B};
 use crate::world::World;
 
@@ -13,6 +13,7 @@ pub const SCRIPTS: &[Script] = &[
     script("nat-rebind", 2, nat_rebind),
     script("nat-keeps-its-mapping", 1, nat_keeps_its_mapping),
     script("address-change", 1, address_change),
+    script("traffic-is-a-sign-of-life", 1, traffic_is_a_sign_of_life),
     script("azure-defaults", 1, azure_defaults),
     script("azure-rekey-95-percent", 1, azure_rekey_95_percent),
     script("azure-redial-every-few-seconds", 1, azure_redial_every_few_seconds),
@@ -61,6 +62,22 @@ fn address_change(stage: &Stage) -> World {
     w.renumber(stage.x);
     w.run_for(Duration::from_secs(10));
     w.expect_agreement()
+}
+
+/// While packets arrive nobody asks whether the other is there; in silence both do (RFC 7296 §2.4).
+fn traffic_is_a_sign_of_life(stage: &Stage) -> World {
+    let mut w = stage.tunnel(|s| s.dpd = [Duration::from_secs(9); 2]);
+    let asked = |w: &World| [A, B].map(|id| w.watch.requests(id, INFORMATIONAL));
+    let before = asked(&w);
+    w.run_for(Duration::from_secs(60));
+    let busy = asked(&w);
+    w.check(busy == before, || format!("asked {before:?} times, and {busy:?} a busy minute later"));
+    w.stop_flows();
+    w.run_for(Duration::from_secs(60));
+    let quiet: usize = asked(&w).iter().sum();
+    let busy: usize = busy.iter().sum();
+    w.check(quiet >= busy + 10, || format!("asked {busy} times, and {quiet} a quiet minute later"));
+    w.expect_agreement_without_loss()
 }
 
 /// `y` has Azure's manners: default lists, group 2, no RFC 7427, no PFS, and refuses a CREATE_CHILD_SA with a KE.

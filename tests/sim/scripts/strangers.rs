@@ -11,7 +11,7 @@ use crate::scene::{A, B};
 use crate::world::World;
 
 pub const SCRIPTS: &[Script] = &[
-    script("spoofed-flood", 1, spoofed_flood),
+    script("spoofed-flood", 2, spoofed_flood),
     script("cookie-then-reboot", 1, cookie_then_reboot),
     script("fragment-flood", 1, fragment_flood),
     script("clear-delete", 1, clear_delete),
@@ -21,11 +21,14 @@ pub const SCRIPTS: &[Script] = &[
 ];
 
 const SECOND: Duration = Duration::from_secs(1);
+/// What a flood may make an engine hold: the half-open IKE SAs that are begun without a cookie, at some 800 octets each.
+const FLOODED: usize = 40_000;
 
-/// 100,000 IKE_SA_INIT from made-up addresses, ten a millisecond; in the middle of it the genuine peer dials.
+/// 100,000 IKE_SA_INIT from made-up addresses, ten a millisecond; in the middle of it the genuine peer dials. Variant 1: it
+/// may come from anywhere, so that every stranger could be it.
 fn spoofed_flood(stage: &Stage) -> World {
     let (x, y) = (stage.x, stage.y);
-    let mut w = stage.world(|_| ());
+    let mut w = stage.world(|s| s.anywhere = (stage.variant == 1).then_some(y));
     // One genuine message as the flood's model.
     w.hold(Pattern::from(x).exchange(IKE_SA_INIT).request(), "model");
     let peer = w.peer_of(x);
@@ -40,6 +43,8 @@ fn spoofed_flood(stage: &Stage) -> World {
             w.release("model");
         }
         w.run_for(Duration::from_millis(10));
+        let held = w.host(y).octets(w.now());
+        w.check(held <= FLOODED, || format!("the engine holds {held} octets after burst {burst}"));
     }
     let connected = w.host(y).census.ikes.len();
     w.check(connected == 1, || {

@@ -1,0 +1,55 @@
+//! `s2sd generate`: what a package holds beside the program, made by the program itself so that it cannot be out of date.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, ValueEnum};
+use clap_complete::Shell;
+
+use super::{Line, fail, manual};
+
+/// What `s2sd generate` takes.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// What to write.
+    #[arg(value_enum)]
+    what: What,
+    /// The directory to write it to; made if it is not there.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum What {
+    /// The manual pages `s2sd.8` and `s2sd.toml.5`.
+    Man,
+    /// Completions for bash, zsh and fish.
+    Completions,
+}
+
+/// Writes the files.
+pub fn generate(arguments: &Arguments) -> ExitCode {
+    let Arguments { what, directory } = arguments;
+    let written = fs::create_dir_all(directory).and_then(|()| match what {
+        What::Man => man(directory),
+        What::Completions => completions(directory),
+    });
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(format_args!("{}: {error}", directory.display())),
+    }
+}
+
+fn man(directory: &Path) -> io::Result<()> {
+    fs::write(directory.join("s2sd.8"), manual::of_command(Line::command())?)?;
+    fs::write(directory.join("s2sd.toml.5"), manual::of_file())
+}
+
+fn completions(directory: &Path) -> io::Result<()> {
+    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+        clap_complete::generate_to(shell, &mut Line::command(), "s2sd", directory)?;
+    }
+    Ok(())
+}

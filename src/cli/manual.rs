@@ -1,0 +1,267 @@
+//! The manual pages: s2sd(8) from what clap knows of the command line, s2sd.toml(5) from what the configuration's reader
+//! knows of the file.
+
+use std::io;
+
+use clap::{Arg, Command};
+use clap_mangen::Man;
+use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
+
+use crate::config::reader::{Choice, Kind};
+use crate::config::schema;
+use crate::config::table::{KeyDoc, Presence, TableDoc};
+
+/// A section: its title, and terms with what there is to say of them.
+type Section = (&'static str, &'static [(&'static str, &'static str)]);
+
+/// What an operator looks up beside the commands.
+const SERVICE: &[Section] = &[
+    (
+        "EXIT STATUS",
+        &[
+            (
+                "0",
+                "It was done; with `status` every connection asked for is up; with `check` the file is fit.",
+            ),
+            (
+                "1",
+                "It was not, and standard error says why and what would mend it; with `check` there are warnings.",
+            ),
+            ("2", "The command line was not understood; with `check` there are errors."),
+        ],
+    ),
+    (
+        "SIGNALS",
+        &[
+            (
+                "SIGHUP",
+                "`s2sd run` reads its configuration again, as with `s2sd reload`; a file with errors changes nothing.",
+            ),
+            ("SIGTERM, SIGINT", "`s2sd run` says goodbye to the gateways and ends."),
+        ],
+    ),
+    (
+        "ENVIRONMENT",
+        &[
+            (
+                "CREDENTIALS_DIRECTORY",
+                "Where `credential:NAME` of a configuration is found; systemd sets it, see `LoadCredential=` in systemd.exec(5).",
+            ),
+            (
+                "NOTIFY_SOCKET, WATCHDOG_USEC",
+                "Where and how often systemd hears how the service is. It is told while the control loop and both threads of every tunnel turn.",
+            ),
+            (
+                "JOURNAL_STREAM",
+                "When set, lines of the log come without time: the journal has its own.",
+            ),
+            (
+                "NO_COLOR",
+                "When set, `s2sd status` shows no colours; they are shown on a terminal only.",
+            ),
+        ],
+    ),
+    (
+        "FILES",
+        &[
+            ("/etc/s2sd/s2sd.toml", "The configuration, see s2sd.toml(5)."),
+            (
+                "/etc/s2sd/private/inbound.key",
+                "The private key. Root alone can read it; the unit hands it to the service as `credential:inbound.key`. For further keys, add a line `LoadCredential=` each with `systemctl edit s2sd`.",
+            ),
+            (
+                "/run/s2sd/control.sock",
+                "The socket over which the commands speak to the service: root, the service's user and members of its group `s2sd` may.",
+            ),
+            (
+                "/usr/lib/sysctl.d/90-s2sd.conf",
+                "Forwarding, reverse path filter and buffers, as advice for a router: to follow it, copy it to `/etc/sysctl.d` and call `sysctl --system`.",
+            ),
+        ],
+    ),
+];
+
+/// The page of the command line.
+pub fn of_command(command: Command) -> io::Result<Vec<u8>> {
+    let mut command = command.disable_help_subcommand(true).subcommand_value_name("command");
+    command.build();
+    let mut page = Vec::new();
+    let man = Man::new(command.clone()).section("8").manual("System Manager's Manual").date("");
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    let mut roff = Roff::new();
+    roff.control("SH", ["DESCRIPTION"]);
+    roff.text(prose(concat!(
+        "An ",
+        env!("CARGO_PKG_DESCRIPTION"),
+        ". `s2sd run` is the service, which systemd starts as `s2sd.service`; the other commands speak to it, or help to set it up."
+    )));
+    roff.control("SH", ["COMMANDS"]);
+    for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
+        describe(command, &mut roff);
+    }
+    for (title, terms) in SERVICE {
+        roff.control("SH", [*title]);
+        for (term, text) in *terms {
+            entry(&mut roff, vec![bold(*term)], prose(text));
+        }
+    }
+    see_also(&mut roff, "s2sd.toml(5), systemctl(1), journalctl(1), systemd.exec(5)");
+    roff.to_writer(&mut page)?;
+    Ok(page)
+}
+
+/// One command: how it is called, what it does, its options.
+fn describe(command: &Command, roff: &mut Roff) {
+    roff.control("SS", [command.get_name()]);
+    let usage = command.clone().render_usage().to_string();
+    roff.text([bold(usage.trim_start_matches("Usage: "))]);
+    roff.control("PP", []);
+    let about = command.get_long_about().or_else(|| command.get_about());
+    roff.text(prose(&sentence(&about.map(ToString::to_string).unwrap_or_default())));
+    let shown = |arg: &&Arg| !arg.is_hide_set() && arg.get_id() != "help";
+    for arg in command.get_arguments().filter(shown) {
+        entry(roff, term(arg), help(arg));
+    }
+}
+
+fn term(arg: &Arg) -> Vec<Inline> {
+    let short = arg.get_short().map(|short| format!("-{short}"));
+    let long = arg.get_long().map(|long| format!("--{long}"));
+    let names: Vec<String> = short.into_iter().chain(long).collect();
+    let value = match arg.get_num_args() {
+        Some(count) if !count.takes_values() => String::new(),
+        _ => arg.get_value_names().map(|names| names.join(" ").to_string()).unwrap_or_default(),
+    };
+    let space = if names.is_empty() || value.is_empty() { "" } else { " " };
+    vec![bold(names.join(", ")), roman(space), italic(value)]
+}
+
+fn help(arg: &Arg) -> Vec<Inline> {
+    let help = arg.get_long_help().or_else(|| arg.get_help());
+    let mut text = sentence(&help.map(ToString::to_string).unwrap_or_default());
+    for value in arg
+        .get_possible_values()
+        .iter()
+        .filter(|_| arg.get_num_args().is_some_and(|n| n.takes_values()))
+    {
+        let meaning = value.get_help().map(ToString::to_string).unwrap_or_default();
+        text += &format!(" `{}`: {}", value.get_name(), sentence(&meaning));
+    }
+    if let [default] = arg.get_default_values()
+        && arg.get_num_args().is_some_and(|n| n.takes_values())
+    {
+        text += &format!(" Default: `{}`.", default.to_string_lossy());
+    }
+    prose(&text)
+}
+
+/// The page of the configuration file.
+pub fn of_file() -> Vec<u8> {
+    let mut roff = Roff::new();
+    let source = concat!("s2sd ", env!("CARGO_PKG_VERSION"));
+    roff.control("TH", ["s2sd.toml", "5", "", source, "File Formats Manual"]);
+    roff.control("SH", ["NAME"]);
+    roff.text([roman("s2sd.toml - configuration of s2sd(8)")]);
+    roff.control("SH", ["DESCRIPTION"]);
+    roff.text(prose(
+        "A file in TOML (https://toml.io), read from `/etc/s2sd/s2sd.toml` unless another is named. `s2sd check` tells all that is wrong with \
+         it, with line, column and what would mend it; `s2sd reload` puts a changed file in force.",
+    ));
+    let (file, tables) = match schema::tables() {
+        all if all.is_empty() => return roff.to_roff().into_bytes(),
+        mut all => (all.remove(0), all),
+    };
+    roff.control("PP", []);
+    roff.text(prose(&paragraph(file.doc)));
+    roff.control("SH", ["TABLES"]);
+    for table in tables {
+        of_table(table, &mut roff);
+    }
+    roff.control("SH", ["EXAMPLE"]);
+    roff.control("EX", []);
+    for line in include_str!("../../conf/azure-single.toml").lines() {
+        roff.text([roman(line)]);
+    }
+    roff.control("EE", []);
+    see_also(&mut roff, "s2sd(8), systemd.exec(5)");
+    roff.to_roff().into_bytes()
+}
+
+fn of_table(table: &TableDoc, roff: &mut Roff) {
+    roff.control("SS", [table.title().as_str()]);
+    roff.text(prose(&paragraph(table.doc)));
+    for key in table.keys {
+        let term = match key.kind.table() {
+            // A table of its own, with a heading of its own.
+            Some(_) if !matches!(key.kind, Kind::Or(..)) => continue,
+            _ => vec![bold(key.name)],
+        };
+        entry(roff, term, of_key(key));
+    }
+}
+
+fn of_key(key: &KeyDoc) -> Vec<Inline> {
+    let mut text = paragraph(key.doc);
+    text += &format!(" Write {}", key.kind);
+    text += &match key.presence {
+        Presence::Required => "; required.".to_owned(),
+        Presence::Optional => "; may be left out.".to_owned(),
+        Presence::Default(toml) => format!("; default `{toml}`."),
+    };
+    for Choice { name, doc } in key.kind.choices() {
+        text += &format!(" `{name}`: {}", paragraph(doc));
+    }
+    prose(&text)
+}
+
+fn entry(roff: &mut Roff, term: Vec<Inline>, text: Vec<Inline>) {
+    roff.control("TP", []);
+    roff.text(term);
+    roff.text(text);
+}
+
+fn see_also(roff: &mut Roff, pages: &str) {
+    roff.control("SH", ["SEE ALSO"]);
+    roff.text([roman(pages)]);
+}
+
+/// Several lines of a doc comment as one.
+fn paragraph(doc: &str) -> String {
+    doc.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// clap takes the full stop off; in running text it is wanted.
+fn sentence(text: &str) -> String {
+    let text = paragraph(text);
+    let ended = text.is_empty() || text.ends_with(['.', '!', '?']);
+    if ended { text } else { text + "." }
+}
+
+/// Text as doc comments have it: `literal` and *stressed*.
+fn prose(text: &str) -> Vec<Inline> {
+    let mut inlines = Vec::new();
+    for (at, piece) in text.split('`').enumerate() {
+        if at % 2 == 1 {
+            inlines.push(bold(piece));
+            continue;
+        }
+        let stressed = piece.split('*').enumerate();
+        inlines.extend(
+            stressed.map(|(at, piece)| if at % 2 == 1 { italic(piece) } else { roman(piece) }),
+        );
+    }
+    inlines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literal_and_stressed_words_stand_out() {
+        let expected = vec![roman("a "), bold("b*c"), roman(" "), italic("d"), roman(".")];
+        assert_eq!(prose("a `b*c` *d*."), expected);
+    }
+}

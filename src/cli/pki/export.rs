@@ -1,0 +1,178 @@
+//! `s2sd pki export`: what Azure takes. Certificates of another authority work as well as those made here.
+
+use std::path::{Path, PathBuf};
+
+use super::folder::{Batch, Folder, PRIVATE};
+use super::{Directory, input, password};
+use crate::crypto::Secret;
+use crate::crypto::signature::PublicKey;
+use crate::pki::certificate::Certificate;
+use crate::pki::chain::{above, heads, is_authority};
+use crate::pki::load::Bundle;
+use crate::pki::review::{Direction, Review, Verdict};
+use crate::pki::{Pkcs12Protection, text, write_pkcs12};
+use crate::sys::clock;
+use crate::sys::random::SystemRng;
+
+/// What `s2sd pki export` takes.
+#[derive(clap::Args, Debug)]
+#[group(id = "form", required = true, multiple = false, args = ["azure_chain", "pfx"])]
+pub struct Arguments {
+    /// A certificate's file or its name in the directory; more files with what issued it, where that is not in the first.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<String>,
+    /// Print inboundAuthCertificateChain: one unbroken line a certificate, the root first.
+    #[arg(long)]
+    azure_chain: bool,
+    /// Write a PKCS#12 file with the certificate, all that issued it, and its key, for the Key Vault.
+    #[arg(long, value_name = "NEW-FILE")]
+    pfx: Option<PathBuf>,
+    /// The certificate's private key, where it is not beside it.
+    #[arg(long, value_name = "FILE", requires = "pfx")]
+    key: Option<PathBuf>,
+    /// Protect the file with 3DES and SHA-1, for importers that do not know AES-256: App Service, Windows Server 2016.
+    #[arg(long, requires = "pfx")]
+    legacy: bool,
+    #[command(flatten)]
+    password: password::Choice,
+    #[command(flatten)]
+    directory: Directory,
+}
+
+/// Prints or writes, and says what was made.
+pub fn export(arguments: &Arguments) -> Result<String, String> {
+    let folder = Folder::open(&arguments.directory.dir)?;
+    let paths: Vec<PathBuf> =
+        arguments.files.iter().map(|word| folder.find(word)).collect::<Result<_, _>>()?;
+    let bundles: Vec<Bundle> =
+        paths.iter().map(|path| input::bundle(path, None)).collect::<Result<_, _>>()?;
+    let path = path(&bundles, &folder)?;
+    match &arguments.pfx {
+        None => chain(&path),
+        Some(pfx) => key_vault(arguments, pfx, &path, bundles, &paths),
+    }
+}
+
+/// The one certificate that the files are about, then upwards.
+fn path(bundles: &[Bundle], folder: &Folder) -> Result<Vec<Certificate>, String> {
+    let given: Vec<Certificate> =
+        bundles.iter().flat_map(|bundle| bundle.certificates.iter().cloned()).collect();
+    let heads = heads(&given);
+    let head = match heads[..] {
+        [head] => head.clone(),
+        [] => return Err("the files hold no certificate: name the certificate's file".to_owned()),
+        _ => {
+            let names: Vec<String> = heads.iter().map(ToString::to_string).collect();
+            return Err(format!(
+                "the files hold several certificates that do not stand above each other: {}; name the files of one of them, \
+                 and of what issued it",
+                names.join("; ")
+            ));
+        }
+    };
+    let mut pool = given;
+    pool.extend(folder.authorities().into_iter().map(|(_, certificate)| certificate));
+    let above = above(&head, &pool);
+    Ok(std::iter::once(head).chain(above).collect())
+}
+
+/// The authorities, root first. Nothing is printed that Azure would refuse.
+fn chain(path: &[Certificate]) -> Result<String, String> {
+    let authorities: Vec<Certificate> = path.iter().filter(|c| is_authority(c)).cloned().collect();
+    if authorities.is_empty() {
+        return Err(missing_issuer(path));
+    }
+    check(&authorities, &[], Direction::Inbound)?;
+    Ok(authorities.iter().rev().map(text::one_line).collect::<Vec<_>>().join("\n"))
+}
+
+fn missing_issuer(path: &[Certificate]) -> String {
+    let leaf = path.first();
+    let issuer = leaf.map(|leaf| leaf.issuer().to_string()).unwrap_or_default();
+    format!(
+        "the certificate of {issuer} is not among the files: name its file too, up to the root's"
+    )
+}
+
+fn key_vault(
+    arguments: &Arguments,
+    pfx: &Path,
+    path: &[Certificate],
+    mut bundles: Vec<Bundle>,
+    paths: &[PathBuf],
+) -> Result<String, String> {
+    let leaf = path.first().ok_or("the files hold no certificate")?;
+    let mut batch = Batch::check([pfx.to_owned()].iter().chain(arguments.password.new_file()))?;
+    let beside = paths.first().map(|path| path.with_extension("key"));
+    let key = arguments.key.clone().or(beside.filter(|path| path.exists()));
+    if let Some(key) = &key {
+        bundles.push(input::bundle(key, None)?);
+    }
+    let secret = secret_of(leaf, &bundles)?;
+    let public = leaf.public_key().map_err(|error| error.to_string())?;
+    check(path, std::slice::from_ref(public), Direction::Outbound)?;
+    let protection = match arguments.legacy {
+        true => Pkcs12Protection::TripleDesSha1,
+        false => Pkcs12Protection::Aes256Sha256,
+    };
+    let mut rng = SystemRng::default();
+    let password = arguments.password.obtain(&mut batch, &mut rng)?;
+    let bytes = write_pkcs12(secret, path, &password, protection, &mut rng)
+        .map_err(|error| error.to_string())?;
+    batch.write(pfx, PRIVATE, &bytes)?;
+    batch.keep();
+    Ok(told(arguments, pfx, path))
+}
+
+fn told(arguments: &Arguments, pfx: &Path, path: &[Certificate]) -> String {
+    let name = path.first().map(|leaf| leaf.subject().to_string()).unwrap_or_default();
+    let top = path.last().map(|top| top.subject().to_string()).unwrap_or_default();
+    let mut lines = vec![format!(
+        "wrote {}: {name}, its private key, and {} above it up to {top}",
+        pfx.display(),
+        path.len() - 1
+    )];
+    if let Some(file) = arguments.password.new_file() {
+        lines.push(format!("its password is in {}", file.display()));
+    }
+    lines.push(format!(
+        "next: az keyvault certificate import --vault-name VAULT --name NAME --file {} --password \"$(cat PASSWORD-FILE)\"; then \
+         remove the file",
+        pfx.display()
+    ));
+    lines.join("\n")
+}
+
+/// The leaf's own key among all that there are.
+fn secret_of<'a>(leaf: &Certificate, bundles: &'a [Bundle]) -> Result<&'a Secret, String> {
+    let all = || bundles.iter().flat_map(Bundle::keys_with_secrets);
+    let own = all().find(|(key, _)| leaf.public_key() == Ok(key.public_key()));
+    let kinds: Vec<String> = all().map(|(key, _)| key.kind().to_string()).collect();
+    match own {
+        Some((_, secret)) => Ok(secret),
+        None if kinds.is_empty() => Err(format!(
+            "there is no private key beside the certificate of {}: name it with --key",
+            leaf.subject()
+        )),
+        None => Err(format!(
+            "the private key ({}) is not that of {leaf}: name the key that was made with it, with --key",
+            kinds.join(", ")
+        )),
+    }
+}
+
+/// That Azure would not refuse.
+fn check(
+    certificates: &[Certificate],
+    keys: &[PublicKey],
+    direction: Direction,
+) -> Result<(), String> {
+    let review = Review::of(certificates, keys, direction, clock::now().unix);
+    if review.verdict() < Verdict::Fail {
+        return Ok(());
+    }
+    let broken = review.findings().filter(|finding| finding.verdict == Verdict::Fail);
+    let broken: String =
+        broken.map(|finding| format!("\n{}", finding.to_string().trim_end())).collect();
+    Err(format!("Azure would refuse these certificates; `s2sd pki show` tells more:{broken}"))
+}

@@ -1,0 +1,236 @@
+//! The directory of the certificates.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::input;
+use crate::pki::certificate::Certificate;
+use crate::pki::chain::{above, is_authority};
+use crate::pki::issue::Authority;
+use crate::pki::name::Name;
+use crate::time::UnixTime;
+
+/// What anybody may read.
+pub const PUBLIC: u32 = 0o644;
+/// What its owner alone may read.
+pub const PRIVATE: u32 = 0o600;
+
+/// A directory that is there.
+#[derive(Clone, Debug)]
+pub struct Folder(PathBuf);
+
+/// An authority that was found, with what stands above it.
+#[derive(Debug)]
+pub struct Issuer {
+    /// The authority.
+    pub authority: Authority,
+    /// Its issuer, and so on; the root last if it is known.
+    pub above: Vec<Certificate>,
+}
+
+/// The names of a certificate's three files.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// Its private key.
+    pub key: PathBuf,
+    /// It and its path.
+    pub pem: PathBuf,
+    /// It alone.
+    pub cer: PathBuf,
+}
+
+impl Folder {
+    /// The directory, if it is one.
+    pub fn open(path: &Path) -> Result<Folder, String> {
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => Ok(Folder(path.to_owned())),
+            Ok(_) => Err(format!("{} is no directory: name one with --dir", path.display())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let path = path.display();
+                Err(format!("the directory {path} does not exist: mkdir -m 700 {path}"))
+            }
+            Err(error) => Err(input::trouble(path, &error)),
+        }
+    }
+
+    /// The files of the certificate with this name. What is not fit for a file's name becomes a dash.
+    pub fn names(&self, name: &str) -> Names {
+        let fit = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '-' };
+        let stem: String = name.chars().map(fit).collect();
+        let stem = stem.trim_start_matches('.');
+        let file = |end: &str| self.0.join(format!("{stem}.{end}"));
+        Names { key: file("key"), pem: file("pem"), cer: file("cer") }
+    }
+
+    /// Of a certificate's renewals, the latest that is there and the first that is not.
+    pub fn renewal(&self, name: &str) -> Result<(Names, Names), String> {
+        let mut latest = self.names(name);
+        if !latest.pem.exists() {
+            return Err(format!(
+                "there is no {} to renew: leave --renew out, or name its directory with --dir",
+                latest.pem.display()
+            ));
+        }
+        let mut number = 2_u32;
+        loop {
+            let next = self.names(&format!("{name}-{number}"));
+            if next.iter().all(|path| !path.exists()) {
+                return Ok((latest, next));
+            }
+            if next.pem.exists() {
+                latest = next;
+            }
+            number += 1;
+        }
+    }
+
+    /// The certificates of all authorities here, with their keys or without.
+    pub fn authorities(&self) -> Vec<(PathBuf, Certificate)> {
+        let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|end| end == "pem"));
+        paths.sort();
+        // Other files of that name are nobody's business here.
+        let first = |path: PathBuf| {
+            let bundle = input::bundle(&path, None).ok()?;
+            let certificate = bundle.certificates.into_iter().next()?;
+            is_authority(&certificate).then_some((path, certificate))
+        };
+        paths.into_iter().filter_map(first).collect()
+    }
+
+    /// The authority to issue by: the named one, else the only one that has its key here (and this subject).
+    pub fn issuer(
+        &self,
+        by: Option<&str>,
+        key: Option<&Path>,
+        subject: Option<&Name>,
+        now: UnixTime,
+    ) -> Result<Issuer, String> {
+        let pem = match by {
+            Some(name) => self.find(name)?,
+            None => self.only_authority(subject)?,
+        };
+        let mut bundle = input::bundle(&pem, None)?;
+        let certificate = bundle.certificates.first().cloned().ok_or_else(|| {
+            format!("{} holds no certificate: name the authority's", pem.display())
+        })?;
+        let key = match (key, bundle.keys.is_empty()) {
+            (None, false) => bundle.keys.remove(0),
+            (path, _) => {
+                let path = path.map_or_else(|| pem.with_extension("key"), Path::to_owned);
+                let keys = input::bundle(&path, None)?.keys;
+                let none = || format!("{} holds no private key", path.display());
+                keys.into_iter().next().ok_or_else(none)?
+            }
+        };
+        let mut pool = bundle.certificates;
+        pool.extend(self.authorities().into_iter().map(|(_, certificate)| certificate));
+        let above = above(&certificate, &pool);
+        let authority = Authority::new(certificate, key, now)
+            .map_err(|error| format!("{error}; {}", error.remedy()))?;
+        Ok(Issuer { authority, above })
+    }
+
+    /// The file that an operator means: a path, or the name of a certificate here.
+    pub fn find(&self, word: &str) -> Result<PathBuf, String> {
+        let path = PathBuf::from(word);
+        let named = self.names(word).pem;
+        if path.is_file() {
+            Ok(path)
+        } else if !word.contains('/') && named.is_file() {
+            Ok(named)
+        } else {
+            Err(format!(
+                "there is neither a file {word} nor a {}: name a certificate's file, or its directory with --dir",
+                named.display()
+            ))
+        }
+    }
+
+    fn only_authority(&self, subject: Option<&Name>) -> Result<PathBuf, String> {
+        let wanted = |c: &Certificate| subject.is_none_or(|subject| c.subject() == subject);
+        let all = self.authorities();
+        let fit: Vec<&PathBuf> =
+            all.iter().filter(|(_, c)| wanted(c)).map(|(path, _)| path).collect();
+        let with_key: Vec<&&PathBuf> =
+            fit.iter().filter(|path| path.with_extension("key").exists()).collect();
+        let folder = self.0.display();
+        let who = subject.map(|subject| format!(" {subject}")).unwrap_or_default();
+        match (&with_key[..], fit.first()) {
+            ([only], _) => Ok((***only).clone()),
+            ([], None) => Err(format!(
+                "there is no authority{who} in {folder}: make one with `s2sd pki init`, or name its directory with --dir, or its \
+                 certificate with --by"
+            )),
+            ([], Some(pem)) => Err(format!(
+                "{} has no key beside it, {}: bring it here, or name it with --by-key",
+                pem.display(),
+                pem.with_extension("key").display()
+            )),
+            (several, _) => {
+                let names: Vec<String> = several.iter().map(|p| p.display().to_string()).collect();
+                Err(format!(
+                    "there are several authorities: say which with --by: {}",
+                    names.join(", ")
+                ))
+            }
+        }
+    }
+}
+
+impl Names {
+    /// All three.
+    pub fn iter(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.key, &self.pem, &self.cer].into_iter()
+    }
+}
+
+/// Files that are made together: all of them, or none.
+#[derive(Debug, Default)]
+pub struct Batch(Vec<PathBuf>);
+
+impl Batch {
+    /// Says so early when a file is there: making a key takes a while.
+    pub fn check<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<Batch, String> {
+        match paths.into_iter().find(|path| path.symlink_metadata().is_ok()) {
+            Some(path) => Err(exists(path)),
+            None => Ok(Batch::default()),
+        }
+    }
+
+    /// Makes a file that was not there.
+    pub fn write(&mut self, path: &Path, mode: u32, bytes: &[u8]) -> Result<(), String> {
+        let made = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+        let mut file = made.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => exists(path),
+            _ => format!("{} cannot be made: {error}", path.display()),
+        })?;
+        self.0.push(path.to_owned());
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        written.map_err(|error| format!("{} cannot be written: {error}", path.display()))
+    }
+
+    /// All was made.
+    pub fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            // What cannot be taken back is in the way of the next try, which names it.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn exists(path: &Path) -> String {
+    format!(
+        "{} exists and is never overwritten: take another name or directory, or add --renew to renew what was issued",
+        path.display()
+    )
+}

@@ -1,0 +1,81 @@
+//! `s2sd pki init`: a root.
+
+use super::folder::{Batch, Folder, Names, PRIVATE, PUBLIC};
+use super::{Directory, Strength};
+use crate::crypto::Secret;
+use crate::crypto::signature::rsa_key;
+use crate::pki::certificate::Certificate;
+use crate::pki::issue::{CommonName, Kind, Order};
+use crate::pki::text;
+use crate::sys::clock;
+use crate::sys::random::SystemRng;
+
+/// What `s2sd pki init` takes.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// The root's common name, which is also its files' name.
+    #[arg(long, value_name = "NAME", default_value = "VPNRootCA01")]
+    cn: CommonName,
+    /// How many authorities may stand between the root and a leaf.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pathlen: u8,
+    #[command(flatten)]
+    strength: Strength,
+    #[command(flatten)]
+    directory: Directory,
+}
+
+/// Makes a root, and says what was made.
+pub fn init(arguments: &Arguments) -> Result<String, String> {
+    let names = Folder::open(&arguments.directory.dir)?.names(arguments.cn.as_str());
+    let mut batch = Batch::check(names.iter())?;
+    let mut rng = SystemRng::default();
+    let size = arguments.strength.key_size.into();
+    let (key, secret) = rsa_key::make(&mut rng, size).map_err(|error| error.to_string())?;
+    let order = Order {
+        name: arguments.cn.clone(),
+        months: arguments.strength.months,
+        kind: Kind::Authority { path_len: arguments.pathlen },
+    };
+    let root = order
+        .self_signed(&key, clock::now().unix, &mut rng)
+        .map_err(|error| format!("{error}; {}", error.remedy()))?;
+    write(&mut batch, &names, &secret, std::slice::from_ref(&root))?;
+    batch.keep();
+    Ok(format!(
+        "made the root {}, {}, until {}\n{}\nnext: s2sd pki issue inbound --cn NAME, and outbound",
+        root.subject(),
+        key.kind(),
+        root.not_after(),
+        list(
+            &names,
+            "it: for outbound_certificate_roots in s2sd.toml, if it issues Azure's certificate"
+        )
+    ))
+}
+
+/// Writes a certificate's three files: `path` begins with it.
+pub fn write(
+    batch: &mut Batch,
+    names: &Names,
+    secret: &Secret,
+    path: &[Certificate],
+) -> Result<(), String> {
+    batch.write(&names.key, PRIVATE, text::key_pem(secret).as_bytes())?;
+    let pem: String = path.iter().map(text::pem).collect();
+    batch.write(&names.pem, PUBLIC, pem.as_bytes())?;
+    let cer = path.first().map(text::cer).unwrap_or_default();
+    batch.write(&names.cer, PUBLIC, cer.as_bytes())
+}
+
+/// The three files, with what each is for.
+pub fn list(names: &Names, pem: &str) -> String {
+    let line =
+        |path: &std::path::Path, what: &str| format!("  {:<34} {what}", path.display().to_string());
+    [
+        line(&names.key, "its private key, readable by you alone: it proves who its holder is"),
+        line(&names.pem, pem),
+        line(&names.cer, "it alone, Base64 on one line, for Azure's portal and for Windows"),
+    ]
+    .join("\n")
+}

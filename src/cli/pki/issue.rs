@@ -1,0 +1,208 @@
+//! `s2sd pki issue`: leaves and intermediates, new and renewed.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::folder::{Batch, Folder, Issuer, Names};
+use super::{Directory, Strength, init, input};
+use crate::crypto::signature::{KeyKind, rsa_key};
+use crate::pki::certificate::{AltName, Certificate};
+use crate::pki::issue::{AltNameError, CommonName, Kind, Order, alt_name};
+use crate::sys::clock;
+use crate::sys::random::SystemRng;
+
+/// What `s2sd pki issue` takes.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// What the certificate is for, seen from Azure.
+    #[arg(value_name = "WHAT")]
+    what: What,
+    /// Its common name, which is also its files' name.
+    #[arg(long, value_name = "NAME")]
+    cn: CommonName,
+    /// A subject alternative name; Azure needs none. May be repeated.
+    #[arg(long, value_name = "NAME", value_parser = san)]
+    san: Vec<AltName>,
+    /// How many authorities may stand between an intermediate and a leaf.
+    #[arg(long, value_name = "N")]
+    pathlen: Option<u8>,
+    /// The authority that signs: its name in the directory or its certificate's file. Needed when there are several.
+    #[arg(long, value_name = "AUTHORITY")]
+    by: Option<String>,
+    /// The authority's key, where it is not beside the certificate.
+    #[arg(long, value_name = "FILE", requires = "by")]
+    by_key: Option<PathBuf>,
+    /// Make a new certificate with a new key under the same subject, as NAME-2, NAME-3, ...
+    #[arg(long)]
+    renew: bool,
+    #[command(flatten)]
+    strength: Strength,
+    #[command(flatten)]
+    directory: Directory,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum What {
+    /// Ours: this device presents it to Azure.
+    Inbound,
+    /// Azure's: goes into the Key Vault.
+    Outbound,
+    /// An authority below the root.
+    Intermediate,
+}
+
+fn san(text: &str) -> Result<AltName, AltNameError> {
+    alt_name(text)
+}
+
+/// Issues a certificate, and says what was made.
+pub fn issue(arguments: &Arguments) -> Result<String, String> {
+    let folder = Folder::open(&arguments.directory.dir)?;
+    let now = clock::now().unix;
+    let (old, names) = plan(arguments, &folder)?;
+    let mut batch = Batch::check(names.iter())?;
+    let order = order(arguments, old.as_ref())?;
+    let subject = old.as_ref().map(Certificate::issuer);
+    let by_key = arguments.by_key.as_deref();
+    let issuer = folder.issuer(arguments.by.as_deref(), by_key, subject, now)?;
+    let mut rng = SystemRng::default();
+    let size = arguments.strength.key_size.into();
+    let (key, secret) = rsa_key::make(&mut rng, size).map_err(|error| error.to_string())?;
+    let made = issuer
+        .authority
+        .issue(&order, key.public_key(), now, &mut rng)
+        .map_err(|error| format!("{error}; {}", error.remedy()))?;
+    let mut path = vec![made.clone(), issuer.authority.certificate().clone()];
+    path.extend(issuer.above.iter().cloned());
+    init::write(&mut batch, &names, &secret, &path)?;
+    batch.keep();
+    let wanted = order.months;
+    Ok([
+        headline(arguments.what, &made, key.kind(), &issuer),
+        init::list(&names, pem_use(arguments.what)),
+        notes(&made, &issuer, wanted),
+        next(arguments.what, &names, &made, old.as_ref(), &issuer),
+    ]
+    .into_iter()
+    .filter(|part| !part.is_empty())
+    .collect::<Vec<_>>()
+    .join("\n"))
+}
+
+/// The certificate to renew, if that is wanted, and the names of the new one's files.
+fn plan(arguments: &Arguments, folder: &Folder) -> Result<(Option<Certificate>, Names), String> {
+    let name = arguments.cn.as_str();
+    if !arguments.renew {
+        return Ok((None, folder.names(name)));
+    }
+    let (latest, next) = folder.renewal(name)?;
+    let pem = latest.pem.display().to_string();
+    let old = input::bundle(&latest.pem, None)?.certificates.into_iter().next();
+    let old = old.ok_or_else(|| format!("{pem} holds no certificate to renew"))?;
+    if old.subject().to_string() != format!("CN={name}") {
+        return Err(format!(
+            "{pem} is of {}, which is not CN={name} alone: have it renewed where it was issued",
+            old.subject()
+        ));
+    }
+    let authority = arguments.what == What::Intermediate;
+    if old.is_ca() != authority {
+        return Err(format!(
+            "{pem} is {} authority's certificate: say so",
+            if authority { "no" } else { "an" }
+        ));
+    }
+    Ok((Some(old), next))
+}
+
+/// What is wanted; what is not said is as it was in the certificate to renew.
+fn order(arguments: &Arguments, old: Option<&Certificate>) -> Result<Order, String> {
+    let kind = match (arguments.what, arguments.pathlen) {
+        (What::Intermediate, _) if !arguments.san.is_empty() => {
+            return Err("an authority needs no alternative name: leave --san out".to_owned());
+        }
+        (What::Intermediate, given) => {
+            let before = old.and_then(Certificate::basic_constraints).and_then(|c| c.path_len);
+            let before = before.and_then(|length| u8::try_from(length).ok());
+            Kind::Authority { path_len: given.or(before).unwrap_or(0) }
+        }
+        (_, Some(_)) => return Err("--pathlen is for an intermediate: leave it out".to_owned()),
+        (_, None) => {
+            let before = || old.map(|old| old.alt_names().to_vec()).unwrap_or_default();
+            let given = Some(arguments.san.clone()).filter(|given| !given.is_empty());
+            Kind::Leaf { alt_names: given.unwrap_or_else(before) }
+        }
+    };
+    Ok(Order { name: arguments.cn.clone(), months: arguments.strength.months, kind })
+}
+
+fn headline(what: What, made: &Certificate, key: KeyKind, issuer: &Issuer) -> String {
+    let what = match what {
+        What::Inbound => "inbound certificate (ours)",
+        What::Outbound => "outbound certificate (Azure's)",
+        What::Intermediate => "intermediate",
+    };
+    let by = issuer.authority.certificate().subject();
+    format!("made the {what} {}, {key}, until {}, issued by {by}", made.subject(), made.not_after())
+}
+
+fn pem_use(what: What) -> &'static str {
+    match what {
+        What::Inbound => "it and what issued it: for inbound_certificate in s2sd.toml",
+        What::Outbound | What::Intermediate => "it and what issued it",
+    }
+}
+
+fn notes(made: &Certificate, issuer: &Issuer, months: u16) -> String {
+    let mut notes = Vec::new();
+    if made.not_after() == issuer.authority.certificate().not_after() {
+        notes.push(format!("note: it ends with what issued it, before {months} months are over"));
+    }
+    let top = issuer.above.last().unwrap_or(issuer.authority.certificate());
+    if !top.is_self_issued() {
+        notes.push(format!(
+            "note: the root {} is not here, so NAME.pem ends below it",
+            top.issuer()
+        ));
+    }
+    notes.join("\n")
+}
+
+fn next(
+    what: What,
+    names: &Names,
+    made: &Certificate,
+    old: Option<&Certificate>,
+    issuer: &Issuer,
+) -> String {
+    let pem = names.pem.display();
+    let name = made.subject().common_name().unwrap_or_default();
+    let same_issuer = old.is_some_and(|old| old.is_signed_by(issuer.authority.certificate()));
+    match what {
+        What::Inbound if same_issuer => format!(
+            "next: name {pem} and its key in s2sd.toml, and reload; subject and issuer are the same, so nothing changes in Azure"
+        ),
+        What::Inbound => format!(
+            "next: s2sd pki export --azure-chain {pem} prints inboundAuthCertificateChain; inboundAuthCertificateSubjectName is {name}"
+        ),
+        What::Outbound => {
+            let url = match old {
+                Some(_) => {
+                    " as a new version; the connection's outboundAuthCertificate names the version, so update it there"
+                }
+                None => "",
+            };
+            let pfx = names.pem.with_extension("pfx");
+            format!(
+                "next: s2sd pki export --pfx {} {pem}, and import that into the Key Vault{url}",
+                pfx.display()
+            )
+        }
+        What::Intermediate => {
+            format!(
+                "next: s2sd pki issue inbound --cn NAME --by {pem}; its chain for Azure changes"
+            )
+        }
+    }
+}

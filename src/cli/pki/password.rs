@@ -1,0 +1,94 @@
+//! Passwords of PKCS#12 files: from a file, from the terminal, or new.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::super::complain;
+use super::folder::{Batch, PRIVATE};
+use super::input;
+use crate::rng::Rng;
+
+/// Where a password comes from.
+#[derive(clap::Args, Debug)]
+pub struct Choice {
+    /// The file with the PKCS#12 file's password; without it, it is asked for.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Make a password and write it into this new file, for its owner alone.
+    #[arg(long, value_name = "FILE", conflicts_with = "password_file")]
+    new_password_file: Option<PathBuf>,
+}
+
+impl Choice {
+    /// The file that would be made.
+    pub fn new_file(&self) -> Option<&PathBuf> {
+        self.new_password_file.as_ref()
+    }
+
+    /// The password for a new file.
+    pub fn obtain(
+        &self,
+        batch: &mut Batch,
+        rng: &mut dyn Rng,
+    ) -> Result<Zeroizing<Vec<u8>>, String> {
+        match (&self.password_file, &self.new_password_file) {
+            (Some(file), _) => read(file),
+            (None, Some(file)) => {
+                let password = new(rng);
+                batch.write(file, PRIVATE, &password)?;
+                Ok(password)
+            }
+            (None, None) => ask(),
+        }
+    }
+}
+
+/// The content of a password file.
+pub fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    let (bytes, exposed) = input::content(file)?;
+    if exposed {
+        let file = file.display();
+        complain(format_args!("everyone on this device can read the password: chmod go= {file}"));
+    }
+    if bytes.trim_ascii().is_empty() {
+        return Err(format!("{} holds no password", file.display()));
+    }
+    Ok(bytes)
+}
+
+/// 26 letters and digits that nobody mistakes for one another, five bits each, and a line end.
+fn new(rng: &mut dyn Rng) -> Zeroizing<Vec<u8>> {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut octets = Zeroizing::new([0; 26]);
+    rng.fill(&mut *octets);
+    let mut password = Zeroizing::new(Vec::with_capacity(octets.len() + 1));
+    password.extend(octets.iter().map(|octet| LETTERS[usize::from(octet & 31)]));
+    password.push(b'\n');
+    password
+}
+
+fn ask() -> Result<Zeroizing<Vec<u8>>, String> {
+    if !std::io::stdin().is_terminal() {
+        return Err(
+            "there is no terminal to ask for a password: add --password-file FILE, or --new-password-file FILE to have one made"
+                .to_owned(),
+        );
+    }
+    let prompt = |text| {
+        let typed = rpassword::prompt_password(text).map(String::into_bytes).map(Zeroizing::new);
+        typed.map_err(|error| format!("the password could not be read: {error}"))
+    };
+    let password = prompt("Password for the PKCS#12 file: ")?;
+    if password.is_empty() {
+        return Err(
+            "an empty password protects nothing: type one, or add --new-password-file FILE"
+                .to_owned(),
+        );
+    }
+    if prompt("The same again: ")? != password {
+        return Err("the two passwords differ: try again".to_owned());
+    }
+    Ok(password)
+}

@@ -1,0 +1,81 @@
+//! `s2sd pki show`: certificates explained.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::super::{complain, fail, say};
+use super::{input, password};
+use crate::crypto::signature::PublicKey;
+use crate::pki::certificate::Certificate;
+use crate::pki::review::{Direction, Review, Verdict};
+use crate::sys::clock;
+
+/// What `s2sd pki show` takes.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// Certificates in PEM, DER, Windows' .cer or PKCS#12; several files are looked at together.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// They are ours, which Azure gets to see: rules of Azure's own certificate do not count.
+    #[arg(long)]
+    inbound: bool,
+    /// They are Azure's own, for its Key Vault.
+    #[arg(long, conflicts_with = "inbound")]
+    outbound: bool,
+    /// The file with the password of PKCS#12 files.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Print the findings as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Explains. The exit code is 0 when everything fits, 1 when there are warnings, 2 when there are failures.
+pub fn show(arguments: &Arguments) -> ExitCode {
+    let review = match review(arguments) {
+        Ok(review) => review,
+        Err(why) => {
+            complain(why);
+            return ExitCode::from(2);
+        }
+    };
+    let told = match arguments.json {
+        true => serde_json::to_string_pretty(&review).map_err(|error| error.to_string()),
+        false => Ok(review.to_string()),
+    };
+    match told {
+        Ok(text) => say(text),
+        Err(error) => return fail(error),
+    };
+    match review.verdict() {
+        Verdict::Ok => ExitCode::SUCCESS,
+        Verdict::Warn => ExitCode::from(1),
+        Verdict::Fail => ExitCode::from(2),
+    }
+}
+
+fn review(arguments: &Arguments) -> Result<Review, String> {
+    let password = match &arguments.password_file {
+        Some(file) => Some(password::read(file)?),
+        None => None,
+    };
+    let (mut certificates, mut keys): (Vec<Certificate>, Vec<PublicKey>) = Default::default();
+    for file in &arguments.files {
+        let bundle = input::bundle(file, password.as_ref().map(|bytes| bytes.as_slice()))?;
+        certificates.extend(bundle.certificates);
+        keys.extend(bundle.keys.iter().map(|key| key.public_key().clone()));
+    }
+    if certificates.is_empty() {
+        let files: Vec<String> = arguments.files.iter().map(|f| f.display().to_string()).collect();
+        return Err(format!(
+            "{} holds no certificate: name the certificate's file",
+            files.join(", ")
+        ));
+    }
+    let direction = match (arguments.inbound, arguments.outbound) {
+        (true, _) => Direction::Inbound,
+        (_, true) => Direction::Outbound,
+        _ => Direction::Either,
+    };
+    Ok(Review::of(&certificates, &keys, direction, clock::now().unix))
+}

@@ -1,0 +1,218 @@
+//! An authority: a certificate that may issue, with its key.
+
+use rcgen::Issuer;
+use rustls_pki_types::CertificateDer;
+
+use super::order::{Kind, Order};
+use super::signer::{Signer, Subject};
+use crate::crypto::signature::{KeyKind, PrivateKey, PublicKey};
+use crate::pki::certificate::{Certificate, CertificateError};
+use crate::pki::chain;
+use crate::rng::Rng;
+use crate::time::UnixTime;
+
+/// A certificate that may issue others, and the key that it is about.
+#[derive(Debug)]
+pub struct Authority {
+    certificate: Certificate,
+    key: PrivateKey,
+}
+
+/// Why a certificate is not issued.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum IssueError {
+    /// When the issuer's certificate says that it is none.
+    #[error("{0} is no authority's certificate and may not issue others")]
+    NotAnAuthority(String),
+    /// When its key usage forbids it.
+    #[error("the key usage of {0} lacks keyCertSign, so it may not issue others")]
+    KeyUsage(String),
+    /// When the key is another certificate's.
+    #[error("the private key ({key}) is not that of {certificate}")]
+    KeyMismatch {
+        /// The key.
+        key: KeyKind,
+        /// The certificate.
+        certificate: String,
+    },
+    /// When the issuer's last day is over.
+    #[error("{certificate} expired on {at}: what it issued now would be refused everywhere")]
+    Expired {
+        /// The issuer.
+        certificate: String,
+        /// Its last second.
+        at: UnixTime,
+    },
+    /// When the issuer's first day is still to come.
+    #[error("{certificate} is valid only from {from} on; this machine's clock says {now}")]
+    NotYetValid {
+        /// The issuer.
+        certificate: String,
+        /// Its first second.
+        from: UnixTime,
+        /// The time.
+        now: UnixTime,
+    },
+    /// When the issuer may not have authorities of this path length below it.
+    #[error(
+        "{certificate} has path length {allowed}: an authority below it may have at most {}, not {asked}",
+        .allowed.saturating_sub(1)
+    )]
+    PathLength {
+        /// The issuer.
+        certificate: String,
+        /// Its path length, not 0.
+        allowed: u32,
+        /// The path length that was asked for.
+        asked: u8,
+    },
+    /// When the issuer may issue leaves only.
+    #[error("{0} has path length 0: it may issue leaves and no authority")]
+    LeavesOnly(String),
+    /// When a date is beyond the year 9999.
+    #[error("a date lies outside of what certificates can say")]
+    Date,
+    /// When something has characters that certificates cannot carry.
+    #[error("{0} has characters that a certificate cannot carry there")]
+    Encoding(&'static str),
+    /// When the encoder or the key fails.
+    #[error("the certificate could not be made: {0}")]
+    Failed(String),
+    /// When what was made cannot be read back.
+    #[error("the certificate that was made cannot be read back: {0}")]
+    Unreadable(#[from] CertificateError),
+    /// When what was made is not below its issuer.
+    #[error("the name of {0} would be written in another way than its certificate has it")]
+    NameEncoding(String),
+}
+
+impl IssueError {
+    /// What would mend it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            IssueError::NotAnAuthority(_) | IssueError::KeyUsage(_) => {
+                "issue by the root that `s2sd pki init` made, or by an intermediate"
+            }
+            IssueError::KeyMismatch { .. } => {
+                "name the key that was made with the certificate, or the other certificate"
+            }
+            IssueError::Expired { .. } => {
+                "make a new root with `s2sd pki init --cn ANOTHER-NAME`, issue from it, and give Azure the new chain"
+            }
+            IssueError::NotYetValid { .. } => "check this machine's clock and time zone",
+            IssueError::PathLength { .. } => {
+                "ask for less with --pathlen, or issue by a higher authority"
+            }
+            IssueError::LeavesOnly(_) => "issue it by a higher authority",
+            IssueError::Date => "ask for fewer months, and check this machine's clock",
+            IssueError::Encoding(_) => "write it in ASCII",
+            IssueError::Failed(_) | IssueError::Unreadable(_) => {
+                "report it with the command that you gave: this should not happen"
+            }
+            IssueError::NameEncoding(_) => {
+                "issue with the program that made the authority; `s2sd pki show` and `export` take what it makes"
+            }
+        }
+    }
+}
+
+impl Order {
+    /// A root: the certificate of `key`, signed by itself.
+    pub fn self_signed(
+        &self,
+        key: &PrivateKey,
+        now: UnixTime,
+        rng: &mut dyn Rng,
+    ) -> Result<Certificate, IssueError> {
+        let params = self.params(now, None, rng)?;
+        let made = params.self_signed(&Signer(key)).map_err(failed)?;
+        checked(made.der(), None, key.public_key())
+    }
+}
+
+impl Authority {
+    /// From a certificate and its key, both checked for what issuing needs.
+    pub fn new(
+        certificate: Certificate,
+        key: PrivateKey,
+        now: UnixTime,
+    ) -> Result<Authority, IssueError> {
+        let name = || certificate.to_string();
+        if !chain::is_authority(&certificate) {
+            return Err(IssueError::NotAnAuthority(name()));
+        }
+        if certificate.key_usage().is_some_and(|usage| !usage.certify) {
+            return Err(IssueError::KeyUsage(name()));
+        }
+        if certificate.public_key() != Ok(key.public_key()) {
+            return Err(IssueError::KeyMismatch { key: key.kind(), certificate: name() });
+        }
+        let (from, at) = (certificate.not_before(), certificate.not_after());
+        if now < from {
+            return Err(IssueError::NotYetValid { certificate: name(), from, now });
+        }
+        if now > at {
+            return Err(IssueError::Expired { certificate: name(), at });
+        }
+        Ok(Authority { certificate, key })
+    }
+
+    /// Its certificate.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// A certificate for `key`. It does not outlive this authority's own: nobody could use it then.
+    pub fn issue(
+        &self,
+        order: &Order,
+        key: &PublicKey,
+        now: UnixTime,
+        rng: &mut dyn Rng,
+    ) -> Result<Certificate, IssueError> {
+        self.check_path_length(&order.kind)?;
+        let mut params = order.params(now, Some(self.certificate.not_after()), rng)?;
+        params.use_authority_key_identifier_extension = true;
+        let der = CertificateDer::from(self.certificate.as_der());
+        let issuer = Issuer::from_ca_cert_der(&der, Signer(&self.key)).map_err(failed)?;
+        let made = params.signed_by(&Subject(key), &issuer).map_err(failed)?;
+        checked(made.der(), Some(&self.certificate), key)
+    }
+
+    fn check_path_length(&self, kind: &Kind) -> Result<(), IssueError> {
+        let allowed = self.certificate.basic_constraints().and_then(|found| found.path_len);
+        let (Kind::Authority { path_len }, Some(allowed)) = (kind, allowed) else { return Ok(()) };
+        let certificate = self.certificate.to_string();
+        match allowed {
+            0 => Err(IssueError::LeavesOnly(certificate)),
+            allowed if u32::from(*path_len) >= allowed => {
+                Err(IssueError::PathLength { certificate, allowed, asked: *path_len })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn failed(error: rcgen::Error) -> IssueError {
+    IssueError::Failed(error.to_string())
+}
+
+/// What was made, read back: it is about `key` and signed by its issuer, whose name it has byte for byte.
+fn checked(
+    der: &[u8],
+    issuer: Option<&Certificate>,
+    key: &PublicKey,
+) -> Result<Certificate, IssueError> {
+    let made = Certificate::from_der(der)?;
+    let issuer = issuer.unwrap_or(&made);
+    if made.issuer() != issuer.subject() {
+        return Err(IssueError::NameEncoding(issuer.to_string()));
+    }
+    if !made.is_signed_by(issuer) || made.public_key() != Ok(key) {
+        return Err(IssueError::Failed("its signature does not verify".to_owned()));
+    }
+    Ok(made)
+}
+
+#[cfg(test)]
+mod tests;

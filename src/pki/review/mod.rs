@@ -1,0 +1,188 @@
+//! Certificates against the rules of Azure's article on certificate authentication and against what Azure Resource Manager
+//! checks, in words: each rule with what was found, what would mend it, and the error that Azure would give.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `certificate.rs` | the rules of one certificate by its role |
+//! | `chain.rs` | the rules of all of them together |
+//! | `azure.rs` | the errors of Azure Resource Manager |
+//! | `page.rs` | a review as text |
+//!
+//! A review explains and decides nothing: the way to a gateway is `path`'s to judge.
+
+mod azure;
+mod certificate;
+mod chain;
+mod page;
+
+use serde::Serialize;
+
+use super::certificate::Certificate;
+use super::chain::{above, heads};
+use crate::crypto::signature::PublicKey;
+use crate::time::UnixTime;
+
+/// Which way a certificate goes, seen from Azure.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// Ours: presented to Azure.
+    Inbound,
+    /// Azure's own, from its Key Vault.
+    Outbound,
+    /// Not said: what is a rule for either is a rule.
+    #[default]
+    Either,
+}
+
+/// How a rule was kept. The order is that of gravity.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Kept.
+    Ok,
+    /// Kept to the letter, or not needed by Azure, but an operator wants to know.
+    Warn,
+    /// Broken: Azure or a gateway would refuse.
+    Fail,
+}
+
+/// One rule on one certificate, or on all of them.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Finding {
+    /// The rule, in a word or two.
+    pub rule: &'static str,
+    /// How it was kept.
+    pub verdict: Verdict,
+    /// What was found.
+    pub found: String,
+    /// What would mend it; nothing where nothing is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+    /// The error that Azure would give, where it is documented.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub azure_error: Option<&'static str>,
+}
+
+/// Where in a chain a certificate stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It proves who a peer is.
+    Leaf,
+    /// It issues, and another one issued it.
+    Intermediate,
+    /// It issues, and issued itself.
+    Root,
+}
+
+/// One certificate with the rules of its role.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct CertificateReview {
+    /// Its role.
+    pub role: Role,
+    /// Its subject.
+    pub subject: String,
+    /// Its issuer.
+    pub issuer: String,
+    /// Its serial number in hexadecimal.
+    pub serial: String,
+    /// SHA-1, as Azure shows it.
+    pub thumbprint: String,
+    /// First second, RFC 3339.
+    pub not_before: String,
+    /// Last second, RFC 3339.
+    pub not_after: String,
+    /// Whole days until then; 0 when it is over.
+    pub days_left: u64,
+    /// Subject alternative names.
+    pub alt_names: Vec<String>,
+    /// The rules.
+    pub findings: Vec<Finding>,
+}
+
+/// Certificates that came together.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Review {
+    /// Each certificate once: the leaf first, then upwards.
+    pub certificates: Vec<CertificateReview>,
+    /// The rules that are about all of them.
+    pub chain: Vec<Finding>,
+    /// The CN of the only leaf: `inboundAuthCertificateSubjectName` if it is ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject_name: Option<String>,
+}
+
+impl Review {
+    /// Of certificates in any order, with the public halves of the private keys that came with them.
+    pub fn of(
+        given: &[Certificate],
+        keys: &[PublicKey],
+        direction: Direction,
+        now: UnixTime,
+    ) -> Review {
+        let ordered = ordered(given);
+        let look =
+            |certificate: &&Certificate| certificate::review(certificate, &ordered, direction, now);
+        let leaves: Vec<&&Certificate> =
+            ordered.iter().filter(|c| certificate::role(c) == Role::Leaf).collect();
+        let subject_name = match leaves[..] {
+            [leaf] => leaf.subject().common_name().map(str::to_owned),
+            _ => None,
+        };
+        Review {
+            certificates: ordered.iter().map(look).collect(),
+            chain: chain::review(given, &ordered, keys, direction),
+            subject_name,
+        }
+    }
+
+    /// All findings.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.certificates.iter().flat_map(|found| &found.findings).chain(&self.chain)
+    }
+
+    /// The gravest.
+    pub fn verdict(&self) -> Verdict {
+        self.findings().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok)
+    }
+}
+
+impl Finding {
+    fn ok(rule: &'static str, found: impl Into<String>) -> Finding {
+        let found = found.into();
+        Finding { rule, verdict: Verdict::Ok, found, remedy: None, azure_error: None }
+    }
+
+    fn warn(rule: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
+        let remedy = Some(remedy.into());
+        Finding { verdict: Verdict::Warn, remedy, ..Finding::ok(rule, found) }
+    }
+
+    fn fail(
+        rule: &'static str,
+        found: impl Into<String>,
+        remedy: impl Into<String>,
+        azure_error: Option<&'static str>,
+    ) -> Finding {
+        Finding { verdict: Verdict::Fail, azure_error, ..Finding::warn(rule, found, remedy) }
+    }
+}
+
+/// Each certificate once: from every one that issued no other upwards.
+fn ordered(given: &[Certificate]) -> Vec<&Certificate> {
+    let mut ordered: Vec<&Certificate> = Vec::new();
+    let ours = |wanted: &Certificate| given.iter().find(|c| *c == wanted);
+    let upwards = heads(given).into_iter().flat_map(|head| {
+        std::iter::once(head).chain(above(head, given).iter().filter_map(ours).collect::<Vec<_>>())
+    });
+    for certificate in upwards.chain(given) {
+        if !ordered.contains(&certificate) {
+            ordered.push(certificate);
+        }
+    }
+    ordered
+}
+
+#[cfg(test)]
+mod tests;
