@@ -72,7 +72,7 @@ impl Authenticator for Nobody {
 
     fn verify(&self, _claim: &Claim<'_>, _now: Now) -> Result<Proven, Disbelief> {
         let reason = "the connection is no longer configured".to_owned();
-        Err(Disbelief { kind: AuthFailed::Identity, reason })
+        Err(Disbelief { kind: AuthFailed::Identity, reason, remedy: None })
     }
 
     fn not_after(&self) -> UnixTime {

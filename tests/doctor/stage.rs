@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::credentials::{self, Credentials};
-use super::daemon::{Daemon, Settings};
+use super::daemon::{self, Daemon, Settings};
 use super::lab::Lab;
 use super::patience::{Failure, until};
 
@@ -106,10 +106,16 @@ pub fn perform(name: &str, plan: &Plan) -> Result<Told, Failure> {
             .map_err(|error| Failure::new("nft does not take the filter", error))?;
     }
     let theirs = Daemon::start(&lab.gateways[1], &directory.0.join("theirs"), &plan.theirs)?;
-    let ours = Daemon::start(&lab.gateways[0], &directory.0.join("ours"), &plan.ours)?;
-    let config = directory.0.join("ours/s2sd.toml");
-    let socket = directory.0.join("ours/control.sock");
-    let ours = Some(ours).filter(|_| plan.ours_runs);
+    let home = directory.0.join("ours");
+    let ours = match plan.ours_runs {
+        true => Some(Daemon::start(&lab.gateways[0], &home, &plan.ours)?),
+        false => None,
+    };
+    if ours.is_none() {
+        daemon::write(&home, &plan.ours)
+            .map_err(|error| Failure::new("our files cannot be written", error))?;
+    }
+    let (config, socket) = (home.join("s2sd.toml"), home.join("control.sock"));
     await_service(plan.wait, &socket)?;
     let output = lab.gateways[0]
         .run(|| {
@@ -160,8 +166,9 @@ fn filter(rules: &[&str]) -> std::io::Result<()> {
         return Ok(());
     }
     let rules = rules.join("\n");
-    let table =
-        format!("table ip fault {{ chain in {{ type filter hook input priority 0\n{rules}\n}} }}");
+    let table = format!(
+        "table ip fault {{\nchain arriving {{\ntype filter hook input priority 0;\n{rules}\n}}\n}}\n"
+    );
     let status = Command::new("nft").arg(table).status()?;
     if status.success() { Ok(()) } else { Err(std::io::Error::other("it is not accepted")) }
 }

@@ -1,6 +1,7 @@
 //! s2sd itself: the program, with a configuration as an operator writes it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -69,7 +70,6 @@ impl Daemon {
         settings: &Settings,
     ) -> Result<Daemon, Failure> {
         let failed = |error: std::io::Error| Failure::new("starting s2sd", error);
-        fs::create_dir_all(directory).map_err(failed)?;
         write(directory, settings).map_err(failed)?;
         let (pid, file) = (directory.join("pid"), directory.join("s2sd.toml"));
         let script = format!(
@@ -159,14 +159,16 @@ impl Drop for Daemon {
     }
 }
 
-/// Writes its files.
+/// Writes what it is started with, and does not start it.
 pub fn write(directory: &Path, settings: &Settings) -> std::io::Result<()> {
+    fs::create_dir_all(directory)?;
     let Credentials { leaf, chain, key, roots, expects, .. } = &settings.credentials;
     let certificates = |all: Vec<&Vec<u8>>| -> String {
         all.into_iter().map(|der| pem("CERTIFICATE", der)).collect()
     };
     fs::write(directory.join("own.pem"), certificates([leaf].into_iter().chain(chain).collect()))?;
     fs::write(directory.join("own.key"), pem("PRIVATE KEY", key))?;
+    fs::set_permissions(directory.join("own.key"), fs::Permissions::from_mode(0o600))?;
     fs::write(directory.join("roots.pem"), certificates(roots.iter().collect()))?;
     let Settings { here, there, local, remote, mode, policy, connection, tunnel, .. } = settings;
     let path = directory.display();

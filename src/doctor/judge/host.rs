@@ -69,7 +69,7 @@ fn said(check: Check, found: &Diagnostic) -> Finding {
 fn clock(clock: &ClockFacts) -> Finding {
     let set = "set it: `timedatectl set-ntp true`, or `date -u -s ...` and `hwclock -w` where there is no network time";
     if let Some(then) = clock.evidence() {
-        let days = then.0.abs_diff(clock.now.0) / 86_400;
+        let days = (then.0.abs_diff(clock.now.0) + 43_200) / 86_400;
         let way = if then > clock.now { "behind" } else { "ahead" };
         let rests_on = match (&clock.newest, clock.hardware) {
             (_, Some(hardware)) if hardware == then => {

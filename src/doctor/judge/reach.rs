@@ -244,6 +244,10 @@ fn answered(case: &Case<'_>, way: &Way, answer: &Answer) -> Vec<Finding> {
             findings.push(fragmentation(accepted));
             findings
         }
+        // Asked with a strange value, the gateway names a group of ours: it takes our proposal, and says no more of itself.
+        Answer::Group(group) if is_ours(case, *group) => {
+            vec![Finding::ok(Check::Proposal, format!("the gateway takes ours, with {group}"))]
+        }
         Answer::Group(group) => vec![wrong_group(case, *group)],
         Answer::Refused(NotifyType::NoProposalChosen) => vec![no_proposal(case)],
         Answer::Refused(kind) => {
@@ -256,6 +260,11 @@ fn answered(case: &Case<'_>, way: &Way, answer: &Answer) -> Vec<Finding> {
             vec![Finding::warn(Check::Proposal, seen)]
         }
     }
+}
+
+fn is_ours(case: &Case<'_>, group: KeId) -> bool {
+    let (policy, _) = peers::policies(&case.connection.ipsec_policy);
+    policy.groups().iter().any(|ours| ours.id() == group)
 }
 
 fn wrong_group(case: &Case<'_>, group: KeId) -> Finding {
@@ -351,7 +360,10 @@ fn nat(case: &Case<'_>, way: &Way, accepted: &Acceptance) -> Finding {
                 _ => finding,
             }
         }
-        (false, _) if nat.there => Finding::ok(Check::Nat, "the gateway is behind a NAT"),
+        (false, _) if nat.there => Finding::ok(
+            Check::Nat,
+            "none before this host; the gateway is behind one, or asks for ESP in UDP",
+        ),
         (false, _) => Finding::ok(Check::Nat, "none on the way"),
     }
 }
