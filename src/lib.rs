@@ -13,6 +13,7 @@
 //! | 3 | [`dataplane`] | packets in, packets out: one lane a tunnel |
 //! | 3 | [`ike`] | the IKEv2 engine: exchanges, collisions, lifetimes; no socket, no clock |
 //! | 4 | [`config`] | the configuration file: from TOML in Azure's words to typed values, every error at once |
+//! | 4 | [`state`] | what outlives the process: snapshot store, sequence-number ledger, kept descriptors |
 //! | 5 | [`azure`] | from Azure's JSON to a configuration, and from a configuration to Azure's side |
 //! | 5 | [`daemon`] | the service: sockets, timers, devices, routes around engine and lanes |
 //! | 6 | [`doctor`] | a connection looked at from end to end: probes, and what they mean |
@@ -29,6 +30,7 @@ pub mod esp;
 pub mod ike;
 pub mod pki;
 pub mod rng;
+pub mod state;
 pub mod sys;
 pub mod time;
 pub mod wire;

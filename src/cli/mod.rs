@@ -47,7 +47,7 @@ enum Command {
     Status(status::Arguments),
     /// Keep a connection up.
     Up(orders::Named),
-    /// Take a connection down; it stays so until `up` or a restart.
+    /// Take a connection down; it stays so until `up`, or until the service is stopped.
     Down(orders::Named),
     /// Replace keys now: of the packets and of the IKE SA.
     Rekey(orders::Rekey),

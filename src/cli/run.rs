@@ -14,6 +14,7 @@ use crate::crypto::signature::vault;
 use crate::daemon::files::Noting;
 use crate::daemon::signer::Signer;
 use crate::daemon::{self, Options, Signal};
+use crate::state::Keeper;
 use crate::sys::clock;
 use crate::sys::confine::{self, Paths};
 
@@ -22,6 +23,9 @@ use crate::sys::confine::{self, Paths};
 pub struct Arguments {
     #[command(flatten)]
     config: ConfigPath,
+    /// A supervisor's socket that keeps descriptors over restarts, as systemd does: FDSTORE=1 there, LISTEN_FDS at the start.
+    #[arg(long, value_name = "PATH")]
+    state_fd_socket: Option<PathBuf>,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t)]
     log_format: log::Format,
@@ -55,10 +59,14 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     if loaded.config.is_none() {
         return fail(format_args!("{} has errors, see above", path.display()));
     }
+    let keeper = match &arguments.state_fd_socket {
+        Some(path) => Keeper::at(path),
+        None => Ok(Keeper::from_environment()),
+    };
     if let Some(config) = loaded.config.as_ref().filter(|_| !arguments.unconfined) {
         give_up_rights(path, &config.device.control_socket, &files);
     }
-    match serve(loaded, path.clone()) {
+    match keeper.and_then(|keeper| serve(loaded, path.clone(), keeper)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error),
     }
@@ -91,16 +99,20 @@ fn give_up_rights(config: &Path, socket: &Path, files: &Noting) {
     }
 }
 
-fn serve(loaded: Loaded, source: PathBuf) -> io::Result<()> {
+fn serve(loaded: Loaded, source: PathBuf, keeper: Keeper) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let options = Options { source: Some(source), ..Options::default() };
-    runtime.block_on(async {
+    let options = Options { source: Some(source), keeper, ..Options::default() };
+    let outcome = runtime.block_on(async {
         let (sender, signals) = mpsc::channel(4);
         pass_on(SignalKind::terminate(), Signal::Stop, &sender)?;
         pass_on(SignalKind::interrupt(), Signal::Stop, &sender)?;
         pass_on(SignalKind::hangup(), Signal::Reload, &sender)?;
+        pass_on(SignalKind::user_defined2(), Signal::HandOver, &sender)?;
         daemon::run(loaded, options, signals).await
-    })
+    });
+    // A look-up of a name that hangs does not hold up the next process.
+    runtime.shutdown_background();
+    outcome
 }
 
 fn pass_on(kind: SignalKind, meaning: Signal, to: &mpsc::Sender<Signal>) -> io::Result<()> {

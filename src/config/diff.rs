@@ -105,6 +105,13 @@ pub fn diff(old: State<'_>, new: State<'_>) -> Changes {
     changes
 }
 
+/// Whether a connection can go on under new settings: its peers, devices and routes are as they were. `old` are its settings as
+/// JSON, perhaps by another version: what that did not know does not count.
+pub fn goes_on(old: &Json, new: &Connection) -> bool {
+    let edits = edits(old, &json(new));
+    edits.iter().filter(|edit| edit.was != ABSENT).all(|edit| !edit.part.ends_connection())
+}
+
 /// Certificates that came into the same files.
 fn renewals(name: &str, old: &[ConnectionFacts], new: &[ConnectionFacts]) -> Vec<Edit> {
     let of = |facts: &[ConnectionFacts]| {
@@ -132,6 +139,9 @@ fn renewals(name: &str, old: &[ConnectionFacts], new: &[ConnectionFacts]) -> Vec
     .filter(|edit| edit.was != edit.is)
     .collect()
 }
+
+/// The value of a key that is not there.
+const ABSENT: &str = "nothing";
 
 /// What a key belongs to; `None` for a key that this table has forgotten.
 fn part(key: &str) -> Option<Part> {
@@ -174,7 +184,8 @@ fn site(config: &Config) -> Json {
     all
 }
 
-fn json(value: &impl Serialize) -> Json {
+/// Settings as JSON, as [`goes_on`] takes them.
+pub fn json(value: &impl Serialize) -> Json {
     serde_json::to_value(value).expect("names and values of a configuration are strings")
 }
 
@@ -183,7 +194,7 @@ fn edits(old: &Json, new: &Json) -> Vec<Edit> {
     let (old, new) = (leaves(old), leaves(new));
     let value = |leaves: &[(String, String)], key: &str| {
         let found = leaves.iter().find(|(other, _)| other == key);
-        found.map_or_else(|| "nothing".to_owned(), |(_, value)| value.clone())
+        found.map_or_else(|| ABSENT.to_owned(), |(_, value)| value.clone())
     };
     let mut keys: Vec<&String> = old.iter().chain(&new).map(|(key, _)| key).collect();
     keys.sort();
@@ -213,6 +224,13 @@ fn leaves(table: &Json) -> Vec<(String, String)> {
     table.iter().flat_map(below).collect()
 }
 
+impl Part {
+    /// Whether a connection ends and begins anew when this changes: it is what devices, routes or peers are made of.
+    pub fn ends_connection(self) -> bool {
+        matches!(self, Part::Peers | Part::Interface | Part::Routes)
+    }
+}
+
 impl Changes {
     /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
@@ -224,6 +242,11 @@ impl Changed {
     /// Whether something that belongs to this part differs.
     pub fn touches(&self, part: Part) -> bool {
         self.edits.iter().any(|edit| edit.part == part)
+    }
+
+    /// Whether the connection has to end and begin anew.
+    pub fn ends_connection(&self) -> bool {
+        self.edits.iter().any(|edit| edit.part.ends_connection())
     }
 }
 

@@ -16,6 +16,7 @@ use crate::ike::PeerId;
 use crate::ike::certificates::Certificates;
 use crate::ike::config::{PeerConfig, Role};
 use crate::ike::profile::Profile;
+use crate::state::{Estate, inventory};
 use crate::sys::ike_socket;
 use crate::sys::netlink::Prefix;
 use crate::time::{Instant, Now};
@@ -78,13 +79,24 @@ impl Member {
         }
     }
 
+    /// Goes on as the one that a former process had.
+    pub fn recall(&mut self, former: &inventory::Tunnel) {
+        (self.wanted, self.local) = (former.wanted, former.local);
+        self.remote = self.remote.or(former.remote);
+    }
+
     /// Makes the device, unless it is there.
-    pub fn equip(&mut self, plan: Plan, events: &Sender<LaneEvent>) -> Result<(), Obstacle> {
+    pub fn equip(
+        &mut self,
+        plan: Plan,
+        events: &Sender<LaneEvent>,
+        estate: &mut Estate,
+    ) -> Result<(), Obstacle> {
         if self.tunnel.is_some() {
             return Ok(());
         }
         let interface = plan.interface.clone();
-        let made = Tunnel::create(self.peer, plan, events.clone());
+        let made = Tunnel::create(self.peer, plan, events.clone(), estate);
         let tunnel = made.map_err(|error| {
             format!("the interface {interface} cannot be made: {error}{}", device_remedy(&error))
         })?;
@@ -103,7 +115,8 @@ impl Member {
     ) -> Result<PeerConfig, Obstacle> {
         let remote =
             self.remote.ok_or_else(|| format!("the name {} has no address yet", self.host))?;
-        let local = source(remote, listen)?;
+        // A network that is away for a moment is no reason to give up what goes on by an address.
+        let local = source(remote, listen).or_else(|why| self.local.ok_or(why))?;
         self.local = Some(local);
         let credentials = Rc::clone(self.credentials.as_ref().map_err(Clone::clone)?);
         let config = peers::peer(site, connection, tunnel, local, vec![remote], credentials);

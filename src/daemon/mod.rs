@@ -21,11 +21,13 @@
 //! |---|---|
 //! | [`child`], [`tunnel`] | a tunnel's packets: device, lane, SAs |
 //! | [`control`], `wishes` | the control socket, and what is wished over it |
+//! | `departed` | a peer that is there no longer |
 //! | [`explain`], [`status`] | what is shown to people and programs |
 //! | [`manager`] | what the service manager is told |
 //! | [`member`] | a tunnel with its peer: what is wanted, what is in the way |
 //! | [`names`] | addresses of gateways that are known by name |
 //! | [`files`] | the files that a configuration names |
+//! | `handover` | restarts that nobody notices |
 //! | [`record`] | what is known of a tunnel's IKE side |
 //! | `reload` | a new configuration for a running service |
 //! | [`routes`] | routes that come and go with tunnels |
@@ -35,8 +37,10 @@
 
 pub mod child;
 pub mod control;
+mod departed;
 pub mod explain;
 pub mod files;
+mod handover;
 pub mod manager;
 pub mod member;
 pub mod names;

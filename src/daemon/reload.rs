@@ -13,6 +13,7 @@ use tracing::{error, info};
 use super::files::System;
 use super::member::Obstacle;
 use super::shell::Shell;
+use super::tunnel::Tunnel;
 use crate::config::diff::{self, Changed, Part, State};
 use crate::config::settings::Connection;
 use crate::config::{self, Loaded, Severity};
@@ -62,6 +63,7 @@ impl Shell {
         }
         let site_changed = self.config.local_network_gateway != config.local_network_gateway;
         (self.config, self.report) = (config, report);
+        self.stale = true;
         changes.removed.iter().for_each(|name| self.end(name));
         let connections = self.config.connections.clone();
         for (connection, credentials) in connections.iter().zip(credentials) {
@@ -70,7 +72,7 @@ impl Shell {
             let changed = changes.changed.iter().find(|changed| changed.name == name);
             if changes.added.iter().any(|added| added == name) {
                 self.begin(connection, &credentials);
-            } else if changed.is_some_and(needs_restart) {
+            } else if changed.is_some_and(Changed::ends_connection) {
                 self.end(name);
                 self.begin(connection, &credentials);
                 done.push(format!("{name}: started anew"));
@@ -89,7 +91,7 @@ impl Shell {
     }
 
     fn begin(&mut self, connection: &Connection, credentials: &Result<Rc<Certificates>, Obstacle>) {
-        for peer in self.add(connection.clone(), credentials) {
+        for peer in self.add(connection.clone(), credentials, None) {
             self.prepare(peer);
         }
     }
@@ -110,7 +112,8 @@ impl Shell {
             self.endpoint.command(clock::now(), Command::Remove(peer));
         }
         self.carry_out();
-        self.links.remove(at);
+        let link = self.links.remove(at);
+        link.members.into_iter().filter_map(|member| member.tunnel).for_each(Tunnel::dismiss);
     }
 
     /// Gives a running connection its settings and credentials.
@@ -137,9 +140,4 @@ impl Shell {
         }
         Ok(())
     }
-}
-
-/// Whether what differs is what devices, routes or peers are made of.
-fn needs_restart(changed: &Changed) -> bool {
-    [Part::Peers, Part::Interface, Part::Routes].into_iter().any(|part| changed.touches(part))
 }

@@ -54,6 +54,16 @@ impl Routes {
         }
     }
 
+    /// Takes over what a former process set: its routes lead into these devices.
+    pub fn adopt(&mut self, devices: Vec<String>) {
+        self.devices = devices;
+    }
+
+    /// Leaves the routes as they are, for the next process.
+    pub fn leave(&mut self) {
+        self.devices.clear();
+    }
+
     /// Whether rules have to keep outer packets out of these routes.
     pub fn is_guarded(&self) -> bool {
         self.table == GUARD_TABLE && self.mode != Mode::None
@@ -114,6 +124,11 @@ impl Guard {
             pass(netlink.add_rule(rule), &[Errno::EEXIST, Errno::EAFNOSUPPORT])?;
         }
         Ok(Guard(()))
+    }
+
+    /// Leaves the rules as they are, for the next process.
+    pub fn leave(self) {
+        std::mem::forget(self);
     }
 }
 

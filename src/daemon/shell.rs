@@ -24,13 +24,15 @@ use crate::crypto::Standard;
 use crate::dataplane::Event as Seen;
 use crate::ike::certificates::Certificates;
 use crate::ike::command::{Command, DataEvent};
+use crate::ike::config::PeerConfig;
 use crate::ike::event::Event;
 use crate::ike::output::Output;
 use crate::ike::path::{Datagram, Path, Port};
 use crate::ike::profile::Profile;
 use crate::ike::{Endpoint, PeerId, Timer};
-use crate::sys::clock;
+use crate::state::{Estate, Keeper, Legacy, inventory};
 use crate::sys::random::SystemRng;
+use crate::sys::{clock, inherited};
 use crate::time::{Instant, Now};
 use crate::wire::esp::EspHeader;
 use crate::wire::spi::EspSpi;
@@ -49,6 +51,8 @@ pub struct Options {
     pub profile: Profile,
     /// The file that the configuration came from, for a reload.
     pub source: Option<PathBuf>,
+    /// Who keeps what is to outlive the process.
+    pub keeper: Keeper,
 }
 
 /// What the outside tells a running service.
@@ -56,6 +60,8 @@ pub struct Options {
 pub enum Signal {
     /// Read the configuration again.
     Reload,
+    /// End, and leave everything as it is for the next process.
+    HandOver,
     /// Say goodbye and end.
     Stop,
 }
@@ -69,9 +75,12 @@ pub async fn run(
     let Loaded { config, credentials, report } = loaded;
     let config = config.ok_or_else(|| io::Error::other("the configuration has errors"))?;
     let mut control = Control::open(&config.device.control_socket)?;
-    let mut shell = Shell::open(config, report, options)?;
+    let (mut shell, legacy) = Shell::open(config, report, options)?;
     let mut manager = Manager::from_environment();
-    shell.start(credentials);
+    match legacy {
+        Some(legacy) => shell.resume(credentials, legacy),
+        None => shell.start(credentials),
+    }
     shell.carry_out();
     info!(device = %shell.config.device.name, connections = shell.links.len(), "running");
     manager.ready();
@@ -99,12 +108,18 @@ pub async fn run(
                     let _ = shell.reload();
                     manager.ready();
                 }
-                Some(Signal::Stop) | None => break,
+                Some(Signal::HandOver) if shell.estate.is_kept() => {
+                    manager.stopping();
+                    shell.hand_over();
+                    return Ok(());
+                }
+                Some(Signal::HandOver | Signal::Stop) | None => break,
             },
         }
     }
     manager.stopping();
     shell.say_goodbye().await;
+    shell.leave_nothing();
     Ok(())
 }
 
@@ -126,12 +141,17 @@ pub(super) struct Shell {
     pub(super) links: Vec<Link>,
     pub(super) source: Option<PathBuf>,
     pub(super) started: Instant,
-    sockets: Sockets,
-    lane_events: Receiver<LaneEvent>,
+    pub(super) estate: Estate,
+    /// What is stored of the endpoint, by its revision.
+    pub(super) stored: u64,
+    /// What is stored lacks something.
+    pub(super) stale: bool,
+    pub(super) sockets: Sockets,
+    pub(super) lane_events: Receiver<LaneEvent>,
     lanes: Sender<LaneEvent>,
     pub(super) names: Names,
-    guard: Option<Guard>,
-    next_peer: u32,
+    pub(super) guard: Option<Guard>,
+    pub(super) next_peer: u32,
     /// When counters were looked at.
     ticked: Instant,
     /// Whether the outputs that come now are repetitions.
@@ -139,13 +159,20 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    fn open(config: Config, report: Report, options: Options) -> io::Result<Shell> {
-        let sockets = Sockets::open(&config.device.listen_addresses)?;
+    fn open(
+        config: Config,
+        report: Report,
+        options: Options,
+    ) -> io::Result<(Shell, Option<Legacy>)> {
+        let keeper = options.keeper.clone();
+        let inherited = if keeper.exists() { inherited::take() } else { Vec::new() };
+        let (mut estate, legacy) = Estate::open(keeper, inherited, &mut SystemRng::default())?;
+        let sockets = Sockets::open(&config.device.listen_addresses, &mut estate)?;
         let rng = Box::new(SystemRng::default());
         let provider = Box::new(Standard::default());
         let endpoint = Endpoint::new(peers::endpoint(&config), provider, rng);
         let (lanes, lane_events) = mpsc::channel(LANE_EVENTS);
-        Ok(Shell {
+        let shell = Shell {
             config,
             report,
             source: options.source.clone(),
@@ -153,6 +180,9 @@ impl Shell {
             endpoint,
             links: Vec::new(),
             started: clock::now().mono,
+            estate,
+            stored: 0,
+            stale: false,
             sockets,
             lane_events,
             lanes,
@@ -161,16 +191,18 @@ impl Shell {
             next_peer: 1,
             ticked: clock::now().mono,
             repeating: false,
-        })
+        };
+        Ok((shell, legacy))
     }
 
     /// Brings up every connection.
     fn start(&mut self, credentials: Vec<Option<Credentials>>) {
+        self.discard();
         let connections = self.config.connections.clone();
         let mut peers = Vec::new();
         for (connection, credentials) in connections.into_iter().zip(credentials) {
             let credentials = self.trusted(credentials);
-            peers.extend(self.add(connection, &credentials));
+            peers.extend(self.add(connection, &credentials, None));
         }
         for peer in peers {
             self.prepare(peer);
@@ -195,21 +227,28 @@ impl Shell {
         }
     }
 
-    /// Takes a connection up; its peers are still to be prepared.
+    /// Takes a connection up, perhaps one that a former process had; its peers are still to be prepared.
     pub(super) fn add(
         &mut self,
         settings: Connection,
         credentials: &Result<Rc<Certificates>, Obstacle>,
+        former: Option<&inventory::Connection>,
     ) -> Vec<PeerId> {
         let now = clock::now();
         let mut members = Vec::new();
-        for tunnel in &settings.tunnels {
-            let (peer, credentials) = (PeerId(self.next_peer), credentials.clone());
-            members.push(Member::new(peer, &settings, tunnel, credentials, now));
-            self.next_peer += 1;
+        for (at, tunnel) in settings.tunnels.iter().enumerate() {
+            let former = former.and_then(|former| former.tunnels.get(at));
+            let peer = PeerId(former.map_or(self.next_peer, |former| former.peer));
+            let mut member = Member::new(peer, &settings, tunnel, credentials.clone(), now);
+            match former {
+                Some(former) => member.recall(former),
+                None => self.next_peer += 1,
+            }
+            members.push(member);
         }
         let outer: Vec<IpAddr> = members.iter().filter_map(|member| member.remote).collect();
-        let routes = Routes::new(&settings, &outer);
+        let mut routes = Routes::new(&settings, &outer);
+        routes.adopt(former.map_or_else(Vec::new, |former| former.devices.clone()));
         let peers = members.iter().map(|member| member.peer).collect();
         for member in &members {
             self.names.watch(member.peer, &member.host);
@@ -262,12 +301,27 @@ impl Shell {
     /// Does what is still to do before a tunnel can be dialled; what stands in the way is noted and tried again.
     pub(super) fn prepare(&mut self, peer: PeerId) {
         let now = clock::now();
-        let Shell { links, config, options, lanes, guard, .. } = self;
-        let Some((link, at)) = find(links, peer) else { return };
+        self.stale = true;
+        match self.ready(peer) {
+            Ok(config) => {
+                // Adds a peer that is not known yet.
+                self.endpoint.command(now, Command::Reconfigure(peer, Box::new(config)));
+                if self.member(peer).is_some_and(|member| member.wanted) {
+                    self.endpoint.command(now, Command::Up(peer));
+                }
+            }
+            Err(obstacle) => self.hinder(peer, obstacle),
+        }
+    }
+
+    /// Has everything ready for a peer: what the engine has to know of it.
+    pub(super) fn ready(&mut self, peer: PeerId) -> Result<PeerConfig, Obstacle> {
+        let Shell { links, config, options, lanes, guard, estate, .. } = self;
+        let gone = || "the connection is gone".to_owned();
+        let (link, at) = find(links, peer).ok_or_else(gone)?;
         let Link { settings, members, routes } = link;
-        let (Some(member), Some(tunnel)) = (members.get_mut(at), settings.tunnels.get(at)) else {
-            return;
-        };
+        let member = members.get_mut(at).ok_or_else(gone)?;
+        let tunnel = settings.tunnels.get(at).ok_or_else(gone)?;
         if routes.is_guarded() && guard.is_none() {
             match Guard::set_up() {
                 Ok(rules) => *guard = Some(rules),
@@ -276,31 +330,24 @@ impl Shell {
         }
         let listen = &config.device.listen_addresses;
         let site = &config.local_network_gateway;
-        let equipped = member.equip(member::plan(settings, tunnel), lanes);
-        let configured = equipped
-            .and_then(|()| member.configure(settings, tunnel, site, listen, options.profile));
-        match configured {
-            Ok(peer_config) => {
-                (member.record.obstacle, member.retry_at) = (None, None);
-                let wanted = member.wanted;
-                // Adds a peer that is not known yet.
-                self.endpoint.command(now, Command::Reconfigure(peer, Box::new(peer_config)));
-                if wanted {
-                    self.endpoint.command(now, Command::Up(peer));
-                }
-            }
-            Err(obstacle) => {
-                if member.record.obstacle.as_ref() != Some(&obstacle) {
-                    error!(connection = member.record.name, "{obstacle}");
-                }
-                member.record.obstacle = Some(obstacle);
-                member.retry_at = Some(now.mono + RETRY);
-            }
+        member.equip(member::plan(settings, tunnel), lanes, estate)?;
+        let config = member.configure(settings, tunnel, site, listen, options.profile)?;
+        (member.record.obstacle, member.retry_at) = (None, None);
+        Ok(config)
+    }
+
+    /// Something stands in the way of a tunnel.
+    pub(super) fn hinder(&mut self, peer: PeerId, obstacle: Obstacle) {
+        let Some(member) = self.member(peer) else { return };
+        if member.record.obstacle.as_ref() != Some(&obstacle) {
+            error!(connection = member.record.name, "{obstacle}");
         }
+        member.record.obstacle = Some(obstacle);
+        member.retry_at = Some(clock::now().mono + RETRY);
     }
 
     /// A datagram came in on an IKE socket.
-    fn take_in(&mut self, inbound: Inbound) {
+    pub(super) fn take_in(&mut self, inbound: Inbound) {
         let now = clock::now();
         match inbound {
             Inbound::Ike(path, bytes) => {
@@ -328,7 +375,7 @@ impl Shell {
     }
 
     /// A lane saw something.
-    fn hear_lane(&mut self, peer: PeerId, event: Seen) {
+    pub(super) fn hear_lane(&mut self, peer: PeerId, event: Seen) {
         let now = clock::now();
         let Some((link, at)) = find(&mut self.links, peer) else { return };
         let Some(member) = link.members.get_mut(at) else { return };
@@ -352,7 +399,7 @@ impl Shell {
             Seen::PathMtu(mtu) => info!(connection = member.record.name, mtu, "path MTU"),
             Seen::DeviceLost => {
                 warn!(connection = member.record.name, "the interface is gone; it is made anew");
-                member.tunnel = None;
+                member.tunnel.take().into_iter().for_each(Tunnel::dismiss);
                 self.endpoint.command(now, Command::Remove(peer));
                 self.carry_out();
                 self.prepare(peer);
@@ -378,6 +425,9 @@ impl Shell {
     /// Looks at counters, and at obstacles whose time has come.
     fn tick(&mut self, now: Now) {
         self.ticked = now.mono;
+        if now.mono.since(self.started) >= TICK {
+            self.estate.keeping.ledger.live();
+        }
         let mut alive = Vec::new();
         let mut retry = Vec::new();
         for member in self.links.iter_mut().flat_map(|link| &mut link.members) {
@@ -398,10 +448,14 @@ impl Shell {
         }
     }
 
-    /// Carries out all that the engine wants, in its order.
+    /// Carries out all that the engine wants, in its order; it is stored before any of it is done.
     pub(super) fn carry_out(&mut self) {
         let now = clock::now();
-        while let Some(output) = self.endpoint.poll_output() {
+        let outputs: Vec<Output> = std::iter::from_fn(|| self.endpoint.poll_output()).collect();
+        if self.stale || (!outputs.is_empty() && self.endpoint.revision() != self.stored) {
+            self.keep(now);
+        }
+        for output in outputs {
             if let Err(error) = self.apply(output, now) {
                 error!(%error, "the data plane did not follow");
             }
@@ -413,6 +467,7 @@ impl Shell {
             }
             if changed {
                 link.lead();
+                self.stale = true;
             }
         }
     }
@@ -519,7 +574,7 @@ impl Shell {
 
 impl Link {
     /// Has the routes lead into the tunnels that are up.
-    fn lead(&mut self) {
+    pub(super) fn lead(&mut self) {
         let up = self.members.iter().filter(|m| m.record.state == State::Up);
         let devices: Vec<&str> =
             up.filter_map(|member| member.tunnel.as_ref()).map(Tunnel::interface).collect();

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
 use crate::ike::path::{Path, Port};
+use crate::state::{Estate, keeper};
 use crate::sys::ike_socket::{self, Arrival};
 use crate::wire::datagram::{Datagram, KEEPALIVE, NON_ESP_MARKER};
 
@@ -40,8 +41,11 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// Opens ports 500 and 4500 on these addresses; on all when there are none.
-    pub fn open(listen: &[IpAddr]) -> io::Result<Sockets> {
+    /// Opens ports 500 and 4500 on these addresses; on all when there are none. What was kept is taken over.
+    pub fn open(listen: &[IpAddr], estate: &mut Estate) -> io::Result<Sockets> {
+        let kept = std::iter::from_fn(|| estate.take(keeper::IKE)).map(std::net::UdpSocket::from);
+        let mut kept: Vec<std::net::UdpSocket> = kept.collect();
+        let mut opened = false;
         let any = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
         let addresses = if listen.is_empty() { &any[..] } else { listen };
         let (sender, arrivals) = mpsc::channel(WAITING);
@@ -49,7 +53,14 @@ impl Sockets {
         for address in addresses {
             for port in [Port::Ike, Port::NatT] {
                 let at = SocketAddr::new(*address, port.number());
-                let socket = match ike_socket::open(at) {
+                let same = |socket: &std::net::UdpSocket| {
+                    socket.local_addr().is_ok_and(|local| local == at)
+                };
+                let found = kept.iter().position(same);
+                opened |= found.is_none();
+                let socket = match found
+                    .map_or_else(|| ike_socket::open(at), |found| Ok(kept.swap_remove(found)))
+                {
                     Ok(socket) => socket,
                     // A system without IPv6 is no fault.
                     Err(error) if listen.is_empty() && at.is_ipv6() => {
@@ -66,7 +77,17 @@ impl Sockets {
                 all.sockets.push((at, socket));
             }
         }
+        if opened || !kept.is_empty() {
+            let keeper = &estate.keeping.keeper;
+            keeper.forget(keeper::IKE);
+            all.sockets.iter().for_each(|(_, socket)| keeper.keep(keeper::IKE, socket));
+        }
         Ok(all)
+    }
+
+    /// A datagram that has come already.
+    pub fn waiting(&mut self) -> Option<Inbound> {
+        self.arrivals.try_recv().ok()
     }
 
     /// The next datagram. Cancelling it loses none.

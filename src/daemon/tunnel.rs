@@ -5,13 +5,13 @@
 //! RemoveInbound  ─> RemoveInbound     RetireOutbound ─> RetireOutbound, its key forgotten
 //! ```
 //!
-//! The device lives as long as the configuration has the tunnel. The lane starts with the first SA, when its socket's ends
+//! The device lives as long as the configuration has the tunnel, over restarts too where somebody keeps it. The lane starts with the first SA, when its socket's ends
 //! are known, and starts anew when they change in more than the peer's address.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
@@ -21,10 +21,12 @@ use super::child::Child;
 use crate::crypto::{Provider, Standard};
 use crate::dataplane::mtu::Encapsulation;
 use crate::dataplane::{Change, Event, Forwarding, InboundSa, Lane, LaneParts, OutboundSa, Rules};
-use crate::esp::{Counters, DropReason, Inbound, Lease, Outbound, Replay};
+use crate::esp::{Ceiling, Counters, DropReason, Inbound, Lease, Outbound, Replay};
 use crate::ike::output::EspSa;
 use crate::ike::path::Path;
 use crate::ike::{ChildId, PeerId, Slot};
+use crate::state::inventory::{Position, Seen, Sent};
+use crate::state::{Estate, Keeping, Way, keeper};
 use crate::sys::ike_socket;
 use crate::sys::netlink::{Netlink, Prefix};
 use crate::sys::socket::{Batching, LaneSocket};
@@ -81,6 +83,15 @@ pub struct Tunnel {
     provider: Standard,
     /// What SAs moved that are gone.
     past: Traffic,
+    keeping: Keeping,
+    /// A socket that a former process had.
+    socket: Option<OwnedFd>,
+    /// A former process made the device.
+    inherited: bool,
+    /// No lane may run: nothing is there to forward by yet, or any more.
+    held: bool,
+    /// Where SAs of a former process stand, as long as they are not installed.
+    positions: Vec<Position>,
 }
 
 /// What moved, both ways.
@@ -115,9 +126,22 @@ enum Carrier {
 }
 
 impl Tunnel {
-    /// Makes the device. Needs CAP_NET_ADMIN.
-    pub fn create(peer: PeerId, plan: Plan, events: Sender<LaneEvent>) -> io::Result<Tunnel> {
-        let tun = plan.device()?;
+    /// Makes the device, or takes over the one that was kept. Needs CAP_NET_ADMIN.
+    pub fn create(
+        peer: PeerId,
+        plan: Plan,
+        events: Sender<LaneEvent>,
+        estate: &mut Estate,
+    ) -> io::Result<Tunnel> {
+        let kept = estate.take(&keeper::device(&plan.interface));
+        let kept = kept.and_then(|fd| Tun::adopt(fd, &plan.interface, plan.offloads()).ok());
+        let keeping = estate.keeping.clone();
+        let inherited = kept.is_some();
+        let tun = match kept {
+            Some(tun) => tun,
+            None => plan.device(&keeping)?,
+        };
+        let socket = estate.take(&keeper::lane(&plan.interface));
         let rules = plan.rules(true, Version::V4);
         Ok(Tunnel {
             peer,
@@ -130,7 +154,64 @@ impl Tunnel {
             events,
             provider: Standard::default(),
             past: Traffic::default(),
+            keeping,
+            socket,
+            inherited,
+            held: false,
+            positions: Vec::new(),
         })
+    }
+
+    /// Goes on with what a former process had: lanes wait until [`Tunnel::release`], and SAs begin where they stand.
+    pub fn resume(&mut self, past: Traffic, positions: Vec<Position>) {
+        (self.held, self.past, self.positions) = (true, past, positions);
+    }
+
+    /// Whether a former process made the device: then it has its routes.
+    pub fn is_inherited(&self) -> bool {
+        self.inherited
+    }
+
+    /// The lane may run.
+    pub fn release(&mut self) -> io::Result<()> {
+        self.held = false;
+        self.positions.clear();
+        match (&self.carrier, self.ends) {
+            (Carrier::Idle(_), Some(ends)) => self.start(ends),
+            _ => {
+                // Being connected it would take all that the peer sends, and nobody reads it.
+                if self.socket.take().is_some() {
+                    self.keeping.keeper.forget(&keeper::lane(&self.plan.interface));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Stops the lane for good: packets wait in the kernel for the next process.
+    pub fn park(&mut self) {
+        self.held = true;
+        if let Carrier::Lane(lane) = std::mem::replace(&mut self.carrier, Carrier::Gone) {
+            self.carrier = lane.stop().map_or(Carrier::Gone, |parts| Carrier::Idle(parts.tun));
+        }
+    }
+
+    /// Where each SA stands, exactly if the lane stands still.
+    pub fn stand(&self) -> Vec<Position> {
+        let stand = |(id, child): (&ChildId, &Child)| Position {
+            child: id.0,
+            outbound: child.outbound.as_ref().map(|sa| Sent::from(&*sa.hold())),
+            inbound: child.inbound.as_ref().map(|sa| Seen::from(&*sa.hold())),
+        };
+        self.children.iter().map(stand).collect()
+    }
+
+    /// Ends the device. Closing it is not enough where somebody keeps it.
+    pub fn dismiss(mut self) {
+        self.carrier = Carrier::Gone;
+        if self.keeping.keeper.exists() {
+            dismiss(&self.plan.interface, &self.keeping);
+        }
     }
 
     /// The device's name.
@@ -235,9 +316,15 @@ impl Tunnel {
     pub fn install_inbound(&mut self, sa: EspSa) -> io::Result<()> {
         let key = self.provider.esp_open_key(&sa.suite, &sa.keys).map_err(io::Error::other)?;
         self.carry(Ends { path: sa.path, encapsulated: sa.encapsulated })?;
-        let replay = Replay::new(self.plan.replay_window);
+        let (ledger, ceiling) = self.claim(sa.child, Way::In)?;
+        let seen = self.positions.iter().find(|p| p.child == sa.child.0);
+        let seen = seen.and_then(|position| position.inbound.as_ref());
+        let replay = replay(self.plan.replay_window, ceiling, seen);
+        let (packets, bytes) = seen.map_or((0, 0), |seen| (seen.packets, seen.bytes));
         let child = self.children.entry(sa.child).or_insert_with(|| Child::new(&sa));
-        let inbound = Inbound::new(sa.spi, key, replay, sa.suite.esn, child.limits);
+        let inbound = Inbound::new(sa.spi, key, replay, sa.suite.esn, child.limits)
+            .noted_in(ledger)
+            .worn(packets, bytes);
         let inbound = Arc::new(InboundSa::new(inbound, sa.selectors));
         child.inbound = Some(Arc::clone(&inbound));
         self.forwarding.apply([Change::AddInbound(inbound)]);
@@ -248,9 +335,15 @@ impl Tunnel {
     pub fn install_outbound(&mut self, sa: EspSa) -> io::Result<()> {
         let key = self.provider.esp_seal_key(&sa.suite, &sa.keys).map_err(io::Error::other)?;
         self.carry(Ends { path: sa.path, encapsulated: sa.encapsulated })?;
+        let (ledger, ceiling) = self.claim(sa.child, Way::Out)?;
+        let sent = self.positions.iter().find(|p| p.child == sa.child.0);
+        let sent = sent.and_then(|position| position.outbound);
+        // After a crash the ceiling bounds the packets; of their bytes nobody knows, but a successor is on its way.
+        let unknown = Sent { next: ceiling, packets: ceiling.saturating_sub(1), bytes: 0 };
+        let Sent { next, packets, bytes } = sent.unwrap_or(unknown);
+        let lease = Lease::new(next, sa.suite.esn, ledger);
         let child = self.children.entry(sa.child).or_insert_with(|| Child::new(&sa));
-        let lease = Lease::ephemeral(sa.suite.esn);
-        let outbound = Outbound::new(sa.spi, key, lease, child.limits);
+        let outbound = Outbound::new(sa.spi, key, lease, child.limits).worn(packets, bytes);
         child.outbound = Some(Arc::new(OutboundSa::new(outbound, sa.selectors)));
         Ok(())
     }
@@ -270,12 +363,19 @@ impl Tunnel {
         self.forwarding.apply([Change::RetireOutbound(spi)]);
         self.active.retain(|_, carrier| *carrier != (child, spi));
         self.forget(child, |child| drop(child.outbound.take()));
+        self.keeping.ledger.release(child, Way::Out);
     }
 
     /// Receives on this SA no longer.
     pub fn remove(&mut self, child: ChildId, spi: EspSpi) {
         self.forwarding.apply([Change::RemoveInbound(spi)]);
         self.forget(child, |child| drop(child.inbound.take()));
+        self.keeping.ledger.release(child, Way::In);
+    }
+
+    fn claim(&self, child: ChildId, way: Way) -> io::Result<(Arc<dyn Ceiling>, u64)> {
+        let full = || io::Error::other("the ledger of sequence numbers is full");
+        self.keeping.ledger.claim(child, way).ok_or_else(full)
     }
 
     fn forget(&mut self, id: ChildId, half: impl FnOnce(&mut Child)) {
@@ -311,6 +411,10 @@ impl Tunnel {
             }
         }
         self.ends = Some(ends);
+        if self.held { Ok(()) } else { self.start(ends) }
+    }
+
+    fn start(&mut self, ends: Ends) -> io::Result<()> {
         let tun = match std::mem::replace(&mut self.carrier, Carrier::Gone) {
             Carrier::Idle(tun) => Some(tun),
             Carrier::Lane(lane) => lane.stop().map(|parts| parts.tun),
@@ -319,20 +423,16 @@ impl Tunnel {
         let tun = match tun {
             Some(tun) => tun,
             // A lane that could not be started took the device along.
-            None => self.plan.device()?,
+            None => self.plan.device(&self.keeping)?,
         };
         let lane = Lane::start(self.parts(tun, ends)?)?;
         self.carrier = Carrier::Lane(lane);
         Ok(())
     }
 
-    fn parts(&self, tun: Tun, ends: Ends) -> io::Result<LaneParts> {
+    fn parts(&mut self, tun: Tun, ends: Ends) -> io::Result<LaneParts> {
         let (local, remote) = (ends.path.local, ends.path.remote);
-        let batching = Batching { gso: self.plan.offload, gro: self.plan.offload };
-        let socket = match ends.encapsulated {
-            true => LaneSocket::udp(at_4500(local.ip()), remote, batching)?,
-            false => LaneSocket::raw(local.ip(), remote.ip())?,
-        };
+        let socket = self.socket(ends)?;
         // The mark may lead another way: connecting once more looks the way up again.
         ike_socket::mark(&socket.as_fd())?;
         let port = if ends.encapsulated { remote.port() } else { 0 };
@@ -349,6 +449,28 @@ impl Tunnel {
             keepalive: None,
             cpus: None,
         })
+    }
+
+    /// The socket that was kept, with all that waits in it, if it is between these ends; else a new one, kept from now on.
+    fn socket(&mut self, ends: Ends) -> io::Result<LaneSocket> {
+        let Ends { path: Path { local, remote, .. }, encapsulated } = ends;
+        let batching = Batching { gso: self.plan.offload, gro: self.plan.offload };
+        let kept = self.socket.take();
+        let kept = kept.and_then(|fd| LaneSocket::adopt(fd, !encapsulated, batching).ok());
+        let fits = |at: SocketAddr| {
+            at.ip() == local.ip() && (at.port() == at_4500(local.ip()).port()) == encapsulated
+        };
+        if let Some(socket) = kept.filter(|socket| socket.local().is_ok_and(fits)) {
+            return Ok(socket);
+        }
+        let socket = match encapsulated {
+            true => LaneSocket::udp(at_4500(local.ip()), remote, batching)?,
+            false => LaneSocket::raw(local.ip(), remote.ip())?,
+        };
+        let name = keeper::lane(&self.plan.interface);
+        self.keeping.keeper.forget(&name);
+        self.keeping.keeper.keep(&name, &socket);
+        Ok(socket)
     }
 
     /// From the lane's threads to control's: a thread that sleeps until there is an event, and ends with the lane.
@@ -368,9 +490,12 @@ impl Tunnel {
 }
 
 impl Plan {
-    fn device(&self) -> io::Result<Tun> {
-        let offloads = if self.offload { Offloads::ALL } else { Offloads::NONE };
-        let tun = Tun::create(&self.interface, offloads)?;
+    fn offloads(&self) -> Offloads {
+        if self.offload { Offloads::ALL } else { Offloads::NONE }
+    }
+
+    fn device(&self, keeping: &Keeping) -> io::Result<Tun> {
+        let tun = Tun::create(&self.interface, self.offloads())?;
         let netlink = Netlink::open()?;
         netlink.set_mtu(&self.interface, self.mtu.unwrap_or(INNER_MTU))?;
         netlink.set_queue_len(&self.interface, QUEUE_LEN)?;
@@ -378,6 +503,10 @@ impl Plan {
             netlink.add_address(&self.interface, *address)?;
         }
         netlink.set_up(&self.interface)?;
+        // Only now: what is kept is complete.
+        let name = keeper::device(&self.interface);
+        keeping.keeper.forget(&name);
+        keeping.keeper.keep(&name, &tun);
         Ok(tun)
     }
 
@@ -390,6 +519,18 @@ impl Plan {
             mss: self.mss.unwrap_or(MSS),
             copy_dscp: self.copy_dscp,
         }
+    }
+}
+
+impl From<[u64; 4]> for Traffic {
+    fn from([packets_out, bytes_out, packets_in, bytes_in]: [u64; 4]) -> Traffic {
+        Traffic { packets_out, bytes_out, packets_in, bytes_in }
+    }
+}
+
+impl From<Traffic> for [u64; 4] {
+    fn from(traffic: Traffic) -> [u64; 4] {
+        [traffic.packets_out, traffic.bytes_out, traffic.packets_in, traffic.bytes_in]
     }
 }
 
@@ -411,6 +552,23 @@ impl Traffic {
             bytes_in: of(self.bytes_in, other.bytes_in),
         }
     }
+}
+
+/// Ends a device and has it forgotten, with its socket.
+pub fn dismiss(interface: &str, keeping: &Keeping) {
+    keeping.keeper.forget(&keeper::device(interface));
+    keeping.keeper.forget(&keeper::lane(interface));
+    // It is gone already, or goes with the keeper's copy.
+    let _ = Netlink::open().and_then(|netlink| netlink.delete_link(interface));
+}
+
+/// The window of a receiving half: exact, or with all that a process which died may have seen.
+fn replay(window: u32, ceiling: u64, seen: Option<&Seen>) -> Replay {
+    let exact = seen.and_then(|seen| Replay::restored(window, seen.top, &seen.blocks));
+    exact.unwrap_or_else(|| match ceiling {
+        0 => Replay::new(window),
+        ceiling => Replay::resumed(window, ceiling - 1),
+    })
 }
 
 /// Where a lane's socket sits: beside the one for IKE.

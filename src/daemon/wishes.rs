@@ -53,6 +53,7 @@ impl Shell {
     fn want(&mut self, name: &str, up: bool) -> Result<Answer, String> {
         let peers = self.peers(name)?;
         let now = clock::now();
+        self.stale = true;
         for peer in peers {
             if let Some(member) = self.member(peer) {
                 member.wanted = up;

@@ -1,6 +1,9 @@
 //! The receiving half of an SA pair.
 
+use std::sync::Arc;
+
 use super::drop_reason::DropReason;
+use super::lease::Ceiling;
 use super::limits::{Limits, Wear};
 use super::replay::Replay;
 use crate::crypto::OpenError;
@@ -10,6 +13,9 @@ use crate::wire::esp::{EspHeader, HEADER_LEN, Trailer};
 use crate::wire::ip::{IPV4, IPV6, IpHeader, NO_NEXT, Version};
 use crate::wire::spi::EspSpi;
 
+/// Numbers noted at a time, a power of two.
+const NOTED: u64 = 64;
+
 /// Opens packets of one SA. One thread owns it.
 #[derive(Debug)]
 pub struct Inbound {
@@ -17,8 +23,13 @@ pub struct Inbound {
     key: OpenKey,
     lead: usize,
     replay: Replay,
+    /// What the ledger says was seen at most; nothing is above it when there is no ledger.
+    ceiling: u64,
+    ledger: Option<Arc<dyn Ceiling>>,
     esn: bool,
     wear: Wear,
+    /// Packets that a former process opened.
+    before: u64,
 }
 
 /// An inner packet, where it lies in the ESP packet that carried it.
@@ -34,7 +45,30 @@ impl Inbound {
     /// A new receiving half.
     pub fn new(spi: EspSpi, key: OpenKey, replay: Replay, esn: bool, limits: Limits) -> Inbound {
         let lead = HEADER_LEN + key.layout().iv;
-        Inbound { spi, key, lead, replay, esn, wear: Wear::new(limits) }
+        let wear = Wear::new(limits);
+        let ceiling = u64::MAX;
+        Inbound { spi, key, lead, replay, ceiling, ledger: None, esn, wear, before: 0 }
+    }
+
+    /// Notes in a ledger which numbers it may have seen, *before* their packets go on: a successor takes all below the ceiling
+    /// for seen.
+    pub fn noted_in(self, ledger: Arc<dyn Ceiling>) -> Inbound {
+        Inbound { ceiling: 0, ledger: Some(ledger), ..self }
+    }
+
+    /// Goes on where a former process stopped, as far as volume counts.
+    pub fn worn(self, packets: u64, bytes: u64) -> Inbound {
+        Inbound { wear: self.wear.resumed(packets, bytes), before: packets, ..self }
+    }
+
+    /// What it has received.
+    pub fn replay(&self) -> &Replay {
+        &self.replay
+    }
+
+    /// Packets and bytes that count towards its limits.
+    pub fn served(&self) -> (u64, u64) {
+        (self.wear.packets(), self.wear.bytes())
     }
 
     /// Our SPI.
@@ -47,9 +81,9 @@ impl Inbound {
         self.replay.top()
     }
 
-    /// Packets opened.
+    /// Packets that this process opened.
     pub fn packets(&self) -> u64 {
-        self.wear.packets()
+        self.wear.packets() - self.before
     }
 
     /// True once, when a successor should be asked for.
@@ -77,10 +111,21 @@ impl Inbound {
             Err(OpenError::Padding) => return Err(DropReason::BadPadding),
         };
         self.replay.commit(seq);
+        if seq >= self.ceiling {
+            self.raise(seq);
+        }
         let opened = inner(text).map(|header| Opened { start: self.lead, header });
         let bytes = opened.map_or(0, |opened| opened.header.total_len);
         self.wear.add(1, u64::try_from(bytes).unwrap_or(u64::MAX));
         opened
+    }
+
+    /// Once in so many packets: what a crash costs is at most as many that came and were not seen.
+    #[cold]
+    fn raise(&mut self, seq: u64) {
+        let Some(ledger) = &self.ledger else { return };
+        self.ceiling = (seq | (NOTED - 1)).saturating_add(1);
+        ledger.raise(self.ceiling);
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A number used twice with one key would give an AEAD's secrets away (RFC 4106 §3.1: the IV is the number). Two things rule
 //! it out. The ledger's ceiling is raised *before* a number below it is used, so a process that dies starts its successor
-//! above everything it can have sent. And a [`Seq`] is neither `Copy` nor `Clone`: sealing a packet consumes it.
+//! above everything it can have sent. The receiving half notes in the same way what it may have seen
+//! ([`super::Inbound::noted_in`]). And a [`Seq`] is neither `Copy` nor `Clone`: sealing a packet consumes it.
 
 use std::fmt;
 use std::sync::Arc;

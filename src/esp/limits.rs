@@ -52,6 +52,11 @@ impl Wear {
         Wear { limits, packets: 0, bytes: 0, soft_told: false }
     }
 
+    /// The same SA in another process: what it served counts on.
+    pub fn resumed(self, packets: u64, bytes: u64) -> Wear {
+        Wear { packets, bytes, ..self }
+    }
+
     /// Whether the hard limit is reached.
     #[inline]
     pub fn is_over(&self, now: Instant) -> bool {

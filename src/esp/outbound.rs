@@ -26,6 +26,16 @@ impl Outbound {
         Outbound { spi, layout: key.layout(), key, lease, wear: Wear::new(limits) }
     }
 
+    /// Goes on where a former process stopped, as far as volume counts.
+    pub fn worn(self, packets: u64, bytes: u64) -> Outbound {
+        Outbound { wear: self.wear.resumed(packets, bytes), ..self }
+    }
+
+    /// Packets and bytes that count towards its limits.
+    pub fn served(&self) -> (u64, u64) {
+        (self.wear.packets(), self.wear.bytes())
+    }
+
     /// The peer's SPI.
     pub fn spi(&self) -> EspSpi {
         self.spi

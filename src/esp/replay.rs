@@ -43,6 +43,22 @@ impl Replay {
         replay
     }
 
+    /// The window that [`Replay::blocks`] described, number for number; `None` when it was of another size.
+    pub fn restored(window: u32, top: u64, blocks: &[u64]) -> Option<Replay> {
+        let mut replay = Replay::new(window);
+        if replay.blocks.len() != blocks.len() {
+            return None;
+        }
+        replay.blocks.copy_from_slice(blocks);
+        replay.top = top;
+        Some(replay)
+    }
+
+    /// What was received, as [`Replay::restored`] takes it.
+    pub fn blocks(&self) -> &[u64] {
+        &self.blocks
+    }
+
     /// The highest number received.
     pub fn top(&self) -> u64 {
         self.top

@@ -304,6 +304,45 @@ fn hard_limits_end_both_halves() {
 }
 
 #[test]
+fn what_a_former_process_may_have_seen_is_not_taken_again() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    let suite = gcm(false);
+    let receiver = |replay: Replay, ledger: &Arc<AtomicU64>| {
+        let key = Standard::default().esp_open_key(&suite, &keys(&suite)).unwrap();
+        Inbound::new(SPI, key, replay, false, Limits::UNBOUNDED).noted_in(ledger.clone())
+    };
+    let (mut outbound, _) = pair(&suite);
+    let sent: Vec<Vec<u8>> = (0..200).map(|_| seal(&mut outbound, &ipv4(40), 0, IPV4)).collect();
+    let ledger = Arc::new(AtomicU64::new(0));
+    let mut first = receiver(Replay::new(1024), &ledger);
+    for packet in sent.iter().take(100).filter(|packet| packet[7] != 50) {
+        first.open(&mut packet.clone(), NOW).unwrap();
+        let ceiling = ledger.load(Ordering::Acquire);
+        assert!(ceiling > first.top() && ceiling <= first.top() + 64, "{ceiling}");
+    }
+
+    // It handed over: the one number that did not come is still welcome, and the count goes on.
+    let (packets, bytes) = (99, 99 * 40);
+    let window = Replay::restored(1024, first.top(), first.replay().blocks()).unwrap();
+    let mut planned = receiver(window, &ledger).worn(packets, bytes);
+    assert_eq!(planned.packets(), 0, "of this process");
+    for (at, packet) in sent.iter().enumerate().take(120) {
+        let is_new = at + 1 == 50 || at >= 100;
+        assert_eq!(planned.open(&mut packet.clone(), NOW).is_ok(), is_new, "number {}", at + 1);
+    }
+    assert_eq!((planned.packets(), planned.served().0), (21, 120));
+    assert!(Replay::restored(2048, 1, first.replay().blocks()).is_none(), "of another size");
+
+    // It died: all that it may have seen is taken for seen.
+    let ceiling = ledger.load(Ordering::Acquire);
+    let mut crashed = receiver(Replay::resumed(1024, ceiling - 1), &ledger);
+    for (number, packet) in (1u64..).zip(&sent) {
+        assert_eq!(crashed.open(&mut packet.clone(), NOW).is_ok(), number >= ceiling, "{number}");
+    }
+}
+
+#[test]
 fn a_packet_laid_out_wrong_is_not_sealed() {
     let (mut outbound, _) = pair(&gcm(false));
     let len = outbound.packet_len(40);

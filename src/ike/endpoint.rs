@@ -16,9 +16,9 @@ use super::schedule::{Schedule, Timer};
 use super::spis::Spis;
 use super::strangers::Strangers;
 use super::task::Wish;
-use crate::crypto::Provider;
+use crate::crypto::{IkeSuite, Provider};
 use crate::rng::Rng;
-use crate::time::{Instant, Now};
+use crate::time::{Instant, Now, UnixTime};
 use crate::wire::header::{Header, Version};
 use crate::wire::spi::{EspSpi, IkeSpi};
 
@@ -39,6 +39,26 @@ pub struct Endpoint {
     pub(super) strangers: Strangers,
     pub(super) out: Outputs,
     pub(super) next_child: u64,
+    revision: u64,
+}
+
+/// An IKE SA, as far as people want to know it.
+#[derive(Clone, Debug)]
+pub struct IkeFacts {
+    /// Whose.
+    pub peer: PeerId,
+    /// Our SPI of it.
+    pub ike: IkeSpi,
+    /// Its algorithms.
+    pub suite: IkeSuite,
+    /// Who the peer proved to be.
+    pub identity: String,
+    /// When the peer's certificate runs out.
+    pub proven_until: UnixTime,
+    /// When both ends were proven.
+    pub since: Instant,
+    /// The ends.
+    pub path: Path,
 }
 
 /// A source of randomness that prints nothing.
@@ -70,6 +90,7 @@ impl Endpoint {
             strangers,
             out: Outputs::default(),
             next_child: 1,
+            revision: 0,
         }
     }
 
@@ -194,6 +215,26 @@ impl Endpoint {
         self.schedule.first().map(|(at, timer, _)| (at, timer))
     }
 
+    /// Moves whenever what a snapshot holds may have changed. What strangers are told without an SA moves it not: a flood of
+    /// them is no reason to store anything.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The IKE SAs: after a restart nobody has heard the events that told of them.
+    pub fn ike_sas(&self) -> impl Iterator<Item = IkeFacts> + '_ {
+        let of = |(peer, sa): (PeerId, &super::sa::IkeSa)| IkeFacts {
+            peer,
+            ike: sa.spi(),
+            suite: sa.channel.suite,
+            identity: sa.proven.name.clone(),
+            proven_until: sa.proven.until,
+            since: sa.origin.up_at,
+            path: sa.path,
+        };
+        self.peers.iter().flat_map(|(id, peer)| peer.sas.iter().map(|sa| (*id, sa))).map(of)
+    }
+
     /// Gives a peer its turn, then notes its new deadline.
     pub(super) fn with(
         &mut self,
@@ -202,6 +243,7 @@ impl Endpoint {
         turn: impl FnOnce(&mut Peer, &mut Ctx<'_>),
     ) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
+        self.revision += 1;
         let mut ctx = Ctx {
             now,
             peer: id,
@@ -257,6 +299,7 @@ impl Endpoint {
         if self.peers.contains_key(&id) {
             return;
         }
+        self.revision += 1;
         self.list(id, &config);
         self.peers.insert(id, Peer::new(id, config));
     }
@@ -290,6 +333,7 @@ impl Endpoint {
         });
         self.unlist(id);
         if let Some(peer) = self.peers.remove(&id) {
+            self.revision += 1;
             self.schedule.change(id, peer.registered, None);
         }
     }

@@ -114,7 +114,7 @@ pub mod window;
 #[cfg(test)]
 mod tests;
 
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, IkeFacts};
 pub use ids::{ChildId, PeerId, Slot};
 pub use schedule::Timer;
 pub use snapshot::Snapshot;

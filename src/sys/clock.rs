@@ -1,29 +1,29 @@
 //! The one place that reads clocks.
 
-use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::time::{ClockId, clock_gettime};
 
 use crate::time::{Instant, Now, UnixTime};
 
-/// Both clocks, now. The monotonic origin is the first call of this process.
+/// Both clocks, now. The monotonic one counts from a moment of this boot that is the same for every process: what one wrote
+/// down means the same to its successor.
 #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
 pub fn now() -> Now {
-    static ORIGIN: OnceLock<std::time::Instant> = OnceLock::new();
-    let origin = ORIGIN.get_or_init(std::time::Instant::now);
-    let mono = u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX);
     // A wall clock before 1970 reads as 1970: every certificate is then "not yet valid", which is the truth.
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let mono = u64::try_from(since_boot().as_nanos()).unwrap_or(u64::MAX);
     Now { mono: Instant(mono), unix: UnixTime(unix) }
 }
 
 /// CLOCK_MONOTONIC in microseconds, as systemd counts (sd_notify(3), `MONOTONIC_USEC`).
 pub fn boot_microseconds() -> u64 {
-    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
-    // The clock is always there; without it a reload would only be timed wrongly.
-    time.map_or(0, |time| {
-        u64::try_from(time.tv_sec()).unwrap_or(0) * 1_000_000
-            + u64::try_from(time.tv_nsec()).unwrap_or(0) / 1000
-    })
+    u64::try_from(since_boot().as_micros()).unwrap_or(u64::MAX)
+}
+
+fn since_boot() -> Duration {
+    // Linux has this clock always.
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 
 /// Whether something keeps the wall clock right (adjtimex(2)); `None` where the kernel does not tell.

@@ -7,6 +7,8 @@
 //! | [`cmsg`] | control messages: building and reading them in plain byte arrays |
 //! | [`confine`] | rights given up for good: system calls, files, dumps |
 //! | [`ike_socket`] | the sockets on which IKE messages come from anywhere |
+//! | [`inherited`] | descriptors that the service manager kept for us |
+//! | [`memory`] | memory that outlives a process |
 //! | [`mmsg`] | many datagrams in one call, out and in, with GSO and GRO |
 //! | [`namespace`] | a network namespace and threads inside it |
 //! | [`netlink`] | links, addresses and routes (rtnetlink) |
@@ -24,6 +26,8 @@ pub mod clock;
 pub mod cmsg;
 pub mod confine;
 pub mod ike_socket;
+pub mod inherited;
+pub mod memory;
 pub mod mmsg;
 pub mod namespace;
 pub mod netlink;

@@ -24,6 +24,9 @@ mod cases;
 mod credentials;
 mod daemon;
 mod engine;
+#[allow(dead_code, reason = "its other user has it do more")]
+#[path = "../restart/keeper.rs"]
+mod keeper;
 #[path = "../lab/mod.rs"]
 mod lab;
 #[allow(dead_code, unused_imports, reason = "its other user makes more kinds of certificates")]

@@ -105,6 +105,12 @@ impl Lab {
         }
     }
 
+    /// Another handle to the same namespaces.
+    pub fn share(&self) -> Lab {
+        let share = |pair: &[Namespace; 2]| [0, 1].map(|side| pair[side].try_clone().unwrap());
+        Lab { hosts: share(&self.hosts), gateways: share(&self.gateways) }
+    }
+
     /// Routes without a tunnel: what the wire itself can do.
     pub fn route_plainly(&self) {
         for side in SIDES {

@@ -245,6 +245,13 @@ fn heal(world: &mut World) {
     }
 }
 
+/// Whether both ends come to hold the same once everything is whole.
+pub fn agree(world: &mut World) -> bool {
+    world.stop_flows();
+    heal(world);
+    world.run_until(HEALING, |w| w.disagreement().is_none())
+}
+
 /// Why the world of this plan failed, if it did.
 pub fn failure(plan: &Plan, options: &Options) -> Option<String> {
     match catch_unwind(AssertUnwindSafe(|| plan.run(options).1)) {

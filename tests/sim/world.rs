@@ -30,8 +30,19 @@ pub struct Options {
     pub restore_each_step: bool,
     /// What is broken on purpose in host A's engine.
     pub mutation: Option<Mutation>,
+    /// One crash inside a step of an engine, with a restart at once. What a script expects of its own is then not asked.
+    pub crash: Option<Crash>,
     /// Broken on purpose too: the leases of sequence numbers do not outlive a crash.
     pub forget_leases: bool,
+}
+
+/// Where a host is crashed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Crash {
+    pub host: HostId,
+    /// In its so-manieth step, from 0.
+    pub step: u64,
+    pub tear: Tear,
 }
 
 pub struct World {
@@ -48,6 +59,8 @@ pub struct World {
     /// Made-up senders so far.
     pub strangers: u64,
     steps: u64,
+    /// Steps of each host's engine.
+    pub turns: [u64; 2],
     /// Deadlines met at this very instant, by the host that met the last.
     spin: (Instant, HostId, u32),
 }
@@ -87,6 +100,7 @@ impl World {
             packets: 0,
             strangers: 0,
             steps: 0,
+            turns: [0; 2],
             spin: (Instant(0), HostId(0), 0),
             clock,
             options,
@@ -111,7 +125,13 @@ impl World {
 
     /// Stops the world at the first violation.
     pub fn judge(&mut self, verdict: Result<(), Violation>) {
-        if let (Err(violation), None) = (verdict, &self.violation) {
+        let asked = |violation: &Violation| {
+            let expected = [Rule::Script, Rule::Loss, Rule::Convergence];
+            self.options.crash.is_none() || !expected.contains(&violation.rule)
+        };
+        if let (Err(violation), None) = (verdict, &self.violation)
+            && asked(&violation)
+        {
             let line = violation.to_string();
             self.note(line.as_bytes(), || format!("!!! {line}"));
             self.violation = Some(violation);
@@ -334,11 +354,24 @@ impl World {
 
     /// Lets a host do one thing and carries its outputs out, unless a planned crash tears the step.
     fn torn(&mut self, id: HostId, act: impl FnOnce(&mut Host)) {
-        let now = self.now();
         let host = &mut self.hosts[id.0];
         if !host.is_up() {
             return;
         }
+        let turn = self.turns[id.0];
+        self.turns[id.0] += 1;
+        if let Some(crash) = self.options.crash.filter(|c| c.host == id && c.step == turn) {
+            host.tear = Some(crash.tear);
+        }
+        self.turn(id, act);
+        if self.options.crash.is_some() && !self.hosts[id.0].is_up() {
+            self.restart(id);
+        }
+    }
+
+    fn turn(&mut self, id: HostId, act: impl FnOnce(&mut Host)) {
+        let now = self.now();
+        let host = &mut self.hosts[id.0];
         if host.tear == Some(Tear::Unsaved) {
             host.save(now, &[]);
             act(host);

@@ -115,7 +115,7 @@ impl Stage {
         let (signals, receiver) = mpsc::channel(4);
         let gateway = self.gateways[end as usize].try_clone()?;
         let profile = if end == End::Azure { Profile::Azure } else { Profile::Standard };
-        let options = Options { profile, source: Some(path) };
+        let options = Options { profile, source: Some(path), ..Options::default() };
         let thread = std::thread::Builder::new().name(format!("{end:?}").to_lowercase()).spawn(
             move || {
                 gateway.enter()?;

@@ -16,8 +16,6 @@ pub(super) struct Pen(Zeroizing<Vec<u8>>);
 /// Reads what a [`Pen`] wrote.
 pub(super) struct Eye<'a> {
     rest: &'a [u8],
-    /// What has to be added to an instant of the old clock to make it one of the new.
-    shift: i128,
     /// Ciphers are made again from their keys.
     pub(super) provider: &'a dyn Provider,
     pub(super) rng: &'a mut dyn Rng,
@@ -32,6 +30,9 @@ pub enum Corrupt {
     /// It ends too early, or a value is none of its type.
     #[error("the snapshot does not read: {0}")]
     Field(&'static str),
+    /// It was taken later than now: the clock is another one, of another boot. Start cold.
+    #[error("the snapshot is of another boot: it was taken later than now")]
+    Boot,
 }
 
 /// Something that a snapshot holds.
@@ -73,11 +74,7 @@ impl<'a> Eye<'a> {
         provider: &'a dyn Provider,
         rng: &'a mut dyn Rng,
     ) -> Eye<'a> {
-        Eye { rest: bytes, shift: 0, provider, rng }
-    }
-
-    pub(super) fn shift(&mut self, by: i128) {
-        self.shift = by;
+        Eye { rest: bytes, provider, rng }
     }
 
     pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], Corrupt> {
@@ -155,10 +152,7 @@ impl Field for Instant {
     }
 
     fn load(eye: &mut Eye<'_>) -> Result<Instant, Corrupt> {
-        let old = i128::from(u64::load(eye)?);
-        // "Never" stays never, and what lies before the new clock's origin is its origin.
-        let new = if old == i128::from(u64::MAX) { old } else { old + eye.shift };
-        Ok(Instant(u64::try_from(new.max(0)).unwrap_or(u64::MAX)))
+        u64::load(eye).map(Instant)
     }
 }
 

@@ -1,12 +1,12 @@
 //! The engine put down and picked up: everything it needs to go on, as octets with a version.
 //!
 //! ```text
-//! version | taken at (both clocks) | next child | cookies | peers: dial, care, attempts, IKE SAs with children, drains
+//! version | taken at | next child | cookies | peers: dial, care, attempts, IKE SAs with children, drains
 //! ```
 //!
 //! Order of work for whoever persists: take the outputs, take the snapshot, store it, and only then transmit. A crash is
-//! then the same as a lost packet. Deadlines are stored by the old process's clock and moved to the new one's, the time that
-//! passed between the two counted by the wall clock.
+//! then the same as a lost packet. Deadlines are stored as they are: the monotonic clock is one for all processes of a boot, and
+//! a snapshot of another boot is refused.
 //!
 //! Not in it: configuration and credentials (handed in again), the source of randomness, limits on answers to strangers, and
 //! private key-exchange values that the provider does not give out. A request that needed such a value is asked again.
@@ -34,7 +34,7 @@ use super::peer::{Draining, Handshake, Peer};
 use super::sa::{IkeSa, Reserved};
 use crate::crypto::Provider;
 use crate::rng::Rng;
-use crate::time::{Instant, Now, UnixTime};
+use crate::time::{Instant, Now};
 
 /// The version that this code writes and reads.
 const VERSION: u16 = 1;
@@ -65,8 +65,7 @@ impl Endpoint {
     pub fn snapshot(&self, now: Now) -> Snapshot {
         let mut pen = Pen::default();
         VERSION.save(&mut pen);
-        now.mono.0.save(&mut pen);
-        now.unix.save(&mut pen);
+        now.mono.save(&mut pen);
         self.next_child.save(&mut pen);
         self.strangers.cookies.save(&mut pen);
         self.peers.len().save(&mut pen);
@@ -91,8 +90,9 @@ impl Endpoint {
         if version != VERSION {
             return Err(Corrupt::Version(version));
         }
-        let taken = Now { mono: Instant(u64::load(&mut eye)?), unix: UnixTime::load(&mut eye)? };
-        eye.shift(shift(taken, now));
+        if Instant::load(&mut eye)? > now.mono {
+            return Err(Corrupt::Boot);
+        }
         let next_child = u64::load(&mut eye)?;
         let cookies = Cookies::load(&mut eye)?;
         let mut configs: BTreeMap<PeerId, PeerConfig> = peers.into_iter().collect();
@@ -154,13 +154,6 @@ fn reinstall(peer: &mut Peer, ctx: &mut Ctx<'_>) {
             child.activate(ctx);
         }
     }
-}
-
-/// What has to be added to the old clock's instants: the clocks' difference, less the time that has passed.
-fn shift(taken: Now, now: Now) -> i128 {
-    let clocks = i128::from(now.mono.0) - i128::from(taken.mono.0);
-    let passed = now.unix.0.saturating_sub(taken.unix.0);
-    clocks - i128::from(passed) * 1_000_000_000
 }
 
 /// A peer without its configuration.

@@ -2,6 +2,7 @@
 
 mod identity;
 mod life;
+mod restart;
 mod setup;
 mod soak;
 mod traffic;
@@ -9,7 +10,7 @@ mod traffic;
 use super::Case;
 
 pub fn all() -> impl Iterator<Item = Case> {
-    [setup::CASES, identity::CASES, life::CASES, traffic::CASES, soak::cases()]
+    [setup::CASES, identity::CASES, life::CASES, traffic::CASES, restart::CASES, soak::cases()]
         .into_iter()
         .flatten()
         .copied()

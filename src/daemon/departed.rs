@@ -1,0 +1,81 @@
+//! A peer that the configuration has no longer, or that cannot be served any more: just enough of it to say goodbye.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use crate::ike::authenticator::{Authenticator, Claim, Disbelief, Proven, SignFailed};
+use crate::ike::config::{Encapsulation, PeerConfig, Role};
+use crate::ike::error::AuthFailed;
+use crate::ike::lifetime::IKE_HARD;
+use crate::ike::liveness::DpdTimeout;
+use crate::ike::profile::Profile;
+use crate::ike::proposal::Policy;
+use crate::rng::Rng;
+use crate::state::inventory::Tunnel;
+use crate::time::{Now, UnixTime};
+use crate::wire::auth::Authentication;
+use crate::wire::cert::{AUTHORITY_LEN, Certificate};
+use crate::wire::codes::{HashId, IdType};
+use crate::wire::id::Identity;
+
+/// Neither proves anything nor believes anybody.
+#[derive(Debug)]
+struct Nobody;
+
+/// The peer of a former process's tunnel.
+pub fn departed(tunnel: &Tunnel) -> PeerConfig {
+    let unspecified = IpAddr::from([0, 0, 0, 0]);
+    PeerConfig {
+        name: tunnel.interface.clone().into_boxed_str(),
+        role: Role::Answer,
+        local: tunnel.local.unwrap_or(unspecified),
+        remotes: vec![tunnel.remote.unwrap_or(unspecified)],
+        encapsulation: Encapsulation::default(),
+        start_on_4500: false,
+        ike: Policy::azure_ike(),
+        children: Vec::new(),
+        credentials: Rc::new(Nobody),
+        ask_for: None,
+        ike_lifetime: IKE_HARD,
+        reauthenticate: None,
+        dpd_timeout: DpdTimeout::default(),
+        childless: false,
+        profile: Profile::Standard,
+    }
+}
+
+impl Authenticator for Nobody {
+    fn identity(&self) -> Identity {
+        Identity::new(IdType::KeyId, Vec::new())
+    }
+
+    fn certificates(&self) -> Vec<Certificate> {
+        Vec::new()
+    }
+
+    fn authorities(&self) -> Vec<[u8; AUTHORITY_LEN]> {
+        Vec::new()
+    }
+
+    fn hashes(&self) -> Vec<HashId> {
+        Vec::new()
+    }
+
+    fn sign(
+        &self,
+        _octets: &[u8],
+        _theirs: &[HashId],
+        _rng: &mut dyn Rng,
+    ) -> Result<Authentication, SignFailed> {
+        Err(SignFailed { reason: "the connection is no longer configured".to_owned() })
+    }
+
+    fn verify(&self, _claim: &Claim<'_>, _now: Now) -> Result<Proven, Disbelief> {
+        let reason = "the connection is no longer configured".to_owned();
+        Err(Disbelief { kind: AuthFailed::Identity, reason, remedy: None })
+    }
+
+    fn not_after(&self) -> UnixTime {
+        UnixTime(u64::MAX)
+    }
+}

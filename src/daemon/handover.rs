@@ -1,0 +1,281 @@
+//! Restarts that nobody notices: what the next process gets, and how it goes on with it (see [`crate::state`]).
+//!
+//! **Stop or restart?** systemd ends a service in both cases with a signal, but not with the same one: `KillSignal=` is SIGTERM,
+//! and `RestartKillSignal=SIGUSR2` in the unit is what a restart job sends (systemd.kill(5), since version 244). So the unit
+//! says which of the two is meant, and nobody has to ask the manager for its jobs, which takes D-Bus, rights, and luck with the
+//! moment. What sends no SIGUSR2 is a stop: `systemctl stop`, a shutdown, a unit written by hand, a supervisor that knows
+//! nothing of this. A hand-over that nobody keeps anything for is a stop as well.
+//!
+//! ```text
+//!   SIGTERM   DELETE for every IKE SA, devices removed, descriptors forgotten
+//!   SIGUSR2   lanes parked ─> snapshot and exact positions stored ─> exit. Devices, addresses, routes stay; the kernel queues
+//!   SIGKILL   what was stored last holds; numbers go on at the ledger's ceilings, and children rekey at once
+//! ```
+//!
+//! **A changed configuration** is met as a reload meets it: connections whose peers, devices and routes are the same go on under
+//! their new settings; others get a DELETE, as do those that are no longer there, and begin anew if they are.
+
+use tracing::{debug, info, warn};
+
+use super::departed::departed;
+use super::record::IkeRecord;
+use super::routes::Guard;
+use super::shell::{Link, Shell};
+use super::tunnel::{self, Tunnel};
+use crate::config::credentials::Credentials;
+use crate::config::{diff, peers};
+use crate::crypto::Standard;
+use crate::ike::command::Command;
+use crate::ike::config::PeerConfig;
+use crate::ike::{ChildId, Endpoint, PeerId, Snapshot};
+use crate::state::inventory::{self, Inventory};
+use crate::state::{Legacy, keeper};
+use crate::sys::clock;
+use crate::sys::random::SystemRng;
+use crate::time::{Now, UnixTime};
+
+/// How the peers of a former process are met.
+#[derive(Default)]
+struct Peers {
+    /// They go on.
+    going: Vec<(PeerId, PeerConfig)>,
+    /// A DELETE is all that they get.
+    departing: Vec<(PeerId, PeerConfig)>,
+    /// They begin.
+    fresh: Vec<PeerId>,
+}
+
+impl Shell {
+    /// Goes on with what a former process left.
+    pub(super) fn resume(&mut self, credentials: Vec<Option<Credentials>>, legacy: Legacy) {
+        let Legacy { mut inventory, snapshot, planned } = legacy;
+        self.stale = true;
+        self.next_peer = inventory.next_peer.max(1);
+        if inventory.guarded {
+            // Where it fails now, `ready` tries again and says why not.
+            self.guard = Guard::set_up().ok();
+        }
+        let peers = self.meet(credentials, &mut inventory);
+        self.discard();
+        let going: Vec<PeerId> = peers.going.iter().map(|(peer, _)| *peer).collect();
+        let mut fresh = peers.fresh;
+        match self.restore(&snapshot, peers.going, peers.departing, &inventory) {
+            Ok(()) => self.go_on(&going, planned),
+            Err(why) => {
+                warn!("what a former process left is put aside: {why}");
+                self.go_on(&going, true);
+                fresh.extend(going);
+            }
+        }
+        fresh.into_iter().for_each(|peer| self.prepare(peer));
+        self.carry_out();
+        // Routes of tunnels that did not come back.
+        self.links.iter_mut().for_each(Link::lead);
+    }
+
+    /// Compares the configuration with the former one, and takes devices over.
+    fn meet(&mut self, credentials: Vec<Option<Credentials>>, inventory: &mut Inventory) -> Peers {
+        let mut peers = Peers::default();
+        let connections = self.config.connections.clone();
+        for (connection, credentials) in connections.into_iter().zip(credentials) {
+            let credentials = self.trusted(credentials);
+            let same = |former: &inventory::Connection| {
+                former.name == connection.name.as_str()
+                    && former.tunnels.len() == connection.tunnels.len()
+                    && diff::goes_on(&former.settings, &connection)
+            };
+            let Some(at) = inventory.connections.iter().position(same) else {
+                peers.fresh.extend(self.add(connection, &credentials, None));
+                continue;
+            };
+            let former = inventory.connections.swap_remove(at);
+            self.add(connection, &credentials, Some(&former));
+            for tunnel in &former.tunnels {
+                let peer = PeerId(tunnel.peer);
+                match self.ready(peer) {
+                    Ok(config) => {
+                        let positions = inventory.positions.clone();
+                        if let Some(device) = self.tunnel_mut(peer) {
+                            device.resume(tunnel.traffic.into(), positions);
+                        }
+                        peers.going.push((peer, config));
+                    }
+                    Err(obstacle) => {
+                        self.hinder(peer, obstacle);
+                        peers.departing.push((peer, departed(tunnel)));
+                    }
+                }
+            }
+        }
+        for link in &mut self.links {
+            let devices = link.members.iter().filter_map(|member| member.tunnel.as_ref());
+            if !devices.into_iter().all(Tunnel::is_inherited) {
+                // The routes went with the device that is missing.
+                link.routes.leave();
+            }
+        }
+        for former in &inventory.connections {
+            info!(connection = former.name, "ends: it is configured no longer, or otherwise");
+            let gone = former.tunnels.iter().map(|t| (PeerId(t.peer), departed(t)));
+            peers.departing.extend(gone);
+        }
+        peers
+    }
+
+    /// Has the engine that was, says goodbye to those who are no longer wanted, and has the data plane as it was.
+    fn restore(
+        &mut self,
+        snapshot: &Snapshot,
+        going: Vec<(PeerId, PeerConfig)>,
+        departing: Vec<(PeerId, PeerConfig)>,
+        inventory: &Inventory,
+    ) -> Result<(), String> {
+        let now = clock::now();
+        let leaving: Vec<PeerId> = departing.iter().map(|(peer, _)| *peer).collect();
+        let peers = going.into_iter().chain(departing).collect();
+        let (settings, rng) = (peers::endpoint(&self.config), Box::new(SystemRng::default()));
+        let provider = Box::new(Standard::default());
+        self.endpoint = Endpoint::restore(snapshot, now, settings, provider, rng, peers)
+            .map_err(|corrupt| corrupt.to_string())?;
+        debug!(positions = inventory.positions.len(), "the engine goes on");
+        for peer in leaving {
+            self.endpoint.command(now, Command::Remove(peer));
+        }
+        self.endpoint.reinstall(now);
+        self.recall(now);
+        self.carry_out();
+        Ok(())
+    }
+
+    /// Lanes run again; after a crash with fresh keys soon.
+    fn go_on(&mut self, going: &[PeerId], planned: bool) {
+        let now = clock::now();
+        let tunnels = self.links.iter().flat_map(|l| &l.members).filter_map(|m| m.tunnel.as_ref());
+        let children: Vec<ChildId> = tunnels.flat_map(Tunnel::children).map(|(id, _)| id).collect();
+        self.estate.keeping.ledger.retain(|child| children.contains(&child));
+        for peer in going {
+            let Some(member) = self.member(*peer) else { continue };
+            let wanted = member.wanted;
+            let Some(device) = &mut member.tunnel else { continue };
+            let active: Vec<ChildId> =
+                device.children().map(|(id, _)| id).filter(|id| device.is_active(*id)).collect();
+            if let Err(error) = device.release() {
+                warn!(connection = member.record.name, %error, "the lane does not go on");
+            }
+            if wanted {
+                self.endpoint.command(now, Command::Up(*peer));
+            }
+            if !planned {
+                // What the last process sent and saw is known in steps only.
+                for child in active {
+                    self.endpoint.command(now, Command::RekeyChild(*peer, child));
+                }
+            }
+        }
+        self.carry_out();
+    }
+
+    /// Notes the IKE SAs that are there already.
+    fn recall(&mut self, now: Now) {
+        let all: Vec<_> = self.endpoint.ike_sas().collect();
+        for facts in all {
+            let Some(member) = self.member(facts.peer) else { continue };
+            let age = now.mono.since(facts.since).as_secs();
+            let since = Now { mono: facts.since, unix: UnixTime(now.unix.0.saturating_sub(age)) };
+            let record = IkeRecord {
+                suite: facts.suite,
+                identity: facts.identity,
+                proven_until: facts.proven_until,
+                since,
+                path: facts.path,
+            };
+            member.record.ikes.insert(facts.ike, record);
+        }
+    }
+
+    /// Ends what was kept and is not wanted.
+    pub(super) fn discard(&mut self) {
+        for name in self.estate.left() {
+            self.estate.take(&name);
+            if let Some(interface) = name.strip_prefix(&keeper::device("")) {
+                tunnel::dismiss(interface, &self.estate.keeping);
+            }
+            self.estate.keeping.keeper.forget(&name);
+        }
+    }
+
+    /// Stores how things are.
+    pub(super) fn keep(&mut self, now: Now) {
+        (self.stored, self.stale) = (self.endpoint.revision(), false);
+        if self.estate.is_kept() {
+            let inventory = self.inventory(false);
+            self.estate.put(&inventory, &self.endpoint.snapshot(now));
+        }
+    }
+
+    /// Leaves everything as it is for the next process.
+    pub(super) fn hand_over(&mut self) {
+        let tunnels = self.links.iter_mut().flat_map(|link| &mut link.members);
+        tunnels.filter_map(|member| member.tunnel.as_mut()).for_each(Tunnel::park);
+        // What has come already is worked off; nothing moves packets any more.
+        while let Ok((peer, event)) = self.lane_events.try_recv() {
+            self.hear_lane(peer, event);
+        }
+        while let Some(inbound) = self.sockets.waiting() {
+            self.take_in(inbound);
+        }
+        self.carry_out();
+        let inventory = self.inventory(true);
+        if let Some(generation) = self.estate.put(&inventory, &self.endpoint.snapshot(clock::now()))
+        {
+            self.estate.keeping.ledger.park(generation);
+            self.estate.keeping.ledger.live();
+        }
+        self.links.iter_mut().for_each(|link| link.routes.leave());
+        self.guard.take().into_iter().for_each(Guard::leave);
+        info!("handing over to the next process");
+    }
+
+    /// After the farewells: whoever keeps descriptors is to have none of ours.
+    pub(super) fn leave_nothing(&mut self) {
+        let members = self.links.drain(..).flat_map(|link| link.members);
+        members.filter_map(|member| member.tunnel).for_each(Tunnel::dismiss);
+        for name in [keeper::IKE, keeper::STORE, keeper::LEDGER] {
+            self.estate.keeping.keeper.forget(name);
+        }
+    }
+
+    fn inventory(&self, parked: bool) -> Inventory {
+        let tunnels = self.links.iter().flat_map(|l| &l.members).filter_map(|m| m.tunnel.as_ref());
+        let positions = tunnels.filter(|_| parked).flat_map(Tunnel::stand).collect();
+        Inventory {
+            version: inventory::VERSION,
+            ledger: self.estate.keeping.ledger.identity(),
+            next_peer: self.next_peer,
+            guarded: self.guard.is_some(),
+            connections: self.links.iter().map(describe).collect(),
+            positions,
+        }
+    }
+
+    fn tunnel_mut(&mut self, peer: PeerId) -> Option<&mut Tunnel> {
+        self.member(peer)?.tunnel.as_mut()
+    }
+}
+
+fn describe(link: &Link) -> inventory::Connection {
+    let tunnels = link.members.iter().map(|member| inventory::Tunnel {
+        peer: member.peer.0,
+        interface: member.interface.clone(),
+        remote: member.remote,
+        local: member.local,
+        wanted: member.wanted,
+        traffic: member.tunnel.as_ref().map(Tunnel::traffic).unwrap_or_default().into(),
+    });
+    inventory::Connection {
+        name: link.settings.name.to_string(),
+        settings: diff::json(&link.settings),
+        devices: link.routes.devices().to_vec(),
+        tunnels: tunnels.collect(),
+    }
+}

@@ -1,0 +1,239 @@
+//! Ceilings of sequence numbers, in memory that outlives the process: [`Ceiling`] for each half of each child SA.
+//!
+//! ```text
+//! words:  magic | identity | attempts | parked | (half of a child SA, ceiling) (half, ceiling) ...
+//! ```
+//!
+//! A ceiling only ever rises while its half lives. A lane that was told to stop and has not yet cannot lower one, even that of a
+//! half that has its place since: it could only waste numbers.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::esp::Ceiling;
+use crate::ike::ChildId;
+use crate::rng::Rng;
+use crate::sys::memory::{self, Words};
+
+const MAGIC: u64 = u64::from_be_bytes(*b"s2sd-lg1");
+const IDENTITY: usize = 1;
+const ATTEMPTS: usize = 2;
+const PARKED: usize = 3;
+const FIRST: usize = 4;
+/// Halves of child SAs that can live at a time.
+const PLACES: usize = 16_384;
+const WORDS: usize = FIRST + 2 * PLACES;
+
+/// Which half of a child SA.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// The receiving one.
+    In,
+    /// The sending one.
+    Out,
+}
+
+/// All ceilings.
+#[derive(Clone, Debug)]
+pub struct Ledger(Arc<Words>);
+
+/// A half's place.
+#[derive(Debug)]
+struct Place {
+    words: Arc<Words>,
+    at: usize,
+}
+
+impl Ceiling for Place {
+    fn raise(&self, ceiling: u64) {
+        if let Some(word) = self.words.get(self.at + 1) {
+            word.fetch_max(ceiling, Ordering::Release);
+        }
+    }
+}
+
+impl Ledger {
+    /// An empty ledger with an identity of its own.
+    pub fn create(rng: &mut dyn Rng) -> io::Result<Ledger> {
+        let ledger = Ledger::map(memory::create("s2sd-ledger", size())?)?;
+        let mut identity = [0; 8];
+        rng.fill(&mut identity);
+        ledger.word(0).store(MAGIC, Ordering::Relaxed);
+        // Zero is the identity of none.
+        ledger.word(IDENTITY).store(u64::from_be_bytes(identity) | 1, Ordering::Release);
+        Ok(ledger)
+    }
+
+    /// The ledger of a former process.
+    pub fn adopt(file: File) -> io::Result<Ledger> {
+        let ledger = Ledger::map(file)?;
+        match ledger.word(0).load(Ordering::Acquire) {
+            MAGIC => Ok(ledger),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "not a ledger of this version")),
+        }
+    }
+
+    fn map(file: File) -> io::Result<Ledger> {
+        Ok(Ledger(Arc::new(Words::map(file, WORDS)?)))
+    }
+
+    fn word(&self, at: usize) -> &AtomicU64 {
+        &self.0[at]
+    }
+
+    /// The descriptor, for the keeper.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// What a record names it by. Zero once it is void.
+    pub fn identity(&self) -> u64 {
+        self.word(IDENTITY).load(Ordering::Acquire)
+    }
+
+    /// Belongs to no record any more: nobody takes up what could not be stored in time.
+    pub fn void(&self) {
+        self.word(IDENTITY).store(0, Ordering::Release);
+    }
+
+    /// One more process takes it up. How many did since the last that lived.
+    pub fn attempt(&self) -> u64 {
+        self.word(ATTEMPTS).fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// The process lives.
+    pub fn live(&self) {
+        self.word(ATTEMPTS).store(0, Ordering::Release);
+    }
+
+    /// Says that all lanes stand still, and that the content of this generation has their exact positions.
+    pub fn park(&self, generation: u64) {
+        self.word(PARKED).store(generation, Ordering::Release);
+    }
+
+    /// Whether the content of this generation has exact positions. Only who asks first is told so.
+    pub fn unpark(&self, generation: u64) -> bool {
+        self.word(PARKED).swap(0, Ordering::AcqRel) == generation
+    }
+
+    /// The place of a half, and the ceiling that it has already: 0 for one that never moved a packet. `None` when all places
+    /// are taken.
+    pub fn claim(&self, child: ChildId, way: Way) -> Option<(Arc<dyn Ceiling>, u64)> {
+        let half = half(child, way);
+        let at = self.find(half).or_else(|| {
+            let free = self.find(0)?;
+            self.word(free + 1).store(0, Ordering::Relaxed);
+            self.word(free).store(half, Ordering::Release);
+            Some(free)
+        })?;
+        let ceiling = self.word(at + 1).load(Ordering::Acquire);
+        Some((Arc::new(Place { words: Arc::clone(&self.0), at }), ceiling))
+    }
+
+    /// A half is gone for good: its key is never used again.
+    pub fn release(&self, child: ChildId, way: Way) {
+        if let Some(at) = self.find(half(child, way)) {
+            self.word(at).store(0, Ordering::Release);
+        }
+    }
+
+    /// Releases what belongs to none of these children.
+    pub fn retain(&self, lives: impl Fn(ChildId) -> bool) {
+        for at in (FIRST..WORDS).step_by(2) {
+            let half = self.word(at).load(Ordering::Acquire);
+            if half != 0 && !lives(ChildId(half >> 1)) {
+                self.word(at).store(0, Ordering::Release);
+            }
+        }
+    }
+
+    fn find(&self, half: u64) -> Option<usize> {
+        (FIRST..WORDS).step_by(2).find(|at| self.word(*at).load(Ordering::Acquire) == half)
+    }
+}
+
+fn size() -> u64 {
+    (WORDS * size_of::<AtomicU64>()) as u64
+}
+
+/// Children count from 1, so no half is zero.
+fn half(child: ChildId, way: Way) -> u64 {
+    child.0 << 1 | u64::from(way == Way::Out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::esp::Lease;
+    use crate::sys::random::SystemRng;
+
+    fn ledger() -> Ledger {
+        Ledger::create(&mut SystemRng::default()).unwrap()
+    }
+
+    fn successor(ledger: &Ledger) -> Ledger {
+        Ledger::adopt(File::from(ledger.fd().try_clone_to_owned().unwrap())).unwrap()
+    }
+
+    #[test]
+    fn a_successor_goes_on_above_all_that_was_used() {
+        let ledger = ledger();
+        let (place, ceiling) = ledger.claim(ChildId(7), Way::Out).unwrap();
+        assert_eq!(ceiling, 0);
+        let mut lease = Lease::new(ceiling, false, place);
+        lease.take(100).unwrap();
+        let next = successor(&ledger);
+        assert_eq!(next.identity(), ledger.identity());
+        let (_, ceiling) = next.claim(ChildId(7), Way::Out).unwrap();
+        assert!(ceiling > lease.spent());
+        assert_eq!(next.claim(ChildId(7), Way::In).unwrap().1, 0, "the halves are apart");
+    }
+
+    #[test]
+    fn a_place_is_given_anew_and_the_former_holder_cannot_lower_it() {
+        let ledger = ledger();
+        let (old, _) = ledger.claim(ChildId(1), Way::In).unwrap();
+        old.raise(500);
+        ledger.release(ChildId(1), Way::In);
+        let (new, ceiling) = ledger.claim(ChildId(2), Way::In).unwrap();
+        assert_eq!(ceiling, 0);
+        new.raise(1000);
+        old.raise(600);
+        assert_eq!(ledger.claim(ChildId(2), Way::In).unwrap().1, 1000);
+    }
+
+    #[test]
+    fn what_belongs_to_no_child_is_released_and_a_full_ledger_says_so() {
+        let ledger = ledger();
+        for child in 1..=PLACES as u64 {
+            ledger.claim(ChildId(child), Way::Out).unwrap().0.raise(9);
+        }
+        assert!(ledger.claim(ChildId(99_999), Way::Out).is_none());
+        ledger.retain(|child| child.0 % 2 == 0);
+        assert_eq!(ledger.claim(ChildId(2), Way::Out).unwrap().1, 9);
+        assert_eq!(ledger.claim(ChildId(3), Way::Out).unwrap().1, 0);
+    }
+
+    #[test]
+    fn exact_positions_are_believed_once() {
+        let ledger = ledger();
+        ledger.park(12);
+        assert!(!successor(&ledger).unpark(11));
+        ledger.park(12);
+        assert!(successor(&ledger).unpark(12));
+        assert!(!successor(&ledger).unpark(12));
+    }
+
+    #[test]
+    fn attempts_count_until_one_lives() {
+        let ledger = ledger();
+        assert_eq!((ledger.attempt(), successor(&ledger).attempt()), (1, 2));
+        ledger.live();
+        assert_eq!(ledger.attempt(), 1);
+        ledger.void();
+        assert_eq!(ledger.identity(), 0);
+    }
+}

@@ -1,0 +1,175 @@
+//! Two slots in memory that outlives the process, written in turn: a write that was torn leaves the slot before it.
+//!
+//! ```text
+//! slot:  magic (8) | generation (8) | length (8) | SHA-256 of generation, length and content (32) | content
+//! ```
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use ring::digest::{Context, SHA256};
+use zeroize::Zeroizing;
+
+use crate::sys::memory;
+
+/// Room of a slot. Memory that was never written takes none.
+const SLOT: u64 = 64 << 20;
+const MAGIC: [u8; 8] = *b"s2sd-st1";
+const HEADER: usize = 56;
+
+/// The slots.
+#[derive(Debug)]
+pub struct Store {
+    file: File,
+    /// Of the newest content.
+    generation: u64,
+    /// What each slot holds, header and all: what is longer than the next content is wiped.
+    lengths: [usize; 2],
+}
+
+/// Content that was stored last.
+#[derive(Debug)]
+pub struct Stored {
+    /// Its number.
+    pub generation: u64,
+    /// The content. It holds keys.
+    pub content: Zeroizing<Vec<u8>>,
+}
+
+impl Store {
+    /// An empty store.
+    pub fn create() -> io::Result<Store> {
+        let file = memory::create("s2sd-store", 2 * SLOT)?;
+        Ok(Store { file, generation: 0, lengths: [0; 2] })
+    }
+
+    /// The store of a former process, and what it holds.
+    pub fn adopt(file: File) -> io::Result<(Store, Option<Stored>)> {
+        if !memory::is_ours(&file, 2 * SLOT) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a store"));
+        }
+        let [first, second] = [read(&file, 0)?, read(&file, 1)?];
+        let length = |slot: &Option<Stored>| slot.as_ref().map_or(0, |s| HEADER + s.content.len());
+        let lengths = [length(&first), length(&second)];
+        let newest = [first, second].into_iter().flatten().max_by_key(|slot| slot.generation);
+        let generation = newest.as_ref().map_or(0, |newest| newest.generation);
+        Ok((Store { file, generation, lengths }, newest))
+    }
+
+    /// The descriptor, for the keeper.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Stores content in the place of the older one. Its generation.
+    pub fn put(&mut self, parts: &[&[u8]]) -> io::Result<u64> {
+        let generation = self.generation + 1;
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(HEADER + length));
+        bytes.extend(MAGIC);
+        bytes.extend(generation.to_be_bytes());
+        bytes.extend(u64::try_from(length).map_err(io::Error::other)?.to_be_bytes());
+        let digest = digest(&bytes[8..24], parts);
+        bytes.extend(digest);
+        parts.iter().for_each(|part| bytes.extend_from_slice(part));
+        let (slot, end) = (index(generation), bytes.len());
+        if u64::try_from(end).map_err(io::Error::other)? > SLOT {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "more than a slot holds"));
+        }
+        self.file.write_all_at(&bytes, offset(slot))?;
+        let stale = self.lengths[slot].saturating_sub(end);
+        self.file.write_all_at(&vec![0; stale], offset(slot) + end as u64)?;
+        (self.generation, self.lengths[slot]) = (generation, end);
+        Ok(generation)
+    }
+}
+
+fn index(generation: u64) -> usize {
+    usize::from(generation % 2 == 1)
+}
+
+fn offset(slot: usize) -> u64 {
+    SLOT * slot as u64
+}
+
+/// What a slot holds, if it is whole.
+fn read(file: &File, slot: usize) -> io::Result<Option<Stored>> {
+    let mut header = [0; HEADER];
+    file.read_exact_at(&mut header, offset(slot))?;
+    let word = |at: usize| u64::from_be_bytes(std::array::from_fn(|i| header[at + i]));
+    let (generation, length) = (word(8), word(16));
+    if header[..8] != MAGIC || length > SLOT - HEADER as u64 || index(generation) != slot {
+        return Ok(None);
+    }
+    let mut content = Zeroizing::new(vec![0; usize::try_from(length).map_err(io::Error::other)?]);
+    file.read_exact_at(&mut content, offset(slot) + HEADER as u64)?;
+    let whole = digest(&header[8..24], &[&content]) == header[24..];
+    Ok(whole.then_some(Stored { generation, content }))
+}
+
+fn digest(numbers: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    context.update(numbers);
+    parts.iter().for_each(|part| context.update(part));
+    let digest = context.finish();
+    std::array::from_fn(|i| digest.as_ref()[i])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(store: &Store) -> Option<(u64, Vec<u8>)> {
+        let (_, stored) = Store::adopt(store.file.try_clone().unwrap()).unwrap();
+        stored.map(|stored| (stored.generation, stored.content.to_vec()))
+    }
+
+    #[test]
+    fn the_last_content_is_found_whatever_came_before() {
+        let mut store = Store::create().unwrap();
+        assert_eq!(held(&store), None);
+        for (generation, content) in (1..).zip(["one", "", "a longer third", "4"]) {
+            let (head, tail) = content.split_at(content.len() / 2);
+            assert_eq!(store.put(&[head.as_bytes(), tail.as_bytes()]).unwrap(), generation);
+            assert_eq!(held(&store), Some((generation, content.as_bytes().to_vec())));
+        }
+        let (mut next, _) = Store::adopt(store.file.try_clone().unwrap()).unwrap();
+        assert_eq!(next.put(&[b"five"]).unwrap(), 5);
+    }
+
+    #[test]
+    fn a_torn_write_leaves_the_slot_before_it() {
+        let mut store = Store::create().unwrap();
+        store.put(&[b"whole"]).unwrap();
+        store.put(&[&[7; 300]]).unwrap();
+        let mut written = vec![0; HEADER + 300];
+        store.file.read_exact_at(&mut written, offset(0)).unwrap();
+        for torn in 0..written.len() {
+            // So much of the third content had arrived over the first.
+            let mut third = written.clone();
+            third[15] = 4;
+            let mut slot = vec![0; written.len()];
+            slot[..torn].copy_from_slice(&third[..torn]);
+            store.file.write_all_at(&slot, offset(0)).unwrap();
+            assert_eq!(held(&store), Some((1, b"whole".to_vec())), "torn at {torn}");
+        }
+    }
+
+    #[test]
+    fn a_shorter_content_wipes_what_it_does_not_cover() {
+        let mut store = Store::create().unwrap();
+        store.put(&[&[0x5a; 1000]]).unwrap();
+        let (mut store, _) = Store::adopt(store.file.try_clone().unwrap()).unwrap();
+        store.put(&[b"b"]).unwrap();
+        store.put(&[b"c"]).unwrap();
+        let mut all = vec![0; 2000];
+        store.file.read_exact_at(&mut all, offset(1)).unwrap();
+        assert!(!all.contains(&0x5a));
+    }
+
+    #[test]
+    fn other_memory_is_no_store() {
+        assert!(Store::adopt(memory::create("test", 64).unwrap()).is_err());
+    }
+}

@@ -1,0 +1,206 @@
+//! Services that are restarted and killed under traffic, each with a keeper of its descriptors: nothing is renegotiated from
+//! scratch, streams live on, no number is used twice. Needs root; says so and passes where it is not.
+//!
+//! `S2SD_RESTARTS=50` has fifty of each kind instead of three; run with `--nocapture` for the figures:
+//! `S2SD_RESTARTS=50 cargo test --release --test restart under_load -- --nocapture`.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod capture;
+mod keeper;
+#[path = "../lab/mod.rs"]
+mod lab;
+mod load;
+mod pair;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nix::sys::wait::WaitStatus;
+use s2sd::wire::ip::Version;
+
+use lab::SIDES;
+use lab::traffic::{clock, transfer};
+use load::Pulse;
+use pair::Pair;
+
+/// A restart as the service manager's restart job has it.
+const PLANNED: Signal = Signal::SIGUSR2;
+const CRASH: Signal = Signal::SIGKILL;
+
+fn passes(pair: &Pair) {
+    for from in SIDES {
+        transfer(&pair.lab, from, Version::V4, 1 << 20).unwrap();
+    }
+}
+
+#[test]
+fn restarts_and_crashes_under_load_lose_no_tunnel() {
+    let Some(mut pair) = Pair::start("load") else { return };
+    let times: usize = std::env::var("S2SD_RESTARTS").map_or(3, |text| text.parse().unwrap());
+    let (done, moved, pulse) = (AtomicBool::new(false), AtomicU64::new(0), Pulse::default());
+    let wire = capture::open(&pair.lab.gateways[0]);
+    let lab = pair.lab.share();
+    let (mut planned, mut crashed) = (Vec::new(), Vec::new());
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(|| capture::watch(&wire, &done));
+        let stream = scope.spawn(|| load::stream(&lab, &done, &moved));
+        let pulses = SIDES.map(|from| {
+            let (pulse, lab, done) = (&pulse, &lab, &done);
+            scope.spawn(move || pulse.run(lab, from, done))
+        });
+        let _end = Finally(&done);
+        for turn in 0..2 * times {
+            let side = turn / 2 % 2;
+            let signal = [PLANNED, CRASH][turn % 2];
+            SIDES.into_iter().for_each(|side| pair.settle(side));
+            let (spi, bytes, began) = (pair.spi(side), moved.load(Ordering::Relaxed), clock());
+            pair.restart(side, signal);
+            let up = clock();
+            wait(|| pulse.beats_after(up) && moved.load(Ordering::Relaxed) > bytes, &pair);
+            pair.settle(side);
+            let gap = pulse.gap(began);
+            match signal {
+                PLANNED => {
+                    assert_eq!(pair.spi(side), spi, "a planned restart renegotiates nothing");
+                    planned.push(gap);
+                }
+                _ => {
+                    pair.wait_for(side, "rekeyed", |_| {
+                        ![spi.as_str(), ""].contains(&&*pair.spi(side))
+                    });
+                    crashed.push(gap);
+                }
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        stream.join().unwrap().unwrap();
+        pulses.into_iter().for_each(|pulse| pulse.join().unwrap());
+        let seen = watch.join().unwrap();
+        assert!(seen.packets > 1000, "{} packets captured", seen.packets);
+        assert!(seen.repeated.is_empty(), "numbers came twice: {:x?}", seen.repeated);
+        println!(
+            "{times} planned restarts: {}\n{times} crashes:          {}\n{} MB in one TCP stream; {} ESP packets on {} SAs captured, no number twice",
+            tell(&mut planned),
+            tell(&mut crashed),
+            moved.load(Ordering::Relaxed) >> 20,
+            seen.packets,
+            seen.sas(),
+        );
+    });
+    for side in SIDES {
+        assert_eq!(pair.count(side, "IKE SA up"), 1, "{}", pair.log(side));
+        assert_eq!(pair.count(side, "put aside"), 0, "{}", pair.log(side));
+    }
+    // A machine that does other things as well is slower than the one of the acceptance run.
+    assert!(planned.iter().max() < Some(&Duration::from_secs(1)), "{planned:?}");
+    assert!(crashed.iter().max() < Some(&Duration::from_secs(3)), "{crashed:?}");
+}
+
+/// Ends the traffic whatever way the test goes.
+struct Finally<'a>(&'a AtomicBool);
+
+impl Drop for Finally<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn wait(is_so: impl Fn() -> bool, pair: &Pair) {
+    let began = clock();
+    while !is_so() {
+        let logs = || SIDES.map(|side| pair.log(side)).join("\n---\n");
+        assert!(began.elapsed() < Duration::from_secs(20), "traffic does not go on: {}", logs());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn tell(gaps: &mut [Duration]) -> String {
+    gaps.sort_unstable();
+    let (median, max) = (gaps[gaps.len() / 2], gaps[gaps.len() - 1]);
+    format!(
+        "gap {:.1} ms median, {:.1} ms at most",
+        1e3 * median.as_secs_f64(),
+        1e3 * max.as_secs_f64()
+    )
+}
+
+#[test]
+fn a_stop_says_goodbye_and_leaves_nothing() {
+    let Some(mut pair) = Pair::start("stop") else { return };
+    assert!(
+        ["store", "ledger", "ike", "tun-azure0", "lane-azure0"]
+            .iter()
+            .all(|name| pair.keepers[0].names().iter().any(|kept| kept == name))
+    );
+    assert!(matches!(pair.keepers[0].end(Signal::SIGTERM), WaitStatus::Exited(_, 0)));
+    pair.wait(1, "waiting");
+    assert_eq!(pair.keepers[0].names(), Vec::<String>::new());
+    assert_eq!(pair.device(0), None, "the device is gone though it was kept");
+    pair.launch(0);
+    pair.wait(0, "up");
+    passes(&pair);
+}
+
+#[test]
+fn a_restart_meets_a_changed_configuration_as_a_reload_does() {
+    let Some(mut pair) = Pair::start("changed") else { return };
+    passes(&pair);
+    let (spi, device) = (pair.spi(0), pair.device(0));
+    pair.configure(0, 30, 1400);
+    assert!(matches!(pair.keepers[0].end(PLANNED), WaitStatus::Exited(_, 0)));
+    assert_eq!(pair.device(0), device, "the device stays");
+    assert!(pair.routes(0).contains("azure0"), "and its routes");
+    pair.launch(0);
+    pair.wait(0, "up");
+    assert_eq!((pair.spi(0), pair.device(0)), (spi, device));
+    assert_eq!(pair.tunnel(0)["dpd_timeout_seconds"], 30);
+    passes(&pair);
+    // Another interface is another tunnel: the old one ends with a farewell.
+    pair.configure(0, 30, 1300);
+    pair.restart(0, PLANNED);
+    pair.wait_for(0, "up anew", |status| {
+        let tunnel = &status["connections"][0]["tunnels"][0];
+        tunnel["state"] == "up" && tunnel["mtu"] == 1300
+    });
+    assert_ne!(pair.device(0), device);
+    assert!(pair.count(1, "the peer deleted it") > 0, "{}", pair.log(1));
+    passes(&pair);
+}
+
+#[test]
+fn what_cannot_be_taken_up_is_put_aside_and_the_start_is_cold() {
+    let Some(mut pair) = Pair::start("cold") else { return };
+    passes(&pair);
+    pair.keepers[0].end(CRASH);
+    pair.keepers[0].lose("ledger");
+    pair.launch(0);
+    pair.wait(0, "up");
+    passes(&pair);
+    assert_eq!(pair.count(0, "IKE SA up"), 2);
+    wait(|| pair.count(1, "the peer started anew") > 0, &pair);
+    // A device or a socket that is missing is made anew, and the SAs go on.
+    for name in ["tun-azure0", "lane-azure0", "ike"] {
+        pair.settle(0);
+        pair.keepers[0].end(PLANNED);
+        pair.keepers[0].lose(name);
+        pair.launch(0);
+        pair.wait(0, "up");
+        passes(&pair);
+    }
+    assert_eq!(pair.count(0, "IKE SA up"), 2, "{}", pair.log(0));
+}
+
+#[test]
+fn an_operators_wish_outlives_a_restart() {
+    let Some(mut pair) = Pair::start("wish") else { return };
+    assert!(pair.order(0, &["down", "tunnel"]).status.success());
+    pair.wait(1, "waiting");
+    for signal in [PLANNED, CRASH] {
+        pair.restart(0, signal);
+        pair.wait(0, "down");
+    }
+    assert!(pair.order(0, &["up", "tunnel"]).status.success());
+    pair.wait(0, "up");
+    passes(&pair);
+}
