@@ -60,10 +60,11 @@ impl Gateway {
         let (_, secret) = bundle.keys_with_secrets().next().ok_or_else(|| failed(&"no key"))?;
         let credentials = Credentials {
             leaf: leaf.as_der().to_vec(),
+            // Not its root: what this gateway trusts is what it was told to, and no more.
             chain: above
                 .iter()
+                .filter(|c| !c.is_self_issued())
                 .map(|c| c.as_der().to_vec())
-                .filter(|c| !self.chain.contains(c))
                 .collect(),
             key: secret.expose().to_vec(),
             roots: self.chain.clone(),
@@ -192,8 +193,9 @@ impl Call {
     fn only(calls: &[Vec<String>], words: &str) -> Result<Call, Failure> {
         let parsed = calls.iter().map(|arguments| Call::parse(arguments));
         let mut found: Vec<Call> = parsed.filter(|call| call.words == words).collect();
-        let failure = || Failure::new("one call each", format!("{} of az {words}", calls.len()));
-        if found.len() > 1 { Err(failure()) } else { found.pop().ok_or_else(failure) }
+        let count = found.len();
+        let only = found.pop().filter(|_| count == 1);
+        only.ok_or_else(|| Failure::new(&format!("one call of az {words}"), count))
     }
 
     fn parse(arguments: &[String]) -> Call {

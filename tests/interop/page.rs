@@ -9,7 +9,7 @@ use s2sd::sys::namespace::{Namespace, unshare_run_directory};
 
 use super::patience::{Failure, ensure, life};
 
-const README: &str = include_str!("../../README.md");
+const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 const SECTION: &str = "## Connect to Azure";
 /// The commands outside of the section: other tests and CI run those, or they run tests.
 const NOT_RUN: &[&str] = &["cargo run --release -- demo", "tests/run"];
@@ -35,7 +35,8 @@ export -p > "$PLACE/environment"
 /// The blocks of commands of the section, in their order. Fails when the README has commands that nobody would run.
 pub fn blocks() -> Result<Vec<String>, Failure> {
     let (mut section, mut fence, mut blocks) = (String::new(), None::<String>, Vec::new());
-    for line in README.lines() {
+    let page = fs::read_to_string(README).map_err(|error| Failure::new(README, error))?;
+    for line in page.lines() {
         let inside = section == SECTION;
         match (line.strip_prefix("```"), &mut fence) {
             (Some(kind), None) => {
