@@ -24,6 +24,7 @@ mod cases;
 mod credentials;
 mod daemon;
 mod engine;
+mod gateway;
 #[allow(dead_code, reason = "its other user has it do more")]
 #[path = "../restart/keeper.rs"]
 mod keeper;
@@ -32,6 +33,7 @@ mod lab;
 #[allow(dead_code, unused_imports, reason = "its other user makes more kinds of certificates")]
 #[path = "../certificates/maker.rs"]
 mod maker;
+mod page;
 mod patience;
 mod place;
 mod strongswan;

@@ -2,6 +2,7 @@
 
 mod identity;
 mod life;
+mod page;
 mod restart;
 mod setup;
 mod soak;
@@ -10,8 +11,16 @@ mod traffic;
 use super::Case;
 
 pub fn all() -> impl Iterator<Item = Case> {
-    [setup::CASES, identity::CASES, life::CASES, traffic::CASES, restart::CASES, soak::cases()]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        setup::CASES,
+        identity::CASES,
+        life::CASES,
+        traffic::CASES,
+        restart::CASES,
+        page::CASES,
+        soak::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
