@@ -250,14 +250,24 @@ fn snmp(namespace: &Namespace, protocol: &str, name: &str) -> usize {
     fields.find(|(field, _)| *field == name).unwrap().1.parse().unwrap()
 }
 
-/// Waits until what was sent has arrived: the last acknowledgements of a stream are on their way when it ends.
+/// Waits until what was sent has arrived, and nothing more was sent for as long as TCP may put off an acknowledgement: the last
+/// ones of a stream are on their way when it ends.
 fn settle(directions: &[Direction]) {
+    const LOOK: Duration = Duration::from_millis(5);
+    const LOOKS: u32 = 10;
+    let sent = || directions.iter().map(|sa| sa.outbound.counters.packets()).collect::<Vec<_>>();
+    let arrived = || {
+        directions.iter().all(|sa| sa.outbound.counters.packets() == sa.inbound.counters.packets())
+    };
+    let (mut before, mut calm) = (sent(), 0);
     for _ in 0..200 {
-        let open = |sa: &Direction| sa.outbound.counters.packets() != sa.inbound.counters.packets();
-        if !directions.iter().any(open) {
+        std::thread::sleep(LOOK);
+        let now = sent();
+        calm = if arrived() && now == before { calm + 1 } else { 0 };
+        if calm == LOOKS {
             return;
         }
-        std::thread::sleep(Duration::from_millis(5));
+        before = now;
     }
 }
 

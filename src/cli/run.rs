@@ -17,6 +17,7 @@ use crate::daemon::{self, Options, Signal};
 use crate::state::Keeper;
 use crate::sys::clock;
 use crate::sys::confine::{self, Paths};
+use crate::sys::inherited;
 
 /// What `s2sd run` takes.
 #[derive(clap::Args, Debug)]
@@ -40,6 +41,7 @@ pub struct Arguments {
 /// Runs the service until it is told to stop.
 pub fn run(arguments: &Arguments) -> ExitCode {
     log::start(arguments.log_format, arguments.log_level);
+    inherited::keep_to_ourselves();
     let path = &arguments.config.config;
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,

@@ -8,21 +8,37 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 /// The first number.
 const FIRST: RawFd = 3;
 
+/// Has no process that we start inherit them: it would hold devices and sockets that nobody reads. To be called before any is
+/// started, also where they are taken later.
+pub fn keep_to_ourselves() {
+    for number in numbers() {
+        // SAFETY: fcntl(2) with F_SETFD takes integers only, and says so when the number is not open.
+        unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+}
+
 /// Takes them, each with its name. The second call finds none.
 pub fn take() -> Vec<(String, OwnedFd)> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
-    let variable = |name| std::env::var(name).ok();
-    let meant = variable("LISTEN_PID").and_then(|pid| pid.parse().ok());
-    if meant != Some(std::process::id()) || TAKEN.swap(true, Ordering::AcqRel) {
+    if TAKEN.swap(true, Ordering::AcqRel) {
         return Vec::new();
     }
-    let count = variable("LISTEN_FDS").and_then(|count| count.parse().ok()).unwrap_or(0);
     let names = variable("LISTEN_FDNAMES").unwrap_or_default();
-    let numbers = (FIRST..).take(count);
-    numbers
+    numbers()
         .zip(names.split(':'))
         .filter_map(|(fd, name)| Some((name.to_owned(), own(fd)?)))
         .collect()
+}
+
+/// The numbers, when they are meant for this process.
+fn numbers() -> impl Iterator<Item = RawFd> {
+    let meant = variable("LISTEN_PID").and_then(|pid| pid.parse().ok());
+    let count = variable("LISTEN_FDS").filter(|_| meant == Some(std::process::id()));
+    (FIRST..).take(count.and_then(|count| count.parse().ok()).unwrap_or(0))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 fn own(number: RawFd) -> Option<OwnedFd> {
