@@ -25,7 +25,7 @@
 //! | [`examination`] | the order of looking |
 //! | [`probe`] | looking |
 //! | [`facts`] | what was seen |
-//! | [`judge`] | what it means |
+//! | [`judge`](mod@judge) | what it means |
 //! | [`finding`] | what is said |
 //! | [`az`] | the commands for Azure's side |
 

@@ -7,7 +7,7 @@
 //!
 //! Nothing else of the crate is used. Its advisory RUSTSEC-2023-0071 is about the timing of decryption by versions before
 //! 0.10, towards somebody on the network; here nobody watches, and a key is made once in its life. What comes out is read
-//! back by [`PrivateKey`](super::PrivateKey), which has ring check it, and signs and verifies once before it is handed out.
+//! back by [`PrivateKey`], which has ring check it, and signs and verifies once before it is handed out.
 
 use std::convert::Infallible;
 
