@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use super::{Lab, SIDES};
 
-const NAMES: [&str; 2] = ["site", "azure"];
+pub const NAMES: [&str; 2] = ["site", "azure"];
 /// How long anything may take here.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -48,41 +48,7 @@ impl Pair {
     }
 
     pub fn configure(&self, side: usize, dpd: u32) {
-        let (own, other) = (NAMES[side], NAMES[1 - side]);
-        let (here, there) = (side + 1, 2 - side);
-        let mode = ["Default", "InitiatorOnly"][side];
-        let at = self.directory.display();
-        let text = format!(
-            r#"[device]
-name = "{own}"
-control_socket = "{at}/{own}.sock"
-[local_network_gateway]
-name = "{own}"
-gateway_ip_address = "203.0.113.{here}"
-address_prefixes = ["10.{here}.0.0/24"]
-[[connection]]
-name = "tunnel"
-connection_mode = "{mode}"
-dpd_timeout_seconds = {dpd}
-[connection.ipsec_policy]
-ike_encryption = "GCMAES256"
-ike_integrity = "SHA384"
-dh_group = "ECP256"
-ipsec_encryption = "GCMAES256"
-ipsec_integrity = "GCMAES256"
-pfs_group = "ECP256"
-[connection.virtual_network_gateway]
-name = "gateway"
-public_ip_addresses = ["203.0.113.{there}"]
-address_prefixes = ["10.{there}.0.0/24"]
-[connection.certificate_authentication]
-inbound_certificate = "{at}/{own}.cer"
-inbound_private_key = "{at}/{own}.key"
-outbound_certificate_roots = ["{at}/{other}-root.cer"]
-outbound_certificate_subject_name = "{other}"
-"#
-        );
-        fs::write(self.file(side, "toml"), text).unwrap();
+        fs::write(self.file(side, "toml"), configuration(&self.directory, side, dpd)).unwrap();
     }
 
     /// Starts a service inside its gateway: a child takes the namespace of the thread that starts it.
@@ -157,8 +123,46 @@ impl Drop for Pair {
     }
 }
 
+/// What a side is started with, as an operator writes it.
+pub fn configuration(directory: &Path, side: usize, dpd: u32) -> String {
+    let (own, other) = (NAMES[side], NAMES[1 - side]);
+    let (here, there) = (side + 1, 2 - side);
+    let mode = ["Default", "InitiatorOnly"][side];
+    let at = directory.display();
+    format!(
+        r#"[device]
+name = "{own}"
+control_socket = "{at}/{own}.sock"
+[local_network_gateway]
+name = "{own}"
+gateway_ip_address = "203.0.113.{here}"
+address_prefixes = ["10.{here}.0.0/24"]
+[[connection]]
+name = "tunnel"
+connection_mode = "{mode}"
+dpd_timeout_seconds = {dpd}
+[connection.ipsec_policy]
+ike_encryption = "GCMAES256"
+ike_integrity = "SHA384"
+dh_group = "ECP256"
+ipsec_encryption = "GCMAES256"
+ipsec_integrity = "GCMAES256"
+pfs_group = "ECP256"
+[connection.virtual_network_gateway]
+name = "gateway"
+public_ip_addresses = ["203.0.113.{there}"]
+address_prefixes = ["10.{there}.0.0/24"]
+[connection.certificate_authentication]
+inbound_certificate = "{at}/{own}.cer"
+inbound_private_key = "{at}/{own}.key"
+outbound_certificate_roots = ["{at}/{other}-root.cer"]
+outbound_certificate_subject_name = "{other}"
+"#
+    )
+}
+
 /// A root and a leaf of this name, for a day.
-fn certify(directory: &Path, name: &str) {
+pub fn certify(directory: &Path, name: &str) {
     let named = |name: &str| {
         let mut params = rcgen::CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();

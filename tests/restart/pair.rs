@@ -1,7 +1,7 @@
 //! Two services under their keepers, with traffic to disturb.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -9,12 +9,9 @@ use nix::sys::signal::Signal;
 use serde_json::Value as Json;
 
 use super::keeper::Keeper;
+use super::lab::pair::{NAMES, PATIENCE, certify, configuration};
 use super::lab::traffic::clock;
 use super::lab::{Lab, SIDES};
-
-pub const NAMES: [&str; 2] = ["site", "azure"];
-/// How long anything may take here.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Pair {
     pub keepers: [Keeper; 2],
@@ -47,43 +44,8 @@ impl Pair {
     }
 
     pub fn configure(&self, side: usize, dpd: u32, mtu: u32) {
-        let (own, other) = (NAMES[side], NAMES[1 - side]);
-        let (here, there) = (side + 1, 2 - side);
-        let mode = ["Default", "InitiatorOnly"][side];
-        let at = self.directory.display();
-        let text = format!(
-            r#"[device]
-name = "{own}"
-control_socket = "{at}/{own}.sock"
-[local_network_gateway]
-name = "{own}"
-gateway_ip_address = "203.0.113.{here}"
-address_prefixes = ["10.{here}.0.0/24"]
-[[connection]]
-name = "tunnel"
-connection_mode = "{mode}"
-dpd_timeout_seconds = {dpd}
-[connection.ipsec_policy]
-ike_encryption = "GCMAES256"
-ike_integrity = "SHA384"
-dh_group = "ECP256"
-ipsec_encryption = "GCMAES256"
-ipsec_integrity = "GCMAES256"
-pfs_group = "ECP256"
-[connection.virtual_network_gateway]
-name = "gateway"
-public_ip_addresses = ["203.0.113.{there}"]
-address_prefixes = ["10.{there}.0.0/24"]
-[connection.certificate_authentication]
-inbound_certificate = "{at}/{own}.cer"
-inbound_private_key = "{at}/{own}.key"
-outbound_certificate_roots = ["{at}/{other}-root.cer"]
-outbound_certificate_subject_name = "{other}"
-[connection.tunnel]
-interface = "azure0"
-mtu = {mtu}
-"#
-        );
+        let tunnel = format!("[connection.tunnel]\ninterface = \"azure0\"\nmtu = {mtu}\n");
+        let text = configuration(&self.directory, side, dpd) + &tunnel;
         fs::write(self.file(side, "toml"), text).unwrap();
     }
 
@@ -169,24 +131,4 @@ impl Drop for Pair {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.directory);
     }
-}
-
-/// A root and a leaf of this name, for a day.
-fn certify(directory: &Path, name: &str) {
-    let named = |name: &str| {
-        let mut params = rcgen::CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        params
-    };
-    let (root_key, key) =
-        (rcgen::KeyPair::generate().unwrap(), rcgen::KeyPair::generate().unwrap());
-    let mut root = named(&format!("{name} root"));
-    root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let certificate = root.self_signed(&root_key).unwrap();
-    fs::write(directory.join(format!("{name}-root.cer")), certificate.der()).unwrap();
-    let issuer = rcgen::Issuer::new(root, root_key);
-    let leaf = named(name).signed_by(&key, &issuer).unwrap();
-    fs::write(directory.join(format!("{name}.cer")), leaf.der()).unwrap();
-    fs::write(directory.join(format!("{name}.key")), key.serialize_der()).unwrap();
 }
