@@ -118,7 +118,7 @@ impl Side {
         }
         let link = |(at, (connection, inbound)): (usize, &(&Connection, Inbound))| {
             let outbound = choices.outbound.get(at).or(choices.outbound.first());
-            link(config, connection, inbound.clone(), outbound.cloned(), choices)
+            link(connection, inbound.clone(), outbound.cloned(), choices)
         };
         let site = &config.local_network_gateway;
         Ok(Side {
@@ -171,7 +171,6 @@ impl Link {
 }
 
 fn link(
-    config: &Config,
     connection: &Connection,
     inbound: Inbound,
     outbound: Option<String>,
@@ -185,12 +184,16 @@ fn link(
         mode: connection.connection_mode.word(),
         dpd: connection.dpd_timeout.as_secs(),
         private: private(connection),
-        narrow: matches!(connection.selectors, Selectors::Pairs(_)),
+        narrow: connection.selectors.pairs().is_some(),
         policy: match &connection.ipsec_policy {
             Policy::Default => None,
             Policy::Custom(policy) => Some(policy.clone()),
         },
-        selectors: written(config, connection),
+        // What Azure makes of the prefixes by itself is not told.
+        selectors: match &connection.selectors {
+            Selectors::Written(pairs) => pairs.clone(),
+            Selectors::AnyToAny | Selectors::Prefixes(_) => Vec::new(),
+        },
         outbound,
         inbound,
     }
@@ -203,16 +206,6 @@ fn private(connection: &Connection) -> bool {
         Some(IpAddr::V6(_)) | None => false,
     };
     connection.tunnels.iter().all(|tunnel| is_private(&tunnel.remote))
-}
-
-/// The selectors, unless Azure makes the same of the prefixes by itself.
-fn written(config: &Config, connection: &Connection) -> Vec<SelectorPair> {
-    let Selectors::Pairs(pairs) = &connection.selectors else { return Vec::new() };
-    let (site, gateway) = (&config.local_network_gateway, &connection.virtual_network_gateway);
-    match *pairs == SelectorPair::of_prefixes(&site.address_prefixes, &gateway.address_prefixes) {
-        true => Vec::new(),
-        false => pairs.clone(),
-    }
 }
 
 /// The properties of a custom policy by Azure's names, with their values.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::settings::{Connection, Policy, Selectors};
+use super::settings::{Connection, Policy};
 use crate::pki::certificate::Certificate;
 use crate::time::UnixTime;
 
@@ -80,10 +80,7 @@ impl ConnectionFacts {
                 })
                 .collect(),
             policy: connection.ipsec_policy.to_string(),
-            selector_pairs: match &connection.selectors {
-                Selectors::AnyToAny => 1,
-                Selectors::Pairs(pairs) => pairs.len(),
-            },
+            selector_pairs: connection.selectors.pairs().map_or(1, <[_]>::len),
             gateway_name: connection
                 .certificate_authentication
                 .outbound_certificate_subject_name

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use super::algorithm::{self, ConnectionMode};
 use super::prefix::Prefix;
-use super::settings::{
-    Config, Connection, CustomPolicy, Policy, SelectorPair, Selectors, Site, Tunnel,
-};
+use super::settings::{Config, Connection, CustomPolicy, Policy, SelectorPair, Site, Tunnel};
 use crate::ike::authenticator::Authenticator;
 use crate::ike::azure::{self, Names};
 use crate::ike::config::{ChildConfig, Encapsulation, EndpointConfig, PeerConfig, Role};
@@ -23,10 +21,7 @@ use crate::wire::selector_set::SelectorSet;
 
 /// What holds for all peers.
 pub fn endpoint(config: &Config) -> EndpointConfig {
-    let pairs = |connection: &Connection| match &connection.selectors {
-        Selectors::AnyToAny => 1,
-        Selectors::Pairs(pairs) => pairs.len(),
-    };
+    let pairs = |connection: &Connection| connection.selectors.pairs().map_or(1, <[_]>::len);
     let defaults = EndpointConfig::default();
     let most = config.connections.iter().map(pairs).max().unwrap_or(0);
     EndpointConfig { max_children: defaults.max_children.max(most), ..defaults }
@@ -111,9 +106,9 @@ fn names(policy: &CustomPolicy) -> Names<'static> {
 
 /// One child for each pair of selectors.
 fn children(site: &Site, connection: &Connection, esp: &proposal::Policy) -> Vec<ChildConfig> {
-    let pairs = match &connection.selectors {
-        Selectors::AnyToAny => vec![any_to_any(site, connection)],
-        Selectors::Pairs(pairs) => pairs.clone(),
+    let pairs = match connection.selectors.pairs() {
+        None => vec![any_to_any(site, connection)],
+        Some(pairs) => pairs.to_vec(),
     };
     let numbered = pairs.len() > 1;
     let child = |(at, pair): (usize, &SelectorPair)| ChildConfig {

@@ -106,10 +106,10 @@ fn selectors(file: &schema::Connection, site: &Site, gateway: &Gateway) -> Optio
             local: values(&policy.get_ref().local_address_ranges),
             remote: values(&policy.get_ref().remote_address_ranges),
         };
-        return Some(Selectors::Pairs(written.iter().map(pair).collect()));
+        return Some(Selectors::Written(written.iter().map(pair).collect()));
     }
     let pairs = SelectorPair::of_prefixes(&site.address_prefixes, &gateway.address_prefixes);
-    Some(Selectors::Pairs(pairs))
+    Some(Selectors::Prefixes(pairs))
 }
 
 fn authentication(file: &schema::CertificateAuthentication) -> Option<Authentication> {

@@ -154,9 +154,22 @@ impl Policy {
 pub enum Selectors {
     /// Everything; routing decides.
     AnyToAny,
-    /// One pair of SAs for each of these.
+    /// One pair of SAs for each of these, which both ends make of the prefixes.
     #[serde(untagged)]
-    Pairs(Vec<SelectorPair>),
+    Prefixes(Vec<SelectorPair>),
+    /// One pair of SAs for each of these, which are spelt out at both ends.
+    #[serde(untagged)]
+    Written(Vec<SelectorPair>),
+}
+
+impl Selectors {
+    /// The pairs, where the selectors are narrow.
+    pub fn pairs(&self) -> Option<&[SelectorPair]> {
+        match self {
+            Selectors::AnyToAny => None,
+            Selectors::Prefixes(pairs) | Selectors::Written(pairs) => Some(pairs),
+        }
+    }
 }
 
 /// The two ends of a pair of SAs.

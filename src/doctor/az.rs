@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use crate::config::algorithm::ConnectionMode;
-use crate::config::settings::{Connection, Policy, Selectors, Site};
+use crate::config::settings::{Connection, Policy, Site};
 
 /// The Azure side of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +64,7 @@ impl Az<'_> {
 
     /// Sets whether selectors are pairs of prefixes, as here.
     pub fn set_selectors(&self) -> String {
-        let narrow = matches!(self.connection.selectors, Selectors::Pairs(_));
+        let narrow = self.connection.selectors.pairs().is_some();
         format!(
             "az network vpn-connection update -g RG -n {} --use-policy-based-traffic-selectors {narrow}",
             self.name()

@@ -9,6 +9,7 @@ use crate::config::algorithm::{
     DhGroup, IkeEncryption, IkeIntegrity, IpsecEncryption, IpsecIntegrity, PfsGroup,
 };
 use crate::config::file::{FileContent, Files};
+use crate::config::settings::Selectors;
 use crate::config::value::FileRef;
 use crate::config::{Loaded, load};
 use crate::ike::authenticator::Claim;
@@ -196,7 +197,7 @@ fn many_pairs_raise_the_bound_on_children() {
     assert_eq!(endpoint(&config).max_children, EndpointConfig::default().max_children);
     let pair = SelectorPair { local: vec![Prefix::any_v4()], remote: vec![Prefix::any_v4()] };
     let mut many = config;
-    many.connections[0].selectors = Selectors::Pairs(vec![pair; 150]);
+    many.connections[0].selectors = Selectors::Written(vec![pair; 150]);
     assert_eq!(endpoint(&many).max_children, 150);
 }
 
