@@ -56,9 +56,14 @@ pub fn soak_seconds() -> Option<u64> {
     std::env::var("S2SD_SOAK_SECONDS").ok().map(|text| text.parse().expect("a number of seconds"))
 }
 
+/// How many planned restarts, and how many crashes, the case of restarts has: see `cases/restart.rs`.
+pub fn restarts() -> usize {
+    std::env::var("S2SD_RESTARTS").map_or(3, |text| text.parse().expect("a number of restarts"))
+}
+
 /// Seconds that no daemon of a test outlives, whatever becomes of the test.
 pub fn life() -> String {
-    (280 + 3 * soak_seconds().unwrap_or(0)).to_string()
+    (270 + 3 * soak_seconds().unwrap_or(0) + 5 * restarts() as u64).to_string()
 }
 
 /// The clock of deadlines.

@@ -1,4 +1,5 @@
 //! s2sd restarted and killed under a keeper of its descriptors: strongSwan sees rekeys at most, and no new IKE SA.
+//! `S2SD_RESTARTS=50` has fifty of each kind instead of three.
 
 use std::fs;
 use std::time::Duration;
@@ -9,14 +10,14 @@ use s2sd::wire::ip::Version;
 use crate::credentials::azure;
 use crate::keeper::Keeper;
 use crate::lab::traffic::transfer;
-use crate::patience::{Failure, ensure, until};
+use crate::patience::{Failure, ensure, restarts, until};
 use crate::place::Place;
 use crate::{Case, Verdict, daemon, strongswan};
 
 pub const CASES: &[Case] =
-    &[Case { name: "s2sd restarts and crashes with a keeper", run: restarts }];
+    &[Case { name: "s2sd restarts and crashes with a keeper", run: restarted }];
 
-fn restarts(place: &Place) -> Verdict {
+fn restarted(place: &Place) -> Verdict {
     let credentials = azure();
     let mut theirs = strongswan::Settings::new(&credentials[1]);
     theirs.esp = "aes256gcm16-ecp384".into();
@@ -43,7 +44,8 @@ fn restarts(place: &Place) -> Verdict {
         Ok(())
     };
     passes()?;
-    for turn in 0..6 {
+    let times = restarts();
+    for turn in 0..2 * times {
         let (signal, children) =
             ([Signal::SIGUSR2, Signal::SIGKILL][turn % 2], said("child SA up"));
         keeper.end(signal);
@@ -62,5 +64,5 @@ fn restarts(place: &Place) -> Verdict {
     let lines = new.collect::<Vec<_>>().join("\n");
     ensure(lines.lines().count() == 1, "strongSwan's log has one IKE SA", &lines).map_err(blame)?;
     ensure(said("IKE SA up") == 1, "and so has s2sd", "").map_err(blame)?;
-    Ok("3 restarts, 3 crashes, one IKE SA".into())
+    Ok(format!("{times} restarts, {times} crashes, one IKE SA"))
 }
