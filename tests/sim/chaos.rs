@@ -133,47 +133,14 @@ impl Plan {
             world.run_for(*pause);
             self.act(&mut world, act);
         }
-        heal(&mut world);
-        self.prove(&mut world);
+        if let Err(why) = prove(&mut world) {
+            world.judge(Err(Violation::new(Rule::Convergence, why)));
+        }
         let outcome = match world.violation.clone() {
             Some(violation) => Err(violation),
             None => Ok(Outcome { trace: world.trace.hash(), delivered: world.watch.delivered() }),
         };
         (world, outcome)
-    }
-
-    /// In the end both hold the same, and every slot passes packets both ways. They may agree on what no longer works, as
-    /// when both moved; then silence has to be noticed first.
-    fn prove(&self, world: &mut World) {
-        let until = world.now().mono + HEALING;
-        world.run_for(Duration::from_secs(5));
-        let why = loop {
-            let left = until.since(world.now().mono);
-            if !world.run_until(left, |w| w.disagreement().is_none()) {
-                break world.disagreement().unwrap_or_default();
-            }
-            match self.blocked(world) {
-                None => return,
-                Some(why) if world.now().mono >= until => break why,
-                Some(_) => {}
-            }
-        };
-        world.judge(Err(Violation::new(Rule::Convergence, why)));
-    }
-
-    /// Sends a packet each way in every slot; says which do not arrive.
-    fn blocked(&self, world: &mut World) -> Option<String> {
-        let began = world.now().mono;
-        for slot in 0..self.setup.slots {
-            for (from, to) in [(A, B), (B, A)] {
-                world.send_inner(from, to, slot);
-            }
-        }
-        world.run_for(Duration::from_secs(2));
-        // The streams of the world go on meanwhile: what they sent last is still under way.
-        let arrived_by = began + Duration::from_millis(1);
-        let (_, journey) = world.watch.lost(began, arrived_by).first().copied()?;
-        Some(format!("both agree, and yet a packet from {} does not pass", journey.from))
     }
 
     fn act(&self, world: &mut World, act: &Act) {
@@ -245,11 +212,39 @@ fn heal(world: &mut World) {
     }
 }
 
-/// Whether both ends come to hold the same once everything is whole.
-pub fn agree(world: &mut World) -> bool {
-    world.stop_flows();
+/// Once everything is whole both hold the same, and every slot passes packets both ways. They may agree on what no longer
+/// works, as when both moved; then silence has to be noticed first.
+pub fn prove(world: &mut World) -> Result<(), String> {
     heal(world);
-    world.run_until(HEALING, |w| w.disagreement().is_none())
+    let until = world.now().mono + HEALING;
+    world.run_for(Duration::from_secs(5));
+    loop {
+        let left = until.since(world.now().mono);
+        if !world.run_until(left, |w| w.disagreement().is_none()) {
+            return Err(world.disagreement().unwrap_or_default());
+        }
+        match blocked(world) {
+            None => return Ok(()),
+            Some(why) if world.now().mono >= until => return Err(why),
+            Some(_) => {}
+        }
+    }
+}
+
+/// Sends a packet each way in every slot; says which do not arrive.
+fn blocked(world: &mut World) -> Option<String> {
+    let began = world.now().mono;
+    let slots = world.host(A).peers.get(&PEER).map_or(0, |peer| peer.children.len());
+    for slot in 0..u16::try_from(slots).expect("few slots") {
+        for (from, to) in [(A, B), (B, A)] {
+            world.send_inner(from, to, slot);
+        }
+    }
+    world.run_for(Duration::from_secs(2));
+    // The streams of the world go on meanwhile: what they sent last is still under way.
+    let arrived_by = began + Duration::from_millis(1);
+    let (_, journey) = world.watch.lost(began, arrived_by).first().copied()?;
+    Some(format!("both agree, and yet a packet from {} does not pass", journey.from))
 }
 
 /// Why the world of this plan failed, if it did.

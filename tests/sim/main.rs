@@ -10,11 +10,13 @@
 //! | `scene`, `config`, `verbs` | the two hosts of every world, and the words to tell about them |
 //! | `scripts` | told worlds: every crossing by name |
 //! | `chaos`, `seeds`, `minimise` | drawn worlds: thousands a run, a failing one made short |
+//! | `boundaries` | every script again with a crash, at every place where one can strike |
 //! | `mutations` | engines broken on purpose, to see that all this notices |
 //!
 //! `S2SD_SIM_SEED=x` runs one drawn world and prints its trace; `S2SD_SIM_SEEDS=n` runs so many. `S2SD_SIM_SCRIPT=name` prints a
-//! script's trace.
+//! script's trace. `S2SD_SIM_BOUNDARIES=1` crashes at every boundary.
 
+mod boundaries;
 mod chaos;
 mod clock;
 mod config;
@@ -39,11 +41,10 @@ mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::chaos::Plan;
-use crate::host::Tear;
 use crate::scripts::{Script, Stage};
 use crate::seeds::Wanted;
 use crate::trace::Lines;
-use crate::world::{Crash, Options};
+use crate::world::Options;
 
 #[test]
 fn every_script_comes_to_its_end() {
@@ -68,48 +69,6 @@ fn every_script_comes_to_its_end() {
         runs.len(),
         texts.join("\n")
     );
-}
-
-/// Every script with one crash, at every boundary of it: before a step is stored, and after each of the first outputs of a step
-/// that was. Takes every so-manieth boundary; `S2SD_SIM_BOUNDARIES=1` takes all.
-#[test]
-#[ignore = "minutes long, and has not been seen to its end yet: run with --ignored"]
-fn a_crash_at_every_boundary_of_every_script_keeps_the_invariants() {
-    let stride = std::env::var("S2SD_SIM_BOUNDARIES").map_or(499, |text| text.parse().expect("n"));
-    let mut runs: Vec<(&Script, Stage, bool)> = Vec::new();
-    let stages = scripts::all()
-        .flat_map(|script| Stage::all(script).into_iter().map(move |stage| (script, stage)));
-    for (script, stage) in stages.filter(|(_, stage)| !stage.options.restore_each_step) {
-        let mut whole = (script.run)(&stage);
-        let (turns, agrees) = (whole.turns, chaos::agree(&mut whole));
-        for (host, turns) in [scene::A, scene::B].into_iter().zip(turns) {
-            let tears = [Tear::Unsaved, Tear::After(0), Tear::After(1), Tear::After(2)];
-            for (step, tear) in (0..turns).flat_map(|step| tears.map(|tear| (step, tear))) {
-                let mut stage = stage.clone();
-                stage.options.crash = Some(Crash { host, step, tear });
-                runs.push((script, stage, agrees));
-            }
-        }
-    }
-    let numbers: Vec<u64> = (0..runs.len() as u64).step_by(stride).collect();
-    let failures = seeds::run_all(&numbers, |number| {
-        let (script, stage, agrees) = &runs[usize::try_from(number).expect("an index")];
-        let story = || {
-            let mut world = (script.run)(stage);
-            let agreed = chaos::agree(&mut world);
-            let text = world.violation.map(|violation| violation.to_string());
-            text.or((*agrees && !agreed).then(|| "the ends do not come to agree".to_owned()))
-        };
-        let why = catch_unwind(AssertUnwindSafe(story))
-            // What the script itself takes for granted, of a tunnel that is not up again yet.
-            .unwrap_or_else(|panic| {
-                Some(chaos::panic_text(&*panic)).filter(|text| text != "panic: established")
-            })?;
-        Some(format!("{} {}>{} {:?}: {why}", script.name, stage.x, stage.y, stage.options.crash))
-    });
-    println!("{} of {} boundaries", numbers.len(), runs.len());
-    let texts: Vec<String> = failures.into_iter().map(|(_, text)| text).take(20).collect();
-    assert!(texts.is_empty(), "{} runs failed:\n{}", texts.len(), texts.join("\n"));
 }
 
 #[test]

@@ -145,6 +145,15 @@ impl World {
         self.host(id).plane.active.get(&(PEER, Slot(slot))).copied()
     }
 
+    /// The same where a script takes it for granted. In a world with a crash the tunnel may be away: then it is a child that
+    /// nobody has, and whatever is wished of it is the wish of somebody who does not know yet.
+    #[track_caller]
+    pub fn established_child(&mut self, id: HostId, slot: u16) -> ChildId {
+        let child = self.child(id, slot);
+        self.check(child.is_some(), || format!("{id} has no child in slot {slot}"));
+        child.unwrap_or(ChildId(u64::MAX))
+    }
+
     pub fn children_of_slot(&self, slot: u16) -> [Option<ChildId>; 2] {
         [A, B].map(|id| self.child(id, slot))
     }

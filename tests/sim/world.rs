@@ -34,6 +34,8 @@ pub struct Options {
     pub crash: Option<Crash>,
     /// Broken on purpose too: the leases of sequence numbers do not outlive a crash.
     pub forget_leases: bool,
+    /// And so is this: what a step did is carried out before it is stored.
+    pub store_late: bool,
 }
 
 /// Where a host is crashed.
@@ -41,7 +43,7 @@ pub struct Options {
 pub struct Crash {
     pub host: HostId,
     /// In its so-manieth step, from 0.
-    pub step: u64,
+    pub step: usize,
     pub tear: Tear,
 }
 
@@ -59,8 +61,8 @@ pub struct World {
     /// Made-up senders so far.
     pub strangers: u64,
     steps: u64,
-    /// Steps of each host's engine.
-    pub turns: [u64; 2],
+    /// The steps of each host's engine: how many outputs each had.
+    pub turns: [Vec<usize>; 2],
     /// Deadlines met at this very instant, by the host that met the last.
     spin: (Instant, HostId, u32),
 }
@@ -100,7 +102,7 @@ impl World {
             packets: 0,
             strangers: 0,
             steps: 0,
-            turns: [0; 2],
+            turns: Default::default(),
             spin: (Instant(0), HostId(0), 0),
             clock,
             options,
@@ -358,8 +360,8 @@ impl World {
         if !host.is_up() {
             return;
         }
-        let turn = self.turns[id.0];
-        self.turns[id.0] += 1;
+        let turn = self.turns[id.0].len();
+        self.turns[id.0].push(0);
         if let Some(crash) = self.options.crash.filter(|c| c.host == id && c.step == turn) {
             host.tear = Some(crash.tear);
         }
@@ -379,6 +381,9 @@ impl World {
             self.note(&[0xc3], || format!("{id} crashes before it saved"));
             return;
         }
+        if host.tear.is_some() && self.options.store_late {
+            host.save(now, &[]);
+        }
         act(host);
         self.carry_out(id, true);
     }
@@ -388,7 +393,10 @@ impl World {
         let now = self.now();
         let tear = self.hosts[id.0].tear;
         let outputs = self.hosts[id.0].outputs();
-        if tear.is_some() {
+        if let Some(turn) = self.turns[id.0].last_mut() {
+            *turn += outputs.len();
+        }
+        if tear.is_some() && !self.options.store_late {
             self.hosts[id.0].save(now, &outputs);
         }
         let mut sent = false;

@@ -65,7 +65,7 @@ fn rekey_wrong_group(stage: &Stage) -> World {
 fn soft_expire_while_answering(stage: &Stage) -> World {
     let (x, y) = (stage.x, stage.y);
     let mut w = stage.tunnel(|_| ());
-    let old = w.child(y, 0).expect("established");
+    let old = w.established_child(y, 0);
     w.net.rules.add(
         Pattern::from(x).exchange(INFORMATIONAL).request(),
         Action::Hold("delete"),
@@ -86,7 +86,7 @@ fn soft_expire_while_answering(stage: &Stage) -> World {
 fn hard_expire_while_answering(stage: &Stage) -> World {
     let (x, y) = (stage.x, stage.y);
     let mut w = stage.tunnel(|_| ());
-    let old = w.child(y, 0).expect("established");
+    let old = w.established_child(y, 0);
     w.net.rules.add(
         Pattern::from(x).exchange(INFORMATIONAL).request(),
         Action::Hold("delete"),
@@ -107,7 +107,7 @@ fn hard_expire_while_answering(stage: &Stage) -> World {
 fn peer_deletes_while_we_rekey(stage: &Stage) -> World {
     let (x, y) = (stage.x, stage.y);
     let mut w = stage.tunnel(|_| ());
-    let old = w.child(y, 0).expect("established");
+    let old = w.established_child(y, 0);
     w.rekey_child(x, 0);
     w.inform(y, DataEvent::HardLimit(PEER, old));
     w.expect_agreement()
@@ -117,7 +117,7 @@ fn peer_deletes_while_we_rekey(stage: &Stage) -> World {
 fn rekey_of_unknown_child(stage: &Stage) -> World {
     let (x, y) = (stage.x, stage.y);
     let mut w = stage.tunnel(|_| ());
-    let old = w.child(y, 0).expect("established");
+    let old = w.established_child(y, 0);
     w.net.rules.add(
         Pattern::from(x).exchange(CREATE_CHILD_SA).request(),
         Action::Hold("rekey"),
@@ -134,7 +134,7 @@ fn rekey_of_unknown_child(stage: &Stage) -> World {
 fn peer_deletes_old_too_early(stage: &Stage) -> World {
     let (x, y) = (stage.x, stage.y);
     let mut w = stage.tunnel(|_| ());
-    let old = w.child(y, 0).expect("established");
+    let old = w.established_child(y, 0);
     w.net.rules.add(
         Pattern::from(y).exchange(CREATE_CHILD_SA).response(),
         Action::Hold("answer"),
@@ -174,7 +174,7 @@ fn answered_and_unheard(stage: &Stage) -> (World, ChildId) {
     let slot = 1;
     let before = w.child(y, slot);
     if stage.variant == 0 {
-        let gone = w.child(x, slot).expect("established");
+        let gone = w.established_child(x, slot);
         w.inform(x, DataEvent::HardLimit(PEER, gone));
     } else {
         w.rekey_child(x, slot);
@@ -297,7 +297,7 @@ fn collision_wrong_group(stage: &Stage) -> World {
 fn both_delete_child(stage: &Stage) -> World {
     let mut w = stage.tunnel(|_| ());
     for id in [stage.x, stage.y] {
-        let child = w.child(id, 0).expect("established");
+        let child = w.established_child(id, 0);
         w.inform(id, DataEvent::HardLimit(PEER, child));
     }
     w.expect_agreement()
@@ -307,7 +307,7 @@ fn both_delete_child(stage: &Stage) -> World {
 fn delete_vs_rekey(stage: &Stage) -> World {
     let (x, y) = (stage.x, stage.y);
     let mut w = stage.tunnel(|_| ());
-    let old = w.child(y, 0).expect("established");
+    let old = w.established_child(y, 0);
     let held = match stage.variant {
         0 => Pattern::from(y).exchange(INFORMATIONAL).request(),
         1 => Pattern::from(x).exchange(CREATE_CHILD_SA).request(),

@@ -59,10 +59,15 @@ impl Stage {
         let mut world = self.world(tune);
         world.establish(self.x);
         for (from, to) in [(A, B), (B, A)] {
-            world.flow(from, to, 0, Duration::from_millis(4), Duration::from_secs(3_600));
+            world.flow(from, to, 0, self.pace(), Duration::from_secs(3_600));
         }
         world.run_for(Duration::from_millis(50));
         world
+    }
+
+    /// Between two inner packets. Every one counts where none may be lost; where a crash is planned some are lost anyway.
+    fn pace(&self) -> Duration {
+        Duration::from_millis(if self.options.crash.is_some() { 100 } else { 4 })
     }
 
     /// Every way to run a script.

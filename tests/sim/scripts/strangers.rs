@@ -36,7 +36,12 @@ fn spoofed_flood(stage: &Stage) -> World {
     // The tenth part will do where each stranger costs a hundred times the work: when the engine is restored each time, or
     // broken on purpose.
     let dear = stage.options.restore_each_step || stage.options.mutation.is_some();
-    let bursts = if dear { 100 } else { 1_000 };
+    let bursts = match stage.options.crash {
+        // A crash has as many places as there are strangers, and one is like the other.
+        Some(_) => 10,
+        None if dear => 100,
+        None => 1_000,
+    };
     for burst in 0..bursts {
         w.flood(y, 100);
         if burst == bursts / 2 {
