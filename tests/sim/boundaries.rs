@@ -41,7 +41,8 @@ struct Told {
 fn a_crash_at_every_boundary_of_every_script_keeps_the_invariants() {
     let most = std::env::var("S2SD_SIM_BOUNDARIES").map_or(MOST, |n| n.parse().expect("a number"));
     let told = tell_all(&Options::default());
-    let failures = crash_all(&told, most);
+    let (count, failures) = crash_all(&told, most);
+    println!("{count}, {} failures", failures.len());
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     let apart: Vec<&str> = told.iter().filter(|t| !t.agrees).map(|t| t.script.name).collect();
     println!("not asked to agree, as they do not without a crash: {apart:?}");
@@ -51,13 +52,13 @@ fn a_crash_at_every_boundary_of_every_script_keeps_the_invariants() {
 #[test]
 fn at_some_boundary_it_is_noticed_that_something_left_before_it_was_stored() {
     let told = tell_all(&Options { store_late: true, ..Options::default() });
-    let failures = crash_all(&told, 10);
+    let (_, failures) = crash_all(&told, 10);
     let noticed = |rule: &str| failures.iter().any(|why| why.contains(rule));
     assert!(noticed("Window") && noticed("NumberReuse"), "{failures:#?}");
 }
 
-/// Has every telling crash at up to so many of its boundaries; what goes wrong.
-fn crash_all(told: &[Told], most: usize) -> Vec<String> {
+/// Has every telling crash at up to so many of its boundaries: how many that were, and what goes wrong.
+fn crash_all(told: &[Told], most: usize) -> (String, Vec<String>) {
     let crashes: Vec<(&Told, Crash)> = told
         .iter()
         .flat_map(|told| {
@@ -73,8 +74,8 @@ fn crash_all(told: &[Told], most: usize) -> Vec<String> {
         Some(format!("{} variant {variant} {x}>{y} {crash:?}: {why}", told.script.name))
     });
     let all: usize = told.iter().map(|told| told.boundaries().len()).sum();
-    println!("{} of {all} boundaries, {} failures", crashes.len(), failures.len());
-    failures.into_iter().map(|(_, text)| text).collect()
+    let failures = failures.into_iter().map(|(_, text)| text).collect();
+    (format!("{} of {all} boundaries", crashes.len()), failures)
 }
 
 /// Every script without a crash.
