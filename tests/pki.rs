@@ -249,6 +249,14 @@ fn pkcs12_files_go_both_ways() {
     assert_eq!(refused.status.code(), Some(2));
     let why = String::from_utf8(refused.stderr).unwrap();
     assert!(why.contains("password does not open"), "{why}");
+    // What was written is read again: for another importer, and for its chain.
+    let locked = desk.bad("export --azure-chain new.pfx");
+    assert!(locked.contains("add --in-password-file FILE"), "{locked}");
+    let chain = desk.good("export --azure-chain new.pfx --in-password-file secret");
+    assert_eq!(chain, desk.good("export --azure-chain Outbound-certificate"));
+    let again = "export --pfx again.pfx new.pfx --in-password-file secret --password-file secret";
+    desk.good(again);
+    assert_eq!(desk.pki("show --outbound --password-file secret again.pfx").status.code(), Some(0));
     // What OpenSSL writes, of its version 3 and as its version 1 did, with RC2.
     let export = "pkcs12 -export -inkey Outbound-certificate.key -in Outbound-certificate.pem -passout file:secret -out";
     if desk.other("openssl", &format!("{export} three.pfx")).is_some() {
@@ -262,11 +270,59 @@ fn pkcs12_files_go_both_ways() {
 }
 
 #[test]
+fn an_authority_may_be_in_a_pkcs12_file() {
+    let desk = Desk::new("authority-pfx");
+    desk.good("init");
+    if desk
+        .other(
+            "openssl",
+            "pkcs12 -export -inkey VPNRootCA01.key -in VPNRootCA01.pem -passout pass:x -out ca.pfx",
+        )
+        .is_none()
+    {
+        return;
+    }
+    desk.write("secret", "x\n");
+    let locked = desk.bad("issue inbound --cn site --by ca.pfx");
+    assert!(locked.contains("add --by-password-file FILE"), "{locked}");
+    desk.good("issue inbound --cn site --by ca.pfx --by-password-file secret");
+    assert_eq!(desk.pki("show site --inbound").status.code(), Some(0));
+}
+
+#[test]
+fn a_certificate_that_ends_early_is_told_so_and_no_other() {
+    let desk = Desk::new("ends");
+    desk.good("init --months 24");
+    let told = desk.good("issue inbound --cn whole --months 24");
+    assert!(!told.contains("note:"), "{told}");
+    let told = desk.good("issue inbound --cn cut --months 25");
+    assert!(
+        told.contains("note: it ends with what issued it, before 25 months are over"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_renewal_passes_by_the_files_of_others() {
+    let desk = Desk::article("others");
+    for name in ["site", "site-2"] {
+        desk.good(&format!("issue inbound --cn {name}"));
+    }
+    desk.good("issue inbound --cn site --renew");
+    desk.good("issue inbound --cn site --renew");
+    for (file, name) in [("site-2", "CN=site-2"), ("site-3", "CN=site"), ("site-4", "CN=site")] {
+        let leaf = desk.certificates(&format!("{file}.pem")).remove(0);
+        assert_eq!(leaf.subject().to_string(), name, "{file}");
+    }
+}
+
+#[test]
 fn a_renewal_keeps_the_subject_and_changes_the_key() {
     let desk = Desk::article("renewal");
     desk.good("issue inbound --cn site --san gw.example.net --months 12");
     let refused = desk.bad("issue inbound --cn site");
     assert!(refused.contains("site.key exists and is never overwritten"), "{refused}");
+    assert!(refused.contains("add --renew"), "{refused}");
     let old = desk.bytes("site.key");
     let told = desk.good("issue inbound --cn site --renew");
     assert!(told.contains("nothing changes in Azure"), "{told}");
@@ -308,7 +364,9 @@ fn what_goes_wrong_is_told_with_what_mends_it() {
     desk.write("file", "");
     says("init --dir file", &["file is no directory"]);
     desk.good("init");
-    says("init", &["VPNRootCA01.key exists and is never overwritten"]);
+    says("init", &["VPNRootCA01.key exists and is never overwritten: take another --cn or --dir"]);
+    says("init --cn ...", &["neither a letter nor a digit", "another name"]);
+    says("issue inbound --cn ..", &["neither a letter nor a digit"]);
     std::fs::rename(desk.0.join("VPNRootCA01.key"), desk.0.join("away")).unwrap();
     says("issue inbound --cn site", &["VPNRootCA01.pem has no key beside it", "--by-key"]);
     desk.good("init --cn Other");
@@ -332,7 +390,7 @@ fn what_goes_wrong_is_told_with_what_mends_it() {
     says("export --pfx a.pfx elsewhere --new-password-file p", &["no private key beside", "--key"]);
     says(
         "export --pfx file Other --new-password-file p",
-        &["file exists and is never overwritten"],
+        &["file exists and is never overwritten: name a new file"],
     );
     desk.good("issue outbound --cn azure --by Other");
     says("export --pfx a.pfx azure", &["no terminal to ask", "--password-file"]);
@@ -343,6 +401,8 @@ fn what_goes_wrong_is_told_with_what_mends_it() {
         ("issue inbound --cn site --san a..b", "neither a host name"),
         ("init --cn x --key-size 1024", "2048, 3072, 4096"),
         ("export azure", "--azure-chain"),
+        ("export --azure-chain azure --new-password-file p", "cannot be used with"),
+        ("export --azure-chain azure --legacy", "cannot be used with"),
     ] {
         let output = desk.pki(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments}");

@@ -7,7 +7,7 @@ use base64ct::{Base64, Encoding};
 
 use super::import::{Choices, without_cn};
 use super::note::{Kind, Note};
-use super::quote;
+use super::quote::{self, one_line};
 use super::resource::{Certificates, Policy, Selectors};
 use crate::pki::certificate::Certificate;
 
@@ -266,12 +266,6 @@ fn wrap(f: &mut Formatter<'_>, first: &str, next: &str, text: &str) -> fmt::Resu
         empty = false;
     }
     writeln!(f, "{}", line.trim_end())
-}
-
-/// Text that cannot end a comment: it came from a file.
-fn one_line(text: &str) -> String {
-    let visible: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn list(texts: &[String]) -> String {

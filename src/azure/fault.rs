@@ -11,14 +11,19 @@ pub struct Fault(String);
 impl Fault {
     /// What is wrong, and what would mend it.
     pub fn new(what: impl fmt::Display, hint: impl fmt::Display) -> Fault {
-        Fault(format!("{what}\n = hint: {hint}"))
+        Fault(visible(&format!("{what}\n = hint: {hint}")))
     }
 }
 
 impl From<Diagnostic> for Fault {
     fn from(diagnostic: Diagnostic) -> Fault {
-        Fault(diagnostic.to_string().trim_end().to_owned())
+        Fault(visible(diagnostic.to_string().trim_end()))
     }
+}
+
+/// Names in it come from files: none may steer a terminal.
+fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
 }
 
 impl fmt::Display for Fault {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::quote::one_line;
+
 /// One thing, with its reason.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Note {
@@ -37,6 +39,6 @@ impl Kind {
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.about, self.text)
+        write!(f, "{}: {}", one_line(&self.about), one_line(&self.text))
     }
 }

@@ -68,6 +68,12 @@ pub fn toml(text: &str) -> String {
     quoted + "\""
 }
 
+/// Text that stays on its line, in a comment or on a terminal, whatever file it came from.
+pub fn one_line(text: &str) -> String {
+    let words = text.split(|c: char| c.is_control() || c.is_whitespace());
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 /// A property's name as the configuration and Terraform write it.
 pub fn snake_case(name: &str) -> String {
     let mut snake = String::new();

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::folder::{Batch, Folder, PRIVATE};
-use super::{Directory, input, password};
+use super::input::{self, Unlock};
+use super::{Directory, password};
 use crate::crypto::Secret;
 use crate::crypto::signature::PublicKey;
 use crate::pki::certificate::Certificate;
@@ -28,10 +29,14 @@ pub struct Arguments {
     #[arg(long, value_name = "NEW-FILE")]
     pfx: Option<PathBuf>,
     /// The certificate's private key, where it is not beside it.
-    #[arg(long, value_name = "FILE", requires = "pfx")]
+    #[arg(long, value_name = "FILE", conflicts_with = "azure_chain")]
     key: Option<PathBuf>,
-    /// Protect the file with 3DES and SHA-1, for importers that do not know AES-256: App Service, Windows Server 2016.
-    #[arg(long, requires = "pfx")]
+    /// The file with the password of PKCS#12 files that are read.
+    #[arg(long, value_name = "FILE")]
+    in_password_file: Option<PathBuf>,
+    /// Protect the file with 3DES and SHA-1, for importers that do not know AES-256: App Service, Windows Server 2016, and a Key
+    /// Vault should it refuse the other.
+    #[arg(long, conflicts_with = "azure_chain")]
     legacy: bool,
     #[command(flatten)]
     password: password::Choice,
@@ -44,12 +49,13 @@ pub fn export(arguments: &Arguments) -> Result<String, String> {
     let folder = Folder::open(&arguments.directory.dir)?;
     let paths: Vec<PathBuf> =
         arguments.files.iter().map(|word| folder.find(word)).collect::<Result<_, _>>()?;
+    let unlock = Unlock::read("--in-password-file", arguments.in_password_file.as_deref())?;
     let bundles: Vec<Bundle> =
-        paths.iter().map(|path| input::bundle(path, None)).collect::<Result<_, _>>()?;
+        paths.iter().map(|path| input::bundle(path, &unlock)).collect::<Result<_, _>>()?;
     let path = path(&bundles, &folder)?;
     match &arguments.pfx {
         None => chain(&path),
-        Some(pfx) => key_vault(arguments, pfx, &path, bundles, &paths),
+        Some(pfx) => key_vault(arguments, pfx, &path, bundles, &paths, &unlock),
     }
 }
 
@@ -100,13 +106,16 @@ fn key_vault(
     path: &[Certificate],
     mut bundles: Vec<Bundle>,
     paths: &[PathBuf],
+    unlock: &Unlock,
 ) -> Result<String, String> {
     let leaf = path.first().ok_or("the files hold no certificate")?;
-    let mut batch = Batch::check([pfx.to_owned()].iter().chain(arguments.password.new_file()))?;
+    let new = [pfx.to_owned()];
+    let new = new.iter().chain(arguments.password.new_file());
+    let mut batch = Batch::check(new, "name a new file, or remove this one first")?;
     let beside = paths.first().map(|path| path.with_extension("key"));
     let key = arguments.key.clone().or(beside.filter(|path| path.exists()));
     if let Some(key) = &key {
-        bundles.push(input::bundle(key, None)?);
+        bundles.push(input::bundle(key, unlock)?);
     }
     let secret = secret_of(leaf, &bundles)?;
     let public = leaf.public_key().map_err(|error| error.to_string())?;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::input;
+use super::input::{self, Unlock};
 use crate::pki::certificate::Certificate;
 use crate::pki::chain::{above, is_authority};
 use crate::pki::issue::Authority;
@@ -56,17 +56,22 @@ impl Folder {
     }
 
     /// The files of the certificate with this name. What is not fit for a file's name becomes a dash.
-    pub fn names(&self, name: &str) -> Names {
+    pub fn names(&self, name: &str) -> Result<Names, String> {
+        if !name.contains(char::is_alphanumeric) {
+            return Err(format!(
+                "{name:?} has neither a letter nor a digit, and files are to be named after it: take another name"
+            ));
+        }
         let fit = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '-' };
         let stem: String = name.chars().map(fit).collect();
         let stem = stem.trim_start_matches('.');
         let file = |end: &str| self.0.join(format!("{stem}.{end}"));
-        Names { key: file("key"), pem: file("pem"), cer: file("cer") }
+        Ok(Names { key: file("key"), pem: file("pem"), cer: file("cer") })
     }
 
     /// Of a certificate's renewals, the latest that is there and the first that is not.
     pub fn renewal(&self, name: &str) -> Result<(Names, Names), String> {
-        let mut latest = self.names(name);
+        let mut latest = self.names(name)?;
         if !latest.pem.exists() {
             return Err(format!(
                 "there is no {} to renew: leave --renew out, or name its directory with --dir",
@@ -75,11 +80,12 @@ impl Folder {
         }
         let mut number = 2_u32;
         loop {
-            let next = self.names(&format!("{name}-{number}"));
+            let next = self.names(&format!("{name}-{number}"))?;
             if next.iter().all(|path| !path.exists()) {
                 return Ok((latest, next));
             }
-            if next.pem.exists() {
+            // Another certificate may have such a name of its own.
+            if first_of(&next.pem).is_some_and(|certificate| is_called(&certificate, name)) {
                 latest = next;
             }
             number += 1;
@@ -92,13 +98,11 @@ impl Folder {
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
         paths.retain(|path| path.extension().is_some_and(|end| end == "pem"));
         paths.sort();
-        // Other files of that name are nobody's business here.
-        let first = |path: PathBuf| {
-            let bundle = input::bundle(&path, None).ok()?;
-            let certificate = bundle.certificates.into_iter().next()?;
+        let authority = |path: PathBuf| {
+            let certificate = first_of(&path)?;
             is_authority(&certificate).then_some((path, certificate))
         };
-        paths.into_iter().filter_map(first).collect()
+        paths.into_iter().filter_map(authority).collect()
     }
 
     /// The authority to issue by: the named one, else the only one that has its key here (and this subject).
@@ -106,6 +110,7 @@ impl Folder {
         &self,
         by: Option<&str>,
         key: Option<&Path>,
+        unlock: &Unlock,
         subject: Option<&Name>,
         now: UnixTime,
     ) -> Result<Issuer, String> {
@@ -113,7 +118,7 @@ impl Folder {
             Some(name) => self.find(name)?,
             None => self.only_authority(subject)?,
         };
-        let mut bundle = input::bundle(&pem, None)?;
+        let mut bundle = input::bundle(&pem, unlock)?;
         let certificate = bundle.certificates.first().cloned().ok_or_else(|| {
             format!("{} holds no certificate: name the authority's", pem.display())
         })?;
@@ -121,7 +126,7 @@ impl Folder {
             (None, false) => bundle.keys.remove(0),
             (path, _) => {
                 let path = path.map_or_else(|| pem.with_extension("key"), Path::to_owned);
-                let keys = input::bundle(&path, None)?.keys;
+                let keys = input::bundle(&path, unlock)?.keys;
                 let none = || format!("{} holds no private key", path.display());
                 keys.into_iter().next().ok_or_else(none)?
             }
@@ -137,10 +142,11 @@ impl Folder {
     /// The file that an operator means: a path, or the name of a certificate here.
     pub fn find(&self, word: &str) -> Result<PathBuf, String> {
         let path = PathBuf::from(word);
-        let named = self.names(word).pem;
         if path.is_file() {
-            Ok(path)
-        } else if !word.contains('/') && named.is_file() {
+            return Ok(path);
+        }
+        let named = self.names(word)?.pem;
+        if !word.contains('/') && named.is_file() {
             Ok(named)
         } else {
             Err(format!(
@@ -181,6 +187,17 @@ impl Folder {
     }
 }
 
+/// Whether this is its whole subject.
+pub fn is_called(certificate: &Certificate, name: &str) -> bool {
+    certificate.subject().to_string() == format!("CN={name}")
+}
+
+/// The certificate that a file begins with. What it is if it is none is nobody's business here.
+fn first_of(path: &Path) -> Option<Certificate> {
+    let bundle = input::bundle(path, &Unlock::without("")).ok()?;
+    bundle.certificates.into_iter().next()
+}
+
 impl Names {
     /// All three.
     pub fn iter(&self) -> impl Iterator<Item = &PathBuf> {
@@ -189,15 +206,23 @@ impl Names {
 }
 
 /// Files that are made together: all of them, or none.
-#[derive(Debug, Default)]
-pub struct Batch(Vec<PathBuf>);
+#[derive(Debug)]
+pub struct Batch {
+    made: Vec<PathBuf>,
+    /// What to do where a file is in the way.
+    remedy: &'static str,
+}
 
 impl Batch {
     /// Says so early when a file is there: making a key takes a while.
-    pub fn check<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<Batch, String> {
+    pub fn check<'a>(
+        paths: impl IntoIterator<Item = &'a PathBuf>,
+        remedy: &'static str,
+    ) -> Result<Batch, String> {
+        let batch = Batch { made: Vec::new(), remedy };
         match paths.into_iter().find(|path| path.symlink_metadata().is_ok()) {
-            Some(path) => Err(exists(path)),
-            None => Ok(Batch::default()),
+            Some(path) => Err(batch.exists(path)),
+            None => Ok(batch),
         }
     }
 
@@ -205,32 +230,29 @@ impl Batch {
     pub fn write(&mut self, path: &Path, mode: u32, bytes: &[u8]) -> Result<(), String> {
         let made = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
         let mut file = made.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => exists(path),
+            io::ErrorKind::AlreadyExists => self.exists(path),
             _ => format!("{} cannot be made: {error}", path.display()),
         })?;
-        self.0.push(path.to_owned());
+        self.made.push(path.to_owned());
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
         written.map_err(|error| format!("{} cannot be written: {error}", path.display()))
     }
 
     /// All was made.
     pub fn keep(mut self) {
-        self.0.clear();
+        self.made.clear();
+    }
+
+    fn exists(&self, path: &Path) -> String {
+        format!("{} exists and is never overwritten: {}", path.display(), self.remedy)
     }
 }
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        for path in &self.0 {
+        for path in &self.made {
             // What cannot be taken back is in the way of the next try, which names it.
             let _ = std::fs::remove_file(path);
         }
     }
-}
-
-fn exists(path: &Path) -> String {
-    format!(
-        "{} exists and is never overwritten: take another name or directory, or add --renew to renew what was issued",
-        path.display()
-    )
 }

@@ -27,8 +27,8 @@ pub struct Arguments {
 
 /// Makes a root, and says what was made.
 pub fn init(arguments: &Arguments) -> Result<String, String> {
-    let names = Folder::open(&arguments.directory.dir)?.names(arguments.cn.as_str());
-    let mut batch = Batch::check(names.iter())?;
+    let names = Folder::open(&arguments.directory.dir)?.names(arguments.cn.as_str())?;
+    let mut batch = Batch::check(names.iter(), "take another --cn or --dir")?;
     let mut rng = SystemRng::default();
     let size = arguments.strength.key_size.into();
     let (key, secret) = rsa_key::make(&mut rng, size).map_err(|error| error.to_string())?;

@@ -6,23 +6,44 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::super::complain;
+use super::password;
 use crate::config::file::Files;
 use crate::config::value::FileRef;
 use crate::daemon::files::System;
 use crate::pki::load::{Bundle, LoadFault};
 
+/// What opens PKCS#12 files, and the option that brings it.
+#[derive(Debug)]
+pub struct Unlock {
+    password: Option<Zeroizing<Vec<u8>>>,
+    option: &'static str,
+}
+
+impl Unlock {
+    /// Nothing; `option` is the one that would help.
+    pub fn without(option: &'static str) -> Unlock {
+        Unlock { password: None, option }
+    }
+
+    /// The password in the file that the option names, if it was given.
+    pub fn read(option: &'static str, file: Option<&Path>) -> Result<Unlock, String> {
+        Ok(Unlock { password: file.map(password::read).transpose()?, option })
+    }
+}
+
 /// What a file holds, keys with their PKCS#8. Says so when everyone may read a key.
-pub fn bundle(path: &Path, password: Option<&[u8]>) -> Result<Bundle, String> {
+pub fn bundle(path: &Path, unlock: &Unlock) -> Result<Bundle, String> {
     let (bytes, exposed) = content(path)?;
     let name = path.display().to_string();
-    let bundle = Bundle::read_with_secrets(&bytes, password, &name).map_err(|error| {
-        match error.fault {
-            LoadFault::PasswordMissing => {
-                format!("{name} is a PKCS#12 file: write its password into a file, and add --password-file FILE")
-            }
+    let password = unlock.password.as_ref().map(|bytes| bytes.as_slice());
+    let bundle =
+        Bundle::read_with_secrets(&bytes, password, &name).map_err(|error| match error.fault {
+            LoadFault::PasswordMissing => format!(
+                "{name} is a PKCS#12 file: write its password into a file, and add {} FILE",
+                unlock.option
+            ),
             _ => error.to_string(),
-        }
-    })?;
+        })?;
     if exposed && !bundle.keys.is_empty() {
         complain(format_args!(
             "everyone on this device can read the private key in {name}: chmod go= {name}"

@@ -4,13 +4,18 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::folder::{Batch, Folder, Issuer, Names};
-use super::{Directory, Strength, init, input};
+use super::folder::{Batch, Folder, Issuer, Names, is_called};
+use super::input::{self, Unlock};
+use super::{Directory, Strength, init};
 use crate::crypto::signature::{KeyKind, rsa_key};
 use crate::pki::certificate::{AltName, Certificate};
 use crate::pki::issue::{AltNameError, CommonName, Kind, Order, alt_name};
 use crate::sys::clock;
 use crate::sys::random::SystemRng;
+use crate::time::UnixTime;
+
+/// Seconds of a day.
+const DAY: u64 = 86_400;
 
 /// What `s2sd pki issue` takes.
 #[derive(clap::Args, Debug)]
@@ -33,6 +38,9 @@ pub struct Arguments {
     /// The authority's key, where it is not beside the certificate.
     #[arg(long, value_name = "FILE", requires = "by")]
     by_key: Option<PathBuf>,
+    /// The file with the authority's password, where its certificate or key is in a PKCS#12 file.
+    #[arg(long, value_name = "FILE", requires = "by")]
+    by_password_file: Option<PathBuf>,
     /// Make a new certificate with a new key under the same subject, as NAME-2, NAME-3, ...
     #[arg(long)]
     renew: bool,
@@ -61,11 +69,13 @@ pub fn issue(arguments: &Arguments) -> Result<String, String> {
     let folder = Folder::open(&arguments.directory.dir)?;
     let now = clock::now().unix;
     let (old, names) = plan(arguments, &folder)?;
-    let mut batch = Batch::check(names.iter())?;
+    let remedy = "take another --cn or --dir, or add --renew to renew what was issued";
+    let mut batch = Batch::check(names.iter(), remedy)?;
     let order = order(arguments, old.as_ref())?;
     let subject = old.as_ref().map(Certificate::issuer);
     let by_key = arguments.by_key.as_deref();
-    let issuer = folder.issuer(arguments.by.as_deref(), by_key, subject, now)?;
+    let unlock = Unlock::read("--by-password-file", arguments.by_password_file.as_deref())?;
+    let issuer = folder.issuer(arguments.by.as_deref(), by_key, &unlock, subject, now)?;
     let mut rng = SystemRng::default();
     let size = arguments.strength.key_size.into();
     let (key, secret) = rsa_key::make(&mut rng, size).map_err(|error| error.to_string())?;
@@ -77,11 +87,11 @@ pub fn issue(arguments: &Arguments) -> Result<String, String> {
     path.extend(issuer.above.iter().cloned());
     init::write(&mut batch, &names, &secret, &path)?;
     batch.keep();
-    let wanted = order.months;
+    let wanted = order.end(now).map_err(|error| error.to_string())?;
     Ok([
         headline(arguments.what, &made, key.kind(), &issuer),
         init::list(&names, pem_use(arguments.what)),
-        notes(&made, &issuer, wanted),
+        notes(&made, &issuer, wanted, order.months),
         next(arguments.what, &names, &made, old.as_ref(), &issuer),
     ]
     .into_iter()
@@ -94,13 +104,16 @@ pub fn issue(arguments: &Arguments) -> Result<String, String> {
 fn plan(arguments: &Arguments, folder: &Folder) -> Result<(Option<Certificate>, Names), String> {
     let name = arguments.cn.as_str();
     if !arguments.renew {
-        return Ok((None, folder.names(name)));
+        return Ok((None, folder.names(name)?));
     }
     let (latest, next) = folder.renewal(name)?;
     let pem = latest.pem.display().to_string();
-    let old = input::bundle(&latest.pem, None)?.certificates.into_iter().next();
+    let old = input::bundle(&latest.pem, &Unlock::without("--by-password-file"))?
+        .certificates
+        .into_iter()
+        .next();
     let old = old.ok_or_else(|| format!("{pem} holds no certificate to renew"))?;
-    if old.subject().to_string() != format!("CN={name}") {
+    if !is_called(&old, name) {
         return Err(format!(
             "{pem} is of {}, which is not CN={name} alone: have it renewed where it was issued",
             old.subject()
@@ -154,9 +167,10 @@ fn pem_use(what: What) -> &'static str {
     }
 }
 
-fn notes(made: &Certificate, issuer: &Issuer, months: u16) -> String {
+fn notes(made: &Certificate, issuer: &Issuer, wanted: UnixTime, months: u16) -> String {
     let mut notes = Vec::new();
-    if made.not_after() == issuer.authority.certificate().not_after() {
+    // A leaf of the root's own age ends some minutes early, which is nobody's concern.
+    if made.not_after().0 + DAY < wanted.0 {
         notes.push(format!("note: it ends with what issued it, before {months} months are over"));
     }
     let top = issuer.above.last().unwrap_or(issuer.authority.certificate());

@@ -13,11 +13,11 @@ use crate::rng::Rng;
 /// Where a password comes from.
 #[derive(clap::Args, Debug)]
 pub struct Choice {
-    /// The file with the PKCS#12 file's password; without it, it is asked for.
-    #[arg(long, value_name = "FILE")]
+    /// The file with the new PKCS#12 file's password; without it, it is asked for.
+    #[arg(long, value_name = "FILE", conflicts_with = "azure_chain")]
     password_file: Option<PathBuf>,
     /// Make a password and write it into this new file, for its owner alone.
-    #[arg(long, value_name = "FILE", conflicts_with = "password_file")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["azure_chain", "password_file"])]
     new_password_file: Option<PathBuf>,
 }
 

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::super::{complain, fail, say};
-use super::{input, password};
+use super::Directory;
+use super::folder::Folder;
+use super::input::{self, Unlock};
 use crate::crypto::signature::PublicKey;
 use crate::pki::certificate::Certificate;
 use crate::pki::review::{Direction, Review, Verdict};
@@ -13,9 +15,9 @@ use crate::sys::clock;
 /// What `s2sd pki show` takes.
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
-    /// Certificates in PEM, DER, Windows' .cer or PKCS#12; several files are looked at together.
+    /// Certificates in PEM, DER, Windows' .cer or PKCS#12, or their names in the directory; several are looked at together.
     #[arg(value_name = "FILE", required = true)]
-    files: Vec<PathBuf>,
+    files: Vec<String>,
     /// They are ours, which Azure gets to see: rules of Azure's own certificate do not count.
     #[arg(long)]
     inbound: bool,
@@ -28,6 +30,8 @@ pub struct Arguments {
     /// Print the findings as JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    directory: Directory,
 }
 
 /// Explains. The exit code is 0 when everything fits, 1 when there are warnings, 2 when there are failures.
@@ -55,22 +59,17 @@ pub fn show(arguments: &Arguments) -> ExitCode {
 }
 
 fn review(arguments: &Arguments) -> Result<Review, String> {
-    let password = match &arguments.password_file {
-        Some(file) => Some(password::read(file)?),
-        None => None,
-    };
+    let unlock = Unlock::read("--password-file", arguments.password_file.as_deref())?;
+    let folder = Folder::open(&arguments.directory.dir)?;
     let (mut certificates, mut keys): (Vec<Certificate>, Vec<PublicKey>) = Default::default();
     for file in &arguments.files {
-        let bundle = input::bundle(file, password.as_ref().map(|bytes| bytes.as_slice()))?;
+        let bundle = input::bundle(&folder.find(file)?, &unlock)?;
         certificates.extend(bundle.certificates);
         keys.extend(bundle.keys.iter().map(|key| key.public_key().clone()));
     }
     if certificates.is_empty() {
-        let files: Vec<String> = arguments.files.iter().map(|f| f.display().to_string()).collect();
-        return Err(format!(
-            "{} holds no certificate: name the certificate's file",
-            files.join(", ")
-        ));
+        let files = arguments.files.join(", ");
+        return Err(format!("{files} holds no certificate: name the certificate's file"));
     }
     let direction = match (arguments.inbound, arguments.outbound) {
         (true, _) => Direction::Inbound,

@@ -122,6 +122,12 @@ pub fn alt_name(text: &str) -> Result<AltName, AltNameError> {
 }
 
 impl Order {
+    /// When what is made now ends, unless what issues it ends before.
+    pub fn end(&self, now: UnixTime) -> Result<UnixTime, IssueError> {
+        let end = months_later(moment(now)?, self.months)?.unix_timestamp();
+        u64::try_from(end).map(UnixTime).map_err(|_| IssueError::Date)
+    }
+
     /// What rcgen is to encode. The life begins an hour ago, for peers whose clock is behind, and does not go beyond `end`.
     pub(super) fn params(
         &self,
