@@ -1,11 +1,12 @@
 //! What `s2sd status` shows: one document, the same for people and programs.
 //!
 //! As JSON it is stable: fields are added, never renamed or taken away, as long as [`VERSION`] stays. Times are ages and
-//! spans in seconds, so that no clock has to agree.
+//! spans in seconds, so that no clock has to agree. The comments on fields are the manual page s2sd-json(5).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::member::Member;
@@ -22,10 +23,10 @@ pub const VERSION: u32 = 1;
 
 const DAY: u64 = 86_400;
 
-/// All of it.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+/// How the service and its connections are.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct Status {
-    /// See [`VERSION`].
+    /// The version of this document.
     pub version: u32,
     /// The name of this device.
     pub device: String,
@@ -38,7 +39,7 @@ pub struct Status {
 }
 
 /// One connection.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct ConnectionStatus {
     /// Its name.
     pub name: String,
@@ -53,7 +54,7 @@ pub struct ConnectionStatus {
 }
 
 /// One tunnel.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct TunnelStatus {
     /// Its interface.
     pub interface: String,
@@ -93,7 +94,7 @@ pub struct TunnelStatus {
     pub attempt: u32,
     /// Seconds until the next try.
     pub next_try_seconds: Option<u64>,
-    /// What is in the way, on this device.
+    /// What is in the way, on this device: a sentence with its remedy.
     pub obstacle: Option<String>,
     /// The last refusal.
     pub last_error: Option<LastError>,
@@ -109,12 +110,12 @@ pub struct TunnelStatus {
     pub packets_in: u64,
     /// Their bytes, without ESP around them.
     pub bytes_in: u64,
-    /// Packets dropped, by reason.
+    /// Packets dropped, by reason; reasons without any are left out.
     pub drops: BTreeMap<String, u64>,
 }
 
 /// One child SA pair.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct ChildStatus {
     /// Whether traffic leaves on it; the others drain.
     pub active: bool,
@@ -143,7 +144,7 @@ pub struct ChildStatus {
 }
 
 /// A refusal.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct LastError {
     /// How long ago.
     pub seconds: u64,
