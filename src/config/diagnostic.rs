@@ -139,6 +139,12 @@ impl Excerpt {
 }
 
 impl Diagnostic {
+    /// All of it in one line, without the excerpt: for a log.
+    pub fn in_a_line(&self) -> String {
+        let Diagnostic { file, line, column, what, hint, .. } = self;
+        format!("{file}:{line}:{column}: {what}; {hint}")
+    }
+
     /// The same finding with the rest of its line left out, from the end of what is meant: the line may hold a secret.
     pub fn without_value(mut self) -> Diagnostic {
         let shown = self.excerpt.indent.chars().count() + self.excerpt.carets;

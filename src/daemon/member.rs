@@ -166,6 +166,7 @@ pub fn plan(connection: &Connection, tunnel: &settings::Tunnel) -> Plan {
 }
 
 /// Our address towards a gateway, among those that we listen on.
+        connection: peers::name(connection, tunnel),
 fn source(remote: IpAddr, listen: &[IpAddr]) -> Result<IpAddr, Obstacle> {
     let source = ike_socket::source_towards(remote)
         .map_err(|error| format!("there is no route to {remote} ({error})"))?;

@@ -50,6 +50,8 @@ const QUEUE_LEN: u32 = 1000;
 /// What an operator set for a tunnel's packets.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Plan {
+    /// The connection, as the log names it.
+    pub connection: String,
     /// The device.
     pub interface: String,
     /// Its addresses.
@@ -444,6 +446,7 @@ impl Tunnel {
             tun,
             socket,
             forwarding: self.forwarding.clone(),
+            connection: self.plan.connection.clone(),
             control: self.bridge()?,
             // The engine keeps NATs open: it knows of them.
             keepalive: None,
