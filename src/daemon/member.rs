@@ -53,6 +53,8 @@ pub struct Member {
     pub wanted: bool,
     /// When to look at the obstacle again.
     pub retry_at: Option<Instant>,
+    /// It did not answer at once: it may be elsewhere by now, or we are.
+    pub doubted: bool,
 }
 
 impl Member {
@@ -76,6 +78,7 @@ impl Member {
             record: Record::new(peers::name(connection, tunnel), State::Connecting, now),
             wanted: true,
             retry_at: None,
+            doubted: false,
         }
     }
 
@@ -126,6 +129,12 @@ impl Member {
 
     /// Brings the word for the state up to date. Whether packets can pass now and could not before, or the reverse.
     pub fn judge(&mut self, now: Now) -> bool {
+    /// Whether packets to the peer would leave from another address than the one that it knows.
+    pub fn has_another_source(&self, listen: &[IpAddr]) -> bool {
+        let now = self.remote.and_then(|remote| source(remote, listen).ok());
+        self.local.is_some() && now.is_some_and(|now| self.local != Some(now))
+    }
+
         let was_up = self.record.state == State::Up;
         let up = self.tunnel.as_ref().is_some_and(Tunnel::is_up);
         let state = match &self.record {

@@ -244,8 +244,7 @@ impl Shell {
             }
             members.push(member);
         }
-        let outer: Vec<IpAddr> = members.iter().filter_map(|member| member.remote).collect();
-        let mut routes = Routes::new(&settings, &outer);
+        let mut routes = Routes::new(&settings, &outer(&members));
         routes.adopt(former.map_or_else(Vec::new, |former| former.devices.clone()));
         let peers = members.iter().map(|member| member.peer).collect();
         for member in &members {
@@ -255,20 +254,21 @@ impl Shell {
         peers
     }
 
-    /// A name was looked up.
+    /// A name was looked up. An SA that lives stays where it is: the peer there still answers.
     fn hear_of(&mut self, found: Found) {
-        let Some(member) = self.member(found.peer) else { return };
-        let connection = member.record.name.clone();
-        match found.address {
+        let Found { peer, name, address } = found;
+        let Some((link, at)) = find(&mut self.links, peer) else { return };
+        let Some(member) = link.members.get_mut(at) else { return };
+        let connection = member.record.name.as_str();
+        match address {
             Ok(address) if member.remote == Some(address) => {}
             Ok(address) => {
-                info!(connection, name = found.name, %address, "looked up");
+                info!(connection, name, %address, "looked up");
                 member.remote = Some(address);
-                self.prepare(found.peer);
+                link.shield();
+                self.prepare(peer);
             }
-            Err(error) => {
-                warn!(connection, name = found.name, error, "the name could not be looked up")
-            }
+            Err(error) => warn!(connection, name, error, "the name could not be looked up"),
         }
     }
 
@@ -422,7 +422,7 @@ impl Shell {
         }
     }
 
-    /// Looks at counters, and at obstacles whose time has come.
+    /// Looks at counters, at obstacles whose time has come, and where a peer that does not answer is now, and we are.
     fn tick(&mut self, now: Now) {
         self.ticked = now.mono;
         if now.mono.since(self.started) >= TICK {
@@ -436,7 +436,12 @@ impl Shell {
                 member.record.heard = Some(now.mono);
                 alive.extend(heard);
             }
-            if member.retry_at.is_some_and(|at| at <= now.mono) {
+            let mut again = member.retry_at.is_some_and(|at| at <= now.mono);
+            if std::mem::take(&mut member.doubted) {
+                self.names.look_again(member.peer);
+                again |= member.has_another_source(&self.config.device.listen_addresses);
+            }
+            if again {
                 retry.push(member.peer);
             }
         }
@@ -523,6 +528,7 @@ impl Shell {
         let mut members = self.links.iter_mut().flat_map(|link| &mut link.members);
         if let Some(member) = members.find(|member| member.remote == remote) {
             member.record.retransmits += 1;
+            member.doubted = true;
         }
     }
 
@@ -577,6 +583,15 @@ impl Shell {
 }
 
 impl Link {
+    /// The gateway is elsewhere: its address may be one that the routes would swallow.
+    fn shield(&mut self) {
+        let connection = &self.settings.name;
+        if let Err(error) = self.routes.shield(&self.settings, &outer(&self.members)) {
+            error!(%connection, %error, "the routes could not be changed");
+        }
+        self.lead();
+    }
+
     /// Has the routes lead into the tunnels that are up.
     pub(super) fn lead(&mut self) {
         let up = self.members.iter().filter(|m| m.record.state == State::Up);
@@ -589,6 +604,11 @@ impl Link {
             Err(error) => error!(%connection, %error, "the routes could not be changed"),
         }
     }
+}
+
+/// Where a connection's gateway is, as far as it is known.
+fn outer(members: &[Member]) -> Vec<IpAddr> {
+    members.iter().filter_map(|member| member.remote).collect()
 }
 
 fn find(links: &mut [Link], peer: PeerId) -> Option<(&mut Link, usize)> {

@@ -186,7 +186,10 @@ fn tunnel(settings: &Connection, member: &Member, now: Now) -> TunnelStatus {
         interface: member.interface.clone(),
         state: record.state.word().to_owned(),
         state_seconds: since(record.since.mono),
-        peer: member.remote.map_or_else(|| member.host.to_string(), |remote| remote.to_string()),
+        peer: ike
+            .map(|ike| ike.path.remote.ip())
+            .or(member.remote)
+            .map_or_else(|| member.host.to_string(), |remote| remote.to_string()),
         local: member.local.map(|local| local.to_string()),
         own_identity: member
             .credentials
