@@ -83,9 +83,11 @@ impl Member {
     }
 
     /// Goes on as the one that a former process had.
-    pub fn recall(&mut self, former: &inventory::Tunnel) {
+    pub fn recall(&mut self, former: &inventory::Tunnel, now: Now) {
         (self.wanted, self.local) = (former.wanted, former.local);
         self.remote = self.remote.or(former.remote);
+        self.record.up_before = former.up_since.map(|then| now.at(Instant(then)));
+        self.record.heard = former.heard.map(Instant);
     }
 
     /// Makes the device, unless it is there.
@@ -127,14 +129,14 @@ impl Member {
         Ok(PeerConfig { profile, ..config })
     }
 
-    /// Brings the word for the state up to date. Whether packets can pass now and could not before, or the reverse.
-    pub fn judge(&mut self, now: Now) -> bool {
     /// Whether packets to the peer would leave from another address than the one that it knows.
     pub fn has_another_source(&self, listen: &[IpAddr]) -> bool {
         let now = self.remote.and_then(|remote| source(remote, listen).ok());
         self.local.is_some() && now.is_some_and(|now| self.local != Some(now))
     }
 
+    /// Brings the word for the state up to date. Whether packets can pass now and could not before, or the reverse.
+    pub fn judge(&mut self, now: Now) -> bool {
         let was_up = self.record.state == State::Up;
         let up = self.tunnel.as_ref().is_some_and(Tunnel::is_up);
         let state = match &self.record {
@@ -164,6 +166,7 @@ pub fn plan(connection: &Connection, tunnel: &settings::Tunnel) -> Plan {
         length: a.length,
     };
     Plan {
+        connection: peers::name(connection, tunnel),
         interface: tunnel.interface.to_string(),
         addresses: settings.addresses.iter().map(address).collect(),
         mtu: settings.mtu,
@@ -175,7 +178,6 @@ pub fn plan(connection: &Connection, tunnel: &settings::Tunnel) -> Plan {
 }
 
 /// Our address towards a gateway, among those that we listen on.
-        connection: peers::name(connection, tunnel),
 fn source(remote: IpAddr, listen: &[IpAddr]) -> Result<IpAddr, Obstacle> {
     let source = ike_socket::source_towards(remote)
         .map_err(|error| format!("there is no route to {remote} ({error})"))?;

@@ -239,7 +239,7 @@ impl Shell {
             let peer = PeerId(former.map_or(self.next_peer, |former| former.peer));
             let mut member = Member::new(peer, &settings, tunnel, credentials.clone(), now);
             match former {
-                Some(former) => member.recall(former),
+                Some(former) => member.recall(former, now),
                 None => self.next_peer += 1,
             }
             members.push(member);

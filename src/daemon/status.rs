@@ -32,7 +32,7 @@ pub struct Status {
     pub device: String,
     /// The version of the service.
     pub s2sd: String,
-    /// How long the service has been running.
+    /// How long the service's process has been running; tunnels may be older: a restart keeps them.
     pub running_seconds: u64,
     /// The connections, in the file's order.
     pub connections: Vec<ConnectionStatus>,
@@ -60,7 +60,7 @@ pub struct TunnelStatus {
     pub interface: String,
     /// `up`, `negotiating`, `connecting`, `retrying`, `waiting`, `down` or `broken`.
     pub state: String,
-    /// How long it has been so.
+    /// How long it has been so, over restarts too.
     pub state_seconds: u64,
     /// The gateway: its address, or the name that has none yet.
     pub peer: String,
@@ -102,7 +102,7 @@ pub struct TunnelStatus {
     pub mtu: Option<u16>,
     /// The largest outer packet that the path takes.
     pub path_mtu: Option<u64>,
-    /// Packets to the gateway since the interface was made.
+    /// Packets to the gateway since the interface was made, over restarts too.
     pub packets_out: u64,
     /// Their bytes, without ESP around them.
     pub bytes_out: u64,
@@ -234,7 +234,7 @@ fn last_error(record: &Record, now: Now) -> Option<LastError> {
 
 fn children(tunnel: &Tunnel, now: Now) -> impl Iterator<Item = ChildStatus> {
     tunnel.children().map(move |(id, child)| {
-        let traffic = child.traffic();
+        let traffic = child.traffic().plus(child.before);
         let until = |then: Instant| rounded_up(then.since(now.mono));
         ChildStatus {
             active: tunnel.is_active(id),
