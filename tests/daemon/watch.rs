@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 
 use super::lab::pair::{PATIENCE, Pair};
 use super::lab::skip;
+use super::lab::traffic::clock;
 
 /// A command that goes on, with what it says.
 struct Watcher {
@@ -45,11 +46,27 @@ impl Watcher {
         }
     }
 
-    /// Waits for its end, nobody reading any more; what it complained of.
+    /// Reads on until its end; how that was, and what it complained of.
     fn end(self) -> (ExitStatus, String) {
+        let began = clock();
+        while self.lines.recv_timeout(PATIENCE).is_ok() {
+            assert!(began.elapsed() < PATIENCE, "it goes on and on");
+        }
+        self.leave()
+    }
+
+    /// Reads no more, and waits for its end.
+    fn leave(self) -> (ExitStatus, String) {
         let Watcher { mut child, lines } = self;
         drop(lines);
-        let status = child.wait().unwrap();
+        let began = clock();
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(began.elapsed() < PATIENCE, "it does not notice that nobody reads");
+            std::thread::yield_now();
+        };
         let mut complaints = String::new();
         child.stderr.take().unwrap().read_to_string(&mut complaints).unwrap();
         (status, complaints)
@@ -84,10 +101,10 @@ fn a_watched_status_follows_the_service_through_its_absence() {
     kill(Pid::from_raw(i32::try_from(watcher.child.id()).unwrap()), Signal::SIGINT).unwrap();
     let (status, complaints) = watcher.end();
     assert_eq!((status.signal(), complaints.as_str()), (Some(Signal::SIGINT as i32), ""));
-    let (status, complaints) = programs.end();
+    let (status, complaints) = programs.leave();
     assert!(status.success(), "{status}: {complaints}");
     assert!(complaints.contains("the service does not run"), "{complaints:?}");
-    let (status, complaints) = watch(&pair, &[]).end();
+    let (status, complaints) = watch(&pair, &[]).leave();
     assert!(status.success() && complaints.is_empty(), "{status}: {complaints}");
 
     let stranger = watch(&pair, &["nobody"]).end();
