@@ -119,7 +119,8 @@ impl Pair {
         while !is_so(&self.status(side)) {
             let late = || format!("{} is not {what}: {}", NAMES[side], self.log(side));
             assert!(began.elapsed() < PATIENCE, "{}", late());
-            std::thread::yield_now();
+            // The processors are for the services.
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
