@@ -54,8 +54,8 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     let loaded = config::load(&path.display().to_string(), &text, &files, clock::now());
     for found in &loaded.report.found {
         match found.severity {
-            Severity::Error => tracing::error!("{found}"),
-            Severity::Warning => tracing::warn!("{found}"),
+            Severity::Error => tracing::error!("{}", found.in_a_line()),
+            Severity::Warning => tracing::warn!("{}", found.in_a_line()),
         }
     }
     if loaded.config.is_none() {

@@ -53,6 +53,8 @@ pub struct Member {
     pub wanted: bool,
     /// When to look at the obstacle again.
     pub retry_at: Option<Instant>,
+    /// It did not answer at once: it may be elsewhere by now, or we are.
+    pub doubted: bool,
 }
 
 impl Member {
@@ -76,13 +78,16 @@ impl Member {
             record: Record::new(peers::name(connection, tunnel), State::Connecting, now),
             wanted: true,
             retry_at: None,
+            doubted: false,
         }
     }
 
     /// Goes on as the one that a former process had.
-    pub fn recall(&mut self, former: &inventory::Tunnel) {
+    pub fn recall(&mut self, former: &inventory::Tunnel, now: Now) {
         (self.wanted, self.local) = (former.wanted, former.local);
         self.remote = self.remote.or(former.remote);
+        self.record.up_before = former.up_since.map(|then| now.at(Instant(then)));
+        self.record.heard = former.heard.map(Instant);
     }
 
     /// Makes the device, unless it is there.
@@ -124,6 +129,12 @@ impl Member {
         Ok(PeerConfig { profile, ..config })
     }
 
+    /// Whether packets to the peer would leave from another address than the one that it knows.
+    pub fn has_another_source(&self, listen: &[IpAddr]) -> bool {
+        let now = self.remote.and_then(|remote| source(remote, listen).ok());
+        self.local.is_some() && now.is_some_and(|now| self.local != Some(now))
+    }
+
     /// Brings the word for the state up to date. Whether packets can pass now and could not before, or the reverse.
     pub fn judge(&mut self, now: Now) -> bool {
         let was_up = self.record.state == State::Up;
@@ -155,6 +166,7 @@ pub fn plan(connection: &Connection, tunnel: &settings::Tunnel) -> Plan {
         length: a.length,
     };
     Plan {
+        connection: peers::name(connection, tunnel),
         interface: tunnel.interface.to_string(),
         addresses: settings.addresses.iter().map(address).collect(),
         mtu: settings.mtu,

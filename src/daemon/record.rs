@@ -78,6 +78,8 @@ pub struct Record {
     pub state: State,
     /// Since when.
     pub since: Now,
+    /// Since when a former process had it up: that holds as long as nothing was negotiated from scratch.
+    pub up_before: Option<Now>,
     /// The IKE SAs.
     pub ikes: BTreeMap<IkeSpi, IkeRecord>,
     /// The number of the present try.
@@ -103,6 +105,7 @@ impl Record {
             name,
             state,
             since: now,
+            up_before: None,
             ikes: BTreeMap::new(),
             attempt: 0,
             next_try: None,
@@ -117,8 +120,15 @@ impl Record {
     /// The state is this from now on, unless it was so before.
     pub fn enter(&mut self, state: State, now: Now) {
         if self.state != state {
-            (self.state, self.since) = (state, now);
+            let before = self.up_before.take_if(|_| state == State::Up);
+            (self.state, self.since) = (state, before.unwrap_or(now));
         }
+    }
+
+    /// Since when packets can pass, as a successor is to know it.
+    pub fn up_since(&self) -> Option<Instant> {
+        let up = (self.state == State::Up).then_some(self.since);
+        up.or(self.up_before).map(|then| then.mono)
     }
 
     /// The IKE SA that the status shows: the newest.
@@ -141,7 +151,7 @@ impl Record {
             Event::IkeUp { ike, suite, identity, proven_until, path, .. } => {
                 info!(connection, peer = identity, %suite, from = %path.local, to = %path.remote, "IKE SA up");
                 (self.attempt, self.next_try) = (0, None);
-                self.heard = Some(now.mono);
+                (self.heard, self.up_before) = (Some(now.mono), None);
                 let record = IkeRecord { suite, identity, proven_until, since: now, path };
                 self.ikes.insert(ike, record);
             }

@@ -19,14 +19,14 @@ use super::sockets::{Inbound, Sockets};
 use super::tunnel::{LaneEvent, Tunnel};
 use crate::config::credentials::Credentials;
 use crate::config::settings::Connection;
-use crate::config::{Config, Loaded, Report, Severity, peers};
+use crate::config::{Config, Diagnostic, Loaded, Report, Severity, peers};
 use crate::crypto::Standard;
 use crate::dataplane::Event as Seen;
 use crate::ike::certificates::Certificates;
 use crate::ike::command::{Command, DataEvent};
 use crate::ike::config::PeerConfig;
 use crate::ike::event::Event;
-use crate::ike::output::Output;
+use crate::ike::output::{EspSa, Output};
 use crate::ike::path::{Datagram, Path, Port};
 use crate::ike::profile::Profile;
 use crate::ike::{Endpoint, PeerId, Timer};
@@ -219,9 +219,7 @@ impl Shell {
             Some(credentials) => Ok(Rc::new(credentials.certificates(address))),
             None => {
                 let errors = self.report.found.iter().filter(|f| f.severity == Severity::Error);
-                let errors: Vec<String> = errors
-                    .map(|f| format!("{}:{}: {}; {}", f.file, f.line, f.what, f.hint))
-                    .collect();
+                let errors: Vec<String> = errors.map(Diagnostic::in_a_line).collect();
                 Err(format!("certificate files are not in order: {}", errors.join(". ")))
             }
         }
@@ -241,13 +239,12 @@ impl Shell {
             let peer = PeerId(former.map_or(self.next_peer, |former| former.peer));
             let mut member = Member::new(peer, &settings, tunnel, credentials.clone(), now);
             match former {
-                Some(former) => member.recall(former),
+                Some(former) => member.recall(former, now),
                 None => self.next_peer += 1,
             }
             members.push(member);
         }
-        let outer: Vec<IpAddr> = members.iter().filter_map(|member| member.remote).collect();
-        let mut routes = Routes::new(&settings, &outer);
+        let mut routes = Routes::new(&settings, &outer(&members));
         routes.adopt(former.map_or_else(Vec::new, |former| former.devices.clone()));
         let peers = members.iter().map(|member| member.peer).collect();
         for member in &members {
@@ -257,20 +254,21 @@ impl Shell {
         peers
     }
 
-    /// A name was looked up.
+    /// A name was looked up. An SA that lives stays where it is: the peer there still answers.
     fn hear_of(&mut self, found: Found) {
-        let Some(member) = self.member(found.peer) else { return };
-        let connection = member.record.name.clone();
-        match found.address {
+        let Found { peer, name, address } = found;
+        let Some((link, at)) = find(&mut self.links, peer) else { return };
+        let Some(member) = link.members.get_mut(at) else { return };
+        let connection = member.record.name.as_str();
+        match address {
             Ok(address) if member.remote == Some(address) => {}
             Ok(address) => {
-                info!(connection, name = found.name, %address, "looked up");
+                info!(connection, name, %address, "looked up");
                 member.remote = Some(address);
-                self.prepare(found.peer);
+                link.shield();
+                self.prepare(peer);
             }
-            Err(error) => {
-                warn!(connection, name = found.name, error, "the name could not be looked up")
-            }
+            Err(error) => warn!(connection, name, error, "the name could not be looked up"),
         }
     }
 
@@ -293,9 +291,9 @@ impl Shell {
 
     /// A tunnel whose threads do not turn.
     fn stuck(&self, now: Instant) -> Option<&str> {
-        let tunnels = self.links.iter().flat_map(|link| &link.members);
-        let mut tunnels = tunnels.filter_map(|member| member.tunnel.as_ref());
-        tunnels.find(|tunnel| !tunnel.turns(now)).map(Tunnel::interface)
+        let mut members = self.links.iter().flat_map(|link| &link.members);
+        let stands = |member: &&Member| member.tunnel.as_ref().is_some_and(|t| !t.turns(now));
+        members.find(stands).map(|member| member.record.name.as_str())
     }
 
     /// Does what is still to do before a tunnel can be dialled; what stands in the way is noted and tried again.
@@ -396,7 +394,9 @@ impl Shell {
             }
             // Every tunnel is kept up anyway: what is wanted is on its way or refused.
             Seen::Wanted(_) => {}
-            Seen::PathMtu(mtu) => info!(connection = member.record.name, mtu, "path MTU"),
+            Seen::PathMtu(mtu) => {
+                info!(connection = member.record.name, mtu, "path MTU changed");
+            }
             Seen::DeviceLost => {
                 warn!(connection = member.record.name, "the interface is gone; it is made anew");
                 member.tunnel.take().into_iter().for_each(Tunnel::dismiss);
@@ -422,7 +422,7 @@ impl Shell {
         }
     }
 
-    /// Looks at counters, and at obstacles whose time has come.
+    /// Looks at counters, at obstacles whose time has come, and where a peer that does not answer is now, and we are.
     fn tick(&mut self, now: Now) {
         self.ticked = now.mono;
         if now.mono.since(self.started) >= TICK {
@@ -436,7 +436,12 @@ impl Shell {
                 member.record.heard = Some(now.mono);
                 alive.extend(heard);
             }
-            if member.retry_at.is_some_and(|at| at <= now.mono) {
+            let mut again = member.retry_at.is_some_and(|at| at <= now.mono);
+            if std::mem::take(&mut member.doubted) {
+                self.names.look_again(member.peer);
+                again |= member.has_another_source(&self.config.device.listen_addresses);
+            }
+            if again {
                 retry.push(member.peer);
             }
         }
@@ -456,9 +461,7 @@ impl Shell {
             self.keep(now);
         }
         for output in outputs {
-            if let Err(error) = self.apply(output, now) {
-                error!(%error, "the data plane did not follow");
-            }
+            self.apply(output, now);
         }
         for link in &mut self.links {
             let mut changed = false;
@@ -472,16 +475,17 @@ impl Shell {
         }
     }
 
-    fn apply(&mut self, output: Output, now: Now) -> io::Result<()> {
+    fn apply(&mut self, output: Output, now: Now) {
+        let housed = |tunnel: Option<&mut Tunnel>, step: fn(&mut Tunnel, EspSa) -> _, sa| {
+            step(tunnel.ok_or_else(|| io::Error::other("an SA for no interface"))?, sa)
+        };
         match output {
-            Output::InstallInbound(sa) => match tunnel(&mut self.links, sa.peer) {
-                Some(tunnel) => tunnel.install_inbound(*sa)?,
-                None => return Err(io::Error::other("an SA for no tunnel")),
-            },
-            Output::InstallOutbound(sa) => match tunnel(&mut self.links, sa.peer) {
-                Some(tunnel) => tunnel.install_outbound(*sa)?,
-                None => return Err(io::Error::other("an SA for no tunnel")),
-            },
+            Output::InstallInbound(sa) => {
+                self.follow(sa.peer, |tunnel| housed(tunnel, Tunnel::install_inbound, *sa));
+            }
+            Output::InstallOutbound(sa) => {
+                self.follow(sa.peer, |tunnel| housed(tunnel, Tunnel::install_outbound, *sa));
+            }
             Output::ActivateOutbound { peer, slot, child, spi } => {
                 if let Some(tunnel) = tunnel(&mut self.links, peer) {
                     tunnel.activate(slot, child, spi);
@@ -497,11 +501,9 @@ impl Shell {
                     tunnel.remove(child, spi);
                 }
             }
-            Output::PeerMoved { peer, path, encapsulated } => {
-                if let Some(tunnel) = tunnel(&mut self.links, peer) {
-                    tunnel.move_to(path, encapsulated)?;
-                }
-            }
+            Output::PeerMoved { peer, path, encapsulated } => self.follow(peer, |tunnel| {
+                tunnel.map_or(Ok(()), |tunnel| tunnel.move_to(path, encapsulated))
+            }),
             Output::Transmit(transmit) => {
                 if self.repeating {
                     self.count_repetition(&transmit.path);
@@ -511,7 +513,14 @@ impl Shell {
             Output::Keepalive(path) => self.sockets.keep_alive(&path),
             Output::Event(event) => self.note(event, now),
         }
-        Ok(())
+    }
+
+    /// Has a tunnel's packets follow what the engine decided.
+    fn follow(&mut self, peer: PeerId, step: impl FnOnce(Option<&mut Tunnel>) -> io::Result<()>) {
+        let Some(member) = self.member(peer) else { return };
+        if let Err(error) = step(member.tunnel.as_mut()) {
+            error!(connection = member.record.name, %error, "the data plane did not follow");
+        }
     }
 
     fn count_repetition(&mut self, path: &Path) {
@@ -519,6 +528,7 @@ impl Shell {
         let mut members = self.links.iter_mut().flat_map(|link| &mut link.members);
         if let Some(member) = members.find(|member| member.remote == remote) {
             member.record.retransmits += 1;
+            member.doubted = true;
         }
     }
 
@@ -573,6 +583,15 @@ impl Shell {
 }
 
 impl Link {
+    /// The gateway is elsewhere: its address may be one that the routes would swallow.
+    fn shield(&mut self) {
+        let connection = &self.settings.name;
+        if let Err(error) = self.routes.shield(&self.settings, &outer(&self.members)) {
+            error!(%connection, %error, "the routes could not be changed");
+        }
+        self.lead();
+    }
+
     /// Has the routes lead into the tunnels that are up.
     pub(super) fn lead(&mut self) {
         let up = self.members.iter().filter(|m| m.record.state == State::Up);
@@ -585,6 +604,11 @@ impl Link {
             Err(error) => error!(%connection, %error, "the routes could not be changed"),
         }
     }
+}
+
+/// Where a connection's gateway is, as far as it is known.
+fn outer(members: &[Member]) -> Vec<IpAddr> {
+    members.iter().filter_map(|member| member.remote).collect()
 }
 
 fn find(links: &mut [Link], peer: PeerId) -> Option<(&mut Link, usize)> {

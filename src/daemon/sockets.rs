@@ -117,7 +117,7 @@ impl Sockets {
                 && (ip == from || ip.is_unspecified())
         };
         let Some((_, socket)) = self.sockets.iter().find(|(at, _)| serves(at)) else {
-            warn!(from = %path.local, "no socket for this address: listen_addresses leaves it out");
+            warn!(from = %path.local, to = %path.remote, "no socket for this address: listen_addresses leaves it out");
             return;
         };
         if let Err(error) = ike_socket::send(socket, bytes, from, path.remote) {

@@ -1,11 +1,12 @@
 //! What `s2sd status` shows: one document, the same for people and programs.
 //!
 //! As JSON it is stable: fields are added, never renamed or taken away, as long as [`VERSION`] stays. Times are ages and
-//! spans in seconds, so that no clock has to agree.
+//! spans in seconds, so that no clock has to agree. The comments on fields are the manual page s2sd-json(5).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::member::Member;
@@ -22,23 +23,23 @@ pub const VERSION: u32 = 1;
 
 const DAY: u64 = 86_400;
 
-/// All of it.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+/// How the service and its connections are.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct Status {
-    /// See [`VERSION`].
+    /// The version of this document.
     pub version: u32,
     /// The name of this device.
     pub device: String,
     /// The version of the service.
     pub s2sd: String,
-    /// How long the service has been running.
+    /// How long the service's process has been running; tunnels may be older: a restart keeps them.
     pub running_seconds: u64,
     /// The connections, in the file's order.
     pub connections: Vec<ConnectionStatus>,
 }
 
 /// One connection.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct ConnectionStatus {
     /// Its name.
     pub name: String,
@@ -53,13 +54,13 @@ pub struct ConnectionStatus {
 }
 
 /// One tunnel.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct TunnelStatus {
     /// Its interface.
     pub interface: String,
     /// `up`, `negotiating`, `connecting`, `retrying`, `waiting`, `down` or `broken`.
     pub state: String,
-    /// How long it has been so.
+    /// How long it has been so, over restarts too.
     pub state_seconds: u64,
     /// The gateway: its address, or the name that has none yet.
     pub peer: String,
@@ -93,7 +94,7 @@ pub struct TunnelStatus {
     pub attempt: u32,
     /// Seconds until the next try.
     pub next_try_seconds: Option<u64>,
-    /// What is in the way, on this device.
+    /// What is in the way, on this device: a sentence with its remedy.
     pub obstacle: Option<String>,
     /// The last refusal.
     pub last_error: Option<LastError>,
@@ -101,7 +102,7 @@ pub struct TunnelStatus {
     pub mtu: Option<u16>,
     /// The largest outer packet that the path takes.
     pub path_mtu: Option<u64>,
-    /// Packets to the gateway since the interface was made.
+    /// Packets to the gateway since the interface was made, over restarts too.
     pub packets_out: u64,
     /// Their bytes, without ESP around them.
     pub bytes_out: u64,
@@ -109,12 +110,12 @@ pub struct TunnelStatus {
     pub packets_in: u64,
     /// Their bytes, without ESP around them.
     pub bytes_in: u64,
-    /// Packets dropped, by reason.
+    /// Packets dropped, by reason; reasons without any are left out.
     pub drops: BTreeMap<String, u64>,
 }
 
 /// One child SA pair.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct ChildStatus {
     /// Whether traffic leaves on it; the others drain.
     pub active: bool,
@@ -143,7 +144,7 @@ pub struct ChildStatus {
 }
 
 /// A refusal.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct LastError {
     /// How long ago.
     pub seconds: u64,
@@ -185,7 +186,10 @@ fn tunnel(settings: &Connection, member: &Member, now: Now) -> TunnelStatus {
         interface: member.interface.clone(),
         state: record.state.word().to_owned(),
         state_seconds: since(record.since.mono),
-        peer: member.remote.map_or_else(|| member.host.to_string(), |remote| remote.to_string()),
+        peer: ike
+            .map(|ike| ike.path.remote.ip())
+            .or(member.remote)
+            .map_or_else(|| member.host.to_string(), |remote| remote.to_string()),
         local: member.local.map(|local| local.to_string()),
         own_identity: member
             .credentials
@@ -230,7 +234,7 @@ fn last_error(record: &Record, now: Now) -> Option<LastError> {
 
 fn children(tunnel: &Tunnel, now: Now) -> impl Iterator<Item = ChildStatus> {
     tunnel.children().map(move |(id, child)| {
-        let traffic = child.traffic();
+        let traffic = child.traffic().plus(child.before);
         let until = |then: Instant| rounded_up(then.since(now.mono));
         ChildStatus {
             active: tunnel.is_active(id),

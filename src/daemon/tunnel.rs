@@ -17,7 +17,7 @@ use std::sync::mpsc::sync_channel;
 
 use tokio::sync::mpsc::Sender;
 
-use super::child::Child;
+use super::child::{Child, served_at_most};
 use crate::crypto::{Provider, Standard};
 use crate::dataplane::mtu::Encapsulation;
 use crate::dataplane::{Change, Event, Forwarding, InboundSa, Lane, LaneParts, OutboundSa, Rules};
@@ -50,6 +50,8 @@ const QUEUE_LEN: u32 = 1000;
 /// What an operator set for a tunnel's packets.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Plan {
+    /// The connection, as the log names it.
+    pub connection: String,
     /// The device.
     pub interface: String,
     /// Its addresses.
@@ -320,8 +322,11 @@ impl Tunnel {
         let seen = self.positions.iter().find(|p| p.child == sa.child.0);
         let seen = seen.and_then(|position| position.inbound.as_ref());
         let replay = replay(self.plan.replay_window, ceiling, seen);
-        let (packets, bytes) = seen.map_or((0, 0), |seen| (seen.packets, seen.bytes));
+        let exact = seen.map(|seen| (seen.packets, seen.bytes));
+        let mtu = self.mtu();
         let child = self.children.entry(sa.child).or_insert_with(|| Child::new(&sa));
+        (child.before.packets_in, child.before.bytes_in) = exact.unwrap_or_default();
+        let (packets, bytes) = exact.unwrap_or_else(|| served_at_most(ceiling, mtu, &child.limits));
         let inbound = Inbound::new(sa.spi, key, replay, sa.suite.esn, child.limits)
             .noted_in(ledger)
             .worn(packets, bytes);
@@ -338,11 +343,12 @@ impl Tunnel {
         let (ledger, ceiling) = self.claim(sa.child, Way::Out)?;
         let sent = self.positions.iter().find(|p| p.child == sa.child.0);
         let sent = sent.and_then(|position| position.outbound);
-        // After a crash the ceiling bounds the packets; of their bytes nobody knows, but a successor is on its way.
-        let unknown = Sent { next: ceiling, packets: ceiling.saturating_sub(1), bytes: 0 };
-        let Sent { next, packets, bytes } = sent.unwrap_or(unknown);
-        let lease = Lease::new(next, sa.suite.esn, ledger);
+        let exact = sent.map(|sent| (sent.packets, sent.bytes));
+        let lease = Lease::new(sent.map_or(ceiling, |sent| sent.next), sa.suite.esn, ledger);
+        let mtu = self.mtu();
         let child = self.children.entry(sa.child).or_insert_with(|| Child::new(&sa));
+        (child.before.packets_out, child.before.bytes_out) = exact.unwrap_or_default();
+        let (packets, bytes) = exact.unwrap_or_else(|| served_at_most(ceiling, mtu, &child.limits));
         let outbound = Outbound::new(sa.spi, key, lease, child.limits).worn(packets, bytes);
         child.outbound = Some(Arc::new(OutboundSa::new(outbound, sa.selectors)));
         Ok(())
@@ -440,6 +446,7 @@ impl Tunnel {
         let version = if local.is_ipv4() { Version::V4 } else { Version::V6 };
         self.forwarding.apply([Change::SetRules(self.plan.rules(ends.encapsulated, version))]);
         Ok(LaneParts {
+            connection: self.plan.connection.clone(),
             name: self.plan.interface.clone(),
             tun,
             socket,

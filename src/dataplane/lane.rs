@@ -53,7 +53,9 @@ const IN: usize = 1;
 /// What a lane is made of.
 #[derive(Debug)]
 pub struct LaneParts {
-    /// The tunnel's name, for threads and logs.
+    /// The connection's name, for the log.
+    pub connection: String,
+    /// The device's name, for threads and the log.
     pub name: String,
     /// The device.
     pub tun: Tun,
@@ -102,7 +104,8 @@ impl Lane {
             parts,
         });
         info!(
-            tunnel = shared.parts.name,
+            connection = shared.parts.connection,
+            interface = shared.parts.name,
             offloads = ?shared.parts.tun.offloads(),
             gso = shared.parts.socket.gso(),
             gro = shared.parts.socket.gro(),
@@ -121,10 +124,10 @@ impl Lane {
         let cpu = shared.parts.cpus.map(|cpus| cpus[index]);
         let thread = Builder::new().name(name).spawn(move || {
             if let Some(error) = cpu.and_then(|cpu| affinity::pin(cpu).err()) {
-                warn!(tunnel = shared.parts.name, %error, "the lane's thread could not be pinned");
+                warn!(connection = shared.parts.connection, %error, "the lane's thread could not be pinned");
             }
             if let Err(error) = confine::lane() {
-                warn!(tunnel = shared.parts.name, error, "the lane's thread keeps its rights");
+                warn!(connection = shared.parts.connection, error, "the lane's thread keeps its rights");
             }
             work(&shared);
         })?;
@@ -190,7 +193,6 @@ impl Shared {
     fn look_at_path(&self) {
         let Ok(mtu) = self.parts.socket.path_mtu() else { return };
         if self.path.swap(mtu, Ordering::Relaxed) != mtu {
-            info!(tunnel = self.parts.name, path_mtu = mtu, "path MTU changed");
             self.tell(Event::PathMtu(mtu));
         }
     }
@@ -228,7 +230,7 @@ impl<'l> EgressLoop<'l> {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(error) => {
-                    warn!(tunnel = parts.name, %error, "the device is gone");
+                    warn!(connection = parts.connection, %error, "the device is gone");
                     self.shared.tell(Event::DeviceLost);
                     return;
                 }
@@ -237,7 +239,7 @@ impl<'l> EgressLoop<'l> {
                 .keepalive
                 .map_or(PULSE, |interval| interval.saturating_sub(self.silence()).min(PULSE));
             if let Err(error) = poll::readable(parts.tun.as_fd(), &self.shared.waker, Some(wait)) {
-                warn!(tunnel = parts.name, %error, "waiting for the device failed");
+                warn!(connection = parts.connection, %error, "waiting for the device failed");
                 self.shared.tell(Event::DeviceLost);
                 return;
             }
@@ -318,7 +320,7 @@ impl<'l> IngressLoop<'l> {
                 Ok(ready) if ready.error => self.read_errors(),
                 Ok(_) => {}
                 Err(error) => {
-                    warn!(tunnel = parts.name, %error, "waiting for the socket failed");
+                    warn!(connection = parts.connection, %error, "waiting for the socket failed");
                     self.shared.tell(Event::DeviceLost);
                     return;
                 }
@@ -389,7 +391,8 @@ impl EgressPort for LanePort<'_> {
                 Some(libc::EIO | libc::EINVAL) if run.count() > 1 => {
                     self.0.look_at_path();
                     if self.0.fits(run.segment) && socket.disable_gso() {
-                        warn!(tunnel = self.0.parts.name, %error, "the path refuses UDP GSO; going on without");
+                        let connection = &self.0.parts.connection;
+                        warn!(connection, %error, "the path refuses UDP GSO; going on without");
                     }
                     run.singles().for_each(|single| self.send(buffer, &[single], lost));
                 }
