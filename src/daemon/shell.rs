@@ -16,6 +16,7 @@ use super::names::{Found, Names};
 use super::record::State;
 use super::routes::{Guard, Routes};
 use super::sockets::{Inbound, Sockets};
+use super::surroundings::Surroundings;
 use super::tunnel::{LaneEvent, Tunnel};
 use crate::config::credentials::Credentials;
 use crate::config::settings::Connection;
@@ -88,12 +89,13 @@ pub async fn run(
         shell.carry_out();
         let now = clock::now().mono;
         manager.attend(&shell.summary(), shell.stuck(now), now);
-        let deadline = shell.endpoint.poll_timeout();
-        let pause = deadline.map_or(TICK, |(at, _)| at.since(clock::now().mono));
+        let tick = shell.ticked + TICK;
+        let due = shell.endpoint.poll_timeout().map_or(tick, |(at, _)| at.min(tick));
         tokio::select! {
             Some(inbound) = shell.sockets.receive() => shell.take_in(inbound),
             Some((peer, event)) = shell.lane_events.recv() => shell.hear_lane(peer, event),
-            () = tokio::time::sleep(pause.min(TICK)) => shell.wake(),
+            () = tokio::time::sleep(due.since(clock::now().mono)) => shell.wake(),
+            () = shell.surroundings.next() => shell.surroundings.changed = true,
             Some((ask, back)) = control.next() => {
                 let reply = shell.answer(ask);
                 shell.carry_out();
@@ -129,6 +131,8 @@ pub(super) struct Link {
     pub(super) settings: Connection,
     pub(super) members: Vec<Member>,
     pub(super) routes: Routes,
+    /// Why some routes are not as they should be.
+    pub(super) lacking: Option<String>,
 }
 
 #[derive(Debug)]
@@ -152,6 +156,7 @@ pub(super) struct Shell {
     pub(super) names: Names,
     pub(super) guard: Option<Guard>,
     pub(super) next_peer: u32,
+    pub(super) surroundings: Surroundings,
     /// When counters were looked at.
     ticked: Instant,
     /// Whether the outputs that come now are repetitions.
@@ -172,6 +177,7 @@ impl Shell {
         let provider = Box::new(Standard::default());
         let endpoint = Endpoint::new(peers::endpoint(&config), provider, rng);
         let (lanes, lane_events) = mpsc::channel(LANE_EVENTS);
+        let now = clock::now();
         let shell = Shell {
             config,
             report,
@@ -179,7 +185,7 @@ impl Shell {
             options,
             endpoint,
             links: Vec::new(),
-            started: clock::now().mono,
+            started: now.mono,
             estate,
             stored: 0,
             stale: false,
@@ -189,7 +195,8 @@ impl Shell {
             names: Names::default(),
             guard: None,
             next_peer: 1,
-            ticked: clock::now().mono,
+            surroundings: Surroundings::new(now),
+            ticked: now.mono,
             repeating: false,
         };
         Ok((shell, legacy))
@@ -253,7 +260,7 @@ impl Shell {
         for member in &members {
             self.names.watch(member.peer, &member.host);
         }
-        self.links.push(Link { settings, members, routes });
+        self.links.push(Link { settings, members, routes, lacking: None });
         peers
     }
 
@@ -293,6 +300,9 @@ impl Shell {
 
     /// A tunnel whose threads do not turn.
     fn stuck(&self, now: Instant) -> Option<&str> {
+        if self.surroundings.are_drowsy(self.ticked, now) {
+            return None;
+        }
         let tunnels = self.links.iter().flat_map(|link| &link.members);
         let mut tunnels = tunnels.filter_map(|member| member.tunnel.as_ref());
         tunnels.find(|tunnel| !tunnel.turns(now)).map(Tunnel::interface)
@@ -306,7 +316,13 @@ impl Shell {
             Ok(config) => {
                 // Adds a peer that is not known yet.
                 self.endpoint.command(now, Command::Reconfigure(peer, Box::new(config)));
-                if self.member(peer).is_some_and(|member| member.wanted) {
+                let Some(member) = self.member(peer) else { return };
+                let (hitch, wanted) = (member.hitch(), member.wanted);
+                match hitch {
+                    Some(hitch) => self.hinder(peer, hitch),
+                    None => member.clear(),
+                }
+                if wanted {
                     self.endpoint.command(now, Command::Up(peer));
                 }
             }
@@ -319,21 +335,19 @@ impl Shell {
         let Shell { links, config, options, lanes, guard, estate, .. } = self;
         let gone = || "the connection is gone".to_owned();
         let (link, at) = find(links, peer).ok_or_else(gone)?;
-        let Link { settings, members, routes } = link;
+        let Link { settings, members, routes, .. } = link;
         let member = members.get_mut(at).ok_or_else(gone)?;
         let tunnel = settings.tunnels.get(at).ok_or_else(gone)?;
         if routes.is_guarded() && guard.is_none() {
-            match Guard::set_up() {
-                Ok(rules) => *guard = Some(rules),
-                Err(error) => warn!(connection = member.record.name, %error, "no routing rules"),
-            }
+            let rules = Guard::set_up();
+            *guard = Some(rules.map_err(|error| {
+                format!("the rules that keep outer packets out of tunnels cannot be set: {error}")
+            })?);
         }
         let listen = &config.device.listen_addresses;
         let site = &config.local_network_gateway;
         member.equip(member::plan(settings, tunnel), lanes, estate)?;
-        let config = member.configure(settings, tunnel, site, listen, options.profile)?;
-        (member.record.obstacle, member.retry_at) = (None, None);
-        Ok(config)
+        member.configure(settings, tunnel, site, listen, options.profile)
     }
 
     /// Something stands in the way of a tunnel.
@@ -398,11 +412,8 @@ impl Shell {
             Seen::Wanted(_) => {}
             Seen::PathMtu(mtu) => info!(connection = member.record.name, mtu, "path MTU"),
             Seen::DeviceLost => {
-                warn!(connection = member.record.name, "the interface is gone; it is made anew");
-                member.tunnel.take().into_iter().for_each(Tunnel::dismiss);
-                self.endpoint.command(now, Command::Remove(peer));
-                self.carry_out();
-                self.prepare(peer);
+                tunnel.lose_device();
+                self.renew(peer);
             }
         }
     }
@@ -424,7 +435,9 @@ impl Shell {
 
     /// Looks at counters, and at obstacles whose time has come.
     fn tick(&mut self, now: Now) {
-        self.ticked = now.mono;
+        let last = std::mem::replace(&mut self.ticked, now.mono);
+        // What could not be stored is tried again.
+        self.stale |= self.estate.hitch().is_some();
         if now.mono.since(self.started) >= TICK {
             self.estate.keeping.ledger.live();
         }
@@ -446,6 +459,8 @@ impl Shell {
         for peer in retry {
             self.prepare(peer);
         }
+        self.links.iter_mut().filter(|link| link.lacking.is_some()).for_each(Link::lead);
+        self.look_around(last, now);
     }
 
     /// Carries out all that the engine wants, in its order; it is stored before any of it is done.
@@ -456,9 +471,7 @@ impl Shell {
             self.keep(now);
         }
         for output in outputs {
-            if let Err(error) = self.apply(output, now) {
-                error!(%error, "the data plane did not follow");
-            }
+            self.apply(output, now);
         }
         for link in &mut self.links {
             let mut changed = false;
@@ -472,54 +485,53 @@ impl Shell {
         }
     }
 
-    fn apply(&mut self, output: Output, now: Now) -> io::Result<()> {
+    fn apply(&mut self, output: Output, now: Now) {
         match output {
-            Output::InstallInbound(sa) => match tunnel(&mut self.links, sa.peer) {
-                Some(tunnel) => tunnel.install_inbound(*sa)?,
-                None => return Err(io::Error::other("an SA for no tunnel")),
-            },
-            Output::InstallOutbound(sa) => match tunnel(&mut self.links, sa.peer) {
-                Some(tunnel) => tunnel.install_outbound(*sa)?,
-                None => return Err(io::Error::other("an SA for no tunnel")),
-            },
+            Output::InstallInbound(sa) => self.on(sa.peer, |tunnel| tunnel.install_inbound(*sa)),
+            Output::InstallOutbound(sa) => self.on(sa.peer, |tunnel| tunnel.install_outbound(*sa)),
             Output::ActivateOutbound { peer, slot, child, spi } => {
-                if let Some(tunnel) = tunnel(&mut self.links, peer) {
+                self.on(peer, |tunnel| {
                     tunnel.activate(slot, child, spi);
-                }
+                    Ok(())
+                });
             }
             Output::RetireOutbound { peer, child, spi } => {
-                if let Some(tunnel) = tunnel(&mut self.links, peer) {
+                self.on(peer, |tunnel| {
                     tunnel.retire(child, spi);
-                }
+                    Ok(())
+                });
             }
             Output::RemoveInbound { peer, child, spi } => {
-                if let Some(tunnel) = tunnel(&mut self.links, peer) {
+                self.on(peer, |tunnel| {
                     tunnel.remove(child, spi);
-                }
+                    Ok(())
+                });
             }
             Output::PeerMoved { peer, path, encapsulated } => {
-                if let Some(tunnel) = tunnel(&mut self.links, peer) {
-                    tunnel.move_to(path, encapsulated)?;
-                }
+                self.on(peer, |tunnel| tunnel.move_to(path, encapsulated));
             }
-            Output::Transmit(transmit) => {
-                if self.repeating {
-                    self.count_repetition(&transmit.path);
-                }
-                self.sockets.send(&transmit.path, &transmit.bytes);
-            }
+            Output::Transmit(transmit) => self.transmit(&transmit.path, &transmit.bytes),
             Output::Keepalive(path) => self.sockets.keep_alive(&path),
             Output::Event(event) => self.note(event, now),
         }
-        Ok(())
     }
 
-    fn count_repetition(&mut self, path: &Path) {
+    /// Does something to a tunnel's data plane. What does not work now is in the tunnel's way, and is tried again.
+    fn on(&mut self, peer: PeerId, work: impl FnOnce(&mut Tunnel) -> io::Result<()>) {
+        let Some(tunnel) = tunnel(&mut self.links, peer) else { return };
+        if let Err(error) = work(tunnel) {
+            self.hinder(peer, format!("its packets cannot be carried: {error}"));
+        }
+    }
+
+    fn transmit(&mut self, path: &Path, message: &[u8]) {
+        let sent = self.sockets.send(path, message);
         let remote = Some(path.remote.ip());
         let mut members = self.links.iter_mut().flat_map(|link| &mut link.members);
-        if let Some(member) = members.find(|member| member.remote == remote) {
-            member.record.retransmits += 1;
-        }
+        // Strangers are answered too.
+        let Some(member) = members.find(|member| member.remote == remote) else { return };
+        member.record.sent(sent);
+        member.record.retransmits += u64::from(self.repeating);
     }
 
     fn note(&mut self, event: Event, now: Now) {
@@ -579,10 +591,17 @@ impl Link {
         let devices: Vec<&str> =
             up.filter_map(|member| member.tunnel.as_ref()).map(Tunnel::interface).collect();
         let connection = &self.settings.name;
+        let before = self.lacking.take();
         match self.routes.lead_into(&devices) {
             Ok(true) => info!(%connection, into = ?devices, "routes"),
             Ok(false) => {}
-            Err(error) => error!(%connection, %error, "the routes could not be changed"),
+            Err(error) => {
+                let lacking = error.to_string();
+                if before.as_ref() != Some(&lacking) {
+                    error!(%connection, "{lacking}");
+                }
+                self.lacking = Some(lacking);
+            }
         }
     }
 }
