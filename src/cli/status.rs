@@ -107,7 +107,8 @@ pub fn page(status: &Status, paint: Paint) -> String {
         status.s2sd,
         span(status.running_seconds)
     );
-    format!("{head}\n\n{}", connections.join("\n\n"))
+    let state = status.state_obstacle.iter().map(|why| format!("\n{}", row("in the way", why)));
+    format!("{head}{}\n\n{}", state.collect::<String>(), connections.join("\n\n"))
 }
 
 fn of_connection(connection: &ConnectionStatus, paint: Paint) -> String {
@@ -121,6 +122,7 @@ fn of_connection(connection: &ConnectionStatus, paint: Paint) -> String {
         routes => format!("{} into {}", routes.join(", "), connection.routes_into.join(", ")),
     };
     lines.push(row("routes", &routes));
+    lines.extend(connection.routes_obstacle.iter().map(|why| row("in the way", why)));
     lines.join("\n")
 }
 
@@ -183,6 +185,9 @@ fn of_tunnel(tunnel: &TunnelStatus, paint: Paint, lines: &mut Vec<String>) {
     }
     if let Some(obstacle) = &tunnel.obstacle {
         lines.push(row("in the way", obstacle));
+    }
+    if let Some(why) = &tunnel.unsent {
+        lines.push(row("not sent", why));
     }
     if let Some(error) = &tunnel.last_error
         && tunnel.state != "up"

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
+use tracing::info;
 
 use super::record::{Record, State};
 use super::tunnel::{LaneEvent, Plan, Tunnel};
@@ -90,23 +91,47 @@ impl Member {
         self.record.heard = former.heard.map(Instant);
     }
 
-    /// Makes the device, unless it is there.
+    /// Makes the device, unless it is there, and what else its packets need.
     pub fn equip(
         &mut self,
         plan: Plan,
         events: &Sender<LaneEvent>,
         estate: &mut Estate,
     ) -> Result<(), Obstacle> {
-        if self.tunnel.is_some() {
-            return Ok(());
-        }
         let interface = plan.interface.clone();
-        let made = Tunnel::create(self.peer, plan, events.clone(), estate);
-        let tunnel = made.map_err(|error| {
+        let unmade = |error: io::Error| {
             format!("the interface {interface} cannot be made: {error}{}", device_remedy(&error))
-        })?;
-        self.tunnel = Some(tunnel);
-        Ok(())
+        };
+        match &mut self.tunnel {
+            Some(tunnel) => {
+                tunnel.mend().map_err(unmade)?;
+                tunnel.go_on().map_err(|error| format!("its packets cannot be carried: {error}"))
+            }
+            none => {
+                let made = Tunnel::create(self.peer, plan, events.clone(), estate);
+                *none = Some(made.map_err(unmade)?);
+                Ok(())
+            }
+        }
+    }
+
+    /// Why no packet can pass the device, if it is the device.
+    pub fn hitch(&self) -> Option<Obstacle> {
+        self.tunnel.as_ref().and_then(Tunnel::hitch)
+    }
+
+    /// Nothing is in the way any more.
+    pub fn clear(&mut self) {
+        self.retry_at = None;
+        if let Some(was) = self.record.obstacle.take() {
+            info!(connection = self.record.name, "no longer in the way: {was}");
+        }
+    }
+
+    /// Whether another address of ours than before leads to the gateway.
+    pub fn has_moved(&self, listen: &[IpAddr]) -> bool {
+        let found = self.remote.and_then(|remote| source(remote, listen).ok());
+        found.is_some_and(|source| self.local != Some(source))
     }
 
     /// What the engine has to know of the peer, once everything for it is there.
@@ -196,6 +221,9 @@ fn device_remedy(error: &io::Error) -> &'static str {
             "; s2sd needs CAP_NET_ADMIN: run it as root or by its unit"
         }
         io::ErrorKind::NotFound => "; /dev/net/tun is missing: load the kernel module tun",
+        io::ErrorKind::ResourceBusy => {
+            "; another program has one of this name: end it, or set another interface"
+        }
         _ => "",
     }
 }

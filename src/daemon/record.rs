@@ -1,6 +1,7 @@
 //! What is known of one tunnel's IKE side from the engine's events: for the status, and as lines of the log.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use tracing::{info, warn};
 
@@ -8,6 +9,7 @@ use crate::crypto::IkeSuite;
 use crate::ike::event::{Cause, Event};
 use crate::ike::path::Path;
 use crate::ike::refusal::Refusal;
+use crate::sys::unsent::Unsent;
 use crate::time::{Instant, Now, UnixTime};
 use crate::wire::spi::IkeSpi;
 
@@ -90,6 +92,8 @@ pub struct Record {
     pub failure: Option<Failure>,
     /// Why it is broken.
     pub obstacle: Option<String>,
+    /// Why the last IKE message to the peer did not leave.
+    pub unsent: Option<String>,
     /// Requests sent again.
     pub retransmits: u64,
     /// IKE SAs and children replaced.
@@ -111,6 +115,7 @@ impl Record {
             next_try: None,
             failure: None,
             obstacle: None,
+            unsent: None,
             retransmits: 0,
             rekeys: 0,
             heard: None,
@@ -134,6 +139,18 @@ impl Record {
     /// The IKE SA that the status shows: the newest.
     pub fn ike(&self) -> Option<&IkeRecord> {
         self.ikes.values().max_by_key(|ike| ike.since.mono)
+    }
+
+    /// Notes what became of a message to the peer. Timers send it again; the log hears of changes.
+    pub fn sent(&mut self, outcome: io::Result<()>) {
+        let connection = self.name.as_str();
+        let unsent = outcome.err().map(|error| format!("{}: {error}", Unsent::of(&error)));
+        match &unsent {
+            Some(why) if self.unsent != unsent => warn!(connection, "no message leaves: {why}"),
+            None if self.unsent.is_some() => info!(connection, "messages leave again"),
+            _ => {}
+        }
+        self.unsent = unsent;
     }
 
     /// Notes an event, and logs it.

@@ -36,6 +36,8 @@ pub struct Routes {
     table: u32,
     /// The devices that they lead into now.
     devices: Vec<String>,
+    /// Whether some of them could not be set.
+    lacking: bool,
 }
 
 impl Routes {
@@ -49,6 +51,7 @@ impl Routes {
             mode: tunnel.routes,
             metric: tunnel.route_metric,
             devices: Vec::new(),
+            lacking: false,
         }
     }
 
@@ -87,28 +90,36 @@ impl Routes {
         if self.devices.is_empty() { &[] } else { &self.prefixes }
     }
 
-    /// Has the routes lead into these devices, in the order of preference. Whether that changed anything.
+    /// Has the routes lead into these devices, in the order of preference. Whether that changed anything. One that cannot be set
+    /// does not keep the others away, and is tried again the next time.
     pub fn lead_into(&mut self, up: &[&str]) -> io::Result<bool> {
         let wanted = match self.mode {
             Mode::Ecmp => up,
             Mode::Preferred => up.get(..1).unwrap_or_default(),
             Mode::None => &[],
         };
-        if self.devices == wanted {
+        if self.devices == wanted && !self.lacking {
             return Ok(false);
         }
+        self.devices = wanted.iter().map(|device| (*device).to_owned()).collect();
+        self.lacking = true;
         let netlink = Netlink::open()?;
+        let mut outcome = Ok(true);
         for prefix in &self.prefixes {
             let to = netlink::Prefix { address: prefix.network(), length: prefix.length() };
             let route = Route { to, metric: self.metric, table: self.table, devices: wanted };
-            match wanted {
+            let done = match wanted {
                 // A device that is gone took its routes along.
-                [] => pass(netlink.drop_route(route), &[Errno::ESRCH, Errno::ENODEV])?,
-                _ => netlink.put_route(route)?,
+                [] => pass(netlink.drop_route(route), &[Errno::ESRCH, Errno::ENODEV]),
+                _ => netlink.put_route(route),
+            };
+            if let Err(error) = done {
+                let what = format!("the route to {prefix} cannot be changed: {error}");
+                outcome = Err(io::Error::new(error.kind(), what));
             }
         }
-        self.devices = wanted.iter().map(|device| (*device).to_owned()).collect();
-        Ok(true)
+        self.lacking = outcome.is_err();
+        outcome
     }
 }
 

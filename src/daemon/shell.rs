@@ -16,6 +16,7 @@ use super::names::{Found, Names};
 use super::record::State;
 use super::routes::{Guard, Routes};
 use super::sockets::{Inbound, Sockets};
+use super::surroundings::Surroundings;
 use super::tunnel::{LaneEvent, Tunnel};
 use crate::config::credentials::Credentials;
 use crate::config::settings::Connection;
@@ -26,7 +27,7 @@ use crate::ike::certificates::Certificates;
 use crate::ike::command::{Command, DataEvent};
 use crate::ike::config::PeerConfig;
 use crate::ike::event::Event;
-use crate::ike::output::{EspSa, Output};
+use crate::ike::output::Output;
 use crate::ike::path::{Datagram, Path, Port};
 use crate::ike::profile::Profile;
 use crate::ike::{Endpoint, PeerId, Timer};
@@ -88,12 +89,13 @@ pub async fn run(
         shell.carry_out();
         let now = clock::now().mono;
         manager.attend(&shell.summary(), shell.stuck(now), now);
-        let deadline = shell.endpoint.poll_timeout();
-        let pause = deadline.map_or(TICK, |(at, _)| at.since(clock::now().mono));
+        let tick = shell.ticked + TICK;
+        let due = shell.endpoint.poll_timeout().map_or(tick, |(at, _)| at.min(tick));
         tokio::select! {
             Some(inbound) = shell.sockets.receive() => shell.take_in(inbound),
             Some((peer, event)) = shell.lane_events.recv() => shell.hear_lane(peer, event),
-            () = tokio::time::sleep(pause.min(TICK)) => shell.wake(),
+            () = tokio::time::sleep(due.since(clock::now().mono)) => shell.wake(),
+            () = shell.surroundings.next() => shell.surroundings.changed = true,
             Some((ask, back)) = control.next() => {
                 let reply = shell.answer(ask);
                 shell.carry_out();
@@ -129,6 +131,8 @@ pub(super) struct Link {
     pub(super) settings: Connection,
     pub(super) members: Vec<Member>,
     pub(super) routes: Routes,
+    /// Why some routes are not as they should be.
+    pub(super) lacking: Option<String>,
 }
 
 #[derive(Debug)]
@@ -152,6 +156,7 @@ pub(super) struct Shell {
     pub(super) names: Names,
     pub(super) guard: Option<Guard>,
     pub(super) next_peer: u32,
+    pub(super) surroundings: Surroundings,
     /// When counters were looked at.
     ticked: Instant,
     /// Whether the outputs that come now are repetitions.
@@ -172,6 +177,7 @@ impl Shell {
         let provider = Box::new(Standard::default());
         let endpoint = Endpoint::new(peers::endpoint(&config), provider, rng);
         let (lanes, lane_events) = mpsc::channel(LANE_EVENTS);
+        let now = clock::now();
         let shell = Shell {
             config,
             report,
@@ -179,7 +185,7 @@ impl Shell {
             options,
             endpoint,
             links: Vec::new(),
-            started: clock::now().mono,
+            started: now.mono,
             estate,
             stored: 0,
             stale: false,
@@ -189,7 +195,8 @@ impl Shell {
             names: Names::default(),
             guard: None,
             next_peer: 1,
-            ticked: clock::now().mono,
+            surroundings: Surroundings::new(now),
+            ticked: now.mono,
             repeating: false,
         };
         Ok((shell, legacy))
@@ -250,7 +257,7 @@ impl Shell {
         for member in &members {
             self.names.watch(member.peer, &member.host);
         }
-        self.links.push(Link { settings, members, routes });
+        self.links.push(Link { settings, members, routes, lacking: None });
         peers
     }
 
@@ -291,6 +298,9 @@ impl Shell {
 
     /// A tunnel whose threads do not turn.
     fn stuck(&self, now: Instant) -> Option<&str> {
+        if self.surroundings.are_drowsy(self.ticked, now) {
+            return None;
+        }
         let mut members = self.links.iter().flat_map(|link| &link.members);
         let stands = |member: &&Member| member.tunnel.as_ref().is_some_and(|t| !t.turns(now));
         members.find(stands).map(|member| member.record.name.as_str())
@@ -304,7 +314,13 @@ impl Shell {
             Ok(config) => {
                 // Adds a peer that is not known yet.
                 self.endpoint.command(now, Command::Reconfigure(peer, Box::new(config)));
-                if self.member(peer).is_some_and(|member| member.wanted) {
+                let Some(member) = self.member(peer) else { return };
+                let (hitch, wanted) = (member.hitch(), member.wanted);
+                match hitch {
+                    Some(hitch) => self.hinder(peer, hitch),
+                    None => member.clear(),
+                }
+                if wanted {
                     self.endpoint.command(now, Command::Up(peer));
                 }
             }
@@ -317,21 +333,19 @@ impl Shell {
         let Shell { links, config, options, lanes, guard, estate, .. } = self;
         let gone = || "the connection is gone".to_owned();
         let (link, at) = find(links, peer).ok_or_else(gone)?;
-        let Link { settings, members, routes } = link;
+        let Link { settings, members, routes, .. } = link;
         let member = members.get_mut(at).ok_or_else(gone)?;
         let tunnel = settings.tunnels.get(at).ok_or_else(gone)?;
         if routes.is_guarded() && guard.is_none() {
-            match Guard::set_up() {
-                Ok(rules) => *guard = Some(rules),
-                Err(error) => warn!(connection = member.record.name, %error, "no routing rules"),
-            }
+            let rules = Guard::set_up();
+            *guard = Some(rules.map_err(|error| {
+                format!("the rules that keep outer packets out of tunnels cannot be set: {error}")
+            })?);
         }
         let listen = &config.device.listen_addresses;
         let site = &config.local_network_gateway;
         member.equip(member::plan(settings, tunnel), lanes, estate)?;
-        let config = member.configure(settings, tunnel, site, listen, options.profile)?;
-        (member.record.obstacle, member.retry_at) = (None, None);
-        Ok(config)
+        member.configure(settings, tunnel, site, listen, options.profile)
     }
 
     /// Something stands in the way of a tunnel.
@@ -398,11 +412,8 @@ impl Shell {
                 info!(connection = member.record.name, mtu, "path MTU changed");
             }
             Seen::DeviceLost => {
-                warn!(connection = member.record.name, "the interface is gone; it is made anew");
-                member.tunnel.take().into_iter().for_each(Tunnel::dismiss);
-                self.endpoint.command(now, Command::Remove(peer));
-                self.carry_out();
-                self.prepare(peer);
+                tunnel.lose_device();
+                self.renew(peer);
             }
         }
     }
@@ -424,7 +435,9 @@ impl Shell {
 
     /// Looks at counters, at obstacles whose time has come, and where a peer that does not answer is now, and we are.
     fn tick(&mut self, now: Now) {
-        self.ticked = now.mono;
+        let last = std::mem::replace(&mut self.ticked, now.mono);
+        // What could not be stored is tried again.
+        self.stale |= self.estate.hitch().is_some();
         if now.mono.since(self.started) >= TICK {
             self.estate.keeping.ledger.live();
         }
@@ -451,6 +464,8 @@ impl Shell {
         for peer in retry {
             self.prepare(peer);
         }
+        self.links.iter_mut().filter(|link| link.lacking.is_some()).for_each(Link::lead);
+        self.look_around(last, now);
     }
 
     /// Carries out all that the engine wants, in its order; it is stored before any of it is done.
@@ -476,60 +491,53 @@ impl Shell {
     }
 
     fn apply(&mut self, output: Output, now: Now) {
-        let housed = |tunnel: Option<&mut Tunnel>, step: fn(&mut Tunnel, EspSa) -> _, sa| {
-            step(tunnel.ok_or_else(|| io::Error::other("an SA for no interface"))?, sa)
-        };
         match output {
-            Output::InstallInbound(sa) => {
-                self.follow(sa.peer, |tunnel| housed(tunnel, Tunnel::install_inbound, *sa));
-            }
-            Output::InstallOutbound(sa) => {
-                self.follow(sa.peer, |tunnel| housed(tunnel, Tunnel::install_outbound, *sa));
-            }
+            Output::InstallInbound(sa) => self.on(sa.peer, |tunnel| tunnel.install_inbound(*sa)),
+            Output::InstallOutbound(sa) => self.on(sa.peer, |tunnel| tunnel.install_outbound(*sa)),
             Output::ActivateOutbound { peer, slot, child, spi } => {
-                if let Some(tunnel) = tunnel(&mut self.links, peer) {
+                self.on(peer, |tunnel| {
                     tunnel.activate(slot, child, spi);
-                }
+                    Ok(())
+                });
             }
             Output::RetireOutbound { peer, child, spi } => {
-                if let Some(tunnel) = tunnel(&mut self.links, peer) {
+                self.on(peer, |tunnel| {
                     tunnel.retire(child, spi);
-                }
+                    Ok(())
+                });
             }
             Output::RemoveInbound { peer, child, spi } => {
-                if let Some(tunnel) = tunnel(&mut self.links, peer) {
+                self.on(peer, |tunnel| {
                     tunnel.remove(child, spi);
-                }
+                    Ok(())
+                });
             }
-            Output::PeerMoved { peer, path, encapsulated } => self.follow(peer, |tunnel| {
-                tunnel.map_or(Ok(()), |tunnel| tunnel.move_to(path, encapsulated))
-            }),
-            Output::Transmit(transmit) => {
-                if self.repeating {
-                    self.count_repetition(&transmit.path);
-                }
-                self.sockets.send(&transmit.path, &transmit.bytes);
+            Output::PeerMoved { peer, path, encapsulated } => {
+                self.on(peer, |tunnel| tunnel.move_to(path, encapsulated));
             }
+            Output::Transmit(transmit) => self.transmit(&transmit.path, &transmit.bytes),
             Output::Keepalive(path) => self.sockets.keep_alive(&path),
             Output::Event(event) => self.note(event, now),
         }
     }
 
-    /// Has a tunnel's packets follow what the engine decided.
-    fn follow(&mut self, peer: PeerId, step: impl FnOnce(Option<&mut Tunnel>) -> io::Result<()>) {
-        let Some(member) = self.member(peer) else { return };
-        if let Err(error) = step(member.tunnel.as_mut()) {
-            error!(connection = member.record.name, %error, "the data plane did not follow");
+    /// Does something to a tunnel's data plane. What does not work now is in the tunnel's way, and is tried again.
+    fn on(&mut self, peer: PeerId, work: impl FnOnce(&mut Tunnel) -> io::Result<()>) {
+        let Some(tunnel) = tunnel(&mut self.links, peer) else { return };
+        if let Err(error) = work(tunnel) {
+            self.hinder(peer, format!("its packets cannot be carried: {error}"));
         }
     }
 
-    fn count_repetition(&mut self, path: &Path) {
+    fn transmit(&mut self, path: &Path, message: &[u8]) {
+        let sent = self.sockets.send(path, message);
         let remote = Some(path.remote.ip());
         let mut members = self.links.iter_mut().flat_map(|link| &mut link.members);
-        if let Some(member) = members.find(|member| member.remote == remote) {
-            member.record.retransmits += 1;
-            member.doubted = true;
-        }
+        // Strangers are answered too.
+        let Some(member) = members.find(|member| member.remote == remote) else { return };
+        member.record.sent(sent);
+        member.record.retransmits += u64::from(self.repeating);
+        member.doubted |= self.repeating;
     }
 
     fn note(&mut self, event: Event, now: Now) {
@@ -598,10 +606,17 @@ impl Link {
         let devices: Vec<&str> =
             up.filter_map(|member| member.tunnel.as_ref()).map(Tunnel::interface).collect();
         let connection = &self.settings.name;
+        let before = self.lacking.take();
         match self.routes.lead_into(&devices) {
             Ok(true) => info!(%connection, into = ?devices, "routes"),
             Ok(false) => {}
-            Err(error) => error!(%connection, %error, "the routes could not be changed"),
+            Err(error) => {
+                let lacking = error.to_string();
+                if before.as_ref() != Some(&lacking) {
+                    error!(%connection, "{lacking}");
+                }
+                self.lacking = Some(lacking);
+            }
         }
     }
 }

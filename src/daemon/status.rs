@@ -15,6 +15,7 @@ use super::routes::Routes;
 use super::tunnel::Tunnel;
 use crate::config::settings::Connection;
 use crate::ike::authenticator::Authenticator;
+use crate::sys::unsent::Unsent;
 use crate::time::{Instant, Now, UnixTime};
 use crate::wire::selector_set::SelectorSet;
 
@@ -34,6 +35,8 @@ pub struct Status {
     pub s2sd: String,
     /// How long the service's process has been running; tunnels may be older: a restart keeps them.
     pub running_seconds: u64,
+    /// Why a restart now would lose the tunnels.
+    pub state_obstacle: Option<String>,
     /// The connections, in the file's order.
     pub connections: Vec<ConnectionStatus>,
 }
@@ -49,6 +52,8 @@ pub struct ConnectionStatus {
     pub routes: Vec<String>,
     /// Interfaces that they lead into.
     pub routes_into: Vec<String>,
+    /// Why some of them are missing.
+    pub routes_obstacle: Option<String>,
     /// Its tunnels.
     pub tunnels: Vec<TunnelStatus>,
 }
@@ -96,6 +101,8 @@ pub struct TunnelStatus {
     pub next_try_seconds: Option<u64>,
     /// What is in the way, on this device: a sentence with its remedy.
     pub obstacle: Option<String>,
+    /// Why the last IKE message or packet to the gateway did not leave this device.
+    pub unsent: Option<String>,
     /// The last refusal.
     pub last_error: Option<LastError>,
     /// The interface's MTU.
@@ -159,6 +166,7 @@ pub fn connection(
     settings: &Connection,
     members: &[Member],
     routes: &Routes,
+    routes_obstacle: Option<String>,
     now: Now,
 ) -> ConnectionStatus {
     let tunnels: Vec<TunnelStatus> =
@@ -169,6 +177,7 @@ pub fn connection(
         state: up.map_or_else(String::new, |tunnel| tunnel.state.clone()),
         routes: routes.prefixes().iter().map(ToString::to_string).collect(),
         routes_into: routes.devices().to_vec(),
+        routes_obstacle,
         tunnels,
     }
 }
@@ -210,6 +219,7 @@ fn tunnel(settings: &Connection, member: &Member, now: Now) -> TunnelStatus {
         attempt: record.attempt,
         next_try_seconds: record.next_try.map(until),
         obstacle: record.obstacle.clone(),
+        unsent: record.unsent.clone().or_else(|| unsent(tunnel.as_ref()?)),
         last_error: last_error(record, now),
         mtu: tunnel.as_ref().map(Tunnel::mtu),
         path_mtu: tunnel
@@ -222,6 +232,10 @@ fn tunnel(settings: &Connection, member: &Member, now: Now) -> TunnelStatus {
         bytes_in: traffic.bytes_in,
         drops: drops.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
     }
+}
+
+fn unsent(tunnel: &Tunnel) -> Option<String> {
+    tunnel.outage().map(|error| format!("{}: {error}", Unsent::of(&error)))
 }
 
 fn last_error(record: &Record, now: Now) -> Option<LastError> {
