@@ -61,7 +61,9 @@ fn start(pair: &mut Pair) -> f64 {
     fs::remove_file(&path).ok();
     let ear = Ear::at(&path);
     let begin = clock();
-    pair.launch_with(0, &[ear.environment()]);
+    pair.launch_with(0, |service| {
+        service.envs([ear.environment()]);
+    });
     ear.hear("STATUS=1 of 1 tunnels up");
     begin.elapsed().as_secs_f64() * 1e3
 }

@@ -63,6 +63,14 @@ pub struct Now {
     pub unix: UnixTime,
 }
 
+impl Now {
+    /// Both clocks as they were at an earlier moment.
+    pub fn at(self, then: Instant) -> Now {
+        let age = self.mono.since(then).as_secs();
+        Now { mono: then, unix: UnixTime(self.unix.0.saturating_sub(age)) }
+    }
+}
+
 /// A duration in nanoseconds; 584 years and more saturate.
 fn nanos(d: Duration) -> u64 {
     u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
@@ -85,6 +93,13 @@ mod tests {
         ] {
             assert_eq!(UnixTime(seconds).to_string(), text);
         }
+    }
+
+    #[test]
+    fn an_earlier_moment_has_both_clocks() {
+        let now = Now { mono: Instant(9_000_000_000), unix: UnixTime(1000) };
+        let then = Now { mono: Instant(2_000_000_000), unix: UnixTime(993) };
+        assert_eq!(now.at(then.mono), then);
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! The command line as an operator meets it: help, exit codes, and what is said when something is not there.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod manual;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use manual::{documented, printed};
 
 fn s2sd(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_s2sd")).args(arguments).output().unwrap()
@@ -221,6 +225,27 @@ fn the_page_of_the_file_names_every_table_and_every_key() {
             let known = |c: &s2sd::config::reader::Choice| section.contains(c.name);
             assert!(key.kind.choices().iter().all(known), "a word of `{}`", key.name);
         }
+    }
+}
+
+#[test]
+fn the_page_of_json_has_the_fields_that_are_printed() {
+    let directory = directory("json");
+    let file = configuration(&directory, "Default").display().to_string();
+    let json = |arguments: &[&str]| -> serde_json::Value {
+        let output = s2sd(arguments);
+        serde_json::from_str(&out(&output)).unwrap_or_else(|_| panic!("{}", err(&output)))
+    };
+    assert_eq!(printed(&json(&["check", &file, "--json"])), documented("CHECK"));
+    let root = directory.join("root.cer").display().to_string();
+    let (shown, known) =
+        (printed(&json(&["pki", "show", &root, "--json"])), documented("PKI SHOW"));
+    for (path, fields) in &shown {
+        assert!(fields.is_subset(&known[path]), "{path}: {fields:?} against {:?}", known[path]);
+    }
+    assert!(shown.contains_key("certificates[].findings[]"), "{shown:?}");
+    for section in ["AZURE DOCTOR", "DEMO"] {
+        assert!(documented(section)[""].len() >= 4, "{section}");
     }
 }
 

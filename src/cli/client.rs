@@ -5,51 +5,66 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::ConfigPath;
+use crate::config;
 use crate::daemon::control::{Answer, Ask, Line, Reply};
 
-/// Where the service listens unless its configuration says otherwise.
-pub const SOCKET: &str = "/run/s2sd/control.sock";
 /// The service answers from memory: longer is a service that hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the service is.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Service {
-    /// The service's control socket, as `control_socket` in its configuration.
-    #[arg(long, value_name = "PATH", default_value = SOCKET)]
-    socket: PathBuf,
+    #[command(flatten)]
+    config: ConfigPath,
+    /// The service's control socket; unless it is given, the configuration's `control_socket`.
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
 }
 
 impl Service {
     /// The service at this control socket.
     pub fn at(socket: PathBuf) -> Service {
-        Service { socket }
+        Service { config: ConfigPath::default(), socket: Some(socket) }
+    }
+
+    /// The service of this configuration.
+    pub fn of(config: ConfigPath) -> Service {
+        Service { config, socket: None }
     }
 
     /// Asks, and waits for the answer.
     pub fn ask(&self, ask: Ask) -> Result<Answer, String> {
-        let line = speak(&self.socket, ask).map_err(|error| self.trouble(&error))?;
+        let socket = self.socket();
+        let line = speak(&socket, ask).map_err(|error| trouble(&socket, &error))?;
         match line.body {
             Reply::Result(answer) => Ok(*answer),
             Reply::Error(why) => Err(why),
         }
     }
 
-    fn trouble(&self, error: &io::Error) -> String {
-        let remedy = match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                ": the service does not run, or has another control_socket; `systemctl status s2sd` tells"
-            }
-            io::ErrorKind::PermissionDenied => {
-                ": be root, or join the service's group: `usermod -aG s2sd $USER`, then log in again"
-            }
-            io::ErrorKind::WouldBlock => {
-                ": the service does not answer; `journalctl -u s2sd` tells why"
-            }
-            _ => "",
-        };
-        format!("{}: {error}{remedy}", self.socket.display())
+    /// A file that cannot be read says nothing: the service is sought where it is by default.
+    fn socket(&self) -> PathBuf {
+        let text = || std::fs::read_to_string(&self.config.config).unwrap_or_default();
+        self.socket.clone().unwrap_or_else(|| config::control_socket(&text()))
     }
+}
+
+fn trouble(socket: &Path, error: &io::Error) -> String {
+    let remedy = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            ": the service does not run, or listens elsewhere: another --config, or a control_socket that was changed since it \
+             started (then --socket with the former one); `systemctl status s2sd` tells"
+        }
+        io::ErrorKind::PermissionDenied => {
+            ": be root, or join the service's group: `usermod -aG s2sd $USER`, then log in again"
+        }
+        io::ErrorKind::WouldBlock => {
+            ": the service does not answer; `journalctl -u s2sd` tells why"
+        }
+        _ => "",
+    };
+    format!("{}: {error}{remedy}", socket.display())
 }
 
 fn speak(path: &Path, ask: Ask) -> io::Result<Line<Reply>> {

@@ -23,7 +23,7 @@ pub struct Arguments {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum What {
-    /// The manual pages `s2sd.8` and `s2sd.toml.5`.
+    /// The manual pages `s2sd.8`, `s2sd.toml.5` and `s2sd-json.5`.
     Man,
     /// Completions for bash, zsh and fish.
     Completions,
@@ -44,7 +44,8 @@ pub fn generate(arguments: &Arguments) -> ExitCode {
 
 fn man(directory: &Path) -> io::Result<()> {
     fs::write(directory.join("s2sd.8"), manual::of_command(Line::command())?)?;
-    fs::write(directory.join("s2sd.toml.5"), manual::of_file())
+    fs::write(directory.join("s2sd.toml.5"), manual::of_file())?;
+    fs::write(directory.join("s2sd-json.5"), manual::json::page())
 }
 
 fn completions(directory: &Path) -> io::Result<()> {

@@ -112,3 +112,9 @@ struct ConfigPath {
     #[arg(long, short, value_name = "FILE", default_value = CONFIG)]
     config: PathBuf,
 }
+
+impl Default for ConfigPath {
+    fn default() -> ConfigPath {
+        ConfigPath { config: CONFIG.into() }
+    }
+}

@@ -17,7 +17,7 @@ use crate::daemon::{self, Options, Signal};
 use crate::state::Keeper;
 use crate::sys::clock;
 use crate::sys::confine::{self, Paths};
-use crate::sys::inherited;
+use crate::sys::{descriptors, inherited};
 
 /// What `s2sd run` takes.
 #[derive(clap::Args, Debug)]
@@ -42,6 +42,10 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> ExitCode {
     log::start(arguments.log_format, arguments.log_level);
     inherited::keep_to_ourselves();
+    #[cfg(feature = "faults")]
+    if let Err(why) = crate::sys::fault::from_environment() {
+        return fail(why);
+    }
     let path = &arguments.config.config;
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -54,12 +58,15 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     let loaded = config::load(&path.display().to_string(), &text, &files, clock::now());
     for found in &loaded.report.found {
         match found.severity {
-            Severity::Error => tracing::error!("{found}"),
-            Severity::Warning => tracing::warn!("{found}"),
+            Severity::Error => tracing::error!("{}", found.in_a_line()),
+            Severity::Warning => tracing::warn!("{}", found.in_a_line()),
         }
     }
     if loaded.config.is_none() {
         return fail(format_args!("{} has errors, see above", path.display()));
+    }
+    if let Err(error) = descriptors::claim(wanted_descriptors(&loaded)) {
+        return fail(error);
     }
     let keeper = match &arguments.state_fd_socket {
         Some(path) => Keeper::at(path),
@@ -72,6 +79,13 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error),
     }
+}
+
+/// For the service itself, and a device, a socket, a waker and a moment's netlink for each tunnel.
+fn wanted_descriptors(loaded: &Loaded) -> u64 {
+    let connections = loaded.config.iter().flat_map(|config| &config.connections);
+    let tunnels: usize = connections.map(|connection| connection.tunnels.len()).sum();
+    32 + 4 * u64::try_from(tunnels).unwrap_or(u64::MAX / 8)
 }
 
 /// Private keys go to a process of their own, from the first one that is read.

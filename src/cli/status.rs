@@ -1,11 +1,12 @@
 //! `s2sd status`: how the connections are.
 
+use std::io::{self, IsTerminal, Write, stdout};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use super::client::Service;
 use super::table::{Paint, bytes, span};
-use super::{fail, say};
+use super::{complain, fail, say};
 use crate::daemon::control::{Answer, Ask};
 use crate::daemon::status::{ChildStatus, ConnectionStatus, Status, TunnelStatus};
 
@@ -17,10 +18,10 @@ const EVERY: Duration = Duration::from_secs(1);
 pub struct Arguments {
     /// Only this connection.
     connection: Option<String>,
-    /// Print the whole status as JSON; its fields are stable.
+    /// Print the whole status as JSON; its fields are stable, see s2sd-json(5). With `--watch` one line each time.
     #[arg(long)]
     json: bool,
-    /// Show it again every second, until interrupted.
+    /// Show it again every second, until interrupted. A service that goes away is waited for.
     #[arg(long)]
     watch: bool,
     #[command(flatten)]
@@ -29,30 +30,70 @@ pub struct Arguments {
 
 /// Shows the status. The exit code is 0 when every connection asked for is up, 1 when one is not.
 pub fn status(arguments: &Arguments) -> ExitCode {
-    let paint = Paint::for_stdout();
+    let status = match arguments.look() {
+        Ok(status) => status,
+        Err(why) => return fail(why),
+    };
+    if arguments.watch {
+        return watch(arguments, status);
+    }
+    if let Err(why) = arguments.show(&status).map(say) {
+        return fail(why);
+    }
+    let all_up = status.connections.iter().all(|connection| connection.state == "up");
+    if all_up { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Shows it again and again, until interrupted or nobody reads any more.
+fn watch(arguments: &Arguments, first: Status) -> ExitCode {
+    let mut seen = Ok(first);
     loop {
-        let ask = Ask::Status { connection: arguments.connection.clone() };
-        let status = match arguments.service.ask(ask) {
-            Ok(Answer::Status(status)) => status,
-            Ok(_) => return fail("the service answered something else"),
-            Err(why) => return fail(why),
+        let shown = seen.and_then(|status| arguments.show(&status));
+        let written = match shown {
+            Ok(text) => turn(&text, arguments.json),
+            // Programs read statuses, and nothing else, on standard output.
+            Err(why) if arguments.json => {
+                complain(why);
+                Ok(())
+            }
+            Err(why) => turn(&format!("s2sd: {why}"), false),
         };
-        let text = match arguments.json {
-            true => match serde_json::to_string_pretty(&status) {
-                Ok(text) => text,
-                Err(error) => return fail(error),
-            },
-            false => page(&status, paint),
-        };
-        if !arguments.watch {
-            say(text);
-            let all_up = status.connections.iter().all(|connection| connection.state == "up");
-            return if all_up { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        if written.is_err() {
+            return ExitCode::SUCCESS;
         }
-        // Home, the page, and whatever was below it before is cleared.
-        let lead = if arguments.json { "" } else { "\x1b[H\x1b[2J" };
-        say(format!("{lead}{text}"));
         std::thread::park_timeout(EVERY);
+        seen = arguments.look();
+    }
+}
+
+/// Writes the next page: a terminal shows it instead of the one before, whatever else reads gets one after the other.
+fn turn(text: &str, json: bool) -> io::Result<()> {
+    let mut stdout = stdout().lock();
+    match (json, stdout.is_terminal()) {
+        (true, _) => writeln!(stdout, "{text}")?,
+        // Home, the page, and whatever was there before is cleared.
+        (false, true) => writeln!(stdout, "\x1b[H\x1b[2J{text}")?,
+        (false, false) => writeln!(stdout, "{text}\n")?,
+    }
+    stdout.flush()
+}
+
+impl Arguments {
+    fn look(&self) -> Result<Status, String> {
+        match self.service.ask(Ask::Status { connection: self.connection.clone() })? {
+            Answer::Status(status) => Ok(status),
+            Answer::Explanations(_) | Answer::Done(_) => {
+                Err("the service answered something else".to_owned())
+            }
+        }
+    }
+
+    fn show(&self, status: &Status) -> Result<String, String> {
+        match (self.json, self.watch) {
+            (false, _) => Ok(page(status, Paint::for_stdout())),
+            (true, false) => serde_json::to_string_pretty(status).map_err(|e| e.to_string()),
+            (true, true) => serde_json::to_string(status).map_err(|e| e.to_string()),
+        }
     }
 }
 
@@ -66,7 +107,8 @@ pub fn page(status: &Status, paint: Paint) -> String {
         status.s2sd,
         span(status.running_seconds)
     );
-    format!("{head}\n\n{}", connections.join("\n\n"))
+    let state = status.state_obstacle.iter().map(|why| format!("\n{}", row("in the way", why)));
+    format!("{head}{}\n\n{}", state.collect::<String>(), connections.join("\n\n"))
 }
 
 fn of_connection(connection: &ConnectionStatus, paint: Paint) -> String {
@@ -80,6 +122,7 @@ fn of_connection(connection: &ConnectionStatus, paint: Paint) -> String {
         routes => format!("{} into {}", routes.join(", "), connection.routes_into.join(", ")),
     };
     lines.push(row("routes", &routes));
+    lines.extend(connection.routes_obstacle.iter().map(|why| row("in the way", why)));
     lines.join("\n")
 }
 
@@ -142,6 +185,9 @@ fn of_tunnel(tunnel: &TunnelStatus, paint: Paint, lines: &mut Vec<String>) {
     }
     if let Some(obstacle) = &tunnel.obstacle {
         lines.push(row("in the way", obstacle));
+    }
+    if let Some(why) = &tunnel.unsent {
+        lines.push(row("not sent", why));
     }
     if let Some(error) = &tunnel.last_error
         && tunnel.state != "up"

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::credentials::{Credentials, Loader};
@@ -25,8 +26,8 @@ pub struct Loaded {
     pub report: Report,
 }
 
-/// What `s2sd check` prints, as text or as JSON.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+/// What there is to say of a configuration file.
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct Report {
     /// The file, as it was named.
     pub file: String,

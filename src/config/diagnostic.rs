@@ -6,13 +6,14 @@
 use std::fmt;
 use std::ops::Range;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A place in a file's text, in bytes.
 pub type Span = Range<usize>;
 
 /// Whether a file can be put in force.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// It cannot.
@@ -22,7 +23,7 @@ pub enum Severity {
 }
 
 /// One finding.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct Diagnostic {
     /// Whether it forbids the file.
     pub severity: Severity,
@@ -138,6 +139,12 @@ impl Excerpt {
 }
 
 impl Diagnostic {
+    /// All of it in one line, without the excerpt: for a log.
+    pub fn in_a_line(&self) -> String {
+        let Diagnostic { file, line, column, what, hint, .. } = self;
+        format!("{file}:{line}:{column}: {what}; {hint}")
+    }
+
     /// The same finding with the rest of its line left out, from the end of what is meant: the line may hold a secret.
     pub fn without_value(mut self) -> Diagnostic {
         let shown = self.excerpt.indent.chars().count() + self.excerpt.carets;

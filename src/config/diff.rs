@@ -43,6 +43,15 @@ pub struct Changed {
     pub edits: Vec<Edit>,
 }
 
+/// What changed or was done, in words.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Told {
+    /// In which connection; `None`: in what all have in common.
+    pub connection: Option<String>,
+    /// What.
+    pub what: String,
+}
+
 /// One key that differs.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Edit {
@@ -236,6 +245,24 @@ impl Changes {
     pub fn is_empty(&self) -> bool {
         *self == Changes::default()
     }
+
+    /// Each thing that changed.
+    pub fn told(&self) -> Vec<Told> {
+        let site = self.site.iter().map(|edit| Told { connection: None, what: edit.to_string() });
+        let removed = self.removed.iter().map(|name| Told::of(name, "removed"));
+        let added = self.added.iter().map(|name| Told::of(name, "added"));
+        let edits = |changed: &Changed| -> Vec<Told> {
+            changed.edits.iter().map(|edit| Told::of(&changed.name, edit)).collect()
+        };
+        site.chain(removed).chain(added).chain(self.changed.iter().flat_map(edits)).collect()
+    }
+}
+
+impl Told {
+    /// Something of a connection.
+    pub fn of(connection: &str, what: impl fmt::Display) -> Told {
+        Told { connection: Some(connection.to_owned()), what: what.to_string() }
+    }
 }
 
 impl Changed {
@@ -256,16 +283,19 @@ impl fmt::Display for Edit {
     }
 }
 
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(connection) = &self.connection {
+            write!(f, "{connection}: ")?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
 impl fmt::Display for Changes {
     /// One line for each thing that changed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.site.iter().try_for_each(|edit| writeln!(f, "{edit}"))?;
-        self.removed.iter().try_for_each(|name| writeln!(f, "{name}: removed"))?;
-        self.added.iter().try_for_each(|name| writeln!(f, "{name}: added"))?;
-        for Changed { name, edits } in &self.changed {
-            edits.iter().try_for_each(|edit| writeln!(f, "{name}: {edit}"))?;
-        }
-        Ok(())
+        self.told().iter().try_for_each(|told| writeln!(f, "{told}"))
     }
 }
 

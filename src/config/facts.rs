@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::settings::{Connection, Policy};
@@ -9,7 +10,7 @@ use crate::pki::certificate::Certificate;
 use crate::time::UnixTime;
 
 /// One connection.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct ConnectionFacts {
     /// Its name.
     pub name: String,
@@ -26,7 +27,7 @@ pub struct ConnectionFacts {
 }
 
 /// One tunnel.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct TunnelFacts {
     /// The interface.
     pub interface: String,
@@ -35,7 +36,7 @@ pub struct TunnelFacts {
 }
 
 /// The certificates of a connection.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct CredentialFacts {
     /// Ours, leaf first; the root is not among them.
     pub inbound: Vec<CertificateFacts>,
@@ -46,7 +47,7 @@ pub struct CredentialFacts {
 }
 
 /// One certificate.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct CertificateFacts {
     /// Its subject.
     pub subject: String,

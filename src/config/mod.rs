@@ -57,8 +57,13 @@ pub use check::{Loaded, Report, check, load};
 pub use diagnostic::{Diagnostic, Severity};
 pub use settings::Config;
 
+use std::path::PathBuf;
+
 use diagnostic::Source;
 use reader::Reader;
+
+/// Where the service listens unless its configuration says otherwise, as the schema has it.
+const CONTROL_SOCKET: &str = "/run/s2sd/control.sock";
 
 /// What a file says, and all that is wrong with it.
 #[derive(Clone, Debug)]
@@ -67,6 +72,14 @@ pub struct Parsed {
     pub config: Option<Config>,
     /// The findings, in the file's order.
     pub found: Vec<Diagnostic>,
+}
+
+/// Where the service of a configuration listens, whatever else may be wrong with the file: who asks wants to be told just that.
+pub fn control_socket(text: &str) -> PathBuf {
+    let mut reader = Reader::new(Source::new("", text));
+    let device = document::read(&mut reader, text).device;
+    let socket = device.value().and_then(|device| device.control_socket.value());
+    socket.map_or_else(|| CONTROL_SOCKET.into(), |socket| socket.path().to_owned())
 }
 
 /// Reads a configuration from the text of the file called `name`, without the files that it names; [`load`] reads them.

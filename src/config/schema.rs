@@ -36,7 +36,8 @@ table! {
         default("\"s2sd\"") name: Label,
         /// Addresses of this device on which it waits for gateways, ports 500 and 4500. Empty means all.
         default("[]") listen_addresses: List<IpAddr>,
-        /// The socket over which `s2sd status` and the other commands speak to the service.
+        /// The socket over which `s2sd status` and the other commands speak to the service; they look it up here. A change takes
+        /// effect with the next restart. The unit's service can make it below `/run/s2sd` only.
         default("\"/run/s2sd/control.sock\"") control_socket: AbsolutePath,
     }
 }

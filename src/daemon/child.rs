@@ -9,7 +9,6 @@ use crate::esp::{Counters, Limits, limits::Quota};
 use crate::ike::Slot;
 use crate::ike::lifetime::Deadlines;
 use crate::ike::output::EspSa;
-use crate::sys::clock;
 use crate::time::Instant;
 use crate::wire::narrow::SelectorPair;
 use crate::wire::spi::EspSpi;
@@ -33,6 +32,8 @@ pub struct Child {
     pub inbound: Option<Arc<InboundSa>>,
     /// The sending half.
     pub outbound: Option<Arc<OutboundSa>>,
+    /// What it moved under a former process.
+    pub before: Traffic,
     /// Packets received at the last look.
     counted: u64,
 }
@@ -44,16 +45,17 @@ impl Child {
             slot: sa.slot,
             suite: sa.suite,
             selectors: sa.selectors.clone(),
-            since: clock::now().mono,
+            since: sa.made_at,
             deadlines: sa.limits,
             limits: limits(&sa.limits),
             inbound: None,
             outbound: None,
+            before: Traffic::default(),
             counted: 0,
         }
     }
 
-    /// What it moved.
+    /// What it moved under this process.
     pub fn traffic(&self) -> Traffic {
         let of = |counters: Option<&Counters>| {
             counters.map_or((0, 0), |counters| (counters.packets(), counters.bytes()))
@@ -77,11 +79,33 @@ impl Child {
     }
 }
 
+/// Packets and bytes that a half served at most under a process which died: the ledger bounds its packets, and each may have been as
+/// long as the device takes. Of the bytes no more counts than the soft limit: a successor is on its way, and has the rest to arrive.
+pub fn served_at_most(ceiling: u64, mtu: u16, limits: &Limits) -> (u64, u64) {
+    let packets = ceiling.saturating_sub(1);
+    (packets, packets.saturating_mul(u64::from(mtu)).min(limits.soft.bytes))
+}
+
 /// The data plane counts packets and bytes, and the engine keeps the time; the end holds whoever fails.
 fn limits(deadlines: &Deadlines) -> Limits {
     let Deadlines { time, bytes, packets } = deadlines;
     Limits {
         soft: Quota { packets: packets.soft, bytes: bytes.soft, until: Instant(u64::MAX) },
         hard: Quota { packets: packets.hard, bytes: bytes.hard, until: time.hard },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_crash_volume_counts_from_above_and_leaves_the_successor_time() {
+        let quota = |bytes| Quota { bytes, ..Quota::UNBOUNDED };
+        let limits = Limits { soft: quota(75_000_000), hard: quota(100_000_000) };
+        assert_eq!(served_at_most(0, 1400, &limits), (0, 0), "it never moved a packet");
+        assert_eq!(served_at_most(1001, 1400, &limits), (1000, 1_400_000));
+        assert_eq!(served_at_most(65_537, 1400, &limits), (65_536, 75_000_000));
+        assert_eq!(served_at_most(u64::MAX, 1400, &Limits::UNBOUNDED).1, u64::MAX);
     }
 }

@@ -1,6 +1,7 @@
 //! What `s2sd explain` says of a tunnel's last refusal: what each end had to offer, where they differ first, the line to
 //! change here, and the command for Azure's side.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::record::Record;
@@ -9,12 +10,12 @@ use crate::ike::refusal::Refusal;
 use crate::ike::setting::Setting;
 use crate::time::Now;
 
-/// One refusal, taken apart.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+/// The last refusal of one tunnel, taken apart.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct Explanation {
     /// The tunnel, as the log names it.
     pub tunnel: String,
-    /// How long ago; `None` when nothing was refused since the service started.
+    /// How many seconds ago; null when nothing was refused since the service started.
     pub seconds: Option<u64>,
     /// A code that does not change between versions.
     pub reason: Option<String>,

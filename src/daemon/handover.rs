@@ -32,7 +32,7 @@ use crate::state::inventory::{self, Inventory};
 use crate::state::{Legacy, keeper};
 use crate::sys::clock;
 use crate::sys::random::SystemRng;
-use crate::time::{Now, UnixTime};
+use crate::time::Now;
 
 /// How the peers of a former process are met.
 #[derive(Default)]
@@ -180,13 +180,11 @@ impl Shell {
         let all: Vec<_> = self.endpoint.ike_sas().collect();
         for facts in all {
             let Some(member) = self.member(facts.peer) else { continue };
-            let age = now.mono.since(facts.since).as_secs();
-            let since = Now { mono: facts.since, unix: UnixTime(now.unix.0.saturating_sub(age)) };
             let record = IkeRecord {
                 suite: facts.suite,
                 identity: facts.identity,
                 proven_until: facts.proven_until,
-                since,
+                since: now.at(facts.since),
                 path: facts.path,
             };
             member.record.ikes.insert(facts.ike, record);
@@ -271,6 +269,8 @@ fn describe(link: &Link) -> inventory::Connection {
         local: member.local,
         wanted: member.wanted,
         traffic: member.tunnel.as_ref().map(Tunnel::traffic).unwrap_or_default().into(),
+        up_since: member.record.up_since().map(|then| then.0),
+        heard: member.record.heard.map(|heard| heard.0),
     });
     inventory::Connection {
         name: link.settings.name.to_string(),

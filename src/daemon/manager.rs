@@ -62,10 +62,10 @@ impl Manager {
             self.say(&format!("STATUS={summary}"));
             summary.clone_into(&mut self.told);
         }
-        if let Some(tunnel) = stuck
+        if let Some(connection) = stuck
             && !self.starving
         {
-            error!(tunnel, "a thread that moves its packets is stuck; the watchdog is not fed");
+            error!(connection, "a thread that moves its packets is stuck; the watchdog is not fed");
         }
         self.starving = stuck.is_some();
         let due = self.watchdog.is_some_and(|every| now.since(self.fed) >= every);

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
+use tracing::info;
 
 use super::record::{Record, State};
 use super::tunnel::{LaneEvent, Plan, Tunnel};
@@ -53,6 +54,8 @@ pub struct Member {
     pub wanted: bool,
     /// When to look at the obstacle again.
     pub retry_at: Option<Instant>,
+    /// It did not answer at once: it may be elsewhere by now, or we are.
+    pub doubted: bool,
 }
 
 impl Member {
@@ -76,32 +79,59 @@ impl Member {
             record: Record::new(peers::name(connection, tunnel), State::Connecting, now),
             wanted: true,
             retry_at: None,
+            doubted: false,
         }
     }
 
     /// Goes on as the one that a former process had.
-    pub fn recall(&mut self, former: &inventory::Tunnel) {
+    pub fn recall(&mut self, former: &inventory::Tunnel, now: Now) {
         (self.wanted, self.local) = (former.wanted, former.local);
         self.remote = self.remote.or(former.remote);
+        self.record.up_before = former.up_since.map(|then| now.at(Instant(then)));
+        self.record.heard = former.heard.map(Instant);
     }
 
-    /// Makes the device, unless it is there.
+    /// Makes the device, unless it is there, and what else its packets need.
     pub fn equip(
         &mut self,
         plan: Plan,
         events: &Sender<LaneEvent>,
         estate: &mut Estate,
     ) -> Result<(), Obstacle> {
-        if self.tunnel.is_some() {
-            return Ok(());
-        }
         let interface = plan.interface.clone();
-        let made = Tunnel::create(self.peer, plan, events.clone(), estate);
-        let tunnel = made.map_err(|error| {
+        let unmade = |error: io::Error| {
             format!("the interface {interface} cannot be made: {error}{}", device_remedy(&error))
-        })?;
-        self.tunnel = Some(tunnel);
-        Ok(())
+        };
+        match &mut self.tunnel {
+            Some(tunnel) => {
+                tunnel.mend().map_err(unmade)?;
+                tunnel.go_on().map_err(|error| format!("its packets cannot be carried: {error}"))
+            }
+            none => {
+                let made = Tunnel::create(self.peer, plan, events.clone(), estate);
+                *none = Some(made.map_err(unmade)?);
+                Ok(())
+            }
+        }
+    }
+
+    /// Why no packet can pass the device, if it is the device.
+    pub fn hitch(&self) -> Option<Obstacle> {
+        self.tunnel.as_ref().and_then(Tunnel::hitch)
+    }
+
+    /// Nothing is in the way any more.
+    pub fn clear(&mut self) {
+        self.retry_at = None;
+        if let Some(was) = self.record.obstacle.take() {
+            info!(connection = self.record.name, "no longer in the way: {was}");
+        }
+    }
+
+    /// Whether another address of ours than before leads to the gateway.
+    pub fn has_moved(&self, listen: &[IpAddr]) -> bool {
+        let found = self.remote.and_then(|remote| source(remote, listen).ok());
+        found.is_some_and(|source| self.local != Some(source))
     }
 
     /// What the engine has to know of the peer, once everything for it is there.
@@ -122,6 +152,12 @@ impl Member {
         let config = peers::peer(site, connection, tunnel, local, vec![remote], credentials);
         self.role = config.role;
         Ok(PeerConfig { profile, ..config })
+    }
+
+    /// Whether packets to the peer would leave from another address than the one that it knows.
+    pub fn has_another_source(&self, listen: &[IpAddr]) -> bool {
+        let now = self.remote.and_then(|remote| source(remote, listen).ok());
+        self.local.is_some() && now.is_some_and(|now| self.local != Some(now))
     }
 
     /// Brings the word for the state up to date. Whether packets can pass now and could not before, or the reverse.
@@ -155,6 +191,7 @@ pub fn plan(connection: &Connection, tunnel: &settings::Tunnel) -> Plan {
         length: a.length,
     };
     Plan {
+        connection: peers::name(connection, tunnel),
         interface: tunnel.interface.to_string(),
         addresses: settings.addresses.iter().map(address).collect(),
         mtu: settings.mtu,
@@ -184,6 +221,9 @@ fn device_remedy(error: &io::Error) -> &'static str {
             "; s2sd needs CAP_NET_ADMIN: run it as root or by its unit"
         }
         io::ErrorKind::NotFound => "; /dev/net/tun is missing: load the kernel module tun",
+        io::ErrorKind::ResourceBusy => {
+            "; another program has one of this name: end it, or set another interface"
+        }
         _ => "",
     }
 }

@@ -34,6 +34,7 @@
 //! | [`shell`] | the loop |
 //! | [`signer`] | the process with the private keys |
 //! | [`sockets`] | IKE's sockets |
+//! | `surroundings` | links, addresses and clocks that change |
 
 pub mod child;
 pub mod control;
@@ -51,6 +52,7 @@ pub mod shell;
 pub mod signer;
 pub mod sockets;
 pub mod status;
+mod surroundings;
 pub mod tunnel;
 mod wishes;
 

@@ -1,11 +1,14 @@
-//! Addresses of gateways that are known by name, looked up again and again: they may change.
+//! Addresses of gateways that are known by name, looked up again and again, and at once when one does not answer: they may
+//! change.
 
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::config::value::Host;
 use crate::ike::PeerId;
@@ -31,13 +34,28 @@ pub struct Found {
 pub struct Names {
     sender: mpsc::Sender<Found>,
     found: mpsc::Receiver<Found>,
-    tasks: Vec<(PeerId, JoinHandle<()>)>,
+    watches: Vec<Watch>,
+}
+
+/// One name.
+#[derive(Debug)]
+struct Watch {
+    peer: PeerId,
+    /// Ends the pause between two look-ups.
+    again: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Default for Names {
     fn default() -> Names {
         let (sender, found) = mpsc::channel(8);
-        Names { sender, found, tasks: Vec::new() }
+        Names { sender, found, watches: Vec::new() }
     }
 }
 
@@ -46,14 +64,20 @@ impl Names {
     pub fn watch(&mut self, peer: PeerId, host: &Host) {
         let Host::Name(name) = host else { return };
         let (name, sender) = (name.as_str().to_owned(), self.sender.clone());
-        self.tasks.push((peer, tokio::spawn(look_up(peer, name, sender))));
+        let again = Arc::new(Notify::new());
+        let task = tokio::spawn(look_up(peer, name, Arc::clone(&again), sender));
+        self.watches.push(Watch { peer, again, task });
+    }
+
+    /// Looks this peer's name up now, if it has one: it does not answer where it was.
+    pub fn look_again(&self, peer: PeerId) {
+        let of_peer = self.watches.iter().filter(|watch| watch.peer == peer);
+        of_peer.for_each(|watch| watch.again.notify_one());
     }
 
     /// Looks up for this peer no longer.
     pub fn forget(&mut self, peer: PeerId) {
-        for (_, task) in self.tasks.extract_if(.., |(of, _)| *of == peer) {
-            task.abort();
-        }
+        self.watches.retain(|watch| watch.peer != peer);
     }
 
     /// The next finding. Cancelling it loses none.
@@ -62,13 +86,7 @@ impl Names {
     }
 }
 
-impl Drop for Names {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(|(_, task)| task.abort());
-    }
-}
-
-async fn look_up(peer: PeerId, name: String, to: mpsc::Sender<Found>) {
+async fn look_up(peer: PeerId, name: String, again: Arc<Notify>, to: mpsc::Sender<Found>) {
     let mut held = None;
     loop {
         let asked = name.clone();
@@ -83,7 +101,8 @@ async fn look_up(peer: PeerId, name: String, to: mpsc::Sender<Found>) {
         if to.send(Found { peer, name: name.clone(), address }).await.is_err() {
             return;
         }
-        tokio::time::sleep(pause).await;
+        // Either the pause is over, or somebody has a reason to ask sooner.
+        let _ = timeout(pause, again.notified()).await;
     }
 }
 

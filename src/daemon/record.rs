@@ -1,6 +1,7 @@
 //! What is known of one tunnel's IKE side from the engine's events: for the status, and as lines of the log.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use tracing::{info, warn};
 
@@ -8,6 +9,7 @@ use crate::crypto::IkeSuite;
 use crate::ike::event::{Cause, Event};
 use crate::ike::path::Path;
 use crate::ike::refusal::Refusal;
+use crate::sys::unsent::Unsent;
 use crate::time::{Instant, Now, UnixTime};
 use crate::wire::spi::IkeSpi;
 
@@ -78,6 +80,8 @@ pub struct Record {
     pub state: State,
     /// Since when.
     pub since: Now,
+    /// Since when a former process had it up: that holds as long as nothing was negotiated from scratch.
+    pub up_before: Option<Now>,
     /// The IKE SAs.
     pub ikes: BTreeMap<IkeSpi, IkeRecord>,
     /// The number of the present try.
@@ -88,6 +92,8 @@ pub struct Record {
     pub failure: Option<Failure>,
     /// Why it is broken.
     pub obstacle: Option<String>,
+    /// Why the last IKE message to the peer did not leave.
+    pub unsent: Option<String>,
     /// Requests sent again.
     pub retransmits: u64,
     /// IKE SAs and children replaced.
@@ -103,11 +109,13 @@ impl Record {
             name,
             state,
             since: now,
+            up_before: None,
             ikes: BTreeMap::new(),
             attempt: 0,
             next_try: None,
             failure: None,
             obstacle: None,
+            unsent: None,
             retransmits: 0,
             rekeys: 0,
             heard: None,
@@ -117,13 +125,32 @@ impl Record {
     /// The state is this from now on, unless it was so before.
     pub fn enter(&mut self, state: State, now: Now) {
         if self.state != state {
-            (self.state, self.since) = (state, now);
+            let before = self.up_before.take_if(|_| state == State::Up);
+            (self.state, self.since) = (state, before.unwrap_or(now));
         }
+    }
+
+    /// Since when packets can pass, as a successor is to know it.
+    pub fn up_since(&self) -> Option<Instant> {
+        let up = (self.state == State::Up).then_some(self.since);
+        up.or(self.up_before).map(|then| then.mono)
     }
 
     /// The IKE SA that the status shows: the newest.
     pub fn ike(&self) -> Option<&IkeRecord> {
         self.ikes.values().max_by_key(|ike| ike.since.mono)
+    }
+
+    /// Notes what became of a message to the peer. Timers send it again; the log hears of changes.
+    pub fn sent(&mut self, outcome: io::Result<()>) {
+        let connection = self.name.as_str();
+        let unsent = outcome.err().map(|error| format!("{}: {error}", Unsent::of(&error)));
+        match &unsent {
+            Some(why) if self.unsent != unsent => warn!(connection, "no message leaves: {why}"),
+            None if self.unsent.is_some() => info!(connection, "messages leave again"),
+            _ => {}
+        }
+        self.unsent = unsent;
     }
 
     /// Notes an event, and logs it.
@@ -141,7 +168,7 @@ impl Record {
             Event::IkeUp { ike, suite, identity, proven_until, path, .. } => {
                 info!(connection, peer = identity, %suite, from = %path.local, to = %path.remote, "IKE SA up");
                 (self.attempt, self.next_try) = (0, None);
-                self.heard = Some(now.mono);
+                (self.heard, self.up_before) = (Some(now.mono), None);
                 let record = IkeRecord { suite, identity, proven_until, since: now, path };
                 self.ikes.insert(ike, record);
             }

@@ -14,7 +14,7 @@ use super::files::System;
 use super::member::Obstacle;
 use super::shell::Shell;
 use super::tunnel::Tunnel;
-use crate::config::diff::{self, Changed, Part, State};
+use crate::config::diff::{self, Changed, Part, State, Told};
 use crate::config::settings::Connection;
 use crate::config::{self, Loaded, Severity};
 use crate::ike::PeerId;
@@ -25,15 +25,22 @@ use crate::sys::clock;
 impl Shell {
     /// Reads the configuration again. What was done, in sentences; or why nothing was.
     pub(super) fn reload(&mut self) -> Result<Vec<String>, String> {
-        let done = self.read_again();
-        match &done {
-            Ok(done) => done.iter().for_each(|line| info!("reload: {line}")),
-            Err(why) => error!("reload: nothing was changed: {why}"),
+        match self.read_again() {
+            Ok(done) => {
+                for Told { connection, what } in &done {
+                    info!(connection, "reload: {what}");
+                }
+                Ok(done.iter().map(Told::to_string).collect())
+            }
+            Err(why) => {
+                let head = why.lines().next().unwrap_or_default();
+                error!("reload: nothing was changed: {head}");
+                Err(why)
+            }
         }
-        done
     }
 
-    fn read_again(&mut self) -> Result<Vec<String>, String> {
+    fn read_again(&mut self) -> Result<Vec<Told>, String> {
         let Some(path) = self.source.clone() else {
             return Err("this service runs without a configuration file".to_owned());
         };
@@ -43,23 +50,26 @@ impl Shell {
         let loaded = config::load(&name, &text, &System, clock::now());
         if loaded.config.is_none() || loaded.credentials.iter().any(Option::is_none) {
             let errors = loaded.report.found.iter().filter(|f| f.severity == Severity::Error);
-            let errors: Vec<String> = errors.map(ToString::to_string).collect();
-            return Err(format!("the file has errors\n{}", errors.join("\n")));
+            let mut told = "the file has errors".to_owned();
+            for found in errors {
+                error!("reload: {}", found.in_a_line());
+                told += &format!("\n{found}");
+            }
+            return Err(told);
         }
         Ok(self.take_up(loaded))
     }
 
-    fn take_up(&mut self, loaded: Loaded) -> Vec<String> {
+    fn take_up(&mut self, loaded: Loaded) -> Vec<Told> {
         let Loaded { config: Some(config), credentials, report } = loaded else {
             return Vec::new();
         };
         let old = State { config: &self.config, facts: &self.report.connections };
         let changes = diff::diff(old, State { config: &config, facts: &report.connections });
-        let mut done: Vec<String> = changes.to_string().lines().map(str::to_owned).collect();
+        let of_all = |what: &str| Told { connection: None, what: what.to_owned() };
+        let mut done = changes.told();
         if changes.site.iter().any(|edit| edit.part == Part::Sockets) {
-            done.push(
-                "sockets are opened anew at the next `systemctl restart s2sd` only".to_owned(),
-            );
+            done.push(of_all("sockets are opened anew at the next `systemctl restart s2sd` only"));
         }
         let site_changed = self.config.local_network_gateway != config.local_network_gateway;
         (self.config, self.report) = (config, report);
@@ -75,17 +85,17 @@ impl Shell {
             } else if changed.is_some_and(Changed::ends_connection) {
                 self.end(name);
                 self.begin(connection, &credentials);
-                done.push(format!("{name}: started anew"));
+                done.push(Told::of(name, "started anew"));
             } else if (changed.is_some() || site_changed)
                 && let Err(obstacle) = self.adjust(connection, &credentials)
             {
-                done.push(format!("{name}: goes on as it was: {obstacle}"));
+                done.push(Told::of(name, format_args!("goes on as it was: {obstacle}")));
             }
         }
         let order = |name: &str| connections.iter().position(|c| c.name.as_str() == name);
         self.links.sort_by_key(|link| order(link.settings.name.as_str()));
         if done.is_empty() {
-            done.push("nothing changed".to_owned());
+            done.push(of_all("nothing changed"));
         }
         done
     }

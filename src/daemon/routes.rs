@@ -36,6 +36,8 @@ pub struct Routes {
     table: u32,
     /// The devices that they lead into now.
     devices: Vec<String>,
+    /// Whether some of them could not be set.
+    lacking: bool,
 }
 
 impl Routes {
@@ -43,15 +45,24 @@ impl Routes {
     pub fn new(connection: &Connection, outer: &[IpAddr]) -> Routes {
         let prefixes = connection.virtual_network_gateway.address_prefixes.clone();
         let tunnel = &connection.tunnel;
-        let swallows = |prefix: &Prefix| outer.iter().any(|address| prefix.contains(*address));
-        let guarded = tunnel.route_table == MAIN && prefixes.iter().any(swallows);
         Routes {
+            table: table(&prefixes, tunnel.route_table, outer),
             prefixes,
             mode: tunnel.routes,
             metric: tunnel.route_metric,
-            table: if guarded { GUARD_TABLE } else { tunnel.route_table },
             devices: Vec::new(),
+            lacking: false,
         }
+    }
+
+    /// The gateway is at these addresses now. Routes that must go into another table are withdrawn; they are led anew.
+    pub fn shield(&mut self, connection: &Connection, outer: &[IpAddr]) -> io::Result<()> {
+        let table = table(&self.prefixes, connection.tunnel.route_table, outer);
+        if table != self.table {
+            self.lead_into(&[])?;
+            self.table = table;
+        }
+        Ok(())
     }
 
     /// Takes over what a former process set: its routes lead into these devices.
@@ -79,28 +90,36 @@ impl Routes {
         if self.devices.is_empty() { &[] } else { &self.prefixes }
     }
 
-    /// Has the routes lead into these devices, in the order of preference. Whether that changed anything.
+    /// Has the routes lead into these devices, in the order of preference. Whether that changed anything. One that cannot be set
+    /// does not keep the others away, and is tried again the next time.
     pub fn lead_into(&mut self, up: &[&str]) -> io::Result<bool> {
         let wanted = match self.mode {
             Mode::Ecmp => up,
             Mode::Preferred => up.get(..1).unwrap_or_default(),
             Mode::None => &[],
         };
-        if self.devices == wanted {
+        if self.devices == wanted && !self.lacking {
             return Ok(false);
         }
+        self.devices = wanted.iter().map(|device| (*device).to_owned()).collect();
+        self.lacking = true;
         let netlink = Netlink::open()?;
+        let mut outcome = Ok(true);
         for prefix in &self.prefixes {
             let to = netlink::Prefix { address: prefix.network(), length: prefix.length() };
             let route = Route { to, metric: self.metric, table: self.table, devices: wanted };
-            match wanted {
+            let done = match wanted {
                 // A device that is gone took its routes along.
-                [] => pass(netlink.drop_route(route), &[Errno::ESRCH, Errno::ENODEV])?,
-                _ => netlink.put_route(route)?,
+                [] => pass(netlink.drop_route(route), &[Errno::ESRCH, Errno::ENODEV]),
+                _ => netlink.put_route(route),
+            };
+            if let Err(error) = done {
+                let what = format!("the route to {prefix} cannot be changed: {error}");
+                outcome = Err(io::Error::new(error.kind(), what));
             }
         }
-        self.devices = wanted.iter().map(|device| (*device).to_owned()).collect();
-        Ok(true)
+        self.lacking = outcome.is_err();
+        outcome
     }
 }
 
@@ -142,6 +161,12 @@ impl Drop for Guard {
     }
 }
 
+/// The table of routes to these prefixes: one of their own if they would swallow what goes to the gateway.
+fn table(prefixes: &[Prefix], configured: u32, outer: &[IpAddr]) -> u32 {
+    let swallows = |prefix: &Prefix| outer.iter().any(|address| prefix.contains(*address));
+    if configured == MAIN && prefixes.iter().any(swallows) { GUARD_TABLE } else { configured }
+}
+
 fn rules() -> impl Iterator<Item = Rule> {
     [false, true].into_iter().flat_map(|v6| {
         let known_better = Rule {
@@ -166,5 +191,21 @@ fn pass(result: io::Result<()>, harmless: &[Errno]) -> io::Result<()> {
     match result {
         Err(error) if harmless.iter().any(|e| error.raw_os_error() == Some(*e as i32)) => Ok(()),
         result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_swallow_the_gateways_address_goes_into_a_table_of_its_own() {
+        let gateway = IpAddr::from([203, 0, 113, 2]);
+        for (configured, outer, expected) in
+            [(MAIN, &[][..], MAIN), (MAIN, &[gateway], GUARD_TABLE), (100, &[gateway], 100)]
+        {
+            assert_eq!(table(&[Prefix::any_v4()], configured, outer), expected);
+        }
+        assert_eq!(table(&[Prefix::any_v6()], MAIN, &[gateway]), MAIN);
     }
 }

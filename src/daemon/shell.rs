@@ -16,10 +16,11 @@ use super::names::{Found, Names};
 use super::record::State;
 use super::routes::{Guard, Routes};
 use super::sockets::{Inbound, Sockets};
+use super::surroundings::Surroundings;
 use super::tunnel::{LaneEvent, Tunnel};
 use crate::config::credentials::Credentials;
 use crate::config::settings::Connection;
-use crate::config::{Config, Loaded, Report, Severity, peers};
+use crate::config::{Config, Diagnostic, Loaded, Report, Severity, peers};
 use crate::crypto::Standard;
 use crate::dataplane::Event as Seen;
 use crate::ike::certificates::Certificates;
@@ -88,12 +89,13 @@ pub async fn run(
         shell.carry_out();
         let now = clock::now().mono;
         manager.attend(&shell.summary(), shell.stuck(now), now);
-        let deadline = shell.endpoint.poll_timeout();
-        let pause = deadline.map_or(TICK, |(at, _)| at.since(clock::now().mono));
+        let tick = shell.ticked + TICK;
+        let due = shell.endpoint.poll_timeout().map_or(tick, |(at, _)| at.min(tick));
         tokio::select! {
             Some(inbound) = shell.sockets.receive() => shell.take_in(inbound),
             Some((peer, event)) = shell.lane_events.recv() => shell.hear_lane(peer, event),
-            () = tokio::time::sleep(pause.min(TICK)) => shell.wake(),
+            () = tokio::time::sleep(due.since(clock::now().mono)) => shell.wake(),
+            () = shell.surroundings.next() => shell.surroundings.changed = true,
             Some((ask, back)) = control.next() => {
                 let reply = shell.answer(ask);
                 shell.carry_out();
@@ -129,6 +131,8 @@ pub(super) struct Link {
     pub(super) settings: Connection,
     pub(super) members: Vec<Member>,
     pub(super) routes: Routes,
+    /// Why some routes are not as they should be.
+    pub(super) lacking: Option<String>,
 }
 
 #[derive(Debug)]
@@ -152,6 +156,7 @@ pub(super) struct Shell {
     pub(super) names: Names,
     pub(super) guard: Option<Guard>,
     pub(super) next_peer: u32,
+    pub(super) surroundings: Surroundings,
     /// When counters were looked at.
     ticked: Instant,
     /// Whether the outputs that come now are repetitions.
@@ -172,6 +177,7 @@ impl Shell {
         let provider = Box::new(Standard::default());
         let endpoint = Endpoint::new(peers::endpoint(&config), provider, rng);
         let (lanes, lane_events) = mpsc::channel(LANE_EVENTS);
+        let now = clock::now();
         let shell = Shell {
             config,
             report,
@@ -179,7 +185,7 @@ impl Shell {
             options,
             endpoint,
             links: Vec::new(),
-            started: clock::now().mono,
+            started: now.mono,
             estate,
             stored: 0,
             stale: false,
@@ -189,7 +195,8 @@ impl Shell {
             names: Names::default(),
             guard: None,
             next_peer: 1,
-            ticked: clock::now().mono,
+            surroundings: Surroundings::new(now),
+            ticked: now.mono,
             repeating: false,
         };
         Ok((shell, legacy))
@@ -219,9 +226,7 @@ impl Shell {
             Some(credentials) => Ok(Rc::new(credentials.certificates(address))),
             None => {
                 let errors = self.report.found.iter().filter(|f| f.severity == Severity::Error);
-                let errors: Vec<String> = errors
-                    .map(|f| format!("{}:{}: {}; {}", f.file, f.line, f.what, f.hint))
-                    .collect();
+                let errors: Vec<String> = errors.map(Diagnostic::in_a_line).collect();
                 Err(format!("certificate files are not in order: {}", errors.join(". ")))
             }
         }
@@ -241,36 +246,36 @@ impl Shell {
             let peer = PeerId(former.map_or(self.next_peer, |former| former.peer));
             let mut member = Member::new(peer, &settings, tunnel, credentials.clone(), now);
             match former {
-                Some(former) => member.recall(former),
+                Some(former) => member.recall(former, now),
                 None => self.next_peer += 1,
             }
             members.push(member);
         }
-        let outer: Vec<IpAddr> = members.iter().filter_map(|member| member.remote).collect();
-        let mut routes = Routes::new(&settings, &outer);
+        let mut routes = Routes::new(&settings, &outer(&members));
         routes.adopt(former.map_or_else(Vec::new, |former| former.devices.clone()));
         let peers = members.iter().map(|member| member.peer).collect();
         for member in &members {
             self.names.watch(member.peer, &member.host);
         }
-        self.links.push(Link { settings, members, routes });
+        self.links.push(Link { settings, members, routes, lacking: None });
         peers
     }
 
-    /// A name was looked up.
+    /// A name was looked up. An SA that lives stays where it is: the peer there still answers.
     fn hear_of(&mut self, found: Found) {
-        let Some(member) = self.member(found.peer) else { return };
-        let connection = member.record.name.clone();
-        match found.address {
+        let Found { peer, name, address } = found;
+        let Some((link, at)) = find(&mut self.links, peer) else { return };
+        let Some(member) = link.members.get_mut(at) else { return };
+        let connection = member.record.name.as_str();
+        match address {
             Ok(address) if member.remote == Some(address) => {}
             Ok(address) => {
-                info!(connection, name = found.name, %address, "looked up");
+                info!(connection, name, %address, "looked up");
                 member.remote = Some(address);
-                self.prepare(found.peer);
+                link.shield();
+                self.prepare(peer);
             }
-            Err(error) => {
-                warn!(connection, name = found.name, error, "the name could not be looked up")
-            }
+            Err(error) => warn!(connection, name, error, "the name could not be looked up"),
         }
     }
 
@@ -293,9 +298,12 @@ impl Shell {
 
     /// A tunnel whose threads do not turn.
     fn stuck(&self, now: Instant) -> Option<&str> {
-        let tunnels = self.links.iter().flat_map(|link| &link.members);
-        let mut tunnels = tunnels.filter_map(|member| member.tunnel.as_ref());
-        tunnels.find(|tunnel| !tunnel.turns(now)).map(Tunnel::interface)
+        if self.surroundings.are_drowsy(self.ticked, now) {
+            return None;
+        }
+        let mut members = self.links.iter().flat_map(|link| &link.members);
+        let stands = |member: &&Member| member.tunnel.as_ref().is_some_and(|t| !t.turns(now));
+        members.find(stands).map(|member| member.record.name.as_str())
     }
 
     /// Does what is still to do before a tunnel can be dialled; what stands in the way is noted and tried again.
@@ -306,7 +314,13 @@ impl Shell {
             Ok(config) => {
                 // Adds a peer that is not known yet.
                 self.endpoint.command(now, Command::Reconfigure(peer, Box::new(config)));
-                if self.member(peer).is_some_and(|member| member.wanted) {
+                let Some(member) = self.member(peer) else { return };
+                let (hitch, wanted) = (member.hitch(), member.wanted);
+                match hitch {
+                    Some(hitch) => self.hinder(peer, hitch),
+                    None => member.clear(),
+                }
+                if wanted {
                     self.endpoint.command(now, Command::Up(peer));
                 }
             }
@@ -319,21 +333,19 @@ impl Shell {
         let Shell { links, config, options, lanes, guard, estate, .. } = self;
         let gone = || "the connection is gone".to_owned();
         let (link, at) = find(links, peer).ok_or_else(gone)?;
-        let Link { settings, members, routes } = link;
+        let Link { settings, members, routes, .. } = link;
         let member = members.get_mut(at).ok_or_else(gone)?;
         let tunnel = settings.tunnels.get(at).ok_or_else(gone)?;
         if routes.is_guarded() && guard.is_none() {
-            match Guard::set_up() {
-                Ok(rules) => *guard = Some(rules),
-                Err(error) => warn!(connection = member.record.name, %error, "no routing rules"),
-            }
+            let rules = Guard::set_up();
+            *guard = Some(rules.map_err(|error| {
+                format!("the rules that keep outer packets out of tunnels cannot be set: {error}")
+            })?);
         }
         let listen = &config.device.listen_addresses;
         let site = &config.local_network_gateway;
         member.equip(member::plan(settings, tunnel), lanes, estate)?;
-        let config = member.configure(settings, tunnel, site, listen, options.profile)?;
-        (member.record.obstacle, member.retry_at) = (None, None);
-        Ok(config)
+        member.configure(settings, tunnel, site, listen, options.profile)
     }
 
     /// Something stands in the way of a tunnel.
@@ -396,13 +408,12 @@ impl Shell {
             }
             // Every tunnel is kept up anyway: what is wanted is on its way or refused.
             Seen::Wanted(_) => {}
-            Seen::PathMtu(mtu) => info!(connection = member.record.name, mtu, "path MTU"),
+            Seen::PathMtu(mtu) => {
+                info!(connection = member.record.name, mtu, "path MTU changed");
+            }
             Seen::DeviceLost => {
-                warn!(connection = member.record.name, "the interface is gone; it is made anew");
-                member.tunnel.take().into_iter().for_each(Tunnel::dismiss);
-                self.endpoint.command(now, Command::Remove(peer));
-                self.carry_out();
-                self.prepare(peer);
+                tunnel.lose_device();
+                self.renew(peer);
             }
         }
     }
@@ -422,9 +433,11 @@ impl Shell {
         }
     }
 
-    /// Looks at counters, and at obstacles whose time has come.
+    /// Looks at counters, at obstacles whose time has come, and where a peer that does not answer is now, and we are.
     fn tick(&mut self, now: Now) {
-        self.ticked = now.mono;
+        let last = std::mem::replace(&mut self.ticked, now.mono);
+        // What could not be stored is tried again.
+        self.stale |= self.estate.hitch().is_some();
         if now.mono.since(self.started) >= TICK {
             self.estate.keeping.ledger.live();
         }
@@ -436,7 +449,12 @@ impl Shell {
                 member.record.heard = Some(now.mono);
                 alive.extend(heard);
             }
-            if member.retry_at.is_some_and(|at| at <= now.mono) {
+            let mut again = member.retry_at.is_some_and(|at| at <= now.mono);
+            if std::mem::take(&mut member.doubted) {
+                self.names.look_again(member.peer);
+                again |= member.has_another_source(&self.config.device.listen_addresses);
+            }
+            if again {
                 retry.push(member.peer);
             }
         }
@@ -446,6 +464,8 @@ impl Shell {
         for peer in retry {
             self.prepare(peer);
         }
+        self.links.iter_mut().filter(|link| link.lacking.is_some()).for_each(Link::lead);
+        self.look_around(last, now);
     }
 
     /// Carries out all that the engine wants, in its order; it is stored before any of it is done.
@@ -456,9 +476,7 @@ impl Shell {
             self.keep(now);
         }
         for output in outputs {
-            if let Err(error) = self.apply(output, now) {
-                error!(%error, "the data plane did not follow");
-            }
+            self.apply(output, now);
         }
         for link in &mut self.links {
             let mut changed = false;
@@ -472,54 +490,54 @@ impl Shell {
         }
     }
 
-    fn apply(&mut self, output: Output, now: Now) -> io::Result<()> {
+    fn apply(&mut self, output: Output, now: Now) {
         match output {
-            Output::InstallInbound(sa) => match tunnel(&mut self.links, sa.peer) {
-                Some(tunnel) => tunnel.install_inbound(*sa)?,
-                None => return Err(io::Error::other("an SA for no tunnel")),
-            },
-            Output::InstallOutbound(sa) => match tunnel(&mut self.links, sa.peer) {
-                Some(tunnel) => tunnel.install_outbound(*sa)?,
-                None => return Err(io::Error::other("an SA for no tunnel")),
-            },
+            Output::InstallInbound(sa) => self.on(sa.peer, |tunnel| tunnel.install_inbound(*sa)),
+            Output::InstallOutbound(sa) => self.on(sa.peer, |tunnel| tunnel.install_outbound(*sa)),
             Output::ActivateOutbound { peer, slot, child, spi } => {
-                if let Some(tunnel) = tunnel(&mut self.links, peer) {
+                self.on(peer, |tunnel| {
                     tunnel.activate(slot, child, spi);
-                }
+                    Ok(())
+                });
             }
             Output::RetireOutbound { peer, child, spi } => {
-                if let Some(tunnel) = tunnel(&mut self.links, peer) {
+                self.on(peer, |tunnel| {
                     tunnel.retire(child, spi);
-                }
+                    Ok(())
+                });
             }
             Output::RemoveInbound { peer, child, spi } => {
-                if let Some(tunnel) = tunnel(&mut self.links, peer) {
+                self.on(peer, |tunnel| {
                     tunnel.remove(child, spi);
-                }
+                    Ok(())
+                });
             }
             Output::PeerMoved { peer, path, encapsulated } => {
-                if let Some(tunnel) = tunnel(&mut self.links, peer) {
-                    tunnel.move_to(path, encapsulated)?;
-                }
+                self.on(peer, |tunnel| tunnel.move_to(path, encapsulated));
             }
-            Output::Transmit(transmit) => {
-                if self.repeating {
-                    self.count_repetition(&transmit.path);
-                }
-                self.sockets.send(&transmit.path, &transmit.bytes);
-            }
+            Output::Transmit(transmit) => self.transmit(&transmit.path, &transmit.bytes),
             Output::Keepalive(path) => self.sockets.keep_alive(&path),
             Output::Event(event) => self.note(event, now),
         }
-        Ok(())
     }
 
-    fn count_repetition(&mut self, path: &Path) {
+    /// Does something to a tunnel's data plane. What does not work now is in the tunnel's way, and is tried again.
+    fn on(&mut self, peer: PeerId, work: impl FnOnce(&mut Tunnel) -> io::Result<()>) {
+        let Some(tunnel) = tunnel(&mut self.links, peer) else { return };
+        if let Err(error) = work(tunnel) {
+            self.hinder(peer, format!("its packets cannot be carried: {error}"));
+        }
+    }
+
+    fn transmit(&mut self, path: &Path, message: &[u8]) {
+        let sent = self.sockets.send(path, message);
         let remote = Some(path.remote.ip());
         let mut members = self.links.iter_mut().flat_map(|link| &mut link.members);
-        if let Some(member) = members.find(|member| member.remote == remote) {
-            member.record.retransmits += 1;
-        }
+        // Strangers are answered too.
+        let Some(member) = members.find(|member| member.remote == remote) else { return };
+        member.record.sent(sent);
+        member.record.retransmits += u64::from(self.repeating);
+        member.doubted |= self.repeating;
     }
 
     fn note(&mut self, event: Event, now: Now) {
@@ -573,18 +591,39 @@ impl Shell {
 }
 
 impl Link {
+    /// The gateway is elsewhere: its address may be one that the routes would swallow.
+    fn shield(&mut self) {
+        let connection = &self.settings.name;
+        if let Err(error) = self.routes.shield(&self.settings, &outer(&self.members)) {
+            error!(%connection, %error, "the routes could not be changed");
+        }
+        self.lead();
+    }
+
     /// Has the routes lead into the tunnels that are up.
     pub(super) fn lead(&mut self) {
         let up = self.members.iter().filter(|m| m.record.state == State::Up);
         let devices: Vec<&str> =
             up.filter_map(|member| member.tunnel.as_ref()).map(Tunnel::interface).collect();
         let connection = &self.settings.name;
+        let before = self.lacking.take();
         match self.routes.lead_into(&devices) {
             Ok(true) => info!(%connection, into = ?devices, "routes"),
             Ok(false) => {}
-            Err(error) => error!(%connection, %error, "the routes could not be changed"),
+            Err(error) => {
+                let lacking = error.to_string();
+                if before.as_ref() != Some(&lacking) {
+                    error!(%connection, "{lacking}");
+                }
+                self.lacking = Some(lacking);
+            }
         }
     }
+}
+
+/// Where a connection's gateway is, as far as it is known.
+fn outer(members: &[Member]) -> Vec<IpAddr> {
+    members.iter().filter_map(|member| member.remote).collect()
 }
 
 fn find(links: &mut [Link], peer: PeerId) -> Option<(&mut Link, usize)> {

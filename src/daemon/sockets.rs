@@ -5,12 +5,13 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::ike::path::{Path, Port};
 use crate::state::{Estate, keeper};
@@ -96,7 +97,7 @@ impl Sockets {
     }
 
     /// Sends an IKE message. What the kernel does not take is lost, as on the way.
-    pub fn send(&self, path: &Path, message: &[u8]) {
+    pub fn send(&self, path: &Path, message: &[u8]) -> io::Result<()> {
         match path.port {
             Port::Ike => self.send_raw(path, message),
             Port::NatT => self.send_raw(path, &[&NON_ESP_MARKER, message].concat()),
@@ -105,10 +106,11 @@ impl Sockets {
 
     /// Keeps a NAT's mapping.
     pub fn keep_alive(&self, path: &Path) {
-        self.send_raw(path, &[KEEPALIVE]);
+        // Lost or refused, the next one is due soon enough.
+        let _ = self.send_raw(path, &[KEEPALIVE]);
     }
 
-    fn send_raw(&self, path: &Path, bytes: &[u8]) {
+    fn send_raw(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let (port, from) = (path.port.number(), path.local.ip());
         let serves = |at: &SocketAddr| {
             let ip = at.ip();
@@ -117,12 +119,12 @@ impl Sockets {
                 && (ip == from || ip.is_unspecified())
         };
         let Some((_, socket)) = self.sockets.iter().find(|(at, _)| serves(at)) else {
-            warn!(from = %path.local, "no socket for this address: listen_addresses leaves it out");
-            return;
+            let what = format!("no socket for {from}: listen_addresses leaves it out");
+            return Err(io::Error::other(what));
         };
-        if let Err(error) = ike_socket::send(socket, bytes, from, path.remote) {
+        ike_socket::send(socket, bytes, from, path.remote).inspect_err(|error| {
             debug!(to = %path.remote, %error, "an IKE message could not be sent");
-        }
+        })
     }
 }
 
@@ -149,10 +151,16 @@ fn remedy(error: &io::Error) -> &'static str {
 
 async fn take_in(socket: Arc<UdpSocket>, port: Port, to: mpsc::Sender<Inbound>) {
     let mut buffer = vec![0; LARGEST];
+    let mut failures = 0u32;
     loop {
         let take = || ike_socket::receive(&socket, &mut buffer);
-        // An error is an ICMP message about something that was sent: timers see to it.
-        let Ok(arrival) = socket.async_io(Interest::READABLE, take).await else { continue };
+        // An error is an ICMP message about something that was sent, and timers see to it. One that stays must not have us spin.
+        let Ok(arrival) = socket.async_io(Interest::READABLE, take).await else {
+            failures = failures.saturating_add(1);
+            tokio::time::sleep(Duration::from_millis(1 << failures.min(7))).await;
+            continue;
+        };
+        failures = 0;
         let bytes = buffer.get(..arrival.len).unwrap_or_default();
         if let Some(inbound) = sort(port, arrival, bytes)
             && to.send(inbound).await.is_err()

@@ -1,11 +1,12 @@
 //! What `s2sd status` shows: one document, the same for people and programs.
 //!
 //! As JSON it is stable: fields are added, never renamed or taken away, as long as [`VERSION`] stays. Times are ages and
-//! spans in seconds, so that no clock has to agree.
+//! spans in seconds, so that no clock has to agree. The comments on fields are the manual page s2sd-json(5).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::member::Member;
@@ -14,6 +15,7 @@ use super::routes::Routes;
 use super::tunnel::Tunnel;
 use crate::config::settings::Connection;
 use crate::ike::authenticator::Authenticator;
+use crate::sys::unsent::Unsent;
 use crate::time::{Instant, Now, UnixTime};
 use crate::wire::selector_set::SelectorSet;
 
@@ -22,23 +24,25 @@ pub const VERSION: u32 = 1;
 
 const DAY: u64 = 86_400;
 
-/// All of it.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+/// How the service and its connections are.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct Status {
-    /// See [`VERSION`].
+    /// The version of this document.
     pub version: u32,
     /// The name of this device.
     pub device: String,
     /// The version of the service.
     pub s2sd: String,
-    /// How long the service has been running.
+    /// How long the service's process has been running; tunnels may be older: a restart keeps them.
     pub running_seconds: u64,
+    /// Why a restart now would lose the tunnels.
+    pub state_obstacle: Option<String>,
     /// The connections, in the file's order.
     pub connections: Vec<ConnectionStatus>,
 }
 
 /// One connection.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct ConnectionStatus {
     /// Its name.
     pub name: String,
@@ -48,18 +52,20 @@ pub struct ConnectionStatus {
     pub routes: Vec<String>,
     /// Interfaces that they lead into.
     pub routes_into: Vec<String>,
+    /// Why some of them are missing.
+    pub routes_obstacle: Option<String>,
     /// Its tunnels.
     pub tunnels: Vec<TunnelStatus>,
 }
 
 /// One tunnel.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct TunnelStatus {
     /// Its interface.
     pub interface: String,
     /// `up`, `negotiating`, `connecting`, `retrying`, `waiting`, `down` or `broken`.
     pub state: String,
-    /// How long it has been so.
+    /// How long it has been so, over restarts too.
     pub state_seconds: u64,
     /// The gateway: its address, or the name that has none yet.
     pub peer: String,
@@ -93,15 +99,17 @@ pub struct TunnelStatus {
     pub attempt: u32,
     /// Seconds until the next try.
     pub next_try_seconds: Option<u64>,
-    /// What is in the way, on this device.
+    /// What is in the way, on this device: a sentence with its remedy.
     pub obstacle: Option<String>,
+    /// Why the last IKE message or packet to the gateway did not leave this device.
+    pub unsent: Option<String>,
     /// The last refusal.
     pub last_error: Option<LastError>,
     /// The interface's MTU.
     pub mtu: Option<u16>,
     /// The largest outer packet that the path takes.
     pub path_mtu: Option<u64>,
-    /// Packets to the gateway since the interface was made.
+    /// Packets to the gateway since the interface was made, over restarts too.
     pub packets_out: u64,
     /// Their bytes, without ESP around them.
     pub bytes_out: u64,
@@ -109,12 +117,12 @@ pub struct TunnelStatus {
     pub packets_in: u64,
     /// Their bytes, without ESP around them.
     pub bytes_in: u64,
-    /// Packets dropped, by reason.
+    /// Packets dropped, by reason; reasons without any are left out.
     pub drops: BTreeMap<String, u64>,
 }
 
 /// One child SA pair.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct ChildStatus {
     /// Whether traffic leaves on it; the others drain.
     pub active: bool,
@@ -143,7 +151,7 @@ pub struct ChildStatus {
 }
 
 /// A refusal.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct LastError {
     /// How long ago.
     pub seconds: u64,
@@ -158,6 +166,7 @@ pub fn connection(
     settings: &Connection,
     members: &[Member],
     routes: &Routes,
+    routes_obstacle: Option<String>,
     now: Now,
 ) -> ConnectionStatus {
     let tunnels: Vec<TunnelStatus> =
@@ -168,6 +177,7 @@ pub fn connection(
         state: up.map_or_else(String::new, |tunnel| tunnel.state.clone()),
         routes: routes.prefixes().iter().map(ToString::to_string).collect(),
         routes_into: routes.devices().to_vec(),
+        routes_obstacle,
         tunnels,
     }
 }
@@ -185,7 +195,10 @@ fn tunnel(settings: &Connection, member: &Member, now: Now) -> TunnelStatus {
         interface: member.interface.clone(),
         state: record.state.word().to_owned(),
         state_seconds: since(record.since.mono),
-        peer: member.remote.map_or_else(|| member.host.to_string(), |remote| remote.to_string()),
+        peer: ike
+            .map(|ike| ike.path.remote.ip())
+            .or(member.remote)
+            .map_or_else(|| member.host.to_string(), |remote| remote.to_string()),
         local: member.local.map(|local| local.to_string()),
         own_identity: member
             .credentials
@@ -206,6 +219,7 @@ fn tunnel(settings: &Connection, member: &Member, now: Now) -> TunnelStatus {
         attempt: record.attempt,
         next_try_seconds: record.next_try.map(until),
         obstacle: record.obstacle.clone(),
+        unsent: record.unsent.clone().or_else(|| unsent(tunnel.as_ref()?)),
         last_error: last_error(record, now),
         mtu: tunnel.as_ref().map(Tunnel::mtu),
         path_mtu: tunnel
@@ -220,6 +234,10 @@ fn tunnel(settings: &Connection, member: &Member, now: Now) -> TunnelStatus {
     }
 }
 
+fn unsent(tunnel: &Tunnel) -> Option<String> {
+    tunnel.outage().map(|error| format!("{}: {error}", Unsent::of(&error)))
+}
+
 fn last_error(record: &Record, now: Now) -> Option<LastError> {
     record.failure.as_ref().map(|failure| LastError {
         seconds: now.mono.since(failure.at.mono).as_secs(),
@@ -230,7 +248,7 @@ fn last_error(record: &Record, now: Now) -> Option<LastError> {
 
 fn children(tunnel: &Tunnel, now: Now) -> impl Iterator<Item = ChildStatus> {
     tunnel.children().map(move |(id, child)| {
-        let traffic = child.traffic();
+        let traffic = child.traffic().plus(child.before);
         let until = |then: Instant| rounded_up(then.since(now.mono));
         ChildStatus {
             active: tunnel.is_active(id),

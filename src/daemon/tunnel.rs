@@ -5,8 +5,9 @@
 //! RemoveInbound  ─> RemoveInbound     RetireOutbound ─> RetireOutbound, its key forgotten
 //! ```
 //!
-//! The device lives as long as the configuration has the tunnel, over restarts too where somebody keeps it. The lane starts with the first SA, when its socket's ends
-//! are known, and starts anew when they change in more than the peer's address.
+//! The device lives as long as the configuration has the tunnel, over restarts too where somebody keeps it. The lane starts with
+//! the first SA, when its socket's ends are known, and starts anew when they change in more than the peer's address. SAs outlive
+//! both: a device that somebody deleted is made anew under them, and a lane that could not start finds them when it can.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,8 +17,9 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use tokio::sync::mpsc::Sender;
+use tracing::warn;
 
-use super::child::Child;
+use super::child::{Child, served_at_most};
 use crate::crypto::{Provider, Standard};
 use crate::dataplane::mtu::Encapsulation;
 use crate::dataplane::{Change, Event, Forwarding, InboundSa, Lane, LaneParts, OutboundSa, Rules};
@@ -50,6 +52,8 @@ const QUEUE_LEN: u32 = 1000;
 /// What an operator set for a tunnel's packets.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Plan {
+    /// The connection, as the log names it.
+    pub connection: String,
     /// The device.
     pub interface: String,
     /// Its addresses.
@@ -179,12 +183,16 @@ impl Tunnel {
         match (&self.carrier, self.ends) {
             (Carrier::Idle(_), Some(ends)) => self.start(ends),
             _ => {
-                // Being connected it would take all that the peer sends, and nobody reads it.
-                if self.socket.take().is_some() {
-                    self.keeping.keeper.forget(&keeper::lane(&self.plan.interface));
-                }
+                self.let_go();
                 Ok(())
             }
+        }
+    }
+
+    /// No lane takes the kept socket over: being connected, it would take all that the peer sends, IKE too, and nobody reads it.
+    fn let_go(&mut self) {
+        if self.socket.take().is_some() {
+            self.keeping.keeper.forget(&keeper::lane(&self.plan.interface));
         }
     }
 
@@ -204,6 +212,63 @@ impl Tunnel {
             inbound: child.inbound.as_ref().map(|sa| Seen::from(&*sa.hold())),
         };
         self.children.iter().map(stand).collect()
+    }
+
+    /// The device is gone. Its SAs stay, and the socket with all that waits in it.
+    pub fn lose_device(&mut self) {
+        if let Carrier::Lane(lane) = std::mem::replace(&mut self.carrier, Carrier::Gone) {
+            self.socket = lane.stop().map(|parts| parts.socket.into());
+        }
+    }
+
+    /// Has the device as it should be: there, with what the operator set for it.
+    pub fn mend(&mut self) -> io::Result<()> {
+        if self.is_missing() {
+            self.lose_device();
+        }
+        if let Err(error) = self.have_device() {
+            self.let_go();
+            return Err(error);
+        }
+        // Somebody who switched it off and on took addresses away.
+        if let Err(error) = Netlink::open().and_then(|netlink| self.plan.dress(&netlink)) {
+            warn!(connection = self.plan.connection, %error, "the interface could not be looked after");
+        }
+        Ok(())
+    }
+
+    /// Has a lane if there is something to carry: it could not start, or its device was lost.
+    pub fn go_on(&mut self) -> io::Result<()> {
+        match (&self.carrier, self.ends) {
+            (Carrier::Idle(_) | Carrier::Gone, Some(ends)) if !self.held => self.start(ends),
+            _ => Ok(()),
+        }
+    }
+
+    /// Why no packet can pass the device, if it is the device.
+    pub fn hitch(&self) -> Option<String> {
+        let name = &self.plan.interface;
+        if matches!(self.carrier, Carrier::Gone) || self.is_missing() {
+            return Some(format!("the interface {name} is gone"));
+        }
+        let up = Netlink::open().and_then(|netlink| netlink.is_up(name));
+        // What cannot be asked is not known to be wrong.
+        (!up.unwrap_or(true)).then(|| {
+            format!("the interface {name} is down; `ip link set {name} up` brings it back")
+        })
+    }
+
+    fn is_missing(&self) -> bool {
+        let up = Netlink::open().and_then(|netlink| netlink.is_up(&self.plan.interface));
+        up.is_err_and(|error| error.raw_os_error() == Some(libc::ENODEV))
+    }
+
+    /// Why its last packets did not leave.
+    pub fn outage(&self) -> Option<io::Error> {
+        match &self.carrier {
+            Carrier::Lane(lane) => lane.outage(),
+            Carrier::Idle(_) | Carrier::Gone => None,
+        }
     }
 
     /// Ends the device. Closing it is not enough where somebody keeps it.
@@ -315,37 +380,42 @@ impl Tunnel {
     /// Receives on this SA from now on.
     pub fn install_inbound(&mut self, sa: EspSa) -> io::Result<()> {
         let key = self.provider.esp_open_key(&sa.suite, &sa.keys).map_err(io::Error::other)?;
-        self.carry(Ends { path: sa.path, encapsulated: sa.encapsulated })?;
+        let ends = Ends { path: sa.path, encapsulated: sa.encapsulated };
         let (ledger, ceiling) = self.claim(sa.child, Way::In)?;
         let seen = self.positions.iter().find(|p| p.child == sa.child.0);
         let seen = seen.and_then(|position| position.inbound.as_ref());
         let replay = replay(self.plan.replay_window, ceiling, seen);
-        let (packets, bytes) = seen.map_or((0, 0), |seen| (seen.packets, seen.bytes));
+        let exact = seen.map(|seen| (seen.packets, seen.bytes));
+        let mtu = self.mtu();
         let child = self.children.entry(sa.child).or_insert_with(|| Child::new(&sa));
+        (child.before.packets_in, child.before.bytes_in) = exact.unwrap_or_default();
+        let (packets, bytes) = exact.unwrap_or_else(|| served_at_most(ceiling, mtu, &child.limits));
         let inbound = Inbound::new(sa.spi, key, replay, sa.suite.esn, child.limits)
             .noted_in(ledger)
             .worn(packets, bytes);
         let inbound = Arc::new(InboundSa::new(inbound, sa.selectors));
         child.inbound = Some(Arc::clone(&inbound));
         self.forwarding.apply([Change::AddInbound(inbound)]);
-        Ok(())
+        // Last: a lane that cannot start now finds the SA when it can.
+        self.carry(ends)
     }
 
     /// Has this SA ready for sending.
     pub fn install_outbound(&mut self, sa: EspSa) -> io::Result<()> {
         let key = self.provider.esp_seal_key(&sa.suite, &sa.keys).map_err(io::Error::other)?;
-        self.carry(Ends { path: sa.path, encapsulated: sa.encapsulated })?;
+        let ends = Ends { path: sa.path, encapsulated: sa.encapsulated };
         let (ledger, ceiling) = self.claim(sa.child, Way::Out)?;
         let sent = self.positions.iter().find(|p| p.child == sa.child.0);
         let sent = sent.and_then(|position| position.outbound);
-        // After a crash the ceiling bounds the packets; of their bytes nobody knows, but a successor is on its way.
-        let unknown = Sent { next: ceiling, packets: ceiling.saturating_sub(1), bytes: 0 };
-        let Sent { next, packets, bytes } = sent.unwrap_or(unknown);
-        let lease = Lease::new(next, sa.suite.esn, ledger);
+        let exact = sent.map(|sent| (sent.packets, sent.bytes));
+        let lease = Lease::new(sent.map_or(ceiling, |sent| sent.next), sa.suite.esn, ledger);
+        let mtu = self.mtu();
         let child = self.children.entry(sa.child).or_insert_with(|| Child::new(&sa));
+        (child.before.packets_out, child.before.bytes_out) = exact.unwrap_or_default();
+        let (packets, bytes) = exact.unwrap_or_else(|| served_at_most(ceiling, mtu, &child.limits));
         let outbound = Outbound::new(sa.spi, key, lease, child.limits).worn(packets, bytes);
         child.outbound = Some(Arc::new(OutboundSa::new(outbound, sa.selectors)));
-        Ok(())
+        self.carry(ends)
     }
 
     /// Sends a slot's traffic on this SA, and no longer on the one before it.
@@ -415,31 +485,45 @@ impl Tunnel {
     }
 
     fn start(&mut self, ends: Ends) -> io::Result<()> {
+        self.have_device()?;
+        // Before the device is taken: if there is no socket, it stays.
+        let socket = self.connect(ends)?;
         let tun = match std::mem::replace(&mut self.carrier, Carrier::Gone) {
-            Carrier::Idle(tun) => Some(tun),
-            Carrier::Lane(lane) => lane.stop().map(|parts| parts.tun),
-            Carrier::Gone => None,
+            Carrier::Idle(tun) => tun,
+            Carrier::Lane(lane) => match lane.stop() {
+                Some(parts) => parts.tun,
+                None => self.plan.device(&self.keeping)?,
+            },
+            Carrier::Gone => self.plan.device(&self.keeping)?,
         };
-        let tun = match tun {
-            Some(tun) => tun,
-            // A lane that could not be started took the device along.
-            None => self.plan.device(&self.keeping)?,
-        };
-        let lane = Lane::start(self.parts(tun, ends)?)?;
+        let lane = Lane::start(self.parts(tun, socket, ends)?)?;
         self.carrier = Carrier::Lane(lane);
         Ok(())
     }
 
-    fn parts(&mut self, tun: Tun, ends: Ends) -> io::Result<LaneParts> {
-        let (local, remote) = (ends.path.local, ends.path.remote);
+    /// Makes the device unless it is there.
+    fn have_device(&mut self) -> io::Result<()> {
+        if matches!(self.carrier, Carrier::Gone) {
+            self.carrier = Carrier::Idle(self.plan.device(&self.keeping)?);
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self, ends: Ends) -> io::Result<LaneSocket> {
         let socket = self.socket(ends)?;
         // The mark may lead another way: connecting once more looks the way up again.
         ike_socket::mark(&socket.as_fd())?;
+        let remote = ends.path.remote;
         let port = if ends.encapsulated { remote.port() } else { 0 };
         socket.reconnect(SocketAddr::new(remote.ip(), port))?;
-        let version = if local.is_ipv4() { Version::V4 } else { Version::V6 };
+        Ok(socket)
+    }
+
+    fn parts(&mut self, tun: Tun, socket: LaneSocket, ends: Ends) -> io::Result<LaneParts> {
+        let version = if ends.path.local.is_ipv4() { Version::V4 } else { Version::V6 };
         self.forwarding.apply([Change::SetRules(self.plan.rules(ends.encapsulated, version))]);
         Ok(LaneParts {
+            connection: self.plan.connection.clone(),
             name: self.plan.interface.clone(),
             tun,
             socket,
@@ -497,17 +581,20 @@ impl Plan {
     fn device(&self, keeping: &Keeping) -> io::Result<Tun> {
         let tun = Tun::create(&self.interface, self.offloads())?;
         let netlink = Netlink::open()?;
-        netlink.set_mtu(&self.interface, self.mtu.unwrap_or(INNER_MTU))?;
-        netlink.set_queue_len(&self.interface, QUEUE_LEN)?;
-        for address in &self.addresses {
-            netlink.add_address(&self.interface, *address)?;
-        }
+        self.dress(&netlink)?;
         netlink.set_up(&self.interface)?;
         // Only now: what is kept is complete.
         let name = keeper::device(&self.interface);
         keeping.keeper.forget(&name);
         keeping.keeper.keep(&name, &tun);
         Ok(tun)
+    }
+
+    /// Gives the device what the operator set for it.
+    fn dress(&self, netlink: &Netlink) -> io::Result<()> {
+        netlink.set_mtu(&self.interface, self.mtu.unwrap_or(INNER_MTU))?;
+        netlink.set_queue_len(&self.interface, QUEUE_LEN)?;
+        self.addresses.iter().try_for_each(|address| netlink.add_address(&self.interface, *address))
     }
 
     fn rules(&self, udp: bool, version: Version) -> Rules {

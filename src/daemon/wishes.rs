@@ -36,7 +36,10 @@ impl Shell {
 
     fn status(&self, name: Option<&str>) -> Result<Answer, String> {
         let now = clock::now();
-        let of = |link: &Link| status::connection(&link.settings, &link.members, &link.routes, now);
+        let of = |link: &Link| {
+            let lacking = link.lacking.clone();
+            status::connection(&link.settings, &link.members, &link.routes, lacking, now)
+        };
         let connections = match name {
             Some(name) => vec![of(self.link(name)?)],
             None => self.links.iter().map(of).collect(),
@@ -46,6 +49,10 @@ impl Shell {
             device: self.config.device.name.to_string(),
             s2sd: env!("CARGO_PKG_VERSION").to_owned(),
             running_seconds: now.mono.since(self.started).as_secs(),
+            state_obstacle: self
+                .estate
+                .hitch()
+                .map(|why| format!("the state cannot be stored, so a restart begins anew: {why}")),
             connections,
         }))
     }

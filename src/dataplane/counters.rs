@@ -47,6 +47,13 @@ pub struct BatchStats {
     pub frames: usize,
 }
 
+impl LaneCounters {
+    /// One "too big" was said inward.
+    pub fn replied(&self) {
+        self.replies.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl Direction {
     /// Adds a batch.
     pub fn add(&self, batch: BatchStats) {

@@ -19,6 +19,6 @@ pub enum Event {
     Ike(Vec<u8>),
     /// The path carries outer packets of this size now.
     PathMtu(usize),
-    /// The device is gone, or cannot be waited for: the lane has stopped.
+    /// The device is gone, and nothing is sent any more.
     DeviceLost,
 }

@@ -2,7 +2,7 @@
 //!
 //! A lone packet leaves at once: a batch ends when the device or the socket has nothing more, never by a timer.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -10,22 +10,24 @@ use std::sync::mpsc::SyncSender;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::change::Forwarding;
 use super::counters::LaneCounters;
-use super::egress::{Egress, EgressPort};
+use super::egress::Egress;
 use super::event::Event;
-use super::ingress::{Ingress, IngressPort};
-use crate::esp::{DropReason, Tally};
+use super::ingress::Ingress;
+use super::outage::Outage;
+use super::port::LanePort;
+use super::setback::Setbacks;
 use crate::sys::mmsg::{Received, Run};
 use crate::sys::poll::{self, Waker};
 use crate::sys::socket::LaneSocket;
-use crate::sys::tun::Tun;
+use crate::sys::tun::{self, Tun};
 use crate::sys::{affinity, clock, confine};
 use crate::time::Instant;
 use crate::wire::datagram::KEEPALIVE;
-use crate::wire::vnet::{self, VnetHeader};
+use crate::wire::vnet;
 
 /// The largest frame: a virtio-net header and the largest IP packet.
 const FRAME: usize = vnet::LEN + 65_535;
@@ -40,9 +42,6 @@ const MAX_BYTES: usize = 64 << 10;
 /// that it grew again, or that the kernel's ten minutes are over (RFC 1191 §6.3).
 const PATH_AGE: Duration = Duration::from_secs(1);
 
-/// How long a full socket is waited for before its packets are dropped.
-const PATIENCE: Duration = Duration::from_millis(100);
-
 /// How long a thread with nothing to do sleeps before it shows that it lives.
 const PULSE: Duration = Duration::from_secs(2);
 
@@ -53,7 +52,9 @@ const IN: usize = 1;
 /// What a lane is made of.
 #[derive(Debug)]
 pub struct LaneParts {
-    /// The tunnel's name, for threads and logs.
+    /// The connection's name, for the log.
+    pub connection: String,
+    /// The device's name, for threads and the log.
     pub name: String,
     /// The device.
     pub tun: Tun,
@@ -77,10 +78,12 @@ pub struct Lane {
 }
 
 #[derive(Debug)]
-struct Shared {
-    parts: LaneParts,
-    counters: LaneCounters,
-    waker: Waker,
+pub(super) struct Shared {
+    pub(super) parts: LaneParts,
+    pub(super) counters: LaneCounters,
+    pub(super) waker: Waker,
+    /// Why packets do not leave, while they do not.
+    pub(super) outage: Outage,
     stop: AtomicBool,
     /// The outer packet that the path carries.
     path: AtomicUsize,
@@ -91,18 +94,22 @@ struct Shared {
 impl Lane {
     /// Starts both threads.
     pub fn start(parts: LaneParts) -> io::Result<Lane> {
-        let path = AtomicUsize::new(parts.socket.path_mtu()?);
+        // No way to the peer at the moment is no reason to begin without a lane.
+        let known = parts.socket.path_mtu().ok();
+        let path = known.unwrap_or_else(|| parts.forwarding.load().rules.outer_mtu);
         let now = clock::now().mono.0;
         let shared = Arc::new(Shared {
             counters: LaneCounters::default(),
             waker: Waker::new()?,
+            outage: Outage::default(),
             stop: AtomicBool::new(false),
-            path,
+            path: AtomicUsize::new(path),
             turned: [AtomicU64::new(now), AtomicU64::new(now)],
             parts,
         });
         info!(
-            tunnel = shared.parts.name,
+            connection = shared.parts.connection,
+            interface = shared.parts.name,
             offloads = ?shared.parts.tun.offloads(),
             gso = shared.parts.socket.gso(),
             gro = shared.parts.socket.gro(),
@@ -121,10 +128,10 @@ impl Lane {
         let cpu = shared.parts.cpus.map(|cpus| cpus[index]);
         let thread = Builder::new().name(name).spawn(move || {
             if let Some(error) = cpu.and_then(|cpu| affinity::pin(cpu).err()) {
-                warn!(tunnel = shared.parts.name, %error, "the lane's thread could not be pinned");
+                warn!(connection = shared.parts.connection, %error, "the lane's thread could not be pinned");
             }
             if let Err(error) = confine::lane() {
-                warn!(tunnel = shared.parts.name, error, "the lane's thread keeps its rights");
+                warn!(connection = shared.parts.connection, error, "the lane's thread keeps its rights");
             }
             work(&shared);
         })?;
@@ -141,6 +148,11 @@ impl Lane {
     pub fn turns(&self, now: Instant) -> bool {
         let last = |turned: &AtomicU64| Instant(turned.load(Ordering::Relaxed));
         self.shared.turned.iter().all(|turned| now.since(last(turned)) < 3 * PULSE)
+    }
+
+    /// Why the last packets did not leave.
+    pub fn outage(&self) -> Option<io::Error> {
+        self.shared.outage.error()
     }
 
     /// The device.
@@ -178,7 +190,7 @@ impl Drop for Lane {
 }
 
 impl Shared {
-    fn stopped(&self) -> bool {
+    pub(super) fn stopped(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 
@@ -187,21 +199,20 @@ impl Shared {
     }
 
     /// Asks the kernel what the path carries; tells control when it is something else than before.
-    fn look_at_path(&self) {
+    pub(super) fn look_at_path(&self) {
         let Ok(mtu) = self.parts.socket.path_mtu() else { return };
         if self.path.swap(mtu, Ordering::Relaxed) != mtu {
-            info!(tunnel = self.parts.name, path_mtu = mtu, "path MTU changed");
             self.tell(Event::PathMtu(mtu));
         }
     }
 
     /// Whether the path takes a datagram of this length, as far as is known.
-    fn fits(&self, datagram: usize) -> bool {
+    pub(super) fn fits(&self, datagram: usize) -> bool {
         let overhead = self.parts.forwarding.load().rules.encapsulation.overhead();
         overhead + datagram <= self.path.load(Ordering::Relaxed)
     }
 
-    fn tell(&self, event: Event) -> bool {
+    pub(super) fn tell(&self, event: Event) -> bool {
         self.parts.control.try_send(event).is_ok()
     }
 }
@@ -211,6 +222,7 @@ struct EgressLoop<'l> {
     shared: &'l Shared,
     egress: Egress,
     frame: Box<[u8]>,
+    setbacks: Setbacks,
     last_sent: Instant,
     last_look: Instant,
 }
@@ -218,7 +230,8 @@ struct EgressLoop<'l> {
 impl<'l> EgressLoop<'l> {
     fn new(shared: &'l Shared) -> EgressLoop<'l> {
         let (frame, now) = (vec![0; FRAME].into(), clock::now().mono);
-        EgressLoop { shared, egress: Egress::default(), frame, last_sent: now, last_look: now }
+        let (egress, setbacks) = (Egress::default(), Setbacks::default());
+        EgressLoop { shared, egress, frame, setbacks, last_sent: now, last_look: now }
     }
 
     fn run(&mut self) {
@@ -227,38 +240,50 @@ impl<'l> EgressLoop<'l> {
             match self.batch() {
                 Ok(true) => continue,
                 Ok(false) => {}
+                Err(error) if tun::is_gone(&error) => return self.mourn(&error),
                 Err(error) => {
-                    warn!(tunnel = parts.name, %error, "the device is gone");
-                    self.shared.tell(Event::DeviceLost);
-                    return;
+                    self.setbacks.rest(&parts.connection, "reading from the device", &error)
                 }
             }
             let wait = parts
                 .keepalive
                 .map_or(PULSE, |interval| interval.saturating_sub(self.silence()).min(PULSE));
-            if let Err(error) = poll::readable(parts.tun.as_fd(), &self.shared.waker, Some(wait)) {
-                warn!(tunnel = parts.name, %error, "waiting for the device failed");
-                self.shared.tell(Event::DeviceLost);
-                return;
+            match poll::readable(parts.tun.as_fd(), &self.shared.waker, Some(wait)) {
+                Ok(_) => {}
+                Err(error) => {
+                    self.setbacks.rest(&parts.connection, "waiting for the device", &error)
+                }
             }
             self.keep_alive();
         }
     }
 
+    /// Somebody deleted the device. Control is told until it has heard: nothing else would tell of it.
+    fn mourn(&mut self, error: &io::Error) {
+        let parts = &self.shared.parts;
+        debug!(connection = parts.connection, %error, "the device is gone");
+        while !self.shared.stopped() && !self.shared.tell(Event::DeviceLost) {
+            self.setbacks.rest(&parts.connection, "telling control of it", error);
+        }
+    }
+
     /// Moves what the device has, up to a batch. Whether there may be more.
     fn batch(&mut self) -> io::Result<bool> {
-        let EgressLoop { shared, egress, frame, .. } = self;
+        let EgressLoop { shared, egress, frame, setbacks, .. } = self;
         let (parts, now) = (&shared.parts, clock::now().mono);
         shared.turn(OUT, now);
         let tables = parts.forwarding.load();
         let path = shared.path.load(Ordering::Relaxed);
-        let mut port = LanePort(shared);
+        let mut port = LanePort::new(shared);
         let mut batch = egress.begin(&tables, path, parts.socket.gso(), now);
         let mut outcome = Ok(true);
         let mut frames = 0;
         while frames < MAX_FRAMES && batch.len() < MAX_BYTES {
             match parts.tun.read(frame) {
-                Ok(len) => batch.push(frame.get_mut(..len).unwrap_or_default(), &mut port),
+                Ok(len) => {
+                    setbacks.clear();
+                    batch.push(frame.get_mut(..len).unwrap_or_default(), &mut port);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => outcome = Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => outcome = Err(error),
@@ -301,11 +326,13 @@ impl<'l> EgressLoop<'l> {
 struct IngressLoop<'l> {
     shared: &'l Shared,
     ingress: Ingress,
+    setbacks: Setbacks,
 }
 
 impl<'l> IngressLoop<'l> {
     fn new(shared: &'l Shared) -> IngressLoop<'l> {
-        IngressLoop { shared, ingress: Ingress::new(shared.parts.tun.offloads()) }
+        let ingress = Ingress::new(shared.parts.tun.offloads());
+        IngressLoop { shared, ingress, setbacks: Setbacks::default() }
     }
 
     fn run(&mut self) {
@@ -315,12 +342,10 @@ impl<'l> IngressLoop<'l> {
                 continue;
             }
             match poll::readable(parts.socket.as_fd(), &self.shared.waker, Some(PULSE)) {
-                Ok(ready) if ready.error => self.read_errors(),
+                Ok(ready) if ready.error => drop(self.read_errors()),
                 Ok(_) => {}
                 Err(error) => {
-                    warn!(tunnel = parts.name, %error, "waiting for the socket failed");
-                    self.shared.tell(Event::DeviceLost);
-                    return;
+                    self.setbacks.rest(&parts.connection, "waiting for the socket", &error)
                 }
             }
         }
@@ -335,12 +360,15 @@ impl<'l> IngressLoop<'l> {
         let count = match parts.socket.receive(self.ingress.arena(), Ingress::SLOT, &mut received) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-            Err(_) => {
-                // An ICMP error that came for what was sent: it is in the queue too.
-                self.read_errors();
+            Err(error) => {
+                // As a rule an ICMP error that came for what was sent: it is in the queue too.
+                if self.read_errors() == 0 {
+                    self.setbacks.rest(&parts.connection, "receiving", &error);
+                }
                 return true;
             }
         };
+        self.setbacks.clear();
         let tables = parts.forwarding.load();
         let received = &received[..count];
         self.ingress.process(
@@ -348,81 +376,15 @@ impl<'l> IngressLoop<'l> {
             received,
             now,
             &shared.counters.ingress,
-            &mut LanePort(shared),
+            &mut LanePort::new(shared),
         );
         count == Ingress::SLOTS
     }
 
-    fn read_errors(&self) {
-        self.shared.parts.socket.drain_errors();
+    /// How many there were.
+    fn read_errors(&self) -> usize {
+        let count = self.shared.parts.socket.drain_errors();
         self.shared.look_at_path();
-    }
-}
-
-/// The descriptors, as both loops see them.
-struct LanePort<'l>(&'l Shared);
-
-impl EgressPort for LanePort<'_> {
-    fn send(&mut self, buffer: &[u8], runs: &[Run], lost: &mut Tally) {
-        let socket = &self.0.parts.socket;
-        let mut rest = runs;
-        let mut retried = false;
-        while !rest.is_empty() && !self.0.stopped() {
-            let (sent, result) = socket.send(buffer, rest);
-            rest = &rest[sent..];
-            let (Some((run, after)), Err(error)) = (rest.split_first(), result) else { return };
-            let packets = u32::try_from(run.count()).unwrap_or(u32::MAX);
-            match error.raw_os_error() {
-                Some(libc::EAGAIN) => {
-                    let wait = poll::writable(socket.as_fd(), &self.0.waker, Some(PATIENCE));
-                    if wait.is_ok_and(|ready| ready.io) {
-                        continue;
-                    }
-                    lost.drop(DropReason::SendFailed, packets);
-                }
-                Some(libc::EMSGSIZE) => {
-                    self.0.look_at_path();
-                    lost.drop(DropReason::PathShrank, packets);
-                }
-                // EIO: the device cannot complete checksums. EINVAL: it cannot segment, or, from some kernels, the segments
-                // do not fit the path any longer: then each of them says so.
-                Some(libc::EIO | libc::EINVAL) if run.count() > 1 => {
-                    self.0.look_at_path();
-                    if self.0.fits(run.segment) && socket.disable_gso() {
-                        warn!(tunnel = self.0.parts.name, %error, "the path refuses UDP GSO; going on without");
-                    }
-                    run.singles().for_each(|single| self.send(buffer, &[single], lost));
-                }
-                // An ICMP error for an earlier packet is reported by this call: once, then the packet's own turn comes.
-                _ if !retried => {
-                    retried = true;
-                    continue;
-                }
-                _ => lost.drop(DropReason::SendFailed, packets),
-            }
-            retried = false;
-            rest = after;
-        }
-    }
-
-    fn reply(&mut self, packet: &[u8]) {
-        let header = VnetHeader::default().to_bytes();
-        if self.0.parts.tun.write(&[IoSlice::new(&header), IoSlice::new(packet)]).is_ok() {
-            self.0.counters.replies.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn tell(&mut self, event: Event) {
-        self.0.tell(event);
-    }
-}
-
-impl IngressPort for LanePort<'_> {
-    fn deliver(&mut self, frame: &[IoSlice<'_>]) -> bool {
-        self.0.parts.tun.write(frame).is_ok()
-    }
-
-    fn tell(&mut self, event: Event) -> bool {
-        self.0.tell(event)
+        count
     }
 }

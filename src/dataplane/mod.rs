@@ -21,8 +21,11 @@
 //! | [`ingress`] | peer to device, without descriptors |
 //! | [`lane`] | the two threads of a tunnel, with the descriptors |
 //! | [`mtu`] | what fits a path |
+//! | [`outage`] | packets that do not leave, and why |
+//! | `port` | the descriptors, as the loops see them, and what follows when they refuse |
 //! | [`rate`] | a token bucket |
 //! | [`segment`] | dividing super-packets |
+//! | [`setback`] | calls that fail and should not: pauses between tries |
 //! | [`tables`] | what a lane forwards by |
 //!
 //! Memory of a lane, besides its two stacks and SAs: 160 KiB send buffer, 256 KiB receive arena, 64 KiB device buffer and
@@ -39,8 +42,11 @@ pub mod icmp;
 pub mod ingress;
 pub mod lane;
 pub mod mtu;
+pub mod outage;
+mod port;
 pub mod rate;
 pub mod segment;
+pub mod setback;
 pub mod tables;
 
 pub use change::{Change, Forwarding};

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// As it should be.
@@ -19,7 +20,7 @@ pub enum Verdict {
 }
 
 /// What was looked at, in the order in which a packet meets trouble.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Check {
     /// The configuration file.
@@ -59,11 +60,11 @@ pub enum Check {
 }
 
 /// One line.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct Finding {
     /// What was looked at.
     pub check: Check,
-    /// Of which tunnel; `None` when it concerns all.
+    /// Of which tunnel; absent when it concerns all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tunnel: Option<String>,
     /// How it is.
@@ -79,7 +80,7 @@ pub struct Finding {
 }
 
 /// All lines about one connection.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct Diagnosis {
     /// The version of this document; fields are added, never renamed or taken away, as long as it stays.
     pub version: u32,

@@ -37,7 +37,11 @@ drop_reasons! {
     TooBig "too_big" "The packet does not fit the path; its sender was told, within the rate limit."
     Expired "expired" "The security association has reached a hard limit."
     NumbersSpent "numbers_spent" "The security association has used up its sequence numbers."
-    SendFailed "send_failed" "The socket refused the packet."
+    NoRoom "no_room" "The kernel had no room for the packet on its way out."
+    Firewall "firewall" "A firewall on this host refused the sealed packet."
+    NoRoute "no_route" "No way led to the gateway: a link is down, or a route is missing."
+    NoAddress "no_address" "The address that the sealed packet comes from is no longer one of this host."
+    SendFailed "send_failed" "The socket refused the packet for another reason."
     PathShrank "path_shrank" "The path turned out too small for the sealed packet; the next of its size is answered inward."
     // From the peer inward.
     Runt "runt" "The datagram is too short to be ESP, IKE or a keepalive."

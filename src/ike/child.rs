@@ -148,6 +148,7 @@ impl ChildSa {
             suite: self.suite,
             keys: copy_keys(&half.keys),
             selectors: self.selectors.clone(),
+            made_at: self.made_at,
             limits: self.limits,
             path,
             encapsulated,

@@ -17,6 +17,7 @@ use super::mutation::{self, Mutation};
 use super::path::{Path, Transmit};
 use crate::crypto::EspSuite;
 use crate::crypto::keymat::EspKeys;
+use crate::time::Instant;
 use crate::wire::narrow::SelectorPair;
 use crate::wire::spi::EspSpi;
 
@@ -90,6 +91,8 @@ pub struct EspSa {
     pub keys: EspKeys,
     /// What lies behind us and behind the peer.
     pub selectors: SelectorPair,
+    /// When the pair was made.
+    pub made_at: Instant,
     /// When to report a soft limit, and when to stop.
     pub limits: Deadlines,
     /// The outer ends.

@@ -32,6 +32,8 @@ pub struct Estate {
     pub keeping: Keeping,
     store: Store,
     inherited: Vec<(String, OwnedFd)>,
+    /// Why what is stored is not how things are.
+    hitch: Option<String>,
 }
 
 /// What a former process left.
@@ -57,18 +59,23 @@ impl Estate {
             match take_up(File::from(store), File::from(ledger)) {
                 Ok((store, ledger, found)) => {
                     let keeping = Keeping { keeper, ledger };
-                    return Ok((Estate { keeping, store, inherited }, Some(found)));
+                    return Ok((Estate { keeping, store, inherited, hitch: None }, Some(found)));
                 }
                 Err(why) => warn!("what a former process left is put aside: {why}"),
             }
         }
-        let (store, ledger) = (Store::create()?, Ledger::create(rng)?);
+        let made = Store::create().and_then(|store| Ok((store, Ledger::create(rng)?)));
+        let (store, ledger) = made.map_err(|error| {
+            let what = format!("the memory that outlives the process cannot be had: {error}");
+            io::Error::new(error.kind(), what)
+        })?;
         for name in [STORE, LEDGER] {
             keeper.forget(name);
         }
         keeper.keep(STORE, store.file());
         keeper.keep(LEDGER, &ledger.fd());
-        Ok((Estate { keeping: Keeping { keeper, ledger }, store, inherited }, None))
+        let keeping = Keeping { keeper, ledger };
+        Ok((Estate { keeping, store, inherited, hitch: None }, None))
     }
 
     /// A descriptor that was kept under this name.
@@ -86,19 +93,35 @@ impl Estate {
         self.keeping.keeper.exists()
     }
 
-    /// Stores how things are; whatever is decided may leave after this. What cannot be stored makes the whole state void: a
-    /// successor that knew less than the peers do would be worse than one that knows nothing.
+    /// Why a successor would find nothing, as long as it is so.
+    pub fn hitch(&self) -> Option<&str> {
+        self.hitch.as_deref()
+    }
+
+    /// Stores how things are; whatever is decided may leave after this. What cannot be stored makes what was stored before void: a
+    /// successor that knew less than the peers do would be worse than one that knows nothing. Tunnels go on meanwhile, and what
+    /// is stored later counts again.
     pub fn put(&mut self, inventory: &Inventory, snapshot: &Snapshot) -> Option<u64> {
         let stored = serde_json::to_vec(inventory).map_err(io::Error::other).and_then(|text| {
             let length = (text.len() as u64).to_be_bytes();
             self.store.put(&[&length, &text, snapshot.expose()])
         });
-        stored
-            .inspect_err(|error| {
-                warn!(%error, "the state could not be stored: the next start is a cold one");
+        match stored {
+            Ok(generation) => {
+                if self.hitch.take().is_some() {
+                    info!("the state is stored again");
+                }
+                Some(generation)
+            }
+            Err(error) => {
                 self.keeping.ledger.void();
-            })
-            .ok()
+                if self.hitch.is_none() {
+                    warn!(%error, "the state could not be stored: a restart now is a cold start");
+                }
+                self.hitch = Some(error.to_string());
+                None
+            }
+        }
     }
 }
 
@@ -183,6 +206,38 @@ mod tests {
             assert_eq!(found.inventory.positions.len(), usize::from(planned));
             assert_eq!(found.inventory.next_peer, 5);
         }
+    }
+
+    #[cfg(feature = "faults")]
+    #[test]
+    fn what_could_not_be_stored_is_not_taken_up_and_what_is_stored_later_is() {
+        let (mut estate, _) = open(Vec::new());
+        let put = |estate: &mut Estate, faults: &str| {
+            let inventory = inventory(estate);
+            crate::sys::fault::here(faults, |_| {
+                estate.put(&inventory, &Snapshot::from_bytes(b"keys")).is_some()
+            })
+        };
+        let full = "store_write:ENOSPC";
+        for (faults, is_found) in
+            [("", true), (full, false), (full, false), ("", true), (full, false), ("", true)]
+        {
+            assert_eq!(put(&mut estate, faults), is_found);
+            assert_eq!(estate.hitch().is_none(), is_found);
+            estate.keeping.ledger.live();
+            assert_eq!(open(kept(&estate)).1.is_some(), is_found);
+        }
+        assert!(put(&mut estate, full) || estate.hitch().unwrap().contains("No space left"));
+    }
+
+    #[cfg(feature = "faults")]
+    #[test]
+    fn without_memory_the_start_says_what_is_missing() {
+        let error = crate::sys::fault::here("memfd:ENOMEM", |_| {
+            let keeper = Keeper::default();
+            Estate::open(keeper, Vec::new(), &mut SystemRng::default()).unwrap_err()
+        });
+        assert!(error.to_string().contains("memory that outlives the process"), "{error}");
     }
 
     #[test]

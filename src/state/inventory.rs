@@ -57,6 +57,12 @@ pub struct Tunnel {
     pub wanted: bool,
     /// Packets and bytes out, packets and bytes in, so far.
     pub traffic: [u64; 4],
+    /// Since when packets can pass, in nanoseconds of this boot; `None` when they cannot.
+    #[serde(default)]
+    pub up_since: Option<u64>,
+    /// When the peer was last heard, on the same clock.
+    #[serde(default)]
+    pub heard: Option<u64>,
 }
 
 /// Where one child SA stands, exactly.

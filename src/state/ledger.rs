@@ -62,8 +62,7 @@ impl Ledger {
         let mut identity = [0; 8];
         rng.fill(&mut identity);
         ledger.word(0).store(MAGIC, Ordering::Relaxed);
-        // Zero is the identity of none.
-        ledger.word(IDENTITY).store(u64::from_be_bytes(identity) | 1, Ordering::Release);
+        ledger.word(IDENTITY).store(u64::from_be_bytes(identity), Ordering::Release);
         Ok(ledger)
     }
 
@@ -89,14 +88,14 @@ impl Ledger {
         self.0.as_fd()
     }
 
-    /// What a record names it by. Zero once it is void.
+    /// What a record names it by.
     pub fn identity(&self) -> u64 {
         self.word(IDENTITY).load(Ordering::Acquire)
     }
 
-    /// Belongs to no record any more: nobody takes up what could not be stored in time.
+    /// Belongs to no record that was stored so far: nobody takes up what is no longer true. It does to the next one.
     pub fn void(&self) {
-        self.word(IDENTITY).store(0, Ordering::Release);
+        self.word(IDENTITY).fetch_add(1, Ordering::AcqRel);
     }
 
     /// One more process takes it up. How many did since the last that lived.
@@ -233,7 +232,15 @@ mod tests {
         assert_eq!((ledger.attempt(), successor(&ledger).attempt()), (1, 2));
         ledger.live();
         assert_eq!(ledger.attempt(), 1);
-        ledger.void();
-        assert_eq!(ledger.identity(), 0);
+    }
+
+    #[test]
+    fn a_ledger_that_was_voided_is_another_one_each_time() {
+        let ledger = ledger();
+        let identities = [(); 3].map(|()| {
+            ledger.void();
+            ledger.identity()
+        });
+        assert!(identities[0] != identities[1] && identities[1] != identities[2]);
     }
 }

@@ -77,9 +77,9 @@ impl Store {
         if u64::try_from(end).map_err(io::Error::other)? > SLOT {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "more than a slot holds"));
         }
-        self.file.write_all_at(&bytes, offset(slot))?;
+        memory::write_at(&self.file, &bytes, offset(slot))?;
         let stale = self.lengths[slot].saturating_sub(end);
-        self.file.write_all_at(&vec![0; stale], offset(slot) + end as u64)?;
+        memory::write_at(&self.file, &vec![0; stale], offset(slot) + end as u64)?;
         (self.generation, self.lengths[slot]) = (generation, end);
         Ok(generation)
     }

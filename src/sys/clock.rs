@@ -4,26 +4,39 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 
+#[cfg(feature = "faults")]
+use super::fault::off;
 use crate::time::{Instant, Now, UnixTime};
 
-/// Both clocks, now. The monotonic one counts from a moment of this boot that is the same for every process: what one wrote
-/// down means the same to its successor.
+/// Both clocks, now. The monotonic one counts from the boot, which is the same for every process: what one wrote down means the
+/// same to its successor. It counts while the machine sleeps too (CLOCK_BOOTTIME), for so do the peers: on waking, SAs are as
+/// old as they are there.
 #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
 pub fn now() -> Now {
     // A wall clock before 1970 reads as 1970: every certificate is then "not yet valid", which is the truth.
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let mono = u64::try_from(since_boot().as_nanos()).unwrap_or(u64::MAX);
-    Now { mono: Instant(mono), unix: UnixTime(unix) }
+    let mono = u64::try_from(read(ClockId::CLOCK_BOOTTIME).as_nanos()).unwrap_or(u64::MAX);
+    let [wall, boot] = off();
+    Now {
+        mono: Instant(mono.saturating_add_signed(boot.saturating_mul(1_000_000_000))),
+        unix: UnixTime(unix.saturating_add_signed(wall)),
+    }
 }
 
 /// CLOCK_MONOTONIC in microseconds, as systemd counts (sd_notify(3), `MONOTONIC_USEC`).
 pub fn boot_microseconds() -> u64 {
-    u64::try_from(since_boot().as_micros()).unwrap_or(u64::MAX)
+    u64::try_from(read(ClockId::CLOCK_MONOTONIC).as_micros()).unwrap_or(u64::MAX)
 }
 
-fn since_boot() -> Duration {
-    // Linux has this clock always.
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+fn read(clock: ClockId) -> Duration {
+    // Linux has both clocks always.
+    clock_gettime(clock).map_or(Duration::ZERO, Duration::from)
+}
+
+/// By how many seconds a test has the clocks off.
+#[cfg(not(feature = "faults"))]
+fn off() -> [i64; 2] {
+    [0, 0]
 }
 
 /// Whether something keeps the wall clock right (adjtimex(2)); `None` where the kernel does not tell.

@@ -29,6 +29,7 @@ pub struct Arrival {
 /// A socket on `address`, which may be the unspecified one. It never blocks, and its port may be shared with the sockets
 /// of lanes.
 pub fn open(address: SocketAddr) -> io::Result<UdpSocket> {
+    fault!(Bind);
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(family, SockType::Datagram, flags, None)?;
@@ -46,6 +47,7 @@ pub fn open(address: SocketAddr) -> io::Result<UdpSocket> {
 
 /// Takes one datagram.
 pub fn receive(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<Arrival> {
+    fault!(IkeReceive);
     let mut control = nix::cmsg_space!(libc::in_pktinfo, libc::in6_pktinfo);
     let mut parts = [IoSliceMut::new(buffer)];
     let fd = socket.as_fd().as_raw_fd();
@@ -65,6 +67,7 @@ pub fn receive(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<Arrival> {
 
 /// Sends one datagram from one of our addresses.
 pub fn send(socket: &impl AsFd, bytes: &[u8], from: IpAddr, to: SocketAddr) -> io::Result<()> {
+    fault!(IkeSend);
     let (v4, v6);
     let control = match from {
         IpAddr::V4(address) => {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
@@ -13,6 +14,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 
 /// New memory of `len` zero octets, which nobody can make longer or shorter. It is ours alone to open anew.
 pub fn create(name: &str, len: u64) -> io::Result<File> {
+    fault!(Memfd);
     let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
     let file = File::from(fd);
     file.set_len(len)?;
@@ -20,6 +22,12 @@ pub fn create(name: &str, len: u64) -> io::Result<File> {
     fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW))?;
     fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SEAL))?;
     Ok(file)
+}
+
+/// Writes into such memory.
+pub fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+    fault!(StoreWrite);
+    file.write_all_at(bytes, at)
 }
 
 /// Whether this is memory that [`create`] made with this length.

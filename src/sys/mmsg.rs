@@ -74,11 +74,13 @@ fn slice<'a>(buffer: &'a [u8], run: &Run) -> &'a [u8] {
 }
 
 fn send_one(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    fault!(Send);
     nix::sys::socket::send(fd.as_raw_fd(), bytes, nix::sys::socket::MsgFlags::MSG_DONTWAIT)?;
     Ok(1)
 }
 
 fn send_some(fd: BorrowedFd<'_>, buffer: &[u8], runs: &[Run], v6: bool) -> io::Result<usize> {
+    fault!(Send);
     let mut controls = [Control::default(); MESSAGES];
     let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; MESSAGES];
     let mut messages = [empty_message(); MESSAGES];
@@ -122,6 +124,7 @@ pub fn receive(
     slot: usize,
     received: &mut [Received],
 ) -> io::Result<usize> {
+    fault!(Receive);
     let mut controls = [Control::default(); MESSAGES];
     let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; MESSAGES];
     let mut messages = [empty_message(); MESSAGES];

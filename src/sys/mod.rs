@@ -6,6 +6,8 @@
 //! | [`clock`] | the monotonic and the wall clock, read together |
 //! | [`cmsg`] | control messages: building and reading them in plain byte arrays |
 //! | [`confine`] | rights given up for good: system calls, files, dumps |
+//! | [`descriptors`] | how many may be open |
+//! | `fault` | calls that fail in tests; in no other build |
 //! | [`ike_socket`] | the sockets on which IKE messages come from anywhere |
 //! | [`inherited`] | descriptors that the service manager kept for us |
 //! | [`memory`] | memory that outlives a process |
@@ -17,14 +19,26 @@
 //! | [`random`] | the operating system's randomness |
 //! | [`socket`] | a lane's socket to its peer: ESP in UDP with GSO and GRO, or raw ESP |
 //! | [`tun`] | the tunnel device with its offloads |
+//! | [`unsent`] | why the kernel did not send |
 //! | [`user_namespace`] | being root in a namespace of one's own |
 
 #![allow(unsafe_code)]
+
+/// Fails here instead of calling, when a test has it so (see `fault`). Nothing at all in a build without the feature.
+macro_rules! fault {
+    ($call:ident) => {
+        #[cfg(feature = "faults")]
+        crate::sys::fault::meet(crate::sys::fault::Call::$call)?;
+    };
+}
 
 pub mod affinity;
 pub mod clock;
 pub mod cmsg;
 pub mod confine;
+pub mod descriptors;
+#[cfg(feature = "faults")]
+pub mod fault;
 pub mod ike_socket;
 pub mod inherited;
 pub mod memory;
@@ -36,4 +50,5 @@ pub mod probe;
 pub mod random;
 pub mod socket;
 pub mod tun;
+pub mod unsent;
 pub mod user_namespace;

@@ -15,12 +15,16 @@ use nix::sys::socket::{
 use super::namespace::Namespace;
 
 mod route;
+mod watch;
 
 pub use route::{Route, Rule};
+pub use watch::Watch;
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
+const RTM_GETLINK: u16 = 18;
 const RTM_NEWADDR: u16 = 20;
+const RTM_DELADDR: u16 = 21;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
 
@@ -91,10 +95,33 @@ impl Netlink {
         self.ask(request)
     }
 
+    /// Whether a device is switched on. ENODEV when there is none of the name.
+    pub fn is_up(&self, name: &str) -> io::Result<bool> {
+        let mut request = Request::new(RTM_GETLINK, 0);
+        request.link(index(name)?, 0, 0);
+        let mut reply = [0; 8192];
+        // nlmsghdr, then ifinfomsg with the flags at 8.
+        match self.exchange(request, &mut reply)? {
+            reply if kind(reply) == Some(RTM_NEWLINK) => {
+                Ok(word(reply, 24).is_some_and(|flags| flags & IFF_UP != 0))
+            }
+            reply => acknowledged(reply).and(Ok(false)),
+        }
+    }
+
     /// Switches a device on.
     pub fn set_up(&self, name: &str) -> io::Result<()> {
+        self.switch(name, IFF_UP)
+    }
+
+    /// Switches a device off.
+    pub fn set_down(&self, name: &str) -> io::Result<()> {
+        self.switch(name, 0)
+    }
+
+    fn switch(&self, name: &str, flags: u32) -> io::Result<()> {
         let mut request = Request::new(RTM_NEWLINK, 0);
-        request.link(index(name)?, IFF_UP, IFF_UP);
+        request.link(index(name)?, flags, IFF_UP);
         self.ask(request)
     }
 
@@ -116,7 +143,16 @@ impl Netlink {
 
     /// Gives a device an address.
     pub fn add_address(&self, name: &str, address: Prefix) -> io::Result<()> {
-        let mut request = Request::new(RTM_NEWADDR, CREATE | REPLACE);
+        self.address(RTM_NEWADDR, CREATE | REPLACE, name, address)
+    }
+
+    /// Takes an address from a device.
+    pub fn delete_address(&self, name: &str, address: Prefix) -> io::Result<()> {
+        self.address(RTM_DELADDR, 0, name, address)
+    }
+
+    fn address(&self, kind: u16, flags: u16, name: &str, address: Prefix) -> io::Result<()> {
+        let mut request = Request::new(kind, flags);
         // ifaddrmsg, with IFA_F_NODAD: nobody else is there to have the address already.
         let [a, b, c, d] = index(name)?.to_ne_bytes();
         request.put(&[family(address.address), address.length, 0x02, 0, a, b, c, d]);
@@ -150,20 +186,34 @@ impl Netlink {
 
     /// Sends a request and waits for its acknowledgement.
     fn ask(&self, request: Request) -> io::Result<()> {
+        acknowledged(self.exchange(request, &mut [0; 4096])?)
+    }
+
+    /// Sends a request and gives the first message that comes back.
+    fn exchange<'r>(&self, request: Request, reply: &'r mut [u8]) -> io::Result<&'r [u8]> {
+        fault!(Netlink);
         let bytes = request.finish();
         send(self.0.as_raw_fd(), &bytes, MsgFlags::empty())?;
-        let mut reply = [0; 4096];
-        let len = recv(self.0.as_raw_fd(), &mut reply, MsgFlags::empty())?;
-        // nlmsghdr (16 bytes, the type at 4), then the negated errno.
-        let reply = &reply[..len];
-        let kind = reply.get(4..6).map(|b| u16::from_ne_bytes([b[0], b[1]]));
-        let code = reply.get(16..20).map(|b| i32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
-        match (kind, code) {
-            (Some(NLMSG_ERROR), Some(0)) => Ok(()),
-            (Some(NLMSG_ERROR), Some(code)) => Err(Errno::from_raw(-code).into()),
-            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "not an acknowledgement")),
-        }
+        let len = recv(self.0.as_raw_fd(), reply, MsgFlags::empty())?;
+        Ok(&reply[..len])
     }
+}
+
+/// What an acknowledgement says: nlmsghdr (16 bytes, the type at 4), then the negated errno.
+fn acknowledged(reply: &[u8]) -> io::Result<()> {
+    match (kind(reply), word(reply, 16).map(u32::cast_signed)) {
+        (Some(NLMSG_ERROR), Some(0)) => Ok(()),
+        (Some(NLMSG_ERROR), Some(code)) => Err(Errno::from_raw(-code).into()),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "not an acknowledgement")),
+    }
+}
+
+fn kind(message: &[u8]) -> Option<u16> {
+    message.get(4..6).map(|b| u16::from_ne_bytes([b[0], b[1]]))
+}
+
+fn word(message: &[u8], at: usize) -> Option<u32> {
+    message.get(at..at + 4).map(|b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]]))
 }
 
 /// One request in the making: headers, then attributes, some of them nested.

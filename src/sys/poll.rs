@@ -35,6 +35,7 @@ fn wait(
     waker: &Waker,
     timeout: Option<Duration>,
 ) -> io::Result<Ready> {
+    fault!(Poll);
     let mut fds = [PollFd::new(fd, what), PollFd::new(waker.0.as_fd(), PollFlags::POLLIN)];
     let timeout = match timeout {
         None => PollTimeout::NONE,

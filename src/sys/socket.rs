@@ -44,6 +44,7 @@ impl LaneSocket {
     /// ESP in UDP between two addresses. The local port may be shared (SO_REUSEPORT) with the wildcard socket: being
     /// connected, this one receives all that comes from its peer.
     pub fn udp(local: SocketAddr, peer: SocketAddr, batching: Batching) -> io::Result<LaneSocket> {
+        fault!(Bind);
         let fd = socket(family(local.ip()), SockType::Datagram, flags(), None)?;
         nix::sys::socket::setsockopt(&fd, sockopt::ReusePort, &true)?;
         prepare(&fd, local.is_ipv6())?;
@@ -54,6 +55,7 @@ impl LaneSocket {
 
     /// Raw ESP between two addresses.
     pub fn raw(local: IpAddr, peer: IpAddr) -> io::Result<LaneSocket> {
+        fault!(Bind);
         let (domain, kind) = (family(local) as i32, libc::SOCK_RAW | flags().bits());
         // SAFETY: socket(2) takes three integers. nix would do, had it a name for ESP among its protocols.
         let fd = unsafe { libc::socket(domain, kind, libc::IPPROTO_ESP) };
@@ -153,6 +155,12 @@ impl LaneSocket {
 impl AsFd for LaneSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+impl From<LaneSocket> for OwnedFd {
+    fn from(socket: LaneSocket) -> OwnedFd {
+        socket.fd
     }
 }
 

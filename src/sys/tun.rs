@@ -55,6 +55,7 @@ pub struct Tun {
 impl Tun {
     /// Creates the device `name` in this thread's network namespace, with as much of `want` as the kernel has.
     pub fn create(name: &str, want: Offloads) -> io::Result<Tun> {
+        fault!(TunCreate);
         let mut config = tun::Configuration::default();
         config.tun_name(name).platform_config(|platform| {
             // Addresses, routes and MTU are netlink's business, not the crate's.
@@ -86,13 +87,22 @@ impl Tun {
 
     /// Reads one frame: a virtio-net header and a packet.
     pub fn read(&self, frame: &mut [u8]) -> io::Result<usize> {
+        fault!(TunRead);
         Ok(nix::unistd::read(&self.fd, frame)?)
     }
 
     /// Writes one frame, gathered from `parts`.
     pub fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        fault!(TunWrite);
         Ok(nix::sys::uio::writev(&self.fd, parts)?)
     }
+}
+
+/// Whether an error of reading says that the device is no more: somebody deleted it. Any other is about one packet.
+pub fn is_gone(error: &io::Error) -> bool {
+    // EBADFD as a rule; EIO and EFAULT from a read that the end overtakes (drivers/net/tun.c).
+    let codes = [libc::EBADFD, libc::EBADF, libc::EIO, libc::EFAULT, libc::ENODEV, libc::ENXIO];
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }
 
 impl AsFd for Tun {

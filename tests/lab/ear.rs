@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::pair::PATIENCE;
+use super::traffic::patiently;
 
 /// What the service manager hears at `NOTIFY_SOCKET`.
 pub struct Ear {
@@ -49,7 +50,7 @@ impl Ear {
     fn next(&self, patience: Duration) -> Option<String> {
         let mut buffer = [0; 1024];
         self.socket.set_read_timeout(Some(patience)).unwrap();
-        let length = self.socket.recv(&mut buffer).ok()?;
+        let length = patiently(|| self.socket.recv(&mut buffer)).ok()?;
         Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
     }
 }

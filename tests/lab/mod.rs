@@ -137,7 +137,7 @@ impl Lab {
 
 /// Tells `tests/run` what was not tested: past the harness, which keeps what a passing test prints with a macro, and on a
 /// line of its own, whatever dots are before it.
-fn skip(reason: &str) {
+pub fn skip(reason: &str) {
     io::stderr().write_all(format!("\nSKIPPED {reason}\n").as_bytes()).unwrap();
 }
 
@@ -262,6 +262,7 @@ impl Tunnel {
                 };
                 let cpus = setup.cpus.map(|cpus| cpus[side]);
                 Ok(LaneParts {
+                    connection: "lab".into(),
                     name: name.into(),
                     tun,
                     socket,

@@ -53,21 +53,43 @@ impl Pair {
 
     /// Starts a service inside its gateway: a child takes the namespace of the thread that starts it.
     pub fn launch(&mut self, side: usize) {
-        self.launch_with(side, &[]);
+        self.launch_with(side, |_| {});
     }
 
-    pub fn launch_with(&mut self, side: usize, environment: &[(&str, &str)]) {
+    /// The same, prepared in the thread that starts it.
+    pub fn launch_with(&mut self, side: usize, prepare: impl FnOnce(&mut Command) + Send) {
         let (config, log) = (self.file(side, "toml"), self.file(side, "log"));
         let service = self.lab.gateways[side].run(|| {
-            Command::new(env!("CARGO_BIN_EXE_s2sd"))
-                .args(["run", "--config"])
-                .arg(config)
-                .envs(environment.iter().copied())
-                .stderr(fs::File::create(log)?)
-                .stdout(Stdio::null())
-                .spawn()
+            let mut service = Command::new(env!("CARGO_BIN_EXE_s2sd"));
+            service.args(["run", "--config"]).arg(config);
+            service.stderr(fs::File::create(log)?).stdout(Stdio::null());
+            prepare(&mut service);
+            service.spawn()
         });
         self.services[side] = Some(service.unwrap());
+    }
+
+    /// Ends a service and waits until it is over.
+    pub fn end(&mut self, side: usize, signal: Signal) {
+        self.signal(side, signal);
+        self.services[side].take().unwrap().wait().unwrap();
+    }
+
+    /// Replaces something in a side's configuration file, and nothing else.
+    pub fn edit(&self, side: usize, what: &str, by: &str) {
+        let text = fs::read_to_string(self.file(side, "toml")).unwrap();
+        assert!(text.contains(what), "{what} is not in {text}");
+        fs::write(self.file(side, "toml"), text.replace(what, by)).unwrap();
+    }
+
+    /// An order that is obeyed.
+    pub fn obey(&self, side: usize, words: &[&str]) {
+        let output = self.order(side, words);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    pub fn log(&self, side: usize) -> String {
+        fs::read_to_string(self.file(side, "log")).unwrap_or_default()
     }
 
     /// Runs a command against a side's service.
@@ -95,9 +117,10 @@ impl Pair {
     pub fn wait_for(&self, side: usize, what: &str, is_so: impl Fn(&Json) -> bool) {
         let began = Instant::now();
         while !is_so(&self.status(side)) {
-            let log = || fs::read_to_string(self.file(side, "log")).unwrap_or_default();
-            assert!(began.elapsed() < PATIENCE, "{} is not {what}: {}", NAMES[side], log());
-            std::thread::yield_now();
+            let late = || format!("{} is not {what}: {}", NAMES[side], self.log(side));
+            assert!(began.elapsed() < PATIENCE, "{}", late());
+            // The processors are for the services.
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 

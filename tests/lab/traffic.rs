@@ -63,7 +63,7 @@ pub fn transfer(lab: &Lab, from: usize, version: Version, len: usize) -> io::Res
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         let (mut buffer, mut at) = (vec![0; 1 << 18], 0);
         loop {
-            let count = stream.read(&mut buffer)?;
+            let count = patiently(|| stream.read(&mut buffer))?;
             if count == 0 {
                 break;
             }
@@ -75,6 +75,16 @@ pub fn transfer(lab: &Lab, from: usize, version: Version, len: usize) -> io::Res
         sender.join().unwrap()
     })?;
     Ok(begin.elapsed())
+}
+
+/// Calls again when a signal came between: of sockets with a timeout the kernel restarts no call by itself (signal(7)).
+pub fn patiently<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }
 
 /// Bytes a second of `streams` TCP streams from one side to the other for a while.

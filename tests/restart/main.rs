@@ -18,6 +18,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
 use s2sd::wire::ip::Version;
+use serde_json::Value as Json;
 
 use lab::SIDES;
 use lab::traffic::{clock, transfer};
@@ -189,6 +190,40 @@ fn what_cannot_be_taken_up_is_put_aside_and_the_start_is_cold() {
         passes(&pair);
     }
     assert_eq!(pair.count(0, "IKE SA up"), 2, "{}", pair.log(0));
+}
+
+#[test]
+fn ages_and_volumes_go_on_over_a_restart() {
+    let Some(mut pair) = Pair::start("ages") else { return };
+    passes(&pair);
+    let read = |tunnel: &Json, fields: &[&str]| -> Vec<u64> {
+        let field = |name: &&str| tunnel.pointer(&format!("/{name}")).and_then(Json::as_u64);
+        fields
+            .iter()
+            .map(|name| field(name).unwrap_or_else(|| panic!("{name}: {tunnel:#}")))
+            .collect()
+    };
+    let ages = ["state_seconds", "ike_seconds"];
+    let volumes = ["bytes_out", "bytes_in", "children/0/bytes_out", "children/0/bytes_in"];
+    for signal in [PLANNED, CRASH] {
+        pair.wait_for(0, "older", |status| status["running_seconds"].as_u64() >= Some(3));
+        let before = pair.tunnel(0);
+        pair.restart(0, signal);
+        pair.wait(0, "up");
+        let status = pair.status(0);
+        let after = &status["connections"][0]["tunnels"][0];
+        for (was, is) in read(&before, &ages).into_iter().zip(read(after, &ages)) {
+            assert!(was >= 2 && was <= is, "{ages:?} before {before:#} and after {after:#}");
+        }
+        assert!(status["running_seconds"].as_u64() < after["state_seconds"].as_u64());
+        assert!(after["heard_seconds"].is_u64(), "{after:#}");
+        if signal == PLANNED {
+            // Nothing moves meanwhile: what is counted once more, or not at all, shows.
+            assert!(read(&before, &volumes).iter().all(|volume| *volume > 1 << 20), "{before:#}");
+            assert_eq!(read(&before, &volumes), read(after, &volumes));
+            assert!(read(after, &["children/0/seconds"]) >= read(&before, &["children/0/seconds"]));
+        }
+    }
 }
 
 #[test]

@@ -4,9 +4,8 @@ use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::cli::client::{SOCKET, Service};
+use crate::cli::client::Service;
 use crate::cli::{ConfigPath, complain, say};
-use crate::config;
 use crate::doctor::examination::Order;
 use crate::doctor::{self, Verdict};
 
@@ -51,7 +50,7 @@ fn diagnose(arguments: &Arguments) -> Result<ExitCode, String> {
         listen: Duration::from_secs(arguments.listen),
         rekey: !arguments.no_rekey,
     };
-    let service = service(&order);
+    let service = Service::of(arguments.config.clone());
     let facts = doctor::examine(&order, &|ask| service.ask(ask))?;
     let diagnosis = doctor::judge(&facts);
     say(match arguments.json {
@@ -63,12 +62,4 @@ fn diagnose(arguments: &Arguments) -> Result<ExitCode, String> {
         Verdict::Warn => ExitCode::from(1),
         Verdict::Fail => ExitCode::from(2),
     })
-}
-
-/// The service of the configuration: it says itself where it listens.
-fn service(order: &Order) -> Service {
-    let text = std::fs::read_to_string(&order.file).unwrap_or_default();
-    let parsed = config::parse(&order.file.display().to_string(), &text);
-    let socket = parsed.config.map(|config| config.device.control_socket);
-    Service::at(socket.unwrap_or_else(|| SOCKET.into()))
 }

@@ -12,6 +12,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::client::Service;
@@ -48,22 +49,28 @@ pub struct Arguments {
     verbose: bool,
 }
 
-/// What was seen.
-#[derive(Clone, Debug, Serialize)]
-struct Figures {
+/// What the demonstration showed.
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+pub(super) struct Figures {
     /// From the start of the first service until packets could pass, both services started at once.
     up_milliseconds: u128,
+    /// Pings through the tunnel.
     pings_sent: u16,
+    /// Of these, how many came back.
     pings_answered: usize,
-    /// The median of the answered.
+    /// The median time of those that came back.
     ping_microseconds: Option<u128>,
+    /// How long a TCP stream flowed.
     tcp_seconds: f64,
+    /// How much arrived of it.
     tcp_bytes: u64,
+    /// The one by the other.
     gigabits_per_second: f64,
     /// SAs replaced while the stream flowed.
     rekeys: u64,
     /// The longest time in which no byte arrived, rekeying included.
     longest_gap_milliseconds: f64,
+    /// The status of the site's service at the end, as `s2sd status --json` prints it.
     status: Status,
 }
 

@@ -21,6 +21,8 @@ use super::protocol::{Ask, Line, Reply, VERSION};
 const CALLERS: usize = 16;
 /// A line is short; who sends more is not one of ours.
 const LONGEST: u64 = 64 << 10;
+/// How long to wait before callers are looked for again, when one could not be let in.
+const PAUSE: Duration = Duration::from_millis(100);
 /// How long a caller may take to ask.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -78,7 +80,11 @@ async fn serve(listener: UnixListener, questions: mpsc::Sender<Asked>) {
     let places = std::sync::Arc::new(Semaphore::new(CALLERS));
     loop {
         let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            // No descriptor is free, say: the caller goes on waiting, and accepting would go on failing.
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
         let questions = questions.clone();
         tokio::spawn(async move {
             if let Err(error) = attend(stream, questions).await {

@@ -115,6 +115,7 @@ fn healthy(mode: &str) -> Facts {
             state: "up".into(),
             routes: vec![],
             routes_into: vec![],
+            routes_obstacle: None,
             tunnels: vec![up],
         }),
         tunnels: vec![tunnel],

@@ -15,6 +15,7 @@ mod certificate;
 mod chain;
 mod page;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::certificate::Certificate;
@@ -36,7 +37,7 @@ pub enum Direction {
 }
 
 /// How a rule was kept. The order is that of gravity.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Kept.
@@ -48,7 +49,7 @@ pub enum Verdict {
 }
 
 /// One rule on one certificate, or on all of them.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct Finding {
     /// The rule, in a word or two.
     pub rule: &'static str,
@@ -65,7 +66,7 @@ pub struct Finding {
 }
 
 /// Where in a chain a certificate stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// It proves who a peer is.
@@ -77,7 +78,7 @@ pub enum Role {
 }
 
 /// One certificate with the rules of its role.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct CertificateReview {
     /// Its role.
     pub role: Role,
@@ -102,7 +103,7 @@ pub struct CertificateReview {
 }
 
 /// Certificates that came together.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct Review {
     /// Each certificate once: the leaf first, then upwards.
     pub certificates: Vec<CertificateReview>,

@@ -133,8 +133,12 @@ fn lock_memory() -> Result<(), String> {
     if limit != RLIM_INFINITY {
         return Err(format!("RLIMIT_MEMLOCK is {limit}, LimitMEMLOCK=infinity is wanted"));
     }
+    lock_all().map_err(|error| error.to_string())
+}
+
+fn lock_all() -> io::Result<()> {
+    fault!(Mlock);
     // Pages are locked when they are first used: what nobody touches costs nothing.
     let flags = MlockAllFlags::from_bits_retain(nix::libc::MCL_ONFAULT);
-    let flags = flags | MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE;
-    mlockall(flags).map_err(|error| error.to_string())
+    Ok(mlockall(flags | MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE)?)
 }

@@ -2,8 +2,16 @@
 //! says so and passes where it is not.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod addresses;
+mod documents;
 mod flood;
+#[path = "../lab/mod.rs"]
 mod lab;
+mod log;
+#[path = "../manual/mod.rs"]
+mod manual;
+mod spare;
+mod watch;
 
 use std::fs;
 use std::io;
@@ -309,7 +317,9 @@ fn the_watchdog_is_fed_while_the_loop_and_both_threads_of_a_tunnel_turn() {
     pair.signal(0, Signal::SIGTERM);
     pair.services[0].take().unwrap().wait().unwrap();
     let ear = Ear::at(&pair.file(0, "notify"));
-    pair.launch_with(0, &[ear.environment(), ("WATCHDOG_USEC", "300000")]);
+    pair.launch_with(0, |service| {
+        service.envs([ear.environment(), ("WATCHDOG_USEC", "300000")]);
+    });
     ear.hear("READY=1");
     ear.hear("STATUS=1 of 1 tunnels up");
     ear.hear("WATCHDOG=1");

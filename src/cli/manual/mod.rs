@@ -1,5 +1,7 @@
 //! The manual pages: s2sd(8) from what clap knows of the command line, s2sd.toml(5) from what the configuration's reader
-//! knows of the file.
+//! knows of the file, s2sd-json(5) from what serde knows of the types that are printed.
+
+pub mod json;
 
 use std::io;
 
@@ -71,7 +73,7 @@ const SERVICE: &[Section] = &[
             ),
             (
                 "/run/s2sd/control.sock",
-                "The socket over which the commands speak to the service: root, the service's user and members of its group `s2sd` may.",
+                "The socket over which the commands speak to the service: root, the service's user and members of its group `s2sd` may. `control_socket` in the configuration names another; the commands look there, `--socket` overrides it.",
             ),
             (
                 "/usr/lib/sysctl.d/90-s2sd.conf",
@@ -107,7 +109,7 @@ pub fn of_command(command: Command) -> io::Result<Vec<u8>> {
             entry(&mut roff, vec![bold(*term)], prose(text));
         }
     }
-    see_also(&mut roff, "s2sd.toml(5), systemctl(1), journalctl(1), systemd.exec(5)");
+    see_also(&mut roff, "s2sd.toml(5), s2sd-json(5), systemctl(1), journalctl(1), systemd.exec(5)");
     roff.to_writer(&mut page)?;
     Ok(page)
 }
@@ -184,7 +186,7 @@ pub fn of_file() -> Vec<u8> {
     }
     roff.control("SH", ["EXAMPLE"]);
     roff.control("EX", []);
-    for line in include_str!("../../conf/azure-single.toml").lines() {
+    for line in include_str!("../../../conf/azure-single.toml").lines() {
         roff.text([roman(line)]);
     }
     roff.control("EE", []);

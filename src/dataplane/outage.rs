@@ -1,0 +1,91 @@
+//! Packets that do not leave: why, for the log and the status, as long as it lasts.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use crate::sys::unsent::Unsent;
+use crate::time::Instant;
+
+/// A lane whose packets leave and do not leave in turn says so no more often.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// What the socket said last.
+#[derive(Debug, Default)]
+pub struct Outage {
+    /// The error's number; 0 while packets leave.
+    errno: AtomicI32,
+    /// When it was logged last, and whether that was about this one.
+    told: AtomicU64,
+    logged: AtomicBool,
+}
+
+impl Outage {
+    /// Nothing of a batch left.
+    pub fn begin(&self, connection: &str, error: &io::Error, now: Instant) {
+        let errno = error.raw_os_error().unwrap_or(libc::EIO);
+        let cause = Unsent::of(error);
+        let is_known = self.errno.swap(errno, Ordering::Relaxed) == errno
+            && self.logged.load(Ordering::Relaxed);
+        // That room is short for a moment is what counters are for.
+        if is_known || cause == Unsent::NoRoom {
+            return;
+        }
+        let told = self.told.load(Ordering::Relaxed);
+        if told == 0 || now.since(Instant(told)) >= QUIET {
+            warn!(connection, %error, "packets do not leave: {cause}");
+            self.told.store(now.0, Ordering::Relaxed);
+            self.logged.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Something left.
+    pub fn end(&self, connection: &str) {
+        if self.errno.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        self.errno.store(0, Ordering::Relaxed);
+        if self.logged.swap(false, Ordering::Relaxed) {
+            info!(connection, "packets leave again");
+        }
+    }
+
+    /// Why the last batch did not leave.
+    pub fn error(&self) -> Option<io::Error> {
+        let errno = self.errno.load(Ordering::Relaxed);
+        (errno != 0).then(|| io::Error::from_raw_os_error(errno))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_told_once_and_one_in_the_quiet_time_after_it() {
+        let outage = Outage::default();
+        let at = |seconds: u64| Instant(seconds * 1_000_000_000);
+        let error = |errno| io::Error::from_raw_os_error(errno);
+        let told = |outage: &Outage| Instant(outage.told.load(Ordering::Relaxed));
+        assert!(outage.error().is_none());
+        for (second, errno, last) in [
+            (100, libc::EPERM, 100),
+            (150, libc::EPERM, 100),
+            (151, libc::ENETUNREACH, 151),
+            (155, 0, 151),
+            (156, libc::EPERM, 151),
+            (162, libc::EPERM, 162),
+            (190, 0, 162),
+            (200, libc::ENOBUFS, 162),
+        ] {
+            match errno {
+                0 => outage.end("t"),
+                errno => outage.begin("t", &error(errno), at(second)),
+            }
+            let found = outage.error().and_then(|error| error.raw_os_error()).unwrap_or(0);
+            assert_eq!((found, told(&outage)), (errno, at(last)), "at {second} s");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The descriptors, as both loops see them; and what follows when the socket does not take a packet.
+//!
+//! | the kernel says | then |
+//! |---|---|
+//! | EAGAIN | the socket is full: it is waited for, once, for [`PATIENCE`]; after that the batch is dropped |
+//! | EMSGSIZE | the path is asked for what it carries; the next packet of this size is answered inward |
+//! | EIO, EINVAL for several at once | each leaves by itself; if that works, segmentation was refused, and it is gone without |
+//! | ENOBUFS, ENOMEM | a queue below is full: dropped, as a router does |
+//! | EPERM, EINVAL, EADDRNOTAVAIL | a firewall here, or our address is gone: dropped, and [`super::outage`] says so |
+//! | anything else | perhaps an ICMP error about an earlier packet: once more, then dropped |
+//!
+//! Every packet that does not leave is in a counter of its reason; none of this ends a lane, none of it turns without end.
+
+use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use tracing::warn;
+
+use super::egress::EgressPort;
+use super::event::Event;
+use super::ingress::IngressPort;
+use super::lane::Shared;
+use crate::esp::{DropReason, Tally};
+use crate::sys::clock;
+use crate::sys::mmsg::Run;
+use crate::sys::poll;
+use crate::sys::unsent::Unsent;
+use crate::wire::vnet::VnetHeader;
+
+/// How long a full socket is waited for before its packets are dropped.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The descriptors.
+pub(super) struct LanePort<'l> {
+    shared: &'l Shared,
+    /// Why the last packet was not taken.
+    refused: Option<io::Error>,
+}
+
+/// What follows from an error of sending.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Reaction {
+    Wait,
+    Again,
+    Singly,
+    Drop(DropReason),
+}
+
+impl Reaction {
+    /// `packets` in the message, which was tried before or not.
+    fn to(error: &io::Error, packets: usize, retried: bool) -> Reaction {
+        match error.raw_os_error() {
+            Some(libc::EAGAIN) if !retried => return Reaction::Wait,
+            Some(libc::EIO | libc::EINVAL) if packets > 1 => return Reaction::Singly,
+            _ => {}
+        }
+        match Unsent::of(error) {
+            Unsent::NoRoom => Reaction::Drop(DropReason::NoRoom),
+            Unsent::TooBig => Reaction::Drop(DropReason::PathShrank),
+            Unsent::Firewall => Reaction::Drop(DropReason::Firewall),
+            Unsent::NoAddress => Reaction::Drop(DropReason::NoAddress),
+            _ if !retried => Reaction::Again,
+            Unsent::NoRoute => Reaction::Drop(DropReason::NoRoute),
+            Unsent::Other => Reaction::Drop(DropReason::SendFailed),
+        }
+    }
+}
+
+impl<'l> LanePort<'l> {
+    pub(super) fn new(shared: &'l Shared) -> LanePort<'l> {
+        LanePort { shared, refused: None }
+    }
+
+    /// Sends runs; says how many messages left.
+    fn push(&mut self, buffer: &[u8], runs: &[Run], lost: &mut Tally) -> usize {
+        let socket = &self.shared.parts.socket;
+        let (mut rest, mut left, mut retried) = (runs, 0, false);
+        while !rest.is_empty() && !self.shared.stopped() {
+            let (sent, result) = socket.send(buffer, rest);
+            left += sent;
+            retried &= sent == 0;
+            rest = &rest[sent..];
+            let (Some((run, after)), Err(error)) = (rest.split_first(), result) else { break };
+            match Reaction::to(&error, run.count(), retried) {
+                Reaction::Wait if self.has_room() => {
+                    retried = true;
+                    continue;
+                }
+                Reaction::Wait => {
+                    rest.iter().for_each(|run| lost.drop(DropReason::NoRoom, packets(run)));
+                    break;
+                }
+                Reaction::Again => {
+                    retried = true;
+                    continue;
+                }
+                Reaction::Singly => left += self.push_singly(buffer, *run, &error, lost),
+                Reaction::Drop(reason) => {
+                    if reason == DropReason::PathShrank {
+                        self.shared.look_at_path();
+                    }
+                    lost.drop(reason, packets(run));
+                    self.refused = Some(error);
+                }
+            }
+            (rest, retried) = (after, false);
+        }
+        left
+    }
+
+    /// EIO: the device cannot complete checksums. EINVAL: it cannot segment, or, from some kernels, the segments do not fit the
+    /// path any longer: then each of them says so. Or our address is gone: then none of them leaves.
+    fn push_singly(
+        &mut self,
+        buffer: &[u8],
+        run: Run,
+        error: &io::Error,
+        lost: &mut Tally,
+    ) -> usize {
+        let Shared { parts, .. } = self.shared;
+        self.shared.look_at_path();
+        let left = run.singles().map(|single| self.push(buffer, &[single], lost)).sum();
+        if left > 0 && self.shared.fits(run.segment) && parts.socket.disable_gso() {
+            warn!(connection = parts.connection, %error, "the path refuses UDP GSO; going on without");
+        }
+        left
+    }
+
+    /// Waits for the socket, for as long as that is worth it.
+    fn has_room(&self) -> bool {
+        let Shared { parts, waker, .. } = self.shared;
+        poll::writable(parts.socket.as_fd(), waker, Some(PATIENCE)).is_ok_and(|ready| ready.io)
+    }
+}
+
+fn packets(run: &Run) -> u32 {
+    u32::try_from(run.count()).unwrap_or(u32::MAX)
+}
+
+impl EgressPort for LanePort<'_> {
+    fn send(&mut self, buffer: &[u8], runs: &[Run], lost: &mut Tally) {
+        let left = self.push(buffer, runs, lost);
+        let (outage, connection) = (&self.shared.outage, &self.shared.parts.connection);
+        match self.refused.take() {
+            _ if left > 0 => outage.end(connection),
+            Some(error) => outage.begin(connection, &error, clock::now().mono),
+            None => {}
+        }
+    }
+
+    fn reply(&mut self, packet: &[u8]) {
+        let header = VnetHeader::default().to_bytes();
+        let tun = &self.shared.parts.tun;
+        if tun.write(&[IoSlice::new(&header), IoSlice::new(packet)]).is_ok() {
+            self.shared.counters.replied();
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.shared.tell(event);
+    }
+}
+
+impl IngressPort for LanePort<'_> {
+    fn deliver(&mut self, frame: &[IoSlice<'_>]) -> bool {
+        self.shared.parts.tun.write(frame).is_ok()
+    }
+
+    fn tell(&mut self, event: Event) -> bool {
+        self.shared.tell(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes of an error that stays, for one packet and for several: reactions in their order.
+    fn course(errno: i32, packets: usize) -> Vec<Reaction> {
+        let error = io::Error::from_raw_os_error(errno);
+        let mut all = vec![Reaction::to(&error, packets, false)];
+        if matches!(all[0], Reaction::Wait | Reaction::Again) {
+            all.push(Reaction::to(&error, packets, true));
+        }
+        all
+    }
+
+    #[test]
+    fn every_error_ends_in_a_counter_of_its_reason() {
+        use DropReason::*;
+        use Reaction::{Again, Drop, Singly, Wait};
+        let cases: &[(i32, &[Reaction])] = &[
+            (libc::EAGAIN, &[Wait, Drop(NoRoom)]),
+            (libc::ENOBUFS, &[Drop(NoRoom)]),
+            (libc::ENOMEM, &[Drop(NoRoom)]),
+            (libc::EMSGSIZE, &[Drop(PathShrank)]),
+            (libc::EPERM, &[Drop(Firewall)]),
+            (libc::EADDRNOTAVAIL, &[Drop(NoAddress)]),
+            (libc::ENETUNREACH, &[Again, Drop(NoRoute)]),
+            (libc::EHOSTUNREACH, &[Again, Drop(NoRoute)]),
+            (libc::ENETDOWN, &[Again, Drop(NoRoute)]),
+            (libc::ECONNREFUSED, &[Again, Drop(SendFailed)]),
+            (libc::EINTR, &[Again, Drop(SendFailed)]),
+            (libc::EBADF, &[Again, Drop(SendFailed)]),
+        ];
+        for (errno, reactions) in cases {
+            for packets in [1, 40] {
+                assert_eq!(course(*errno, packets), *reactions, "{errno}");
+            }
+        }
+        for errno in [libc::EIO, libc::EINVAL] {
+            assert_eq!(course(errno, 40), [Singly]);
+        }
+        assert_eq!(course(libc::EINVAL, 1), [Drop(NoAddress)]);
+        assert_eq!(course(libc::EIO, 1), [Again, Drop(SendFailed)]);
+    }
+}
