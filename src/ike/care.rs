@@ -35,6 +35,8 @@ const COURTESY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_s
 const SETTLE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_millis(1500));
 /// How long the peer may take to close one that it dialled.
 const THEIRS: Duration = Duration::from_secs(20);
+/// IKE SAs with one peer: dialled by both ends at once, re-authenticated, and each of them rekeyed.
+const MOST: usize = 6;
 /// A fresh IKE SA in place of one that could not give what was wanted comes no sooner than this after it: a peer that refuses
 /// on the fresh one too would be dialled in circles.
 const RENEWAL: (Duration, Duration) = (Duration::from_secs(45), Duration::from_secs(75));
@@ -297,13 +299,28 @@ impl Peer {
                 Closing::AfterProof => Surplus { at: at + THEIRS, proof_since: Some(ctx.now.mono) },
             };
             match age {
-                Age::Older => old.surplus = Some(surplus),
+                // One that is surplus already goes when it was to go, however often somebody dials anew.
+                Age::Older => {
+                    let at = old.surplus.map_or(surplus.at, |before| before.at.min(surplus.at));
+                    old.surplus = Some(Surplus { at, ..surplus });
+                }
                 Age::Newer => loses = Some(surplus),
             }
         }
+        self.make_room(ctx);
         self.sas.push(IkeSa { surplus: loses, ..sa });
         if !self.dial.renew {
             self.stop_init(ctx);
+        }
+    }
+
+    /// Has room for one more IKE SA. A peer that dials faster than it deletes does not wait for the deletion of the oldest.
+    fn make_room(&mut self, ctx: &mut Ctx<'_>) {
+        while self.sas.len() >= MOST {
+            let idle = self.sas.iter().filter(|sa| !sa.is_live() || sa.surplus.is_some());
+            let oldest = idle.min_by_key(|sa| sa.origin.up_at).map(IkeSa::spi);
+            let Some(spi) = oldest else { return };
+            self.bury(ctx, spi, Cause::Duplicate);
         }
     }
 

@@ -57,6 +57,9 @@ pub(super) enum Handshake {
     AuthRefused(Box<AuthRefused>),
 }
 
+/// Of one slot drain so many at a time: children that are replaced faster have no stragglers of the oldest any more.
+const DRAINING: usize = 4;
+
 /// An inbound half that outlives its child for a moment: stragglers of a rekey still open.
 #[derive(Debug)]
 pub(super) struct Draining {
@@ -383,6 +386,12 @@ impl Peer {
             } else {
                 child.remove(ctx);
             }
+        }
+        // The oldest are in front.
+        let most = DRAINING * self.config.children.len();
+        let excess = self.draining.len().saturating_sub(most);
+        for drained in self.draining.drain(..excess) {
+            drained.child.remove(ctx);
         }
     }
 

@@ -65,8 +65,8 @@ pub enum Tear {
     After(usize),
 }
 
-/// Inbound SAs that one slot may have at a time: a few crossing rekeys, each with its old SA draining.
-const MAX_PER_SLOT: usize = 12;
+/// Inbound SAs that one slot may have at a time: six IKE SAs, each with a child and its successor, and four that drain.
+const MAX_PER_SLOT: usize = 16;
 /// IKE SAs that one peer may have at a time: rekeyed, re-authenticated and dialled at once, from both ends.
 const MAX_PER_PEER: usize = 8;
 

@@ -145,7 +145,8 @@ impl Folder {
         if path.is_file() {
             return Ok(path);
         }
-        let named = self.names(word)?.pem;
+        let missing = || format!("there is no file {word}: name a certificate's file");
+        let named = self.names(word).map_err(|_| missing())?.pem;
         if !word.contains('/') && named.is_file() {
             Ok(named)
         } else {
@@ -194,7 +195,7 @@ pub fn is_called(certificate: &Certificate, name: &str) -> bool {
 
 /// The certificate that a file begins with. What it is if it is none is nobody's business here.
 fn first_of(path: &Path) -> Option<Certificate> {
-    let bundle = input::bundle(path, &Unlock::without("")).ok()?;
+    let bundle = input::bundle(path, &Unlock::none()).ok()?;
     bundle.certificates.into_iter().next()
 }
 

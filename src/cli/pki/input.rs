@@ -16,18 +16,19 @@ use crate::pki::load::{Bundle, LoadFault};
 #[derive(Debug)]
 pub struct Unlock {
     password: Option<Zeroizing<Vec<u8>>>,
-    option: &'static str,
+    /// Absent where no password is expected.
+    option: Option<&'static str>,
 }
 
 impl Unlock {
-    /// Nothing; `option` is the one that would help.
-    pub fn without(option: &'static str) -> Unlock {
-        Unlock { password: None, option }
+    /// Nothing: a file of our own is not locked.
+    pub fn none() -> Unlock {
+        Unlock { password: None, option: None }
     }
 
     /// The password in the file that the option names, if it was given.
     pub fn read(option: &'static str, file: Option<&Path>) -> Result<Unlock, String> {
-        Ok(Unlock { password: file.map(password::read).transpose()?, option })
+        Ok(Unlock { password: file.map(password::read).transpose()?, option: Some(option) })
     }
 }
 
@@ -36,14 +37,14 @@ pub fn bundle(path: &Path, unlock: &Unlock) -> Result<Bundle, String> {
     let (bytes, exposed) = content(path)?;
     let name = path.display().to_string();
     let password = unlock.password.as_ref().map(|bytes| bytes.as_slice());
-    let bundle =
-        Bundle::read_with_secrets(&bytes, password, &name).map_err(|error| match error.fault {
-            LoadFault::PasswordMissing => format!(
-                "{name} is a PKCS#12 file: write its password into a file, and add {} FILE",
-                unlock.option
+    let bundle = Bundle::read_with_secrets(&bytes, password, &name).map_err(|error| {
+        match (&error.fault, unlock.option) {
+            (LoadFault::PasswordMissing, Some(option)) => format!(
+                "{name} is a PKCS#12 file: write its password into a file, and add {option} FILE"
             ),
             _ => error.to_string(),
-        })?;
+        }
+    })?;
     if exposed && !bundle.keys.is_empty() {
         complain(format_args!(
             "everyone on this device can read the private key in {name}: chmod go= {name}"

@@ -108,10 +108,7 @@ fn plan(arguments: &Arguments, folder: &Folder) -> Result<(Option<Certificate>, 
     }
     let (latest, next) = folder.renewal(name)?;
     let pem = latest.pem.display().to_string();
-    let old = input::bundle(&latest.pem, &Unlock::without("--by-password-file"))?
-        .certificates
-        .into_iter()
-        .next();
+    let old = input::bundle(&latest.pem, &Unlock::none())?.certificates.into_iter().next();
     let old = old.ok_or_else(|| format!("{pem} holds no certificate to renew"))?;
     if !is_called(&old, name) {
         return Err(format!(

@@ -6,7 +6,7 @@ use s2sd::ike::command::{Command, DataEvent};
 
 use super::{Script, Stage, script};
 use crate::packet::{CREATE_CHILD_SA, HostId, INFORMATIONAL};
-use crate::rules::Pattern;
+use crate::rules::{Action, Pattern};
 use crate::scene::PEER;
 use crate::world::World;
 
@@ -18,6 +18,7 @@ pub const SCRIPTS: &[Script] = &[
     script("ike-rekey-collision", 6, ike_rekey_collision),
     script("ike-delete-vs-ike-rekey", 2, ike_delete_vs_ike_rekey),
     script("reauth-overlap", 2, reauth_overlap),
+    script("reauth-without-pause", 3, reauth_without_pause),
 ];
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,6 +26,29 @@ const SECOND: Duration = Duration::from_secs(1);
 fn rekey_ike(w: &mut World, id: HostId) {
     let peer = w.peer_of(id);
     w.command(id, Command::RekeyIke(peer));
+}
+
+/// Somebody dials anew before the last dial's surplus is closed, again and again: `x`, or both by turns, or `x` whose Deletes do
+/// not arrive. What is held stays bounded, and one IKE SA is left.
+fn reauth_without_pause(stage: &Stage) -> World {
+    let (x, y) = (stage.x, stage.y);
+    let mut w = stage.world(|_| ());
+    w.establish(x);
+    if stage.variant == 2 {
+        w.net.rules.add(
+            Pattern::from(x).exchange(INFORMATIONAL).request(),
+            Action::Drop,
+            usize::MAX,
+        );
+    }
+    for turn in 0..40 {
+        let id = if stage.variant == 1 && turn % 2 == 1 { y } else { x };
+        let peer = w.peer_of(id);
+        w.command(id, Command::Reauthenticate(peer));
+        w.run_for(Duration::from_millis(231));
+    }
+    w.net.rules.clear();
+    w.expect_agreement_within(Duration::from_secs(600))
 }
 
 /// The children move, the old SA is deleted, message ids start again at zero.
