@@ -1,10 +1,13 @@
 //! `s2sd run`: the service.
 
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -51,9 +54,10 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Ok(text) => text,
         Err(error) => return fail(format_args!("{} cannot be read: {error}", path.display())),
     };
-    if !arguments.unconfined {
-        keep_keys_elsewhere();
-    }
+    let signer = match arguments.unconfined {
+        true => None,
+        false => keep_keys_elsewhere(),
+    };
     let files = Noting::default();
     let loaded = config::load(&path.display().to_string(), &text, &files, clock::now());
     for found in &loaded.report.found {
@@ -75,7 +79,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     if let Some(config) = loaded.config.as_ref().filter(|_| !arguments.unconfined) {
         give_up_rights(path, &config.device.control_socket, &files);
     }
-    match keeper.and_then(|keeper| serve(loaded, path.clone(), keeper)) {
+    match keeper.and_then(|keeper| serve(loaded, path.clone(), keeper, signer)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error),
     }
@@ -88,12 +92,17 @@ fn wanted_descriptors(loaded: &Loaded) -> u64 {
     32 + 4 * u64::try_from(tunnels).unwrap_or(u64::MAX / 8)
 }
 
-/// Private keys go to a process of their own, from the first one that is read.
-fn keep_keys_elsewhere() {
-    match Signer::start() {
-        Ok(signer) => vault::install(Arc::new(signer)),
+/// Private keys go to a process of their own, from the first one that is read. The line to it, if it runs.
+fn keep_keys_elsewhere() -> Option<OwnedFd> {
+    let started = Signer::start().and_then(|signer| Ok((signer.line()?, signer)));
+    match started {
+        Ok((line, signer)) => {
+            vault::install(Arc::new(signer));
+            Some(line)
+        }
         Err(error) => {
             tracing::warn!(%error, "the private keys stay in this process: none could be started for them");
+            None
         }
     }
 }
@@ -115,7 +124,12 @@ fn give_up_rights(config: &Path, socket: &Path, files: &Noting) {
     }
 }
 
-fn serve(loaded: Loaded, source: PathBuf, keeper: Keeper) -> io::Result<()> {
+fn serve(
+    loaded: Loaded,
+    source: PathBuf,
+    keeper: Keeper,
+    signer: Option<OwnedFd>,
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let options = Options { source: Some(source), keeper, ..Options::default() };
     let outcome = runtime.block_on(async {
@@ -124,6 +138,9 @@ fn serve(loaded: Loaded, source: PathBuf, keeper: Keeper) -> io::Result<()> {
         pass_on(SignalKind::interrupt(), Signal::Stop, &sender)?;
         pass_on(SignalKind::hangup(), Signal::Reload, &sender)?;
         pass_on(SignalKind::user_defined2(), Signal::HandOver, &sender)?;
+        if let Some(line) = signer {
+            watch(line, &sender)?;
+        }
         daemon::run(loaded, options, signals).await
     });
     // A look-up of a name that hangs does not hold up the next process.
@@ -138,4 +155,16 @@ fn pass_on(kind: SignalKind, meaning: Signal, to: &mpsc::Sender<Signal>) -> io::
         while signals.recv().await.is_some() && to.send(meaning).await.is_ok() {}
     });
     Ok(())
+}
+
+/// Tells of the signer's end.
+fn watch(line: OwnedFd, to: &mpsc::Sender<Signal>) -> io::Result<()> {
+    let to = to.clone();
+    let watch = move || {
+        // Its answers are not waited for here: an end is reported unasked.
+        let mut fds = [PollFd::new(line.as_fd(), PollFlags::empty())];
+        while poll(&mut fds, PollTimeout::NONE) == Err(Errno::EINTR) {}
+        let _ = to.blocking_send(Signal::KeysLost);
+    };
+    std::thread::Builder::new().name("signer-watch".to_owned()).spawn(watch).map(drop)
 }

@@ -45,6 +45,10 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long a stop waits for the gateways' answers to our farewells.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// What is said when the process that signs is gone, and somebody keeps the tunnels for the next process or nobody does.
+const KEYS_LOST_KEPT: &str = "the process that keeps the private keys is gone; the tunnels are kept for the next start of the service, which starts it anew";
+const KEYS_LOST: &str = "the process that keeps the private keys is gone: established tunnels go on, a new handshake needs a restart of the service (systemctl restart s2sd)";
+
 /// How to run.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -63,6 +67,8 @@ pub enum Signal {
     Reload,
     /// End, and leave everything as it is for the next process.
     HandOver,
+    /// The process that signs is gone: end as a failure for the next process to take over, if somebody keeps what it needs.
+    KeysLost,
     /// Say goodbye and end.
     Stop,
 }
@@ -115,6 +121,12 @@ pub async fn run(
                     shell.hand_over();
                     return Ok(());
                 }
+                Some(Signal::KeysLost) if shell.estate.is_kept() => {
+                    manager.stopping();
+                    shell.hand_over();
+                    return Err(io::Error::other(KEYS_LOST_KEPT));
+                }
+                Some(Signal::KeysLost) => error!("{KEYS_LOST}"),
                 Some(Signal::HandOver | Signal::Stop) | None => break,
             },
         }

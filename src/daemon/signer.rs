@@ -16,13 +16,16 @@
 //! keys of reloads too. It has no file, no network and no other system call than reading, writing and memory
 //! ([`crate::sys::confine`]).
 //!
-//! **When it dies**, tunnels go on, and rekey: that takes no signature. New handshakes fail, each refusal says why, and a
-//! restart of the service mends it. When the service dies it reads the end of its input and ends.
+//! **When it dies**, the service, which can start no other, hands over and ends with a failure: whoever starts it again starts a
+//! signer with it, and the tunnels are kept ([`super::Signal::KeysLost`]). Where nobody keeps them, tunnels go on, and rekey:
+//! that takes no signature. New handshakes fail, each refusal says why, and a restart mends it. When the service dies the signer
+//! reads the end of its input and ends.
 //!
 //! **Latency.** The engine waits for the answer: two wake-ups more than the signature takes by itself. Only peers that are
 //! proven, or that we dial, cost a signature.
 
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -80,6 +83,13 @@ impl Signer {
         Ok(Signer { stream: Mutex::new(Some(stream)) })
     }
 
+    /// Another descriptor of the line to the process, to see it end; nothing is to be read from it.
+    pub fn line(&self) -> io::Result<OwnedFd> {
+        let held = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        let stream = held.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        stream.try_clone().map(OwnedFd::from)
+    }
+
     /// Asks, and waits for the answer; `None` when there is none any more.
     fn ask(&self, parts: &[&[u8]]) -> Option<Vec<u8>> {
         let mut held = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +102,10 @@ impl Signer {
                     why,
                     "the process that keeps the private keys is gone: no new handshake until a restart"
                 );
-                *held = None;
+                // One that hangs has ended too for whoever watches the line.
+                if let Some(stream) = held.take() {
+                    let _ = stream.shutdown(Shutdown::Both);
+                }
                 None
             }
         }

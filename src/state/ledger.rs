@@ -100,7 +100,7 @@ impl Ledger {
 
     /// One more process takes it up. How many did since the last that lived.
     pub fn attempt(&self) -> u64 {
-        self.word(ATTEMPTS).fetch_add(1, Ordering::AcqRel) + 1
+        self.word(ATTEMPTS).fetch_add(1, Ordering::AcqRel).saturating_add(1)
     }
 
     /// The process lives.

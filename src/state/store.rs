@@ -99,7 +99,9 @@ fn read(file: &File, slot: usize) -> io::Result<Option<Stored>> {
     file.read_exact_at(&mut header, offset(slot))?;
     let word = |at: usize| u64::from_be_bytes(std::array::from_fn(|i| header[at + i]));
     let (generation, length) = (word(8), word(16));
-    if header[..8] != MAGIC || length > SLOT - HEADER as u64 || index(generation) != slot {
+    let fits = length <= SLOT - HEADER as u64;
+    // After the last number there is none to go on with.
+    if header[..8] != MAGIC || !fits || index(generation) != slot || generation == u64::MAX {
         return Ok(None);
     }
     let mut content = Zeroizing::new(vec![0; usize::try_from(length).map_err(io::Error::other)?]);

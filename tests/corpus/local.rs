@@ -26,6 +26,7 @@ pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     take("config_file", "nested", &nested);
     lines.iter().for_each(|(name, line)| take("control_line", name, line.as_bytes()));
     snapshots.iter().for_each(|(name, bytes)| take("ike_snapshot", name, bytes));
+    states().into_iter().for_each(|(target, name, bytes)| take(target, name, &bytes));
     for (name, message) in crate::ike::messages() {
         // The same message for an IKE SA that it is not of, and for the one that there is.
         let mut addressed = message.clone();
@@ -37,6 +38,30 @@ pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     }
     seeds
 }
+
+/// What is kept for the next process.
+fn states() -> [(&'static str, &'static str, Vec<u8>); 7] {
+    let estate = |inventory: &str| {
+        let length = (inventory.len() as u64).to_be_bytes();
+        [&length[..], inventory.as_bytes(), b"snapshot"].concat()
+    };
+    let words = |words: &[u64]| words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let slots = |first: u64, second: u64| {
+        let slot = |number: u64| [&number.to_be_bytes()[..], b"content"].concat();
+        [&[1][..], &slot(first), &slot(second)].concat()
+    };
+    [
+        ("state_estate", "one-tunnel", estate(INVENTORY)),
+        ("state_estate", "another-version", estate(&INVENTORY.replace(":1,", ":2,"))),
+        ("state_ledger", "two-halves", words(&[7, 0, 3, 2, 5000, 3, 6000])),
+        ("state_ledger", "at-the-end", words(&[7, u64::MAX, 1, 2, u64::MAX, 3, u64::MAX - 9])),
+        ("state_store", "two-slots", slots(2, 3)),
+        ("state_store", "the-last-number", slots(4, u64::MAX)),
+        ("state_store", "torn", [&[0][..], b"s2sd-st1", &[0; 30]].concat()),
+    ]
+}
+
+const INVENTORY: &str = r#"{"version":1,"ledger":7,"next_peer":2,"guarded":false,"connections":[{"name":"a","settings":{"b":[1.5]},"devices":["t"],"tunnels":[{"peer":1,"interface":"t","remote":"192.0.2.1","local":null,"wanted":true,"traffic":[1,2,3,4]}]}],"positions":[{"child":1,"outbound":{"next":2,"packets":3,"bytes":4},"inbound":{"top":9,"blocks":[1],"packets":5,"bytes":6}}]}"#;
 
 const FILE: &str = r#"[device]
 name = "site1"

@@ -138,11 +138,36 @@ fn a_running_service_has_given_up_its_rights() {
     assert_eq!(pair.order(0, &["reload"]).status.success(), !filtered, "{log}");
     fs::remove_file(elsewhere).unwrap();
 
-    // Without its signer the service goes on with what it has, and says so.
-    let signer = nix::unistd::Pid::from_raw(i32::try_from(signer).unwrap());
-    nix::sys::signal::kill(signer, nix::sys::signal::Signal::SIGKILL).unwrap();
+    pair.signal(0, Signal::SIGTERM);
+}
+
+#[test]
+fn without_its_signer_a_service_whose_tunnels_nobody_keeps_goes_on_and_says_what_it_cannot() {
+    let Some(mut pair) = Pair::start("signer") else { return };
+    let main = pair.services[0].as_ref().unwrap().id();
+    let children = fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap();
+    let signer = Pid::from_raw(children.trim().parse().expect("one child, the signer"));
+    nix::sys::signal::kill(signer, Signal::SIGKILL).unwrap();
+    let log = || fs::read_to_string(pair.file(0, "log")).unwrap();
+    pair.wait_for(0, "told", |_| log().contains("a new handshake needs a restart of the service"));
     passes(&pair.lab);
-    pair.signal(0, nix::sys::signal::Signal::SIGTERM);
+    let before = pair.tunnel(0)["rekeys"].as_u64();
+    assert!(pair.order(0, &["rekey", "tunnel", "--ike"]).status.success());
+    pair.wait_for(0, "rekeyed without a signature", |status| {
+        status["connections"][0]["tunnels"][0]["rekeys"].as_u64() > before
+    });
+    passes(&pair.lab);
+    assert!(pair.order(0, &["down", "tunnel"]).status.success());
+    pair.wait(1, "waiting");
+    pair.order(0, &["up", "tunnel"]);
+    pair.wait_for(0, "refused with a remedy", |status| {
+        status.to_string().contains("the private key is gone: restart s2sd")
+    });
+    pair.signal(0, Signal::SIGTERM);
+    pair.services[0].take().unwrap().wait().unwrap();
+    pair.launch(0);
+    pair.wait(0, "up");
+    passes(&pair.lab);
 }
 
 /// Seconds of flood at s2sd, in rounds of which each has as long a flood beside it that meets nobody.

@@ -9,15 +9,19 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
-use nix::sys::wait::{WaitStatus, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use s2sd::sys::namespace::Namespace;
+
+use super::lab::pair::PATIENCE;
+use super::lab::traffic::clock;
 
 /// Where descriptors wait in a child before they get their numbers: above all that are open here.
 const ASIDE: RawFd = 600;
@@ -92,6 +96,30 @@ impl Keeper {
         let status = waitpid(service, None).unwrap();
         self.shelf.listen();
         status
+    }
+
+    /// Waits until the service ends by itself.
+    pub fn await_end(&mut self) -> WaitStatus {
+        let (service, began) = (self.service.unwrap(), clock());
+        loop {
+            match waitpid(service, Some(WaitPidFlag::WNOHANG)).unwrap() {
+                WaitStatus::StillAlive => std::thread::sleep(Duration::from_millis(5)),
+                ended => {
+                    self.service = None;
+                    self.shelf.listen();
+                    return ended;
+                }
+            }
+            assert!(began.elapsed() < PATIENCE, "the service goes on");
+        }
+    }
+
+    /// The service's children: its signer.
+    pub fn children(&self) -> Vec<Pid> {
+        let service = self.service.unwrap();
+        let children = format!("/proc/{service}/task/{service}/children");
+        let children = std::fs::read_to_string(children).unwrap();
+        children.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
     }
 
     /// The names of what is kept.

@@ -227,6 +227,31 @@ fn ages_and_volumes_go_on_over_a_restart() {
 }
 
 #[test]
+fn a_signer_that_dies_is_replaced_with_its_service_and_the_tunnel_is_kept() {
+    let Some(mut pair) = Pair::start("signer") else { return };
+    passes(&pair);
+    pair.settle(0);
+    let (spi, device) = (pair.spi(0), pair.device(0));
+    let [signer] = pair.keepers[0].children()[..] else { panic!("one child, the signer") };
+    nix::sys::signal::kill(signer, CRASH).unwrap();
+    // A failure, so that the unit is started again.
+    let ended = pair.keepers[0].await_end();
+    assert!(matches!(ended, WaitStatus::Exited(_, 1)), "{ended:?}: {}", pair.log(0));
+    assert_eq!(pair.count(0, "keeps the private keys is gone; the tunnels are kept"), 1);
+    assert_eq!(pair.device(0), device);
+    pair.launch(0);
+    pair.wait(0, "up");
+    assert_eq!(pair.spi(0), spi, "nothing is negotiated");
+    passes(&pair);
+    assert!(pair.order(0, &["down", "tunnel"]).status.success());
+    pair.wait(1, "waiting");
+    assert!(pair.order(0, &["up", "tunnel"]).status.success());
+    pair.wait(0, "up");
+    passes(&pair);
+    assert_eq!(pair.count(0, "IKE SA up"), 2, "{}", pair.log(0));
+}
+
+#[test]
 fn an_operators_wish_outlives_a_restart() {
     let Some(mut pair) = Pair::start("wish") else { return };
     assert!(pair.order(0, &["down", "tunnel"]).status.success());

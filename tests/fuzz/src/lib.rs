@@ -16,6 +16,7 @@ pub mod ike;
 pub mod packet;
 pub mod pki;
 pub mod selector;
+pub mod state;
 pub mod text;
 
 /// A fuzz target: its name, which is its corpus's too, and its body.
@@ -41,4 +42,7 @@ pub const TARGETS: &[Target] = &[
     ("pki_identity", pki::pki_identity),
     ("selector_algebra", selector::selector_algebra),
     ("selector_text", selector::selector_text),
+    ("state_estate", state::state_estate),
+    ("state_ledger", state::state_ledger),
+    ("state_store", state::state_store),
 ];
