@@ -14,7 +14,10 @@ use crate::place::Place;
 use crate::strongswan::Strongswan;
 use crate::{Case, Verdict};
 
-pub const CASES: &[Case] = &[Case { name: "page: the README, from nothing to up", run: follow }];
+pub const CASES: &[Case] = &[
+    Case { name: "page: the README, from nothing to up", run: follow },
+    Case { name: "page: a vault that refuses leaves the key where it is", run: refuse },
+];
 
 fn follow(place: &Place) -> Verdict {
     let directory = place.directory.join("reader");
@@ -64,4 +67,22 @@ fn follow(place: &Place) -> Verdict {
         blocks.len(),
         reader.calls().len()
     ))
+}
+
+/// Somebody pastes the block into a shell, which goes on after the command that failed.
+fn refuse(place: &Place) -> Verdict {
+    let directory = place.directory.join("reader");
+    let failed = |error: std::io::Error| Failure::new("the page's files", error);
+    let reader = Reader::new(&place.lab.gateways[0], &directory).map_err(failed)?;
+    fs::write(directory.join("vault-refuses"), "").map_err(failed)?;
+    let blocks = blocks()?;
+    let block = blocks.iter().find(|block| block.contains("az keyvault certificate import"));
+    let block = block.ok_or_else(|| Failure::new("no block imports a certificate", ""))?;
+    let said = reader.follow(&format!("set +e\n{block}set -e\n"))?;
+    ensure(said.contains("Forbidden"), "the vault refuses", &said)?;
+    for file in ["vnet1gw.key", "vnet1gw.pfx", "vnet1gw.password"] {
+        let there = directory.join("etc/private/pki").join(file).is_file();
+        ensure(there, &format!("{file} is kept"), &said)?;
+    }
+    Ok("key, .pfx and password are kept".into())
 }
