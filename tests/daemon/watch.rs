@@ -1,10 +1,12 @@
 //! `s2sd status` as it is watched: in a pipe, on a terminal, and where the service has another control socket.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value as Json;
@@ -46,6 +48,16 @@ impl Watcher {
         }
     }
 
+    /// The next line that it complains with.
+    fn complaint(&mut self) -> String {
+        let pipe = self.child.stderr.as_mut().unwrap();
+        let patience = PollTimeout::try_from(PATIENCE).unwrap();
+        let ready = poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], patience).unwrap();
+        assert_eq!(ready, 1, "no complaint in {PATIENCE:?}");
+        let octets = pipe.bytes().map_while(Result::ok).take_while(|octet| *octet != b'\n');
+        String::from_utf8(octets.collect()).unwrap()
+    }
+
     /// Reads on until its end; how that was, and what it complained of.
     fn end(self) -> (ExitStatus, String) {
         let began = clock();
@@ -83,7 +95,7 @@ fn watch(pair: &Pair, more: &[&str]) -> Watcher {
 fn a_watched_status_follows_the_service_through_its_absence() {
     let Some(mut pair) = Pair::start("watch") else { return };
     let watcher = watch(&pair, &[]);
-    let programs = watch(&pair, &["--json"]);
+    let mut programs = watch(&pair, &["--json"]);
     watcher.see("tunnel  up");
     pair.obey(0, &["down", "tunnel"]);
     watcher.see("tunnel  down");
@@ -93,6 +105,8 @@ fn a_watched_status_follows_the_service_through_its_absence() {
     }
     pair.end(0, Signal::SIGTERM);
     watcher.see("the service does not run");
+    let complaint = programs.complaint();
+    assert!(complaint.contains("the service does not run"), "{complaint:?}");
     pair.launch(0);
     let line = watcher.see("tunnel  up");
     assert!(!line.contains('\x1b'), "no colours in a pipe: {line:?}");
@@ -103,7 +117,6 @@ fn a_watched_status_follows_the_service_through_its_absence() {
     assert_eq!((status.signal(), complaints.as_str()), (Some(Signal::SIGINT as i32), ""));
     let (status, complaints) = programs.leave();
     assert!(status.success(), "{status}: {complaints}");
-    assert!(complaints.contains("the service does not run"), "{complaints:?}");
     let (status, complaints) = watch(&pair, &[]).leave();
     assert!(status.success() && complaints.is_empty(), "{status}: {complaints}");
 
