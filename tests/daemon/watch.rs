@@ -54,8 +54,9 @@ impl Watcher {
         let patience = PollTimeout::try_from(PATIENCE).unwrap();
         let ready = poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], patience).unwrap();
         assert_eq!(ready, 1, "no complaint in {PATIENCE:?}");
-        let octets = pipe.bytes().map_while(Result::ok).take_while(|octet| *octet != b'\n');
-        String::from_utf8(octets.collect()).unwrap()
+        let mut line = String::new();
+        BufReader::new(pipe).read_line(&mut line).unwrap();
+        line
     }
 
     /// Reads on until its end; how that was, and what it complained of.
