@@ -28,7 +28,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use s2sd::wire::ip::Version;
 
-use flood::{Flood, RATE};
+use flood::{Flood, RATE, esp, first_messages, garbage, sealed};
 use lab::ear::Ear;
 use lab::pair::Pair;
 use lab::traffic::{clock, round_trips_over, throughput, transfer};
@@ -186,7 +186,7 @@ fn a_flood_of_forged_first_messages_leaves_tunnels_and_newcomers_alone() {
     let (mut ratios, mut rates) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let [closed, open] = [501, 500].map(|port| {
-            let flood = Flood::start(&pair.lab.gateways[0], peer, at(port));
+            let flood = Flood::start(&pair.lab.gateways[0], first_messages(peer), at(port));
             let speed = throughput(&pair.lab, 0, 1, round);
             rates.push(flood.stop());
             speed
@@ -215,7 +215,7 @@ fn a_flood_of_forged_first_messages_leaves_tunnels_and_newcomers_alone() {
     }
 
     // Under it, a genuine peer that nobody knows yet gets in.
-    let flood = Flood::start(&pair.lab.gateways[0], peer, at(500));
+    let flood = Flood::start(&pair.lab.gateways[0], first_messages(peer), at(500));
     pair.signal(0, nix::sys::signal::Signal::SIGKILL);
     pair.services[0].take().unwrap().wait().unwrap();
     let begun = clock();
@@ -226,6 +226,43 @@ fn a_flood_of_forged_first_messages_leaves_tunnels_and_newcomers_alone() {
     flood.stop();
     assert!(took < Duration::from_secs(5), "a newcomer took {took:?}");
     passes(&pair.lab);
+}
+
+#[test]
+fn floods_of_what_only_a_peer_would_send_cost_counters() {
+    let Some(pair) = Pair::start("storm") else { return };
+    let peer = Ipv4Addr::new(203, 0, 113, 1);
+    let service = pair.services[1].as_ref().unwrap().id();
+    let log = || fs::metadata(pair.file(1, "log")).unwrap().len();
+    passes(&pair.lab);
+    let before = pair.tunnel(1);
+    let spi = before["children"][0]["spi_in"].as_str().unwrap();
+    let live = u32::from_str_radix(spi.trim_start_matches("0x"), 16).unwrap();
+    let (memory, lines) = (resident(service), log());
+    for (model, port, counter) in [
+        (esp(peer, None), 4500, Some("unknown_spi")),
+        (esp(peer, Some(live)), 4500, Some("auth_failed")),
+        (sealed(), 4500, None),
+        (garbage(), 500, None),
+    ] {
+        let at = SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 2), port);
+        let flood = Flood::start(&pair.lab.gateways[0], model, at);
+        let begun = clock();
+        while begun.elapsed() < Duration::from_secs(1) {
+            passes(&pair.lab);
+        }
+        assert!(flood.stop() > 1000);
+        if let Some(counter) = counter {
+            let count = |tunnel: &serde_json::Value| tunnel["drops"][counter].as_u64().unwrap_or(0);
+            let (was, is) = (count(&before), count(&pair.tunnel(1)));
+            assert!(is > was + 1000, "{counter}: {was}, then {is}");
+        }
+    }
+    let after = pair.tunnel(1);
+    assert_eq!((&after["state"], &after["children"][0]["spi_in"]), (&"up".into(), &spi.into()));
+    let grown = resident(service).saturating_sub(memory);
+    assert!(grown < 8 << 10, "the service grew by {grown} KiB");
+    assert!(log() - lines < 16 << 10, "{} octets of log", log() - lines);
 }
 
 /// Resident memory of a process, in KiB.
