@@ -38,8 +38,11 @@ const HEADERS: usize = 28;
 /// What is sent: one body that is varied for each datagram, which gives where it is to come from too.
 pub struct Model {
     body: Vec<u8>,
-    vary: Box<dyn Fn(&mut [u8], u64) -> SocketAddrV4 + Send>,
+    vary: Box<Vary>,
 }
+
+/// Makes the body that of the so-manieth datagram; where it is to come from.
+type Vary = dyn Fn(&mut [u8], u64) -> SocketAddrV4 + Send;
 
 /// A sender at work; it ends with this.
 pub struct Flood {
