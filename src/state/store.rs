@@ -64,7 +64,9 @@ impl Store {
 
     /// Stores content in the place of the older one. Its generation.
     pub fn put(&mut self, parts: &[&[u8]]) -> io::Result<u64> {
-        let generation = self.generation + 1;
+        // The last number is never given: what has it is not ours.
+        let next = self.generation.checked_add(1).filter(|next| *next < u64::MAX);
+        let generation = next.ok_or_else(|| io::Error::other("the store's numbers are used up"))?;
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let mut bytes = Zeroizing::new(Vec::with_capacity(HEADER + length));
         bytes.extend(MAGIC);
