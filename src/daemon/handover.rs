@@ -160,7 +160,7 @@ impl Shell {
             let active: Vec<ChildId> =
                 device.children().map(|(id, _)| id).filter(|id| device.is_active(*id)).collect();
             if let Err(error) = device.release() {
-                warn!(connection = member.record.name, %error, "the lane does not go on");
+                self.hinder(*peer, format!("its packets cannot be carried: {error}"));
             }
             if wanted {
                 self.endpoint.command(now, Command::Up(*peer));

@@ -156,8 +156,7 @@ impl Member {
 
     /// Whether packets to the peer would leave from another address than the one that it knows.
     pub fn has_another_source(&self, listen: &[IpAddr]) -> bool {
-        let now = self.remote.and_then(|remote| source(remote, listen).ok());
-        self.local.is_some() && now.is_some_and(|now| self.local != Some(now))
+        self.local.is_some() && self.has_moved(listen)
     }
 
     /// Brings the word for the state up to date. Whether packets can pass now and could not before, or the reverse.

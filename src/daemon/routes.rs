@@ -67,12 +67,15 @@ impl Routes {
 
     /// Takes over what a former process set: its routes lead into these devices.
     pub fn adopt(&mut self, devices: Vec<String>) {
+        // Whether all of them could be set is not known.
+        self.lacking = !devices.is_empty();
         self.devices = devices;
     }
 
     /// Leaves the routes as they are, for the next process.
     pub fn leave(&mut self) {
         self.devices.clear();
+        self.lacking = false;
     }
 
     /// Whether rules have to keep outer packets out of these routes.

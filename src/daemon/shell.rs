@@ -44,6 +44,8 @@ const LANE_EVENTS: usize = 256;
 const TICK: Duration = Duration::from_secs(1);
 /// How long a stop waits for the gateways' answers to our farewells.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// A process that ran so long may be followed by another: systemd/s2sd.service allows thirty starts a minute.
+const WORTH_A_START: Duration = Duration::from_secs(3);
 
 /// What is said when the process that signs is gone, and somebody keeps the tunnels for the next process or nobody does.
 const KEYS_LOST_KEPT: &str = "the process that keeps the private keys is gone; the tunnels are kept for the next start of the service, which starts it anew";
@@ -121,7 +123,7 @@ pub async fn run(
                     shell.hand_over();
                     return Ok(());
                 }
-                Some(Signal::KeysLost) if shell.estate.is_kept() => {
+                Some(Signal::KeysLost) if shell.is_worth_a_start() => {
                     manager.stopping();
                     shell.hand_over();
                     return Err(io::Error::other(KEYS_LOST_KEPT));
@@ -306,6 +308,13 @@ impl Shell {
             line += &format!("; {} {}", member.record.name, member.record.state.word());
         }
         line
+    }
+
+    /// Whether the next process goes on with all that is there, and has a better chance with the keys: where they are lost at once
+    /// again and again, the service manager would give up, and with it all that it keeps.
+    fn is_worth_a_start(&self) -> bool {
+        let ran = clock::now().mono.since(self.started);
+        self.estate.is_kept() && self.estate.hitch().is_none() && ran >= WORTH_A_START
     }
 
     /// A tunnel whose threads do not turn.

@@ -199,9 +199,7 @@ impl Tunnel {
     /// Stops the lane for good: packets wait in the kernel for the next process.
     pub fn park(&mut self) {
         self.held = true;
-        if let Carrier::Lane(lane) = std::mem::replace(&mut self.carrier, Carrier::Gone) {
-            self.carrier = lane.stop().map_or(Carrier::Gone, |parts| Carrier::Idle(parts.tun));
-        }
+        self.halt();
     }
 
     /// Where each SA stands, exactly if the lane stands still.
@@ -477,7 +475,8 @@ impl Tunnel {
                 && held.encapsulated == ends.encapsulated
                 && ends.encapsulated;
             if same_socket && let Carrier::Lane(lane) = &self.carrier {
-                return lane.socket().reconnect(ends.path.remote);
+                let moved = lane.socket().reconnect(ends.path.remote);
+                return moved.inspect_err(|_| self.suspend());
             }
         }
         self.ends = Some(ends);
@@ -487,7 +486,7 @@ impl Tunnel {
     fn start(&mut self, ends: Ends) -> io::Result<()> {
         self.have_device()?;
         // Before the device is taken: if there is no socket, it stays.
-        let socket = self.connect(ends)?;
+        let socket = self.connect(ends).inspect_err(|_| self.suspend())?;
         let tun = match std::mem::replace(&mut self.carrier, Carrier::Gone) {
             Carrier::Idle(tun) => tun,
             Carrier::Lane(lane) => match lane.stop() {
@@ -496,9 +495,27 @@ impl Tunnel {
             },
             Carrier::Gone => self.plan.device(&self.keeping)?,
         };
-        let lane = Lane::start(self.parts(tun, socket, ends)?)?;
-        self.carrier = Carrier::Lane(lane);
+        let lane = self.parts(tun, socket, ends).and_then(Lane::start);
+        self.carrier = Carrier::Lane(lane.inspect_err(|_| self.suspend())?);
         Ok(())
+    }
+
+    /// Stops the lane; the device stays.
+    fn halt(&mut self) {
+        self.carrier = match std::mem::replace(&mut self.carrier, Carrier::Gone) {
+            Carrier::Lane(lane) => {
+                lane.stop().map_or(Carrier::Gone, |parts| Carrier::Idle(parts.tun))
+            }
+            other => other,
+        };
+    }
+
+    /// Has no lane until [`Tunnel::go_on`]: one that is where the peer is not any more misleads packets, and its socket, being
+    /// connected, would take all that the peer sends, though nobody reads it.
+    fn suspend(&mut self) {
+        self.halt();
+        self.socket = None;
+        self.keeping.keeper.forget(&keeper::lane(&self.plan.interface));
     }
 
     /// Makes the device unless it is there.
@@ -579,13 +596,14 @@ impl Plan {
     }
 
     fn device(&self, keeping: &Keeping) -> io::Result<Tun> {
+        // What is kept of one that we lost would keep the name.
+        let name = keeper::device(&self.interface);
+        keeping.keeper.forget(&name);
         let tun = Tun::create(&self.interface, self.offloads())?;
         let netlink = Netlink::open()?;
         self.dress(&netlink)?;
         netlink.set_up(&self.interface)?;
         // Only now: what is kept is complete.
-        let name = keeper::device(&self.interface);
-        keeping.keeper.forget(&name);
         keeping.keeper.keep(&name, &tun);
         Ok(tun)
     }

@@ -57,7 +57,7 @@ pub(super) enum Handshake {
     AuthRefused(Box<AuthRefused>),
 }
 
-/// Of one slot drain so many at a time: children that are replaced faster have no stragglers of the oldest any more.
+/// So many drain at a time for each slot that there is: children that are replaced faster have no stragglers of the oldest any more.
 const DRAINING: usize = 4;
 
 /// An inbound half that outlives its child for a moment: stragglers of a rekey still open.

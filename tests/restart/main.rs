@@ -232,6 +232,7 @@ fn a_signer_that_dies_is_replaced_with_its_service_and_the_tunnel_is_kept() {
     passes(&pair);
     pair.settle(0);
     let (spi, device) = (pair.spi(0), pair.device(0));
+    pair.wait_for(0, "old enough", |status| status["running_seconds"].as_u64() >= Some(4));
     let [signer] = pair.keepers[0].children()[..] else { panic!("one child, the signer") };
     nix::sys::signal::kill(signer, CRASH).unwrap();
     // A failure, so that the unit is started again.

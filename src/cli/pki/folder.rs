@@ -142,7 +142,8 @@ impl Folder {
     /// The file that an operator means: a path, or the name of a certificate here.
     pub fn find(&self, word: &str) -> Result<PathBuf, String> {
         let path = PathBuf::from(word);
-        if path.is_file() {
+        // A pipe will do.
+        if path.exists() && !path.is_dir() {
             return Ok(path);
         }
         let missing = || format!("there is no file {word}: name a certificate's file");
