@@ -35,7 +35,7 @@ const COURTESY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_s
 const SETTLE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_millis(1500));
 /// How long the peer may take to close one that it dialled.
 const THEIRS: Duration = Duration::from_secs(20);
-/// IKE SAs with one peer: dialled by both ends at once, re-authenticated, and each of them rekeyed.
+/// IKE SAs with one peer: dialled by both ends at once, re-authenticated, and rekeyed.
 const MOST: usize = 6;
 /// A fresh IKE SA in place of one that could not give what was wanted comes no sooner than this after it: a peer that refuses
 /// on the fresh one too would be dialled in circles.
@@ -314,8 +314,8 @@ impl Peer {
         }
     }
 
-    /// Has room for one more IKE SA. A peer that dials faster than it deletes does not wait for the deletion of the oldest.
-    fn make_room(&mut self, ctx: &mut Ctx<'_>) {
+    /// Has room for one more IKE SA. Where they come faster than Deletes are answered, the oldest does not wait for that.
+    pub(super) fn make_room(&mut self, ctx: &mut Ctx<'_>) {
         while self.sas.len() >= MOST {
             let idle = self.sas.iter().filter(|sa| !sa.is_live() || sa.surplus.is_some());
             let oldest = idle.min_by_key(|sa| sa.origin.up_at).map(IkeSa::spi);

@@ -230,6 +230,7 @@ impl Peer {
                 old.close(ctx, Cause::Rekeyed, None);
             }
         }
+        self.make_room(ctx);
         self.sas.push(successor);
     }
 

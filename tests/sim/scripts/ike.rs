@@ -18,7 +18,7 @@ pub const SCRIPTS: &[Script] = &[
     script("ike-rekey-collision", 6, ike_rekey_collision),
     script("ike-delete-vs-ike-rekey", 2, ike_delete_vs_ike_rekey),
     script("reauth-overlap", 2, reauth_overlap),
-    script("reauth-without-pause", 3, reauth_without_pause),
+    script("renewed-without-pause", 4, renewed_without_pause),
 ];
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -29,12 +29,12 @@ fn rekey_ike(w: &mut World, id: HostId) {
 }
 
 /// Somebody dials anew before the last dial's surplus is closed, again and again: `x`, or both by turns, or `x` whose Deletes do
-/// not arrive. What is held stays bounded, and one IKE SA is left.
-fn reauth_without_pause(stage: &Stage) -> World {
+/// not arrive; or that one rekeys so. What is held stays bounded, and one IKE SA is left.
+fn renewed_without_pause(stage: &Stage) -> World {
     let (x, y) = (stage.x, stage.y);
     let mut w = stage.world(|_| ());
     w.establish(x);
-    if stage.variant == 2 {
+    if stage.variant >= 2 {
         w.net.rules.add(
             Pattern::from(x).exchange(INFORMATIONAL).request(),
             Action::Drop,
@@ -44,7 +44,13 @@ fn reauth_without_pause(stage: &Stage) -> World {
     for turn in 0..40 {
         let id = if stage.variant == 1 && turn % 2 == 1 { y } else { x };
         let peer = w.peer_of(id);
-        w.command(id, Command::Reauthenticate(peer));
+        w.command(
+            id,
+            match stage.variant {
+                3 => Command::RekeyIke(peer),
+                _ => Command::Reauthenticate(peer),
+            },
+        );
         w.run_for(Duration::from_millis(231));
     }
     w.net.rules.clear();
