@@ -87,8 +87,13 @@ impl Watcher {
 }
 
 fn watch(pair: &Pair, more: &[&str]) -> Watcher {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_s2sd"));
-    command.args(["status", "--watch"]).args(more).arg("--socket").arg(pair.file(0, "sock"));
+    // Whoever runs the tests in the background may have them ignore interrupts.
+    let mut command = Command::new("env");
+    command
+        .args(["--default-signal=INT", env!("CARGO_BIN_EXE_s2sd"), "status", "--watch"])
+        .args(more)
+        .arg("--socket")
+        .arg(pair.file(0, "sock"));
     Watcher::start(&mut command)
 }
 
@@ -135,7 +140,7 @@ fn on_a_terminal_one_page_stands_for_the_other_until_control_c() {
         );
     }
     let words = format!(
-        "{} status --watch --socket {}",
+        "env --default-signal=INT {} status --watch --socket {}",
         env!("CARGO_BIN_EXE_s2sd"),
         pair.file(0, "sock").display()
     );
