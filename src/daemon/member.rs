@@ -154,11 +154,6 @@ impl Member {
         Ok(PeerConfig { profile, ..config })
     }
 
-    /// Whether packets to the peer would leave from another address than the one that it knows.
-    pub fn has_another_source(&self, listen: &[IpAddr]) -> bool {
-        self.local.is_some() && self.has_moved(listen)
-    }
-
     /// Brings the word for the state up to date. Whether packets can pass now and could not before, or the reverse.
     pub fn judge(&mut self, now: Now) -> bool {
         let was_up = self.record.state == State::Up;

@@ -473,7 +473,8 @@ impl Shell {
             let mut again = member.retry_at.is_some_and(|at| at <= now.mono);
             if std::mem::take(&mut member.doubted) {
                 self.names.look_again(member.peer);
-                again |= member.has_another_source(&self.config.device.listen_addresses);
+                let listen = &self.config.device.listen_addresses;
+                again |= member.local.is_some() && member.has_moved(listen);
             }
             if again {
                 retry.push(member.peer);
