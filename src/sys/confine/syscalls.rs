@@ -57,6 +57,9 @@ const TRANSFER: &[c_long] = &[
     libc::SYS_poll,
 ];
 
+/// What the standard library asks of a descriptor before it closes it, where assertions are on.
+const CHECKS: &[c_long] = if cfg!(debug_assertions) { &[libc::SYS_fcntl] } else { &[] };
+
 /// Files, sockets, devices, timers, threads.
 const CONTROL: &[c_long] = &[
     libc::SYS_accept4,
@@ -175,7 +178,7 @@ fn program(
 /// What a role may do. A call without conditions is allowed whatever its arguments.
 fn rules(role: Role) -> Result<Rules, seccompiler::BackendError> {
     let lists: &[&[c_long]] = match role {
-        Role::Signer => &[COMMON, &[libc::SYS_recvfrom, libc::SYS_sendto]],
+        Role::Signer => &[COMMON, &[libc::SYS_recvfrom, libc::SYS_sendto], CHECKS],
         Role::Lane => &[COMMON, TRANSFER],
         Role::Control => &[COMMON, TRANSFER, CONTROL, CONTROL_OLD],
     };
