@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::tunnel::Traffic;
+use super::traffic::Traffic;
 use crate::crypto::EspSuite;
 use crate::dataplane::{InboundSa, OutboundSa};
 use crate::esp::{Counters, Limits, limits::Quota};

@@ -18,10 +18,12 @@
 use tracing::{debug, info, warn};
 
 use super::departed::departed;
+use super::link::Link;
+use super::plan;
 use super::record::IkeRecord;
 use super::routes::Guard;
-use super::shell::{Link, Shell};
-use super::tunnel::{self, Tunnel};
+use super::shell::Shell;
+use super::tunnel::Tunnel;
 use crate::config::credentials::Credentials;
 use crate::config::{diff, peers};
 use crate::crypto::Standard;
@@ -196,7 +198,7 @@ impl Shell {
         for name in self.estate.left() {
             self.estate.take(&name);
             if let Some(interface) = name.strip_prefix(&keeper::device("")) {
-                tunnel::dismiss(interface, &self.estate.keeping);
+                plan::dismiss(interface, &self.estate.keeping);
             }
             self.estate.keeping.keeper.forget(&name);
         }
@@ -228,10 +230,10 @@ impl Shell {
         {
             self.estate.keeping.ledger.park(generation);
             self.estate.keeping.ledger.live();
+            info!("handing over to the next process");
         }
         self.links.iter_mut().for_each(|link| link.routes.leave());
         self.guard.take().into_iter().for_each(Guard::leave);
-        info!("handing over to the next process");
     }
 
     /// After the farewells: whoever keeps descriptors is to have none of ours.

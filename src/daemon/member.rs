@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tracing::info;
 
+use super::plan::Plan;
 use super::record::{Record, State};
-use super::tunnel::{LaneEvent, Plan, Tunnel};
+use super::tunnel::{LaneEvent, Tunnel};
 use crate::config::peers;
 use crate::config::settings::{self, Connection, Site};
 use crate::config::value::Host;
@@ -19,7 +20,6 @@ use crate::ike::config::{PeerConfig, Role};
 use crate::ike::profile::Profile;
 use crate::state::{Estate, inventory};
 use crate::sys::ike_socket;
-use crate::sys::netlink::Prefix;
 use crate::time::{Instant, Now};
 use crate::wire::spi::EspSpi;
 
@@ -174,25 +174,6 @@ impl Member {
     /// The inbound SAs on which packets of the peer came since the last look.
     pub fn heard(&mut self) -> Vec<EspSpi> {
         self.tunnel.as_mut().map_or_else(Vec::new, Tunnel::heard)
-    }
-}
-
-/// What a connection's configuration says of the packets' side of one tunnel.
-pub fn plan(connection: &Connection, tunnel: &settings::Tunnel) -> Plan {
-    let settings = &connection.tunnel;
-    let address = |a: &crate::config::prefix::InterfaceAddress| Prefix {
-        address: a.address,
-        length: a.length,
-    };
-    Plan {
-        connection: peers::name(connection, tunnel),
-        interface: tunnel.interface.to_string(),
-        addresses: settings.addresses.iter().map(address).collect(),
-        mtu: settings.mtu,
-        mss: settings.tcp_mss,
-        copy_dscp: settings.copy_dscp,
-        offload: settings.offload,
-        replay_window: settings.replay_window,
     }
 }
 

@@ -19,10 +19,11 @@
 //!
 //! | file | noun |
 //! |---|---|
-//! | [`child`], [`tunnel`] | a tunnel's packets: device, lane, SAs |
+//! | [`child`], [`plan`], [`traffic`], [`tunnel`] | a tunnel's packets: device, lane, SAs |
 //! | [`control`], `wishes` | the control socket, and what is wished over it |
 //! | `departed` | a peer that is there no longer |
 //! | [`explain`], [`status`] | what is shown to people and programs |
+//! | `link` | a connection with its tunnels and routes |
 //! | [`manager`] | what the service manager is told |
 //! | [`member`] | a tunnel with its peer: what is wanted, what is in the way |
 //! | [`names`] | addresses of gateways that are known by name |
@@ -42,9 +43,11 @@ mod departed;
 pub mod explain;
 pub mod files;
 mod handover;
+mod link;
 pub mod manager;
 pub mod member;
 pub mod names;
+pub mod plan;
 pub mod record;
 mod reload;
 pub mod routes;
@@ -53,6 +56,7 @@ pub mod signer;
 pub mod sockets;
 pub mod status;
 mod surroundings;
+pub mod traffic;
 pub mod tunnel;
 mod wishes;
 

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use tracing::{error, info};
 
 use super::files::System;
+use super::link::Link;
 use super::member::Obstacle;
 use super::shell::Shell;
 use super::tunnel::Tunnel;
@@ -108,7 +109,7 @@ impl Shell {
 
     /// Ends a connection: farewells leave before its tunnels go.
     fn end(&mut self, name: &str) {
-        let named = |link: &super::shell::Link| link.settings.name.as_str() == name;
+        let named = |link: &Link| link.settings.name.as_str() == name;
         let Some(at) = self.links.iter().position(named) else { return };
         let peers: Vec<PeerId> = self
             .links

@@ -1,7 +1,6 @@
 //! The loop: waits for whatever comes first, hands it to the engine, carries out what the engine wants.
 
 use std::io;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,9 +9,11 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tracing::{debug, error, info, warn};
 
 use super::control::Control;
+use super::link::{Link, find, outer, tunnel};
 use super::manager::Manager;
-use super::member::{self, Member, Obstacle, RETRY};
+use super::member::{Member, Obstacle, RETRY};
 use super::names::{Found, Names};
+use super::plan::Plan;
 use super::record::State;
 use super::routes::{Guard, Routes};
 use super::sockets::{Inbound, Sockets};
@@ -137,16 +138,6 @@ pub async fn run(
     shell.say_goodbye().await;
     shell.leave_nothing();
     Ok(())
-}
-
-/// One connection at work.
-#[derive(Debug)]
-pub(super) struct Link {
-    pub(super) settings: Connection,
-    pub(super) members: Vec<Member>,
-    pub(super) routes: Routes,
-    /// Why some routes are not as they should be.
-    pub(super) lacking: Option<String>,
 }
 
 #[derive(Debug)]
@@ -365,7 +356,7 @@ impl Shell {
         }
         let listen = &config.device.listen_addresses;
         let site = &config.local_network_gateway;
-        member.equip(member::plan(settings, tunnel), lanes, estate)?;
+        member.equip(Plan::new(settings, tunnel), lanes, estate)?;
         member.configure(settings, tunnel, site, listen, options.profile)
     }
 
@@ -432,10 +423,12 @@ impl Shell {
             Seen::PathMtu(mtu) => {
                 info!(connection = member.record.name, mtu, "path MTU changed");
             }
-            Seen::DeviceLost => {
+            Seen::DeviceLost if tunnel.has_lost_device() => {
                 tunnel.lose_device();
                 self.renew(peer);
             }
+            // It came late: there is another lane by now.
+            Seen::DeviceLost => {}
         }
     }
 
@@ -610,52 +603,4 @@ impl Shell {
             self.carry_out();
         }
     }
-}
-
-impl Link {
-    /// The gateway is elsewhere: its address may be one that the routes would swallow.
-    fn shield(&mut self) {
-        let connection = &self.settings.name;
-        if let Err(error) = self.routes.shield(&self.settings, &outer(&self.members)) {
-            error!(%connection, %error, "the routes could not be changed");
-        }
-        self.lead();
-    }
-
-    /// Has the routes lead into the tunnels that are up.
-    pub(super) fn lead(&mut self) {
-        let up = self.members.iter().filter(|m| m.record.state == State::Up);
-        let devices: Vec<&str> =
-            up.filter_map(|member| member.tunnel.as_ref()).map(Tunnel::interface).collect();
-        let connection = &self.settings.name;
-        let before = self.lacking.take();
-        match self.routes.lead_into(&devices) {
-            Ok(true) => info!(%connection, into = ?devices, "routes"),
-            Ok(false) => {}
-            Err(error) => {
-                let lacking = error.to_string();
-                if before.as_ref() != Some(&lacking) {
-                    error!(%connection, "{lacking}");
-                }
-                self.lacking = Some(lacking);
-            }
-        }
-    }
-}
-
-/// Where a connection's gateway is, as far as it is known.
-fn outer(members: &[Member]) -> Vec<IpAddr> {
-    members.iter().filter_map(|member| member.remote).collect()
-}
-
-fn find(links: &mut [Link], peer: PeerId) -> Option<(&mut Link, usize)> {
-    links.iter_mut().find_map(|link| {
-        let at = link.members.iter().position(|member| member.peer == peer)?;
-        Some((link, at))
-    })
-}
-
-fn tunnel(links: &mut [Link], peer: PeerId) -> Option<&mut Tunnel> {
-    let (link, at) = find(links, peer)?;
-    link.members.get_mut(at)?.tunnel.as_mut()
 }

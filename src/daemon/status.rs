@@ -221,7 +221,7 @@ fn tunnel(settings: &Connection, member: &Member, now: Now) -> TunnelStatus {
         obstacle: record.obstacle.clone(),
         unsent: record.unsent.clone().or_else(|| unsent(tunnel.as_ref()?)),
         last_error: last_error(record, now),
-        mtu: tunnel.as_ref().map(Tunnel::mtu),
+        mtu: tunnel.as_ref().map(|tunnel| tunnel.plan().mtu()),
         path_mtu: tunnel
             .as_ref()
             .and_then(Tunnel::path_mtu)

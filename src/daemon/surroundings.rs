@@ -7,7 +7,7 @@
 //! | another address of ours leads to a gateway | its peer is told by the next message from there |
 //! | the way back to a gateway that is not up | it is dialled at once |
 //! | the wall clock was set | gateways that are not up are dialled at once: certificates may have come into their time |
-//! | the machine slept | nothing: SAs grew old meanwhile, and deadlines that passed are due |
+//! | the machine slept, or the process was stopped | nothing: SAs grew old meanwhile, and deadlines that passed are due |
 //!
 //! Word of links and addresses comes from the kernel; what it says is looked up once a second at most.
 
@@ -19,12 +19,13 @@ use tracing::{info, warn};
 use super::shell::Shell;
 use crate::ike::PeerId;
 use crate::ike::command::Command;
+use crate::sys::clock;
 use crate::sys::netlink::Watch;
 use crate::time::{Instant, Now};
 
-/// A turn of the loop that comes so late has slept, with the machine.
-const SLEPT: Duration = Duration::from_secs(5);
-/// How long other threads may take to find out that they slept.
+/// A turn of the loop that comes so late has slept with the machine, or stood still with all other threads of the process.
+const LATE: Duration = Duration::from_secs(5);
+/// How long other threads may take to find that out.
 const DROWSY: Duration = Duration::from_secs(6);
 /// A wall clock that is kept right by somebody moves less at a time, in seconds.
 const SET: i64 = 30;
@@ -37,7 +38,9 @@ pub struct Surroundings {
     pub(super) changed: bool,
     /// How far the wall clock is ahead of the other, in seconds.
     ahead: i64,
-    /// When the machine was last seen to have slept.
+    /// How long the machine has slept since its boot.
+    slept: Duration,
+    /// When a turn was late last.
     woke: Option<Instant>,
 }
 
@@ -46,7 +49,8 @@ impl Surroundings {
     pub fn new(now: Now) -> Surroundings {
         let watch =
             Watch::open().inspect_err(|error| warn!(%error, "links and addresses are not watched"));
-        Surroundings { watch: watch.ok(), changed: true, ahead: ahead(now), woke: None }
+        let slept = clock::slept();
+        Surroundings { watch: watch.ok(), changed: true, ahead: ahead(now), slept, woke: None }
     }
 
     /// Waits for word. Cancelling it loses none.
@@ -57,16 +61,17 @@ impl Surroundings {
         }
     }
 
-    /// Whether threads may be late because the machine slept: `last` is when the loop turned.
+    /// Whether threads may be late as the loop is: `last` is when it turned.
     pub fn are_drowsy(&self, last: Instant, now: Instant) -> bool {
-        now.since(last) > SLEPT || self.woke.is_some_and(|woke| now.since(woke) < DROWSY)
+        now.since(last) > LATE || self.woke.is_some_and(|woke| now.since(woke) < DROWSY)
     }
 
-    /// A second is over, or more: `last` is when the one before was. Whether the wall clock was set.
-    fn note(&mut self, last: Instant, now: Now) -> bool {
-        let slept = now.mono.since(last);
-        if slept > SLEPT {
-            info!("the machine slept for {} s", slept.as_secs());
+    /// A second is over, or more: `last` is when the one before was; the machine has slept so long. Whether the wall clock was set.
+    fn note(&mut self, last: Instant, now: Now, slept: Duration) -> bool {
+        let late = now.mono.since(last);
+        let asleep = slept.saturating_sub(std::mem::replace(&mut self.slept, slept));
+        if late > LATE {
+            info!("{}", absence(late, asleep));
             self.woke = Some(now.mono);
         }
         let ahead = ahead(now);
@@ -81,7 +86,7 @@ impl Surroundings {
 impl Shell {
     /// Looks at what changed since `last`.
     pub(super) fn look_around(&mut self, last: Instant, now: Now) {
-        let was_set = self.surroundings.note(last, now);
+        let was_set = self.surroundings.note(last, now, clock::slept());
         let changed = std::mem::take(&mut self.surroundings.changed);
         if !was_set && !changed {
             return;
@@ -119,6 +124,18 @@ impl Shell {
     }
 }
 
+/// What a turn says that is so late, of which the machine was asleep for a while.
+fn absence(late: Duration, asleep: Duration) -> String {
+    let seconds = late.as_secs();
+    if asleep > late / 2 {
+        format!("the machine slept for {seconds} s")
+    } else {
+        format!(
+            "the service stood still for {seconds} s: it was stopped, or got no time from the machine"
+        )
+    }
+}
+
 fn ahead(now: Now) -> i64 {
     let seconds = now.mono.since(Instant(0)).as_secs();
     now.unix.0.cast_signed().saturating_sub(seconds.cast_signed())
@@ -146,10 +163,17 @@ mod tests {
             (at(5005, 5005), false, true),
             (at(5006, 5006), false, false),
         ] {
-            assert_eq!(around.note(last.mono, now), set, "{now:?}");
+            assert_eq!(around.note(last.mono, now, Duration::ZERO), set, "{now:?}");
             assert_eq!(around.are_drowsy(now.mono, now.mono), drowsy, "{now:?}");
             last = now;
         }
         assert!(around.are_drowsy(last.mono, at(6000, 6000).mono), "before it is noted");
+    }
+
+    #[test]
+    fn what_only_stood_still_is_not_said_to_have_slept() {
+        let seconds = Duration::from_secs;
+        assert_eq!(absence(seconds(3600), seconds(3599)), "the machine slept for 3600 s");
+        assert!(absence(seconds(20), seconds(0)).starts_with("the service stood still for 20 s: "));
     }
 }

@@ -20,9 +20,10 @@ use tokio::sync::mpsc::Sender;
 use tracing::warn;
 
 use super::child::{Child, served_at_most};
+use super::plan::{Plan, dismiss};
+use super::traffic::Traffic;
 use crate::crypto::{Provider, Standard};
-use crate::dataplane::mtu::Encapsulation;
-use crate::dataplane::{Change, Event, Forwarding, InboundSa, Lane, LaneParts, OutboundSa, Rules};
+use crate::dataplane::{Change, Event, Forwarding, InboundSa, Lane, LaneParts, OutboundSa};
 use crate::esp::{Ceiling, Counters, DropReason, Inbound, Lease, Outbound, Replay};
 use crate::ike::output::EspSa;
 use crate::ike::path::Path;
@@ -30,45 +31,15 @@ use crate::ike::{ChildId, PeerId, Slot};
 use crate::state::inventory::{Position, Seen, Sent};
 use crate::state::{Estate, Keeping, Way, keeper};
 use crate::sys::ike_socket;
-use crate::sys::netlink::{Netlink, Prefix};
+use crate::sys::netlink::Netlink;
 use crate::sys::socket::{Batching, LaneSocket};
-use crate::sys::tun::{Offloads, Tun};
+use crate::sys::tun::Tun;
 use crate::time::Instant;
 use crate::wire::ip::Version;
 use crate::wire::spi::EspSpi;
 
 /// Events of one lane that wait for control: handshakes and hints, never packets.
 const EVENTS: usize = 64;
-
-/// Azure's advice where no path says less: the inner packet, and the TCP segment (azure.md §2.1).
-const INNER_MTU: u16 = 1400;
-const MSS: u16 = 1350;
-/// The outer packet that a path is taken to carry until it says otherwise.
-const OUTER_MTU: usize = 1500;
-
-/// Packets that may wait for the device: a super-packet counts as one.
-const QUEUE_LEN: u32 = 1000;
-
-/// What an operator set for a tunnel's packets.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Plan {
-    /// The connection, as the log names it.
-    pub connection: String,
-    /// The device.
-    pub interface: String,
-    /// Its addresses.
-    pub addresses: Vec<Prefix>,
-    /// Its MTU; `None`: what Azure advises.
-    pub mtu: Option<u16>,
-    /// The largest TCP segment; `None`: what Azure advises.
-    pub mss: Option<u16>,
-    /// Whether service classes show outside.
-    pub copy_dscp: bool,
-    /// Whether to use offloads.
-    pub offload: bool,
-    /// Packets that may be late by this many.
-    pub replay_window: u32,
-}
 
 /// An event of the lane of a tunnel.
 pub type LaneEvent = (PeerId, Event);
@@ -96,19 +67,6 @@ pub struct Tunnel {
     held: bool,
     /// Where SAs of a former process stand, as long as they are not installed.
     positions: Vec<Position>,
-}
-
-/// What moved, both ways.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Traffic {
-    /// Packets to the peer.
-    pub packets_out: u64,
-    /// Their bytes.
-    pub bytes_out: u64,
-    /// Packets from the peer.
-    pub packets_in: u64,
-    /// Their bytes.
-    pub bytes_in: u64,
 }
 
 /// Between which ends ESP travels, and how.
@@ -212,6 +170,11 @@ impl Tunnel {
         self.children.iter().map(stand).collect()
     }
 
+    /// Whether the lane at work has lost its device.
+    pub fn has_lost_device(&self) -> bool {
+        matches!(&self.carrier, Carrier::Lane(lane) if lane.has_lost_device())
+    }
+
     /// The device is gone. Its SAs stay, and the socket with all that waits in it.
     pub fn lose_device(&mut self) {
         if let Carrier::Lane(lane) = std::mem::replace(&mut self.carrier, Carrier::Gone) {
@@ -285,11 +248,6 @@ impl Tunnel {
     /// What the operator set.
     pub fn plan(&self) -> &Plan {
         &self.plan
-    }
-
-    /// The device's MTU.
-    pub fn mtu(&self) -> u16 {
-        self.plan.mtu.unwrap_or(INNER_MTU)
     }
 
     /// The outer ends, once there was an SA.
@@ -384,7 +342,7 @@ impl Tunnel {
         let seen = seen.and_then(|position| position.inbound.as_ref());
         let replay = replay(self.plan.replay_window, ceiling, seen);
         let exact = seen.map(|seen| (seen.packets, seen.bytes));
-        let mtu = self.mtu();
+        let mtu = self.plan.mtu();
         let child = self.children.entry(sa.child).or_insert_with(|| Child::new(&sa));
         (child.before.packets_in, child.before.bytes_in) = exact.unwrap_or_default();
         let (packets, bytes) = exact.unwrap_or_else(|| served_at_most(ceiling, mtu, &child.limits));
@@ -407,7 +365,7 @@ impl Tunnel {
         let sent = sent.and_then(|position| position.outbound);
         let exact = sent.map(|sent| (sent.packets, sent.bytes));
         let lease = Lease::new(sent.map_or(ceiling, |sent| sent.next), sa.suite.esn, ledger);
-        let mtu = self.mtu();
+        let mtu = self.plan.mtu();
         let child = self.children.entry(sa.child).or_insert_with(|| Child::new(&sa));
         (child.before.packets_out, child.before.bytes_out) = exact.unwrap_or_default();
         let (packets, bytes) = exact.unwrap_or_else(|| served_at_most(ceiling, mtu, &child.limits));
@@ -588,83 +546,6 @@ impl Tunnel {
         })?;
         Ok(sender)
     }
-}
-
-impl Plan {
-    fn offloads(&self) -> Offloads {
-        if self.offload { Offloads::ALL } else { Offloads::NONE }
-    }
-
-    fn device(&self, keeping: &Keeping) -> io::Result<Tun> {
-        // What is kept of one that we lost would keep the name.
-        let name = keeper::device(&self.interface);
-        keeping.keeper.forget(&name);
-        let tun = Tun::create(&self.interface, self.offloads())?;
-        let netlink = Netlink::open()?;
-        self.dress(&netlink)?;
-        netlink.set_up(&self.interface)?;
-        // Only now: what is kept is complete.
-        keeping.keeper.keep(&name, &tun);
-        Ok(tun)
-    }
-
-    /// Gives the device what the operator set for it.
-    fn dress(&self, netlink: &Netlink) -> io::Result<()> {
-        netlink.set_mtu(&self.interface, self.mtu.unwrap_or(INNER_MTU))?;
-        netlink.set_queue_len(&self.interface, QUEUE_LEN)?;
-        self.addresses.iter().try_for_each(|address| netlink.add_address(&self.interface, *address))
-    }
-
-    fn rules(&self, udp: bool, version: Version) -> Rules {
-        let inner = self.mtu.unwrap_or(INNER_MTU);
-        Rules {
-            encapsulation: Encapsulation { version, udp },
-            outer_mtu: OUTER_MTU,
-            inner_mtu: usize::from(inner),
-            mss: self.mss.unwrap_or(MSS),
-            copy_dscp: self.copy_dscp,
-        }
-    }
-}
-
-impl From<[u64; 4]> for Traffic {
-    fn from([packets_out, bytes_out, packets_in, bytes_in]: [u64; 4]) -> Traffic {
-        Traffic { packets_out, bytes_out, packets_in, bytes_in }
-    }
-}
-
-impl From<Traffic> for [u64; 4] {
-    fn from(traffic: Traffic) -> [u64; 4] {
-        [traffic.packets_out, traffic.bytes_out, traffic.packets_in, traffic.bytes_in]
-    }
-}
-
-impl Traffic {
-    /// Both together.
-    pub fn plus(self, other: Traffic) -> Traffic {
-        self.each(other, u64::saturating_add)
-    }
-
-    fn minus(self, other: Traffic) -> Traffic {
-        self.each(other, u64::saturating_sub)
-    }
-
-    fn each(self, other: Traffic, of: fn(u64, u64) -> u64) -> Traffic {
-        Traffic {
-            packets_out: of(self.packets_out, other.packets_out),
-            bytes_out: of(self.bytes_out, other.bytes_out),
-            packets_in: of(self.packets_in, other.packets_in),
-            bytes_in: of(self.bytes_in, other.bytes_in),
-        }
-    }
-}
-
-/// Ends a device and has it forgotten, with its socket.
-pub fn dismiss(interface: &str, keeping: &Keeping) {
-    keeping.keeper.forget(&keeper::device(interface));
-    keeping.keeper.forget(&keeper::lane(interface));
-    // It is gone already, or goes with the keeper's copy.
-    let _ = Netlink::open().and_then(|netlink| netlink.delete_link(interface));
 }
 
 /// The window of a receiving half: exact, or with all that a process which died may have seen.

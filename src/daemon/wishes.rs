@@ -2,7 +2,8 @@
 
 use super::control::{Answer, Ask, Reply, Which};
 use super::explain::explain;
-use super::shell::{Link, Shell};
+use super::link::Link;
+use super::shell::Shell;
 use super::status::{self, Status};
 use crate::ike::command::Command;
 use crate::ike::{ChildId, PeerId};

@@ -85,6 +85,8 @@ pub(super) struct Shared {
     /// Why packets do not leave, while they do not.
     pub(super) outage: Outage,
     stop: AtomicBool,
+    /// Somebody deleted the device.
+    lost: AtomicBool,
     /// The outer packet that the path carries.
     path: AtomicUsize,
     /// When each thread last turned.
@@ -103,6 +105,7 @@ impl Lane {
             waker: Waker::new()?,
             outage: Outage::default(),
             stop: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
             path: AtomicUsize::new(path),
             turned: [AtomicU64::new(now), AtomicU64::new(now)],
             parts,
@@ -152,7 +155,12 @@ impl Lane {
 
     /// Why the last packets did not leave.
     pub fn outage(&self) -> Option<io::Error> {
-        self.shared.outage.error()
+        self.shared.outage.error(clock::now().mono)
+    }
+
+    /// Whether its device was deleted: an event that says so may be about a lane before this one.
+    pub fn has_lost_device(&self) -> bool {
+        self.shared.lost.load(Ordering::Relaxed)
     }
 
     /// The device.
@@ -262,6 +270,7 @@ impl<'l> EgressLoop<'l> {
     fn mourn(&mut self, error: &io::Error) {
         let parts = &self.shared.parts;
         debug!(connection = parts.connection, %error, "the device is gone");
+        self.shared.lost.store(true, Ordering::Relaxed);
         while !self.shared.stopped() && !self.shared.tell(Event::DeviceLost) {
             self.setbacks.rest(&parts.connection, "telling control of it", error);
         }

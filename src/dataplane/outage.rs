@@ -11,12 +11,16 @@ use crate::time::Instant;
 
 /// A lane whose packets leave and do not leave in turn says so no more often.
 const QUIET: Duration = Duration::from_secs(10);
+/// A queue that was full so long ago is not any more, though nothing was sent since.
+const FULL: Duration = Duration::from_secs(10);
 
 /// What the socket said last.
 #[derive(Debug, Default)]
 pub struct Outage {
     /// The error's number; 0 while packets leave.
     errno: AtomicI32,
+    /// When it did.
+    at: AtomicU64,
     /// When it was logged last, and whether that was about this one.
     told: AtomicU64,
     logged: AtomicBool,
@@ -27,6 +31,7 @@ impl Outage {
     pub fn begin(&self, connection: &str, error: &io::Error, now: Instant) {
         let errno = error.raw_os_error().unwrap_or(libc::EIO);
         let cause = Unsent::of(error);
+        self.at.store(now.0, Ordering::Relaxed);
         let is_known = self.errno.swap(errno, Ordering::Relaxed) == errno
             && self.logged.load(Ordering::Relaxed);
         // That room is short for a moment is what counters are for.
@@ -52,10 +57,12 @@ impl Outage {
         }
     }
 
-    /// Why the last batch did not leave.
-    pub fn error(&self) -> Option<io::Error> {
+    /// Why packets do not leave, as far as the last ones can tell.
+    pub fn error(&self, now: Instant) -> Option<io::Error> {
         let errno = self.errno.load(Ordering::Relaxed);
-        (errno != 0).then(|| io::Error::from_raw_os_error(errno))
+        let error = (errno != 0).then(|| io::Error::from_raw_os_error(errno))?;
+        let age = now.since(Instant(self.at.load(Ordering::Relaxed)));
+        (Unsent::of(&error) != Unsent::NoRoom || age < FULL).then_some(error)
     }
 }
 
@@ -69,7 +76,7 @@ mod tests {
         let at = |seconds: u64| Instant(seconds * 1_000_000_000);
         let error = |errno| io::Error::from_raw_os_error(errno);
         let told = |outage: &Outage| Instant(outage.told.load(Ordering::Relaxed));
-        assert!(outage.error().is_none());
+        assert!(outage.error(at(1)).is_none());
         for (second, errno, last) in [
             (100, libc::EPERM, 100),
             (150, libc::EPERM, 100),
@@ -84,8 +91,12 @@ mod tests {
                 0 => outage.end("t"),
                 errno => outage.begin("t", &error(errno), at(second)),
             }
-            let found = outage.error().and_then(|error| error.raw_os_error()).unwrap_or(0);
+            let found =
+                outage.error(at(second)).and_then(|error| error.raw_os_error()).unwrap_or(0);
             assert_eq!((found, told(&outage)), (errno, at(last)), "at {second} s");
         }
+        assert!(outage.error(at(209)).is_some() && outage.error(at(210)).is_none(), "room is back");
+        outage.begin("t", &error(libc::EPERM), at(220));
+        assert!(outage.error(at(1000)).is_some(), "a firewall stays until a packet leaves");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | the kernel says | then |
 //! |---|---|
-//! | EAGAIN | the socket is full: it is waited for, once, for [`PATIENCE`]; after that the batch is dropped |
+//! | EAGAIN | the socket is full: it is waited for, for [`PATIENCE`]; if that was in vain, the batch is dropped |
 //! | EMSGSIZE | the path is asked for what it carries; the next packet of this size is answered inward |
 //! | EIO, EINVAL for several at once | each leaves by itself; if that works, segmentation was refused, and it is gone without |
 //! | ENOBUFS, ENOMEM | a queue below is full: dropped, as a router does |
@@ -36,6 +36,8 @@ pub(super) struct LanePort<'l> {
     shared: &'l Shared,
     /// Why the last packet was not taken.
     refused: Option<io::Error>,
+    /// The socket was waited for in vain.
+    is_full: bool,
 }
 
 /// What follows from an error of sending.
@@ -69,7 +71,7 @@ impl Reaction {
 
 impl<'l> LanePort<'l> {
     pub(super) fn new(shared: &'l Shared) -> LanePort<'l> {
-        LanePort { shared, refused: None }
+        LanePort { shared, refused: None, is_full: false }
     }
 
     /// Sends runs; says how many messages left.
@@ -127,10 +129,13 @@ impl<'l> LanePort<'l> {
         left
     }
 
-    /// Waits for the socket, for as long as that is worth it.
-    fn has_room(&self) -> bool {
+    /// Waits for the socket, for as long as that is worth it; once it was not, not again in this batch.
+    fn has_room(&mut self) -> bool {
         let Shared { parts, waker, .. } = self.shared;
-        poll::writable(parts.socket.as_fd(), waker, Some(PATIENCE)).is_ok_and(|ready| ready.io)
+        let ready = || poll::writable(parts.socket.as_fd(), waker, Some(PATIENCE));
+        let has_room = !self.is_full && ready().is_ok_and(|ready| ready.io);
+        self.is_full = !has_room;
+        has_room
     }
 }
 

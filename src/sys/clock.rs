@@ -23,6 +23,12 @@ pub fn now() -> Now {
     }
 }
 
+/// How long the machine has slept since its boot: by so much is CLOCK_BOOTTIME ahead of CLOCK_MONOTONIC.
+pub fn slept() -> Duration {
+    let awake = read(ClockId::CLOCK_MONOTONIC);
+    Duration::from_nanos(now().mono.0).saturating_sub(awake)
+}
+
 /// CLOCK_MONOTONIC in microseconds, as systemd counts (sd_notify(3), `MONOTONIC_USEC`).
 pub fn boot_microseconds() -> u64 {
     u64::try_from(read(ClockId::CLOCK_MONOTONIC).as_micros()).unwrap_or(u64::MAX)
@@ -58,5 +64,6 @@ mod tests {
         let second = now();
         assert!(second.mono >= first.mono);
         assert!(first.unix.0 > 1_700_000_000);
+        assert!(slept() <= Duration::from_nanos(now().mono.0));
     }
 }

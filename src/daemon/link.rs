@@ -1,0 +1,72 @@
+//! One connection at work: its tunnels, and the routes into those that are up.
+
+use std::net::IpAddr;
+
+use tracing::{error, info};
+
+use super::member::Member;
+use super::record::State;
+use super::routes::Routes;
+use super::tunnel::Tunnel;
+use crate::config::settings::Connection;
+use crate::ike::PeerId;
+
+/// One connection at work.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) settings: Connection,
+    pub(super) members: Vec<Member>,
+    pub(super) routes: Routes,
+    /// Why some routes are not as they should be.
+    pub(super) lacking: Option<String>,
+}
+
+impl Link {
+    /// The gateway is elsewhere: its address may be one that the routes would swallow.
+    pub(super) fn shield(&mut self) {
+        let connection = &self.settings.name;
+        if let Err(error) = self.routes.shield(&self.settings, &outer(&self.members)) {
+            error!(%connection, %error, "the routes could not be changed");
+        }
+        self.lead();
+    }
+
+    /// Has the routes lead into the tunnels that are up.
+    pub(super) fn lead(&mut self) {
+        let up = self.members.iter().filter(|m| m.record.state == State::Up);
+        let devices: Vec<&str> =
+            up.filter_map(|member| member.tunnel.as_ref()).map(Tunnel::interface).collect();
+        let connection = &self.settings.name;
+        let before = self.lacking.take();
+        match self.routes.lead_into(&devices) {
+            Ok(true) => info!(%connection, into = ?devices, "routes"),
+            Ok(false) => {}
+            Err(error) => {
+                let lacking = error.to_string();
+                if before.as_ref() != Some(&lacking) {
+                    error!(%connection, "{lacking}");
+                }
+                self.lacking = Some(lacking);
+            }
+        }
+    }
+}
+
+/// Where a connection's gateway is, as far as it is known.
+pub(super) fn outer(members: &[Member]) -> Vec<IpAddr> {
+    members.iter().filter_map(|member| member.remote).collect()
+}
+
+/// A peer's connection, and which of its tunnels it is.
+pub(super) fn find(links: &mut [Link], peer: PeerId) -> Option<(&mut Link, usize)> {
+    links.iter_mut().find_map(|link| {
+        let at = link.members.iter().position(|member| member.peer == peer)?;
+        Some((link, at))
+    })
+}
+
+/// A peer's tunnel, if there is one.
+pub(super) fn tunnel(links: &mut [Link], peer: PeerId) -> Option<&mut Tunnel> {
+    let (link, at) = find(links, peer)?;
+    link.members.get_mut(at)?.tunnel.as_mut()
+}
