@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::acceptance::{self, Meaning};
 use super::authenticator::{Claim, Proven};
+use super::budget::{Bucket, Rate};
 use super::channel::{Channel, Envelope};
 use super::child::ChildSa;
 use super::config::Encapsulation;
@@ -29,7 +30,7 @@ use super::retransmit::{Retransmit, Schedule, Verdict};
 use super::sa::{IkeSa, Origin, Standing, datagram_limit};
 use super::stage::{Half, Party, Step};
 use super::task::Tasks;
-use super::window::{Datagrams, Fingerprint, ReplyWindow, RequestWindow};
+use super::window::{Answered, Datagrams, Fingerprint, ReplyWindow, RequestWindow};
 use crate::crypto::keymat::{SkP, signed_octets};
 use crate::time::{Instant, UnixTime};
 use crate::wire::cert::{Certificate, CertificateRequest};
@@ -39,6 +40,7 @@ use crate::wire::header::MessageId;
 use crate::wire::id::Identity;
 use crate::wire::notify::Notify;
 use crate::wire::payload::Payload;
+use crate::wire::spi::IkeSpi;
 
 /// The id of the one IKE_AUTH exchange: IKE_SA_INIT had 0.
 pub(super) const AUTH_ID: MessageId = MessageId(1);
@@ -62,6 +64,8 @@ pub(super) struct InitAnswered {
     /// Who is charged for it.
     pub(super) source: IpAddr,
     pub(super) forget_at: Instant,
+    /// How often our message is sent again.
+    again: Bucket,
 }
 
 /// A proof was refused; the refusal is kept for as long as the peer may ask again.
@@ -70,8 +74,7 @@ pub(super) struct AuthRefused {
     pub(super) channel: Channel,
     /// Who is charged for it.
     pub(super) source: IpAddr,
-    pub(super) fingerprint: Fingerprint,
-    pub(super) datagrams: Datagrams,
+    pub(super) answered: Answered,
     pub(super) forget_at: Instant,
 }
 
@@ -164,7 +167,22 @@ impl AuthSent {
 
 impl InitAnswered {
     pub(super) fn new(ctx: &Ctx<'_>, keyed: Keyed, source: IpAddr) -> InitAnswered {
-        InitAnswered { keyed, source, forget_at: ctx.now.mono + HALF_OPEN }
+        InitAnswered::until(ctx.now.mono + HALF_OPEN, keyed, source)
+    }
+
+    /// One that is forgotten at a known time.
+    pub(super) fn until(forget_at: Instant, keyed: Keyed, source: IpAddr) -> InitAnswered {
+        InitAnswered { keyed, source, forget_at, again: Bucket::default() }
+    }
+
+    /// Whether this is the message that it answered.
+    pub(super) fn answers(&self, theirs: IkeSpi, bytes: &[u8]) -> bool {
+        self.keyed.channel.peer == theirs && self.keyed.peer_message == bytes
+    }
+
+    /// The answer again, but not too often.
+    pub(super) fn again(&mut self, now: Instant) -> Option<&Vec<u8>> {
+        self.again.take(Rate::REPEATS, now).then_some(&self.keyed.own_message)
     }
 
     /// The peer's authentic request, whole: prove it, prove us, make the child.
@@ -192,7 +210,8 @@ impl InitAnswered {
             Err(error) => {
                 let (channel, datagrams) = refuse(ctx, keyed, path, error);
                 let forget_at = ctx.mono() + HALF_OPEN;
-                let refused = AuthRefused { channel, source, fingerprint, datagrams, forget_at };
+                let answered = Answered::new(fingerprint, datagrams);
+                let refused = AuthRefused { channel, source, answered, forget_at };
                 return Err(Box::new(refused));
             }
         };

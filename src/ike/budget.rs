@@ -143,6 +143,10 @@ impl Rate {
     pub const ERRORS_TO_SOURCE: Rate = Rate { burst: 8, interval: Duration::from_millis(250) };
     /// Stateless errors in all.
     pub const ERRORS: Rate = Rate { burst: 1000, interval: Duration::from_millis(1) };
+    /// First messages of one source that come to nothing: a peer that guesses a group, or is configured wrong, sends few.
+    pub const FAILURES_OF_SOURCE: Rate = Rate { burst: 8, interval: Duration::from_millis(250) };
+    /// An answer that is asked for again: a peer whose line is bad asks a few times a second.
+    pub const REPEATS: Rate = Rate { burst: 8, interval: Duration::from_millis(250) };
     /// Log lines of one kind.
     pub const LINES: Rate = Rate { burst: 5, interval: Duration::from_secs(1) };
 }
@@ -156,12 +160,17 @@ pub struct Bucket {
 impl Bucket {
     /// Takes one, if there is one.
     pub fn take(&mut self, rate: Rate, now: Instant) -> bool {
-        let full_at = self.full_at.max(now) + rate.interval;
-        let has_one = full_at.since(now) <= rate.interval * rate.burst.max(1);
+        let has_one = self.has_one(rate, now);
         if has_one {
-            self.full_at = full_at;
+            self.full_at = self.full_at.max(now) + rate.interval;
         }
         has_one
+    }
+
+    /// Whether there is one.
+    pub fn has_one(&self, rate: Rate, now: Instant) -> bool {
+        let full_at = self.full_at.max(now) + rate.interval;
+        full_at.since(now) <= rate.interval * rate.burst.max(1)
     }
 
     /// Whether it is as good as new.
@@ -208,6 +217,14 @@ impl Buckets {
             return self.newcomers.take(self.rate, now);
         }
         self.by_source.entry(source).or_default().take(self.rate, now)
+    }
+
+    /// Whether there is one in a source's bucket.
+    pub fn has_one(&self, address: IpAddr, now: Instant) -> bool {
+        match self.by_source.get(&Source::from(address)) {
+            Some(bucket) => bucket.has_one(self.rate, now),
+            None => self.by_source.len() < self.most || self.newcomers.has_one(self.rate, now),
+        }
     }
 
     /// How many sources are kept.

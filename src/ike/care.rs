@@ -188,11 +188,10 @@ impl Peer {
             Handshake::InitAnswered(answered) => {
                 self.judge(ctx, answered, header, path, bytes);
             }
-            Handshake::AuthRefused(refused) => {
-                if fingerprint(ctx, bytes) == refused.fingerprint {
-                    for bytes in &refused.datagrams {
-                        ctx.out.transmit(path, bytes.clone());
-                    }
+            Handshake::AuthRefused(mut refused) => {
+                let (fingerprint, now) = (fingerprint(ctx, bytes), ctx.mono());
+                for bytes in refused.answered.again(fingerprint, true, now).into_iter().flatten() {
+                    ctx.out.transmit(path, bytes.clone());
                 }
                 self.handshakes.push(Handshake::AuthRefused(refused));
             }

@@ -144,7 +144,8 @@ impl Peer {
         bytes: &[u8],
     ) -> Vec<Deed> {
         let fingerprint = fingerprint(ctx, bytes);
-        match sa.replies.classify(header.message_id, fingerprint) {
+        let from_peer = path == sa.path;
+        match sa.replies.classify(header.message_id, fingerprint, from_peer, ctx.mono()) {
             Arrival::New => {}
             Arrival::Repeated(_) if mutation::is(Mutation::RepeatRequest) => {}
             Arrival::Repeated(datagrams) => {

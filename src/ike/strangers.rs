@@ -34,6 +34,8 @@ use crate::wire::notify::Notify;
 
 /// Sources whose stateless answers are counted one by one.
 const SOURCES: usize = 1024;
+/// The longest first message: it is kept until its sender has proven who it is. Honest ones fit a datagram or two.
+const LONGEST: usize = 8 << 10;
 
 /// What is kept over everybody whom we do not know.
 #[derive(Debug)]
@@ -42,6 +44,9 @@ pub(super) struct Strangers {
     pub(super) cookies: Cookies,
     errors: Bucket,
     errors_to: Buckets,
+    /// First messages that came to nothing, without a cookie and with one.
+    failed: Buckets,
+    failed_proven: Buckets,
     lines: Bucket,
 }
 
@@ -52,6 +57,8 @@ impl Strangers {
             cookies,
             errors: Bucket::default(),
             errors_to: Buckets::new(Rate::ERRORS_TO_SOURCE, SOURCES),
+            failed: Buckets::new(Rate::FAILURES_OF_SOURCE, SOURCES),
+            failed_proven: Buckets::new(Rate::FAILURES_OF_SOURCE, SOURCES),
             lines: Bucket::default(),
         }
     }
@@ -59,6 +66,23 @@ impl Strangers {
     /// Whether a line about a stranger may be written.
     pub(super) fn may_tell(&mut self, now: Instant) -> bool {
         self.lines.take(Rate::LINES, now)
+    }
+
+    /// Whether this source may begin an IKE SA, and where not, what else.
+    fn admit(&self, source: IpAddr, proven: bool, now: Instant) -> Admission {
+        match self.half_open.admit(source, proven) {
+            Admission::Admit if proven && !self.failed_proven.has_one(source, now) => {
+                Admission::Refuse
+            }
+            Admission::Admit if !proven && !self.failed.has_one(source, now) => Admission::Cookie,
+            admission => admission,
+        }
+    }
+
+    /// A first message came to nothing. It may have cost a key exchange, and left nothing half open that would be counted.
+    fn charge(&mut self, source: IpAddr, proven: bool, now: Instant) {
+        let failed = if proven { &mut self.failed_proven } else { &mut self.failed };
+        failed.take(source, now);
     }
 
     /// Whether this source may have another stateless error.
@@ -76,6 +100,9 @@ impl Endpoint {
         let Some(id) = self.peer_at(path.remote.ip()) else {
             return self.ignore(now, path, "no peer is expected from there");
         };
+        if bytes.len() > LONGEST {
+            return self.ignore(now, path, "an IKE_SA_INIT that is too long");
+        }
         let chain = match Message::decode(bytes) {
             Ok(message) if message.sealed.is_none() => message.chain,
             _ => return self.ignore(now, path, "an IKE_SA_INIT that does not read"),
@@ -86,9 +113,7 @@ impl Endpoint {
         if self.repeats(now, id, path, header, bytes) {
             return;
         }
-        if !self.has_room(now, path, header, &chain) {
-            return;
-        }
+        let Some(proven) = self.has_room(now, path, header, &chain) else { return };
         let knock = Knock { header: *header, chain: &chain, bytes, path };
         let mut refused: Option<Error> = None;
         self.with(now, id, |peer, ctx| match init::grant(ctx, &knock) {
@@ -101,6 +126,7 @@ impl Endpoint {
             Err(error) => refused = Some(error),
         });
         let Some(error) = refused else { return };
+        self.strangers.charge(path.remote.ip(), proven, now.mono);
         if self.strangers.may_tell(now.mono) {
             let story = Some(&chain);
             self.with(now, id, |_, ctx| ctx.refuse(Step::Init, Half::Request, error, story));
@@ -111,28 +137,29 @@ impl Endpoint {
         }
     }
 
-    /// Whether one more half-open IKE SA may be begun for this request; if not now, a cookie is asked for.
-    fn has_room(&mut self, now: Now, path: Path, header: &Header, chain: &Chain) -> bool {
-        let Some(nonce) = chain.nonce() else { return false };
+    /// Whether one more half-open IKE SA may be begun for this request, whose source has shown a cookie or not; if not now, a cookie
+    /// is asked for.
+    fn has_room(&mut self, now: Now, path: Path, header: &Header, chain: &Chain) -> Option<bool> {
+        let nonce = chain.nonce()?;
         let source = path.remote.ip();
         let claim = Claim { source, spi: header.initiator_spi, nonce: nonce.bytes() };
         self.strangers.cookies.rotate(now.mono, &mut *self.rng.0);
         let cookies = &self.strangers.cookies;
         let shown = chain.notify(NotifyType::Cookie).and_then(Notify::cookie_data);
         let proven = shown.is_some_and(|cookie| cookies.verify(&*self.provider, cookie, claim));
-        match self.strangers.half_open.admit(source, proven) {
-            Admission::Admit => true,
+        match self.strangers.admit(source, proven, now.mono) {
+            Admission::Admit => Some(proven),
             Admission::Cookie => {
                 // Never limited: it is smaller than what it answers, and keeps nothing.
                 let cookie = cookies.issue(&*self.provider, claim);
                 self.send_clear(path, header, Notify::cookie(&cookie));
-                false
+                None
             }
             Admission::Refuse => {
                 if self.strangers.may_tell(now.mono) {
                     self.out.event(Event::Limited(Limit::HalfOpen));
                 }
-                false
+                None
             }
         }
     }
@@ -147,19 +174,20 @@ impl Endpoint {
 
     /// Whether this request is one that we know: then it gets the same answer, or none.
     fn repeats(&mut self, now: Now, id: PeerId, path: Path, header: &Header, bytes: &[u8]) -> bool {
-        let mut known = false;
-        self.with(now, id, |peer, ctx| {
-            let theirs = header.initiator_spi;
-            for handshake in &peer.handshakes {
-                let Handshake::InitAnswered(phase) = handshake else { continue };
-                if phase.keyed.channel.peer == theirs && phase.keyed.peer_message == bytes {
-                    ctx.out.transmit(path, phase.keyed.own_message.clone());
-                    known = true;
-                }
-            }
-            known = known || peer.sas.iter().any(|sa| sa.channel.peer == theirs);
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        let theirs = header.initiator_spi;
+        let answered = peer.handshakes.iter_mut().find_map(|handshake| match handshake {
+            Handshake::InitAnswered(phase) if phase.answers(theirs, bytes) => Some(phase),
+            _ => None,
         });
-        known
+        let Some(answered) = answered else {
+            return peer.sas.iter().any(|sa| sa.channel.peer == theirs);
+        };
+        // Nothing is to be stored for it: it was before it was sent first.
+        if let Some(answer) = answered.again(now.mono) {
+            self.out.transmit(path, answer.clone());
+        }
+        true
     }
 
     /// Another major version (RFC 7296 §2.5).
@@ -191,5 +219,33 @@ impl Endpoint {
         let answer = Header { flags, version: Version::V2, ..*header };
         let chain: Chain = std::iter::once(notify.into()).collect();
         self.out.transmit(path, init::encode(answer, chain));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::rng::Seeded;
+
+    /// A forger of sources gets cookies, an attacker with a real one silence, and neither has an effect on anybody else.
+    #[test]
+    fn failures_without_end_are_asked_for_cookies_and_then_not_heard() {
+        let start = Instant(1_000_000_000);
+        let cookies = Cookies::new(start, &mut Seeded(1));
+        let mut strangers = Strangers::new(&EndpointConfig::default(), cookies);
+        let [bad, good] = [1, 2].map(|host| IpAddr::from(Ipv4Addr::new(192, 0, 2, host)));
+        for (proven, then) in [(false, Admission::Cookie), (true, Admission::Refuse)] {
+            for _ in 0..8 {
+                assert_eq!(strangers.admit(bad, proven, start), Admission::Admit);
+                strangers.charge(bad, proven, start);
+            }
+            assert_eq!(strangers.admit(bad, proven, start), then);
+            assert_eq!(strangers.admit(good, proven, start), Admission::Admit);
+            let later = start + Duration::from_millis(250);
+            assert_eq!(strangers.admit(bad, proven, later), Admission::Admit);
+        }
     }
 }

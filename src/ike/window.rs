@@ -11,6 +11,8 @@
 
 use std::fmt;
 
+use super::budget::{Bucket, Rate};
+use crate::time::Instant;
 use crate::wire::header::MessageId;
 
 /// The datagrams of one message: one, or all its fragments in order.
@@ -92,6 +94,9 @@ pub struct Answered {
     pub fingerprint: Fingerprint,
     /// Our answer.
     pub datagrams: Datagrams,
+    /// How often it is sent again: whoever heard the request can send it too, and is not to have us send as much as he likes. From
+    /// where the peer is, and from elsewhere: so nobody elsewhere uses up what the peer may need.
+    again: [Bucket; 2],
 }
 
 /// SHA-256 over the first datagram of a request as it came. A repetition is the same octets (RFC 7296 §2.1), so it is known
@@ -105,7 +110,7 @@ pub struct Fingerprint(pub [u8; 32]);
 pub enum Arrival<'a> {
     /// The next one: open it.
     New,
-    /// The last one again: send this again.
+    /// The last one again, which did not come too often: send this again.
     Repeated(&'a [Vec<u8>]),
     /// Older, or ahead of the window, or the last id with other octets: drop it.
     Outside,
@@ -133,24 +138,46 @@ impl ReplyWindow {
         self.answered.as_ref()
     }
 
-    /// What a request is.
-    pub fn classify(&self, id: MessageId, fingerprint: Fingerprint) -> Arrival<'_> {
-        match &self.answered {
-            _ if id == self.expected => Arrival::New,
-            Some(last)
-                if Some(id.0) == self.expected.0.checked_sub(1)
-                    && last.fingerprint == fingerprint =>
-            {
-                Arrival::Repeated(&last.datagrams)
-            }
-            _ => Arrival::Outside,
+    /// What a request is that came just now, from where the peer is or from elsewhere.
+    pub fn classify(
+        &mut self,
+        id: MessageId,
+        fingerprint: Fingerprint,
+        from_peer: bool,
+        now: Instant,
+    ) -> Arrival<'_> {
+        if id == self.expected {
+            return Arrival::New;
         }
+        let last = self.answered.as_mut().filter(|_| id.0.checked_add(1) == Some(self.expected.0));
+        last.and_then(|last| last.again(fingerprint, from_peer, now))
+            .map_or(Arrival::Outside, |datagrams| Arrival::Repeated(datagrams))
     }
 
     /// The expected request was authentic and this is our answer: kept until the next request (RFC 7296 §2.1).
     pub fn answer(&mut self, fingerprint: Fingerprint, datagrams: Datagrams) {
-        self.answered = Some(Answered { fingerprint, datagrams });
+        self.answered = Some(Answered::new(fingerprint, datagrams));
         self.expected = MessageId(self.expected.0.saturating_add(1));
+    }
+}
+
+impl Answered {
+    /// The request with this first datagram was answered so.
+    pub fn new(fingerprint: Fingerprint, datagrams: Datagrams) -> Answered {
+        Answered { fingerprint, datagrams, again: Default::default() }
+    }
+
+    /// The answer again, if it is the same request, and not too often.
+    pub fn again(
+        &mut self,
+        fingerprint: Fingerprint,
+        from_peer: bool,
+        now: Instant,
+    ) -> Option<&Datagrams> {
+        let [elsewhere, there] = &mut self.again;
+        let bucket = if from_peer { there } else { elsewhere };
+        let is_due = self.fingerprint == fingerprint && bucket.take(Rate::REPEATS, now);
+        is_due.then_some(&self.datagrams)
     }
 }
 
@@ -172,6 +199,7 @@ mod tests {
 
     const A: Fingerprint = Fingerprint([0xa; 32]);
     const B: Fingerprint = Fingerprint([0xb; 32]);
+    const NOW: Instant = Instant(1_000_000_000);
 
     fn datagrams(byte: u8) -> Datagrams {
         vec![vec![byte]]
@@ -205,24 +233,41 @@ mod tests {
     #[test]
     fn a_repetition_gets_the_same_octets_and_nothing_else_does() {
         let mut window = ReplyWindow::starting_at(MessageId(0));
-        assert_eq!(window.classify(MessageId(0), A), Arrival::New);
-        assert_eq!(window.classify(MessageId(1), A), Arrival::Outside);
+        assert_eq!(window.classify(MessageId(0), A, true, NOW), Arrival::New);
+        assert_eq!(window.classify(MessageId(1), A, true, NOW), Arrival::Outside);
         window.answer(A, datagrams(5));
-        assert_eq!(window.classify(MessageId(0), A), Arrival::Repeated(&datagrams(5)));
-        assert_eq!(window.classify(MessageId(0), B), Arrival::Outside);
-        assert_eq!(window.classify(MessageId(1), A), Arrival::New);
-        assert_eq!(window.classify(MessageId(2), B), Arrival::Outside);
+        assert_eq!(window.classify(MessageId(0), A, true, NOW), Arrival::Repeated(&datagrams(5)));
+        assert_eq!(window.classify(MessageId(0), B, true, NOW), Arrival::Outside);
+        assert_eq!(window.classify(MessageId(1), A, true, NOW), Arrival::New);
+        assert_eq!(window.classify(MessageId(2), B, true, NOW), Arrival::Outside);
         window.answer(B, datagrams(6));
-        assert_eq!(window.classify(MessageId(0), A), Arrival::Outside);
-        assert_eq!(window.classify(MessageId(1), B), Arrival::Repeated(&datagrams(6)));
+        assert_eq!(window.classify(MessageId(0), A, true, NOW), Arrival::Outside);
+        assert_eq!(window.classify(MessageId(1), B, true, NOW), Arrival::Repeated(&datagrams(6)));
+    }
+
+    #[test]
+    fn a_storm_of_repetitions_gets_a_few_answers_and_the_next_request_its_own() {
+        let mut window = ReplyWindow::starting_at(MessageId(0));
+        window.answer(A, datagrams(5));
+        let mut answers = |from_peer, now| {
+            let is_answered =
+                |_: &u32| window.classify(MessageId(0), A, from_peer, now) != Arrival::Outside;
+            (0..100).filter(is_answered).count()
+        };
+        let burst = Rate::REPEATS.burst as usize;
+        assert_eq!((answers(false, NOW), answers(false, NOW)), (burst, 0));
+        assert_eq!(answers(false, NOW + Rate::REPEATS.interval * 2), 2);
+        assert_eq!(answers(true, NOW), burst, "the peer's own share");
+        window.answer(B, datagrams(6));
+        assert_eq!(window.classify(MessageId(1), B, true, NOW), Arrival::Repeated(&datagrams(6)));
     }
 
     #[test]
     fn nothing_comes_before_the_first_request() {
-        let window = ReplyWindow::starting_at(MessageId(0));
-        assert_eq!(window.classify(MessageId(u32::MAX), A), Arrival::Outside);
-        let window = ReplyWindow::starting_at(MessageId(1));
-        assert_eq!(window.classify(MessageId(0), A), Arrival::Outside);
+        let mut window = ReplyWindow::starting_at(MessageId(0));
+        assert_eq!(window.classify(MessageId(u32::MAX), A, true, NOW), Arrival::Outside);
+        let mut window = ReplyWindow::starting_at(MessageId(1));
+        assert_eq!(window.classify(MessageId(0), A, true, NOW), Arrival::Outside);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Floods from forged addresses: of IKE_SA_INIT, each with another SPI, of which every other one claims to come from the genuine
-//! peer; and of what only a peer would send.
+//! peer; of what only a peer would send; and of what a peer did send, again and again.
 //!
 //! The sender shares its processors with what it floods, and takes from TCP what it needs for itself. So the measure is the same
 //! flood at a port of the same host where nobody listens: the difference is what s2sd does about it.
@@ -170,6 +170,11 @@ pub fn garbage() -> Model {
         stranger(number)
     };
     Model { body: vec![0; 200], vary: Box::new(vary) }
+}
+
+/// What the peer did send, from the port that it was sent from.
+pub fn echoes(peer: Ipv4Addr, port: u16, body: Vec<u8>) -> Model {
+    Model { body, vary: Box::new(move |_, _| SocketAddrV4::new(peer, port)) }
 }
 
 fn stranger(number: u64) -> SocketAddrV4 {

@@ -28,10 +28,11 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use s2sd::wire::ip::Version;
 
-use flood::{Flood, RATE, esp, first_messages, garbage, sealed};
+use flood::{Flood, RATE, echoes, esp, first_messages, garbage, sealed};
 use lab::ear::Ear;
 use lab::pair::Pair;
-use lab::traffic::{clock, round_trips_over, throughput, transfer};
+use lab::traffic::{clock, round_trips, round_trips_over, throughput, transfer};
+use lab::wire;
 use lab::{Lab, SIDES};
 
 /// The same certificate and key in new files.
@@ -260,6 +261,60 @@ fn floods_of_what_only_a_peer_would_send_cost_counters() {
     }
     let after = pair.tunnel(1);
     assert_eq!((&after["state"], &after["children"][0]["spi_in"]), (&"up".into(), &spi.into()));
+    let grown = resident(service).saturating_sub(memory);
+    assert!(grown < 8 << 10, "the service grew by {grown} KiB");
+    assert!(log() - lines < 16 << 10, "{} octets of log", log() - lines);
+}
+
+/// Replays and retransmission storms: whatever the peer said in the life of an SA, said again and again.
+#[test]
+fn storms_of_what_a_peer_did_send_cost_counters() {
+    let Some(pair) = Pair::start("echoes") else { return };
+    let [peer, us] = [Ipv4Addr::new(203, 0, 113, 1), Ipv4Addr::new(203, 0, 113, 2)];
+    pair.obey(0, &["down", "tunnel"]);
+    pair.wait(1, "waiting");
+    let tap = wire::tap(&pair.lab.gateways[1]);
+    pair.obey(0, &["up", "tunnel"]);
+    SIDES.into_iter().for_each(|side| pair.wait(side, "up"));
+    pair.obey(0, &["rekey", "tunnel", "--child"]);
+    pair.wait_for(0, "rekeyed", |status| {
+        let tunnel = &status["connections"][0]["tunnels"][0];
+        tunnel["rekeys"].as_u64() > Some(0) && tunnel["children"].as_array().unwrap().len() == 1
+    });
+    assert_eq!(round_trips(&pair.lab, 3).len(), 3);
+    let mut heard = wire::datagrams(&tap, us, &[500, 4500]);
+    let is_esp = |(port, body): &(u16, Vec<u8>)| *port == 4500 && body[..4] != [0; 4];
+    let esp = heard.iter().rposition(is_esp).expect("a packet of the last SA");
+    let esp = heard.swap_remove(esp);
+    heard.retain(|datagram| !is_esp(datagram));
+    let exchange = |(port, body): &(u16, Vec<u8>)| body[18 + usize::from(*port == 4500) * 4];
+    for wanted in [34, 35, 36, 37] {
+        assert!(heard.iter().any(|datagram| exchange(datagram) == wanted), "exchange {wanted}");
+    }
+
+    let service = pair.services[1].as_ref().unwrap().id();
+    let log = || fs::metadata(pair.file(1, "log")).unwrap().len();
+    let (memory, lines, before) = (resident(service), log(), pair.tunnel(1));
+    let time = Duration::from_secs(3) / u32::try_from(heard.len() + 1).unwrap();
+    for (port, body) in heard.into_iter().chain([esp]) {
+        let model = echoes(peer, port, body);
+        let flood = Flood::start(&pair.lab.gateways[0], model, SocketAddrV4::new(us, port));
+        let begun = clock();
+        while begun.elapsed() < time {
+            passes(&pair.lab);
+        }
+        assert!(flood.stop() > 1000);
+    }
+    let after = pair.tunnel(1);
+    let replayed = |tunnel: &serde_json::Value| {
+        ["replayed", "too_old"].map(|why| tunnel["drops"][why].as_u64().unwrap_or(0)).iter().sum()
+    };
+    let (was, is): (u64, u64) = (replayed(&before), replayed(&after));
+    assert!(is > was + 1000, "replayed packets: {was}, then {is}");
+    for same in ["state", "rekeys", "peer"] {
+        assert_eq!(after[same], before[same], "{same}");
+    }
+    assert_eq!(after["children"][0]["spi_in"], before["children"][0]["spi_in"]);
     let grown = resident(service).saturating_sub(memory);
     assert!(grown < 8 << 10, "the service grew by {grown} KiB");
     assert!(log() - lines < 16 << 10, "{} octets of log", log() - lines);

@@ -12,6 +12,7 @@
 pub mod ear;
 pub mod pair;
 pub mod traffic;
+pub mod wire;
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};

@@ -158,6 +158,33 @@ fn children_without_end() {
     target.expect_unharmed();
 }
 
+/// The last request again, octet for octet, is answered again as often as a peer may need it, from wherever it comes; not as often as
+/// somebody who heard it can send it.
+#[test]
+fn a_storm_of_the_last_request() {
+    let (mut target, mut hand) = pair();
+    let request = hand.seal(INFORMATIONAL, 2, false, &[]);
+    let answer = target.ask(&request);
+    let storm = |target: &mut Target| {
+        let answers: Vec<_> = (0..1000).flat_map(|_| target.give(&request)).collect();
+        assert!(answers.iter().all(|again| *again == answer));
+        answers.len()
+    };
+    assert_eq!(storm(&mut target), 8);
+    assert_eq!(storm(&mut target), 0);
+    // An hour of it earns four a second, and a peer that repeats what it asked is still answered.
+    target.pass(Duration::from_secs(1));
+    assert_eq!(storm(&mut target), 4);
+    target.pass(Duration::from_millis(250));
+    assert_eq!(target.ask(&request), answer);
+    // The next request is another one.
+    storm(&mut target);
+    let next = hand.seal(INFORMATIONAL, 3, false, &[]);
+    assert!(hand.open(&target.ask(&next)).is_empty());
+    assert_eq!((target.ikes(), target.children()), (1, 1));
+    target.expect_unharmed();
+}
+
 /// A target with an authenticated peer.
 fn pair() -> (Target, Hand) {
     let mut target = Target::answering();

@@ -45,6 +45,30 @@ fn ike_auth_before_init() {
     target.expect_unharmed();
 }
 
+/// What begins nothing is no reason to store anything, however much of it comes: a first message that was answered already, one
+/// that is asked for a cookie, a message of no SA.
+#[test]
+fn floods_that_store_nothing() {
+    let mut target = Target::answering();
+    let first = Hand::dialling(Group::Ecp256).honest_init();
+    let answer = target.ask(&first);
+    let mut last = first.clone();
+    while Message::decode(&target.ask(&last)).unwrap().chain.notify(NotifyType::Cookie).is_none() {
+        last = Hand::dialling(Group::Ecp256).honest_init();
+    }
+    let before = target.revision();
+    for _ in 0..100 {
+        assert!(target.give(&first).iter().all(|again| *again == answer));
+        target.ask(&Hand::dialling(Group::Ecp256).honest_init());
+        let mut nobody = Hand::dialling(Group::Ecp256);
+        nobody.peer_spi = IkeSpi(0x1234_5678_9abc_def0);
+        let header = header_only(nobody.header(INFORMATIONAL, 0, false));
+        target.shrug(&with_next(header, 46, &[0x5a; 200]));
+    }
+    assert_eq!(target.revision(), before);
+    target.expect_unharmed();
+}
+
 /// Anything but IKE_AUTH under the keys of an unauthenticated IKE SA: as if it had not come.
 #[test]
 fn informational_before_authentication() {

@@ -107,6 +107,42 @@ fn points_off_the_curve() {
     }
 }
 
+/// A value that is refused has cost a key exchange, and leaves nothing half open that would be counted: whoever sends many is asked for
+/// a cookie, and whoever shows cookies is not heard without end either.
+#[test]
+fn weak_public_values_without_end() {
+    let mut target = Target::answering();
+    let mut worked = 0;
+    for _ in 0..100 {
+        let mut hand = Hand::dialling(Group::Ecp256);
+        let mut payloads = hand.init_chain(&[0; 64], &hand.nonce.clone());
+        let chain = Message::decode(&target.ask(&hand.init(payloads.clone()))).unwrap().chain;
+        let Some(cookie) = chain.notify(NotifyType::Cookie) else {
+            assert_eq!(errors(&chain), [NotifyType::InvalidSyntax]);
+            worked += 1;
+            continue;
+        };
+        payloads.insert(0, cookie.clone().into());
+        // The errors that may be told have been told.
+        target.ignore(&hand.init(payloads));
+    }
+    assert_eq!(worked, 8);
+    target.expect_unharmed();
+}
+
+/// Longer than any honest first message: it would be kept until its sender proves who it is.
+#[test]
+fn first_messages_of_any_length() {
+    let mut target = Target::answering();
+    for (size, heard) in [(4_000, true), (8_000, false), (60_000, false)] {
+        let mut hand = Hand::dialling(Group::Ecp256);
+        let mut payloads = hand.init_chain(&hand.public(), &hand.nonce.clone());
+        payloads.push(raw(PayloadType::VendorId, &vec![7; size]));
+        assert_eq!(target.give(&hand.init(payloads)).len(), usize::from(heard), "{size} octets");
+    }
+    target.expect_unharmed();
+}
+
 /// A group that is none of ours, or another than the proposal's: told once in clear, and nothing is kept.
 #[test]
 fn ke_of_another_group() {

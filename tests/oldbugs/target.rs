@@ -112,6 +112,11 @@ impl Target {
         sent
     }
 
+    /// Moves when there is something to store.
+    pub fn revision(&self) -> u64 {
+        self.endpoint.revision()
+    }
+
     /// IKE SAs that it holds for proven.
     pub fn ikes(&self) -> usize {
         let mut up = BTreeSet::new();

@@ -1,21 +1,15 @@
 //! What is on the wire between the gateways, by a packet socket: every SPI with every number, each of which may come once.
 
 use std::collections::{BTreeMap, HashMap};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, poll};
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, setsockopt, socket, sockopt,
-};
-use std::os::fd::AsFd;
+use nix::sys::socket::{MsgFlags, recv};
 
-use s2sd::sys::namespace::Namespace;
+use crate::lab::wire::{IP, UDP};
 
-/// Ethernet, then IPv4 without options, then UDP.
-const IP: usize = 14;
-const UDP: usize = IP + 20;
 const ESP: usize = UDP + 8;
 
 /// Numbers seen, by sender and SPI.
@@ -71,18 +65,6 @@ impl Seen {
             self.note(from, spi, number);
         }
     }
-}
-
-/// A socket that sees all frames of a namespace.
-pub fn open(namespace: &Namespace) -> OwnedFd {
-    namespace
-        .run(|| {
-            let kind = (AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC);
-            let fd = socket(kind.0, kind.1, kind.2, SockProtocol::EthAll)?;
-            setsockopt(&fd, sockopt::RcvBufForce, &(256 << 20))?;
-            Ok(fd)
-        })
-        .unwrap()
 }
 
 /// Looks at frames until it is told to stop and none is left.

@@ -22,6 +22,7 @@ use serde_json::Value as Json;
 
 use lab::SIDES;
 use lab::traffic::{clock, transfer};
+use lab::wire::tap;
 use load::Pulse;
 use pair::Pair;
 
@@ -40,7 +41,7 @@ fn restarts_and_crashes_under_load_lose_no_tunnel() {
     let Some(mut pair) = Pair::start("load") else { return };
     let times: usize = std::env::var("S2SD_RESTARTS").map_or(3, |text| text.parse().unwrap());
     let (done, moved, pulse) = (AtomicBool::new(false), AtomicU64::new(0), Pulse::default());
-    let wire = capture::open(&pair.lab.gateways[0]);
+    let wire = tap(&pair.lab.gateways[0]);
     let lab = pair.lab.share();
     let (mut planned, mut crashed) = (Vec::new(), Vec::new());
     std::thread::scope(|scope| {

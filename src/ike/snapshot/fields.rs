@@ -67,7 +67,6 @@ lists!(
 );
 
 records! {
-    Answered { fingerprint, datagrams }
     Care { failures, at }
     ChildSa {
         id, slot, suite, selectors, inbound, outbound, made_by, made_at, may_send, out, standing, limits,
@@ -85,8 +84,7 @@ records! {
         channel, origin, proven, standing, path, nat, encapsulated, requests, flight, replies, tasks, refusals,
         children, departed, heard_at, sent_at, rekey_at, expire_at, reauth_at, surplus,
     }
-    InitAnswered { keyed, source, forget_at }
-    AuthRefused { channel, source, fingerprint, datagrams, forget_at }
+    AuthRefused { channel, source, answered, forget_at }
     AuthSent { keyed, wanted, datagrams, timer }
     Keyed {
         channel, nonces, own_message, peer_message, path, nat, hashes, began_at, childless,
@@ -298,6 +296,32 @@ impl Field for ReplyWindow {
 
     fn load(eye: &mut Eye<'_>) -> Result<ReplyWindow, Corrupt> {
         Ok(ReplyWindow::restore(Field::load(eye)?, Field::load(eye)?))
+    }
+}
+
+/// How often our message was sent is forgotten.
+impl Field for InitAnswered {
+    fn save(&self, pen: &mut Pen) {
+        self.keyed.save(pen);
+        self.source.save(pen);
+        self.forget_at.save(pen);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<InitAnswered, Corrupt> {
+        let (keyed, source) = (Field::load(eye)?, Field::load(eye)?);
+        Ok(InitAnswered::until(Field::load(eye)?, keyed, source))
+    }
+}
+
+/// How often it was sent is forgotten.
+impl Field for Answered {
+    fn save(&self, pen: &mut Pen) {
+        self.fingerprint.save(pen);
+        self.datagrams.save(pen);
+    }
+
+    fn load(eye: &mut Eye<'_>) -> Result<Answered, Corrupt> {
+        Ok(Answered::new(Field::load(eye)?, Field::load(eye)?))
     }
 }
 
