@@ -22,10 +22,13 @@ pub struct System;
 impl Files for System {
     fn read(&self, file: &FileRef) -> io::Result<FileContent> {
         let mut file = std::fs::File::open(path(file)?)?;
-        let exposed = file.metadata()?.mode() & 0o004 != 0;
+        let about = file.metadata()?;
+        let exposed = about.mode() & 0o004 != 0;
         // One byte more than is taken, so that what is too big is seen to be so.
         let most = u64::try_from(MAX_FILE_SIZE).unwrap_or(u64::MAX).saturating_add(1);
-        let mut bytes = Zeroizing::new(Vec::new());
+        // All of it at once: a vector that grows leaves copies behind, and there may be a key in it.
+        let room = about.len().saturating_add(1).min(most);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(room).unwrap_or(0)));
         file.by_ref().take(most).read_to_end(&mut bytes)?;
         Ok(FileContent { bytes, exposed })
     }

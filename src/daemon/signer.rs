@@ -116,6 +116,10 @@ impl Signer {
 
 impl Vault for Signer {
     fn keep(&self, der: &[u8]) -> Option<(u32, PublicKey)> {
+        // A file may hold anything, and too long a question would end the signer.
+        if der.len() >= LONGEST {
+            return None;
+        }
         let answer = self.ask(&[&[KEEP], der])?;
         let (&[DONE, a, b, c, d, kind], octets) = answer.split_first_chunk()? else { return None };
         let public = PublicKey::from_octets(kind_of(kind)?, octets).ok()?;
@@ -282,7 +286,15 @@ mod tests {
     #[test]
     fn what_is_no_key_is_not_kept_and_nonsense_ends_nothing() {
         let (signer, process) = start();
-        for der in [&b""[..], b"no key", key!("rsa1024.p8.der"), key!("encrypted.p8.der")] {
+        let long = vec![0; LONGEST];
+        for der in [
+            &b""[..],
+            b"no key",
+            &long,
+            &long[1..],
+            key!("rsa1024.p8.der"),
+            key!("encrypted.p8.der"),
+        ] {
             assert!(signer.keep(der).is_none());
         }
         for question in [&[][..], &[0], &[SIGN], &[SIGN, 0, 0, 0, 9, 1, 1], &[FORGET, 1], &[9, 9]] {

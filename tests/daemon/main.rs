@@ -16,7 +16,9 @@ mod watch;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -143,6 +145,16 @@ fn a_running_service_has_given_up_its_rights() {
 }
 
 #[test]
+fn a_signer_that_nobody_asks_any_more_ends_in_peace() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut signer = Command::new(env!("CARGO_BIN_EXE_s2sd"));
+    let mut signer = signer.arg("signer").stdin(OwnedFd::from(theirs)).spawn().unwrap();
+    drop(ours);
+    let status = signer.wait().unwrap();
+    assert!(status.success(), "{status}");
+}
+
+#[test]
 fn without_its_signer_a_service_whose_tunnels_nobody_keeps_goes_on_and_says_what_it_cannot() {
     let Some(mut pair) = Pair::start("signer") else { return };
     let main = pair.services[0].as_ref().unwrap().id();
@@ -157,6 +169,16 @@ fn without_its_signer_a_service_whose_tunnels_nobody_keeps_goes_on_and_says_what
     pair.wait_for(0, "rekeyed without a signature", |status| {
         status["connections"][0]["tunnels"][0]["rekeys"].as_u64() > before
     });
+    passes(&pair.lab);
+    // A key that is read now has no place to be: not in this process.
+    certify_again(&pair.directory, "site");
+    let reload = pair.order(0, &["reload"]);
+    let said = String::from_utf8_lossy(&reload.stderr).into_owned();
+    assert!(
+        said.contains("the process that keeps the private keys did not take the key"),
+        "{said}"
+    );
+    assert!(said.contains("restart the service"), "{said}");
     passes(&pair.lab);
     assert!(pair.order(0, &["down", "tunnel"]).status.success());
     pair.wait(1, "waiting");

@@ -194,6 +194,9 @@ pub enum KeyError {
     /// An elliptic-curve private key that came without its public half.
     #[error("the key file lacks the public half of the elliptic-curve key")]
     PublicHalfMissing,
+    /// A sound key that the [`vault`] did not take.
+    #[error("the process that keeps the private keys did not take the key")]
+    NotKept,
     /// The parts of a private key contradict each other.
     #[error("the parts of the private key do not belong together ({0})")]
     Inconsistent(String),
@@ -217,6 +220,9 @@ impl KeyError {
             }
             KeyError::PublicHalfMissing => {
                 "rewrite it with `openssl pkey -in KEY -out NEW`, which adds the public half"
+            }
+            KeyError::NotKept => {
+                "restart the service: that starts the process anew (systemctl restart s2sd)"
             }
         }
     }

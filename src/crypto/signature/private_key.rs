@@ -54,11 +54,12 @@ impl PrivateKey {
     /// the [`vault`](super::vault), if there is one.
     pub fn from_der(der: &[u8]) -> Result<PrivateKey, KeyError> {
         match Kept::take(der) {
-            Some((kept, public)) => {
+            None => PrivateKey::read(der),
+            Some(Some((kept, public))) => {
                 Ok(PrivateKey { secret: Secret::Kept(kept), public, rng: SystemRng::default() })
             }
-            // What a vault refuses is read here for the reason why, and is of no use to anybody.
-            None => PrivateKey::read(der),
+            // What a vault refuses is read here for the reason why. A key that is sound all the same does not stay here.
+            Some(None) => PrivateKey::read(der).and(Err(KeyError::NotKept)),
         }
     }
 

@@ -37,11 +37,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Hands a key over, if there is where to.
-    pub(super) fn take(der: &[u8]) -> Option<(Kept, PublicKey)> {
+    /// Hands a key over, if there is where to; it may be refused there.
+    pub(super) fn take(der: &[u8]) -> Option<Option<(Kept, PublicKey)>> {
         let vault = Arc::clone(VAULT.get()?);
-        let (number, public) = vault.keep(der)?;
-        Some((Kept { vault, number }, public))
+        let kept = vault.keep(der);
+        Some(kept.map(|(number, public)| (Kept { vault, number }, public)))
     }
 
     pub(super) fn sign(&self, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, SignError> {

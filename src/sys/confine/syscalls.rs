@@ -178,7 +178,7 @@ fn program(
 /// What a role may do. A call without conditions is allowed whatever its arguments.
 fn rules(role: Role) -> Result<Rules, seccompiler::BackendError> {
     let lists: &[&[c_long]] = match role {
-        Role::Signer => &[COMMON, &[libc::SYS_recvfrom, libc::SYS_sendto], CHECKS],
+        Role::Signer => &[COMMON, &[libc::SYS_close, libc::SYS_recvfrom, libc::SYS_sendto], CHECKS],
         Role::Lane => &[COMMON, TRANSFER],
         Role::Control => &[COMMON, TRANSFER, CONTROL, CONTROL_OLD],
     };
