@@ -1,4 +1,5 @@
-//! A peer that the configuration has no longer, or that cannot be served any more: just enough of it to say goodbye.
+//! Peers without credentials: one that the configuration has no longer, with just enough of it to say goodbye; and one whose
+//! certificate files are not in order now: what is established goes on, as it does while a service runs.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -18,9 +19,9 @@ use crate::wire::cert::{AUTHORITY_LEN, Certificate};
 use crate::wire::codes::{HashId, IdType};
 use crate::wire::id::Identity;
 
-/// Neither proves anything nor believes anybody.
+/// Neither proves anything nor believes anybody, and says why.
 #[derive(Debug)]
-struct Nobody;
+pub struct Nobody(pub String);
 
 /// The peer of a former process's tunnel.
 pub fn departed(tunnel: &Tunnel) -> PeerConfig {
@@ -34,7 +35,7 @@ pub fn departed(tunnel: &Tunnel) -> PeerConfig {
         start_on_4500: false,
         ike: Policy::azure_ike(),
         children: Vec::new(),
-        credentials: Rc::new(Nobody),
+        credentials: Rc::new(Nobody("the connection is no longer configured".to_owned())),
         ask_for: None,
         ike_lifetime: IKE_HARD,
         reauthenticate: None,
@@ -67,12 +68,11 @@ impl Authenticator for Nobody {
         _theirs: &[HashId],
         _rng: &mut dyn Rng,
     ) -> Result<Authentication, SignFailed> {
-        Err(SignFailed { reason: "the connection is no longer configured".to_owned() })
+        Err(SignFailed { reason: self.0.clone() })
     }
 
     fn verify(&self, _claim: &Claim<'_>, _now: Now) -> Result<Proven, Disbelief> {
-        let reason = "the connection is no longer configured".to_owned();
-        Err(Disbelief { kind: AuthFailed::Identity, reason, remedy: None })
+        Err(Disbelief { kind: AuthFailed::Identity, reason: self.0.clone(), remedy: None })
     }
 
     fn not_after(&self) -> UnixTime {

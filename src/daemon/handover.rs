@@ -94,8 +94,12 @@ impl Shell {
             self.add(connection, &credentials, Some(&former));
             for tunnel in &former.tunnels {
                 let peer = PeerId(tunnel.peer);
-                match self.ready(peer) {
+                match self.ready_to_go_on(peer) {
                     Ok(config) => {
+                        let credentials = self.member(peer).map(|m| m.credentials.clone());
+                        if let Some(Err(obstacle)) = credentials {
+                            self.hinder(peer, obstacle);
+                        }
                         let positions = inventory.positions.clone();
                         if let Some(device) = self.tunnel_mut(peer) {
                             device.resume(tunnel.traffic.into(), positions);
@@ -157,7 +161,7 @@ impl Shell {
         self.estate.keeping.ledger.retain(|child| children.contains(&child));
         for peer in going {
             let Some(member) = self.member(*peer) else { continue };
-            let wanted = member.wanted;
+            let wanted = member.wanted && member.credentials.is_ok();
             let Some(device) = &mut member.tunnel else { continue };
             let active: Vec<ChildId> =
                 device.children().map(|(id, _)| id).filter(|id| device.is_active(*id)).collect();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tracing::info;
 
+use super::departed::Nobody;
 use super::plan::Plan;
 use super::record::{Record, State};
 use super::tunnel::{LaneEvent, Tunnel};
@@ -15,6 +16,7 @@ use crate::config::peers;
 use crate::config::settings::{self, Connection, Site};
 use crate::config::value::Host;
 use crate::ike::PeerId;
+use crate::ike::authenticator::Authenticator;
 use crate::ike::certificates::Certificates;
 use crate::ike::config::{PeerConfig, Role};
 use crate::ike::profile::Profile;
@@ -134,7 +136,7 @@ impl Member {
         found.is_some_and(|source| self.local != Some(source))
     }
 
-    /// What the engine has to know of the peer, once everything for it is there.
+    /// What the engine has to know of the peer, once everything for it is there. Without certificates it proves nothing anew.
     pub fn configure(
         &mut self,
         connection: &Connection,
@@ -148,7 +150,10 @@ impl Member {
         // A network that is away for a moment is no reason to give up what goes on by an address.
         let local = source(remote, listen).or_else(|why| self.local.ok_or(why))?;
         self.local = Some(local);
-        let credentials = Rc::clone(self.credentials.as_ref().map_err(Clone::clone)?);
+        let credentials: Rc<dyn Authenticator> = match &self.credentials {
+            Ok(own) => Rc::clone(own) as _,
+            Err(why) => Rc::new(Nobody(why.clone())),
+        };
         let config = peers::peer(site, connection, tunnel, local, vec![remote], credentials);
         self.role = config.role;
         Ok(PeerConfig { profile, ..config })
@@ -159,7 +164,10 @@ impl Member {
         let was_up = self.record.state == State::Up;
         let up = self.tunnel.as_ref().is_some_and(Tunnel::is_up);
         let state = match &self.record {
-            record if record.obstacle.is_some() => State::Broken,
+            // What is established needs no certificate files.
+            record if record.obstacle.is_some() && !(up && self.credentials.is_err()) => {
+                State::Broken
+            }
             _ if up => State::Up,
             _ if !self.wanted => State::Down,
             record if !record.ikes.is_empty() => State::Negotiating,

@@ -24,6 +24,7 @@ use crate::config::settings::Connection;
 use crate::config::{Config, Diagnostic, Loaded, Report, Severity, peers};
 use crate::crypto::Standard;
 use crate::dataplane::Event as Seen;
+use crate::ike::budget::{Bucket, Rate};
 use crate::ike::certificates::Certificates;
 use crate::ike::command::{Command, DataEvent};
 use crate::ike::config::PeerConfig;
@@ -43,6 +44,8 @@ use crate::wire::spi::EspSpi;
 const LANE_EVENTS: usize = 256;
 /// How often counters are looked at: the precision of "last heard".
 const TICK: Duration = Duration::from_secs(1);
+/// ESP beside the lanes' sockets: one packet shows that a peer moved, and forged ones are not to take the time of all else.
+const STRAYS: Rate = Rate { burst: 100, interval: Duration::from_millis(10) };
 /// How long a stop waits for the gateways' answers to our farewells.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// A process that ran so long may be followed by another: systemd/s2sd.service allows thirty starts a minute.
@@ -162,6 +165,8 @@ pub(super) struct Shell {
     pub(super) guard: Option<Guard>,
     pub(super) next_peer: u32,
     pub(super) surroundings: Surroundings,
+    /// ESP packets beside the lanes' sockets that may be looked into.
+    strays: Bucket,
     /// When counters were looked at.
     ticked: Instant,
     /// Whether the outputs that come now are repetitions.
@@ -201,6 +206,7 @@ impl Shell {
             guard: None,
             next_peer: 1,
             surroundings: Surroundings::new(now),
+            strays: Bucket::default(),
             ticked: now.mono,
             repeating: false,
         };
@@ -340,8 +346,17 @@ impl Shell {
         }
     }
 
-    /// Has everything ready for a peer: what the engine has to know of it.
-    pub(super) fn ready(&mut self, peer: PeerId) -> Result<PeerConfig, Obstacle> {
+    /// Has everything ready for a peer, that it can be dialled: what the engine has to know of it.
+    fn ready(&mut self, peer: PeerId) -> Result<PeerConfig, Obstacle> {
+        let config = self.ready_to_go_on(peer)?;
+        match self.member(peer).map(|member| &member.credentials) {
+            Some(Err(obstacle)) => Err(obstacle.clone()),
+            _ => Ok(config),
+        }
+    }
+
+    /// The same for one whose certificate files need not be in order.
+    pub(super) fn ready_to_go_on(&mut self, peer: PeerId) -> Result<PeerConfig, Obstacle> {
         let Shell { links, config, options, lanes, guard, estate, .. } = self;
         let gone = || "the connection is gone".to_owned();
         let (link, at) = find(links, peer).ok_or_else(gone)?;
@@ -384,6 +399,9 @@ impl Shell {
     /// ESP beside the lane's socket: if it is authentic, the peer moved. The packet itself is given up for that.
     fn take_stray(&mut self, now: Now, path: Path, mut packet: Vec<u8>) {
         let Some((header, _)) = EspHeader::parse(&packet) else { return };
+        if !self.strays.take(STRAYS, now.mono) {
+            return;
+        }
         let spi = EspSpi(header.spi);
         let tunnels = self.links.iter().flat_map(|link| &link.members);
         let sa = tunnels

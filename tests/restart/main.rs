@@ -12,6 +12,7 @@ mod lab;
 mod load;
 mod pair;
 
+use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -251,6 +252,42 @@ fn a_signer_that_dies_is_replaced_with_its_service_and_the_tunnel_is_kept() {
     pair.wait(0, "up");
     passes(&pair);
     assert_eq!(pair.count(0, "IKE SA up"), 2, "{}", pair.log(0));
+}
+
+#[test]
+fn a_restart_while_certificate_files_are_not_in_order_keeps_what_is_established() {
+    let Some(mut pair) = Pair::start("files") else { return };
+    passes(&pair);
+    let certificate = pair.file(0, "cer");
+    let good = fs::read(&certificate).unwrap();
+    fs::write(&certificate, "half of a certifi").unwrap();
+    for signal in [PLANNED, CRASH] {
+        pair.restart(0, signal);
+        pair.wait(0, "up");
+        let tunnel = pair.tunnel(0);
+        let obstacle = tunnel["obstacle"].as_str().unwrap_or("");
+        assert!(obstacle.contains("certificate files are not in order"), "{tunnel:#}");
+        assert!(pair.routes(0).contains("azure0"));
+        passes(&pair);
+    }
+    // A rekey needs no certificate. What does need one is refused, and says why.
+    let before = pair.tunnel(0)["rekeys"].as_u64();
+    assert!(pair.order(0, &["rekey", "tunnel", "--ike"]).status.success());
+    pair.wait_for(0, "rekeyed", |status| {
+        status["connections"][0]["tunnels"][0]["rekeys"].as_u64() > before
+    });
+    assert_eq!(pair.count(1, "IKE SA up"), 1, "{}", pair.log(1));
+    fs::write(&certificate, good).unwrap();
+    assert!(pair.order(0, &["reload"]).status.success());
+    pair.wait_for(0, "mended", |status| {
+        status["connections"][0]["tunnels"][0]["obstacle"].is_null()
+    });
+    passes(&pair);
+    assert!(pair.order(0, &["down", "tunnel"]).status.success());
+    pair.wait(1, "waiting");
+    assert!(pair.order(0, &["up", "tunnel"]).status.success());
+    pair.wait(0, "up");
+    passes(&pair);
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl Pair {
         Some(pair)
     }
 
-    fn file(&self, side: usize, kind: &str) -> PathBuf {
+    pub fn file(&self, side: usize, kind: &str) -> PathBuf {
         self.directory.join(format!("{}.{kind}", NAMES[side]))
     }
 
