@@ -4,8 +4,8 @@
 //! words:  magic | identity | attempts | parked | (half of a child SA, ceiling) (half, ceiling) ...
 //! ```
 //!
-//! A ceiling only ever rises while its half lives. A lane that was told to stop and has not yet cannot lower one, even that of a
-//! half that has its place since: it could only waste numbers.
+//! A ceiling only ever rises while its half lives. A lane that was told to stop and has not yet raises none but its own: the half
+//! that has its place since would take numbers for seen that never were.
 
 use std::fs::File;
 use std::io;
@@ -45,12 +45,17 @@ pub struct Ledger(Arc<Words>);
 struct Place {
     words: Arc<Words>,
     at: usize,
+    half: u64,
 }
 
 impl Ceiling for Place {
     fn raise(&self, ceiling: u64) {
-        if let Some(word) = self.words.get(self.at + 1) {
-            word.fetch_max(ceiling, Ordering::Release);
+        let word = |at| self.words.get(at);
+        let holds = |held: &AtomicU64| held.load(Ordering::Acquire) == self.half;
+        if word(self.at).is_some_and(holds)
+            && let Some(own) = word(self.at + 1)
+        {
+            own.fetch_max(ceiling, Ordering::Release);
         }
     }
 }
@@ -129,7 +134,7 @@ impl Ledger {
             Some(free)
         })?;
         let ceiling = self.word(at + 1).load(Ordering::Acquire);
-        Some((Arc::new(Place { words: Arc::clone(&self.0), at }), ceiling))
+        Some((Arc::new(Place { words: Arc::clone(&self.0), at, half }), ceiling))
     }
 
     /// A half is gone for good: its key is never used again.
@@ -192,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_given_anew_and_the_former_holder_cannot_lower_it() {
+    fn a_place_is_given_anew_and_the_former_holder_leaves_it_alone() {
         let ledger = ledger();
         let (old, _) = ledger.claim(ChildId(1), Way::In).unwrap();
         old.raise(500);
@@ -200,8 +205,10 @@ mod tests {
         let (new, ceiling) = ledger.claim(ChildId(2), Way::In).unwrap();
         assert_eq!(ceiling, 0);
         new.raise(1000);
-        old.raise(600);
-        assert_eq!(ledger.claim(ChildId(2), Way::In).unwrap().1, 1000);
+        for stale in [600, 5000] {
+            old.raise(stale);
+            assert_eq!(ledger.claim(ChildId(2), Way::In).unwrap().1, 1000);
+        }
     }
 
     #[test]
