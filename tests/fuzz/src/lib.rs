@@ -16,6 +16,7 @@ pub mod ike;
 pub mod packet;
 pub mod pki;
 pub mod selector;
+pub mod signer;
 pub mod state;
 pub mod text;
 
@@ -42,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     ("pki_identity", pki::pki_identity),
     ("selector_algebra", selector::selector_algebra),
     ("selector_text", selector::selector_text),
+    ("signer_questions", signer::signer_questions),
     ("state_estate", state::state_estate),
     ("state_ledger", state::state_ledger),
     ("state_store", state::state_store),
