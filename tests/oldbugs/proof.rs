@@ -40,7 +40,9 @@ fn certificate_chain_loops() {
     let mut hand = half_open(&mut target);
     let payloads = with_certificates(hand.proof(&leaf), &circle);
     let request = hand.seal_auth(&payloads);
-    target.give(&request);
+    let answer = target.ask(&request);
+    let is_found = target.ikes() == 1;
+    assert_eq!(errors(&hand.open(&answer)).is_empty(), is_found, "one clear answer");
     let mut target = Target::under(&root);
     // One certificate that says it signed itself, under the name of the root.
     let impostor = Authority::root("Root");
@@ -67,7 +69,9 @@ fn too_many_certificates() {
     let mut payloads = hand.proof(&person);
     payloads.insert(2, Payload::Certificate(Certificate::x509(vec![0x30; 50_000])));
     let request = hand.seal_auth(&payloads);
-    target.give(&request);
+    let answer = target.ask(&request);
+    assert_eq!(errors(&hand.open(&answer)), [NotifyType::AuthenticationFailed]);
+    assert_eq!(target.ikes(), 0);
     target.expect_unharmed();
 }
 

@@ -40,7 +40,8 @@ fn passes(pair: &Pair) {
 #[test]
 fn restarts_and_crashes_under_load_lose_no_tunnel() {
     let Some(mut pair) = Pair::start("load") else { return };
-    let times: usize = std::env::var("S2SD_RESTARTS").map_or(3, |text| text.parse().unwrap());
+    let asked = std::env::var("S2SD_RESTARTS");
+    let times: usize = asked.as_ref().map_or(3, |text| text.parse().unwrap());
     let (done, moved, pulse) = (AtomicBool::new(false), AtomicU64::new(0), Pulse::default());
     let wire = tap(&pair.lab.gateways[0]);
     let lab = pair.lab.share();
@@ -95,9 +96,11 @@ fn restarts_and_crashes_under_load_lose_no_tunnel() {
         assert_eq!(pair.count(side, "IKE SA up"), 1, "{}", pair.log(side));
         assert_eq!(pair.count(side, "put aside"), 0, "{}", pair.log(side));
     }
-    // A machine that does other things as well is slower than the one of the acceptance run.
-    assert!(planned.iter().max() < Some(&Duration::from_secs(1)), "{planned:?}");
-    assert!(crashed.iter().max() < Some(&Duration::from_secs(3)), "{crashed:?}");
+    // A machine that does other things as well is slower than the one of the acceptance run, which says how often.
+    let within = if asked.is_ok() { [100, 1000] } else { [1000, 3000] };
+    for (gaps, most) in [planned, crashed].into_iter().zip(within) {
+        assert!(gaps.iter().max() < Some(&Duration::from_millis(most)), "{gaps:?}");
+    }
 }
 
 /// Ends the traffic whatever way the test goes.
