@@ -163,11 +163,12 @@ impl Member {
     pub fn judge(&mut self, now: Now) -> bool {
         let was_up = self.record.state == State::Up;
         let up = self.tunnel.as_ref().is_some_and(Tunnel::is_up);
+        let obstacle = self.record.obstacle.as_ref();
+        // What is established needs no certificate files.
+        let goes_on = up && obstacle == self.credentials.as_ref().err();
+        let hindered = obstacle.is_some() && !goes_on;
         let state = match &self.record {
-            // What is established needs no certificate files.
-            record if record.obstacle.is_some() && !(up && self.credentials.is_err()) => {
-                State::Broken
-            }
+            _ if hindered => State::Broken,
             _ if up => State::Up,
             _ if !self.wanted => State::Down,
             record if !record.ikes.is_empty() => State::Negotiating,
