@@ -5,6 +5,7 @@ use std::time::Duration;
 use s2sd::sys::clock;
 use s2sd::wire::codes::{NotifyType, PayloadType};
 use s2sd::wire::delete::Delete;
+use s2sd::wire::notify::Notify;
 use s2sd::wire::payload::Payload;
 use s2sd::wire::selector::Selector;
 use s2sd::wire::spi::EspSpi;
@@ -140,6 +141,27 @@ fn empty_and_oversized_payloads_in_every_position_of_create_child_sa() {
             let answer = target.ask(&request);
             assert!(!errors(&hand.open(&answer)).is_empty(), "payload {at} of {size} octets");
             assert!(target.children() <= 1);
+            target.expect_unharmed();
+        }
+    }
+}
+
+/// The same of an INFORMATIONAL.
+#[test]
+fn empty_and_oversized_payloads_in_every_position_of_informational() {
+    let notify = Notify::with_data(NotifyType::InitialContact, Vec::new());
+    let honest = [Payload::Delete(Delete::esp([EspSpi(0x4321)])), notify.into()];
+    for at in 0..honest.len() {
+        for size in [0, 1, 3, 5, 60_000] {
+            let (mut target, mut hand) = pair();
+            let mut payloads = honest.to_vec();
+            payloads[at] = raw(payloads[at].kind(), &vec![0; size]);
+            let request = hand.seal(INFORMATIONAL, 2, false, &payloads);
+            let answer = target.ask(&request);
+            // A notify of enough zeros is one of a type that nobody knows.
+            let is_sound = at == 1 && size >= 4;
+            let refused = !errors(&hand.open(&answer)).is_empty();
+            assert_eq!(refused, !is_sound, "payload {at} of {size} octets");
             target.expect_unharmed();
         }
     }

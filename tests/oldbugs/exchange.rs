@@ -56,11 +56,11 @@ fn ke_of_wrong_size() {
     for group in GROUPS {
         let mut target = Target::answering();
         let right = group.public_len();
-        for size in [0, 1, right - 1, right + 1, 2 * right, 60_000] {
+        for size in [0, 1, right - 1, right + 1, 2 * right, 7_000, 60_000] {
             let mut hand = Hand::dialling(group);
             let nonce = hand.nonce.clone();
             let bytes = hand.init(hand.init_chain(&vec![2; size], &nonce));
-            target.shrug(&bytes);
+            target.shrug_first(&bytes);
         }
         target.expect_unharmed();
         for size in [0, 1, right - 1, right + 1, 60_000] {

@@ -70,8 +70,15 @@ fn too_many_certificates() {
     payloads.insert(2, Payload::Certificate(Certificate::x509(vec![0x30; 50_000])));
     let request = hand.seal_auth(&payloads);
     let answer = target.ask(&request);
+    // It is passed by: the others lead from the genuine key to the root.
+    assert_eq!((errors(&hand.open(&answer)), target.ikes()), (Vec::new(), 1));
+    let mut hand = half_open(&mut target);
+    let mut payloads = hand.proof(&person);
+    replace(&mut payloads, Payload::Certificate(Certificate::x509(vec![0x30; 50_000])));
+    let request = hand.seal_auth(&payloads);
+    let answer = target.ask(&request);
     assert_eq!(errors(&hand.open(&answer)), [NotifyType::AuthenticationFailed]);
-    assert_eq!(target.ikes(), 0);
+    assert_eq!(target.ikes(), 1);
     target.expect_unharmed();
 }
 

@@ -18,7 +18,9 @@ use s2sd::ike::proposal::Policy;
 use s2sd::ike::{Endpoint, PeerId};
 use s2sd::sys::random::SystemRng;
 use s2sd::time::{Instant, Now, UnixTime};
+use s2sd::wire::codes::NotifyType;
 use s2sd::wire::codes::{EncrId, EsnId, PrfId};
+use s2sd::wire::message::Message;
 
 use crate::hand::Hand;
 use crate::people::{self, Authority, PEER};
@@ -84,11 +86,20 @@ impl Target {
 
     /// It may answer with one datagram or not at all, and goes no further.
     #[track_caller]
-    pub fn shrug(&mut self, bytes: &[u8]) {
+    pub fn shrug(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         let before = (self.ikes(), self.children());
         let answers = self.give(bytes);
         assert!(answers.len() <= 1, "{} datagrams for one", answers.len());
         assert_eq!((self.ikes(), self.children()), before, "{:#?}", self.events);
+        answers.into_iter().next()
+    }
+
+    /// The same for a first message, after so much time that it is looked into, and not asked for a cookie.
+    #[track_caller]
+    pub fn shrug_first(&mut self, bytes: &[u8]) {
+        self.pass(Duration::from_secs(4));
+        let answer = self.shrug(bytes).map(|answer| Message::decode(&answer).unwrap().chain);
+        assert!(answer.is_none_or(|chain| chain.notify(NotifyType::Cookie).is_none()), "a cookie");
     }
 
     /// Says nothing and changes nothing.
