@@ -18,8 +18,7 @@ use s2sd::ike::proposal::Policy;
 use s2sd::ike::{Endpoint, PeerId};
 use s2sd::sys::random::SystemRng;
 use s2sd::time::{Instant, Now, UnixTime};
-use s2sd::wire::codes::NotifyType;
-use s2sd::wire::codes::{EncrId, EsnId, PrfId};
+use s2sd::wire::codes::{EncrId, EsnId, NotifyType, PrfId};
 use s2sd::wire::message::Message;
 
 use crate::hand::Hand;
