@@ -398,7 +398,7 @@ impl<'a, 'r> Loader<'a, 'r> {
                 self.reader.warning(
                     &span,
                     what,
-                    "`systemctl status s2sd` tells whether the service found it",
+                    "`systemctl status s2sd` tells whether the service found it; to have it checked, say where it is: CREDENTIALS_DIRECTORY=/PATH/OF/THE/DIRECTORY s2sd check",
                 );
             }
             (io::ErrorKind::NotFound, FileRef::Path(_)) => {
@@ -410,7 +410,7 @@ impl<'a, 'r> Loader<'a, 'r> {
             }
             (io::ErrorKind::NotFound, FileRef::Credential(credential)) => {
                 let hint = format!(
-                    "`systemctl edit s2sd`, and add LoadCredential={credential}:/PATH/OF/THE/FILE under [Service]"
+                    "`systemctl edit s2sd`, and add LoadCredential={credential}:/PATH/OF/THE/FILE under [Service]; without systemd, say where it is: CREDENTIALS_DIRECTORY=/PATH/OF/THE/DIRECTORY s2sd run"
                 );
                 self.reader.error(
                     &span,

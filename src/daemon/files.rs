@@ -34,7 +34,7 @@ impl Files for System {
     }
 }
 
-/// The same, and a note of each that was asked for: what was read once may be read again when it was replaced.
+/// The same for the service, and a note of each that was asked for: what was read once may be read again when it was replaced.
 #[derive(Debug, Default)]
 pub struct Noting(RefCell<BTreeSet<PathBuf>>);
 
@@ -47,7 +47,12 @@ impl Noting {
 
 impl Files for Noting {
     fn read(&self, file: &FileRef) -> io::Result<FileContent> {
-        self.0.borrow_mut().insert(path(file)?);
+        // The service sees all of its credentials: what is not there is missing.
+        let missing = |error: io::Error| match error.kind() {
+            io::ErrorKind::Unsupported => io::Error::new(io::ErrorKind::NotFound, error),
+            _ => error,
+        };
+        self.0.borrow_mut().insert(path(file).map_err(missing)?);
         System.read(file)
     }
 }

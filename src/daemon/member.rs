@@ -168,9 +168,9 @@ impl Member {
         let goes_on = up && obstacle == self.credentials.as_ref().err();
         let hindered = obstacle.is_some() && !goes_on;
         let state = match &self.record {
+            _ if !self.wanted && !up => State::Down,
             _ if hindered => State::Broken,
             _ if up => State::Up,
-            _ if !self.wanted => State::Down,
             record if !record.ikes.is_empty() => State::Negotiating,
             _ if !self.role.dials() => State::Waiting,
             record if record.next_try.is_some() => State::Retrying,

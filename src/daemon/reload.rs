@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use tracing::{error, info};
 
-use super::files::System;
+use super::files::Noting;
 use super::link::Link;
 use super::member::Obstacle;
 use super::shell::Shell;
@@ -48,7 +48,7 @@ impl Shell {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(&path)
             .map_err(|error| format!("{name} cannot be read: {error}"))?;
-        let loaded = config::load(&name, &text, &System, clock::now());
+        let loaded = config::load(&name, &text, &Noting::default(), clock::now());
         if loaded.config.is_none() || loaded.credentials.iter().any(Option::is_none) {
             let errors = loaded.report.found.iter().filter(|f| f.severity == Severity::Error);
             let mut told = "the file has errors".to_owned();

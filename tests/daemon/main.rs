@@ -10,6 +10,7 @@ mod lab;
 mod log;
 #[path = "../manual/mod.rs"]
 mod manual;
+mod show;
 mod spare;
 mod watch;
 
@@ -374,6 +375,28 @@ fn a_reload_with_a_broken_file_leaves_traffic_untouched() {
     assert_eq!(after["dpd_timeout_seconds"], 30);
     assert_eq!(before["children"][0]["spi_in"], after["children"][0]["spi_in"], "the SA lived on");
     assert_eq!(pair.status(0)["connections"][0]["state"], "up");
+}
+
+/// Without systemd nobody says where credentials are: they are missing, and the status names them and what would mend it.
+#[test]
+fn a_service_without_its_credentials_says_what_is_missing() {
+    let Some(mut pair) = Pair::start("credential") else { return };
+    let file = pair.file(0, "key").display().to_string();
+    pair.edit(0, &format!("\"{file}\""), "\"credential:site.key\"");
+    pair.end(0, Signal::SIGTERM);
+    pair.launch_with(0, |service| _ = service.env_remove("CREDENTIALS_DIRECTORY"));
+    pair.wait(0, "broken");
+    let obstacle = pair.tunnel(0)["obstacle"].to_string();
+    for words in ["the service has no credential site.key", "CREDENTIALS_DIRECTORY="] {
+        assert!(obstacle.contains(words), "{obstacle}");
+    }
+    pair.obey(0, &["down", "tunnel"]);
+    pair.wait(0, "down");
+    pair.end(0, Signal::SIGTERM);
+    let directory = pair.directory.clone();
+    pair.launch_with(0, |service| _ = service.env("CREDENTIALS_DIRECTORY", directory));
+    pair.wait(0, "up");
+    passes(&pair.lab);
 }
 
 #[test]

@@ -8,12 +8,13 @@ mod rights;
 mod stage;
 mod traffic;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::client::Service;
 use super::table::{Paint, bytes, span};
@@ -93,10 +94,11 @@ pub fn demo(arguments: &Arguments) -> ExitCode {
         // Whoever interrupts still gets everything cleaned up: the stage is told to end and is waited for.
         let (stop, stopped) = std::sync::mpsc::channel();
         tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
+            if interrupted().await.is_ok() {
                 // Nobody listens any more when it is over anyway.
                 let _ = stop.send(());
-                tokio::signal::ctrl_c().await.unwrap_or_default();
+                // A second one has nothing else to end.
+                let _ = interrupted().await;
             }
         });
         let played = tokio::task::spawn_blocking(move || play(arguments, shown, &stopped)).await;
@@ -106,6 +108,18 @@ pub fn demo(arguments: &Arguments) -> ExitCode {
             Err(error) => fail(error),
         }
     })
+}
+
+/// Waits for Ctrl-C, or for whatever else ends programs.
+async fn interrupted() -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::select! {
+        interrupt = tokio::signal::ctrl_c() => interrupt?,
+        _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
+    }
+    Ok(())
 }
 
 /// What is told on the way.

@@ -76,8 +76,8 @@ const SERVICE: &[Section] = &[
                 "The socket over which the commands speak to the service: root, the service's user and members of its group `s2sd` may. `control_socket` in the configuration names another; the commands look there, `--socket` overrides it.",
             ),
             (
-                "/usr/lib/sysctl.d/90-s2sd.conf",
-                "Forwarding, reverse path filter and buffers, as advice for a router: to follow it, copy it to `/etc/sysctl.d` and call `sysctl --system`.",
+                "/usr/share/doc/s2sd/examples/90-s2sd.sysctl.conf",
+                "Forwarding, reverse path filter and buffers, as advice for a router: to follow it, copy it to `/etc/sysctl.d/90-s2sd.conf` and call `sysctl --system`.",
             ),
         ],
     ),
@@ -152,12 +152,15 @@ fn help(arg: &Arg) -> Vec<Inline> {
         .filter(|_| arg.get_num_args().is_some_and(|n| n.takes_values()))
     {
         let meaning = value.get_help().map(ToString::to_string).unwrap_or_default();
-        text += &format!(" `{}`: {}", value.get_name(), sentence(&meaning));
+        let colon = if meaning.is_empty() { "." } else { ": " };
+        text += &format!(" `{}`{colon}{}", value.get_name(), sentence(&meaning));
     }
     if let [default] = arg.get_default_values()
         && arg.get_num_args().is_some_and(|n| n.takes_values())
     {
-        text += &format!(" Default: `{}`.", default.to_string_lossy());
+        let default = default.to_string_lossy();
+        let default = if default == "." { "this directory".into() } else { format!("`{default}`") };
+        text += &format!(" Default: {default}.");
     }
     prose(&text)
 }
