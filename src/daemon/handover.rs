@@ -15,6 +15,8 @@
 //! **A changed configuration** is met as a reload meets it: connections whose peers, devices and routes are the same go on under
 //! their new settings; others get a DELETE, as do those that are no longer there, and begin anew if they are.
 
+use std::time::Duration;
+
 use tracing::{debug, info, warn};
 
 use super::departed::departed;
@@ -35,6 +37,9 @@ use crate::state::{Legacy, keeper};
 use crate::sys::clock;
 use crate::sys::random::SystemRng;
 use crate::time::Now;
+
+/// How long a stop waits for the gateways' answers to our farewells.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How the peers of a former process are met.
 #[derive(Default)]
@@ -96,8 +101,7 @@ impl Shell {
                 let peer = PeerId(tunnel.peer);
                 match self.ready_to_go_on(peer) {
                     Ok(config) => {
-                        let credentials = self.member(peer).map(|m| m.credentials.clone());
-                        if let Some(Err(obstacle)) = credentials {
+                        if let Some(obstacle) = self.lacks_credentials(peer) {
                             self.hinder(peer, obstacle);
                         }
                         let positions = inventory.positions.clone();
@@ -238,6 +242,29 @@ impl Shell {
         }
         self.links.iter_mut().for_each(|link| link.routes.leave());
         self.guard.take().into_iter().for_each(Guard::leave);
+    }
+
+    /// Ends every tunnel with a DELETE, and waits a little for the answers.
+    pub(super) async fn say_goodbye(&mut self) {
+        info!("stopping");
+        let peers = self.links.iter().flat_map(|link| &link.members).map(|member| member.peer);
+        for peer in peers.collect::<Vec<_>>() {
+            self.endpoint.command(clock::now(), Command::Down(peer));
+        }
+        self.carry_out();
+        let end = clock::now().mono + FAREWELL;
+        while self.links.iter().flat_map(|link| &link.members).any(|m| !m.record.ikes.is_empty()) {
+            let left = end.since(clock::now().mono);
+            if left.is_zero() {
+                return;
+            }
+            tokio::select! {
+                Some(inbound) = self.sockets.receive() => self.take_in(inbound),
+                Some((peer, event)) = self.lane_events.recv() => self.hear_lane(peer, event),
+                () = tokio::time::sleep(left) => return,
+            }
+            self.carry_out();
+        }
     }
 
     /// After the farewells: whoever keeps descriptors is to have none of ours.

@@ -21,14 +21,14 @@
 //! |---|---|
 //! | [`child`], [`plan`], [`traffic`], [`tunnel`] | a tunnel's packets: device, lane, SAs |
 //! | [`control`], `wishes` | the control socket, and what is wished over it |
-//! | `departed` | a peer that is there no longer |
+//! | `departed` | peers without credentials: gone, or with files that do not read |
 //! | [`explain`], [`status`] | what is shown to people and programs |
 //! | `link` | a connection with its tunnels and routes |
 //! | [`manager`] | what the service manager is told |
 //! | [`member`] | a tunnel with its peer: what is wanted, what is in the way |
 //! | [`names`] | addresses of gateways that are known by name |
 //! | [`files`] | the files that a configuration names |
-//! | `handover` | restarts that nobody notices |
+//! | `handover` | restarts that nobody notices, and the end that everybody is told of |
 //! | [`record`] | what is known of a tunnel's IKE side |
 //! | `reload` | a new configuration for a running service |
 //! | [`routes`] | routes that come and go with tunnels |

@@ -46,8 +46,6 @@ const LANE_EVENTS: usize = 256;
 const TICK: Duration = Duration::from_secs(1);
 /// ESP beside the lanes' sockets: one packet shows that a peer moved, and forged ones are not to take the time of all else.
 const STRAYS: Rate = Rate { burst: 100, interval: Duration::from_millis(10) };
-/// How long a stop waits for the gateways' answers to our farewells.
-const FAREWELL: Duration = Duration::from_secs(2);
 /// A process that ran so long may be followed by another: systemd/s2sd.service allows thirty starts a minute.
 const WORTH_A_START: Duration = Duration::from_secs(3);
 
@@ -349,10 +347,12 @@ impl Shell {
     /// Has everything ready for a peer, that it can be dialled: what the engine has to know of it.
     fn ready(&mut self, peer: PeerId) -> Result<PeerConfig, Obstacle> {
         let config = self.ready_to_go_on(peer)?;
-        match self.member(peer).map(|member| &member.credentials) {
-            Some(Err(obstacle)) => Err(obstacle.clone()),
-            _ => Ok(config),
-        }
+        self.lacks_credentials(peer).map_or(Ok(config), Err)
+    }
+
+    /// What is wrong with a peer's certificate files.
+    pub(super) fn lacks_credentials(&mut self, peer: PeerId) -> Option<Obstacle> {
+        self.member(peer)?.credentials.as_ref().err().cloned()
     }
 
     /// The same for one whose certificate files need not be in order.
@@ -596,29 +596,6 @@ impl Shell {
             && let Some(member) = link.members.get_mut(at)
         {
             member.record.note(event, now);
-        }
-    }
-
-    /// Ends every tunnel with a DELETE, and waits a little for the answers.
-    async fn say_goodbye(&mut self) {
-        info!("stopping");
-        let peers = self.links.iter().flat_map(|link| &link.members).map(|member| member.peer);
-        for peer in peers.collect::<Vec<_>>() {
-            self.endpoint.command(clock::now(), Command::Down(peer));
-        }
-        self.carry_out();
-        let end = clock::now().mono + FAREWELL;
-        while self.links.iter().flat_map(|link| &link.members).any(|m| !m.record.ikes.is_empty()) {
-            let left = end.since(clock::now().mono);
-            if left.is_zero() {
-                return;
-            }
-            tokio::select! {
-                Some(inbound) = self.sockets.receive() => self.take_in(inbound),
-                Some((peer, event)) = self.lane_events.recv() => self.hear_lane(peer, event),
-                () = tokio::time::sleep(left) => return,
-            }
-            self.carry_out();
         }
     }
 }

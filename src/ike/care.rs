@@ -190,6 +190,7 @@ impl Peer {
             }
             Handshake::AuthRefused(mut refused) => {
                 let (fingerprint, now) = (fingerprint(ctx, bytes), ctx.mono());
+                // A refusal serves nobody but who was refused: there is one share of it.
                 for bytes in refused.answered.again(fingerprint, true, now).into_iter().flatten() {
                     ctx.out.transmit(path, bytes.clone());
                 }

@@ -31,7 +31,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use s2sd::wire::ip::Version;
 
-use flood::{Flood, RATE, echoes, esp, first_messages, garbage, sealed};
+use flood::{Flood, Model, RATE, echoes, esp, first_messages, garbage, sealed};
 use lab::ear::Ear;
 use lab::pair::Pair;
 use lab::traffic::{clock, round_trips, round_trips_over, throughput, transfer};
@@ -256,13 +256,11 @@ fn a_flood_of_forged_first_messages_leaves_tunnels_and_newcomers_alone() {
 fn floods_of_what_only_a_peer_would_send_cost_counters() {
     let Some(pair) = Pair::start("storm") else { return };
     let peer = Ipv4Addr::new(203, 0, 113, 1);
-    let service = pair.services[1].as_ref().unwrap().id();
-    let log = || fs::metadata(pair.file(1, "log")).unwrap().len();
     passes(&pair.lab);
     let before = pair.tunnel(1);
     let spi = before["children"][0]["spi_in"].as_str().unwrap();
     let live = u32::from_str_radix(spi.trim_start_matches("0x"), 16).unwrap();
-    let (memory, lines) = (resident(service), log());
+    let toll = Toll::begin(&pair);
     for (model, port, counter) in [
         (esp(peer, None), 4500, Some("unknown_spi")),
         (esp(peer, Some(live)), 4500, Some("auth_failed")),
@@ -270,12 +268,7 @@ fn floods_of_what_only_a_peer_would_send_cost_counters() {
         (garbage(), 500, None),
     ] {
         let at = SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 2), port);
-        let flood = Flood::start(&pair.lab.gateways[0], model, at);
-        let begun = clock();
-        while begun.elapsed() < Duration::from_secs(1) {
-            passes(&pair.lab);
-        }
-        assert!(flood.stop() > 1000);
+        passes_under(&pair.lab, model, at, Duration::from_secs(1));
         if let Some(counter) = counter {
             let count = |tunnel: &serde_json::Value| tunnel["drops"][counter].as_u64().unwrap_or(0);
             let (was, is) = (count(&before), count(&pair.tunnel(1)));
@@ -284,9 +277,7 @@ fn floods_of_what_only_a_peer_would_send_cost_counters() {
     }
     let after = pair.tunnel(1);
     assert_eq!((&after["state"], &after["children"][0]["spi_in"]), (&"up".into(), &spi.into()));
-    let grown = resident(service).saturating_sub(memory);
-    assert!(grown < 8 << 10, "the service grew by {grown} KiB");
-    assert!(log() - lines < 16 << 10, "{} octets of log", log() - lines);
+    toll.expect_small(&pair);
 }
 
 /// Replays and retransmission storms: whatever the peer said in the life of an SA, said again and again.
@@ -315,18 +306,11 @@ fn storms_of_what_a_peer_did_send_cost_counters() {
         assert!(heard.iter().any(|datagram| exchange(datagram) == wanted), "exchange {wanted}");
     }
 
-    let service = pair.services[1].as_ref().unwrap().id();
-    let log = || fs::metadata(pair.file(1, "log")).unwrap().len();
-    let (memory, lines, before) = (resident(service), log(), pair.tunnel(1));
+    let (toll, before) = (Toll::begin(&pair), pair.tunnel(1));
     let time = Duration::from_secs(3) / u32::try_from(heard.len() + 1).unwrap();
     for (port, body) in heard.into_iter().chain([esp]) {
         let model = echoes(peer, port, body);
-        let flood = Flood::start(&pair.lab.gateways[0], model, SocketAddrV4::new(us, port));
-        let begun = clock();
-        while begun.elapsed() < time {
-            passes(&pair.lab);
-        }
-        assert!(flood.stop() > 1000);
+        passes_under(&pair.lab, model, SocketAddrV4::new(us, port), time);
     }
     let after = pair.tunnel(1);
     let replayed = |tunnel: &serde_json::Value| {
@@ -338,9 +322,38 @@ fn storms_of_what_a_peer_did_send_cost_counters() {
         assert_eq!(after[same], before[same], "{same}");
     }
     assert_eq!(after["children"][0]["spi_in"], before["children"][0]["spi_in"]);
-    let grown = resident(service).saturating_sub(memory);
-    assert!(grown < 8 << 10, "the service grew by {grown} KiB");
-    assert!(log() - lines < 16 << 10, "{} octets of log", log() - lines);
+    toll.expect_small(&pair);
+}
+
+/// Traffic through the tunnel, for so long, while the second gateway is sent this.
+fn passes_under(lab: &Lab, model: Model, to: SocketAddrV4, time: Duration) {
+    let flood = Flood::start(&lab.gateways[0], model, to);
+    let begun = clock();
+    while begun.elapsed() < time {
+        passes(lab);
+    }
+    assert!(flood.stop() > 1000);
+}
+
+/// What the second service has of memory and log before it is sent something.
+struct Toll {
+    memory: usize,
+    log: u64,
+}
+
+impl Toll {
+    fn begin(pair: &Pair) -> Toll {
+        let memory = resident(pair.services[1].as_ref().unwrap().id());
+        Toll { memory, log: fs::metadata(pair.file(1, "log")).unwrap().len() }
+    }
+
+    fn expect_small(&self, pair: &Pair) {
+        let after = Toll::begin(pair);
+        let grown = after.memory.saturating_sub(self.memory);
+        assert!(grown < 8 << 10, "the service grew by {grown} KiB");
+        let lines = after.log - self.log;
+        assert!(lines < 16 << 10, "{lines} octets of log");
+    }
 }
 
 /// Resident memory of a process, in KiB.

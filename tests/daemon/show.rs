@@ -42,7 +42,7 @@ fn the_demonstration_shows_a_tunnel_in_figures() {
 #[test]
 fn a_demonstration_that_is_ended_early_leaves_nothing() {
     let Some(_can_be_had) = Lab::build() else { return };
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let (mut command, directory) = demo("ended", &["--seconds", "60"]);
         let mut show = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(show.stdout.take().unwrap()).lines();

@@ -194,7 +194,7 @@ fn a_storm_of_the_last_request() {
     };
     assert_eq!(storm(&mut target), 8);
     assert_eq!(storm(&mut target), 0);
-    // An hour of it earns four a second, and a peer that repeats what it asked is still answered.
+    // Four a second are earned, whatever comes in between: a peer that repeats what it asked is answered then.
     target.pass(Duration::from_secs(1));
     assert_eq!(storm(&mut target), 4);
     target.pass(Duration::from_millis(250));

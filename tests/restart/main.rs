@@ -37,6 +37,15 @@ fn passes(pair: &Pair) {
     }
 }
 
+/// Down and up again: with a signature.
+fn negotiates_anew(pair: &Pair) {
+    assert!(pair.order(0, &["down", "tunnel"]).status.success());
+    pair.wait(1, "waiting");
+    assert!(pair.order(0, &["up", "tunnel"]).status.success());
+    pair.wait(0, "up");
+    passes(pair);
+}
+
 #[test]
 fn restarts_and_crashes_under_load_lose_no_tunnel() {
     let Some(mut pair) = Pair::start("load") else { return };
@@ -249,11 +258,7 @@ fn a_signer_that_dies_is_replaced_with_its_service_and_the_tunnel_is_kept() {
     pair.wait(0, "up");
     assert_eq!(pair.spi(0), spi, "nothing is negotiated");
     passes(&pair);
-    assert!(pair.order(0, &["down", "tunnel"]).status.success());
-    pair.wait(1, "waiting");
-    assert!(pair.order(0, &["up", "tunnel"]).status.success());
-    pair.wait(0, "up");
-    passes(&pair);
+    negotiates_anew(&pair);
     assert_eq!(pair.count(0, "IKE SA up"), 2, "{}", pair.log(0));
 }
 
@@ -286,11 +291,7 @@ fn a_restart_while_certificate_files_are_not_in_order_keeps_what_is_established(
         status["connections"][0]["tunnels"][0]["obstacle"].is_null()
     });
     passes(&pair);
-    assert!(pair.order(0, &["down", "tunnel"]).status.success());
-    pair.wait(1, "waiting");
-    assert!(pair.order(0, &["up", "tunnel"]).status.success());
-    pair.wait(0, "up");
-    passes(&pair);
+    negotiates_anew(&pair);
 }
 
 #[test]

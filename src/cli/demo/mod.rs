@@ -97,8 +97,6 @@ pub fn demo(arguments: &Arguments) -> ExitCode {
             if interrupted().await.is_ok() {
                 // Nobody listens any more when it is over anyway.
                 let _ = stop.send(());
-                // A second one has nothing else to end.
-                let _ = interrupted().await;
             }
         });
         let played = tokio::task::spawn_blocking(move || play(arguments, shown, &stopped)).await;

@@ -152,8 +152,8 @@ fn help(arg: &Arg) -> Vec<Inline> {
         .filter(|_| arg.get_num_args().is_some_and(|n| n.takes_values()))
     {
         let meaning = value.get_help().map(ToString::to_string).unwrap_or_default();
-        let colon = if meaning.is_empty() { "." } else { ": " };
-        text += &format!(" `{}`{colon}{}", value.get_name(), sentence(&meaning));
+        let after = if meaning.is_empty() { "." } else { ": " };
+        text += &format!(" `{}`{after}{}", value.get_name(), sentence(&meaning));
     }
     if let [default] = arg.get_default_values()
         && arg.get_num_args().is_some_and(|n| n.takes_values())

@@ -55,11 +55,11 @@ impl PrivateKey {
     pub fn from_der(der: &[u8]) -> Result<PrivateKey, KeyError> {
         match Kept::take(der) {
             None => PrivateKey::read(der),
-            Some(Some((kept, public))) => {
+            Some(Ok((kept, public))) => {
                 Ok(PrivateKey { secret: Secret::Kept(kept), public, rng: SystemRng::default() })
             }
             // What a vault refuses is read here for the reason why. A key that is sound all the same does not stay here.
-            Some(None) => PrivateKey::read(der).and(Err(KeyError::NotKept)),
+            Some(Err(refused)) => PrivateKey::read(der).and(Err(refused)),
         }
     }
 

@@ -8,7 +8,7 @@
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
 
-use super::{PublicKey, Scheme, SignError};
+use super::{KeyError, PublicKey, Scheme, SignError};
 
 /// Another place for private keys.
 pub trait Vault: Debug + Send + Sync {
@@ -38,9 +38,9 @@ pub(super) struct Kept {
 
 impl Kept {
     /// Hands a key over, if there is where to; it may be refused there.
-    pub(super) fn take(der: &[u8]) -> Option<Option<(Kept, PublicKey)>> {
+    pub(super) fn take(der: &[u8]) -> Option<Result<(Kept, PublicKey), KeyError>> {
         let vault = Arc::clone(VAULT.get()?);
-        let kept = vault.keep(der);
+        let kept = vault.keep(der).ok_or(KeyError::NotKept);
         Some(kept.map(|(number, public)| (Kept { vault, number }, public)))
     }
 
