@@ -19,7 +19,7 @@ use s2sd::crypto::suite::{Aead, AesKey, EspProtection, EspSuite, Integ, Protecti
 use s2sd::crypto::{Provider, Secret, Standard};
 use s2sd::esp::{Inbound, Lease, Limits, Outbound, Replay};
 use s2sd::time::Instant;
-use s2sd::wire::ip::IPV4;
+use s2sd::wire::packet::ip::IPV4;
 use s2sd::wire::spi::EspSpi;
 
 use meter::{contest, time, turns};

@@ -34,10 +34,10 @@ use s2sd::pki::path::{Roots, Trust};
 use s2sd::rng::Rng;
 use s2sd::sys::random::SystemRng;
 use s2sd::time::{Instant, Now, UnixTime};
-use s2sd::wire::auth::Authentication;
-use s2sd::wire::cert::{AUTHORITY_LEN, Certificate};
 use s2sd::wire::codes::{AuthMethod, EncrId, EsnId, HashId, PrfId};
-use s2sd::wire::id::Identity;
+use s2sd::wire::payload::auth::Authentication;
+use s2sd::wire::payload::cert::{AUTHORITY_LEN, Certificate};
+use s2sd::wire::payload::id::Identity;
 
 /// Counts the octets that are in use.
 struct Counting;

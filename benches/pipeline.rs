@@ -25,11 +25,11 @@ use s2sd::esp::{Inbound, Lease, Limits, Outbound, Replay, Tally};
 use s2sd::sys::mmsg::{Received, Run};
 use s2sd::sys::tun::Offloads;
 use s2sd::time::Instant;
-use s2sd::wire::ip::Version;
-use s2sd::wire::narrow::SelectorPair;
+use s2sd::wire::packet::ip::Version;
+use s2sd::wire::packet::vnet::{Gso, VnetHeader};
 use s2sd::wire::selector::Selector;
+use s2sd::wire::selector::narrow::SelectorPair;
 use s2sd::wire::spi::EspSpi;
-use s2sd::wire::vnet::{Gso, VnetHeader};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 use meter::{contest, time, turns};
@@ -189,7 +189,7 @@ fn udp_packet(payload: usize) -> Vec<u8> {
     let mut bytes = [&VnetHeader::default().to_bytes()[..], &ipv4(17, 8 + payload)].concat();
     let len = u16::try_from(8 + payload).unwrap().to_be_bytes();
     bytes[30..36].copy_from_slice(&[0x1f, 0x90, 0, 53, len[0], len[1]]);
-    let header = s2sd::wire::ip::IpHeader::parse(&bytes[10..]).unwrap();
+    let header = s2sd::wire::packet::ip::IpHeader::parse(&bytes[10..]).unwrap();
     let checksum = header.pseudo(8 + payload).with(&bytes[30..]).finish_udp();
     bytes[36..38].copy_from_slice(&checksum.to_be_bytes());
     bytes
@@ -200,6 +200,6 @@ fn ipv4(protocol: u8, payload: usize) -> Vec<u8> {
     let header =
         [0x45, 0, len[0], len[1], 0, 1, 0x40, 0, 64, protocol, 0, 0, 10, 1, 0, 10, 10, 2, 0, 10];
     let mut packet = [&header[..], &vec![0x5a; payload]].concat();
-    s2sd::wire::ip::complete_v4_checksum(&mut packet, 20);
+    s2sd::wire::packet::ip::complete_v4_checksum(&mut packet, 20);
     packet
 }

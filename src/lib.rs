@@ -25,6 +25,7 @@ pub mod config;
 pub mod crypto;
 pub mod daemon;
 pub mod dataplane;
+pub mod der;
 pub mod doctor;
 pub mod esp;
 pub mod ike;

@@ -20,7 +20,7 @@ use s2sd::sys::namespace::Namespace;
 use s2sd::sys::netlink::{Netlink, Prefix};
 use s2sd::sys::socket::{Batching, LaneSocket};
 use s2sd::sys::tun::Offloads;
-use s2sd::wire::ip::Version;
+use s2sd::wire::packet::ip::Version;
 
 use lab::traffic::{Flood, clock, flood, round_trips_over, transfer};
 use lab::{Direction, GCM256, Lab, SIDES, Setup, Tunnel};

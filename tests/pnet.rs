@@ -20,14 +20,14 @@ use proptest::prelude::*;
 
 use s2sd::dataplane::icmp::{MAX_REPLY, too_big};
 use s2sd::dataplane::segment::Segments;
-use s2sd::wire::checksum::Sum;
-use s2sd::wire::icmp::IcmpHeader;
-use s2sd::wire::ip::{
+use s2sd::wire::packet::checksum::Sum;
+use s2sd::wire::packet::icmp::IcmpHeader;
+use s2sd::wire::packet::ip::{
     Fragment, ICMP, ICMPV6, IpHeader, TCP, UDP, V4_LEN, V6_LEN, Version, complete_v4_checksum,
 };
-use s2sd::wire::tcp::{TcpHeader, clamp_mss};
-use s2sd::wire::udp::UdpHeader;
-use s2sd::wire::vnet::{Gso, VnetHeader};
+use s2sd::wire::packet::tcp::{TcpHeader, clamp_mss};
+use s2sd::wire::packet::udp::UdpHeader;
+use s2sd::wire::packet::vnet::{Gso, VnetHeader};
 
 /// Both ends of a packet, in one family.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use s2sd::wire::ip::Version;
+use s2sd::wire::packet::ip::Version;
 
 use super::lab::traffic::{clock, flood, packet_rate, round_trips, throughput};
 use super::lab::{Lab, SIDES, Tunnel, host};

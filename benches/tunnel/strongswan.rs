@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use s2sd::sys::namespace::unshare_run_directory;
-use s2sd::wire::ip::Version;
+use s2sd::wire::packet::ip::Version;
 
 use super::lab::traffic::round_trips;
 use super::lab::{Lab, SIDES, gateway};

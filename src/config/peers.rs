@@ -14,10 +14,10 @@ use crate::ike::lifetime::IKE_HARD;
 use crate::ike::liveness::DpdTimeout;
 use crate::ike::profile::Profile;
 use crate::ike::proposal;
-use crate::wire::address::AddressRange;
-use crate::wire::narrow;
 use crate::wire::selector::Selector;
-use crate::wire::selector_set::SelectorSet;
+use crate::wire::selector::address::AddressRange;
+use crate::wire::selector::narrow;
+use crate::wire::selector::set::SelectorSet;
 
 /// What holds for all peers.
 pub fn endpoint(config: &Config) -> EndpointConfig {

@@ -10,7 +10,7 @@ use crate::ike::Slot;
 use crate::ike::lifetime::Deadlines;
 use crate::ike::output::EspSa;
 use crate::time::Instant;
-use crate::wire::narrow::SelectorPair;
+use crate::wire::selector::narrow::SelectorPair;
 use crate::wire::spi::EspSpi;
 
 /// One pair.

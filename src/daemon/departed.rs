@@ -14,10 +14,10 @@ use crate::ike::proposal::Policy;
 use crate::rng::Rng;
 use crate::state::inventory::Tunnel;
 use crate::time::{Now, UnixTime};
-use crate::wire::auth::Authentication;
-use crate::wire::cert::{AUTHORITY_LEN, Certificate};
 use crate::wire::codes::{HashId, IdType};
-use crate::wire::id::Identity;
+use crate::wire::payload::auth::Authentication;
+use crate::wire::payload::cert::{AUTHORITY_LEN, Certificate};
+use crate::wire::payload::id::Identity;
 
 /// Neither proves anything nor believes anybody, and says why.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use crate::dataplane::mtu::Encapsulation;
 use crate::state::{Keeping, keeper};
 use crate::sys::netlink::{Netlink, Prefix};
 use crate::sys::tun::{Offloads, Tun};
-use crate::wire::ip::Version;
+use crate::wire::packet::ip::Version;
 
 /// Azure's advice where no path says less: the inner packet, and the TCP segment (azure.md §2.1).
 const INNER_MTU: u16 = 1400;

@@ -37,7 +37,7 @@ use crate::state::{Estate, Keeper, Legacy, inventory};
 use crate::sys::random::SystemRng;
 use crate::sys::{clock, inherited};
 use crate::time::{Instant, Now};
-use crate::wire::esp::EspHeader;
+use crate::wire::packet::esp::EspHeader;
 use crate::wire::spi::EspSpi;
 
 /// Events of all lanes that wait for the loop.

@@ -16,7 +16,7 @@ use tracing::debug;
 use crate::ike::path::{Path, Port};
 use crate::state::{Estate, keeper};
 use crate::sys::ike_socket::{self, Arrival};
-use crate::wire::datagram::{Datagram, KEEPALIVE, NON_ESP_MARKER};
+use crate::wire::packet::datagram::{Datagram, KEEPALIVE, NON_ESP_MARKER};
 
 /// Datagrams that wait for control; more wait in the kernel.
 const WAITING: usize = 64;

@@ -17,7 +17,7 @@ use crate::config::settings::Connection;
 use crate::ike::authenticator::Authenticator;
 use crate::sys::unsent::Unsent;
 use crate::time::{Instant, Now, UnixTime};
-use crate::wire::selector_set::SelectorSet;
+use crate::wire::selector::set::SelectorSet;
 
 /// The version of the document.
 pub const VERSION: u32 = 1;

@@ -35,7 +35,7 @@ use crate::sys::netlink::Netlink;
 use crate::sys::socket::{Batching, LaneSocket};
 use crate::sys::tun::Tun;
 use crate::time::Instant;
-use crate::wire::ip::Version;
+use crate::wire::packet::ip::Version;
 use crate::wire::spi::EspSpi;
 
 /// Events of one lane that wait for control: handshakes and hints, never packets.

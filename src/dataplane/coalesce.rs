@@ -7,14 +7,14 @@
 
 use std::io::IoSlice;
 
-use crate::wire::checksum::Sum;
-use crate::wire::ip::{
+use crate::wire::packet::checksum::Sum;
+use crate::wire::packet::ip::{
     Fragment, IpHeader, Ipv4Fields, TCP, UDP, V4_LEN, V6_LEN, Version, complete_v4_checksum,
     set_v6_payload_len,
 };
-use crate::wire::tcp::{self, ACK, PSH, TcpFields, TcpHeader};
-use crate::wire::udp::{self, UdpFields, UdpHeader};
-use crate::wire::vnet::{Checksum, Gso, VnetHeader};
+use crate::wire::packet::tcp::{self, ACK, PSH, TcpFields, TcpHeader};
+use crate::wire::packet::udp::{self, UdpFields, UdpHeader};
+use crate::wire::packet::vnet::{Checksum, Gso, VnetHeader};
 
 /// Payloads in one frame. 64 of 1,024 bytes are a full IP packet, and the kernel takes no more UDP segments from everyone.
 const MAX_SEGMENTS: usize = 64;

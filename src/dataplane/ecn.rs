@@ -1,7 +1,7 @@
 //! Congestion marks and service classes between the inner and the outer header (RFC 6040, RFC 2983).
 
-use crate::wire::checksum::adjust;
-use crate::wire::ip::{IpHeader, Ipv4Fields, Version, set_v6_class};
+use crate::wire::packet::checksum::adjust;
+use crate::wire::packet::ip::{IpHeader, Ipv4Fields, Version, set_v6_class};
 
 const ECN: u8 = 0x03;
 const NOT_ECT: u8 = 0;
@@ -56,8 +56,8 @@ pub fn mark(packet: &mut [u8], header: &IpHeader, outer: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::checksum::Sum;
-    use crate::wire::ip::complete_v4_checksum;
+    use crate::wire::packet::checksum::Sum;
+    use crate::wire::packet::ip::complete_v4_checksum;
 
     #[test]
     fn figure_4_of_rfc_6040() {

@@ -22,9 +22,9 @@ use super::tables::{OutboundSa, Tables, tuple};
 use crate::esp::{DropReason, Outbound, Tally};
 use crate::sys::mmsg::Run;
 use crate::time::Instant;
-use crate::wire::ip::{Fragment, IpHeader, TCP, Version};
-use crate::wire::tcp::clamp_mss;
-use crate::wire::vnet::VnetHeader;
+use crate::wire::packet::ip::{Fragment, IpHeader, TCP, Version};
+use crate::wire::packet::tcp::clamp_mss;
+use crate::wire::packet::vnet::VnetHeader;
 
 /// Where egress puts what it makes.
 pub trait EgressPort {

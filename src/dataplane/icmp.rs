@@ -5,9 +5,9 @@
 
 use std::net::IpAddr;
 
-use crate::wire::checksum::Sum;
-use crate::wire::icmp::{self, IcmpHeader};
-use crate::wire::ip::{
+use crate::wire::packet::checksum::Sum;
+use crate::wire::packet::icmp::{self, IcmpHeader};
+use crate::wire::packet::ip::{
     Fragment, ICMP, ICMPV6, IpHeader, V4_LEN, V6_LEN, Version, complete_v4_checksum,
 };
 

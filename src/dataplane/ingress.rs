@@ -19,9 +19,9 @@ use crate::esp::{DropReason, Inbound, Opened, Tally};
 use crate::sys::mmsg::Received;
 use crate::sys::tun::Offloads;
 use crate::time::Instant;
-use crate::wire::datagram::Datagram;
-use crate::wire::esp::EspHeader;
-use crate::wire::ip::{Fragment, TCP};
+use crate::wire::packet::datagram::Datagram;
+use crate::wire::packet::esp::EspHeader;
+use crate::wire::packet::ip::{Fragment, TCP};
 use crate::wire::spi::EspSpi;
 
 /// Where ingress puts what it makes.

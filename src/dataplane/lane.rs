@@ -26,8 +26,8 @@ use crate::sys::socket::LaneSocket;
 use crate::sys::tun::{self, Tun};
 use crate::sys::{affinity, clock, confine};
 use crate::time::Instant;
-use crate::wire::datagram::KEEPALIVE;
-use crate::wire::vnet;
+use crate::wire::packet::datagram::KEEPALIVE;
+use crate::wire::packet::vnet;
 
 /// The largest frame: a virtio-net header and the largest IP packet.
 const FRAME: usize = vnet::LEN + 65_535;

@@ -1,9 +1,9 @@
 //! What fits: the largest inner packet a path takes behind a suite's overhead, and the TCP segment size that goes with it.
 
 use crate::crypto::suite::Layout;
-use crate::wire::esp::HEADER_LEN;
-use crate::wire::ip::{V4_LEN, V6_LEN, Version};
-use crate::wire::{tcp, udp};
+use crate::wire::packet::esp::HEADER_LEN;
+use crate::wire::packet::ip::{V4_LEN, V6_LEN, Version};
+use crate::wire::packet::{tcp, udp};
 
 /// No link that carries IPv6 is smaller (RFC 8200 §5).
 pub const MIN_V6: usize = 1280;

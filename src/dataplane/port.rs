@@ -26,7 +26,7 @@ use crate::sys::clock;
 use crate::sys::mmsg::Run;
 use crate::sys::poll;
 use crate::sys::unsent::Unsent;
-use crate::wire::vnet::VnetHeader;
+use crate::wire::packet::vnet::VnetHeader;
 
 /// How long a full socket is waited for before its packets are dropped.
 const PATIENCE: Duration = Duration::from_millis(100);

@@ -3,14 +3,14 @@
 //! Each gets the headers of the whole with what differs rewritten: IP length, IP identification and checksum; TCP
 //! sequence, FIN and PSH on the last only, CWR on the first only; UDP length; the transport checksum in full.
 
-use crate::wire::checksum::Sum;
-use crate::wire::ip::{
+use crate::wire::packet::checksum::Sum;
+use crate::wire::packet::ip::{
     Fragment, IpHeader, Ipv4Fields, TCP, UDP, V6_LEN, Version, complete_v4_checksum,
     set_v6_payload_len,
 };
-use crate::wire::tcp::{CWR, FIN, PSH, TcpFields, TcpHeader};
-use crate::wire::udp::{self, UdpFields, UdpHeader};
-use crate::wire::vnet::{Checksum, Gso, VnetHeader};
+use crate::wire::packet::tcp::{CWR, FIN, PSH, TcpFields, TcpHeader};
+use crate::wire::packet::udp::{self, UdpFields, UdpHeader};
+use crate::wire::packet::vnet::{Checksum, Gso, VnetHeader};
 
 /// How a frame becomes packets.
 #[derive(Clone, Copy, Debug)]

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::mtu::Encapsulation;
 use crate::crypto::suite::Layout;
 use crate::esp::{Counters, Inbound, Outbound};
-use crate::wire::address::AddressRange;
-use crate::wire::icmp::IcmpHeader;
-use crate::wire::ip::{Fragment, ICMP, ICMPV6, IpHeader, TCP, UDP, Version};
-use crate::wire::narrow::{SelectorPair, Tuple};
+use crate::wire::packet::icmp::IcmpHeader;
+use crate::wire::packet::ip::{Fragment, ICMP, ICMPV6, IpHeader, TCP, UDP, Version};
 use crate::wire::selector::Selector;
+use crate::wire::selector::address::AddressRange;
+use crate::wire::selector::narrow::{SelectorPair, Tuple};
 use crate::wire::spi::EspSpi;
 
 /// Forwarding state of one tunnel.

@@ -18,15 +18,15 @@ use crate::esp::{DropReason, Inbound, Lease, Limits, Outbound, Quota, Replay, Ta
 use crate::sys::mmsg::{Received, Run};
 use crate::sys::tun::Offloads;
 use crate::time::Instant;
-use crate::wire::address::AddressRange;
-use crate::wire::checksum::Sum;
-use crate::wire::ip::{IpHeader, TCP, UDP, Version};
-use crate::wire::narrow::SelectorPair;
+use crate::wire::packet::checksum::Sum;
+use crate::wire::packet::ip::{IpHeader, TCP, UDP, Version};
+use crate::wire::packet::tcp::{ACK, CWR, FIN, PSH, SYN, TcpHeader};
+use crate::wire::packet::vnet::{Checksum, Gso, VnetHeader};
 use crate::wire::selector::Selector;
-use crate::wire::selector_set::SelectorSet;
+use crate::wire::selector::address::AddressRange;
+use crate::wire::selector::narrow::SelectorPair;
+use crate::wire::selector::set::SelectorSet;
 use crate::wire::spi::EspSpi;
-use crate::wire::tcp::{ACK, CWR, FIN, PSH, SYN, TcpHeader};
-use crate::wire::vnet::{Checksum, Gso, VnetHeader};
 
 const NOW: Instant = Instant(1_000_000_000);
 const SPI: EspSpi = EspSpi(0x1000);
@@ -191,7 +191,10 @@ fn packet(version: Version, protocol: u8, tos: u8, mut transport: Vec<u8>) -> Ve
             header
         }
     };
-    crate::wire::ip::complete_v4_checksum(&mut packet, if version == Version::V4 { 20 } else { 0 });
+    crate::wire::packet::ip::complete_v4_checksum(
+        &mut packet,
+        if version == Version::V4 { 20 } else { 0 },
+    );
     let at = match protocol {
         TCP => Some(16),
         UDP => Some(6),
@@ -342,7 +345,7 @@ fn only_what_continues_a_flow_joins_it() {
     *wrong_sum.last_mut().unwrap() ^= 1;
     let mut other_ttl = data(100, ACK, 100);
     other_ttl[8] -= 1;
-    crate::wire::ip::complete_v4_checksum(&mut other_ttl, 20);
+    crate::wire::packet::ip::complete_v4_checksum(&mut other_ttl, 20);
     let mut wrong_head = data(100, ACK, 100);
     wrong_head[10] ^= 1;
     // Two words of "no operation" between the IP and the TCP header.
@@ -350,7 +353,7 @@ fn only_what_continues_a_flow_joins_it() {
     optioned.splice(20..20, [1; 8]);
     optioned[0] = 0x47;
     optioned[3] += 8;
-    crate::wire::ip::complete_v4_checksum(&mut optioned, 28);
+    crate::wire::packet::ip::complete_v4_checksum(&mut optioned, 28);
     let cases: [(&str, Vec<Vec<u8>>, usize); 13] = [
         ("a wrong IP checksum", vec![data(0, ACK, 100), wrong_head], 2),
         ("IP options between", vec![data(0, ACK, 100), optioned, data(100, ACK, 100)], 3),

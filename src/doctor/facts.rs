@@ -13,7 +13,7 @@ use crate::daemon::explain::Explanation;
 use crate::daemon::status::{ConnectionStatus, TunnelStatus};
 use crate::time::UnixTime;
 use crate::wire::codes::KeId;
-use crate::wire::sa::SecurityAssociation;
+use crate::wire::payload::sa::SecurityAssociation;
 
 /// All of it.
 #[derive(Clone, Debug)]

@@ -9,8 +9,8 @@ use super::replay::Replay;
 use crate::crypto::OpenError;
 use crate::crypto::esp::OpenKey;
 use crate::time::Instant;
-use crate::wire::esp::{EspHeader, HEADER_LEN, Trailer};
-use crate::wire::ip::{IPV4, IPV6, IpHeader, NO_NEXT, Version};
+use crate::wire::packet::esp::{EspHeader, HEADER_LEN, Trailer};
+use crate::wire::packet::ip::{IPV4, IPV6, IpHeader, NO_NEXT, Version};
 use crate::wire::spi::EspSpi;
 
 /// Numbers noted at a time, a power of two.

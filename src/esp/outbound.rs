@@ -6,8 +6,8 @@ use super::limits::{Limits, Wear};
 use crate::crypto::esp::SealKey;
 use crate::crypto::suite::Layout;
 use crate::time::Instant;
-use crate::wire::esp::{HEADER_LEN, MAX_PAD, write_trailer};
-use crate::wire::ip::NO_NEXT;
+use crate::wire::packet::esp::{HEADER_LEN, MAX_PAD, write_trailer};
+use crate::wire::packet::ip::NO_NEXT;
 use crate::wire::spi::EspSpi;
 
 /// Seals packets of one SA. One thread owns it: wire order is number order.

@@ -7,7 +7,7 @@ use crate::crypto::keymat::EspKeys;
 use crate::crypto::suite::{Aead, AesKey, EspProtection, EspSuite, Integ, Protection};
 use crate::crypto::{Provider, Secret, Standard};
 use crate::time::Instant;
-use crate::wire::ip::{IPV4, IPV6, NO_NEXT};
+use crate::wire::packet::ip::{IPV4, IPV6, NO_NEXT};
 use crate::wire::spi::EspSpi;
 
 const NOW: Instant = Instant(1);

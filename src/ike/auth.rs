@@ -33,13 +33,13 @@ use super::task::Tasks;
 use super::window::{Answered, Datagrams, Fingerprint, ReplyWindow, RequestWindow};
 use crate::crypto::keymat::{SkP, signed_octets};
 use crate::time::{Instant, UnixTime};
-use crate::wire::cert::{Certificate, CertificateRequest};
-use crate::wire::chain::Chain;
 use crate::wire::codes::{ExchangeType, NotifyType, PayloadType};
 use crate::wire::header::MessageId;
-use crate::wire::id::Identity;
-use crate::wire::notify::Notify;
 use crate::wire::payload::Payload;
+use crate::wire::payload::cert::{Certificate, CertificateRequest};
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::id::Identity;
+use crate::wire::payload::notify::Notify;
 use crate::wire::spi::IkeSpi;
 
 /// The id of the one IKE_AUTH exchange: IKE_SA_INIT had 0.

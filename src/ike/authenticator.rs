@@ -10,10 +10,10 @@ use super::error::AuthFailed;
 use super::refusal::Remedy;
 use crate::rng::Rng;
 use crate::time::{Now, UnixTime};
-use crate::wire::auth::Authentication;
-use crate::wire::cert::{AUTHORITY_LEN, Certificate};
 use crate::wire::codes::HashId;
-use crate::wire::id::Identity;
+use crate::wire::payload::auth::Authentication;
+use crate::wire::payload::cert::{AUTHORITY_LEN, Certificate};
+use crate::wire::payload::id::Identity;
 
 /// One end's credentials together with what it believes of the other end.
 pub trait Authenticator: Debug {

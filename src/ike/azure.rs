@@ -10,7 +10,7 @@ use crate::crypto::Role;
 use crate::ike::combination::{Cipher, Combination};
 use crate::ike::setting::Setting;
 use crate::wire::codes::{EncrId, EsnId, IntegId, KeId, PrfId};
-use crate::wire::sa::{Transform, TransformId};
+use crate::wire::payload::sa::{Transform, TransformId};
 
 /// The six fields of a custom policy that choose algorithms, as Azure names their values.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -11,10 +11,10 @@ use crate::pki::path::{PathReason, Trust};
 use crate::pki::{Reason, Refusal};
 use crate::rng::Rng;
 use crate::time::{Now, UnixTime};
-use crate::wire::auth::Authentication;
-use crate::wire::cert::{AUTHORITY_LEN, Certificate};
 use crate::wire::codes::{CertEncoding, HashId};
-use crate::wire::id::Identity;
+use crate::wire::payload::auth::Authentication;
+use crate::wire::payload::cert::{AUTHORITY_LEN, Certificate};
+use crate::wire::payload::id::Identity;
 
 /// What one connection proves itself with, and what it takes as proof.
 #[derive(Debug)]

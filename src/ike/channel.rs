@@ -12,12 +12,12 @@ use crate::crypto::suite::Layout;
 use crate::crypto::{IkeSuite, KeyLengthError, MessageOpener, MessageSealer, Provider};
 use crate::rng::Rng;
 use crate::time::Instant;
-use crate::wire::chain::Chain;
 use crate::wire::codes::{ExchangeType, PayloadType};
 use crate::wire::error::DecodeError;
 use crate::wire::header::{Flags, Header, MessageId, Version};
 use crate::wire::message::Message;
-use crate::wire::sk::{Room, Sealing};
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::sk::{Room, Sealing};
 use crate::wire::spi::IkeSpi;
 
 /// What two ends share once their keys are made.

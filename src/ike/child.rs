@@ -23,7 +23,7 @@ use super::stage::Party;
 use crate::crypto::keymat::EspKeys;
 use crate::crypto::{EspSuite, Secret};
 use crate::time::Instant;
-use crate::wire::narrow::SelectorPair;
+use crate::wire::selector::narrow::SelectorPair;
 use crate::wire::spi::EspSpi;
 
 /// Where an outbound half stands.

@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::crypto::{EspSuite, IkeSuite, Role, Unsupported};
 use crate::wire::codes::{EncrId, EsnId, IntegId, KeId, PrfId, TransformType};
-use crate::wire::sa::{Transform, TransformId};
+use crate::wire::payload::sa::{Transform, TransformId};
 
 /// One line of a policy.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

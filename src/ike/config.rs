@@ -9,8 +9,8 @@ use super::budget::HalfOpenLimits;
 use super::liveness::DpdTimeout;
 use super::profile::Profile;
 use super::proposal::Policy;
-use crate::wire::id::Identity;
-use crate::wire::narrow::SelectorPair;
+use crate::wire::payload::id::Identity;
+use crate::wire::selector::narrow::SelectorPair;
 
 /// What holds for all peers.
 #[derive(Clone, Debug)]

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::crypto::Standard;
     use crate::ike::jitter::fixed::Seeded;
-    use crate::wire::notify::MAX_COOKIE;
+    use crate::wire::payload::notify::MAX_COOKIE;
 
     const START: Instant = Instant(50_000_000_000);
 

@@ -24,12 +24,12 @@ use super::sa::IkeSa;
 use super::stage::Party;
 use crate::crypto::keymat::{ChildKeys, Nonces};
 use crate::crypto::{EspSuite, Group, KeyExchange, SharedSecret};
-use crate::wire::chain::Chain;
 use crate::wire::codes::PayloadType;
-use crate::wire::ke;
-use crate::wire::narrow::SelectorPair;
-use crate::wire::nonce::Nonce;
 use crate::wire::payload::Payload;
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::ke;
+use crate::wire::payload::nonce::Nonce;
+use crate::wire::selector::narrow::SelectorPair;
 use crate::wire::spi::EspSpi;
 
 /// Octets in our nonces: half the longest PRF key at least (RFC 7296 §2.10).

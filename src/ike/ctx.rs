@@ -17,11 +17,11 @@ use super::stage::{Half, Step};
 use crate::crypto::Provider;
 use crate::rng::Rng;
 use crate::time::{Instant, Now};
-use crate::wire::chain::Chain;
 use crate::wire::codes::NotifyType;
-use crate::wire::narrow::SelectorPair;
-use crate::wire::selector_set::SelectorSet;
-use crate::wire::ts::TrafficSelectors;
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::ts::TrafficSelectors;
+use crate::wire::selector::narrow::SelectorPair;
+use crate::wire::selector::set::SelectorSet;
 
 /// The moment, the tools and the way out, for one input of one peer.
 pub(super) struct Ctx<'a> {

@@ -19,9 +19,9 @@ use super::sa::{Deed, Flight, IkeSa, Standing};
 use super::stage::{Half, Step};
 use super::task::Wish;
 use crate::crypto::{Group, Role};
-use crate::wire::chain::Chain;
 use crate::wire::codes::{ExchangeType, NotifyType};
-use crate::wire::notify::Notify;
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::notify::Notify;
 use crate::wire::spi::EspSpi;
 
 impl IkeSa {

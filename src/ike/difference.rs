@@ -7,7 +7,7 @@ use crate::ike::azure;
 use crate::ike::combination::{Combination, is_none};
 use crate::ike::setting::Setting;
 use crate::wire::codes::TransformType;
-use crate::wire::sa::{Proposal, SecurityAssociation, Transform, TransformId};
+use crate::wire::payload::sa::{Proposal, SecurityAssociation, Transform, TransformId};
 
 /// What differs first.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -7,7 +7,7 @@ use super::path::Path;
 use super::refusal::Refusal;
 use crate::crypto::{EspSuite, IkeSuite};
 use crate::time::UnixTime;
-use crate::wire::narrow::SelectorPair;
+use crate::wire::selector::narrow::SelectorPair;
 use crate::wire::spi::{EspSpi, IkeSpi};
 
 /// One thing that happened.

@@ -4,7 +4,7 @@ use super::ids::ChildId;
 use super::stage::Step;
 use super::{collision, create_child, rekey_child, rekey_ike};
 use crate::wire::codes::ExchangeType;
-use crate::wire::nonce::Nonce;
+use crate::wire::payload::nonce::Nonce;
 
 /// An exchange that we began.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Joining the fragments of one message (RFC 7383 §2.6). Cutting is [`crate::wire::sk::Sealing::fragments`].
+//! Joining the fragments of one message (RFC 7383 §2.6). Cutting is [`crate::wire::payload::sk::Sealing::fragments`].
 //!
 //! A fragment comes here only after it authenticated, so a stranger can neither fill the store nor spoil a set. What is
 //! bounded is what an authenticated peer can make us hold: the number of fragments, their octets, and for how long.
@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::time::Instant;
 use crate::wire::codes::PayloadType;
 use crate::wire::header::MessageId;
-use crate::wire::sk::Fragment;
+use crate::wire::payload::sk::Fragment;
 
 /// Fragments of one message. At the smallest datagrams in use (576 octets) this is beyond [`MAX_OCTETS`].
 pub const MAX_FRAGMENTS: u16 = 64;

@@ -18,10 +18,10 @@ use super::rekey_child;
 use super::rekey_ike;
 use super::sa::{Deed, IkeSa, Standing};
 use super::task::Wish;
-use crate::wire::chain::Chain;
 use crate::wire::codes::{NotifyType, ProtocolId};
-use crate::wire::delete::Delete;
-use crate::wire::notify::Notify;
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::delete::Delete;
+use crate::wire::payload::notify::Notify;
 use crate::wire::spi::EspSpi;
 
 /// Asks for a sign of life.

@@ -24,14 +24,14 @@ use super::stage::{Half, Party, Step};
 use crate::crypto::keymat::{Nonces, SkeySeed};
 use crate::crypto::{Group, IkeSuite, KeyExchange, Role, SharedSecret};
 use crate::time::Instant;
-use crate::wire::cert::CertificateRequest;
-use crate::wire::chain::Chain;
 use crate::wire::codes::{ExchangeType, HashId, NotifyType, PayloadType};
 use crate::wire::header::{Flags, Header, MessageId, Version};
-use crate::wire::ke;
 use crate::wire::message::Message;
-use crate::wire::nonce::Nonce;
-use crate::wire::notify::Notify;
+use crate::wire::payload::cert::CertificateRequest;
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::ke;
+use crate::wire::payload::nonce::Nonce;
+use crate::wire::payload::notify::Notify;
 use crate::wire::spi::IkeSpi;
 
 /// Cookies that one attempt takes: a peer whose secret changes asks twice.

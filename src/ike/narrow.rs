@@ -11,12 +11,12 @@ use std::net::IpAddr;
 
 use crate::ike::error::{Error, Incompatible, PeerMisbehaved};
 use crate::ike::mutation::{self, Mutation};
-use crate::wire::address::AddressRange;
-use crate::wire::narrow::{SelectorPair, Tuple, choose};
-use crate::wire::ports::Ports;
+use crate::wire::payload::ts::{MAX_SELECTORS, TrafficSelectors};
 use crate::wire::selector::Selector;
-use crate::wire::selector_set::SelectorSet;
-use crate::wire::ts::{MAX_SELECTORS, TrafficSelectors};
+use crate::wire::selector::address::AddressRange;
+use crate::wire::selector::narrow::{SelectorPair, Tuple, choose};
+use crate::wire::selector::ports::Ports;
+use crate::wire::selector::set::SelectorSet;
 
 /// The two TS payloads of one message.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -108,8 +108,8 @@ mod tests {
 
     use super::*;
     use crate::wire::codes::TsType;
+    use crate::wire::payload::ts::TrafficSelector;
     use crate::wire::reserved::Reserved;
-    use crate::wire::ts::TrafficSelector;
 
     fn set(texts: &[&str]) -> SelectorSet {
         texts.iter().map(|text| text.parse::<Selector>().expect("a selector")).collect()

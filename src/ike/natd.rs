@@ -4,10 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::crypto::{Hash, Provider};
 use crate::ike::path::Path;
-use crate::wire::chain::Chain;
 use crate::wire::codes::NotifyType;
 use crate::wire::header::Header;
-use crate::wire::notify::{NAT_HASH_LEN, Notify};
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::notify::{NAT_HASH_LEN, Notify};
 use crate::wire::spi::IkeSpi;
 
 /// What the comparison showed.

@@ -18,7 +18,7 @@ use super::path::{Path, Transmit};
 use crate::crypto::EspSuite;
 use crate::crypto::keymat::EspKeys;
 use crate::time::Instant;
-use crate::wire::narrow::SelectorPair;
+use crate::wire::selector::narrow::SelectorPair;
 use crate::wire::spi::EspSpi;
 
 /// One effect.

@@ -509,7 +509,7 @@ fn hand_over(ctx: &mut Ctx<'_>, old: &mut IkeSa, new: &mut IkeSa) {
 }
 
 /// Whether a request on a rival shows that the peer takes it for the one that stands.
-fn adopts(chain: &Result<crate::wire::chain::Chain, super::error::Error>) -> bool {
+fn adopts(chain: &Result<crate::wire::payload::chain::Chain, super::error::Error>) -> bool {
     use crate::wire::codes::ProtocolId;
     chain.as_ref().is_ok_and(|chain| {
         chain.sa().is_some() || chain.deletes().any(|d| d.protocol == ProtocolId::Esp)

@@ -12,9 +12,9 @@ use crate::ike::proposal::Policy;
 use crate::ike::retransmit;
 use crate::rng::Rng;
 use crate::wire::codes::{KeId, TransformType};
-use crate::wire::narrow::SelectorPair;
-use crate::wire::sa::{SecurityAssociation, TransformId};
+use crate::wire::payload::sa::{SecurityAssociation, TransformId};
 use crate::wire::selector::Selector;
+use crate::wire::selector::narrow::SelectorPair;
 
 /// Whose manners.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -113,12 +113,12 @@ mod tests {
     use crate::ike::lifetime::{CHILD_BYTES, CHILD_TIME, IKE_HARD};
     use crate::ike::proposal::{Groups, choose, offer};
     use crate::time::Instant;
-    use crate::wire::chain::Chain;
     use crate::wire::codes::{EncrId, ExchangeType, ProtocolId};
     use crate::wire::header::{Flags, Header, MessageId, Version};
     use crate::wire::message::Message;
-    use crate::wire::notify::Notify;
-    use crate::wire::sa::{Proposal, Transform};
+    use crate::wire::payload::chain::Chain;
+    use crate::wire::payload::notify::Notify;
+    use crate::wire::payload::sa::{Proposal, Transform};
     use crate::wire::spi::{EspSpi, IkeSpi, Spi};
 
     const START: Instant = Instant(0);

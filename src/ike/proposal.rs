@@ -17,7 +17,7 @@ use crate::ike::azure;
 use crate::ike::combination::{Combination, is_none};
 use crate::ike::error::{Error, Incompatible, PeerMisbehaved};
 use crate::wire::codes::{ProtocolId, TransformType};
-use crate::wire::sa::{Proposal, SecurityAssociation, Transform, TransformId};
+use crate::wire::payload::sa::{Proposal, SecurityAssociation, Transform, TransformId};
 use crate::wire::spi::{EspSpi, IkeSpi, Spi};
 
 /// The lines of one kind of SA: what we offer and what we accept, in order of preference.

@@ -13,8 +13,8 @@ use crate::ike::error::{AuthFailed, Busy, Error, Incompatible, Local};
 use crate::ike::setting::Setting;
 use crate::ike::stage::{Party, Step};
 use crate::wire::codes::{NotifyType, TransformType};
-use crate::wire::sa::SecurityAssociation;
-use crate::wire::ts::TrafficSelectors;
+use crate::wire::payload::sa::SecurityAssociation;
+use crate::wire::payload::ts::TrafficSelectors;
 
 /// One refusal.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -23,9 +23,9 @@ use super::sa::{IkeSa, LINGER};
 use super::stage::Party;
 use super::task::Wish;
 use crate::crypto::Group;
-use crate::wire::chain::Chain;
 use crate::wire::codes::{NotifyType, PayloadType};
-use crate::wire::notify::Notify;
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::notify::Notify;
 
 /// What we asked for.
 #[derive(Debug)]

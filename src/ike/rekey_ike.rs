@@ -25,11 +25,11 @@ use super::task::{Tasks, Wish};
 use super::window::{ReplyWindow, RequestWindow};
 use crate::crypto::keymat::{Nonces, SkeySeed};
 use crate::crypto::{Group, IkeSuite, KeyExchange, SharedSecret};
-use crate::wire::chain::Chain;
 use crate::wire::codes::PayloadType;
 use crate::wire::header::MessageId;
-use crate::wire::ke;
-use crate::wire::nonce::Nonce;
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::ke;
+use crate::wire::payload::nonce::Nonce;
 use crate::wire::spi::IkeSpi;
 
 /// What we asked for.

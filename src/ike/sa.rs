@@ -31,8 +31,8 @@ use super::stage::Party;
 use super::task::{Tasks, Wish};
 use super::window::{Datagrams, Fingerprint, ReplyWindow, RequestWindow};
 use crate::time::Instant;
-use crate::wire::chain::Chain;
 use crate::wire::codes::{ExchangeType, NotifyType};
+use crate::wire::payload::chain::Chain;
 use crate::wire::spi::{EspSpi, IkeSpi};
 
 /// A NAT forgets a mapping that it sees no packet of (RFC 3948 §4).

@@ -26,11 +26,11 @@ use super::peer::Handshake;
 use super::rekey_child::kinds;
 use super::stage::{Half, Step};
 use crate::time::{Instant, Now};
-use crate::wire::chain::Chain;
 use crate::wire::codes::{ExchangeType, NotifyType};
 use crate::wire::header::{Flags, Header, MessageId, Version};
 use crate::wire::message::Message;
-use crate::wire::notify::Notify;
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::notify::Notify;
 
 /// Sources whose stateless answers are counted one by one.
 const SOURCES: usize = 1024;

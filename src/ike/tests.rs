@@ -24,13 +24,13 @@ use crate::crypto::fake::Fake;
 use crate::crypto::{EspSuite, Group, IkeSuite};
 use crate::rng::Rng;
 use crate::time::{Instant, Now, UnixTime};
-use crate::wire::address::AddressRange;
-use crate::wire::auth::Authentication;
-use crate::wire::cert::{AUTHORITY_LEN, Certificate};
 use crate::wire::codes::{AuthMethod, EncrId, EsnId, HashId, IntegId, PrfId};
-use crate::wire::id::Identity;
-use crate::wire::narrow::SelectorPair;
-use crate::wire::selector_set::SelectorSet;
+use crate::wire::payload::auth::Authentication;
+use crate::wire::payload::cert::{AUTHORITY_LEN, Certificate};
+use crate::wire::payload::id::Identity;
+use crate::wire::selector::address::AddressRange;
+use crate::wire::selector::narrow::SelectorPair;
+use crate::wire::selector::set::SelectorSet;
 
 const PEER: PeerId = PeerId(7);
 

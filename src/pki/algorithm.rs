@@ -4,7 +4,7 @@
 use rustls_pki_types::alg_id;
 
 use crate::crypto::signature::Scheme;
-use crate::wire::der::{self, DerError, Fault, Reader, tag};
+use crate::der::{self, DerError, Fault, Reader, tag};
 
 /// The arc of PKCS#1 (RFC 8017 appendix C), less its last number.
 const PKCS1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1];

@@ -16,8 +16,8 @@ use super::algorithm::{self, AlgorithmError};
 use super::name::Name;
 use super::signed::{SignatureFault, Signed};
 use crate::crypto::signature::{KeyError, PublicKey, Scheme};
+use crate::der::{Reader, tag};
 use crate::time::UnixTime;
-use crate::wire::der::{Reader, tag};
 
 /// The largest certificate looked at, in octets. IKE itself stops at 64 KiB; real ones have one to three.
 pub const MAX_CERTIFICATE_SIZE: usize = 16 * 1024;
@@ -420,7 +420,7 @@ fn purposes(value: &[u8]) -> Result<Vec<Purpose>, CertificateError> {
                 Some((2, ID_KP)) => Purpose::ClientAuth,
                 Some((17, ID_KP)) => Purpose::IpsecIke,
                 _ if oid == [0x55, 0x1d, 0x25, 0] => Purpose::Any,
-                _ => Purpose::Other(crate::wire::der::dotted(oid)),
+                _ => Purpose::Other(crate::der::dotted(oid)),
             });
         }
         Ok(purposes)

@@ -9,7 +9,7 @@ use super::pem::{self, PemFault, Section};
 use super::pkcs12::{self, Password, Pkcs12Error};
 use crate::crypto::Secret;
 use crate::crypto::signature::{KeyError, PrivateKey, to_pkcs8};
-use crate::wire::der::{Element, Reader, tag};
+use crate::der::{Element, Reader, tag};
 
 /// The largest file read, in octets: room for a big CRL in Base64.
 pub const MAX_FILE_SIZE: usize = 8 * 1024 * 1024;

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::wire::der::{DerError, Element, Reader, dotted, tag};
+use crate::der::{DerError, Element, Reader, dotted, tag};
 
 /// commonName (RFC 4519 §2.3).
 const OID_COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
@@ -204,7 +204,7 @@ fn text(value: &Element<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::der::encode;
+    use crate::der::encode;
 
     /// A name of one attribute a part.
     fn name(parts: &[(&[u8], u8, &[u8])]) -> Name {

@@ -6,7 +6,7 @@
 use base64ct::{Base64Unpadded, Encoding};
 use zeroize::Zeroizing;
 
-use crate::wire::der::Reader;
+use crate::der::Reader;
 
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";

@@ -2,7 +2,7 @@
 
 use super::algorithm::{self, AlgorithmError};
 use crate::crypto::signature::{PublicKey, Scheme};
-use crate::wire::der::{DerError, Reader, tag};
+use crate::der::{DerError, Reader, tag};
 
 /// A certificate or CRL taken apart.
 #[derive(Clone, Copy, Debug)]

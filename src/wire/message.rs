@@ -5,12 +5,12 @@
 //! all others      | header | SK { IV | ciphertext | ICV } |          see [`sk`](super::sk)
 //! ```
 
-use super::chain::Chain;
 use super::codes::PayloadType;
 use super::error::{DecodeError, Unencodable};
 use super::header::{Header, Version};
+use super::payload::chain::Chain;
+use super::payload::sk::Sealed;
 use super::reader::Reader;
-use super::sk::Sealed;
 use super::writer::Writer;
 
 /// A message as a value. Encoding what was decoded gives the same bytes.

@@ -24,43 +24,16 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used))]
 
-pub mod address;
-pub mod auth;
-pub mod cert;
-pub mod chain;
-pub mod checksum;
 pub mod codes;
-pub mod cp;
-pub mod datagram;
-pub mod delete;
-pub mod der;
-pub mod eap;
 pub mod error;
-pub mod esp;
 pub mod header;
-pub mod icmp;
-pub mod id;
-pub mod ip;
-pub mod ke;
 pub mod message;
-pub mod narrow;
-pub mod nonce;
-pub mod notify;
+pub mod packet;
 pub mod payload;
-pub mod ports;
 pub mod reader;
 pub mod reserved;
-pub mod sa;
 pub mod selector;
-pub mod selector_set;
-pub mod sk;
-mod span;
 pub mod spi;
-pub mod tcp;
 #[cfg(test)]
 mod tests;
-pub mod ts;
-pub mod udp;
-pub mod vendor;
-pub mod vnet;
 pub mod writer;

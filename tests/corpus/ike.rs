@@ -2,23 +2,23 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use s2sd::wire::auth::Authentication;
-use s2sd::wire::cert::Certificate;
-use s2sd::wire::chain::Chain;
 use s2sd::wire::codes::{
     AuthMethod, CfgAttributeType, CfgType, EapCode, IdType, NotifyType, PayloadType,
 };
-use s2sd::wire::cp::{CfgAttribute, Configuration};
-use s2sd::wire::delete::Delete;
-use s2sd::wire::eap::Eap;
-use s2sd::wire::id::Identity;
 use s2sd::wire::message::Message;
-use s2sd::wire::notify::Notify;
 use s2sd::wire::payload::Payload;
+use s2sd::wire::payload::auth::Authentication;
+use s2sd::wire::payload::cert::Certificate;
+use s2sd::wire::payload::chain::Chain;
+use s2sd::wire::payload::cp::{CfgAttribute, Configuration};
+use s2sd::wire::payload::delete::Delete;
+use s2sd::wire::payload::eap::Eap;
+use s2sd::wire::payload::id::Identity;
+use s2sd::wire::payload::notify::Notify;
+use s2sd::wire::payload::ts::TrafficSelectors;
+use s2sd::wire::payload::vendor::{KnownVendor, VendorId};
 use s2sd::wire::selector::Selector;
 use s2sd::wire::spi::EspSpi;
-use s2sd::wire::ts::TrafficSelectors;
-use s2sd::wire::vendor::{KnownVendor, VendorId};
 
 /// The target's name, the file's name, and its bytes.
 pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {

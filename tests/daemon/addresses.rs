@@ -8,7 +8,7 @@ use std::process::Command;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
-use s2sd::wire::ip::Version;
+use s2sd::wire::packet::ip::Version;
 use serde_json::Value as Json;
 
 use super::lab::pair::Pair;

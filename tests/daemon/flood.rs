@@ -20,10 +20,10 @@ use s2sd::sys::namespace::Namespace;
 use s2sd::sys::random::SystemRng;
 use s2sd::wire::codes::{EncrId, ExchangeType, PrfId};
 use s2sd::wire::header::{Flags, Header, MessageId, Version};
-use s2sd::wire::ke::KeyExchange;
 use s2sd::wire::message::Message;
-use s2sd::wire::nonce::Nonce;
 use s2sd::wire::payload::Payload;
+use s2sd::wire::payload::ke::KeyExchange;
+use s2sd::wire::payload::nonce::Nonce;
 use s2sd::wire::spi::{IkeSpi, Spi};
 
 use crate::lab::traffic::clock;

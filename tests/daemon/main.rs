@@ -29,7 +29,7 @@ use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
-use s2sd::wire::ip::Version;
+use s2sd::wire::packet::ip::Version;
 
 use flood::{Flood, Model, RATE, echoes, esp, first_messages, garbage, sealed};
 use lab::ear::Ear;

@@ -34,9 +34,9 @@ use s2sd::pki::path::{Roots, Trust};
 use s2sd::sys::clock::now;
 use s2sd::sys::namespace::Namespace;
 use s2sd::sys::random::SystemRng;
-use s2sd::wire::narrow::SelectorPair;
 use s2sd::wire::selector::Selector;
-use s2sd::wire::selector_set::SelectorSet;
+use s2sd::wire::selector::narrow::SelectorPair;
+use s2sd::wire::selector::set::SelectorSet;
 
 use super::credentials::Credentials;
 use super::patience::{Failure, clock, until};

@@ -31,9 +31,9 @@ use s2sd::sys::namespace::Namespace;
 use s2sd::sys::netlink::{Hop, Netlink, Prefix};
 use s2sd::sys::socket::{Batching, LaneSocket};
 use s2sd::sys::tun::{Offloads, Tun};
-use s2sd::wire::ip::Version;
-use s2sd::wire::narrow::SelectorPair;
+use s2sd::wire::packet::ip::Version;
 use s2sd::wire::selector::Selector;
+use s2sd::wire::selector::narrow::SelectorPair;
 use s2sd::wire::spi::EspSpi;
 
 pub const GCM256: EspProtection =

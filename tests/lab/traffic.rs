@@ -11,7 +11,7 @@ use s2sd::sys::mmsg::{Received, Run};
 use s2sd::sys::namespace::Namespace;
 use s2sd::sys::poll::{Waker, readable};
 use s2sd::sys::socket::{Batching, LaneSocket};
-use s2sd::wire::ip::Version;
+use s2sd::wire::packet::ip::Version;
 
 use super::{Lab, host};
 

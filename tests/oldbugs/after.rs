@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use s2sd::sys::clock;
 use s2sd::wire::codes::{NotifyType, PayloadType};
-use s2sd::wire::delete::Delete;
-use s2sd::wire::notify::Notify;
 use s2sd::wire::payload::Payload;
+use s2sd::wire::payload::delete::Delete;
+use s2sd::wire::payload::notify::Notify;
+use s2sd::wire::payload::ts::TrafficSelectors;
 use s2sd::wire::selector::Selector;
 use s2sd::wire::spi::EspSpi;
-use s2sd::wire::ts::TrafficSelectors;
 
 use crate::hand::{
     CREATE_CHILD_SA, Hand, INFORMATIONAL, errors, established, everything, nonce, raw,
@@ -63,7 +63,7 @@ fn selector_count_0_and_255() {
     assert_eq!(errors(&answer), [NotifyType::TsUnacceptable]);
     let many = (0..=254_u8).map(|n| {
         let at = std::net::IpAddr::from([10, n, 0, 0]);
-        Selector::from(s2sd::wire::address::AddressRange::prefix(at, 24).unwrap())
+        Selector::from(s2sd::wire::selector::address::AddressRange::prefix(at, 24).unwrap())
     });
     let many = Payload::TsInitiator(TrafficSelectors::from_iter(many));
     let answer = ask_child(&mut target, &mut hand, many, 3);
@@ -222,7 +222,7 @@ fn ask_child(
     hand: &mut Hand,
     near: Payload,
     id: u32,
-) -> s2sd::wire::chain::Chain {
+) -> s2sd::wire::payload::chain::Chain {
     let mut payloads = hand.child(None);
     payloads[1] = near;
     payloads.push(nonce(&[5; 32]));

@@ -2,9 +2,9 @@
 
 use s2sd::crypto::Group;
 use s2sd::wire::codes::{ExchangeType, NotifyType, PayloadType};
-use s2sd::wire::delete::Delete;
 use s2sd::wire::message::Message;
 use s2sd::wire::payload::Payload;
+use s2sd::wire::payload::delete::Delete;
 use s2sd::wire::spi::IkeSpi;
 
 use crate::hand::{

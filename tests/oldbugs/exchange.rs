@@ -4,14 +4,14 @@
 use s2sd::crypto::Group;
 use s2sd::wire::codes::NotifyType;
 use s2sd::wire::message::Message;
-use s2sd::wire::nonce::Nonce;
+use s2sd::wire::payload::nonce::Nonce;
 
 use crate::hand::{CREATE_CHILD_SA, Hand, errors, established, raw};
 use crate::people::PEER;
 use crate::target::{GROUPS, Target};
 use s2sd::wire::codes::PayloadType;
-use s2sd::wire::ke::KeyExchange;
 use s2sd::wire::payload::Payload;
+use s2sd::wire::payload::ke::KeyExchange;
 
 /// 16 and 256 octets are a nonce; 15 and 257 are none (RFC 7296 §3.9).
 #[test]

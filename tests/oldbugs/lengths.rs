@@ -6,11 +6,11 @@ use std::rc::Rc;
 
 use rcgen::{KeyPair, PKCS_ED25519};
 use s2sd::crypto::Group;
-use s2sd::wire::chain::Chain;
 use s2sd::wire::codes::{AuthMethod, PayloadType};
-use s2sd::wire::delete::Delete;
-use s2sd::wire::notify::Notify;
 use s2sd::wire::payload::Payload;
+use s2sd::wire::payload::chain::Chain;
+use s2sd::wire::payload::delete::Delete;
+use s2sd::wire::payload::notify::Notify;
 use s2sd::wire::spi::EspSpi;
 
 use crate::hand::{

@@ -10,7 +10,7 @@ use s2sd::pki::certificate::Certificate;
 use s2sd::pki::identity::{Expectation, Rule};
 use s2sd::pki::own::OwnIdentity;
 use s2sd::pki::path::{Roots, Trust};
-use s2sd::wire::id::Identity;
+use s2sd::wire::payload::id::Identity;
 
 /// The name that the target expects.
 pub const PEER: &str = "peer.example";

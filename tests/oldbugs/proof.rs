@@ -9,10 +9,10 @@ use s2sd::crypto::Group;
 use s2sd::crypto::signature::Scheme;
 use s2sd::pki::auth::Choice;
 use s2sd::sys::clock;
-use s2sd::wire::auth::Authentication;
-use s2sd::wire::cert::Certificate;
 use s2sd::wire::codes::{AuthMethod, NotifyType, PayloadType};
 use s2sd::wire::payload::Payload;
+use s2sd::wire::payload::auth::Authentication;
+use s2sd::wire::payload::cert::Certificate;
 
 use crate::hand::{Hand, IKE_AUTH, errors, established, half_open, raw};
 use crate::people::{Authority, HugeKey, PEER, Person};

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use s2sd::wire::ip::Version;
+use s2sd::wire::packet::ip::Version;
 
 use super::lab::traffic::clock;
 use super::lab::{Lab, host};

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
-use s2sd::wire::ip::Version;
+use s2sd::wire::packet::ip::Version;
 use serde_json::Value as Json;
 
 use lab::SIDES;

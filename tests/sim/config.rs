@@ -10,11 +10,11 @@ use s2sd::ike::config::{ChildConfig, PeerConfig};
 use s2sd::ike::liveness::DpdTimeout;
 use s2sd::ike::profile::Profile;
 use s2sd::ike::proposal::Policy;
-use s2sd::wire::address::AddressRange;
 use s2sd::wire::codes::{EncrId, EsnId, KeId, PrfId};
-use s2sd::wire::narrow::SelectorPair;
 use s2sd::wire::selector::Selector;
-use s2sd::wire::selector_set::SelectorSet;
+use s2sd::wire::selector::address::AddressRange;
+use s2sd::wire::selector::narrow::SelectorPair;
+use s2sd::wire::selector::set::SelectorSet;
 
 use crate::packet::HostId;
 use crate::plane::PACKET_OCTETS;

@@ -10,10 +10,10 @@ use s2sd::ike::authenticator::{Authenticator, Claim, Disbelief, Proven, SignFail
 use s2sd::ike::error::AuthFailed;
 use s2sd::rng::Rng;
 use s2sd::time::{Now, UnixTime};
-use s2sd::wire::auth::Authentication;
-use s2sd::wire::cert::{AUTHORITY_LEN, Certificate};
 use s2sd::wire::codes::{AuthMethod, HashId};
-use s2sd::wire::id::Identity;
+use s2sd::wire::payload::auth::Authentication;
+use s2sd::wire::payload::cert::{AUTHORITY_LEN, Certificate};
+use s2sd::wire::payload::id::Identity;
 
 use crate::clock::EPOCH;
 use crate::rules::hash;

@@ -16,8 +16,8 @@ use super::stage::AZURE_HOST;
 use crate::sys::clock;
 use crate::sys::namespace::Namespace;
 use crate::time::Instant;
-use crate::wire::checksum::Sum;
-use crate::wire::icmp;
+use crate::wire::packet::checksum::Sum;
+use crate::wire::packet::icmp;
 
 /// Where the TCP stream goes.
 const PORT: u16 = 5001;

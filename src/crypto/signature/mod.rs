@@ -26,8 +26,8 @@ pub mod vault;
 
 use std::fmt;
 
+use crate::der::DerError;
 use crate::wire::codes::HashId;
-use crate::wire::der::DerError;
 
 pub use private_key::{PrivateKey, to_pkcs8};
 pub use public_key::PublicKey;

@@ -18,8 +18,8 @@ use super::rsa_sha1::Exponent;
 use super::vault::Kept;
 use super::{KeyError, KeyKind, RSA_MAX_SIGNING_BITS, RSA_MIN_BITS, Scheme, SignError};
 use crate::crypto::secret;
+use crate::der::{self, DerError, Fault, Reader, tag};
 use crate::sys::random::SystemRng;
-use crate::wire::der::{self, DerError, Fault, Reader, tag};
 
 /// A private key that can sign.
 ///

@@ -3,7 +3,7 @@
 use ring::signature as ring_signature;
 
 use super::{KeyError, KeyKind, RSA_MAX_VERIFYING_BITS, RSA_MIN_BITS, Scheme, VerifyError};
-use crate::wire::der::{self, DerError, Fault, Reader, tag};
+use crate::der::{self, DerError, Fault, Reader, tag};
 
 /// rsaEncryption (RFC 8017 appendix C).
 pub(super) const OID_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];

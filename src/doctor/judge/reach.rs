@@ -13,7 +13,7 @@ use crate::doctor::probe::knock::{Acceptance, Answer};
 use crate::ike::azure;
 use crate::ike::difference::Difference;
 use crate::wire::codes::{KeId, NotifyType};
-use crate::wire::sa::{SecurityAssociation, Transform};
+use crate::wire::payload::sa::{SecurityAssociation, Transform};
 
 /// The lines from the route to what the gateway says of itself.
 pub fn judge(case: &Case<'_>) -> Vec<Finding> {

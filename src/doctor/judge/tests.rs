@@ -15,7 +15,7 @@ use crate::doctor::probe::tap::Sighting;
 use crate::ike::natd::Nat;
 use crate::time::UnixTime;
 use crate::wire::codes::{KeId, NotifyType};
-use crate::wire::sa::SecurityAssociation;
+use crate::wire::payload::sa::SecurityAssociation;
 
 const GATEWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 2));
 const OWN: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1));

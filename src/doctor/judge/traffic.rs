@@ -6,7 +6,7 @@ use crate::crypto::EspSuite;
 use crate::dataplane::mtu::Encapsulation;
 use crate::doctor::facts::{Inner, OuterMtu};
 use crate::doctor::finding::{Check, Finding};
-use crate::wire::ip::Version;
+use crate::wire::packet::ip::Version;
 
 /// What Azure asks for (Azure docs, "About VPN devices"), and what "auto" gives at most.
 const AZURE_MTU: usize = 1400;

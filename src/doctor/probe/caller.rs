@@ -12,9 +12,9 @@ use crate::sys::clock;
 use crate::sys::probe::UdpProbe;
 use crate::sys::random::SystemRng;
 use crate::time::Instant;
-use crate::wire::datagram::NON_ESP_MARKER;
-use crate::wire::sa::SecurityAssociation;
-use crate::wire::{ip, udp};
+use crate::wire::packet::datagram::NON_ESP_MARKER;
+use crate::wire::packet::{ip, udp};
+use crate::wire::payload::sa::SecurityAssociation;
 
 /// How long each sending of a question is waited for.
 const PATIENT: [Duration; 3] =

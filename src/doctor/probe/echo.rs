@@ -139,7 +139,7 @@ mod tests {
         for size in [LEAST, 84, 1400] {
             let bytes = request(7, 9, size);
             assert_eq!(bytes.len() + IP_HEADER, size);
-            assert_eq!(crate::wire::checksum::Sum::default().with(&bytes).finish(), 0);
+            assert_eq!(crate::wire::packet::checksum::Sum::default().with(&bytes).finish(), 0);
         }
     }
 

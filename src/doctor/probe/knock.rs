@@ -15,16 +15,16 @@ use crate::crypto::{Group, Provider};
 use crate::ike::natd::{self, Nat};
 use crate::ike::path::Path;
 use crate::rng::Rng;
-use crate::wire::chain::Chain;
 use crate::wire::codes::{ExchangeType, KeId, NotifyType};
 use crate::wire::header::{Flags, Header, MessageId, Version};
-use crate::wire::ke::KeyExchange;
 use crate::wire::message::Message;
-use crate::wire::nonce::Nonce;
-use crate::wire::notify::Notify;
-use crate::wire::sa::SecurityAssociation;
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::ke::KeyExchange;
+use crate::wire::payload::nonce::Nonce;
+use crate::wire::payload::notify::Notify;
+use crate::wire::payload::sa::SecurityAssociation;
+use crate::wire::payload::vendor::VendorId;
 use crate::wire::spi::IkeSpi;
-use crate::wire::vendor::VendorId;
 
 /// In no policy of Azure's: a value of it never fits what is offered.
 pub const STRANGE: Group = Group::Curve25519;

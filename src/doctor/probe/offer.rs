@@ -4,7 +4,7 @@ use crate::crypto::{Group, Provider, Role, Standard};
 use crate::ike::combination::Combination;
 use crate::ike::proposal::{Groups, offer};
 use crate::wire::codes::{EncrId, IntegId, KeId, PrfId, ProtocolId, TransformType};
-use crate::wire::sa::{Proposal, SecurityAssociation, Transform};
+use crate::wire::payload::sa::{Proposal, SecurityAssociation, Transform};
 use crate::wire::spi::Spi;
 
 /// The groups that an Azure connection can be set to, the likeliest first.

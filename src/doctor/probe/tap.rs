@@ -19,8 +19,8 @@ use pnet_packet::ipv4::Ipv4Packet;
 use pnet_packet::udp::UdpPacket;
 
 use crate::wire::codes::ExchangeType;
-use crate::wire::datagram::Datagram;
 use crate::wire::header::Header;
+use crate::wire::packet::datagram::Datagram;
 use crate::wire::spi::IkeSpi;
 
 /// How often the watcher looks whether it may go home.
@@ -144,10 +144,10 @@ mod tests {
     use pnet_packet::udp::MutableUdpPacket;
 
     use super::*;
-    use crate::wire::chain::Chain;
-    use crate::wire::datagram::NON_ESP_MARKER;
     use crate::wire::header::{Flags, MessageId, Version};
     use crate::wire::message::Message;
+    use crate::wire::packet::datagram::NON_ESP_MARKER;
+    use crate::wire::payload::chain::Chain;
 
     const OWN: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
     const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);

@@ -4,7 +4,7 @@ use super::*;
 use crate::ike::azure::{DEFAULT_ESP_INITIATOR, DEFAULT_ESP_RESPONDER, DEFAULT_IKE, Names};
 use crate::ike::combination::Cipher;
 use crate::wire::codes::{EncrId, EsnId, IntegId, KeId, PrfId};
-use crate::wire::sa::{Attribute, AttributeValue};
+use crate::wire::payload::sa::{Attribute, AttributeValue};
 
 const SPI: EspSpi = EspSpi(0x1234_5678);
 const NEGOTIATED: Groups = Groups::Negotiated;

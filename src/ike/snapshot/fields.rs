@@ -28,14 +28,14 @@ use crate::ike::stage::Party;
 use crate::ike::task::{Task, Tasks, Wish};
 use crate::ike::window::{Answered, Fingerprint, Outstanding, ReplyWindow, RequestWindow};
 use crate::time::Instant;
-use crate::wire::address::AddressRange;
 use crate::wire::codes::{EncrId, EsnId, HashId, IntegId, KeId, NotifyType, PayloadType, PrfId};
 use crate::wire::header::MessageId;
-use crate::wire::narrow::SelectorPair;
-use crate::wire::nonce::Nonce;
-use crate::wire::ports::Ports;
+use crate::wire::payload::nonce::Nonce;
 use crate::wire::selector::Selector;
-use crate::wire::selector_set::SelectorSet;
+use crate::wire::selector::address::AddressRange;
+use crate::wire::selector::narrow::SelectorPair;
+use crate::wire::selector::ports::Ports;
+use crate::wire::selector::set::SelectorSet;
 use crate::wire::spi::{EspSpi, IkeSpi};
 
 records! {

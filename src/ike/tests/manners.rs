@@ -3,12 +3,12 @@
 use super::*;
 use crate::ike::channel::{Envelope, Opened};
 use crate::ike::window::Fingerprint;
-use crate::wire::chain::{Chain, GenericFlags};
 use crate::wire::codes::{ExchangeType, KeId, NotifyType, PayloadType};
 use crate::wire::header::{Flags, Header, MessageId};
 use crate::wire::message::Message;
-use crate::wire::notify::Notify;
 use crate::wire::payload::Payload;
+use crate::wire::payload::chain::{Chain, GenericFlags};
+use crate::wire::payload::notify::Notify;
 use crate::wire::selector::Selector;
 
 /// The answer of end 1 to a request that end 0 seals, whatever it says.

@@ -18,8 +18,8 @@ use zeroize::Zeroizing;
 
 use super::kdf::{self, Purpose};
 use super::{Password, Pkcs12Error, Pkcs12Protection, bounded};
+use crate::der::{self, DerError, Reader, encode, encode_unsigned, tag};
 use crate::rng::Rng;
-use crate::wire::der::{self, DerError, Reader, encode, encode_unsigned, tag};
 
 /// PBES2 (RFC 8018 appendix A.4).
 const PBES2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 13];

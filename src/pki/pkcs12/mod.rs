@@ -17,7 +17,7 @@ mod write;
 use ring::{digest, hmac};
 use zeroize::Zeroizing;
 
-use crate::wire::der::{self, DerError, Reader, tag};
+use crate::der::{self, DerError, Reader, tag};
 
 pub use write::{Pkcs12Protection, write_pkcs12};
 

@@ -16,9 +16,9 @@ use zeroize::Zeroizing;
 use super::kdf::{self, Purpose};
 use super::{BAGS, PKCS7, Password, Pkcs12Error, X509_CERTIFICATE, cipher};
 use crate::crypto::Secret;
+use crate::der::{encode, encode_unsigned, tag};
 use crate::pki::certificate::Certificate;
 use crate::rng::Rng;
-use crate::wire::der::{encode, encode_unsigned, tag};
 
 /// friendlyName (RFC 2985 §5.5.1).
 const FRIENDLY_NAME: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 20];

@@ -1,12 +1,12 @@
 //! What does not decode, and the sentence that says why.
 
 use super::vectors::{INIT_REQUEST, SK_MESSAGE, SKF_MESSAGE, hex};
-use crate::wire::chain::{Chain, MAX_PAYLOADS};
 use crate::wire::codes::PayloadType;
 use crate::wire::error::DecodeError;
 use crate::wire::header::Version;
 use crate::wire::message::Message;
 use crate::wire::payload::Payload;
+use crate::wire::payload::chain::{Chain, MAX_PAYLOADS};
 
 /// One payload's body, in a chain of its own: its bytes begin at offset 4.
 fn body(kind: PayloadType, body: &str) -> String {

@@ -3,23 +3,23 @@
 use proptest::prelude::*;
 
 use super::values;
-use crate::wire::auth::Authentication;
-use crate::wire::chain::{Chain, GenericFlags, MAX_PAYLOADS};
 use crate::wire::codes::{AttributeType, EncrId, NotifyType, PayloadType, ProtocolId};
-use crate::wire::delete::Delete;
 use crate::wire::error::Unencodable;
 use crate::wire::header::Header;
 use crate::wire::message::Message;
-use crate::wire::notify::Notify;
 use crate::wire::payload::Payload;
-use crate::wire::sa::{
+use crate::wire::payload::auth::Authentication;
+use crate::wire::payload::chain::{Chain, GenericFlags, MAX_PAYLOADS};
+use crate::wire::payload::delete::Delete;
+use crate::wire::payload::notify::Notify;
+use crate::wire::payload::sa::{
     Attribute, AttributeValue, MAX_ATTRIBUTES, MAX_PROPOSALS, Proposal, SecurityAssociation,
     Transform, TransformId,
 };
+use crate::wire::payload::ts::TrafficSelectors;
+use crate::wire::payload::vendor::VendorId;
 use crate::wire::selector::Selector;
 use crate::wire::spi::{EspSpi, IkeSpi, Spi};
-use crate::wire::ts::TrafficSelectors;
-use crate::wire::vendor::VendorId;
 
 proptest! {
     #[test]

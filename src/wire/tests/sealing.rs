@@ -3,12 +3,12 @@
 use proptest::prelude::*;
 
 use super::values;
-use crate::wire::chain::Chain;
 use crate::wire::codes::{ExchangeType, PayloadType};
 use crate::wire::header::{Flags, Header, MessageId, Version};
 use crate::wire::message::Message;
-use crate::wire::nonce::Nonce;
-use crate::wire::sk::{Fragment, Room, Sealing, fragment_share};
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::nonce::Nonce;
+use crate::wire::payload::sk::{Fragment, Room, Sealing, fragment_share};
 use crate::wire::spi::IkeSpi;
 
 const GCM: Room = Room { iv: 8, block: 1, icv: 16 };

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::values;
-use crate::wire::address::{AddressRange, RangeError};
-use crate::wire::narrow::{SelectorPair, Tuple, choose, narrow};
-use crate::wire::ports::Ports;
 use crate::wire::selector::Selector;
-use crate::wire::selector_set::SelectorSet;
+use crate::wire::selector::address::{AddressRange, RangeError};
+use crate::wire::selector::narrow::{SelectorPair, Tuple, choose, narrow};
+use crate::wire::selector::ports::Ports;
+use crate::wire::selector::set::SelectorSet;
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()

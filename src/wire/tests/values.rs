@@ -6,30 +6,30 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::wire::address::AddressRange;
-use crate::wire::auth::Authentication;
-use crate::wire::cert::{Certificate, CertificateRequest};
-use crate::wire::chain::{Chain, GenericFlags};
 use crate::wire::codes::{AuthMethod, IdType, PayloadType, TransformType, TsType};
-use crate::wire::cp::{CfgAttribute, Configuration};
-use crate::wire::delete::Delete;
-use crate::wire::eap::Eap;
 use crate::wire::header::{Flags, Header, MessageId, Version};
-use crate::wire::id::Identity;
-use crate::wire::ke::KeyExchange;
 use crate::wire::message::Message;
-use crate::wire::nonce::Nonce;
-use crate::wire::notify::Notify;
 use crate::wire::payload::Payload;
-use crate::wire::ports::Ports;
-use crate::wire::sa::{
+use crate::wire::payload::auth::Authentication;
+use crate::wire::payload::cert::{Certificate, CertificateRequest};
+use crate::wire::payload::chain::{Chain, GenericFlags};
+use crate::wire::payload::cp::{CfgAttribute, Configuration};
+use crate::wire::payload::delete::Delete;
+use crate::wire::payload::eap::Eap;
+use crate::wire::payload::id::Identity;
+use crate::wire::payload::ke::KeyExchange;
+use crate::wire::payload::nonce::Nonce;
+use crate::wire::payload::notify::Notify;
+use crate::wire::payload::sa::{
     Attribute, AttributeValue, Proposal, SecurityAssociation, Transform, TransformId,
 };
+use crate::wire::payload::sk::{Fragment, Sealed};
+use crate::wire::payload::ts::{TrafficSelector, TrafficSelectors};
+use crate::wire::payload::vendor::VendorId;
 use crate::wire::selector::Selector;
-use crate::wire::sk::{Fragment, Sealed};
+use crate::wire::selector::address::AddressRange;
+use crate::wire::selector::ports::Ports;
 use crate::wire::spi::{IkeSpi, Spi};
-use crate::wire::ts::{TrafficSelector, TrafficSelectors};
-use crate::wire::vendor::VendorId;
 
 fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), 0..=most)
@@ -138,7 +138,7 @@ pub(super) fn range() -> impl Strategy<Value = AddressRange> {
     let prefix = (any::<IpAddr>(), 0u8..=128).prop_map(|(address, length)| {
         match (AddressRange::prefix(address, length), address) {
             (Ok(range), _) => range,
-            (Err(crate::wire::address::RangeError::HostBits { network, .. }), _) => {
+            (Err(crate::wire::selector::address::RangeError::HostBits { network, .. }), _) => {
                 AddressRange::prefix(network, length).unwrap()
             }
             (Err(_), address) => AddressRange::host(address),

@@ -1,19 +1,19 @@
 //! Messages written by hand, byte by byte as the RFCs draw them, against what they mean. The encoder had no part in
 //! them.
 
-use crate::wire::cert::AUTHORITY_LEN;
-use crate::wire::chain::Chain;
 use crate::wire::codes::{
     EncrId, EsnId, ExchangeType, HashId, IntegId, KeId, NotifyType, PayloadType, PrfId, ProtocolId,
     TransformType,
 };
 use crate::wire::header::{Flags, Header, MessageId, Version};
 use crate::wire::message::Message;
-use crate::wire::notify::Notify;
-use crate::wire::sa::{Proposal, Transform};
-use crate::wire::sk::Fragment;
+use crate::wire::payload::cert::AUTHORITY_LEN;
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::notify::Notify;
+use crate::wire::payload::sa::{Proposal, Transform};
+use crate::wire::payload::sk::Fragment;
+use crate::wire::payload::vendor::{KnownVendor, VendorId};
 use crate::wire::spi::{EspSpi, IkeSpi, Spi};
-use crate::wire::vendor::{KnownVendor, VendorId};
 
 pub(super) const INIT_REQUEST: &str =
     include_str!("../../../tests/vectors/ike/azure-init-request.hex");

@@ -1,6 +1,6 @@
 //! The reader of DER, below certificates, keys and signatures.
 
-use s2sd::wire::der::{Reader, encode};
+use s2sd::der::{Reader, encode};
 
 /// Any bytes: an element that is read encodes to the same bytes, elements and what is left make up the input, and an error
 /// is within it. Constructed values are looked into.

@@ -18,11 +18,11 @@ use s2sd::ike::profile::Profile;
 use s2sd::ike::{Endpoint, PeerId, Snapshot};
 use s2sd::rng::Rng;
 use s2sd::time::{Instant, Now, UnixTime};
-use s2sd::wire::auth::Authentication;
-use s2sd::wire::cert::{AUTHORITY_LEN, Certificate};
 use s2sd::wire::codes::{AuthMethod, HashId};
 use s2sd::wire::header::Header;
-use s2sd::wire::id::Identity;
+use s2sd::wire::payload::auth::Authentication;
+use s2sd::wire::payload::cert::{AUTHORITY_LEN, Certificate};
+use s2sd::wire::payload::id::Identity;
 use s2sd::wire::spi::IkeSpi;
 
 const PEER: PeerId = PeerId(1);

@@ -3,13 +3,13 @@
 use s2sd::crypto::keymat::{IkeKeys, IkeSpis, Nonces, SkeySeed};
 use s2sd::crypto::{IkeSuite, OpenError, Provider, Secret, Standard};
 use s2sd::rng::Rng;
-use s2sd::wire::chain::Chain;
 use s2sd::wire::codes::{EncrId, ExchangeType, IntegId, KeId, PayloadType, PrfId};
 use s2sd::wire::error::DecodeError;
 use s2sd::wire::header::{Flags, HEADER_LEN, Header, MessageId, Version};
 use s2sd::wire::message::Message;
 use s2sd::wire::payload::Payload;
-use s2sd::wire::sk::{Room, Sealing};
+use s2sd::wire::payload::chain::Chain;
+use s2sd::wire::payload::sk::{Room, Sealing};
 use s2sd::wire::spi::IkeSpi;
 
 /// Any datagram: decoding returns; what decodes encodes to the same bytes; an error points into the datagram.
@@ -194,7 +194,7 @@ fn look_at(payload: &Payload) {
         }
         Payload::Delete(delete) => assert!(delete.esp_spis().count() <= delete.spis.len()),
         Payload::VendorId(vendor) => {
-            let known = vendor.known().map(s2sd::wire::vendor::VendorId::from);
+            let known = vendor.known().map(s2sd::wire::payload::vendor::VendorId::from);
             assert!(known.is_none_or(|known| known == *vendor));
         }
         Payload::TsInitiator(ts) | Payload::TsResponder(ts) => {

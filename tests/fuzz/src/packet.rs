@@ -16,17 +16,17 @@ use s2sd::esp::{Inbound, Limits, Replay};
 use s2sd::sys::mmsg::Received;
 use s2sd::sys::tun::Offloads;
 use s2sd::time::Instant;
-use s2sd::wire::checksum::Sum;
-use s2sd::wire::datagram::Datagram;
-use s2sd::wire::esp::{EspHeader, Trailer};
-use s2sd::wire::icmp::IcmpHeader;
-use s2sd::wire::ip::{IpHeader, Version};
-use s2sd::wire::narrow::SelectorPair;
+use s2sd::wire::packet::checksum::Sum;
+use s2sd::wire::packet::datagram::Datagram;
+use s2sd::wire::packet::esp::{EspHeader, Trailer};
+use s2sd::wire::packet::icmp::IcmpHeader;
+use s2sd::wire::packet::ip::{IpHeader, Version};
+use s2sd::wire::packet::tcp::{TcpHeader, clamp_mss};
+use s2sd::wire::packet::udp::UdpHeader;
+use s2sd::wire::packet::vnet::VnetHeader;
 use s2sd::wire::selector::Selector;
+use s2sd::wire::selector::narrow::SelectorPair;
 use s2sd::wire::spi::EspSpi;
-use s2sd::wire::tcp::{TcpHeader, clamp_mss};
-use s2sd::wire::udp::UdpHeader;
-use s2sd::wire::vnet::VnetHeader;
 
 const SPI: EspSpi = EspSpi(0x100);
 

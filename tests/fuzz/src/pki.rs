@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use s2sd::crypto::signature::{KeyKind, PrivateKey, PublicKey, Scheme};
+use s2sd::der::Reader;
 use s2sd::pki::auth::{AuthPolicy, verify_with};
 use s2sd::pki::certificate::Certificate;
 use s2sd::pki::crl::Crl;
@@ -11,7 +12,6 @@ use s2sd::pki::load::Bundle;
 use s2sd::pki::path::{Purposes, Roots, StaleCrls, Trust, ValidPath};
 use s2sd::time::UnixTime;
 use s2sd::wire::codes::{AuthMethod, IdType};
-use s2sd::wire::der::Reader;
 
 /// 2030-01-01: the committed certificates live from 2026 on for a hundred years.
 const NOW: UnixTime = UnixTime(1_893_456_000);

@@ -2,11 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use s2sd::wire::address::AddressRange;
-use s2sd::wire::narrow::{SelectorPair, choose, narrow};
-use s2sd::wire::ports::Ports;
 use s2sd::wire::selector::Selector;
-use s2sd::wire::selector_set::SelectorSet;
+use s2sd::wire::selector::address::AddressRange;
+use s2sd::wire::selector::narrow::{SelectorPair, choose, narrow};
+use s2sd::wire::selector::ports::Ports;
+use s2sd::wire::selector::set::SelectorSet;
 
 /// The length of a first list of selectors, then both lists: their algebra, checked packet by packet in a small
 /// world that has a packet on each side of every edge.

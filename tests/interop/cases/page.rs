@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use s2sd::wire::ip::Version;
+use s2sd::wire::packet::ip::Version;
 
 use crate::gateway::Gateway;
 use crate::lab::gateway;

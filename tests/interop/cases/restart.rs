@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use s2sd::wire::ip::Version;
+use s2sd::wire::packet::ip::Version;
 
 use crate::credentials::azure;
 use crate::keeper::Keeper;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use s2sd::sys::namespace::Namespace;
 use s2sd::sys::netlink::{Hop, Netlink, Prefix};
-use s2sd::wire::ip::Version;
+use s2sd::wire::packet::ip::Version;
 
 use crate::credentials::{azure, with_other_name};
 use crate::daemon::{self, Daemon};

@@ -7,8 +7,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::Selector;
 use super::address::AddressRange;
-use super::selector::Selector;
 use super::span::Span;
 
 /// How many pieces [`SelectorSet::covers_selector`] cuts at most, besides [`PIECES_EACH`] for every selector of the set.

@@ -1,9 +1,9 @@
 //! EAP payloads (RFC 7296 §3.16): one EAP message (RFC 3748 §4) each. s2sd knows their form only.
 
-use super::codes::EapCode;
-use super::error::{Fault, Malformed};
-use super::reader::Reader;
-use super::writer::Writer;
+use crate::wire::codes::EapCode;
+use crate::wire::error::{Fault, Malformed};
+use crate::wire::reader::Reader;
+use crate::wire::writer::Writer;
 
 /// The body of an EAP payload.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -22,7 +22,7 @@ impl Eap {
         self.data.first().copied()
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Eap, Malformed> {
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Eap, Malformed> {
         let whole = reader.left();
         let code = EapCode::from(reader.u8("EAP code")?);
         let identifier = reader.u8("EAP identifier")?;
@@ -35,7 +35,7 @@ impl Eap {
         Ok(Eap { code, identifier, data: reader.take_rest().to_vec() })
     }
 
-    pub(super) fn encode(&self, writer: &mut Writer) {
+    pub(crate) fn encode(&self, writer: &mut Writer) {
         writer.u8(self.code.into());
         writer.u8(self.identifier);
         let open = writer.open(2);

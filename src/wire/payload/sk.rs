@@ -11,11 +11,11 @@
 use std::num::NonZeroU16;
 
 use super::chain::{Chain, GenericFlags, GenericHeader};
-use super::codes::PayloadType;
-use super::error::{Fault, Malformed, Unencodable};
-use super::header::{HEADER_LEN, Header};
-use super::reader::Reader;
-use super::writer::Writer;
+use crate::wire::codes::PayloadType;
+use crate::wire::error::{Fault, Malformed, Unencodable};
+use crate::wire::header::{HEADER_LEN, Header};
+use crate::wire::reader::Reader;
+use crate::wire::writer::Writer;
 
 /// A payload's generic header.
 const GENERIC_LEN: usize = 4;
@@ -81,7 +81,7 @@ impl Sealed {
     }
 
     /// Reads an SK or SKF payload. It is the last of its message (§3.14).
-    pub(super) fn decode(kind: PayloadType, reader: &mut Reader<'_>) -> Result<Sealed, Malformed> {
+    pub(crate) fn decode(kind: PayloadType, reader: &mut Reader<'_>) -> Result<Sealed, Malformed> {
         let generic = GenericHeader::decode(reader)?;
         let mut body = reader.sub(generic.body, "payload")?;
         reader.clone().finish("bytes after the encrypted payload")?;
@@ -100,7 +100,7 @@ impl Sealed {
         Ok(Sealed { fragment, first: generic.next, flags: generic.flags, content })
     }
 
-    pub(super) fn encode(&self, writer: &mut Writer) {
+    pub(crate) fn encode(&self, writer: &mut Writer) {
         let open = begin(self.first, self.flags, self.fragment, writer);
         writer.bytes(&self.content);
         writer.close(open, "encrypted payload");
@@ -191,7 +191,7 @@ impl Sealing {
 }
 
 /// Bytes of the encoded chain that one SKF message of at most `limit` bytes can carry; None when not even one.
-pub(super) fn fragment_share(room: Room, limit: usize) -> Option<usize> {
+pub(crate) fn fragment_share(room: Room, limit: usize) -> Option<usize> {
     let around = HEADER_LEN + GENERIC_LEN + FRAGMENT_LEN + room.iv + room.icv;
     let blocks = limit.checked_sub(around)?.checked_div(room.block)?;
     (blocks * room.block).checked_sub(1).filter(|share| *share > 0)
@@ -203,7 +203,7 @@ fn begin(
     flags: GenericFlags,
     fragment: Option<Fragment>,
     writer: &mut Writer,
-) -> super::writer::Open {
+) -> crate::wire::writer::Open {
     writer.u8(first.into());
     writer.u8(flags.0);
     let open = writer.open(2);

@@ -102,7 +102,7 @@ impl Ports {
     }
 
     /// As a range of numbers in which 65536 stands for the opaque packets.
-    pub(super) fn span(&self) -> Span<u32> {
+    pub(crate) fn span(&self) -> Span<u32> {
         const OPAQUE: u32 = 65_536;
         match self.0 {
             Kind::Any => Span::new(0, OPAQUE).expect("zero is not above the mark"),

@@ -1,8 +1,8 @@
 //! Nonce payloads (RFC 7296 §3.9).
 
-use super::error::{Fault, Malformed};
-use super::reader::Reader;
-use super::writer::Writer;
+use crate::wire::error::{Fault, Malformed};
+use crate::wire::reader::Reader;
+use crate::wire::writer::Writer;
 
 /// The body of a Nonce payload: 16 to 256 bytes. Nonces are ordered as byte strings, which decides collisions
 /// (§2.8.1: the SA made with the lowest of the four nonces is the one to close).
@@ -26,14 +26,14 @@ impl Nonce {
         &self.0
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Nonce, Malformed> {
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Nonce, Malformed> {
         let at = reader.clone();
         Nonce::new(reader.take_rest()).ok_or_else(|| {
             at.fault("nonce data", Fault::Length { found: at.left(), must: "16 to 256" })
         })
     }
 
-    pub(super) fn encode(&self, writer: &mut Writer) {
+    pub(crate) fn encode(&self, writer: &mut Writer) {
         writer.bytes(&self.0);
     }
 }

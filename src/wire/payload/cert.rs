@@ -1,9 +1,9 @@
 //! Certificate and Certificate Request payloads (RFC 7296 §3.6 and §3.7).
 
-use super::codes::CertEncoding;
-use super::error::Malformed;
-use super::reader::Reader;
-use super::writer::Writer;
+use crate::wire::codes::CertEncoding;
+use crate::wire::error::Malformed;
+use crate::wire::reader::Reader;
+use crate::wire::writer::Writer;
 
 /// Bytes of one authority in a request: the SHA-1 of its SubjectPublicKeyInfo.
 pub const AUTHORITY_LEN: usize = 20;
@@ -23,12 +23,12 @@ impl Certificate {
         Certificate { encoding: CertEncoding::X509Signature, data: der.into() }
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Certificate, Malformed> {
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Certificate, Malformed> {
         let encoding = CertEncoding::from(reader.u8("certificate encoding")?);
         Ok(Certificate { encoding, data: reader.take_rest().to_vec() })
     }
 
-    pub(super) fn encode(&self, writer: &mut Writer) {
+    pub(crate) fn encode(&self, writer: &mut Writer) {
         writer.u8(self.encoding.into());
         writer.bytes(&self.data);
     }
@@ -58,12 +58,12 @@ impl CertificateRequest {
         }
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<CertificateRequest, Malformed> {
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<CertificateRequest, Malformed> {
         let encoding = CertEncoding::from(reader.u8("certificate encoding")?);
         Ok(CertificateRequest { encoding, data: reader.take_rest().to_vec() })
     }
 
-    pub(super) fn encode(&self, writer: &mut Writer) {
+    pub(crate) fn encode(&self, writer: &mut Writer) {
         writer.u8(self.encoding.into());
         writer.bytes(&self.data);
     }

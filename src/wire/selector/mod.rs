@@ -4,14 +4,20 @@
 //! [`SelectorSet`](super::selector_set::SelectorSet); what a responder makes of an offer is in
 //! [`narrow`](super::narrow).
 
+pub mod address;
+pub mod narrow;
+pub mod ports;
+pub mod set;
+pub(crate) mod span;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::address::{AddressRange, RangeError};
-use super::ports::Ports;
+use address::{AddressRange, RangeError};
+use ports::Ports;
 
 /// One traffic selector. Every combination of fields is a valid one.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -10,12 +10,14 @@
 
 use std::fmt;
 
-use super::codes::{AttributeType, EncrId, EsnId, IntegId, KeId, PrfId, ProtocolId, TransformType};
-use super::error::{Fault, Malformed};
-use super::reader::Reader;
-use super::reserved::Reserved;
-use super::spi::Spi;
-use super::writer::Writer;
+use crate::wire::codes::{
+    AttributeType, EncrId, EsnId, IntegId, KeId, PrfId, ProtocolId, TransformType,
+};
+use crate::wire::error::{Fault, Malformed};
+use crate::wire::reader::Reader;
+use crate::wire::reserved::Reserved;
+use crate::wire::spi::Spi;
+use crate::wire::writer::Writer;
 
 /// Proposals in a payload: their numbers count from 1 in one byte.
 pub const MAX_PROPOSALS: usize = 255;
@@ -107,7 +109,7 @@ const MORE_TRANSFORMS: u8 = 3;
 const SHORT: u16 = 0x8000;
 
 impl SecurityAssociation {
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<SecurityAssociation, Malformed> {
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<SecurityAssociation, Malformed> {
         let mut proposals = Vec::new();
         loop {
             if proposals.len() == MAX_PROPOSALS {
@@ -121,7 +123,7 @@ impl SecurityAssociation {
         }
     }
 
-    pub(super) fn encode(&self, writer: &mut Writer) {
+    pub(crate) fn encode(&self, writer: &mut Writer) {
         if self.proposals.len() > MAX_PROPOSALS {
             writer.refuse("proposals", self.proposals.len(), MAX_PROPOSALS)
         }

@@ -6,15 +6,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::address::AddressRange;
-use super::codes::TsType;
-use super::error::{Fault, Malformed};
-use super::ports::Ports;
-use super::reader::Reader;
-use super::reserved::Reserved;
-use super::selector::Selector;
-use super::selector_set::SelectorSet;
-use super::writer::Writer;
+use crate::wire::codes::TsType;
+use crate::wire::error::{Fault, Malformed};
+use crate::wire::reader::Reader;
+use crate::wire::reserved::Reserved;
+use crate::wire::selector::Selector;
+use crate::wire::selector::address::AddressRange;
+use crate::wire::selector::ports::Ports;
+use crate::wire::selector::set::SelectorSet;
+use crate::wire::writer::Writer;
 
 /// Selectors in a payload: its count is one byte.
 pub const MAX_SELECTORS: usize = 255;
@@ -58,14 +58,14 @@ impl TrafficSelectors {
         self.entries.iter().any(|entry| matches!(entry, TrafficSelector::Unknown { .. }))
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<TrafficSelectors, Malformed> {
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<TrafficSelectors, Malformed> {
         let count = reader.u8("number of traffic selectors")?;
         let reserved = reader.reserved()?;
         let entries = (0..count).map(|_| TrafficSelector::decode(reader));
         Ok(TrafficSelectors { entries: entries.collect::<Result<_, _>>()?, reserved })
     }
 
-    pub(super) fn encode(&self, writer: &mut Writer) {
+    pub(crate) fn encode(&self, writer: &mut Writer) {
         writer.length8(self.entries.len(), "number of traffic selectors");
         writer.reserved(self.reserved);
         self.entries.iter().for_each(|entry| entry.encode(writer));

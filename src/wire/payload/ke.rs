@@ -1,10 +1,10 @@
 //! Key Exchange payloads (RFC 7296 §3.4).
 
-use super::codes::KeId;
-use super::error::Malformed;
-use super::reader::Reader;
-use super::reserved::Reserved;
-use super::writer::Writer;
+use crate::wire::codes::KeId;
+use crate::wire::error::Malformed;
+use crate::wire::reader::Reader;
+use crate::wire::reserved::Reserved;
+use crate::wire::writer::Writer;
 
 /// The body of a KE payload.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -23,13 +23,13 @@ impl KeyExchange {
         KeyExchange { group, public: public.into(), reserved: Reserved::default() }
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<KeyExchange, Malformed> {
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<KeyExchange, Malformed> {
         let group = KeId::from(reader.u16("key exchange method")?);
         let reserved = reader.reserved()?;
         Ok(KeyExchange { group, public: reader.take_rest().to_vec(), reserved })
     }
 
-    pub(super) fn encode(&self, writer: &mut Writer) {
+    pub(crate) fn encode(&self, writer: &mut Writer) {
         writer.u16(self.group.into());
         writer.reserved(self.reserved);
         writer.bytes(&self.public);

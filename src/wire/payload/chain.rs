@@ -6,23 +6,23 @@
 //!
 //! A chain stands in clear after the IKE header, and again inside an encrypted payload.
 
+use super::Payload;
 use super::auth::Authentication;
 use super::cert::{Certificate, CertificateRequest};
-use super::codes::{NotifyType, PayloadType};
 use super::cp::Configuration;
 use super::delete::Delete;
 use super::eap::Eap;
-use super::error::{DecodeError, Fault, Malformed, Unencodable};
 use super::id::Identity;
 use super::ke::KeyExchange;
 use super::nonce::Nonce;
 use super::notify::Notify;
-use super::payload::Payload;
-use super::reader::Reader;
 use super::sa::SecurityAssociation;
 use super::ts::TrafficSelectors;
 use super::vendor::VendorId;
-use super::writer::Writer;
+use crate::wire::codes::{NotifyType, PayloadType};
+use crate::wire::error::{DecodeError, Fault, Malformed, Unencodable};
+use crate::wire::reader::Reader;
+use crate::wire::writer::Writer;
 
 /// Payloads in a chain. The largest honest one is an IKE_AUTH with a long certificate path: some thirty.
 pub const MAX_PAYLOADS: usize = 128;
@@ -56,15 +56,15 @@ impl GenericFlags {
 }
 
 /// What stands before every payload's body.
-pub(super) struct GenericHeader {
-    pub(super) next: PayloadType,
-    pub(super) flags: GenericFlags,
+pub(crate) struct GenericHeader {
+    pub(crate) next: PayloadType,
+    pub(crate) flags: GenericFlags,
     /// Bytes of the body.
-    pub(super) body: usize,
+    pub(crate) body: usize,
 }
 
 impl GenericHeader {
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<GenericHeader, Malformed> {
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<GenericHeader, Malformed> {
         let next = PayloadType::from(reader.u8("next payload")?);
         let flags = GenericFlags(reader.u8("critical bit")?);
         let body = reader.length16(2, "payload length")?;
@@ -136,13 +136,13 @@ impl Chain {
     }
 
     /// The type of the first payload, or of what comes after an empty chain.
-    pub(super) fn first_or(&self, after: PayloadType) -> PayloadType {
+    pub(crate) fn first_or(&self, after: PayloadType) -> PayloadType {
         self.links.first().map_or(after, |link| link.payload.kind())
     }
 
     /// Reads a chain to its end: the end of the bytes, or an encrypted payload (§3.14). Answers that one's type, and
     /// leaves `reader` at its start.
-    pub(super) fn read(
+    pub(crate) fn read(
         first: PayloadType,
         reader: &mut Reader<'_>,
     ) -> Result<(Chain, Option<PayloadType>), DecodeError> {
@@ -172,7 +172,7 @@ impl Chain {
     }
 
     /// Writes the payloads; the last announces `after`.
-    pub(super) fn write(&self, after: PayloadType, writer: &mut Writer) {
+    pub(crate) fn write(&self, after: PayloadType, writer: &mut Writer) {
         if self.len() > MAX_PAYLOADS {
             writer.refuse("payloads", self.len(), MAX_PAYLOADS)
         }

@@ -3,9 +3,9 @@
 
 use std::fmt;
 
-use super::error::Malformed;
-use super::reader::Reader;
-use super::writer::Writer;
+use crate::wire::error::Malformed;
+use crate::wire::reader::Reader;
+use crate::wire::writer::Writer;
 
 /// The body of a V payload.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -56,11 +56,11 @@ impl VendorId {
         }
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<VendorId, Malformed> {
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<VendorId, Malformed> {
         Ok(VendorId { data: reader.take_rest().to_vec() })
     }
 
-    pub(super) fn encode(&self, writer: &mut Writer) {
+    pub(crate) fn encode(&self, writer: &mut Writer) {
         writer.bytes(&self.data);
     }
 }

@@ -6,9 +6,9 @@
 
 use std::net::IpAddr;
 
-use super::selector::Selector;
-use super::selector_set::SelectorSet;
-use super::ts::MAX_SELECTORS;
+use super::Selector;
+use super::set::SelectorSet;
+use crate::wire::payload::ts::MAX_SELECTORS;
 
 /// What one side's offer was narrowed to.
 #[derive(Clone, Debug, Eq, PartialEq)]

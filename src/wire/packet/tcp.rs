@@ -127,7 +127,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::checksum::Sum;
+    use crate::wire::packet::checksum::Sum;
 
     fn syn(options: &[u8]) -> Vec<u8> {
         let mut segment = vec![0, 80, 1, 2, 0, 0, 0, 9, 0, 0, 0, 0, 0, SYN, 1, 0, 0, 0, 0, 0];

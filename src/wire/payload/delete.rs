@@ -1,10 +1,10 @@
 //! Delete payloads (RFC 7296 §3.11): the sender's inbound SPIs of SAs that are no more.
 
-use super::codes::ProtocolId;
-use super::error::{Fault, Malformed};
-use super::reader::Reader;
-use super::spi::{EspSpi, Spi};
-use super::writer::Writer;
+use crate::wire::codes::ProtocolId;
+use crate::wire::error::{Fault, Malformed};
+use crate::wire::reader::Reader;
+use crate::wire::spi::{EspSpi, Spi};
+use crate::wire::writer::Writer;
 
 /// The body of a Delete payload.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -35,7 +35,7 @@ impl Delete {
         spis.filter(|_| self.protocol == ProtocolId::Esp)
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Delete, Malformed> {
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Delete, Malformed> {
         let protocol = ProtocolId::from(reader.u8("protocol ID")?);
         let at = reader.clone();
         let spi_size = reader.u8("SPI size")?;
@@ -54,7 +54,7 @@ impl Delete {
         Ok(Delete { protocol, spi_size, spis: spis.collect::<Result<_, _>>()? })
     }
 
-    pub(super) fn encode(&self, writer: &mut Writer) {
+    pub(crate) fn encode(&self, writer: &mut Writer) {
         let size = usize::from(self.spi_size);
         if let Some(odd) = self.spis.iter().find(|spi| spi.len() != size || size == 0) {
             writer.refuse("SPI in a delete", odd.len(), size)

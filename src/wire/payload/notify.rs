@@ -1,10 +1,10 @@
 //! Notify payloads (RFC 7296 §3.10), with the data of those that have some and that we act on.
 
-use super::codes::{HashId, KeId, NotifyType, PayloadType, ProtocolId};
-use super::error::Malformed;
-use super::reader::Reader;
-use super::spi::{EspSpi, Spi};
-use super::writer::Writer;
+use crate::wire::codes::{HashId, KeId, NotifyType, PayloadType, ProtocolId};
+use crate::wire::error::Malformed;
+use crate::wire::reader::Reader;
+use crate::wire::spi::{EspSpi, Spi};
+use crate::wire::writer::Writer;
 
 /// Bytes of a NAT_DETECTION_*_IP hash: SHA-1 (§2.23).
 pub const NAT_HASH_LEN: usize = 20;
@@ -111,7 +111,7 @@ impl Notify {
         (self.kind == kind).then_some(&*self.data)
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Notify, Malformed> {
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Notify, Malformed> {
         let protocol = ProtocolId::from(reader.u8("protocol ID")?);
         let size = reader.u8("SPI size")?;
         let kind = NotifyType::from(reader.u16("notify message type")?);
@@ -119,7 +119,7 @@ impl Notify {
         Ok(Notify { protocol, spi, kind, data: reader.take_rest().to_vec() })
     }
 
-    pub(super) fn encode(&self, writer: &mut Writer) {
+    pub(crate) fn encode(&self, writer: &mut Writer) {
         writer.u8(self.protocol.into());
         writer.length8(self.spi.len(), "SPI size");
         writer.u16(self.kind.into());

@@ -1,21 +1,36 @@
 //! One payload of a chain, as a value.
 
-use super::auth::Authentication;
-use super::cert::{Certificate, CertificateRequest};
+pub mod auth;
+pub mod cert;
+pub mod chain;
+pub mod cp;
+pub mod delete;
+pub mod eap;
+pub mod id;
+pub mod ke;
+pub mod nonce;
+pub mod notify;
+pub mod sa;
+pub mod sk;
+pub mod ts;
+pub mod vendor;
+
 use super::codes::PayloadType;
-use super::cp::Configuration;
-use super::delete::Delete;
-use super::eap::Eap;
 use super::error::Malformed;
-use super::id::Identity;
-use super::ke::KeyExchange;
-use super::nonce::Nonce;
-use super::notify::Notify;
 use super::reader::Reader;
-use super::sa::SecurityAssociation;
-use super::ts::TrafficSelectors;
-use super::vendor::VendorId;
 use super::writer::Writer;
+use auth::Authentication;
+use cert::{Certificate, CertificateRequest};
+use cp::Configuration;
+use delete::Delete;
+use eap::Eap;
+use id::Identity;
+use ke::KeyExchange;
+use nonce::Nonce;
+use notify::Notify;
+use sa::SecurityAssociation;
+use ts::TrafficSelectors;
+use vendor::VendorId;
 
 /// A payload, in the standard's order. Encrypted payloads are not here: they end a message and hold a chain, see
 /// [`sk`](super::sk).

@@ -1,10 +1,10 @@
 //! Configuration payloads (RFC 7296 §3.15).
 
-use super::codes::{CfgAttributeType, CfgType};
-use super::error::{Fault, Malformed};
-use super::reader::Reader;
-use super::reserved::Reserved;
-use super::writer::Writer;
+use crate::wire::codes::{CfgAttributeType, CfgType};
+use crate::wire::error::{Fault, Malformed};
+use crate::wire::reader::Reader;
+use crate::wire::reserved::Reserved;
+use crate::wire::writer::Writer;
 
 /// Attributes in a payload.
 pub const MAX_CFG_ATTRIBUTES: usize = 1024;
@@ -41,7 +41,7 @@ impl Configuration {
         Configuration { kind, attributes, reserved: Reserved::default() }
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Configuration, Malformed> {
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Configuration, Malformed> {
         let kind = CfgType::from(reader.u8("CFG type")?);
         let reserved = reader.reserved()?;
         let mut attributes = Vec::new();
@@ -55,7 +55,7 @@ impl Configuration {
         Ok(Configuration { kind, attributes, reserved })
     }
 
-    pub(super) fn encode(&self, writer: &mut Writer) {
+    pub(crate) fn encode(&self, writer: &mut Writer) {
         if self.attributes.len() > MAX_CFG_ATTRIBUTES {
             writer.refuse("configuration attributes", self.attributes.len(), MAX_CFG_ATTRIBUTES)
         }

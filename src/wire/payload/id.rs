@@ -3,11 +3,11 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::codes::IdType;
-use super::error::{Fault, Malformed};
-use super::reader::Reader;
-use super::reserved::Reserved;
-use super::writer::Writer;
+use crate::wire::codes::IdType;
+use crate::wire::error::{Fault, Malformed};
+use crate::wire::reader::Reader;
+use crate::wire::reserved::Reserved;
+use crate::wire::writer::Writer;
 
 /// The body of an IDi or IDr payload.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -68,7 +68,7 @@ impl Identity {
         [&head[..], self.reserved.bytes(), &self.data].concat()
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Identity, Malformed> {
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Identity, Malformed> {
         let kind = IdType::from(reader.u8("ID type")?);
         let reserved = reader.reserved()?;
         let must = match kind {
@@ -83,7 +83,7 @@ impl Identity {
         Ok(Identity { kind, data: reader.take_rest().to_vec(), reserved })
     }
 
-    pub(super) fn encode(&self, writer: &mut Writer) {
+    pub(crate) fn encode(&self, writer: &mut Writer) {
         writer.u8(self.kind.into());
         writer.reserved(self.reserved);
         writer.bytes(&self.data);

@@ -1,10 +1,10 @@
 //! Authentication payloads (RFC 7296 §3.8, RFC 7427 §3).
 
-use super::codes::AuthMethod;
-use super::error::{Malformed, Unencodable};
-use super::reader::Reader;
-use super::reserved::Reserved;
-use super::writer::Writer;
+use crate::wire::codes::AuthMethod;
+use crate::wire::error::{Malformed, Unencodable};
+use crate::wire::reader::Reader;
+use crate::wire::reserved::Reserved;
+use crate::wire::writer::Writer;
 
 /// The body of an AUTH payload.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -39,7 +39,7 @@ impl Authentication {
         parts.filter(|_| self.method == AuthMethod::DigitalSignature)
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Authentication, Malformed> {
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Authentication, Malformed> {
         let method = AuthMethod::from(reader.u8("authentication method")?);
         let reserved = reader.reserved()?;
         let data = if method == AuthMethod::DigitalSignature {
@@ -54,7 +54,7 @@ impl Authentication {
         Ok(Authentication { method, data: data.to_vec(), reserved })
     }
 
-    pub(super) fn encode(&self, writer: &mut Writer) {
+    pub(crate) fn encode(&self, writer: &mut Writer) {
         writer.u8(self.method.into());
         writer.reserved(self.reserved);
         writer.bytes(&self.data);

@@ -1,7 +1,7 @@
 //! Closed ranges of whole numbers and their algebra: the one idea under addresses, ports and protocols.
 
 /// A number with neighbours.
-pub(super) trait Step: Copy + Ord {
+pub(crate) trait Step: Copy + Ord {
     /// The next larger one.
     fn after(self) -> Option<Self>;
     /// The next smaller one.
@@ -26,52 +26,52 @@ steps!(u8, u16, u32, u128);
 
 /// All numbers from `first` to `last`, both included; never empty.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(super) struct Span<T> {
+pub(crate) struct Span<T> {
     first: T,
     last: T,
 }
 
 impl<T: Step> Span<T> {
-    pub(super) const fn one(value: T) -> Span<T> {
+    pub(crate) const fn one(value: T) -> Span<T> {
         Span { first: value, last: value }
     }
 
     /// None when the ends are the wrong way round.
-    pub(super) fn new(first: T, last: T) -> Option<Span<T>> {
+    pub(crate) fn new(first: T, last: T) -> Option<Span<T>> {
         (first <= last).then_some(Span { first, last })
     }
 
-    pub(super) const fn first(&self) -> T {
+    pub(crate) const fn first(&self) -> T {
         self.first
     }
 
-    pub(super) const fn last(&self) -> T {
+    pub(crate) const fn last(&self) -> T {
         self.last
     }
 
-    pub(super) fn has(&self, value: T) -> bool {
+    pub(crate) fn has(&self, value: T) -> bool {
         self.first <= value && value <= self.last
     }
 
     /// Whether all of `other` lies within.
-    pub(super) fn covers(&self, other: &Span<T>) -> bool {
+    pub(crate) fn covers(&self, other: &Span<T>) -> bool {
         self.first <= other.first && other.last <= self.last
     }
 
     /// What both have.
-    pub(super) fn intersect(&self, other: &Span<T>) -> Option<Span<T>> {
+    pub(crate) fn intersect(&self, other: &Span<T>) -> Option<Span<T>> {
         Span::new(self.first.max(other.first), self.last.min(other.last))
     }
 
     /// Both as one, when there is no gap between them.
-    pub(super) fn join(&self, other: &Span<T>) -> Option<Span<T>> {
+    pub(crate) fn join(&self, other: &Span<T>) -> Option<Span<T>> {
         let (low, high) = if self.first <= other.first { (self, other) } else { (other, self) };
         let touches = low.last.after().is_none_or(|next| high.first <= next);
         touches.then_some(Span { first: low.first, last: low.last.max(high.last) })
     }
 
     /// What is left without `other`: a part below it and a part above it.
-    pub(super) fn without(&self, other: &Span<T>) -> [Option<Span<T>>; 2] {
+    pub(crate) fn without(&self, other: &Span<T>) -> [Option<Span<T>>; 2] {
         if self.intersect(other).is_none() {
             return [Some(*self), None];
         }
@@ -83,12 +83,12 @@ impl<T: Step> Span<T> {
 
 impl Span<u32> {
     /// All 32-bit numbers.
-    pub(super) const ALL: Span<u32> = Span { first: 0, last: u32::MAX };
+    pub(crate) const ALL: Span<u32> = Span { first: 0, last: u32::MAX };
 }
 
 impl Span<u128> {
     /// All 128-bit numbers.
-    pub(super) const ALL: Span<u128> = Span { first: 0, last: u128::MAX };
+    pub(crate) const ALL: Span<u128> = Span { first: 0, last: u128::MAX };
 }
 
 #[cfg(test)]
