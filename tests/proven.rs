@@ -7,18 +7,18 @@ use std::rc::Rc;
 
 use s2sd::crypto::Standard;
 use s2sd::crypto::signature::PrivateKey;
-use s2sd::ike::azure::{self, Names};
-use s2sd::ike::certificates::Certificates;
-use s2sd::ike::combination::Combination;
-use s2sd::ike::command::Command;
-use s2sd::ike::config::{ChildConfig, Encapsulation, EndpointConfig, PeerConfig, Role};
-use s2sd::ike::event::{Cause, Event};
-use s2sd::ike::lifetime::{CHILD_BYTES, CHILD_TIME, IKE_HARD};
-use s2sd::ike::output::Output;
+use s2sd::ike::authenticator::certificates::Certificates;
+use s2sd::ike::diagnosis::azure_names::{self, Names};
+use s2sd::ike::diagnosis::setting::Setting;
+use s2sd::ike::endpoint::command::Command;
+use s2sd::ike::endpoint::config::{ChildConfig, Encapsulation, EndpointConfig, PeerConfig, Role};
+use s2sd::ike::endpoint::event::{Cause, Event};
+use s2sd::ike::endpoint::output::Output;
+use s2sd::ike::negotiation::combination::Combination;
+use s2sd::ike::negotiation::proposal::Policy;
 use s2sd::ike::path::{Datagram, Path};
-use s2sd::ike::profile::Profile;
-use s2sd::ike::proposal::Policy;
-use s2sd::ike::setting::Setting;
+use s2sd::ike::sa::lifetime::{CHILD_BYTES, CHILD_TIME, IKE_HARD};
+use s2sd::ike::testing::emulation::Profile;
 use s2sd::ike::{Endpoint, PeerId};
 use s2sd::pki::identity::{Expectation, Rule};
 use s2sd::pki::load::Bundle;
@@ -167,22 +167,22 @@ impl Pair {
 #[test]
 fn every_custom_policy_of_azure_that_can_run_does() {
     let ike_names = || {
-        let encryptions = azure::names(Setting::IkeEncryption).iter();
+        let encryptions = azure_names::names(Setting::IkeEncryption).iter();
         encryptions.flat_map(|encryption| {
-            let integrities = azure::names(Setting::IkeIntegrity).iter();
+            let integrities = azure_names::names(Setting::IkeIntegrity).iter();
             integrities.flat_map(move |integrity| {
-                azure::names(Setting::DhGroup)
+                azure_names::names(Setting::DhGroup)
                     .iter()
                     .map(move |group| (*encryption, *integrity, *group))
             })
         })
     };
-    let esp_names: Vec<(&str, &str, &str)> = azure::names(Setting::IpsecEncryption)
+    let esp_names: Vec<(&str, &str, &str)> = azure_names::names(Setting::IpsecEncryption)
         .iter()
         .flat_map(|encryption| {
-            let integrities = azure::names(Setting::IpsecIntegrity).iter();
+            let integrities = azure_names::names(Setting::IpsecIntegrity).iter();
             integrities.flat_map(move |integrity| {
-                azure::names(Setting::PfsGroup)
+                azure_names::names(Setting::PfsGroup)
                     .iter()
                     .map(move |group| (*encryption, *integrity, *group))
             })
@@ -203,14 +203,16 @@ fn every_custom_policy_of_azure_that_can_run_does() {
     let some_esp = ("GCMAES256", "GCMAES256", "None");
     let ike_policies: Vec<(String, Policy)> = ike_names()
         .filter_map(|ike| {
-            let (policy, refused) = Policy::new(&azure::ike_lines(&name(ike, some_esp)).ok()?);
+            let (policy, refused) =
+                Policy::new(&azure_names::ike_lines(&name(ike, some_esp)).ok()?);
             (refused.is_empty()).then(|| (format!("{ike:?}"), policy))
         })
         .collect();
     let esp_policies: Vec<(String, Policy)> = esp_names
         .into_iter()
         .filter_map(|esp| {
-            let (policy, refused) = Policy::new(&[azure::esp_line(&name(some_ike, esp)).ok()?]);
+            let (policy, refused) =
+                Policy::new(&[azure_names::esp_line(&name(some_ike, esp)).ok()?]);
             (refused.is_empty()).then(|| (format!("{esp:?}"), policy))
         })
         .collect();
@@ -235,7 +237,7 @@ fn every_line_of_azures_defaults_that_can_run_does() {
         let runs = policies.filter(|(_, (_, refused))| refused.is_empty());
         runs.map(|(name, (policy, _))| (name, policy)).collect()
     };
-    let (ike, esp) = (alone(&azure::DEFAULT_IKE), alone(&azure::DEFAULT_ESP_RESPONDER));
+    let (ike, esp) = (alone(&azure_names::DEFAULT_IKE), alone(&azure_names::DEFAULT_ESP_RESPONDER));
     assert_eq!((ike.len(), esp.len()), (4, 15));
     for ((ike_name, ike), (esp_name, esp)) in ike.iter().cycle().zip(&esp) {
         let one = config(true, ike.clone(), esp.clone(), Profile::Standard);

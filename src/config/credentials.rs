@@ -17,7 +17,7 @@ use super::reader::Reader;
 use super::schema::CertificateAuthentication;
 use super::value::FileRef;
 use crate::crypto::signature::PublicKey;
-use crate::ike::certificates::Certificates;
+use crate::ike::authenticator::certificates::Certificates;
 use crate::pki::Refusal;
 use crate::pki::auth::{AuthPolicy, DigitalSignatures, Method1Hash, Sha1Policy};
 use crate::pki::certificate::Certificate;

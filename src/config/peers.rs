@@ -8,12 +8,12 @@ use super::algorithm::{self, ConnectionMode};
 use super::prefix::Prefix;
 use super::settings::{Config, Connection, CustomPolicy, Policy, SelectorPair, Site, Tunnel};
 use crate::ike::authenticator::Authenticator;
-use crate::ike::azure::{self, Names};
-use crate::ike::config::{ChildConfig, Encapsulation, EndpointConfig, PeerConfig, Role};
-use crate::ike::lifetime::IKE_HARD;
-use crate::ike::liveness::DpdTimeout;
-use crate::ike::profile::Profile;
-use crate::ike::proposal;
+use crate::ike::diagnosis::azure_names::{self, Names};
+use crate::ike::endpoint::config::{ChildConfig, Encapsulation, EndpointConfig, PeerConfig, Role};
+use crate::ike::negotiation::proposal;
+use crate::ike::sa::dpd::DpdTimeout;
+use crate::ike::sa::lifetime::IKE_HARD;
+use crate::ike::testing::emulation::Profile;
 use crate::wire::selector::Selector;
 use crate::wire::selector::address::AddressRange;
 use crate::wire::selector::narrow;
@@ -86,8 +86,8 @@ pub fn policies(policy: &Policy) -> (proposal::Policy, proposal::Policy) {
         Policy::Default => (proposal::Policy::azure_ike(), proposal::Policy::azure_esp()),
         Policy::Custom(policy) => {
             let names = names(policy);
-            let ike = azure::ike_lines(&names).expect("the file's words are Azure's");
-            let esp = azure::esp_line(&names).expect("the file's words are Azure's");
+            let ike = azure_names::ike_lines(&names).expect("the file's words are Azure's");
+            let esp = azure_names::esp_line(&names).expect("the file's words are Azure's");
             (proposal::Policy::new(&ike).0, proposal::Policy::new(&[esp]).0)
         }
     }

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use crate::ike::authenticator::{Authenticator, Claim, Disbelief, Proven, SignFailed};
-use crate::ike::config::{Encapsulation, PeerConfig, Role};
+use crate::ike::endpoint::config::{Encapsulation, PeerConfig, Role};
 use crate::ike::error::AuthFailed;
-use crate::ike::lifetime::IKE_HARD;
-use crate::ike::liveness::DpdTimeout;
-use crate::ike::profile::Profile;
-use crate::ike::proposal::Policy;
+use crate::ike::negotiation::proposal::Policy;
+use crate::ike::sa::dpd::DpdTimeout;
+use crate::ike::sa::lifetime::IKE_HARD;
+use crate::ike::testing::emulation::Profile;
 use crate::rng::Rng;
 use crate::state::inventory::Tunnel;
 use crate::time::{Now, UnixTime};

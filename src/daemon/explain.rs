@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::record::Record;
 use crate::config::settings::Connection;
-use crate::ike::refusal::Refusal;
-use crate::ike::setting::Setting;
+use crate::ike::diagnosis::refusal::Refusal;
+use crate::ike::diagnosis::setting::Setting;
 use crate::time::Now;
 
 /// The last refusal of one tunnel, taken apart.

@@ -6,9 +6,9 @@ use std::io;
 use tracing::{info, warn};
 
 use crate::crypto::IkeSuite;
-use crate::ike::event::{Cause, Event};
+use crate::ike::diagnosis::refusal::Refusal;
+use crate::ike::endpoint::event::{Cause, Event};
 use crate::ike::path::Path;
-use crate::ike::refusal::Refusal;
 use crate::sys::unsent::Unsent;
 use crate::time::{Instant, Now, UnixTime};
 use crate::wire::spi::IkeSpi;

@@ -19,8 +19,8 @@ use crate::config::diff::{self, Changed, Part, State, Told};
 use crate::config::settings::Connection;
 use crate::config::{self, Loaded, Severity};
 use crate::ike::PeerId;
-use crate::ike::certificates::Certificates;
-use crate::ike::command::Command;
+use crate::ike::authenticator::certificates::Certificates;
+use crate::ike::endpoint::command::Command;
 use crate::sys::clock;
 
 impl Shell {

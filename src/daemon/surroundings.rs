@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use super::shell::Shell;
 use crate::ike::PeerId;
-use crate::ike::command::Command;
+use crate::ike::endpoint::command::Command;
 use crate::sys::clock;
 use crate::sys::netlink::Watch;
 use crate::time::{Instant, Now};

@@ -25,7 +25,7 @@ use super::traffic::Traffic;
 use crate::crypto::{Provider, Standard};
 use crate::dataplane::{Change, Event, Forwarding, InboundSa, Lane, LaneParts, OutboundSa};
 use crate::esp::{Ceiling, Counters, DropReason, Inbound, Lease, Outbound, Replay};
-use crate::ike::output::EspSa;
+use crate::ike::endpoint::output::EspSa;
 use crate::ike::path::Path;
 use crate::ike::{ChildId, PeerId, Slot};
 use crate::state::inventory::{Position, Seen, Sent};

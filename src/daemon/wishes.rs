@@ -5,7 +5,7 @@ use super::explain::explain;
 use super::link::Link;
 use super::shell::Shell;
 use super::status::{self, Status};
-use crate::ike::command::Command;
+use crate::ike::endpoint::command::Command;
 use crate::ike::{ChildId, PeerId};
 use crate::sys::clock;
 

@@ -60,61 +60,24 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used))]
 
-pub mod acceptance;
-mod auth;
+pub mod admission;
 pub mod authenticator;
-pub mod azure;
-pub mod budget;
-mod care;
-pub mod certificates;
-mod channel;
-pub mod child;
-pub mod collision;
-pub mod combination;
-pub mod command;
-pub mod config;
-pub mod cookie;
-mod create_child;
-mod ctx;
-mod dialogue;
-pub mod difference;
-mod endpoint;
+pub mod diagnosis;
+pub mod endpoint;
 pub mod error;
-pub mod event;
-mod exchange;
-pub mod fragment;
+pub mod exchange;
 pub mod ids;
-mod informational;
-mod init;
-pub mod jitter;
-pub mod lifetime;
-pub mod liveness;
-pub mod mutation;
-pub mod narrow;
-pub mod natd;
-pub mod output;
+pub mod negotiation;
 pub mod path;
-mod peer;
-pub mod profile;
-pub mod proposal;
-pub mod refusal;
-mod rekey_child;
-mod rekey_ike;
-pub mod retransmit;
-mod sa;
-pub mod schedule;
-pub mod setting;
+pub mod peer;
+pub mod sa;
 pub mod snapshot;
-mod spis;
-pub mod stage;
-mod strangers;
-mod task;
-pub mod window;
+pub mod testing;
 
 #[cfg(test)]
 mod tests;
 
+pub use endpoint::schedule::Timer;
 pub use endpoint::{Endpoint, IkeFacts};
 pub use ids::{ChildId, PeerId, Slot};
-pub use schedule::Timer;
 pub use snapshot::Snapshot;

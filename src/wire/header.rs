@@ -54,7 +54,7 @@ impl Header {
     }
 
     /// Reads the header off the start of a datagram. Answers the first payload's type with it.
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<(Header, PayloadType), Malformed> {
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<(Header, PayloadType), Malformed> {
         let datagram = reader.left();
         let initiator_spi = IkeSpi(reader.u64("initiator's SPI")?);
         let responder_spi = IkeSpi(reader.u64("responder's SPI")?);
@@ -74,7 +74,7 @@ impl Header {
     }
 
     /// Writes the header; the length waits for [`Header::close`].
-    pub(super) fn write(&self, first: PayloadType, writer: &mut Writer) {
+    pub(crate) fn write(&self, first: PayloadType, writer: &mut Writer) {
         writer.u64(self.initiator_spi.0);
         writer.u64(self.responder_spi.0);
         writer.u8(first.into());
@@ -86,7 +86,7 @@ impl Header {
     }
 
     /// Writes the length of the message that ends here and began with its header.
-    pub(super) fn close(writer: &mut Writer) {
+    pub(crate) fn close(writer: &mut Writer) {
         let length = writer.len();
         let fits = u32::try_from(length);
         let value: u32 = fits.unwrap_or_else(|_| writer.refuse("message", length, 0xffff_ffff));

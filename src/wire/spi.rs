@@ -94,11 +94,11 @@ impl Spi {
         }
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>, size: u8) -> Result<Spi, Malformed> {
+    pub(crate) fn decode(reader: &mut Reader<'_>, size: u8) -> Result<Spi, Malformed> {
         reader.take(usize::from(size), "SPI").map(Spi::from)
     }
 
-    pub(super) fn encode(&self, writer: &mut Writer) {
+    pub(crate) fn encode(&self, writer: &mut Writer) {
         match self {
             Spi::None => {}
             Spi::Esp(spi) => writer.u32(spi.0),

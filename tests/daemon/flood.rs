@@ -14,8 +14,8 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
 };
 use s2sd::crypto::{Group, Provider, Standard};
-use s2sd::ike::combination::{Cipher, Combination};
-use s2sd::ike::proposal::{self, Groups};
+use s2sd::ike::negotiation::combination::{Cipher, Combination};
+use s2sd::ike::negotiation::proposal::{self, Groups};
 use s2sd::sys::namespace::Namespace;
 use s2sd::sys::random::SystemRng;
 use s2sd::wire::codes::{EncrId, ExchangeType, PrfId};

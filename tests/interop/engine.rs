@@ -13,18 +13,18 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use s2sd::crypto::Standard;
 use s2sd::crypto::signature::PrivateKey;
-use s2sd::ike::azure::{self, Names};
-use s2sd::ike::budget::HalfOpenLimits;
-use s2sd::ike::certificates::Certificates;
-use s2sd::ike::command::Command;
-use s2sd::ike::config::{ChildConfig, Encapsulation, EndpointConfig, PeerConfig, Role};
-use s2sd::ike::event::Event;
-use s2sd::ike::lifetime::{CHILD_BYTES, CHILD_TIME, IKE_HARD};
-use s2sd::ike::liveness::DpdTimeout;
-use s2sd::ike::output::Output;
+use s2sd::ike::admission::budget::HalfOpenLimits;
+use s2sd::ike::authenticator::certificates::Certificates;
+use s2sd::ike::diagnosis::azure_names::{self, Names};
+use s2sd::ike::endpoint::command::Command;
+use s2sd::ike::endpoint::config::{ChildConfig, Encapsulation, EndpointConfig, PeerConfig, Role};
+use s2sd::ike::endpoint::event::Event;
+use s2sd::ike::endpoint::output::Output;
+use s2sd::ike::negotiation::proposal::Policy;
 use s2sd::ike::path::{Datagram, Path, Port};
-use s2sd::ike::profile::Profile;
-use s2sd::ike::proposal::Policy;
+use s2sd::ike::sa::dpd::DpdTimeout;
+use s2sd::ike::sa::lifetime::{CHILD_BYTES, CHILD_TIME, IKE_HARD};
+use s2sd::ike::testing::emulation::Profile;
 use s2sd::ike::{ChildId, Endpoint, PeerId};
 use s2sd::pki::auth::DigitalSignatures;
 use s2sd::pki::certificate::Certificate;
@@ -89,10 +89,13 @@ impl Settings {
     }
 
     fn peer(&self) -> PeerConfig {
-        let ike: Vec<_> =
-            self.names.iter().flat_map(|names| azure::ike_lines(names).expect("names")).collect();
+        let ike: Vec<_> = self
+            .names
+            .iter()
+            .flat_map(|names| azure_names::ike_lines(names).expect("names"))
+            .collect();
         let esp: Vec<_> =
-            self.names.iter().map(|names| azure::esp_line(names).expect("names")).collect();
+            self.names.iter().map(|names| azure_names::esp_line(names).expect("names")).collect();
         let set = |text: &str| -> SelectorSet {
             text.split(',').map(|one| one.parse::<Selector>().expect("a selector")).collect()
         };

@@ -4,7 +4,7 @@ use s2sd::crypto::keymat::{IkeKeys, IkeSpis, Nonces, SkP, SkeySeed, signed_octet
 use s2sd::crypto::{
     Group, IkeSuite, KeyExchange, MessageOpener, MessageSealer, Provider, Standard,
 };
-use s2sd::ike::proposal::{self, Groups};
+use s2sd::ike::negotiation::proposal::{self, Groups};
 use s2sd::pki::auth::{self, ANNOUNCED, AuthPolicy, Choice};
 use s2sd::rng::Rng;
 use s2sd::sys::random::SystemRng;

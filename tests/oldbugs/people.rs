@@ -5,7 +5,7 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SignatureAlgorithm,
 };
 use s2sd::crypto::signature::PrivateKey;
-use s2sd::ike::certificates::Certificates;
+use s2sd::ike::authenticator::certificates::Certificates;
 use s2sd::pki::certificate::Certificate;
 use s2sd::pki::identity::{Expectation, Rule};
 use s2sd::pki::own::OwnIdentity;

@@ -5,7 +5,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use s2sd::ike::command::{Command, DataEvent};
+use s2sd::ike::endpoint::command::{Command, DataEvent};
 
 use crate::host::Tear;
 use crate::invariants::{Rule, Violation};

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use s2sd::ike::combination::{Cipher, Combination};
-use s2sd::ike::config::{ChildConfig, PeerConfig};
-use s2sd::ike::liveness::DpdTimeout;
-use s2sd::ike::profile::Profile;
-use s2sd::ike::proposal::Policy;
+use s2sd::ike::endpoint::config::{ChildConfig, PeerConfig};
+use s2sd::ike::negotiation::combination::{Cipher, Combination};
+use s2sd::ike::negotiation::proposal::Policy;
+use s2sd::ike::sa::dpd::DpdTimeout;
+use s2sd::ike::testing::emulation::Profile;
 use s2sd::wire::codes::{EncrId, EsnId, KeId, PrfId};
 use s2sd::wire::selector::Selector;
 use s2sd::wire::selector::address::AddressRange;

@@ -11,13 +11,13 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use s2sd::crypto::fake::Fake;
-use s2sd::ike::command::{Command, DataEvent};
-use s2sd::ike::config::{EndpointConfig, PeerConfig};
-use s2sd::ike::event::Event;
+use s2sd::ike::endpoint::command::{Command, DataEvent};
+use s2sd::ike::endpoint::config::{EndpointConfig, PeerConfig};
+use s2sd::ike::endpoint::event::Event;
+use s2sd::ike::endpoint::output::Output;
 use s2sd::ike::ids::{ChildId, PeerId};
-use s2sd::ike::mutation::{self, Mutation};
-use s2sd::ike::output::Output;
 use s2sd::ike::path::{Path, Port};
+use s2sd::ike::testing::mutation::{self, Mutation};
 use s2sd::ike::{self, Endpoint, Snapshot, Timer};
 use s2sd::rng::Rng;
 use s2sd::time::{Instant, Now};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use s2sd::ike::mutation::Mutation;
+use s2sd::ike::testing::mutation::Mutation;
 
 use crate::chaos::{self, Plan};
 use crate::scripts::{self, Stage};

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use s2sd::ike::command::DataEvent;
+use s2sd::ike::endpoint::command::DataEvent;
+use s2sd::ike::endpoint::output::{EspSa, Output};
 use s2sd::ike::ids::{ChildId, PeerId, Slot};
-use s2sd::ike::output::{EspSa, Output};
 use s2sd::ike::path::Path;
 use s2sd::wire::spi::EspSpi;
 

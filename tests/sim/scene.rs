@@ -7,8 +7,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use s2sd::ike::command::Command;
-use s2sd::ike::config::{Encapsulation, Role};
+use s2sd::ike::endpoint::command::Command;
+use s2sd::ike::endpoint::config::{Encapsulation, Role};
 use s2sd::ike::ids::PeerId;
 
 use crate::host::Host;

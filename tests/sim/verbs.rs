@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use s2sd::ike::command::Command;
-use s2sd::ike::event::{Cause, Event};
+use s2sd::ike::endpoint::command::Command;
+use s2sd::ike::endpoint::event::{Cause, Event};
 use s2sd::ike::ids::{ChildId, PeerId, Slot};
 use s2sd::time::Instant;
 use s2sd::wire::spi::IkeSpi;

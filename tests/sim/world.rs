@@ -6,10 +6,10 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use s2sd::ike::command::{Command, DataEvent};
-use s2sd::ike::mutation::Mutation;
-use s2sd::ike::output::Output;
+use s2sd::ike::endpoint::command::{Command, DataEvent};
+use s2sd::ike::endpoint::output::Output;
 use s2sd::ike::path::{Path, Port};
+use s2sd::ike::testing::mutation::Mutation;
 use s2sd::time::{Instant, Now};
 
 use crate::clock::Clock;

@@ -18,7 +18,7 @@ use super::certificates::{self, AZURE, SITE};
 use crate::config::{self, Severity};
 use crate::daemon::files::System;
 use crate::daemon::{self, Options, Signal};
-use crate::ike::profile::Profile;
+use crate::ike::testing::emulation::Profile;
 use crate::sys::clock;
 use crate::sys::namespace::Namespace;
 use crate::sys::netlink::{Hop, Netlink, Prefix};

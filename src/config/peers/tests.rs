@@ -13,7 +13,7 @@ use crate::config::settings::Selectors;
 use crate::config::value::FileRef;
 use crate::config::{Loaded, load};
 use crate::ike::authenticator::Claim;
-use crate::ike::certificates::Certificates;
+use crate::ike::authenticator::certificates::Certificates;
 use crate::ike::error::AuthFailed;
 use crate::rng::Rng;
 use crate::time::{Now, UnixTime};

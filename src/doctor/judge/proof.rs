@@ -5,7 +5,7 @@ use crate::config::algorithm::ConnectionMode;
 use crate::daemon::explain::Explanation;
 use crate::doctor::facts::Rekey;
 use crate::doctor::finding::{Check, Finding};
-use crate::ike::refusal::Reason;
+use crate::ike::diagnosis::refusal::Reason;
 
 /// Why a tunnel cannot be judged.
 const NOT_ASKED: &str = "the service cannot be asked";

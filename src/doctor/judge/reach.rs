@@ -10,8 +10,8 @@ use crate::doctor::facts::{Survey, Way};
 use crate::doctor::finding::{Check, Finding, Verdict};
 use crate::doctor::probe::caller::{Error, Silence};
 use crate::doctor::probe::knock::{Acceptance, Answer};
-use crate::ike::azure;
-use crate::ike::difference::Difference;
+use crate::ike::diagnosis::azure_names;
+use crate::ike::diagnosis::difference::Difference;
 use crate::wire::codes::{KeId, NotifyType};
 use crate::wire::payload::sa::{SecurityAssociation, Transform};
 
@@ -269,7 +269,7 @@ fn is_ours(case: &Case<'_>, group: KeId) -> bool {
 
 fn wrong_group(case: &Case<'_>, group: KeId) -> Finding {
     let ours = &case.connection.ipsec_policy;
-    let name = azure::name(crate::crypto::Role::Ike, &Transform::new(group));
+    let name = azure_names::name(crate::crypto::Role::Ike, &Transform::new(group));
     let seen = format!(
         "wrong group: the gateway takes our ciphers with {group} alone, which is not our dh_group (here: {ours}); Azure logs \
          13822 or 13868"

@@ -12,7 +12,7 @@ use crate::doctor::facts::{ClockFacts, Inner, Interface, OuterMtu, Rekey, Survey
 use crate::doctor::probe::caller::{Error, Silence};
 use crate::doctor::probe::knock::{Acceptance, Answer};
 use crate::doctor::probe::tap::Sighting;
-use crate::ike::natd::Nat;
+use crate::ike::negotiation::nat_detection::Nat;
 use crate::time::UnixTime;
 use crate::wire::codes::{KeId, NotifyType};
 use crate::wire::payload::sa::SecurityAssociation;

@@ -12,7 +12,7 @@
 //! of the proposals says INVALID_KE_PAYLOAD (RFC 7296 §1.2) and keeps no half-open IKE SA. So a gateway can be asked often.
 
 use crate::crypto::{Group, Provider};
-use crate::ike::natd::{self, Nat};
+use crate::ike::negotiation::nat_detection::{self, Nat};
 use crate::ike::path::Path;
 use crate::rng::Rng;
 use crate::wire::codes::{ExchangeType, KeId, NotifyType};
@@ -97,7 +97,7 @@ impl Knock<'_> {
         chain.push(self.offer.clone());
         chain.push(KeyExchange::new(self.group.id(), exchange.public_value()));
         chain.push(Nonce::new(nonce).expect("32 octets are a nonce"));
-        for notify in natd::notifies(provider, (spi, IkeSpi::ZERO), path, false) {
+        for notify in nat_detection::notifies(provider, (spi, IkeSpi::ZERO), path, false) {
             chain.push(notify);
         }
         chain.push(Notify::new(NotifyType::FragmentationSupported));
@@ -136,7 +136,7 @@ impl Request {
         if let Some(chosen) = chain.sa() {
             return Some(Answer::Accepted(Box::new(Acceptance {
                 chosen: chosen.clone(),
-                nat: natd::detect(provider, &chain, header, self.path),
+                nat: nat_detection::detect(provider, &chain, header, self.path),
                 fragments: chain.notify(NotifyType::FragmentationSupported).is_some(),
                 authorities: chain
                     .certificate_requests()
@@ -157,9 +157,9 @@ impl Request {
 mod tests {
     use super::*;
     use crate::crypto::Standard;
-    use crate::ike::azure::DEFAULT_IKE;
+    use crate::ike::diagnosis::azure_names::DEFAULT_IKE;
+    use crate::ike::negotiation::proposal::{Groups, offer};
     use crate::ike::path::Port;
-    use crate::ike::proposal::{Groups, offer};
     use crate::sys::random::SystemRng;
     use crate::wire::spi::Spi;
 

@@ -1,8 +1,8 @@
 //! What is offered when a gateway is asked: our own policy, or more, to learn what it would take instead.
 
 use crate::crypto::{Group, Provider, Role, Standard};
-use crate::ike::combination::Combination;
-use crate::ike::proposal::{Groups, offer};
+use crate::ike::negotiation::combination::Combination;
+use crate::ike::negotiation::proposal::{Groups, offer};
 use crate::wire::codes::{EncrId, IntegId, KeId, PrfId, ProtocolId, TransformType};
 use crate::wire::payload::sa::{Proposal, SecurityAssociation, Transform};
 use crate::wire::spi::Spi;
@@ -65,8 +65,8 @@ pub fn provider() -> impl Provider {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ike::azure::{Names, ike_lines};
-    use crate::ike::proposal::choose;
+    use crate::ike::diagnosis::azure_names::{Names, ike_lines};
+    use crate::ike::negotiation::proposal::choose;
 
     const STRONG: Names<'static> = Names {
         ike_encryption: "GCMAES256",

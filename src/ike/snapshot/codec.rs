@@ -11,14 +11,14 @@ use crate::time::{Instant, UnixTime};
 
 /// Writes. The octets hold keys, so they are wiped wherever they have been.
 #[derive(Debug, Default)]
-pub(super) struct Pen(Zeroizing<Vec<u8>>);
+pub(crate) struct Pen(Zeroizing<Vec<u8>>);
 
 /// Reads what a [`Pen`] wrote.
-pub(super) struct Eye<'a> {
+pub(crate) struct Eye<'a> {
     rest: &'a [u8],
     /// Ciphers are made again from their keys.
-    pub(super) provider: &'a dyn Provider,
-    pub(super) rng: &'a mut dyn Rng,
+    pub(crate) provider: &'a dyn Provider,
+    pub(crate) rng: &'a mut dyn Rng,
 }
 
 /// Octets that are no snapshot of this version.
@@ -36,7 +36,7 @@ pub enum Corrupt {
 }
 
 /// Something that a snapshot holds.
-pub(super) trait Field: Sized {
+pub(crate) trait Field: Sized {
     /// Writes it.
     fn save(&self, pen: &mut Pen);
 
@@ -45,7 +45,7 @@ pub(super) trait Field: Sized {
 }
 
 impl Pen {
-    pub(super) fn put(&mut self, bytes: &[u8]) {
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
         let needed = self.0.len() + bytes.len();
         if needed > self.0.capacity() {
             // Growing in place would leave the old octets to the allocator, unwiped.
@@ -58,18 +58,18 @@ impl Pen {
     }
 
     /// Writes a list by reference.
-    pub(super) fn list<'t, T: Field + 't>(&mut self, items: impl ExactSizeIterator<Item = &'t T>) {
+    pub(crate) fn list<'t, T: Field + 't>(&mut self, items: impl ExactSizeIterator<Item = &'t T>) {
         items.len().save(self);
         items.for_each(|item| item.save(self));
     }
 
-    pub(super) fn finish(self) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn finish(self) -> Zeroizing<Vec<u8>> {
         self.0
     }
 }
 
 impl<'a> Eye<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         bytes: &'a [u8],
         provider: &'a dyn Provider,
         rng: &'a mut dyn Rng,
@@ -77,13 +77,13 @@ impl<'a> Eye<'a> {
         Eye { rest: bytes, provider, rng }
     }
 
-    pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], Corrupt> {
+    pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], Corrupt> {
         let (head, rest) = self.rest.split_at_checked(len).ok_or(Corrupt::Field("its end"))?;
         self.rest = rest;
         Ok(head)
     }
 
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.rest.is_empty()
     }
 }
@@ -294,7 +294,7 @@ macro_rules! lists {
         }
     )*};
 }
-pub(super) use lists;
+pub(crate) use lists;
 
 /// A struct, by all its fields: one that is forgotten does not compile.
 macro_rules! records {
@@ -312,7 +312,7 @@ macro_rules! records {
         }
     )*};
 }
-pub(super) use records;
+pub(crate) use records;
 
 /// An enum, by all its variants, each with a number that never changes its meaning.
 macro_rules! variants {
@@ -339,7 +339,7 @@ macro_rules! variants {
         }
     )*};
 }
-pub(super) use variants;
+pub(crate) use variants;
 
 /// A code of a registry, by its number; or a name, by what it wraps.
 macro_rules! numbers {
@@ -355,7 +355,7 @@ macro_rules! numbers {
         }
     )*};
 }
-pub(super) use numbers;
+pub(crate) use numbers;
 
 /// A number with a meaning.
 macro_rules! newtypes {
@@ -371,4 +371,4 @@ macro_rules! newtypes {
         }
     )*};
 }
-pub(super) use newtypes;
+pub(crate) use newtypes;

@@ -3,30 +3,30 @@
 use super::codec::{Corrupt, Eye, Field, Pen, lists, newtypes, numbers, records, variants};
 use crate::crypto::keymat::{EspKeys, IkeKeys, SkAi, SkAr, SkD, SkEi, SkEr, SkPi, SkPr};
 use crate::crypto::{EspSuite, Group, IkeSuite, KeyExchange, Secret};
-use crate::ike::auth::{AuthRefused, AuthSent, InitAnswered};
+use crate::ike::admission::cookie::Cookies;
 use crate::ike::authenticator::Proven;
-use crate::ike::care::{Care, Dial};
-use crate::ike::channel::{Arriving, Channel, Parties};
-use crate::ike::child::{ChildSa, Half, OutState, Standing as ChildStanding};
-use crate::ike::combination::{Cipher, Combination};
-use crate::ike::cookie::Cookies;
-use crate::ike::create_child::{Asked as NewChild, Wanted};
-use crate::ike::event::Cause;
+use crate::ike::endpoint::event::Cause;
+use crate::ike::exchange::auth::{AuthRefused, AuthSent, InitAnswered};
+use crate::ike::exchange::create_child::{Asked as NewChild, Wanted};
+use crate::ike::exchange::init::{InitSent, Keyed};
+use crate::ike::exchange::rekey_child::Asked as RekeyChild;
+use crate::ike::exchange::rekey_ike::Asked as RekeyIke;
+use crate::ike::exchange::step::Party;
 use crate::ike::exchange::{Crossing, Exchange, NoncePair};
-use crate::ike::fragment::Assembly;
 use crate::ike::ids::{ChildId, PeerId, Slot};
-use crate::ike::init::{InitSent, Keyed};
-use crate::ike::lifetime::{Deadlines, Limit};
-use crate::ike::natd::Nat;
+use crate::ike::negotiation::combination::{Cipher, Combination};
+use crate::ike::negotiation::nat_detection::Nat;
 use crate::ike::path::{Path, Port};
+use crate::ike::peer::care::{Care, Dial};
 use crate::ike::peer::{Draining, Handshake};
-use crate::ike::rekey_child::Asked as RekeyChild;
-use crate::ike::rekey_ike::Asked as RekeyIke;
-use crate::ike::retransmit::{Retransmit, Schedule};
+use crate::ike::sa::channel::{Arriving, Channel, Parties};
+use crate::ike::sa::child::{ChildSa, Half, OutState, Standing as ChildStanding};
+use crate::ike::sa::fragment::Assembly;
+use crate::ike::sa::lifetime::{Deadlines, Limit};
+use crate::ike::sa::retransmit::{Retransmit, Schedule};
+use crate::ike::sa::task::{Task, Tasks, Wish};
+use crate::ike::sa::window::{Answered, Fingerprint, Outstanding, ReplyWindow, RequestWindow};
 use crate::ike::sa::{Flight, IkeSa, Origin, Standing, Surplus};
-use crate::ike::stage::Party;
-use crate::ike::task::{Task, Tasks, Wish};
-use crate::ike::window::{Answered, Fingerprint, Outstanding, ReplyWindow, RequestWindow};
 use crate::time::Instant;
 use crate::wire::codes::{EncrId, EsnId, HashId, IntegId, KeId, NotifyType, PayloadType, PrfId};
 use crate::wire::header::MessageId;
@@ -434,7 +434,7 @@ impl Field for RekeyIke {
 }
 
 /// An attempt; none when its private value could not be kept: then it is begun anew.
-pub(super) fn save_handshake(handshake: &Handshake, pen: &mut Pen) {
+pub(crate) fn save_handshake(handshake: &Handshake, pen: &mut Pen) {
     match handshake {
         Handshake::InitSent(sent) => {
             1u8.save(pen);
@@ -455,7 +455,7 @@ pub(super) fn save_handshake(handshake: &Handshake, pen: &mut Pen) {
     }
 }
 
-pub(super) fn load_handshake(eye: &mut Eye<'_>) -> Result<Option<Handshake>, Corrupt> {
+pub(crate) fn load_handshake(eye: &mut Eye<'_>) -> Result<Option<Handshake>, Corrupt> {
     Ok(match u8::load(eye)? {
         1 => load_init_sent(eye)?.map(|sent| Handshake::InitSent(Box::new(sent))),
         2 => Some(Handshake::AuthSent(Field::load(eye)?)),

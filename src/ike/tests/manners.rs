@@ -1,8 +1,8 @@
 //! What an end says of itself, and what it answers to peers that say too much, too little or the wrong thing.
 
 use super::*;
-use crate::ike::channel::{Envelope, Opened};
-use crate::ike::window::Fingerprint;
+use crate::ike::sa::channel::{Envelope, Opened};
+use crate::ike::sa::window::Fingerprint;
 use crate::wire::codes::{ExchangeType, KeId, NotifyType, PayloadType};
 use crate::wire::header::{Flags, Header, MessageId};
 use crate::wire::message::Message;

@@ -99,7 +99,7 @@ impl Payload {
     }
 
     /// Reads the body of a payload of this type: all of `reader`.
-    pub(super) fn decode(kind: PayloadType, mut reader: Reader<'_>) -> Result<Payload, Malformed> {
+    pub(crate) fn decode(kind: PayloadType, mut reader: Reader<'_>) -> Result<Payload, Malformed> {
         let r = &mut reader;
         let payload = match kind {
             PayloadType::Sa => Payload::Sa(SecurityAssociation::decode(r)?),
@@ -134,7 +134,7 @@ impl Payload {
     }
 
     /// Writes the body.
-    pub(super) fn encode(&self, writer: &mut Writer) {
+    pub(crate) fn encode(&self, writer: &mut Writer) {
         match self {
             Payload::Sa(sa) => sa.encode(writer),
             Payload::KeyExchange(ke) => ke.encode(writer),

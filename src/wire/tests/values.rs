@@ -124,7 +124,7 @@ fn delete() -> impl Strategy<Value = Delete> {
 }
 
 /// Any range of either family: hosts, prefixes, and ends anywhere.
-pub(super) fn range() -> impl Strategy<Value = AddressRange> {
+pub(crate) fn range() -> impl Strategy<Value = AddressRange> {
     let v4 = (any::<u32>(), any::<u32>(), 0u32..=32).prop_map(|(a, b, bits)| {
         let b = b.checked_shr(bits).unwrap_or(0) ^ a;
         let (a, b) = (Ipv4Addr::from_bits(a.min(b)), Ipv4Addr::from_bits(a.max(b)));
@@ -162,7 +162,7 @@ fn ports() -> impl Strategy<Value = Ports> {
 }
 
 /// Any selector.
-pub(super) fn selector() -> impl Strategy<Value = Selector> {
+pub(crate) fn selector() -> impl Strategy<Value = Selector> {
     let protocol = prop_oneof![Just(0), Just(1), Just(6), Just(58), any::<u8>()];
     (range(), protocol, ports()).prop_map(|(addresses, protocol, ports)| Selector {
         addresses,
@@ -199,7 +199,7 @@ fn unknown() -> impl Strategy<Value = Payload> {
 }
 
 /// Any payload, each kind as often as another.
-pub(super) fn payload() -> impl Strategy<Value = Payload> {
+pub(crate) fn payload() -> impl Strategy<Value = Payload> {
     let sa = vec(proposal(), 1..5).prop_map(|proposals| SecurityAssociation { proposals });
     let ke = (any::<u16>(), bytes(80), any::<[u8; 2]>()).prop_map(|(group, public, reserved)| {
         KeyExchange { group: group.into(), public, reserved: reserved.into() }
@@ -239,7 +239,7 @@ pub(super) fn payload() -> impl Strategy<Value = Payload> {
 }
 
 /// Any chain, critical and reserved bits set at random.
-pub(super) fn chain() -> impl Strategy<Value = Chain> {
+pub(crate) fn chain() -> impl Strategy<Value = Chain> {
     vec((payload(), any::<u8>()), 0..8).prop_map(|payloads| {
         let mut chain = Chain::new();
         for (payload, flags) in payloads {
@@ -251,7 +251,7 @@ pub(super) fn chain() -> impl Strategy<Value = Chain> {
 }
 
 /// Any header of version 2.
-pub(super) fn header() -> impl Strategy<Value = Header> {
+pub(crate) fn header() -> impl Strategy<Value = Header> {
     (any::<[u64; 2]>(), 0u8..16, any::<u8>(), any::<u8>(), any::<u32>()).prop_map(
         |([initiator, responder], minor, exchange, flags, message_id)| Header {
             initiator_spi: IkeSpi(initiator),
@@ -265,7 +265,7 @@ pub(super) fn header() -> impl Strategy<Value = Header> {
 }
 
 /// Any message, sealed or not.
-pub(super) fn message() -> impl Strategy<Value = Message> {
+pub(crate) fn message() -> impl Strategy<Value = Message> {
     let fragment = (1u16.., 1u16..).prop_map(|(a, b)| Fragment::new(a.min(b), a.max(b)).unwrap());
     let sealed = (option::of(fragment), any::<u8>(), any::<u8>(), bytes(99)).prop_map(
         |(fragment, first, flags, content)| Sealed {

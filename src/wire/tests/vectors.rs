@@ -15,21 +15,21 @@ use crate::wire::payload::sk::Fragment;
 use crate::wire::payload::vendor::{KnownVendor, VendorId};
 use crate::wire::spi::{EspSpi, IkeSpi, Spi};
 
-pub(super) const INIT_REQUEST: &str =
+pub(crate) const INIT_REQUEST: &str =
     include_str!("../../../tests/vectors/ike/azure-init-request.hex");
-pub(super) const INIT_RESPONSE: &str =
+pub(crate) const INIT_RESPONSE: &str =
     include_str!("../../../tests/vectors/ike/strongswan-init-response.hex");
-pub(super) const INVALID_KE: &str = include_str!("../../../tests/vectors/ike/azure-invalid-ke.hex");
-pub(super) const REKEY_CHAIN: &str =
+pub(crate) const INVALID_KE: &str = include_str!("../../../tests/vectors/ike/azure-invalid-ke.hex");
+pub(crate) const REKEY_CHAIN: &str =
     include_str!("../../../tests/vectors/ike/azure-rekey-chain.hex");
-pub(super) const SK_MESSAGE: &str = include_str!("../../../tests/vectors/ike/sk-message.hex");
-pub(super) const SKF_MESSAGE: &str = include_str!("../../../tests/vectors/ike/skf-message.hex");
+pub(crate) const SK_MESSAGE: &str = include_str!("../../../tests/vectors/ike/sk-message.hex");
+pub(crate) const SKF_MESSAGE: &str = include_str!("../../../tests/vectors/ike/skf-message.hex");
 
 const INITIATOR: IkeSpi = IkeSpi(0x9f3c_1d22_a07b_5e61);
 const RESPONDER: IkeSpi = IkeSpi(0x51e7_c0aa_13d4_9b08);
 
 /// Hexadecimal with comments: `#` to the end of the line.
-pub(super) fn hex(text: &str) -> Vec<u8> {
+pub(crate) fn hex(text: &str) -> Vec<u8> {
     let code = text.lines().map(|line| line.split('#').next().unwrap_or_default());
     let digits: Vec<u8> = code.flat_map(|c| c.bytes().filter(u8::is_ascii_hexdigit)).collect();
     let pairs = digits.as_chunks::<2>().0.iter().map(|pair| str::from_utf8(pair).unwrap());

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use s2sd::ike::config::Role;
-use s2sd::ike::event::Event;
+use s2sd::ike::endpoint::config::Role;
+use s2sd::ike::endpoint::event::Event;
 use s2sd::pki::auth::DigitalSignatures;
 
 use super::setup::{be_dialled, dial};

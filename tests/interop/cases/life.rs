@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use s2sd::ike::ChildId;
-use s2sd::ike::azure::Names;
-use s2sd::ike::event::{Cause, Event};
+use s2sd::ike::diagnosis::azure_names::Names;
+use s2sd::ike::endpoint::event::{Cause, Event};
 
 use super::setup::{be_dialled, dial};
 use crate::engine::{NAMES, Order};

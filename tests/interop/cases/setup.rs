@@ -1,8 +1,8 @@
 //! Coming up: who dials, with which suites, through which detours of IKE_SA_INIT.
 
-use s2sd::ike::azure::Names;
-use s2sd::ike::budget::HalfOpenLimits;
-use s2sd::ike::event::Event;
+use s2sd::ike::admission::budget::HalfOpenLimits;
+use s2sd::ike::diagnosis::azure_names::Names;
+use s2sd::ike::endpoint::event::Event;
 
 use crate::credentials::with_long_chains;
 use crate::engine::{NAMES, Order};

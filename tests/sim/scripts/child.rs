@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use s2sd::ike::command::{Command, DataEvent};
+use s2sd::ike::endpoint::command::{Command, DataEvent};
 use s2sd::ike::ids::ChildId;
 
 use super::{Script, Stage, script};

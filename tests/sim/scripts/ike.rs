@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use s2sd::ike::command::{Command, DataEvent};
+use s2sd::ike::endpoint::command::{Command, DataEvent};
 
 use super::{Script, Stage, script};
 use crate::packet::{CREATE_CHILD_SA, HostId, INFORMATIONAL};

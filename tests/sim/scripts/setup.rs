@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use s2sd::ike::command::Command;
-use s2sd::ike::config::Role;
-use s2sd::ike::event::{Event, Limit};
+use s2sd::ike::endpoint::command::Command;
+use s2sd::ike::endpoint::config::Role;
+use s2sd::ike::endpoint::event::{Event, Limit};
 
 use super::{Script, Stage, script};
 use crate::net::Link;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use s2sd::ike::command::Command;
+use s2sd::ike::endpoint::command::Command;
 
 use super::{Script, Stage, script};
 use crate::packet::{CREATE_CHILD_SA, IKE_AUTH, IKE_SA_INIT, INFORMATIONAL};

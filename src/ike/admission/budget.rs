@@ -1,0 +1,366 @@
+//! What strangers may cost us: half-open IKE SAs, stateless answers, log lines.
+//!
+//! Everything here is bounded whatever arrives, and deterministic. An IPv6 host has a /64 to itself, so a source is an IPv4
+//! address or an IPv6 /64.
+//!
+//! ```text
+//!   half-open SAs   0 ........ cookies_from ........ total
+//!                   admit    │ ask for a cookie    │ refuse
+//! ```
+//!
+//! A forger of sources gets as far as the cookie; an attacker with real ones as far as `per_source`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::ike::testing::mutation::{self, Mutation};
+use crate::time::Instant;
+
+/// Where datagrams come from, as far as it is accountable.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Source {
+    /// An IPv4 address.
+    V4([u8; 4]),
+    /// An IPv6 /64.
+    V6([u8; 8]),
+}
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Source {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Source::V4(address.octets()),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, e, f, g, h, ..] = address.octets();
+                Source::V6([a, b, c, d, e, f, g, h])
+            }
+        }
+    }
+}
+
+/// Bounds on half-open IKE SAs: those that strangers may have made us start.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct HalfOpenLimits {
+    /// From this many on, a cookie is asked for (RFC 7296 §2.6).
+    pub cookies_from: usize,
+    /// For one source without a cookie, and as many again with one. A site behind one address may have several gateways.
+    pub per_source: usize,
+    /// In all.
+    pub total: usize,
+}
+
+impl Default for HalfOpenLimits {
+    fn default() -> HalfOpenLimits {
+        HalfOpenLimits { cookies_from: 32, per_source: 8, total: 1024 }
+    }
+}
+
+/// The half-open IKE SAs in being.
+#[derive(Clone, Debug, Default)]
+pub struct HalfOpen {
+    limits: HalfOpenLimits,
+    /// No entry is zero, so there are at most `limits.total`.
+    by_source: BTreeMap<Source, usize>,
+    total: usize,
+}
+
+/// What to do with an IKE_SA_INIT request of a stranger.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Admission {
+    /// Work on it.
+    Admit,
+    /// Ask for a cookie, keep nothing.
+    Cookie,
+    /// Say nothing.
+    Refuse,
+}
+
+impl HalfOpen {
+    /// None yet.
+    pub fn new(limits: HalfOpenLimits) -> HalfOpen {
+        HalfOpen { limits, ..HalfOpen::default() }
+    }
+
+    /// How many there are.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Whether one more from there may be started. `proven` says that the request carried a good cookie.
+    pub fn admit(&self, address: IpAddr, proven: bool) -> Admission {
+        if mutation::is(Mutation::UnboundedHalfOpen) {
+            return Admission::Admit;
+        }
+        let from_there = self.by_source.get(&address.into()).copied().unwrap_or(0);
+        if self.total >= self.limits.total {
+            return Admission::Refuse;
+        }
+        if !proven
+            && (self.total >= self.limits.cookies_from || from_there >= self.limits.per_source)
+        {
+            return Admission::Cookie;
+        }
+        // Without a cookie the source may be a forgery that uses up a genuine peer's share: so whoever has proven that it is
+        // there has the same share once more, where no forger gets.
+        match from_there >= 2 * self.limits.per_source {
+            true => Admission::Refuse,
+            false => Admission::Admit,
+        }
+    }
+
+    /// One was started.
+    pub fn enter(&mut self, address: IpAddr) {
+        *self.by_source.entry(address.into()).or_default() += 1;
+        self.total += 1;
+    }
+
+    /// One was completed or forgotten.
+    pub fn leave(&mut self, address: IpAddr) {
+        let source = Source::from(address);
+        let Some(count) = self.by_source.get_mut(&source) else { return };
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            self.by_source.remove(&source);
+        }
+        self.total = self.total.saturating_sub(1);
+    }
+}
+
+/// So many at once, so many a second in the long run.
+///
+/// Meant for stateless errors and for log lines. COOKIE answers are not to be limited: one costs an HMAC and is smaller than what it
+/// answers, and a limit on them is what a flood of forged sources would use to keep a genuine peer out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rate {
+    /// At once, after a quiet time; at least one.
+    pub burst: u32,
+    /// The time that earns one.
+    pub interval: Duration,
+}
+
+impl Rate {
+    /// Stateless errors to one source: a peer that retries needs few.
+    pub const ERRORS_TO_SOURCE: Rate = Rate { burst: 8, interval: Duration::from_millis(250) };
+    /// Stateless errors in all.
+    pub const ERRORS: Rate = Rate { burst: 1000, interval: Duration::from_millis(1) };
+    /// First messages of one source that come to nothing: a peer that guesses a group, or is configured wrong, sends few.
+    pub const FAILURES_OF_SOURCE: Rate = Rate { burst: 8, interval: Duration::from_millis(250) };
+    /// An answer that is asked for again: a peer whose line is bad asks a few times a second.
+    pub const REPEATS: Rate = Rate { burst: 8, interval: Duration::from_millis(250) };
+    /// Log lines of one kind.
+    pub const LINES: Rate = Rate { burst: 5, interval: Duration::from_secs(1) };
+}
+
+/// A token bucket, kept as the moment when it will be full again.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Bucket {
+    full_at: Instant,
+}
+
+impl Bucket {
+    /// Takes one, if there is one.
+    pub fn take(&mut self, rate: Rate, now: Instant) -> bool {
+        let has_one = self.has_one(rate, now);
+        if has_one {
+            self.full_at = self.full_at.max(now) + rate.interval;
+        }
+        has_one
+    }
+
+    /// Whether there is one.
+    pub fn has_one(&self, rate: Rate, now: Instant) -> bool {
+        let full_at = self.full_at.max(now) + rate.interval;
+        full_at.since(now) <= rate.interval * rate.burst.max(1)
+    }
+
+    /// Whether it is as good as new.
+    pub fn is_full(&self, now: Instant) -> bool {
+        self.full_at <= now
+    }
+}
+
+/// A bucket for each source, for a bounded number of sources.
+///
+/// Under a flood of sources the newcomers share one bucket, and those that keep asking keep theirs. So a newcomer can go
+/// unanswered: right for errors and log lines, wrong for cookies, see [`Rate`].
+#[derive(Clone, Debug)]
+pub struct Buckets {
+    rate: Rate,
+    most: usize,
+    by_source: BTreeMap<Source, Bucket>,
+    newcomers: Bucket,
+    /// When full buckets were last looked for: a flood must not make us search at every datagram.
+    swept: Instant,
+}
+
+/// The time between two searches for full buckets.
+const SWEEP: Duration = Duration::from_secs(1);
+
+impl Buckets {
+    /// For at most so many sources.
+    pub fn new(rate: Rate, most: usize) -> Buckets {
+        let (by_source, newcomers) = (BTreeMap::new(), Bucket::default());
+        Buckets { rate, most, by_source, newcomers, swept: Instant::default() }
+    }
+
+    /// Takes one from a source's bucket, if there is one.
+    pub fn take(&mut self, address: IpAddr, now: Instant) -> bool {
+        let source = Source::from(address);
+        if let Some(bucket) = self.by_source.get_mut(&source) {
+            return bucket.take(self.rate, now);
+        }
+        if self.by_source.len() >= self.most && now.since(self.swept) >= SWEEP {
+            self.by_source.retain(|_, bucket| !bucket.is_full(now));
+            self.swept = now;
+        }
+        if self.by_source.len() >= self.most {
+            return self.newcomers.take(self.rate, now);
+        }
+        self.by_source.entry(source).or_default().take(self.rate, now)
+    }
+
+    /// Whether there is one in a source's bucket.
+    pub fn has_one(&self, address: IpAddr, now: Instant) -> bool {
+        match self.by_source.get(&Source::from(address)) {
+            Some(bucket) => bucket.has_one(self.rate, now),
+            None => self.by_source.len() < self.most || self.newcomers.has_one(self.rate, now),
+        }
+    }
+
+    /// How many sources are kept.
+    pub fn len(&self) -> usize {
+        self.by_source.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.by_source.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: HalfOpenLimits = HalfOpenLimits { cookies_from: 4, per_source: 2, total: 6 };
+    const START: Instant = Instant(1_000_000_000);
+
+    fn host(n: u32) -> IpAddr {
+        Ipv4Addr::from_bits(0x0a00_0000 + n).into()
+    }
+
+    #[test]
+    fn a_source_is_an_address_or_a_slash_64() {
+        let same = |a: &str, b: &str| {
+            let source = |text: &str| Source::from(text.parse::<IpAddr>().expect("an address"));
+            source(a) == source(b)
+        };
+        assert!(same("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"));
+        assert!(!same("2001:db8:1:2::1", "2001:db8:1:3::1"));
+        assert!(!same("192.0.2.1", "192.0.2.2"));
+        assert!(same("::ffff:192.0.2.1", "192.0.2.1"));
+    }
+
+    #[test]
+    fn half_open_goes_from_admitting_to_cookies_to_silence() {
+        let mut half_open = HalfOpen::new(LIMITS);
+        for n in 0..4 {
+            assert_eq!(half_open.admit(host(n), false), Admission::Admit);
+            half_open.enter(host(n));
+        }
+        for n in 4..6 {
+            assert_eq!(half_open.admit(host(n), false), Admission::Cookie);
+            assert_eq!(half_open.admit(host(n), true), Admission::Admit);
+            half_open.enter(host(n));
+        }
+        assert_eq!(half_open.admit(host(9), true), Admission::Refuse);
+        half_open.leave(host(0));
+        assert_eq!(half_open.admit(host(9), true), Admission::Admit);
+    }
+
+    #[test]
+    fn a_source_has_its_share_and_forgers_cannot_use_it_up() {
+        let mut half_open = HalfOpen::new(LIMITS);
+        half_open.enter(host(1));
+        half_open.enter(host(1));
+        // Those two may be forged: who has none is asked for a cookie, who has one has a share of its own.
+        assert_eq!(half_open.admit(host(1), false), Admission::Cookie);
+        assert_eq!(half_open.admit(host(2), false), Admission::Admit);
+        for _ in 0..2 {
+            assert_eq!(half_open.admit(host(1), true), Admission::Admit);
+            half_open.enter(host(1));
+        }
+        assert_eq!(half_open.admit(host(1), true), Admission::Refuse);
+        half_open.leave(host(1));
+        assert_eq!(half_open.admit(host(1), true), Admission::Admit);
+    }
+
+    #[test]
+    fn what_leaves_leaves_nothing_behind() {
+        let mut half_open = HalfOpen::new(LIMITS);
+        half_open.enter(host(1));
+        half_open.leave(host(2));
+        assert_eq!(half_open.total(), 1);
+        half_open.leave(host(1));
+        half_open.leave(host(1));
+        assert_eq!((half_open.total(), half_open.by_source.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_bucket_has_its_burst_and_then_its_rate() {
+        let rate = Rate { burst: 3, interval: Duration::from_secs(1) };
+        let mut bucket = Bucket::default();
+        for _ in 0..3 {
+            assert!(bucket.take(rate, START));
+        }
+        assert!(!bucket.take(rate, START));
+        assert!(!bucket.take(rate, START + Duration::from_millis(999)));
+        assert!(bucket.take(rate, START + Duration::from_secs(1)));
+        assert!(!bucket.take(rate, START + Duration::from_secs(1)));
+        let quiet = START + Duration::from_secs(60);
+        assert!(bucket.is_full(quiet));
+        assert_eq!((0..9).filter(|_| bucket.take(rate, quiet)).count(), 3);
+    }
+
+    #[test]
+    fn a_flood_of_sources_neither_grows_the_store_nor_starves_who_keeps_asking() {
+        let rate = Rate { burst: 2, interval: Duration::from_secs(1) };
+        let mut buckets = Buckets::new(rate, 100);
+        let friend: IpAddr = Ipv6Addr::from_bits(0x2001_0db8 << 96).into();
+        assert!(buckets.take(friend, START));
+        let mut answered = 0;
+        for n in 0..100_000 {
+            // 10,000 forged datagrams a second.
+            let now = START + Duration::from_micros(100) * n;
+            answered += u32::from(buckets.take(host(n), now));
+            assert!(buckets.len() <= 100);
+            if n % 9_500 == 9_499 {
+                assert!(buckets.take(friend, now), "after {n}");
+            }
+        }
+        // Ten seconds: a hundred places, each free again after two sweeps at the latest, and the shared bucket.
+        assert!((500..=1000 + 12).contains(&answered), "{answered}");
+    }
+
+    proptest! {
+        /// Over any time a bucket gives no more than its burst and what its rate earns.
+        #[test]
+        fn a_bucket_never_gives_too_much(
+            steps in proptest::collection::vec(0u64..2_000, 1..300), burst in 1u32..20,
+        ) {
+            let rate = Rate { burst, interval: Duration::from_millis(100) };
+            let (mut bucket, mut now, mut given) = (Bucket::default(), START, 0u64);
+            for step in steps {
+                now = now + Duration::from_millis(step) / 10;
+                given += u64::from(bucket.take(rate, now));
+            }
+            let earned = now.since(START).as_millis() / 100;
+            prop_assert!(u128::from(given) <= u128::from(burst) + earned);
+            prop_assert!(given > 0);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Stateless cookies: a stranger proves that it gets our answers before we keep anything of it (RFC 7296 §2.6).
+//!
+//! ```text
+//!   cookie = version | prf(secret, Ni | source address | SPIi)
+//! ```
+//!
+//! The secret changes every minute or so; the one before it is still good, so that a cookie lives for one minute at least.
+//! When to ask for one is [`crate::ike::admission::budget`]'s.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::crypto::secret::equal;
+use crate::crypto::{Prf, Provider, Secret};
+use crate::rng::Rng;
+use crate::time::Instant;
+use crate::wire::spi::IkeSpi;
+
+/// How long a secret is the current one.
+pub const ROTATION: Duration = Duration::from_secs(60);
+
+/// The secrets that cookies are made with.
+#[derive(Debug)]
+pub struct Cookies {
+    pub(crate) current: Secret,
+    pub(crate) previous: Secret,
+    /// Of the current secret; the previous has the number before.
+    pub(crate) version: u8,
+    pub(crate) since: Instant,
+}
+
+/// What a cookie is bound to: the fields of the IKE_SA_INIT request that carries it.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// Where the request came from. The port may change behind a NAT, the address not.
+    pub source: IpAddr,
+    /// Its initiator SPI.
+    pub spi: IkeSpi,
+    /// Its nonce.
+    pub nonce: &'a [u8],
+}
+
+impl Cookies {
+    /// Fresh secrets.
+    pub fn new(now: Instant, rng: &mut dyn Rng) -> Cookies {
+        Cookies { current: secret(rng), previous: secret(rng), version: 0, since: now }
+    }
+
+    /// Takes a new secret when the current one is old enough. To be called before either of the others.
+    pub fn rotate(&mut self, now: Instant, rng: &mut dyn Rng) {
+        let age = now.since(self.since);
+        if age < ROTATION {
+            return;
+        }
+        self.previous = std::mem::replace(&mut self.current, secret(rng));
+        if age >= ROTATION * 2 {
+            // Nobody asked for long: what was current is too old to be the previous one.
+            self.previous = secret(rng);
+        }
+        self.version = self.version.wrapping_add(1);
+        self.since = now;
+    }
+
+    /// The cookie to ask this stranger for.
+    pub fn issue(&self, provider: &dyn Provider, claim: Claim<'_>) -> Vec<u8> {
+        bake(provider, self.version, &self.current, claim)
+    }
+
+    /// Whether a cookie is one that we issued for this claim, lately.
+    pub fn verify(&self, provider: &dyn Provider, cookie: &[u8], claim: Claim<'_>) -> bool {
+        let secret = match cookie.first() {
+            Some(version) if *version == self.version => &self.current,
+            Some(version) if *version == self.version.wrapping_sub(1) => &self.previous,
+            _ => return false,
+        };
+        let version = cookie.first().copied().unwrap_or_default();
+        equal(cookie, &bake(provider, version, secret, claim))
+    }
+}
+
+fn secret(rng: &mut dyn Rng) -> Secret {
+    let mut bytes = vec![0; 32];
+    rng.fill(&mut bytes);
+    Secret::new(bytes)
+}
+
+fn bake(provider: &dyn Provider, version: u8, secret: &Secret, claim: Claim<'_>) -> Vec<u8> {
+    let (v4, v6);
+    let source: &[u8] = match claim.source {
+        IpAddr::V4(address) => {
+            v4 = address.octets();
+            &v4
+        }
+        IpAddr::V6(address) => {
+            v6 = address.octets();
+            &v6
+        }
+    };
+    // The lengths keep the parts apart: a nonce has 16 to 256 octets, an address 4 or 16.
+    let spi = claim.spi.0.to_be_bytes();
+    let nonce_len = u64::try_from(claim.nonce.len()).unwrap_or(u64::MAX).to_be_bytes();
+    let parts: [&[u8]; 4] = [&nonce_len, claim.nonce, source, &spi];
+    let mac = provider.prf(Prf::HmacSha2_256, secret.expose(), &parts);
+    std::iter::once(version).chain(mac.expose().iter().copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::Standard;
+    use crate::ike::sa::jitter::fixed::Seeded;
+    use crate::wire::payload::notify::MAX_COOKIE;
+
+    const START: Instant = Instant(50_000_000_000);
+
+    fn claim(source: &str, spi: u64, nonce: &'static [u8]) -> Claim<'static> {
+        Claim { source: source.parse().expect("an address"), spi: IkeSpi(spi), nonce }
+    }
+
+    fn genuine() -> Claim<'static> {
+        claim("192.0.2.1", 7, &[1; 32])
+    }
+
+    #[test]
+    fn a_cookie_is_good_for_its_claim_alone() {
+        let provider = Standard::default();
+        let cookies = Cookies::new(START, &mut Seeded(1));
+        let cookie = cookies.issue(&provider, genuine());
+        assert!((1..=MAX_COOKIE).contains(&cookie.len()));
+        assert!(cookies.verify(&provider, &cookie, genuine()));
+        for other in [
+            claim("192.0.2.2", 7, &[1; 32]),
+            claim("2001:db8::1", 7, &[1; 32]),
+            claim("192.0.2.1", 8, &[1; 32]),
+            claim("192.0.2.1", 7, &[2; 32]),
+            claim("192.0.2.1", 7, &[1; 31]),
+        ] {
+            assert!(!cookies.verify(&provider, &cookie, other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn no_octet_of_a_cookie_may_change() {
+        let provider = Standard::default();
+        let cookies = Cookies::new(START, &mut Seeded(2));
+        let cookie = cookies.issue(&provider, genuine());
+        for at in 0..cookie.len() {
+            let mut forged = cookie.clone();
+            forged[at] ^= 1;
+            assert!(!cookies.verify(&provider, &forged, genuine()), "octet {at}");
+        }
+        assert!(!cookies.verify(&provider, &[], genuine()));
+        assert!(!cookies.verify(&provider, &cookie[..32], genuine()));
+        // Another device's, or this one's before a restart.
+        let others = Cookies::new(START, &mut Seeded(3)).issue(&provider, genuine());
+        assert!(!cookies.verify(&provider, &others, genuine()));
+    }
+
+    #[test]
+    fn a_cookie_outlives_one_rotation_and_not_two() {
+        let provider = Standard::default();
+        let rng = &mut Seeded(4);
+        let mut cookies = Cookies::new(START, rng);
+        let cookie = cookies.issue(&provider, genuine());
+        for (seconds, good) in [(59, true), (60, true), (119, true), (120, false)] {
+            cookies.rotate(START + Duration::from_secs(seconds), rng);
+            assert_eq!(cookies.verify(&provider, &cookie, genuine()), good, "after {seconds} s");
+        }
+    }
+
+    #[test]
+    fn a_cookie_does_not_outlive_a_quiet_time() {
+        let provider = Standard::default();
+        let rng = &mut Seeded(5);
+        let mut cookies = Cookies::new(START, rng);
+        let cookie = cookies.issue(&provider, genuine());
+        cookies.rotate(START + ROTATION * 2, rng);
+        assert!(!cookies.verify(&provider, &cookie, genuine()));
+        let fresh = cookies.issue(&provider, genuine());
+        assert!(cookies.verify(&provider, &fresh, genuine()));
+    }
+
+    #[test]
+    fn secrets_do_not_print() {
+        let text = format!("{:?}", Cookies::new(START, &mut Seeded(6)));
+        assert!(text.contains("<secret>") && !text.contains('['), "{text}");
+    }
+}

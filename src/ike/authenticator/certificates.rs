@@ -1,0 +1,123 @@
+//! The real [`Authenticator`]: certificates judged by [`crate::pki`], our own key in this process.
+
+use super::{Authenticator, Claim, Disbelief, Proven, SignFailed};
+use crate::ike::diagnosis::refusal::Remedy;
+use crate::ike::diagnosis::setting::Setting;
+use crate::ike::error::AuthFailed;
+use crate::pki::auth::{self, ANNOUNCED, AuthPolicy, DigitalSignatures};
+use crate::pki::identity::{Expectation, Id};
+use crate::pki::own::OwnIdentity;
+use crate::pki::path::{PathReason, Trust};
+use crate::pki::{Reason, Refusal};
+use crate::rng::Rng;
+use crate::time::{Now, UnixTime};
+use crate::wire::codes::{CertEncoding, HashId};
+use crate::wire::payload::auth::Authentication;
+use crate::wire::payload::cert::{AUTHORITY_LEN, Certificate};
+use crate::wire::payload::id::Identity;
+
+/// What one connection proves itself with, and what it takes as proof.
+#[derive(Debug)]
+pub struct Certificates {
+    /// Our certificate, its path and its key.
+    pub own: OwnIdentity,
+    /// The ID payload that we send; the leaf's subject unless configured otherwise. What Azure wants is not published.
+    pub id: Id,
+    /// Where the peer's certificate has to lead.
+    pub trust: Trust,
+    /// Who the peer has to be.
+    pub expected: Expectation,
+    /// Which signatures are made and taken.
+    pub policy: AuthPolicy,
+}
+
+impl Certificates {
+    /// With the leaf's subject for an ID and the default signatures.
+    pub fn new(own: OwnIdentity, trust: Trust, expected: Expectation) -> Certificates {
+        Certificates { id: own.id(), own, trust, expected, policy: AuthPolicy::default() }
+    }
+
+    fn judge(&self, claim: &Claim<'_>, now: Now) -> Result<Proven, Refusal> {
+        let of_x509 =
+            |certificate: &&Certificate| certificate.encoding == CertEncoding::X509Signature;
+        let presented: Vec<&[u8]> =
+            claim.certificates.iter().filter(of_x509).map(|c| c.data.as_slice()).collect();
+        let path = self.trust.validate(&presented, now.unix)?;
+        let id = Id::parse(claim.identity.kind, &claim.identity.data)?;
+        self.expected.identify(&path, &id)?;
+        let (method, data) = (claim.auth.method, &claim.auth.data);
+        auth::verify(&path, method, data, &[claim.octets], &self.policy)?;
+        let ends = path.iter().map(crate::pki::certificate::Certificate::not_after);
+        let until = ends.min().unwrap_or(path.leaf().not_after());
+        Ok(Proven { name: path.leaf().subject().to_string(), until })
+    }
+}
+
+impl Authenticator for Certificates {
+    fn identity(&self) -> Identity {
+        Identity::new(self.id.kind(), self.id.data())
+    }
+
+    fn certificates(&self) -> Vec<Certificate> {
+        self.own.certificates().iter().map(|c| Certificate::x509(c.as_der())).collect()
+    }
+
+    fn authorities(&self) -> Vec<[u8; AUTHORITY_LEN]> {
+        let roots = self.trust.roots.certificates().iter();
+        roots.map(crate::pki::certificate::Certificate::authority_hash).collect()
+    }
+
+    fn hashes(&self) -> Vec<HashId> {
+        match self.policy.digital_signatures {
+            DigitalSignatures::Speak => ANNOUNCED.to_vec(),
+            DigitalSignatures::Refuse => Vec::new(),
+        }
+    }
+
+    fn sign(
+        &self,
+        octets: &[u8],
+        theirs: &[HashId],
+        _: &mut dyn Rng,
+    ) -> Result<Authentication, SignFailed> {
+        let announced = (!theirs.is_empty()).then_some(theirs);
+        let made =
+            auth::choose(self.own.key().kind(), announced, &self.policy).and_then(|choice| {
+                let data = auth::sign(self.own.key(), choice, &[octets])?;
+                Ok(Authentication::new(choice.method, data))
+            });
+        made.map_err(|refusal| SignFailed { reason: refusal.to_string() })
+    }
+
+    fn verify(&self, claim: &Claim<'_>, now: Now) -> Result<Proven, Disbelief> {
+        self.judge(claim, now).map_err(|refusal| {
+            let kind = match refusal.reason {
+                Reason::Path(_) => AuthFailed::Certificate,
+                Reason::Identity(_) => AuthFailed::Identity,
+                Reason::Auth(auth::AuthReason::Method(_)) => AuthFailed::Method,
+                Reason::Auth(_) => AuthFailed::Signature,
+            };
+            let remedy = Remedy { what: refusal.remedy(), setting: setting(&refusal.reason) };
+            Disbelief { kind, reason: refusal.finding(), remedy: Some(remedy) }
+        })
+    }
+
+    fn not_after(&self) -> UnixTime {
+        let ends = self.own.certificates().iter().map(|certificate| certificate.not_after());
+        ends.min().unwrap_or(self.own.leaf().not_after())
+    }
+}
+
+/// The setting that would mend it; most rules are about the certificate itself.
+fn setting(reason: &Reason) -> Option<Setting> {
+    match reason {
+        Reason::Path(
+            PathReason::NoRoots
+            | PathReason::UnknownRoot { .. }
+            | PathReason::MissingIssuer { .. }
+            | PathReason::WrongIssuerKey { .. },
+        ) => Some(Setting::OutboundCertificateRoots),
+        Reason::Identity(_) => Some(Setting::OutboundCertificateSubjectName),
+        Reason::Path(_) | Reason::Auth(_) => None,
+    }
+}

@@ -1,0 +1,225 @@
+//! Why two offers do not meet: the first thing that differs between the two lines that come closest.
+
+use std::fmt;
+
+use super::azure_names;
+use super::setting::Setting;
+use crate::crypto::Role;
+use crate::ike::negotiation::combination::{Combination, is_none};
+use crate::wire::codes::TransformType;
+use crate::wire::payload::sa::{Proposal, SecurityAssociation, Transform, TransformId};
+
+/// What differs first.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Difference {
+    /// For which kind of SA.
+    pub role: Role,
+    /// In which type of transform.
+    pub kind: TransformType,
+    /// What we allow of it; empty for "none".
+    pub ours: Vec<Transform>,
+    /// What they offer of it; empty for "none".
+    pub theirs: Vec<Transform>,
+    /// Both sides have one of these in common, only in lines that differ elsewhere: then these are the two closest lines.
+    pub lines: Option<Box<(Combination, Proposal)>>,
+}
+
+impl Difference {
+    /// Compares what we accept with what they offer. `None` when they meet, or one of them is empty.
+    pub fn between(ours: &[Combination], theirs: &SecurityAssociation) -> Option<Difference> {
+        let pairs = ours.iter().flat_map(|line| theirs.proposals.iter().map(move |p| (line, p)));
+        let (line, proposal) =
+            pairs.min_by_key(|(line, proposal)| differing(line, proposal).count())?;
+        let kind = differing(line, proposal).next()?;
+        let all_ours = of_kind(ours.iter().flat_map(Combination::transforms), kind);
+        let all_theirs = of_kind(theirs.proposals.iter().flat_map(|p| p.transforms.clone()), kind);
+        let is_shared = |t: &Transform| all_theirs.iter().any(|other| same(t, other));
+        let role = line.role();
+        if all_ours.iter().any(is_shared) {
+            let (ours, theirs) = (
+                of_kind(line.transforms(), kind),
+                of_kind(proposal.transforms.iter().cloned(), kind),
+            );
+            let lines = Some(Box::new((*line, proposal.clone())));
+            return Some(Difference { role, kind, ours, theirs, lines });
+        }
+        Some(Difference { role, kind, ours: all_ours, theirs: all_theirs, lines: None })
+    }
+
+    /// The setting that decides what differs.
+    pub fn setting(&self) -> Setting {
+        Setting::of_transform(self.role, self.kind)
+    }
+
+    /// Azure's name for what they offer, when that is one thing that Azure can say.
+    pub fn their_name(&self) -> Option<&'static str> {
+        match self.theirs.as_slice() {
+            [] if self.setting() == Setting::PfsGroup => Some("None"),
+            [one] => azure_names::name(self.role, one),
+            _ => None,
+        }
+    }
+}
+
+/// The types of transform in which a proposal does not have what a line wants, in the order of the types.
+fn differing(line: &Combination, proposal: &Proposal) -> impl Iterator<Item = TransformType> {
+    TransformType::UNDERSTOOD.into_iter().filter(|kind| {
+        let mut offered = proposal.of_type(*kind).peekable();
+        match offered.peek() {
+            None => !line.lacks(*kind),
+            Some(_) => !offered.any(|t| line.has(t) || (line.lacks(*kind) && is_none(t))),
+        }
+    })
+}
+
+/// The transforms of one type, each once, `NONE` left out.
+fn of_kind(transforms: impl IntoIterator<Item = Transform>, kind: TransformType) -> Vec<Transform> {
+    let mut distinct: Vec<Transform> = Vec::new();
+    for transform in transforms {
+        let is_new = !distinct.iter().any(|known| same(known, &transform));
+        if transform.id.kind() == kind && !is_none(&transform) && is_new {
+            distinct.push(transform);
+        }
+    }
+    distinct
+}
+
+fn same(a: &Transform, b: &Transform) -> bool {
+    a.id == b.id && a.key_length() == b.key_length()
+}
+
+/// `they offer MODP_1024 only, we allow ECP_384 or MODP_2048`.
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match (self.role, self.kind) {
+            (Role::Esp, TransformType::KeyExchange) => "for PFS ",
+            _ => "",
+        };
+        let only = if self.lines.is_none() && self.theirs.len() == 1 { " only" } else { "" };
+        let (theirs, ours) = (listed(self.kind, &self.theirs), listed(self.kind, &self.ours));
+        match &self.lines {
+            None => write!(f, "{what}they offer {theirs}{only}, we allow {ours}"),
+            Some(lines) => {
+                let (line, proposal) = lines.as_ref();
+                write!(
+                    f,
+                    "closest are our {line} and their {proposal}: {what}they offer {theirs}, we allow {ours}"
+                )
+            }
+        }
+    }
+}
+
+fn listed(kind: TransformType, transforms: &[Transform]) -> String {
+    match transforms.split_last() {
+        None if kind == TransformType::KeyExchange => "no group".to_owned(),
+        None => format!("no {kind} transform"),
+        Some((last, [])) => name(last),
+        Some((last, rest)) => {
+            let rest: Vec<String> = rest.iter().map(name).collect();
+            format!("{} or {}", rest.join(", "), name(last))
+        }
+    }
+}
+
+/// As proposals print it; an extended key length or attribute that nobody knows is said to be one.
+fn name(transform: &Transform) -> String {
+    let odd = if transform.has_unknown_attributes() { " with unknown attributes" } else { "" };
+    match transform.id {
+        TransformId::SequenceNumbers(id) => format!("{id} sequence numbers{odd}"),
+        _ => format!("{transform}{odd}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ike::diagnosis::azure_names::{
+        DEFAULT_ESP_INITIATOR, DEFAULT_IKE, Names, esp_line, ike_lines,
+    };
+    use crate::ike::negotiation::proposal::{Groups, choose, offer};
+    use crate::wire::spi::{EspSpi, Spi};
+
+    const STRONG: Names<'static> = Names {
+        ike_encryption: "GCMAES256",
+        ike_integrity: "SHA384",
+        dh_group: "ECP384",
+        ipsec_encryption: "GCMAES256",
+        ipsec_integrity: "GCMAES256",
+        pfs_group: "ECP384",
+    };
+
+    fn ike(names: &Names<'_>) -> Vec<Combination> {
+        ike_lines(names).expect("names")
+    }
+
+    fn between(ours: &[Combination], theirs: &[Combination]) -> Option<Difference> {
+        Difference::between(ours, &offer(theirs, Spi::None, Groups::Negotiated))
+    }
+
+    #[test]
+    fn the_group_alone() {
+        let mut ours = ike(&STRONG);
+        ours.extend(ike(&Names { dh_group: "DHGroup14", ..STRONG }));
+        let theirs = ike(&Names { dh_group: "DHGroup2", ..STRONG });
+        let difference = between(&ours, &theirs).expect("they differ");
+        assert_eq!(
+            difference.to_string(),
+            "they offer MODP_1024 only, we allow ECP_384 or MODP_2048"
+        );
+        assert_eq!(
+            (difference.setting(), difference.their_name()),
+            (Setting::DhGroup, Some("DHGroup2"))
+        );
+    }
+
+    #[test]
+    fn the_first_of_several() {
+        let difference = between(&ike(&STRONG), &DEFAULT_IKE).expect("they differ");
+        assert_eq!(difference.setting(), Setting::IkeEncryption);
+        assert_eq!(
+            difference.to_string(),
+            "they offer AES_CBC_256, AES_CBC_128 or 3DES, we allow AES_GCM_16_256"
+        );
+        assert_eq!(difference.their_name(), None);
+    }
+
+    #[test]
+    fn pfs_on_one_side() {
+        let with = [esp_line(&STRONG).expect("names")];
+        let without = [esp_line(&Names { pfs_group: "None", ..STRONG }).expect("names")];
+        let theirs = between(&with, &without).expect("they differ");
+        assert_eq!(theirs.to_string(), "for PFS they offer no group, we allow ECP_384");
+        assert_eq!((theirs.setting(), theirs.their_name()), (Setting::PfsGroup, Some("None")));
+        let ours = between(&without, &with).expect("they differ");
+        assert_eq!(ours.to_string(), "for PFS they offer ECP_384 only, we allow no group");
+        assert_eq!(ours.their_name(), Some("ECP384"));
+    }
+
+    #[test]
+    fn the_right_parts_in_the_wrong_lines() {
+        let ours = [DEFAULT_IKE[0], DEFAULT_IKE[3]];
+        let theirs = [DEFAULT_IKE[1], DEFAULT_IKE[2]];
+        let difference = between(&ours, &theirs).expect("they differ");
+        assert_eq!(
+            difference.to_string(),
+            "closest are our AES_CBC_256/PRF_HMAC_SHA1/HMAC_SHA1_96/MODP_1024 and their \
+             IKE:AES_CBC_128/PRF_HMAC_SHA1/HMAC_SHA1_96/MODP_1024: they offer AES_CBC_128, we allow AES_CBC_256"
+        );
+    }
+
+    /// There is a difference exactly when there is no choice.
+    #[test]
+    fn offers_that_meet_do_not_differ() {
+        for ours in DEFAULT_ESP_INITIATOR {
+            for theirs in DEFAULT_ESP_INITIATOR {
+                let offered = offer(&[theirs], EspSpi(4096), Groups::Negotiated);
+                let meets = choose(&[ours], &offered, Groups::Negotiated).is_ok();
+                assert!(!meets || ours == theirs);
+                assert_eq!(Difference::between(&[ours], &offered).is_none(), ours == theirs);
+            }
+        }
+        assert_eq!(between(&[], &DEFAULT_IKE), None);
+        assert_eq!(between(&DEFAULT_IKE, &[]), None);
+    }
+}

@@ -1,0 +1,470 @@
+//! Why an exchange was refused, kept whole: for the log now, for `explain` and `doctor` later.
+//!
+//! An [`Error`] decides what happens; a [`Refusal`] tells a person. It says who refused which step, what each end had to offer,
+//! the first difference, the setting that would mend it, and under which number Azure logs the same event (Azure docs,
+//! "Site-to-site error codes").
+
+use std::fmt;
+
+use super::difference::Difference;
+use super::setting::Setting;
+use crate::crypto::Role;
+use crate::ike::error::{AuthFailed, Busy, Error, Incompatible, Local};
+use crate::ike::exchange::step::{Party, Step};
+use crate::ike::negotiation::combination::Combination;
+use crate::wire::codes::{NotifyType, TransformType};
+use crate::wire::payload::sa::SecurityAssociation;
+use crate::wire::payload::ts::TrafficSelectors;
+
+/// One refusal.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    /// The stable reason.
+    pub reason: Reason,
+    /// In which step.
+    pub step: Step,
+    /// Who refused.
+    pub by: Party,
+    /// The failure itself.
+    pub error: Error,
+    /// What we had to offer, or allow.
+    pub ours: Vec<String>,
+    /// What they had; empty when they did not say, as when they refuse.
+    pub theirs: Vec<String>,
+    /// Where the two differ first.
+    pub difference: Option<Difference>,
+    /// What a lower floor had to say: which certificate, which rule.
+    pub detail: Option<String>,
+    /// What would mend it, where more is known than the reason tells.
+    pub remedy: Option<Remedy>,
+}
+
+/// What would mend a refusal.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Remedy {
+    /// What to do, as a sentence without its full stop.
+    pub what: String,
+    /// The setting to look at, if a setting can mend it.
+    pub setting: Option<Setting>,
+}
+
+/// Why, as a code that does not change between versions.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Reason {
+    /// We do not accept the peer's certificate.
+    CertificateUnacceptable,
+    /// The peer does not know the child SA that we named, or we not theirs.
+    ChildUnknown,
+    /// The peer does not believe us: AUTHENTICATION_FAILED.
+    CredentialsRefused,
+    /// The peer wants a payload that we do not know.
+    CriticalPayload,
+    /// The peer asks for a group that we do not allow.
+    GroupRefused,
+    /// We do not accept the peer's identity.
+    IdentityUnacceptable,
+    /// Something failed on this device.
+    LocalFailure,
+    /// A message does not read.
+    MessageMalformed,
+    /// The peer says that our message does not read.
+    MessageRefused,
+    /// We do not accept how the peer authenticates.
+    MethodUnacceptable,
+    /// No more child SAs on this IKE SA.
+    NoAdditionalSas,
+    /// The peer does not answer.
+    NoAnswer,
+    /// No ESP proposal is common.
+    NoCommonEspProposal,
+    /// No IKE proposal is common.
+    NoCommonIkeProposal,
+    /// One end is too busy.
+    Overload,
+    /// ESP proposals differ in perfect forward secrecy alone.
+    PfsMismatch,
+    /// A message breaks the protocol.
+    ProtocolViolated,
+    /// The peer refused with a notify that has no reason of its own.
+    RefusedOtherwise,
+    /// No traffic selector is common.
+    SelectorsUnacceptable,
+    /// The peer's signature does not verify.
+    SignatureInvalid,
+    /// A crossing exchange is in the way; it is tried again.
+    TemporaryFailure,
+    /// The peer speaks another IKE version.
+    VersionUnsupported,
+}
+
+/// A number in Azure's IKE diagnostic log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AzureError {
+    /// As Azure prints it.
+    pub number: u16,
+    /// What it means there.
+    pub meaning: &'static str,
+}
+
+impl Refusal {
+    /// A failure that arose in a step. Who refused follows from it: what a peer's notify told us is its refusal, all else ours.
+    pub fn new(error: Error, step: Step) -> Refusal {
+        let by = match error {
+            Error::Incompatible(Incompatible::Refused(_))
+            | Error::AuthFailed(AuthFailed::Refused)
+            | Error::Busy(Busy::Refused | Busy::ChildGoneThere | Busy::NoAnswer)
+            | Error::Local(Local::Blamed(_)) => Party::Peer,
+            _ => Party::We,
+        };
+        Refusal {
+            reason: reason(error, step),
+            step,
+            by,
+            error,
+            ours: Vec::new(),
+            theirs: Vec::new(),
+            difference: None,
+            detail: None,
+            remedy: None,
+        }
+    }
+
+    /// With the lines that we offered; the peer refused and did not say what it would take.
+    #[must_use]
+    pub fn with_our_lines(mut self, ours: &[Combination]) -> Refusal {
+        self.ours = ours.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// With what both ends allow.
+    #[must_use]
+    pub fn with_proposals(self, ours: &[Combination], theirs: &SecurityAssociation) -> Refusal {
+        let mut refusal = self.with_our_lines(ours);
+        refusal.theirs = theirs.proposals.iter().map(ToString::to_string).collect();
+        refusal.difference = Difference::between(ours, theirs);
+        if let (
+            Reason::NoCommonEspProposal,
+            Some(Difference { kind: TransformType::KeyExchange, .. }),
+        ) = (refusal.reason, &refusal.difference)
+        {
+            refusal.reason = Reason::PfsMismatch;
+        }
+        refusal
+    }
+
+    /// With the selectors of both ends: for each the near side first. Ours are what we allow; theirs what they said.
+    #[must_use]
+    pub fn with_selectors(
+        mut self,
+        ours: (&TrafficSelectors, &TrafficSelectors),
+        theirs: Option<(&TrafficSelectors, &TrafficSelectors)>,
+    ) -> Refusal {
+        let text = |(near, far): (&TrafficSelectors, &TrafficSelectors)| {
+            format!("{} <-> {}", selectors(near), selectors(far))
+        };
+        self.ours = vec![text(ours)];
+        self.theirs = theirs.map(text).into_iter().collect();
+        self
+    }
+
+    /// With what a lower floor had to say.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl fmt::Display) -> Refusal {
+        self.detail = Some(detail.to_string());
+        self
+    }
+
+    /// The setting to look at first, if a setting can mend it.
+    pub fn setting(&self) -> Option<Setting> {
+        if let Some(remedy) = &self.remedy {
+            return remedy.setting;
+        }
+        match (&self.difference, self.reason) {
+            (Some(difference), _) => Some(difference.setting()),
+            (None, reason) => reason.setting(),
+        }
+    }
+
+    /// What to do, as a sentence.
+    pub fn remedy(&self) -> Option<String> {
+        if let Some(remedy) = &self.remedy {
+            return Some(remedy.what.clone());
+        }
+        if let Some(difference) = &self.difference {
+            let setting = difference.setting();
+            let azure = camel_case(setting.key());
+            let safer = match (difference.role, difference.kind) {
+                (Role::Ike, TransformType::KeyExchange) => "ECP384 or DHGroup14",
+                (Role::Esp, TransformType::KeyExchange) => "the same value as here",
+                _ => "a value that both allow",
+            };
+            return Some(match difference.their_name() {
+                Some(name) => {
+                    format!(
+                        "set {setting} = \"{name}\" here, or {azure} to {safer} on the Azure connection"
+                    )
+                }
+                None => format!("make {setting} here and {azure} on the Azure connection agree"),
+            });
+        }
+        self.reason.remedy().map(str::to_owned)
+    }
+}
+
+fn reason(error: Error, step: Step) -> Reason {
+    let is_ike = matches!(step, Step::Init | Step::RekeyIke);
+    let no_proposal =
+        if is_ike { Reason::NoCommonIkeProposal } else { Reason::NoCommonEspProposal };
+    match error {
+        Error::Malformed(_) => Reason::MessageMalformed,
+        Error::PeerMisbehaved(_) => Reason::ProtocolViolated,
+        Error::Incompatible(mismatch) => match mismatch {
+            Incompatible::CriticalPayload(_) => Reason::CriticalPayload,
+            Incompatible::Group(_) => Reason::GroupRefused,
+            Incompatible::MajorVersion(_) => Reason::VersionUnsupported,
+            Incompatible::NoAdditionalSas => Reason::NoAdditionalSas,
+            Incompatible::Proposal => no_proposal,
+            Incompatible::Selectors => Reason::SelectorsUnacceptable,
+            Incompatible::Refused(kind) => match kind {
+                NotifyType::NoProposalChosen => no_proposal,
+                NotifyType::InvalidKePayload => Reason::GroupRefused,
+                NotifyType::NoAdditionalSas => Reason::NoAdditionalSas,
+                NotifyType::TsUnacceptable => Reason::SelectorsUnacceptable,
+                _ => Reason::RefusedOtherwise,
+            },
+        },
+        Error::AuthFailed(failure) => match failure {
+            AuthFailed::Certificate => Reason::CertificateUnacceptable,
+            AuthFailed::Identity => Reason::IdentityUnacceptable,
+            AuthFailed::Method => Reason::MethodUnacceptable,
+            AuthFailed::Refused => Reason::CredentialsRefused,
+            AuthFailed::Signature => Reason::SignatureInvalid,
+        },
+        Error::Busy(busy) => match busy {
+            Busy::ChildGone(_) | Busy::ChildGoneThere => Reason::ChildUnknown,
+            Busy::Crossing | Busy::Refused => Reason::TemporaryFailure,
+            Busy::NoAnswer => Reason::NoAnswer,
+            Busy::Overload => Reason::Overload,
+        },
+        Error::Local(Local::Blamed(NotifyType::InvalidMajorVersion)) => Reason::VersionUnsupported,
+        Error::Local(Local::Blamed(_)) => Reason::MessageRefused,
+        Error::Local(Local::Crypto | Local::Signing) => Reason::LocalFailure,
+    }
+}
+
+fn selectors(ts: &TrafficSelectors) -> String {
+    let all: Vec<String> = ts.selectors().map(ToString::to_string).collect();
+    all.join(", ")
+}
+
+/// `dh_group` as Azure's resources write it: `dhGroup`.
+fn camel_case(key: &str) -> String {
+    let mut upper = false;
+    let mut camel = String::new();
+    for c in key.chars() {
+        match c {
+            '_' => upper = true,
+            c if upper => {
+                camel.extend(c.to_uppercase());
+                upper = false;
+            }
+            c => camel.push(c),
+        }
+    }
+    camel
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Reason; 22] = [
+        Reason::CertificateUnacceptable,
+        Reason::ChildUnknown,
+        Reason::CredentialsRefused,
+        Reason::CriticalPayload,
+        Reason::GroupRefused,
+        Reason::IdentityUnacceptable,
+        Reason::LocalFailure,
+        Reason::MessageMalformed,
+        Reason::MessageRefused,
+        Reason::MethodUnacceptable,
+        Reason::NoAdditionalSas,
+        Reason::NoAnswer,
+        Reason::NoCommonEspProposal,
+        Reason::NoCommonIkeProposal,
+        Reason::Overload,
+        Reason::PfsMismatch,
+        Reason::ProtocolViolated,
+        Reason::RefusedOtherwise,
+        Reason::SelectorsUnacceptable,
+        Reason::SignatureInvalid,
+        Reason::TemporaryFailure,
+        Reason::VersionUnsupported,
+    ];
+
+    /// The code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Reason::CertificateUnacceptable => "certificate-unacceptable",
+            Reason::ChildUnknown => "child-unknown",
+            Reason::CredentialsRefused => "credentials-refused",
+            Reason::CriticalPayload => "critical-payload",
+            Reason::GroupRefused => "group-refused",
+            Reason::IdentityUnacceptable => "identity-unacceptable",
+            Reason::LocalFailure => "local-failure",
+            Reason::MessageMalformed => "message-malformed",
+            Reason::MessageRefused => "message-refused",
+            Reason::MethodUnacceptable => "method-unacceptable",
+            Reason::NoAdditionalSas => "no-additional-sas",
+            Reason::NoAnswer => "no-answer",
+            Reason::NoCommonEspProposal => "no-common-esp-proposal",
+            Reason::NoCommonIkeProposal => "no-common-ike-proposal",
+            Reason::Overload => "overload",
+            Reason::PfsMismatch => "pfs-mismatch",
+            Reason::ProtocolViolated => "protocol-violated",
+            Reason::RefusedOtherwise => "refused-otherwise",
+            Reason::SelectorsUnacceptable => "selectors-unacceptable",
+            Reason::SignatureInvalid => "signature-invalid",
+            Reason::TemporaryFailure => "temporary-failure",
+            Reason::VersionUnsupported => "version-unsupported",
+        }
+    }
+
+    /// Under which numbers Azure's side logs it. Several where it cannot be told apart from here.
+    pub fn azure(self) -> &'static [AzureError] {
+        match self {
+            Reason::CredentialsRefused => &[CREDENTIALS, SIGNATURE],
+            Reason::CertificateUnacceptable
+            | Reason::IdentityUnacceptable
+            | Reason::MethodUnacceptable
+            | Reason::SignatureInvalid => &[CREDENTIALS],
+            Reason::GroupRefused => &[DIFFIE_HELLMAN, POLICY],
+            Reason::MessageMalformed | Reason::MessageRefused => &[HEADER, PAYLOAD, COOKIE],
+            Reason::CriticalPayload => &[PAYLOAD],
+            Reason::NoAnswer => &[TIMED_OUT, INITIATOR_ONLY],
+            Reason::NoCommonEspProposal | Reason::PfsMismatch => &[POLICY],
+            Reason::NoCommonIkeProposal => &[POLICY, NO_POLICY],
+            Reason::SelectorsUnacceptable => &[SELECTORS, TIMED_OUT],
+            Reason::VersionUnsupported => &[VERSION],
+            Reason::ChildUnknown
+            | Reason::LocalFailure
+            | Reason::NoAdditionalSas
+            | Reason::Overload
+            | Reason::ProtocolViolated
+            | Reason::RefusedOtherwise
+            | Reason::TemporaryFailure => &[],
+        }
+    }
+
+    fn setting(self) -> Option<Setting> {
+        match self {
+            Reason::CertificateUnacceptable | Reason::SignatureInvalid => {
+                Some(Setting::OutboundCertificateRoots)
+            }
+            Reason::CredentialsRefused => Some(Setting::InboundCertificate),
+            Reason::GroupRefused => Some(Setting::DhGroup),
+            Reason::IdentityUnacceptable => Some(Setting::OutboundCertificateSubjectName),
+            Reason::NoAnswer => Some(Setting::PublicIpAddresses),
+            Reason::NoCommonEspProposal | Reason::NoCommonIkeProposal => Some(Setting::IpsecPolicy),
+            Reason::PfsMismatch => Some(Setting::PfsGroup),
+            Reason::SelectorsUnacceptable => Some(Setting::TrafficSelectors),
+            _ => None,
+        }
+    }
+
+    fn remedy(self) -> Option<&'static str> {
+        Some(match self {
+            Reason::CertificateUnacceptable => {
+                "give outbound_certificate_roots the root of the certificate in the gateway's key vault"
+            }
+            Reason::CredentialsRefused => {
+                "either the peer does not trust our certificate (compare inboundAuthCertificateChain and \
+                 inboundAuthCertificateSubjectName with the issuer and CN of inbound_certificate), or it cannot \
+                 verify our signature (inbound_private_key of another certificate, or a hash that it does not take)"
+            }
+            Reason::GroupRefused => "make dh_group here and dhGroup on the Azure connection agree",
+            Reason::IdentityUnacceptable => {
+                "set outbound_certificate_subject_name to the CN of the certificate in the gateway's key vault"
+            }
+            Reason::NoAnswer => {
+                "check public_ip_addresses, that UDP 500 and 4500 pass, that gatewayIpAddress of the local network gateway \
+                 is our public address, and that connectionMode is not InitiatorOnly"
+            }
+            Reason::NoCommonEspProposal => {
+                "compare ipsec_encryption, ipsec_integrity and pfs_group with the connection's IPsec policy at Azure"
+            }
+            Reason::NoCommonIkeProposal => {
+                "compare ike_encryption, ike_integrity and dh_group with the connection's IPsec policy at Azure; if they \
+                 agree, gatewayIpAddress of the local network gateway may not be our public address"
+            }
+            Reason::PfsMismatch => "make pfs_group here and pfsGroup on the Azure connection agree",
+            Reason::SelectorsUnacceptable => {
+                "make use_policy_based_traffic_selectors and the address_prefixes of both sides agree with Azure's"
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// `CREATE_CHILD_SA (child rekey): the peer refused: NO_PROPOSAL_CHOSEN; we offered ...`
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by = match self.by {
+            Party::We => " refused by us",
+            // The error itself says so.
+            Party::Peer => "",
+        };
+        write!(f, "{}{by}: {}", self.step, self.error)?;
+        if let Some(difference) = &self.difference {
+            write!(f, ": {difference}")?;
+        } else if let (Reason::SelectorsUnacceptable, [ours], [theirs]) =
+            (self.reason, self.ours.as_slice(), self.theirs.as_slice())
+        {
+            write!(f, ": they offer {theirs}, we allow {ours}")?;
+        } else if self.by == Party::Peer && !self.ours.is_empty() {
+            write!(f, "; we offered {}", self.ours.join(", "))?;
+        }
+        if let Some(detail) = &self.detail {
+            write!(f, ": {detail}")?;
+        }
+        if let Some(remedy) = self.remedy() {
+            write!(f, ". To mend it: {remedy}")?;
+        }
+        for (nth, error) in self.reason.azure().iter().enumerate() {
+            let start = if nth == 0 { ". Azure's log has it as" } else { " or" };
+            write!(f, "{start} {error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for AzureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:#06X}, {})", self.number, self.number, self.meaning)
+    }
+}
+
+const INITIATOR_ONLY: AzureError =
+    AzureError { number: 1225, meaning: "connection refused: it is InitiatorOnly" };
+const CREDENTIALS: AzureError =
+    AzureError { number: 13801, meaning: "IKE credentials are unacceptable" };
+const TIMED_OUT: AzureError = AzureError { number: 13805, meaning: "negotiation timed out" };
+const DIFFIE_HELLMAN: AzureError =
+    AzureError { number: 13822, meaning: "Diffie-Hellman computation failed" };
+const HEADER: AzureError = AzureError { number: 13824, meaning: "invalid header" };
+const NO_POLICY: AzureError = AzureError { number: 13825, meaning: "no policy configured" };
+const SIGNATURE: AzureError = AzureError { number: 13826, meaning: "failed to verify signature" };
+const PAYLOAD: AzureError = AzureError { number: 13843, meaning: "invalid payload" };
+const COOKIE: AzureError = AzureError { number: 13846, meaning: "invalid cookie" };
+const POLICY: AzureError = AzureError { number: 13868, meaning: "policy match error" };
+const VERSION: AzureError = AzureError { number: 13880, meaning: "IKE version is not supported" };
+const SELECTORS: AzureError =
+    AzureError { number: 13999, meaning: "traffic selectors are unacceptable" };
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! What every part of the engine has at hand while it handles one input.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::config::{ChildConfig, EndpointConfig, PeerConfig};
+use super::event::Event;
+use super::output::Outputs;
+use super::spis::Spis;
+use crate::crypto::Provider;
+use crate::ike::admission::budget::HalfOpen;
+use crate::ike::diagnosis::refusal::{Refusal, Remedy};
+use crate::ike::diagnosis::setting::Setting;
+use crate::ike::error::{AuthFailed, Error, Incompatible};
+use crate::ike::exchange::step::{Half, Step};
+use crate::ike::ids::{ChildId, PeerId};
+use crate::ike::negotiation::combination::Combination;
+use crate::rng::Rng;
+use crate::time::{Instant, Now};
+use crate::wire::codes::NotifyType;
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::ts::TrafficSelectors;
+use crate::wire::selector::narrow::SelectorPair;
+use crate::wire::selector::set::SelectorSet;
+
+/// The moment, the tools and the way out, for one input of one peer.
+pub(crate) struct Ctx<'a> {
+    pub(crate) now: Now,
+    pub(crate) peer: PeerId,
+    pub(crate) config: Rc<PeerConfig>,
+    pub(crate) settings: &'a EndpointConfig,
+    pub(crate) provider: &'a dyn Provider,
+    pub(crate) rng: &'a mut dyn Rng,
+    pub(crate) out: &'a mut Outputs,
+    pub(crate) spis: &'a mut Spis,
+    pub(crate) half_open: &'a mut HalfOpen,
+    pub(crate) next_child: &'a mut u64,
+    /// What a lower floor had to say about the failure that is being handled.
+    pub(crate) reason: Option<(String, Option<Remedy>)>,
+}
+
+impl Ctx<'_> {
+    /// How long to wait before dialling again, after so many failures in a row.
+    pub(crate) fn redial_pause(&mut self, failures: u32) -> Duration {
+        self.config.profile.redial_pause(failures, self.rng)
+    }
+
+    /// Keeps a sentence for the refusal that follows, and what would mend it where that is known.
+    pub(crate) fn explain(&mut self, reason: String, remedy: Option<Remedy>) {
+        self.reason = Some((reason, remedy));
+    }
+
+    /// Tells of a failure, with what both ends had to offer as far as `theirs` shows it.
+    pub(crate) fn refuse(&mut self, step: Step, half: Half, error: Error, theirs: Option<&Chain>) {
+        let mut refusal = Refusal::new(error, step);
+        let lines = match (step, half) {
+            (Step::Init | Step::RekeyIke, Half::Request) => self.config.ike.accepted().to_vec(),
+            (Step::Init | Step::RekeyIke, Half::Response) => self.config.ike.offered().to_vec(),
+            (_, Half::Request) => self.esp_lines(step, |child| child.esp.accepted()),
+            (_, Half::Response) => self.esp_lines(step, |child| child.esp.offered()),
+        };
+        let sa = theirs.and_then(Chain::sa);
+        refusal = match (error, sa) {
+            (Error::Incompatible(Incompatible::Proposal), Some(sa)) => {
+                refusal.with_proposals(&lines, sa)
+            }
+            (Error::Incompatible(Incompatible::Selectors), _)
+            | (Error::Incompatible(Incompatible::Refused(NotifyType::TsUnacceptable)), _) => {
+                self.with_selectors(refusal, theirs)
+            }
+            (Error::Incompatible(Incompatible::Refused(_)), _) => refusal.with_our_lines(&lines),
+            _ => refusal,
+        };
+        if error == AuthFailed::Refused.into() {
+            self.suspect_ourselves();
+        }
+        if let Some((reason, remedy)) = self.reason.take() {
+            refusal = refusal.with_detail(reason);
+            refusal.remedy = remedy;
+        }
+        self.out.event(Event::Refused(self.peer, Box::new(refusal)));
+    }
+
+    /// A peer that does not believe us need not say why; that our own time is up we know ourselves.
+    fn suspect_ourselves(&mut self) {
+        let until = self.config.credentials.not_after();
+        if until < self.now.unix {
+            let what = "renew inbound_certificate, or the certificate above it that ran out".into();
+            let remedy = Remedy { what, setting: Some(Setting::InboundCertificate) };
+            self.explain(format!("our own certificate expired on {until}"), Some(remedy));
+        }
+    }
+
+    /// The lines of all children, each once; as IKE_AUTH negotiates them, which makes its child without a group.
+    fn esp_lines<'c>(
+        &'c self,
+        step: Step,
+        of: impl Fn(&'c ChildConfig) -> &'c [Combination],
+    ) -> Vec<Combination> {
+        let mut lines = Vec::new();
+        for line in self.config.children.iter().flat_map(of).copied() {
+            let line = if step == Step::Auth { line.without_pfs() } else { line };
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+        lines
+    }
+
+    fn with_selectors(&self, refusal: Refusal, theirs: Option<&Chain>) -> Refusal {
+        let union = |side: fn(&SelectorPair) -> &SelectorSet| {
+            let sets = self.config.children.iter().map(|child| side(&child.selectors));
+            TrafficSelectors::from(&sets.fold(SelectorSet::EMPTY, |all, set| all.union(set)))
+        };
+        let ours = (union(|pair| &pair.local), union(|pair| &pair.remote));
+        let said = theirs.and_then(|chain| Some((chain.ts_responder()?, chain.ts_initiator()?)));
+        refusal.with_selectors((&ours.0, &ours.1), said)
+    }
+
+    pub(crate) fn mono(&self) -> Instant {
+        self.now.mono
+    }
+
+    /// A name that no child had before.
+    pub(crate) fn name_child(&mut self) -> ChildId {
+        let id = ChildId(*self.next_child);
+        *self.next_child += 1;
+        id
+    }
+}

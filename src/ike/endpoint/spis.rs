@@ -1,0 +1,64 @@
+//! Which SPI belongs to whom. Datagrams and reports of the data plane find their peer here, in constant time.
+
+use std::collections::HashMap;
+
+use crate::ike::ids::PeerId;
+use crate::rng::Rng;
+use crate::wire::spi::{EspSpi, IkeSpi};
+
+/// Our SPIs of both kinds. The maps are looked into and never walked: their order is not defined.
+#[derive(Debug, Default)]
+pub(crate) struct Spis {
+    ike: HashMap<IkeSpi, PeerId>,
+    esp: HashMap<EspSpi, PeerId>,
+}
+
+impl Spis {
+    /// A fresh SPI for an IKE SA. Random, so that strangers cannot guess it (RFC 7296 §2.6).
+    pub(crate) fn reserve_ike(&mut self, peer: PeerId, rng: &mut dyn Rng) -> IkeSpi {
+        loop {
+            let spi = IkeSpi(rng.next_u64());
+            if spi != IkeSpi::ZERO && !self.ike.contains_key(&spi) {
+                self.ike.insert(spi, peer);
+                return spi;
+            }
+        }
+    }
+
+    /// A fresh SPI for an inbound ESP SA.
+    pub(crate) fn reserve_esp(&mut self, peer: PeerId, rng: &mut dyn Rng) -> EspSpi {
+        loop {
+            let spi = EspSpi(rng.next_u32());
+            if spi >= EspSpi::MIN && !self.esp.contains_key(&spi) {
+                self.esp.insert(spi, peer);
+                return spi;
+            }
+        }
+    }
+
+    /// Takes over an SPI from a snapshot.
+    pub(crate) fn adopt_ike(&mut self, peer: PeerId, spi: IkeSpi) {
+        self.ike.insert(spi, peer);
+    }
+
+    /// Takes over an SPI from a snapshot.
+    pub(crate) fn adopt_esp(&mut self, peer: PeerId, spi: EspSpi) {
+        self.esp.insert(spi, peer);
+    }
+
+    pub(crate) fn release_ike(&mut self, spi: IkeSpi) {
+        self.ike.remove(&spi);
+    }
+
+    pub(crate) fn release_esp(&mut self, spi: EspSpi) {
+        self.esp.remove(&spi);
+    }
+
+    pub(crate) fn peer_of_ike(&self, spi: IkeSpi) -> Option<PeerId> {
+        self.ike.get(&spi).copied()
+    }
+
+    pub(crate) fn peer_of_esp(&self, spi: EspSpi) -> Option<PeerId> {
+        self.esp.get(&spi).copied()
+    }
+}

@@ -1,0 +1,367 @@
+//! What each message must and may contain, as data.
+//!
+//! A message of one step and half has one or more [`Form`]s: a response either does what was asked, or refuses with
+//! notifies only. [`accept`] finds the form that a message has; handlers then take its payloads without asking again
+//! whether they are there. Order does not matter (RFC 7296 §2.5). A type that nobody named is refused when critical and
+//! passed over when not; a named one in the wrong place is the peer's fault.
+
+use super::step::{Half, Step};
+use crate::ike::error::{Error, Incompatible, PeerMisbehaved};
+use crate::wire::codes::PayloadType;
+use PayloadType::{
+    Authentication as Auth, Certificate as Cert, CertificateRequest as CertReq,
+    Configuration as Cp, Delete, Eap, IdInitiator as IdI, IdResponder as IdR, KeyExchange as Ke,
+    Nonce, Notify, Sa, TsInitiator as TsI, TsResponder as TsR, VendorId,
+};
+
+/// One shape that a message may have.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Form {
+    /// What this message says, for the log.
+    pub story: &'static str,
+    /// What a handler may do with it.
+    pub meaning: Meaning,
+    /// Each of these stands at least once.
+    pub required: &'static [PayloadType],
+    /// These may stand too; notifies and vendor ids may stand anywhere.
+    pub optional: &'static [PayloadType],
+}
+
+/// What a form is good for.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Meaning {
+    /// All that the step is for.
+    Whole,
+    /// IKE_AUTH without a child: asked for so, or (in a response) refused by a notify beside AUTH.
+    Childless,
+    /// IKE_AUTH without an AUTH payload: the peer wants EAP, which is not spoken here.
+    Eap,
+    /// Notifies and nothing else: a refusal, or a demand to ask again otherwise.
+    Notifies,
+}
+
+/// Finds the form of a message from its payload types and their critical bits.
+pub fn accept(
+    step: Step,
+    half: Half,
+    payloads: impl IntoIterator<Item = (PayloadType, bool)>,
+) -> Result<&'static Form, Error> {
+    let mut present = Vec::new();
+    for (payload, critical) in payloads {
+        match payload {
+            // RFC 7296 §2.5: the critical bit counts only for a type that the recipient does not understand.
+            unknown if !unknown.is_understood() => {
+                if critical {
+                    return Err(Incompatible::CriticalPayload(unknown).into());
+                }
+            }
+            known if present.contains(&known) && !is_repeatable(known) => {
+                return Err(PeerMisbehaved::Repeated(known).into());
+            }
+            known => present.push(known),
+        }
+    }
+    let forms = forms(step, half);
+    let form = forms
+        .iter()
+        .find(|form| form.required.iter().all(|payload| present.contains(payload)))
+        .ok_or_else(|| {
+            let whole = forms.iter().flat_map(|form| form.required);
+            let missing = whole.copied().find(|payload| !present.contains(payload));
+            PeerMisbehaved::Missing(missing.unwrap_or(PayloadType::None))
+        })?;
+    let stray = present.into_iter().find(|payload| {
+        !matches!(payload, Notify | VendorId)
+            && !form.required.contains(payload)
+            && !form.optional.contains(payload)
+    });
+    match stray {
+        Some(payload) => Err(PeerMisbehaved::UnexpectedPayload(payload).into()),
+        None => Ok(form),
+    }
+}
+
+/// What a CREATE_CHILD_SA request is for. Traffic selectors make it about a child; N(REKEY_SA) then names the one to
+/// replace (RFC 7296 §1.3.1, §1.3.2, §1.3.3).
+pub fn purpose(payloads: impl IntoIterator<Item = PayloadType>, has_rekey_notify: bool) -> Step {
+    let is_child = payloads.into_iter().any(|payload| matches!(payload, TsI | TsR));
+    match (is_child || has_rekey_notify, has_rekey_notify) {
+        (true, true) => Step::RekeyChild,
+        (true, false) => Step::NewChild,
+        (false, _) => Step::RekeyIke,
+    }
+}
+
+/// The forms of a message, the fullest first: the first whose required payloads are all there is the message's own.
+pub fn forms(step: Step, half: Half) -> &'static [Form] {
+    match (step, half) {
+        (Step::Init, Half::Request) => INIT_REQUEST,
+        (Step::Init, Half::Response) => INIT_RESPONSE,
+        (Step::Auth, Half::Request) => AUTH_REQUEST,
+        (Step::Auth, Half::Response) => AUTH_RESPONSE,
+        (Step::NewChild, Half::Request) => NEW_CHILD_REQUEST,
+        (Step::RekeyChild, Half::Request) => REKEY_CHILD_REQUEST,
+        (Step::NewChild | Step::RekeyChild, Half::Response) => CHILD_RESPONSE,
+        (Step::RekeyIke, Half::Request) => REKEY_IKE_REQUEST,
+        (Step::RekeyIke, Half::Response) => REKEY_IKE_RESPONSE,
+        (Step::Inform, _) => INFORM,
+    }
+}
+
+/// Several of these are several things; two of any other contradict each other.
+fn is_repeatable(payload: PayloadType) -> bool {
+    matches!(payload, Cert | CertReq | Delete | Notify | VendorId)
+}
+
+/// RFC 7296 §1.2: `HDR, SAi1, KEi, Ni`.
+const INIT_REQUEST: &[Form] = &[Form {
+    story: "asks for an IKE SA",
+    meaning: Meaning::Whole,
+    required: &[Sa, Ke, Nonce],
+    optional: &[],
+}];
+
+/// RFC 7296 §1.2: `HDR, SAr1, KEr, Nr, [CERTREQ]`; §2.6 COOKIE and §1.2 INVALID_KE_PAYLOAD stand alone.
+const INIT_RESPONSE: &[Form] = &[
+    Form {
+        story: "takes the IKE SA",
+        meaning: Meaning::Whole,
+        required: &[Sa, Ke, Nonce],
+        optional: &[CertReq],
+    },
+    Form {
+        story: "asks again, or refuses",
+        meaning: Meaning::Notifies,
+        required: &[Notify],
+        optional: &[],
+    },
+];
+
+/// RFC 7296 §1.2: `HDR, SK {IDi, [CERT,] [CERTREQ,] [IDr,] AUTH, SAi2, TSi, TSr}`; childless is RFC 6023.
+const AUTH_REQUEST: &[Form] = &[
+    Form {
+        story: "proves itself and asks for the first child",
+        meaning: Meaning::Whole,
+        required: &[IdI, Auth, Sa, TsI, TsR],
+        optional: &[Cert, CertReq, IdR, Cp],
+    },
+    Form {
+        story: "proves itself and asks for no child",
+        meaning: Meaning::Childless,
+        required: &[IdI, Auth],
+        optional: &[Cert, CertReq, IdR, Cp],
+    },
+    Form {
+        story: "names itself and waits for EAP",
+        meaning: Meaning::Eap,
+        required: &[IdI],
+        optional: &[Cert, CertReq, IdR, Cp, Sa, TsI, TsR],
+    },
+];
+
+/// RFC 7296 §1.2: `HDR, SK {IDr, [CERT,] AUTH, SAr2, TSi, TSr}`; without the child when that was refused.
+const AUTH_RESPONSE: &[Form] = &[
+    Form {
+        story: "proves itself and takes the first child",
+        meaning: Meaning::Whole,
+        required: &[IdR, Auth, Sa, TsI, TsR],
+        optional: &[Cert, Cp],
+    },
+    Form {
+        story: "wants EAP",
+        meaning: Meaning::Eap,
+        required: &[Eap],
+        optional: &[IdR, Cert, Auth],
+    },
+    Form {
+        story: "proves itself and makes no child",
+        meaning: Meaning::Childless,
+        required: &[IdR, Auth],
+        optional: &[Cert, Cp],
+    },
+    Form {
+        story: "refuses to authenticate",
+        meaning: Meaning::Notifies,
+        required: &[Notify],
+        optional: &[],
+    },
+];
+
+/// RFC 7296 §1.3.1: `HDR, SK {SA, Ni, [KEi,] TSi, TSr}`.
+const NEW_CHILD_REQUEST: &[Form] = &[Form {
+    story: "asks for a child",
+    meaning: Meaning::Whole,
+    required: &[Sa, Nonce, TsI, TsR],
+    optional: &[Ke, Cp],
+}];
+
+/// RFC 7296 §1.3.3: `HDR, SK {N(REKEY_SA), SA, Ni, [KEi,] TSi, TSr}`.
+const REKEY_CHILD_REQUEST: &[Form] = &[Form {
+    story: "asks for a child's successor",
+    meaning: Meaning::Whole,
+    required: &[Notify, Sa, Nonce, TsI, TsR],
+    optional: &[Ke],
+}];
+
+/// RFC 7296 §1.3.1, §1.3.3: `HDR, SK {SA, Nr, [KEr,] TSi, TSr}`.
+const CHILD_RESPONSE: &[Form] = &[
+    Form {
+        story: "takes the child",
+        meaning: Meaning::Whole,
+        required: &[Sa, Nonce, TsI, TsR],
+        optional: &[Ke, Cp],
+    },
+    Form {
+        story: "refuses the child",
+        meaning: Meaning::Notifies,
+        required: &[Notify],
+        optional: &[],
+    },
+];
+
+/// RFC 7296 §1.3.2: `HDR, SK {SA, Ni, KEi}`.
+const REKEY_IKE_REQUEST: &[Form] = &[Form {
+    story: "asks for the IKE SA's successor",
+    meaning: Meaning::Whole,
+    required: &[Sa, Nonce, Ke],
+    optional: &[],
+}];
+
+/// RFC 7296 §1.3.2: `HDR, SK {SA, Nr, KEr}`.
+const REKEY_IKE_RESPONSE: &[Form] = &[
+    Form {
+        story: "takes the IKE SA's successor",
+        meaning: Meaning::Whole,
+        required: &[Sa, Nonce, Ke],
+        optional: &[],
+    },
+    Form {
+        story: "refuses the IKE SA's successor",
+        meaning: Meaning::Notifies,
+        required: &[Notify],
+        optional: &[],
+    },
+];
+
+/// RFC 7296 §1.4: `HDR, SK {[N,] [D,] [CP,] ...}`; an empty one asks for life and is its proof.
+const INFORM: &[Form] =
+    &[Form { story: "informs", meaning: Meaning::Whole, required: &[], optional: &[Delete, Cp] }];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(step: Step, half: Half, payloads: &[PayloadType]) -> Result<Meaning, Error> {
+        accept(step, half, payloads.iter().map(|&payload| (payload, false)))
+            .map(|form| form.meaning)
+    }
+
+    #[test]
+    fn each_form_accepts_itself_in_any_order_and_misses_each_of_its_parts() {
+        for step in Step::ALL {
+            for half in [Half::Request, Half::Response] {
+                for form in forms(step, half) {
+                    let mut payloads: Vec<_> =
+                        form.required.iter().chain(form.optional).copied().collect();
+                    assert!(judge(step, half, &payloads).is_ok(), "{step}: {}", form.story);
+                    payloads.reverse();
+                    payloads.extend([Notify, VendorId, PayloadType::Unknown(77), Notify]);
+                    assert!(judge(step, half, &payloads).is_ok(), "{step}: {}", form.story);
+                    for missing in form.required {
+                        let rest: Vec<_> =
+                            form.required.iter().copied().filter(|p| p != missing).collect();
+                        let verdict = accept(step, half, rest.iter().map(|&p| (p, false)));
+                        assert_ne!(verdict, Ok(form), "{step}: {} without {missing}", form.story);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_fuller_form_comes_first() {
+        for step in Step::ALL {
+            for half in [Half::Request, Half::Response] {
+                let forms = forms(step, half);
+                for (at, form) in forms.iter().enumerate() {
+                    let hidden = forms.iter().take(at).any(|earlier| {
+                        earlier.required.iter().all(|payload| form.required.contains(payload))
+                    });
+                    assert!(!hidden, "{step}: \"{}\" can never be found", form.story);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn responses_say_what_they_do() {
+        use Meaning::{Childless, Eap as WantsEap, Notifies, Whole};
+        let table: &[(Step, &[PayloadType], Meaning)] = &[
+            (Step::Init, &[Sa, Ke, Nonce, CertReq, Notify, VendorId], Whole),
+            (Step::Init, &[Notify], Notifies),
+            (Step::Auth, &[IdR, Cert, Cert, Auth, Sa, TsI, TsR], Whole),
+            (Step::Auth, &[IdR, Cert, Auth, Notify], Childless),
+            (Step::Auth, &[IdR, Eap], WantsEap),
+            (Step::Auth, &[Notify], Notifies),
+            (Step::NewChild, &[Sa, Nonce, Ke, TsI, TsR], Whole),
+            (Step::RekeyChild, &[Notify], Notifies),
+            (Step::RekeyIke, &[Sa, Nonce, Ke], Whole),
+            (Step::Inform, &[], Whole),
+            (Step::Inform, &[Delete, Delete], Whole),
+        ];
+        for (step, payloads, meaning) in table {
+            assert_eq!(judge(*step, Half::Response, payloads), Ok(*meaning), "{step} {payloads:?}");
+        }
+    }
+
+    #[test]
+    fn the_peers_faults_are_named() {
+        let table: &[(Step, Half, &[PayloadType], PeerMisbehaved)] = &[
+            (Step::Init, Half::Request, &[Sa, Ke], PeerMisbehaved::Missing(Nonce)),
+            (Step::Init, Half::Request, &[Sa, Ke, Nonce, Nonce], PeerMisbehaved::Repeated(Nonce)),
+            (
+                Step::Init,
+                Half::Request,
+                &[Sa, Ke, Nonce, TsI],
+                PeerMisbehaved::UnexpectedPayload(TsI),
+            ),
+            (Step::Auth, Half::Request, &[Auth], PeerMisbehaved::Missing(IdI)),
+            (
+                Step::Auth,
+                Half::Response,
+                &[IdR, Auth, Sa, TsI],
+                // Half a child is no childless answer.
+                PeerMisbehaved::UnexpectedPayload(Sa),
+            ),
+            (Step::NewChild, Half::Response, &[], PeerMisbehaved::Missing(Sa)),
+            (Step::NewChild, Half::Response, &[Notify, Sa], PeerMisbehaved::UnexpectedPayload(Sa)),
+            (Step::Inform, Half::Request, &[Sa], PeerMisbehaved::UnexpectedPayload(Sa)),
+        ];
+        for (step, half, payloads, fault) in table {
+            assert_eq!(judge(*step, *half, payloads), Err((*fault).into()), "{step} {payloads:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_type_matters_only_when_critical() {
+        for unknown in [PayloadType::Unknown(200), PayloadType::PuzzleSolution] {
+            let twice = [(unknown, false), (unknown, false)];
+            assert!(accept(Step::Inform, Half::Request, twice).is_ok());
+            assert_eq!(
+                accept(Step::Inform, Half::Request, [(unknown, true)]).map(|form| form.meaning),
+                Err(Incompatible::CriticalPayload(unknown).into())
+            );
+        }
+        // On a known type the bit says nothing.
+        assert!(accept(Step::Inform, Half::Request, [(Delete, true)]).is_ok());
+    }
+
+    #[test]
+    fn a_create_child_sa_says_what_it_is_for() {
+        assert_eq!(purpose([Sa, Nonce, Ke], false), Step::RekeyIke);
+        assert_eq!(purpose([Sa, Nonce, TsI, TsR], false), Step::NewChild);
+        assert_eq!(purpose([Notify, Sa, Nonce, Ke, TsI, TsR], true), Step::RekeyChild);
+        // Broken either way; the rekey's own form then says what is missing.
+        assert_eq!(purpose([Notify, Sa, Nonce], true), Step::RekeyChild);
+    }
+}

@@ -1,0 +1,418 @@
+//! IKE_AUTH (RFC 7296 §1.2, §2.15): both ends prove themselves, and the first child comes up with the IKE SA.
+//!
+//! ```text
+//! SK {IDi, [CERT ...,] [CERTREQ,] [IDr,] [N(INITIAL_CONTACT),] AUTH, SAi2, TSi, TSr} ──>
+//!                                                    <── SK {IDr, [CERT ...,] AUTH, SAr2, TSi, TSr}
+//! ```
+//!
+//! The order of work is the protection: the responder checks the initiator's proof before it signs its own, and both come
+//! after a round trip, so the cost of a signature is never spent on an unproven address. A child that cannot be made leaves
+//! the IKE SA standing (§1.2).
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::acceptance::{self, Meaning};
+use super::create_child::{self, Wanted};
+use super::init::Keyed;
+use super::rekey_child::{self, kinds};
+use super::step::{Half, Party, Step};
+use crate::crypto::keymat::{SkP, signed_octets};
+use crate::ike::admission::budget::{Bucket, Rate};
+use crate::ike::authenticator::{Claim, Proven};
+use crate::ike::endpoint::config::Encapsulation;
+use crate::ike::endpoint::context::Ctx;
+use crate::ike::endpoint::event::Event;
+use crate::ike::error::{AuthFailed, Error, Incompatible, Local, PeerMisbehaved};
+use crate::ike::ids::Slot;
+use crate::ike::path::{Path, Port};
+use crate::ike::sa::channel::{Channel, Envelope};
+use crate::ike::sa::child::ChildSa;
+use crate::ike::sa::retransmit::{Retransmit, Schedule, Verdict};
+use crate::ike::sa::task::Tasks;
+use crate::ike::sa::window::{Answered, Datagrams, Fingerprint, ReplyWindow, RequestWindow};
+use crate::ike::sa::{IkeSa, Origin, Standing, datagram_limit};
+use crate::time::{Instant, UnixTime};
+use crate::wire::codes::{ExchangeType, NotifyType, PayloadType};
+use crate::wire::header::MessageId;
+use crate::wire::payload::Payload;
+use crate::wire::payload::cert::{Certificate, CertificateRequest};
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::id::Identity;
+use crate::wire::payload::notify::Notify;
+use crate::wire::spi::IkeSpi;
+
+/// The id of the one IKE_AUTH exchange: IKE_SA_INIT had 0.
+pub(crate) const AUTH_ID: MessageId = MessageId(1);
+/// How long a peer may take from IKE_SA_INIT to IKE_AUTH.
+const HALF_OPEN: Duration = Duration::from_secs(30);
+
+/// Our request is out.
+#[derive(Debug)]
+pub(crate) struct AuthSent {
+    pub(crate) keyed: Keyed,
+    /// The child that it asks for; none when the IKE SA comes up childless.
+    pub(crate) wanted: Option<Wanted>,
+    pub(crate) datagrams: Datagrams,
+    pub(crate) timer: Retransmit,
+}
+
+/// IKE_SA_INIT was answered; the peer is to prove itself.
+#[derive(Debug)]
+pub(crate) struct InitAnswered {
+    pub(crate) keyed: Keyed,
+    /// Who is charged for it.
+    pub(crate) source: IpAddr,
+    pub(crate) forget_at: Instant,
+    /// How often our message is sent again.
+    again: Bucket,
+}
+
+/// A proof was refused; the refusal is kept for as long as the peer may ask again.
+#[derive(Debug)]
+pub(crate) struct AuthRefused {
+    pub(crate) channel: Channel,
+    /// Who is charged for it.
+    pub(crate) source: IpAddr,
+    pub(crate) answered: Answered,
+    pub(crate) forget_at: Instant,
+}
+
+/// What came of an attempt.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Both are proven.
+    Up(Box<IkeSa>),
+    /// The peer is not what it has to be, and is told so on an IKE SA that only lives for that.
+    Reject(Box<IkeSa>, Error),
+    /// Nothing came of it.
+    Failed,
+}
+
+impl AuthSent {
+    /// Proves us to the peer and asks for the first child of `slot`.
+    pub(crate) fn start(
+        ctx: &mut Ctx<'_>,
+        mut keyed: Keyed,
+        slot: Option<Slot>,
+        initial_contact: bool,
+    ) -> Result<AuthSent, Error> {
+        let credentials = std::rc::Rc::clone(&ctx.config.credentials);
+        let identity = credentials.identity();
+        let mut chain = Chain::new();
+        chain.push(Payload::IdInitiator(identity.clone()));
+        chain.extend(credentials.certificates().into_iter().map(Payload::Certificate));
+        let authorities = credentials.authorities();
+        if !authorities.is_empty() {
+            chain.push(CertificateRequest::x509(&authorities));
+        }
+        if let Some(wanted) = &ctx.config.ask_for {
+            chain.push(Payload::IdResponder(wanted.clone()));
+        }
+        if initial_contact {
+            chain.push(Notify::new(NotifyType::InitialContact));
+        }
+        push_proof(ctx, &keyed, &identity, &mut chain)?;
+        let slot = slot.filter(|_| !(ctx.config.childless && keyed.childless));
+        let wanted = slot.and_then(|slot| create_child::ask_first(ctx, slot, &mut chain));
+        let envelope = Envelope { exchange: ExchangeType::IkeAuth, id: AUTH_ID, response: false };
+        let limit = datagram_limit(ctx, keyed.path);
+        let datagrams = keyed.channel.seal(envelope, &chain, limit, ctx.rng)?;
+        for bytes in &datagrams {
+            ctx.out.transmit(keyed.path, bytes.clone());
+        }
+        let timer = Retransmit::start(Schedule::DIAL, ctx.mono(), ctx.rng);
+        Ok(AuthSent { keyed, wanted, datagrams, timer })
+    }
+
+    /// The deadline has come: the request again, or the end of the attempt.
+    pub(crate) fn wake(&mut self, ctx: &mut Ctx<'_>) -> Verdict {
+        let verdict = self.timer.fire(ctx.mono(), ctx.rng);
+        if verdict == Verdict::Resend {
+            for bytes in &self.datagrams {
+                ctx.out.transmit(self.keyed.path, bytes.clone());
+            }
+        }
+        verdict
+    }
+
+    /// The peer's authentic answer.
+    pub(crate) fn finish(self, ctx: &mut Ctx<'_>, answer: Result<Chain, Error>) -> Outcome {
+        let AuthSent { keyed, wanted, .. } = self;
+        let believed = answer.and_then(|answer| {
+            believe_responder(ctx, &keyed, &answer).map(|proven| (proven, answer))
+        });
+        let (proven, answer) = match believed {
+            Ok(believed) => believed,
+            Err(error) => {
+                if let Some(wanted) = &wanted {
+                    create_child::abandon(ctx, wanted);
+                }
+                ctx.refuse(Step::Auth, Half::Response, error, None);
+                if error.to_notify().is_none() {
+                    return Outcome::Failed;
+                }
+                let nobody = Proven { name: String::new(), until: UnixTime(0) };
+                return Outcome::Reject(Box::new(establish(ctx, keyed, nobody, Party::We)), error);
+            }
+        };
+        let nonces = keyed.nonces.clone();
+        let mut sa = establish(ctx, keyed, proven, Party::We);
+        if let Some(wanted) = wanted {
+            first_child(ctx, &mut sa, &wanted, &nonces, &answer);
+        }
+        Outcome::Up(Box::new(sa))
+    }
+}
+
+impl InitAnswered {
+    pub(crate) fn new(ctx: &Ctx<'_>, keyed: Keyed, source: IpAddr) -> InitAnswered {
+        InitAnswered::until(ctx.now.mono + HALF_OPEN, keyed, source)
+    }
+
+    /// One that is forgotten at a known time.
+    pub(crate) fn until(forget_at: Instant, keyed: Keyed, source: IpAddr) -> InitAnswered {
+        InitAnswered { keyed, source, forget_at, again: Bucket::default() }
+    }
+
+    /// Whether this is the message that it answered.
+    pub(crate) fn answers(&self, theirs: IkeSpi, bytes: &[u8]) -> bool {
+        self.keyed.channel.peer == theirs && self.keyed.peer_message == bytes
+    }
+
+    /// The answer again, but not too often.
+    pub(crate) fn again(&mut self, now: Instant) -> Option<&Vec<u8>> {
+        self.again.take(Rate::REPEATS, now).then_some(&self.keyed.own_message)
+    }
+
+    /// The peer's authentic request, whole: prove it, prove us, make the child.
+    pub(crate) fn finish(
+        self,
+        ctx: &mut Ctx<'_>,
+        path: Path,
+        fingerprint: Fingerprint,
+        request: Result<Chain, Error>,
+    ) -> Result<(Box<IkeSa>, bool), Box<AuthRefused>> {
+        let InitAnswered { mut keyed, source, .. } = self;
+        keyed.path = path;
+        let mut answer = Chain::new();
+        let believed = request.and_then(|request| {
+            let proven = believe_initiator(ctx, &keyed, &request)?;
+            let identity = ctx.config.credentials.identity();
+            answer.push(Payload::IdResponder(identity.clone()));
+            let certificates = ctx.config.credentials.certificates();
+            answer.extend(certificates.into_iter().map(Payload::Certificate));
+            push_proof(ctx, &keyed, &identity, &mut answer)?;
+            Ok((proven, request))
+        });
+        let (proven, request) = match believed {
+            Ok(believed) => believed,
+            Err(error) => {
+                let (channel, datagrams) = refuse(ctx, keyed, path, error);
+                let forget_at = ctx.mono() + HALF_OPEN;
+                let answered = Answered::new(fingerprint, datagrams);
+                let refused = AuthRefused { channel, source, answered, forget_at };
+                return Err(Box::new(refused));
+            }
+        };
+        ctx.half_open.leave(source);
+        let nonces = keyed.nonces.clone();
+        let mut sa = establish(ctx, keyed, proven, Party::Peer);
+        if request.sa().is_some() {
+            match create_child::grant_first(ctx, &sa.channel, &request, &nonces, &mut answer) {
+                Ok(child) => rekey_child::install(ctx, &mut sa, child, None),
+                Err(error) => {
+                    ctx.refuse(Step::Auth, Half::Request, error, Some(&request));
+                    answer.extend(error.to_notify().map(|notice| {
+                        Payload::Notify(Notify::with_data(notice.kind, notice.data()))
+                    }));
+                }
+            }
+        }
+        sa.reply(ctx, path, ExchangeType::IkeAuth, fingerprint, &answer);
+        Ok((Box::new(sa), request.notify(NotifyType::InitialContact).is_some()))
+    }
+}
+
+/// Our AUTH payload.
+fn push_proof(
+    ctx: &mut Ctx<'_>,
+    keyed: &Keyed,
+    identity: &Identity,
+    chain: &mut Chain,
+) -> Result<(), Error> {
+    let channel = &keyed.channel;
+    let (sk_p, peer_nonce) = match channel.made_by {
+        Party::We => (SkP::Initiator(&channel.keys.pi), &keyed.nonces.responder),
+        Party::Peer => (SkP::Responder(&channel.keys.pr), &keyed.nonces.initiator),
+    };
+    let (prf, body) = (channel.suite.prf, identity.signed_body());
+    let octets =
+        signed_octets(ctx.provider, prf, sk_p, &keyed.own_message, peer_nonce.bytes(), &body);
+    match ctx.config.credentials.sign(&octets, &keyed.hashes, ctx.rng) {
+        Ok(auth) => {
+            chain.push(auth);
+            Ok(())
+        }
+        Err(failed) => {
+            ctx.explain(failed.reason, None);
+            Err(Local::Signing.into())
+        }
+    }
+}
+
+/// Judges the initiator's request.
+fn believe_initiator(ctx: &mut Ctx<'_>, keyed: &Keyed, request: &Chain) -> Result<Proven, Error> {
+    let form = acceptance::accept(Step::Auth, Half::Request, kinds(request))?;
+    if form.meaning == Meaning::Eap {
+        return Err(AuthFailed::Method.into());
+    }
+    let identity = request.id_initiator();
+    let identity = identity.ok_or(PeerMisbehaved::Missing(PayloadType::IdInitiator))?;
+    believe(ctx, keyed, identity, request)
+}
+
+/// Judges the responder's answer.
+fn believe_responder(ctx: &mut Ctx<'_>, keyed: &Keyed, answer: &Chain) -> Result<Proven, Error> {
+    let form = acceptance::accept(Step::Auth, Half::Response, kinds(answer))?;
+    match form.meaning {
+        Meaning::Whole | Meaning::Childless => {}
+        Meaning::Eap => return Err(AuthFailed::Method.into()),
+        Meaning::Notifies => {
+            let told = answer.notifies().map(|notify| notify.kind).find(|kind| kind.is_error());
+            return Err(Error::told(told.unwrap_or(NotifyType::AuthenticationFailed)));
+        }
+    }
+    let identity = answer.id_responder();
+    let identity = identity.ok_or(PeerMisbehaved::Missing(PayloadType::IdResponder))?;
+    believe(ctx, keyed, identity, answer)
+}
+
+fn believe(
+    ctx: &mut Ctx<'_>,
+    keyed: &Keyed,
+    identity: &Identity,
+    chain: &Chain,
+) -> Result<Proven, Error> {
+    let auth = chain.authentication();
+    let auth = auth.ok_or(PeerMisbehaved::Missing(PayloadType::Authentication))?;
+    let certificates: Vec<Certificate> = chain.certificates().cloned().collect();
+    let channel = &keyed.channel;
+    let (sk_p, own_nonce) = match channel.made_by {
+        Party::We => (SkP::Responder(&channel.keys.pr), &keyed.nonces.initiator),
+        Party::Peer => (SkP::Initiator(&channel.keys.pi), &keyed.nonces.responder),
+    };
+    let (prf, body) = (channel.suite.prf, identity.signed_body());
+    let octets =
+        signed_octets(ctx.provider, prf, sk_p, &keyed.peer_message, own_nonce.bytes(), &body);
+    let claim = Claim { identity, certificates: &certificates, auth, octets: &octets };
+    ctx.config.credentials.verify(&claim, ctx.now).map_err(|disbelief| {
+        let kind = disbelief.kind;
+        ctx.explain(disbelief.reason, disbelief.remedy);
+        kind.into()
+    })
+}
+
+/// Answers a proof that does not hold (RFC 7296 §2.21.2).
+fn refuse(ctx: &mut Ctx<'_>, keyed: Keyed, path: Path, error: Error) -> (Channel, Datagrams) {
+    ctx.refuse(Step::Auth, Half::Request, error, None);
+    let mut channel = keyed.channel;
+    let chain: Chain = error
+        .to_notify()
+        .map(|notice| Payload::Notify(Notify::with_data(notice.kind, notice.data())))
+        .into_iter()
+        .collect();
+    let envelope = Envelope { exchange: ExchangeType::IkeAuth, id: AUTH_ID, response: true };
+    let limit = datagram_limit(ctx, path);
+    let datagrams = channel.seal(envelope, &chain, limit, ctx.rng).unwrap_or_default();
+    for bytes in &datagrams {
+        ctx.out.transmit(path, bytes.clone());
+    }
+    (channel, datagrams)
+}
+
+/// The first child from the peer's answer; without it the IKE SA stands, and the child is asked for again.
+fn first_child(
+    ctx: &mut Ctx<'_>,
+    sa: &mut IkeSa,
+    wanted: &Wanted,
+    nonces: &crate::ike::exchange::NoncePair,
+    answer: &Chain,
+) {
+    let refused = answer.notifies().find(|n| n.kind.is_error() && answer.sa().is_none());
+    let made: Result<ChildSa, Error> = match refused {
+        Some(notify) => Err(Error::told(notify.kind)),
+        None if answer.sa().is_none() => Err(Incompatible::Refused(NotifyType::Unknown(0)).into()),
+        None => create_child::take_first(ctx, &sa.channel, wanted, nonces, answer),
+    };
+    match made {
+        Ok(child) => rekey_child::install(ctx, sa, child, None),
+        Err(error) => {
+            ctx.refuse(Step::Auth, Half::Response, error, None);
+            if answer.sa().is_some() {
+                sa.want(ctx, crate::ike::sa::task::Wish::Disown(wanted.spi), ctx.mono());
+            }
+            create_child::abandon(ctx, wanted);
+        }
+    }
+}
+
+/// The IKE SA that both ends now have.
+fn establish(ctx: &mut Ctx<'_>, keyed: Keyed, proven: Proven, dialled_by: Party) -> IkeSa {
+    let Keyed { channel, nonces, path, nat, began_at, .. } = keyed;
+    let now = ctx.mono();
+    let limits = ctx.config.profile.ike_lifetime(ctx.config.ike_lifetime).draw(now, ctx.rng);
+    let (asks, answers) = match dialled_by {
+        Party::We => (2, 0),
+        Party::Peer => (0, 1),
+    };
+    let encapsulated = match ctx.config.encapsulation {
+        Encapsulation::Udp => true,
+        Encapsulation::Auto => path.port == Port::NatT && nat.is_any(),
+        Encapsulation::Esp => false,
+    };
+    let reauth_at = reauthentication(ctx, &proven);
+    if !proven.name.is_empty() {
+        ctx.out.event(Event::IkeUp {
+            peer: ctx.peer,
+            ike: channel.own,
+            suite: channel.suite,
+            identity: proven.name.clone(),
+            proven_until: proven.until,
+            path,
+        });
+    }
+    IkeSa {
+        channel,
+        origin: Origin { dialled_by, nonces, began_at, up_at: now },
+        proven,
+        standing: Standing::Live,
+        path,
+        nat,
+        encapsulated,
+        requests: RequestWindow::starting_at(MessageId(asks)),
+        flight: None,
+        replies: ReplyWindow::starting_at(MessageId(answers)),
+        tasks: Tasks::default(),
+        refusals: 0,
+        children: Vec::new(),
+        departed: Vec::new(),
+        heard_at: now,
+        sent_at: now,
+        rekey_at: Some(limits.time.soft),
+        expire_at: limits.time.hard,
+        reauth_at,
+        surplus: None,
+    }
+}
+
+/// When both ends are to prove themselves again: at the configured age, and before either certificate runs out.
+fn reauthentication(ctx: &Ctx<'_>, proven: &Proven) -> Option<Instant> {
+    let ends = proven.until.0.min(ctx.config.credentials.not_after().0);
+    let left = Duration::from_secs(ends.saturating_sub(ctx.now.unix.0));
+    // Nine tenths of what is left, and a minute at least, so that a certificate at its end does not make us dial in circles.
+    let by_date = (left / 10 * 9).max(Duration::from_secs(60));
+    let by_age = ctx.config.reauthenticate.unwrap_or(Duration::MAX);
+    let after = by_date.min(by_age);
+    (after < Duration::from_secs(10 * 365 * 86_400)).then(|| ctx.now.mono + after)
+}

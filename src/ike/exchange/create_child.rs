@@ -1,0 +1,353 @@
+//! A child SA from its request or its answer: what IKE_AUTH, a further child and a child's successor have in common.
+//!
+//! ```text
+//! SK {SA(our SPI), Ni, [KEi,] TSi, TSr} ──>
+//!                                       <── SK {SA(their SPI), Nr, [KEr,] TSi, TSr}      RFC 7296 §1.3.1
+//! ```
+//!
+//! The first child has neither nonces nor a key exchange of its own: it takes those of IKE_SA_INIT (§1.2, §2.17).
+
+use std::rc::Rc;
+
+use super::step::Party;
+use super::{Exchange, NoncePair};
+use crate::crypto::keymat::{ChildKeys, Nonces};
+use crate::crypto::{EspSuite, Group, KeyExchange, SharedSecret};
+use crate::ike::endpoint::config::ChildConfig;
+use crate::ike::endpoint::context::Ctx;
+use crate::ike::error::{Busy, Error, Incompatible, PeerMisbehaved};
+use crate::ike::ids::Slot;
+use crate::ike::negotiation::combination::Combination;
+use crate::ike::negotiation::narrow::{self, Grant, Payloads};
+use crate::ike::negotiation::proposal::{self, Choice, Groups};
+use crate::ike::sa::IkeSa;
+use crate::ike::sa::channel::Channel;
+use crate::ike::sa::child::{ChildSa, Half, OutState, Standing};
+use crate::ike::sa::lifetime;
+use crate::wire::codes::PayloadType;
+use crate::wire::payload::Payload;
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::ke;
+use crate::wire::payload::nonce::Nonce;
+use crate::wire::selector::narrow::SelectorPair;
+use crate::wire::spi::EspSpi;
+
+/// Octets in our nonces: half the longest PRF key at least (RFC 7296 §2.10).
+const NONCE_LEN: usize = 32;
+
+/// What we asked for, to understand the answer by.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) wanted: Wanted,
+    pub(crate) nonce: Nonce,
+    pub(crate) exchange: Option<Box<dyn KeyExchange>>,
+    /// SPIs that the peer deleted meanwhile and that we do not know: the answer may be about one of them.
+    pub(crate) withdrawn: Vec<EspSpi>,
+}
+
+/// So many of them are kept; a peer deletes one child at a time, or all it has.
+const MAX_WITHDRAWN: usize = 16;
+
+/// The part of it that IKE_AUTH has too.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) slot: Slot,
+    /// Our SPI: reserved.
+    pub(crate) spi: EspSpi,
+    /// The lines we offered.
+    pub(crate) lines: Vec<Combination>,
+    pub(crate) selectors: SelectorPair,
+}
+
+/// Two ends agreed on this much; keys are missing.
+#[derive(Debug)]
+struct Agreed {
+    slot: Slot,
+    suite: EspSuite,
+    own_spi: EspSpi,
+    peer_spi: EspSpi,
+    selectors: SelectorPair,
+    asked_by: Party,
+}
+
+/// A child that we agreed to, and what to answer.
+#[derive(Debug)]
+pub(crate) struct Granted {
+    pub(crate) child: ChildSa,
+    pub(crate) answer: Chain,
+    pub(crate) nonces: NoncePair,
+}
+
+/// A fresh nonce of ours.
+pub(crate) fn draw_nonce(ctx: &mut Ctx<'_>) -> Nonce {
+    let mut bytes = [0; NONCE_LEN];
+    ctx.rng.fill(&mut bytes);
+    Nonce::new(bytes).expect("32 octets are a nonce")
+}
+
+/// Asks for a child: `group` is the one to send a KE payload of, when perfect forward secrecy is wanted.
+pub(crate) fn ask(
+    ctx: &mut Ctx<'_>,
+    slot: Slot,
+    selectors: SelectorPair,
+    group: Option<Group>,
+) -> Option<(Chain, Asked)> {
+    let config = Rc::clone(&ctx.config);
+    let child = config.children.get(usize::from(slot.0))?;
+    let group = group.or_else(|| child.esp.groups().first().copied());
+    let nonce = draw_nonce(ctx);
+    let exchange = group.map(|group| ctx.provider.start_exchange(group, ctx.rng));
+    let spi = ctx.spis.reserve_esp(ctx.peer, ctx.rng);
+    let lines = child.esp.offered().to_vec();
+    let mut chain = Chain::new();
+    chain.push(proposal::offer(&lines, spi, Groups::Negotiated));
+    chain.push(nonce.clone());
+    if let Some(exchange) = &exchange {
+        chain.push(ke::KeyExchange::new(exchange.group().id(), exchange.public_value()));
+    }
+    push_selectors(&mut chain, narrow::request(&selectors, None));
+    let wanted = Wanted { slot, spi, lines, selectors };
+    Some((chain, Asked { wanted, nonce, exchange, withdrawn: Vec::new() }))
+}
+
+/// Asks for the first child, within IKE_AUTH: no group of its own (RFC 7296 §1.2).
+pub(crate) fn ask_first(ctx: &mut Ctx<'_>, slot: Slot, chain: &mut Chain) -> Option<Wanted> {
+    let config = Rc::clone(&ctx.config);
+    let child = config.children.get(usize::from(slot.0))?;
+    let spi = ctx.spis.reserve_esp(ctx.peer, ctx.rng);
+    let lines = child.esp.offered().to_vec();
+    let selectors = child.selectors.clone();
+    chain.push(proposal::offer(&lines, spi, Groups::Omitted));
+    push_selectors(chain, narrow::request(&selectors, None));
+    Some(Wanted { slot, spi, lines, selectors })
+}
+
+/// Makes the child that we asked for from the peer's answer.
+pub(crate) fn take(
+    ctx: &mut Ctx<'_>,
+    channel: &Channel,
+    asked: Asked,
+    answer: &Chain,
+) -> Result<(ChildSa, NoncePair), Error> {
+    let agreed = agree(&asked.wanted, Groups::Negotiated, answer)?;
+    if asked.withdrawn.contains(&agreed.peer_spi) {
+        // Made and deleted there before its answer came here: there is nothing to install, and the wish stands.
+        return Err(Busy::Refused.into());
+    }
+    let theirs = answer.nonce().ok_or(PeerMisbehaved::Missing(PayloadType::Nonce))?;
+    let shared = match (agreed.suite.group, asked.exchange) {
+        (None, _) => None,
+        (Some(group), Some(exchange)) if exchange.group() == group => {
+            let public = public_value(answer, group)?;
+            Some(finish_exchange(exchange, public)?)
+        }
+        (Some(_), _) => return Err(PeerMisbehaved::AnswerNotOffered.into()),
+    };
+    let nonces = NoncePair { initiator: asked.nonce, responder: theirs.clone() };
+    Ok((make(ctx, channel, agreed, &nonces, shared.as_ref()), nonces))
+}
+
+/// Makes the first child from the peer's IKE_AUTH answer.
+pub(crate) fn take_first(
+    ctx: &mut Ctx<'_>,
+    channel: &Channel,
+    wanted: &Wanted,
+    nonces: &NoncePair,
+    answer: &Chain,
+) -> Result<ChildSa, Error> {
+    let agreed = agree(wanted, Groups::Omitted, answer)?;
+    Ok(make(ctx, channel, agreed, nonces, None))
+}
+
+/// Makes the child that the peer asks for. `only` restricts it to the slot of the child that it replaces.
+pub(crate) fn grant(
+    ctx: &mut Ctx<'_>,
+    channel: &Channel,
+    request: &Chain,
+    only: Option<Slot>,
+) -> Result<Granted, Error> {
+    let (slot, granted) = grant_selectors(ctx, request, only)?;
+    let choice = choose(ctx, slot, request, Groups::Negotiated)?;
+    let (suite, peer_spi) = (choice.esp_suite()?, choice.esp_spi()?);
+    let theirs = request.nonce().ok_or(PeerMisbehaved::Missing(PayloadType::Nonce))?.clone();
+    let exchange = match suite.group {
+        None => None,
+        Some(group) => {
+            let public = public_value(request, group)?;
+            let exchange = ctx.provider.start_exchange(group, ctx.rng);
+            let own = exchange.public_value().to_vec();
+            Some((group, own, finish_exchange(exchange, public)?))
+        }
+    };
+    let ours = draw_nonce(ctx);
+    let own_spi = ctx.spis.reserve_esp(ctx.peer, ctx.rng);
+    let mut answer = Chain::new();
+    answer.push(choice.answer(own_spi));
+    answer.push(ours.clone());
+    if let Some((group, public, _)) = &exchange {
+        answer.push(ke::KeyExchange::new(group.id(), public.as_slice()));
+    }
+    push_selectors(&mut answer, granted.answer);
+    let nonces = NoncePair { initiator: theirs, responder: ours };
+    let selectors = granted.selectors;
+    let agreed = Agreed { slot, suite, own_spi, peer_spi, selectors, asked_by: Party::Peer };
+    let shared = exchange.as_ref().map(|(_, _, shared)| shared);
+    let child = make(ctx, channel, agreed, &nonces, shared);
+    Ok(Granted { child, answer, nonces })
+}
+
+/// Makes the first child that the peer asks for in IKE_AUTH, and adds the answer to `chain`.
+pub(crate) fn grant_first(
+    ctx: &mut Ctx<'_>,
+    channel: &Channel,
+    request: &Chain,
+    nonces: &NoncePair,
+    chain: &mut Chain,
+) -> Result<ChildSa, Error> {
+    let (slot, granted) = grant_selectors(ctx, request, None)?;
+    let choice = choose(ctx, slot, request, Groups::Omitted)?;
+    let (suite, peer_spi) = (choice.esp_suite()?, choice.esp_spi()?);
+    let own_spi = ctx.spis.reserve_esp(ctx.peer, ctx.rng);
+    chain.push(choice.answer(own_spi));
+    push_selectors(chain, granted.answer);
+    let selectors = granted.selectors;
+    let agreed = Agreed { slot, suite, own_spi, peer_spi, selectors, asked_by: Party::Peer };
+    Ok(make(ctx, channel, agreed, nonces, None))
+}
+
+/// The peer's public value of this group.
+pub(crate) fn public_value(chain: &Chain, group: Group) -> Result<&[u8], Error> {
+    let ke = chain.key_exchange().ok_or(PeerMisbehaved::Missing(PayloadType::KeyExchange))?;
+    if ke.group != group.id() {
+        return Err(Incompatible::Group(group.id()).into());
+    }
+    Ok(&ke.public)
+}
+
+/// Both public values to one secret.
+pub(crate) fn finish_exchange(
+    exchange: Box<dyn KeyExchange>,
+    public: &[u8],
+) -> Result<SharedSecret, Error> {
+    let group = exchange.group().id();
+    exchange.agree(public).map_err(|_| PeerMisbehaved::PublicValue(group).into())
+}
+
+/// The two TS payloads of a message.
+fn push_selectors(chain: &mut Chain, payloads: Payloads) {
+    chain.push(Payload::TsInitiator(payloads.near));
+    chain.push(Payload::TsResponder(payloads.far));
+}
+
+/// The peer deletes a child that we do not know: it may be one whose answer is still on its way.
+pub(crate) fn note_withdrawn(sa: &mut IkeSa, spi: EspSpi) {
+    let asked = match sa.flight.as_mut().map(|flight| &mut flight.exchange) {
+        Some(Exchange::NewChild(asked)) => asked,
+        Some(Exchange::RekeyChild(asked)) => &mut asked.new,
+        _ => return,
+    };
+    if asked.withdrawn.len() < MAX_WITHDRAWN {
+        asked.withdrawn.push(spi);
+    }
+}
+
+/// Whether the answer to a request of ours for a child is still on its way.
+pub(crate) fn is_asking(sa: &IkeSa) -> bool {
+    let exchange = sa.flight.as_ref().map(|flight| &flight.exchange);
+    matches!(exchange, Some(Exchange::NewChild(_) | Exchange::RekeyChild(_)))
+}
+
+/// What the peer's answer to our request settled.
+fn agree(wanted: &Wanted, groups: Groups, answer: &Chain) -> Result<Agreed, Error> {
+    let sa = answer.sa().ok_or(PeerMisbehaved::Missing(PayloadType::Sa))?;
+    let choice = proposal::read_answer(&wanted.lines, sa, groups)?;
+    let (suite, peer_spi) = (choice.esp_suite()?, choice.esp_spi()?);
+    let near = answer.ts_initiator().ok_or(PeerMisbehaved::Missing(PayloadType::TsInitiator))?;
+    let far = answer.ts_responder().ok_or(PeerMisbehaved::Missing(PayloadType::TsResponder))?;
+    let selectors = narrow::take(&wanted.selectors, near, far)?;
+    let Wanted { slot, spi, .. } = *wanted;
+    Ok(Agreed { slot, suite, own_spi: spi, peer_spi, selectors, asked_by: Party::We })
+}
+
+/// The line of a slot's policy that fits the peer's offer.
+fn choose(ctx: &Ctx<'_>, slot: Slot, request: &Chain, groups: Groups) -> Result<Choice, Error> {
+    let sa = request.sa().ok_or(PeerMisbehaved::Missing(PayloadType::Sa))?;
+    let child = child_config(ctx, slot).ok_or(Error::from(Incompatible::Selectors))?;
+    if groups == Groups::Negotiated {
+        ctx.config.profile.takes_child_request(sa, request.key_exchange().is_some())?;
+    }
+    proposal::choose(child.esp.accepted(), sa, groups)
+}
+
+/// Which slot the peer's selectors fit, and what they are narrowed to.
+fn grant_selectors(
+    ctx: &Ctx<'_>,
+    request: &Chain,
+    only: Option<Slot>,
+) -> Result<(Slot, Grant), Error> {
+    let near = request.ts_initiator().ok_or(PeerMisbehaved::Missing(PayloadType::TsInitiator))?;
+    let far = request.ts_responder().ok_or(PeerMisbehaved::Missing(PayloadType::TsResponder))?;
+    let slots = (0..).map(Slot).zip(&ctx.config.children);
+    let (slots, policies): (Vec<Slot>, Vec<&SelectorPair>) = slots
+        .filter(|(slot, _)| only.is_none_or(|only| only == *slot))
+        .map(|(slot, child)| (slot, &child.selectors))
+        .unzip();
+    let grant = narrow::grant(policies, near, far)?;
+    let slot = slots.get(grant.policy).copied().ok_or(Error::from(Incompatible::Selectors))?;
+    Ok((slot, grant))
+}
+
+/// Derives the keys, and the child is there; nothing of it is installed yet.
+fn make(
+    ctx: &mut Ctx<'_>,
+    channel: &Channel,
+    agreed: Agreed,
+    nonces: &NoncePair,
+    shared: Option<&SharedSecret>,
+) -> ChildSa {
+    let Agreed { slot, suite, own_spi, peer_spi, selectors, asked_by } = agreed;
+    let keys = ChildKeys::derive(
+        ctx.provider,
+        channel.suite.prf,
+        &channel.keys.d,
+        &suite,
+        Nonces { initiator: nonces.initiator.bytes(), responder: nonces.responder.bytes() },
+        shared,
+    );
+    // The keys are named by the sender's role in this exchange (RFC 7296 §2.17).
+    let (theirs, ours) = match asked_by {
+        Party::We => (keys.responder, keys.initiator),
+        Party::Peer => (keys.initiator, keys.responder),
+    };
+    let (time, bytes) = child_config(ctx, slot)
+        .map_or((lifetime::CHILD_TIME, lifetime::CHILD_BYTES), |c| {
+            (c.lifetime_time, c.lifetime_bytes)
+        });
+    let lifetime = ctx.config.profile.child_lifetime(time, bytes, suite.esn);
+    let limits = lifetime.draw(ctx.now.mono, ctx.rng);
+    ChildSa {
+        id: ctx.name_child(),
+        slot,
+        suite,
+        selectors,
+        inbound: Half { spi: own_spi, keys: theirs },
+        outbound: Half { spi: peer_spi, keys: ours },
+        made_by: asked_by,
+        made_at: ctx.now.mono,
+        may_send: asked_by == Party::We,
+        out: OutState::Registered,
+        standing: Standing::Live,
+        rekey_at: Some(limits.time.soft),
+        expire_at: limits.time.hard,
+        limits,
+    }
+}
+
+fn child_config<'a>(ctx: &'a Ctx<'_>, slot: Slot) -> Option<&'a ChildConfig> {
+    ctx.config.children.get(usize::from(slot.0))
+}
+
+/// Frees the SPI that a request had reserved.
+pub(crate) fn abandon(ctx: &mut Ctx<'_>, wanted: &Wanted) {
+    ctx.spis.release_esp(wanted.spi);
+}

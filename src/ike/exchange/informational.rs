@@ -1,0 +1,123 @@
+//! INFORMATIONAL: deletes, farewells, and the empty request that asks for a sign of life (RFC 7296 §1.4).
+//!
+//! ```text
+//! SK {} ──>                         SK {D(our inbound SPIs)} ──>             SK {[N,] D(IKE)} ──>
+//!       <── SK {}                                            <── SK {D(theirs)}              <── SK {}
+//! ```
+//!
+//! A child's Delete names the sender's inbound SPIs, and the answer the other halves (§1.4.1). An IKE SA's Delete takes all its
+//! children with it. An authentic answer ends each of these exchanges, whatever it says.
+
+use super::Exchange;
+use super::collision::{self, Closure, Deletion};
+use super::create_child;
+use super::rekey_child;
+use super::rekey_ike;
+use crate::ike::endpoint::context::Ctx;
+use crate::ike::endpoint::event::Cause;
+use crate::ike::error::{AuthFailed, Error};
+use crate::ike::sa::task::Wish;
+use crate::ike::sa::{Deed, IkeSa, Standing};
+use crate::wire::codes::{NotifyType, ProtocolId};
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::delete::Delete;
+use crate::wire::payload::notify::Notify;
+use crate::wire::spi::EspSpi;
+
+/// Asks for a sign of life.
+pub(crate) fn probe(ctx: &mut Ctx<'_>, sa: &mut IkeSa) {
+    sa.ask(ctx, Wish::Probe, Exchange::Probe, &Chain::new());
+}
+
+/// Deletes children, by our inbound SPIs; `spis` are of children that are gone here already.
+pub(crate) fn delete_children(
+    ctx: &mut Ctx<'_>,
+    sa: &mut IkeSa,
+    wish: Wish,
+    children: Vec<crate::ike::ids::ChildId>,
+    mut spis: Vec<EspSpi>,
+) {
+    spis.extend(children.iter().filter_map(|id| sa.child(*id)).map(|child| child.inbound.spi));
+    if spis.is_empty() {
+        return;
+    }
+    let mut chain = Chain::new();
+    chain.push(Delete::esp(spis));
+    sa.ask(ctx, wish, Exchange::CloseChildren(children), &chain);
+}
+
+/// Deletes the IKE SA.
+pub(crate) fn delete_ike(
+    ctx: &mut Ctx<'_>,
+    sa: &mut IkeSa,
+    cause: Cause,
+    notify: Option<NotifyType>,
+) {
+    let mut chain = Chain::new();
+    if let Some(kind) = notify {
+        chain.push(Notify::new(kind));
+    }
+    chain.push(Delete::ike_sa());
+    sa.ask(ctx, Wish::CloseIke(cause, notify), Exchange::CloseIke, &chain);
+}
+
+/// The peer informs us.
+pub(crate) fn answer(
+    ctx: &mut Ctx<'_>,
+    sa: &mut IkeSa,
+    request: &Chain,
+) -> Result<(Chain, Vec<Deed>), Error> {
+    if let Some(fatal) = request.notifies().find_map(|notify| fatal(notify.kind)) {
+        return Err(fatal);
+    }
+    if request.deletes().any(|delete| delete.protocol == ProtocolId::Ike) {
+        return Ok((Chain::new(), deleted(ctx, sa)));
+    }
+    let mut gone = Vec::new();
+    for spi in request.deletes().flat_map(Delete::esp_spis) {
+        // Their inbound SPI is our outbound one.
+        let Some(child) = sa.children.iter().find(|child| child.outbound.spi == spi) else {
+            create_child::note_withdrawn(sa, spi);
+            continue;
+        };
+        let (id, own) = (child.id, child.inbound.spi);
+        if collision::on_delete_child(sa.child_activity(id)) == Deletion::WithDelete {
+            gone.push(own);
+            sa.depart(id, Cause::DeletedByPeer);
+            rekey_child::note_gone(sa, id);
+        }
+    }
+    let mut chain = Chain::new();
+    if !gone.is_empty() {
+        chain.push(Delete::esp(gone));
+    }
+    Ok((chain, Vec::new()))
+}
+
+/// The peer deletes the IKE SA. Our own request under way on it is forgotten (RFC 7296 §2.25.2).
+fn deleted(ctx: &mut Ctx<'_>, sa: &mut IkeSa) -> Vec<Deed> {
+    let activity = sa.activity();
+    let cause = match sa.standing {
+        Standing::Live => Cause::DeletedByPeer,
+        Standing::Replaced { .. } => Cause::Rekeyed,
+        Standing::Rival { .. } => Cause::Duplicate,
+        Standing::Leaving(cause) => cause,
+    };
+    let Some(Exchange::RekeyIke(asked)) = sa.flight.take().map(|flight| flight.exchange) else {
+        return vec![Deed::End(cause)];
+    };
+    let closure = collision::on_delete_ike(activity, asked.rival.rival());
+    match (closure, rekey_ike::forget(ctx, sa, &asked)) {
+        (Closure::RivalStands, Some(promote)) => vec![promote, Deed::End(Cause::Rekeyed)],
+        _ => vec![Deed::End(cause)],
+    }
+}
+
+/// Notifies that end the IKE SA when the peer sends them of its own accord (RFC 7296 §2.21.2, §2.21.3).
+fn fatal(kind: NotifyType) -> Option<Error> {
+    match kind {
+        NotifyType::AuthenticationFailed => Some(AuthFailed::Refused.into()),
+        NotifyType::InvalidSyntax => Some(Error::told(kind)),
+        _ => None,
+    }
+}

@@ -1,0 +1,398 @@
+//! IKE_SA_INIT (RFC 7296 §1.2): suites, keys and abilities. Nothing in it is authenticated, so nothing in it can end anything.
+//!
+//! ```text
+//! SAi1, KEi, Ni, N(NAT_DETECTION ×2), N(FRAGMENTATION), N(HASHES) ──>
+//!                                   <── SAr1, KEr, Nr, N(...), [CERTREQ]      go on to IKE_AUTH
+//!                                   <── N(COOKIE)                             again, with the cookie in front (§2.6)
+//!                                   <── N(INVALID_KE_PAYLOAD, group)          again, in that group (§1.3)
+//!                                   <── any other error                       hearsay: noted, and waited on (§2.21.1)
+//! ```
+
+use super::NoncePair;
+use super::acceptance::{self, Meaning};
+use super::create_child::{draw_nonce, finish_exchange, public_value};
+use super::rekey_child::kinds;
+use super::step::{Half, Party, Step};
+use crate::crypto::keymat::{Nonces, SkeySeed};
+use crate::crypto::{Group, IkeSuite, KeyExchange, Role, SharedSecret};
+use crate::ike::endpoint::config::Encapsulation;
+use crate::ike::endpoint::context::Ctx;
+use crate::ike::error::{Error, Local, Malformed, PeerMisbehaved};
+use crate::ike::negotiation::nat_detection::{self, Nat};
+use crate::ike::negotiation::proposal::{self, Groups};
+use crate::ike::path::{Path, Port};
+use crate::ike::sa::channel::{Channel, Parties};
+use crate::ike::sa::retransmit::{Retransmit, Schedule, Verdict};
+use crate::time::Instant;
+use crate::wire::codes::{ExchangeType, HashId, NotifyType, PayloadType};
+use crate::wire::header::{Flags, Header, MessageId, Version};
+use crate::wire::message::Message;
+use crate::wire::payload::cert::CertificateRequest;
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::ke;
+use crate::wire::payload::nonce::Nonce;
+use crate::wire::payload::notify::Notify;
+use crate::wire::spi::IkeSpi;
+
+/// Cookies that one attempt takes: a peer whose secret changes asks twice.
+const MAX_COOKIES: u8 = 3;
+
+/// Our request is out.
+#[derive(Debug)]
+pub(crate) struct InitSent {
+    pub(crate) spi: IkeSpi,
+    pub(crate) path: Path,
+    pub(crate) nonce: Nonce,
+    pub(crate) exchange: Box<dyn KeyExchange>,
+    /// Groups that this attempt has sent a public value of.
+    pub(crate) tried: Vec<Group>,
+    /// The cookie that the request carries; empty when none was asked for.
+    pub(crate) cookie: Vec<u8>,
+    pub(crate) cookies: u8,
+    /// The request's octets: retransmitted as they are, and signed in AUTH.
+    pub(crate) request: Vec<u8>,
+    pub(crate) timer: Retransmit,
+    pub(crate) began_at: Instant,
+    /// Errors that anyone may have sent; told when the attempt fails.
+    pub(crate) hearsay: Vec<NotifyType>,
+}
+
+/// The keys are made; IKE_AUTH comes next.
+#[derive(Debug)]
+pub(crate) struct Keyed {
+    pub(crate) channel: Channel,
+    pub(crate) nonces: NoncePair,
+    /// Both IKE_SA_INIT messages, which AUTH signs: ours and the peer's.
+    pub(crate) own_message: Vec<u8>,
+    pub(crate) peer_message: Vec<u8>,
+    pub(crate) path: Path,
+    pub(crate) nat: Nat,
+    /// The hashes that the peer announced (RFC 7427 §4).
+    pub(crate) hashes: Vec<HashId>,
+    pub(crate) began_at: Instant,
+    /// The peer can do without a first child (RFC 6023 §3).
+    pub(crate) childless: bool,
+}
+
+/// What a datagram made of our attempt.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// Nothing, or little: the attempt goes on.
+    Wait(Box<InitSent>),
+    /// The answer.
+    Keyed(Box<Keyed>),
+}
+
+impl InitSent {
+    /// Dials.
+    pub(crate) fn start(ctx: &mut Ctx<'_>, path: Path) -> Option<InitSent> {
+        let group = ctx.config.ike.groups().first().copied()?;
+        let spi = ctx.spis.reserve_ike(ctx.peer, ctx.rng);
+        let nonce = draw_nonce(ctx);
+        let exchange = ctx.provider.start_exchange(group, ctx.rng);
+        let timer = Retransmit::start(Schedule::DIAL, ctx.mono(), ctx.rng);
+        let began_at = ctx.mono();
+        let mut sent = InitSent {
+            spi,
+            path,
+            nonce,
+            exchange,
+            tried: vec![group],
+            cookie: Vec::new(),
+            cookies: 0,
+            request: Vec::new(),
+            timer,
+            began_at,
+            hearsay: Vec::new(),
+        };
+        sent.send(ctx);
+        Some(sent)
+    }
+
+    /// A datagram for our SPI arrived.
+    pub(crate) fn hear(self: Box<Self>, ctx: &mut Ctx<'_>, bytes: &[u8]) -> Heard {
+        match self.answered(ctx, bytes) {
+            Ok(heard) => heard,
+            Err((sent, _)) => Heard::Wait(sent),
+        }
+    }
+
+    /// The deadline has come: the request again, or the end of the attempt.
+    pub(crate) fn wake(&mut self, ctx: &mut Ctx<'_>) -> Verdict {
+        let verdict = self.timer.fire(ctx.mono(), ctx.rng);
+        if verdict == Verdict::Resend {
+            ctx.out.transmit(self.path, self.request.clone());
+        }
+        verdict
+    }
+
+    fn answered(
+        mut self: Box<Self>,
+        ctx: &mut Ctx<'_>,
+        bytes: &[u8],
+    ) -> Result<Heard, (Box<InitSent>, Error)> {
+        let message = match Message::decode(bytes) {
+            Ok(message) if message.sealed.is_none() => message,
+            _ => return Err((self, Malformed::Outside.into())),
+        };
+        let header = message.header;
+        let is_answer = header.is_response()
+            && header.exchange == ExchangeType::IkeSaInit
+            && header.message_id == MessageId(0)
+            && !header.is_from_initiator();
+        if !is_answer {
+            return Err((self, PeerMisbehaved::UnexpectedExchange(header.exchange).into()));
+        }
+        match acceptance::accept(Step::Init, Half::Response, kinds(&message.chain)) {
+            Ok(form) if form.meaning == Meaning::Notifies => {
+                self.notified(ctx, &message.chain);
+                Ok(Heard::Wait(self))
+            }
+            Ok(_) => self.keyed(ctx, &message, bytes),
+            Err(error) => Err((self, error)),
+        }
+    }
+
+    /// The peer asks to ask again, or gives an error that anyone may have sent.
+    fn notified(&mut self, ctx: &mut Ctx<'_>, chain: &Chain) {
+        let again = chain.notifies().find_map(|notify| {
+            if let Some(cookie) = notify.cookie_data() {
+                return (self.cookies < MAX_COOKIES && self.cookie != cookie)
+                    .then(|| (cookie.to_vec(), None));
+            }
+            let group = Group::from_id(Role::Ike, notify.invalid_ke_group()?).ok()?;
+            let fresh = ctx.config.ike.groups().contains(&group) && !self.tried.contains(&group);
+            fresh.then(|| (self.cookie.clone(), Some(group)))
+        });
+        match again {
+            Some((cookie, None)) => {
+                self.cookies += 1;
+                self.cookie = cookie;
+                self.send(ctx);
+            }
+            Some((_, Some(group))) => {
+                self.tried.push(group);
+                self.exchange = ctx.provider.start_exchange(group, ctx.rng);
+                self.send(ctx);
+            }
+            None => {
+                let errors = chain.notifies().map(|n| n.kind).filter(|kind| kind.is_error());
+                for kind in errors {
+                    if !self.hearsay.contains(&kind) && self.hearsay.len() < 8 {
+                        // Told at once, for it is most likely true; the attempt goes on, for it may be forged.
+                        self.hearsay.push(kind);
+                        ctx.refuse(Step::Init, Half::Response, Error::told(kind), None);
+                    }
+                }
+            }
+        }
+    }
+
+    fn keyed(
+        self: Box<Self>,
+        ctx: &mut Ctx<'_>,
+        message: &Message,
+        bytes: &[u8],
+    ) -> Result<Heard, (Box<InitSent>, Error)> {
+        let chain = &message.chain;
+        let header = message.header;
+        let settled = chain
+            .sa()
+            .ok_or(Error::from(PeerMisbehaved::Missing(PayloadType::Sa)))
+            .and_then(|sa| proposal::read_answer(ctx.config.ike.offered(), sa, Groups::Negotiated))
+            .and_then(|choice| choice.ike_suite())
+            .and_then(|suite| {
+                let same = suite.group == self.exchange.group();
+                same.then_some(suite).ok_or(PeerMisbehaved::AnswerNotOffered.into())
+            });
+        let suite = match settled {
+            Ok(suite) if header.responder_spi != IkeSpi::ZERO => suite,
+            Ok(_) => return Err((self, PeerMisbehaved::Spi.into())),
+            Err(error) => return Err((self, error)),
+        };
+        let (Ok(public), Some(theirs)) = (public_value(chain, suite.group), chain.nonce()) else {
+            return Err((self, PeerMisbehaved::Missing(PayloadType::KeyExchange).into()));
+        };
+        // Checked before our private value is spent: a forger's bad value must not end the attempt.
+        if public.len() != suite.group.public_len() {
+            return Err((self, PeerMisbehaved::PublicValue(suite.group.id()).into()));
+        }
+        let parties = Parties {
+            own: self.spi,
+            peer: header.responder_spi,
+            made_by: Party::We,
+            fragments: chain.notify(NotifyType::FragmentationSupported).is_some(),
+        };
+        let InitSent { spi, path, nonce, exchange, tried, cookie, cookies, request, timer, .. } =
+            *self;
+        let (began_at, hearsay) = (self.began_at, self.hearsay);
+        let nonces = NoncePair { initiator: nonce.clone(), responder: theirs.clone() };
+        let nat = nat_detection::detect(ctx.provider, chain, header, path);
+        let made = finish_exchange(exchange, public)
+            .and_then(|shared| make_channel(ctx, parties, suite, &nonces, &shared));
+        let Ok(channel) = made else {
+            // A value that is no member of its group has cost us our private one: ask again with a fresh one.
+            let exchange = ctx.provider.start_exchange(suite.group, ctx.rng);
+            let mut sent = InitSent {
+                spi,
+                path,
+                nonce,
+                exchange,
+                tried,
+                cookie,
+                cookies,
+                request,
+                timer,
+                began_at,
+                hearsay,
+            };
+            sent.send(ctx);
+            return Ok(Heard::Wait(Box::new(sent)));
+        };
+        Ok(Heard::Keyed(Box::new(Keyed {
+            channel,
+            nonces,
+            own_message: request,
+            peer_message: bytes.to_vec(),
+            path: next_path(ctx, path, nat),
+            nat,
+            hashes: announced(chain),
+            began_at,
+            childless: chain.notify(NotifyType::ChildlessIkev2Supported).is_some(),
+        })))
+    }
+
+    /// Builds the request anew and sends it.
+    fn send(&mut self, ctx: &mut Ctx<'_>) {
+        let mut chain = Chain::new();
+        if !self.cookie.is_empty() {
+            chain.push(Notify::cookie(&self.cookie));
+        }
+        let group = self.exchange.group();
+        let lines = ctx.config.ike.offered();
+        chain.push(proposal::offer(lines, crate::wire::spi::Spi::None, Groups::Negotiated));
+        chain.push(ke::KeyExchange::new(group.id(), self.exchange.public_value()));
+        chain.push(self.nonce.clone());
+        push_abilities(ctx, &mut chain, self.spi, IkeSpi::ZERO, self.path);
+        let header = Header {
+            initiator_spi: self.spi,
+            responder_spi: IkeSpi::ZERO,
+            version: Version::V2,
+            exchange: ExchangeType::IkeSaInit,
+            flags: Flags::INITIATOR,
+            message_id: MessageId(0),
+        };
+        self.request = encode(header, chain);
+        ctx.out.transmit(self.path, self.request.clone());
+        self.timer = Retransmit::start(Schedule::DIAL, ctx.mono(), ctx.rng);
+    }
+}
+
+/// A stranger's request that is worth an answer: its parts, checked.
+#[derive(Debug)]
+pub(crate) struct Knock<'a> {
+    pub(crate) header: Header,
+    pub(crate) chain: &'a Chain,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) path: Path,
+}
+
+/// Answers IKE_SA_INIT. The answer's octets are in [`Keyed::own_message`].
+///
+/// INVALID_KE_PAYLOAD comes back as `Incompatible::Group`: it is answered without keeping anything.
+pub(crate) fn grant(ctx: &mut Ctx<'_>, knock: &Knock<'_>) -> Result<Keyed, Error> {
+    let Knock { header, chain, bytes, path } = knock;
+    let sa = chain.sa().ok_or(PeerMisbehaved::Missing(PayloadType::Sa))?;
+    let choice = proposal::choose(ctx.config.ike.accepted(), sa, Groups::Negotiated)?;
+    let suite = choice.ike_suite()?;
+    let public = public_value(chain, suite.group)?;
+    let theirs = chain.nonce().ok_or(PeerMisbehaved::Missing(PayloadType::Nonce))?;
+    let exchange = ctx.provider.start_exchange(suite.group, ctx.rng);
+    let own_public = exchange.public_value().to_vec();
+    let shared = finish_exchange(exchange, public)?;
+    let nonces = NoncePair { initiator: theirs.clone(), responder: draw_nonce(ctx) };
+    let own = ctx.spis.reserve_ike(ctx.peer, ctx.rng);
+    let can_fragment = chain.notify(NotifyType::FragmentationSupported).is_some();
+    let parties =
+        Parties { own, peer: header.initiator_spi, made_by: Party::Peer, fragments: can_fragment };
+    let channel = make_channel(ctx, parties, suite, &nonces, &shared)?;
+    let mut answer = Chain::new();
+    answer.push(choice.answer(crate::wire::spi::Spi::None));
+    answer.push(ke::KeyExchange::new(suite.group.id(), own_public));
+    answer.push(nonces.responder.clone());
+    push_abilities(ctx, &mut answer, header.initiator_spi, own, *path);
+    let authorities = ctx.config.credentials.authorities();
+    if !authorities.is_empty() {
+        answer.push(CertificateRequest::x509(&authorities));
+    }
+    let response =
+        Header { responder_spi: own, flags: Flags::RESPONSE, version: Version::V2, ..*header };
+    Ok(Keyed {
+        channel,
+        nonces,
+        own_message: encode(response, answer),
+        peer_message: bytes.to_vec(),
+        path: *path,
+        nat: nat_detection::detect(ctx.provider, chain, *header, *path),
+        hashes: announced(chain),
+        began_at: ctx.mono(),
+        childless: chain.notify(NotifyType::ChildlessIkev2Supported).is_some(),
+    })
+}
+
+/// A message in clear.
+pub(crate) fn encode(header: Header, chain: Chain) -> Vec<u8> {
+    Message::clear(header, chain).encode().expect("our own payloads fit their length fields")
+}
+
+/// SKEYSEED, the seven keys, and ciphers for both directions.
+fn make_channel(
+    ctx: &mut Ctx<'_>,
+    parties: Parties,
+    suite: IkeSuite,
+    nonces: &NoncePair,
+    shared: &SharedSecret,
+) -> Result<Channel, Error> {
+    let view = Nonces { initiator: nonces.initiator.bytes(), responder: nonces.responder.bytes() };
+    let seed = SkeySeed::of_new(ctx.provider, suite.prf, view, shared);
+    let keys = parties.keys(ctx.provider, &suite, &seed, view);
+    Channel::new(ctx.provider, ctx.rng, parties, suite, keys).map_err(|_| Local::Crypto.into())
+}
+
+/// Our NAT detection hashes and what else we can do.
+fn push_abilities(
+    ctx: &Ctx<'_>,
+    chain: &mut Chain,
+    initiator: IkeSpi,
+    responder: IkeSpi,
+    path: Path,
+) {
+    let feign = ctx.config.encapsulation == Encapsulation::Udp;
+    for notify in nat_detection::notifies(ctx.provider, (initiator, responder), path, feign) {
+        chain.push(notify);
+    }
+    chain.push(Notify::new(NotifyType::FragmentationSupported));
+    let hashes = ctx.config.credentials.hashes();
+    if !hashes.is_empty() && ctx.config.profile.announces_hashes() {
+        chain.push(Notify::signature_hashes(&hashes));
+    }
+    if ctx.config.childless {
+        chain.push(Notify::new(NotifyType::ChildlessIkev2Supported));
+    }
+}
+
+/// Where IKE_AUTH goes: to port 4500 when there is a NAT or ESP is to travel in UDP anyway (RFC 7296 §2.23).
+fn next_path(ctx: &Ctx<'_>, path: Path, nat: Nat) -> Path {
+    let float = path.port == Port::Ike
+        && match ctx.config.encapsulation {
+            Encapsulation::Udp => true,
+            Encapsulation::Auto => nat.is_any(),
+            Encapsulation::Esp => false,
+        };
+    if float { path.floated() } else { path }
+}
+
+fn announced(chain: &Chain) -> Vec<HashId> {
+    let hashes = chain.notify(NotifyType::SignatureHashAlgorithms);
+    hashes.map(|notify| notify.signature_hash_ids().collect()).unwrap_or_default()
+}

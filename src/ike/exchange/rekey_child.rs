@@ -1,0 +1,184 @@
+//! A child's successor (RFC 7296 §1.3.3, §2.8).
+//!
+//! ```text
+//! SK {N(REKEY_SA, our SPI of the old), SA, Ni, [KEi,] TSi, TSr} ──>
+//!                                                               <── SK {SA, Nr, [KEr,] TSi, TSr}
+//! SK {D(our SPI of the old)} ──>
+//!                            <── SK {D(their SPI of the old)}
+//! ```
+//!
+//! The new pair is installed before the old one goes, at both ends, so no packet is lost. Both ends may do this at once:
+//! see [`super::collision`].
+
+use super::collision::{self, AfterRefusal, Creation};
+use super::create_child::{self, Granted};
+use super::step::Party;
+use super::{Crossing, Exchange};
+use crate::crypto::Group;
+use crate::ike::endpoint::context::Ctx;
+use crate::ike::endpoint::event::{Cause, Event};
+use crate::ike::error::{Busy, Error, Incompatible, PeerMisbehaved};
+use crate::ike::ids::ChildId;
+use crate::ike::sa::child::{self, ChildSa};
+use crate::ike::sa::task::Wish;
+use crate::ike::sa::{IkeSa, LINGER};
+use crate::ike::testing::mutation::{self, Mutation};
+use crate::wire::codes::{NotifyType, PayloadType};
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::notify::Notify;
+
+/// What we asked for.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) new: create_child::Asked,
+    pub(crate) old: ChildId,
+    pub(crate) rival: Crossing<ChildId>,
+}
+
+/// Asks for a successor, unless the child is gone or going.
+pub(crate) fn ask(ctx: &mut Ctx<'_>, sa: &mut IkeSa, old: ChildId, group: Option<Group>) {
+    let Some(child) = sa.child(old).filter(|child| child.is_live()) else { return };
+    let (slot, selectors, spi) = (child.slot, child.selectors.clone(), child.inbound.spi);
+    let Some((chain, new)) = create_child::ask(ctx, slot, selectors, group) else { return };
+    let mut request = Chain::new();
+    request.push(Notify::rekey(spi));
+    request.extend(chain.iter().cloned());
+    let exchange = Exchange::RekeyChild(Asked { new, old, rival: Crossing::None });
+    sa.ask(ctx, Wish::RekeyChild(old, group), exchange, &request);
+}
+
+/// The peer granted the successor: decide which of two stays, install ours, and see to the end of what does not stay.
+pub(crate) fn granted(
+    ctx: &mut Ctx<'_>,
+    sa: &mut IkeSa,
+    asked: Asked,
+    answer: &Chain,
+) -> Result<(), Error> {
+    let Asked { new, old, rival } = asked;
+    let (mut child, nonces) = create_child::take(ctx, &sa.channel, new, answer)?;
+    let stays = collision::successor(nonces.view(), rival.rival());
+    let id = child.id;
+    child.may_send = stays == Party::We;
+    install(ctx, sa, child, Some(old));
+    match stays {
+        Party::We => {
+            if !mutation::is(Mutation::ForgetOldChild) {
+                sa.close_child(ctx, old);
+            }
+            if let Crossing::Standing(theirs, _) = rival {
+                replaced(ctx, sa, theirs);
+            }
+        }
+        // The peer deletes the old one; ours goes.
+        Party::Peer => {
+            if !mutation::is(Mutation::ForgetLoser) {
+                sa.close_child(ctx, id);
+            }
+            replaced(ctx, sa, old);
+        }
+    }
+    Ok(())
+}
+
+/// The peer refused for the moment, or does not know the child.
+pub(crate) fn refused(
+    ctx: &mut Ctx<'_>,
+    sa: &mut IkeSa,
+    asked: &Asked,
+    unknown_there: bool,
+) -> AfterRefusal {
+    let after = collision::after_refused_rekey(
+        sa.child_activity(asked.old),
+        asked.rival.rival(),
+        unknown_there,
+    );
+    match after {
+        AfterRefusal::Done => replaced(ctx, sa, asked.old),
+        // The slot is empty then, and the peer as a whole asks for a new child.
+        AfterRefusal::Recreate => {
+            sa.depart(asked.old, Cause::DeletedByPeer);
+        }
+        AfterRefusal::Retry => {}
+    }
+    after
+}
+
+/// The peer asks for a successor.
+pub(crate) fn answer(ctx: &mut Ctx<'_>, sa: &mut IkeSa, request: &Chain) -> Result<Chain, Error> {
+    let notify = request.notify(NotifyType::RekeySa);
+    let spi = notify.and_then(Notify::rekey_spi).ok_or(Error::from(PeerMisbehaved::Spi))?;
+    // The SPI is the sender's inbound one (RFC 7296 §1.3.3): our outbound.
+    let old = sa.children.iter().find(|child| child.outbound.spi == spi);
+    let Some((old, slot)) = old.map(|child| (child.id, child.slot)) else {
+        // It may be the one that we asked for, and the peer's answer late or lost: then it will exist in a moment.
+        return Err(match create_child::is_asking(sa) {
+            true => Busy::Crossing.into(),
+            false => Busy::ChildGone(spi).into(),
+        });
+    };
+    let creation = collision::on_rekey_child(sa.activity(), sa.child_activity(old));
+    match creation {
+        Creation::NotFound => return Err(Busy::ChildGone(spi).into()),
+        Creation::NotNow => return Err(Busy::Crossing.into()),
+        Creation::Usual | Creation::Rival => {}
+    }
+    if sa.children.len() >= ctx.settings.max_children {
+        return Err(Incompatible::NoAdditionalSas.into());
+    }
+    let Granted { child, answer, nonces } =
+        create_child::grant(ctx, &sa.channel, request, Some(slot))?;
+    let new = child.id;
+    install(ctx, sa, child, Some(old));
+    match (creation, sa.flight.as_mut().map(|flight| &mut flight.exchange)) {
+        (Creation::Rival, Some(Exchange::RekeyChild(asked))) => {
+            asked.rival = Crossing::Standing(new, nonces);
+        }
+        _ => replaced(ctx, sa, old),
+    }
+    Ok(answer)
+}
+
+/// Puts a child among the others: inbound first, so that nothing arrives unreadable.
+pub(crate) fn install(
+    ctx: &mut Ctx<'_>,
+    sa: &mut IkeSa,
+    child: ChildSa,
+    replaces: Option<ChildId>,
+) {
+    child.install_inbound(ctx, sa.path, sa.encapsulated);
+    child.install_outbound(ctx, sa.path, sa.encapsulated);
+    ctx.out.event(Event::ChildUp {
+        peer: ctx.peer,
+        child: child.id,
+        slot: child.slot,
+        replaces,
+        suite: child.suite,
+        inbound: child.inbound.spi,
+        outbound: child.outbound.spi,
+        selectors: child.selectors.clone(),
+    });
+    sa.children.push(child);
+}
+
+/// The peer has made this child's successor and is to delete it.
+fn replaced(ctx: &mut Ctx<'_>, sa: &mut IkeSa, old: ChildId) {
+    let overdue = ctx.mono() + LINGER;
+    if let Some(child) = sa.child_mut(old).filter(|child| child.is_live()) {
+        child.standing = child::Standing::Replaced { overdue };
+        sa.tasks.forget(|wish| matches!(wish, Wish::RekeyChild(of, _) if of == old));
+    }
+}
+
+/// A child of ours went while its successor, or its successor's rival, was in the making.
+pub(crate) fn note_gone(sa: &mut IkeSa, gone: ChildId) {
+    if let Some(Exchange::RekeyChild(asked)) = sa.flight.as_mut().map(|flight| &mut flight.exchange)
+        && matches!(asked.rival, Crossing::Standing(rival, _) if rival == gone)
+    {
+        asked.rival = Crossing::Withdrawn;
+    }
+}
+
+/// The payload types of a chain, as the tables of [`super::acceptance`] want them.
+pub(crate) fn kinds(chain: &Chain) -> impl Iterator<Item = (PayloadType, bool)> {
+    chain.iter().map(|payload| (payload.kind(), false))
+}

@@ -1,0 +1,227 @@
+//! Which algorithms: offering, choosing, and checking what the other end chose (RFC 7296 §2.7, §3.3).
+//!
+//! **One proposal a line.** A policy's lines go out as proposals with one transform of each type, as Azure sends its own. A
+//! merged proposal would be shorter but offers every cross product: lines that nobody wrote, AEAD beside integrity
+//! algorithms (which RFC 7296 §3.3 forbids), `NONE` beside groups (which Microsoft's stack aborts on,
+//! strongSwan discussion 2831). And an answer's number then says which line it is.
+//!
+//! **Our order decides.** As responder we take the first of *our* lines that the peer offers, not the first of theirs: the
+//! operator wrote our order, and Azure's own has SHA-1 before SHA-256. The peer's group guess does not count
+//! either; one round trip more (INVALID_KE_PAYLOAD) is cheaper than a weaker group for hours.
+//!
+//! **The first child has no group.** The child that IKE_AUTH makes takes its keys from the IKE SA, so key exchange
+//! transforms are left out of our offer there and passed over in theirs ([`Groups::Omitted`]).
+
+use super::combination::{Combination, is_none};
+use crate::crypto::{EspSuite, Group, IkeSuite, Role, Unsupported};
+use crate::ike::diagnosis::azure_names;
+use crate::ike::error::{Error, Incompatible, PeerMisbehaved};
+use crate::wire::codes::{ProtocolId, TransformType};
+use crate::wire::payload::sa::{Proposal, SecurityAssociation, Transform, TransformId};
+use crate::wire::spi::{EspSpi, IkeSpi, Spi};
+
+/// The lines of one kind of SA: what we offer and what we accept, in order of preference.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Policy {
+    offered: Vec<Combination>,
+    accepted: Vec<Combination>,
+}
+
+impl Policy {
+    /// One list for both, less what s2sd cannot run; the reasons come with it. A policy that keeps no line is the
+    /// caller's to refuse.
+    pub fn new(lines: &[Combination]) -> (Policy, Vec<Unsupported>) {
+        let (lines, refused) = runnable(lines);
+        (Policy { offered: lines.clone(), accepted: lines }, refused)
+    }
+
+    /// A connection on Default, IKE: group 2 alone, which the caller warns of.
+    pub fn azure_ike() -> Policy {
+        Policy::new(&azure_names::DEFAULT_IKE).0
+    }
+
+    /// A connection on Default, ESP: we offer Azure's initiator list and accept its responder list, as Azure does.
+    pub fn azure_esp() -> Policy {
+        Policy {
+            offered: runnable(&azure_names::DEFAULT_ESP_INITIATOR).0,
+            accepted: runnable(&azure_names::DEFAULT_ESP_RESPONDER).0,
+        }
+    }
+
+    /// Lines as they are, runnable or not: for a peer played in a test.
+    pub fn verbatim(offered: &[Combination], accepted: &[Combination]) -> Policy {
+        Policy { offered: offered.to_vec(), accepted: accepted.to_vec() }
+    }
+
+    /// What we offer.
+    pub fn offered(&self) -> &[Combination] {
+        &self.offered
+    }
+
+    /// What we accept.
+    pub fn accepted(&self) -> &[Combination] {
+        &self.accepted
+    }
+
+    /// The groups that we offer, each once, the preferred first: which to guess, and which INVALID_KE_PAYLOAD may name.
+    pub fn groups(&self) -> Vec<Group> {
+        let mut groups: Vec<Group> = Vec::new();
+        for line in &self.offered {
+            let group = line.group().and_then(|id| Group::from_id(line.role(), id).ok());
+            groups.extend(group.filter(|group| !groups.contains(group)));
+        }
+        groups
+    }
+}
+
+/// The lines that s2sd can run, and why the others not.
+fn runnable(lines: &[Combination]) -> (Vec<Combination>, Vec<Unsupported>) {
+    let refused = lines.iter().filter_map(|line| line.check().err()).collect();
+    (lines.iter().copied().filter(|line| line.check().is_ok()).collect(), refused)
+}
+
+/// What becomes of key exchange transforms.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Groups {
+    /// They are negotiated.
+    Negotiated,
+    /// They are left out: the child of IKE_AUTH.
+    Omitted,
+}
+
+/// An SA payload that offers these lines, numbered from 1, all with the same SPI.
+pub fn offer(lines: &[Combination], spi: impl Into<Spi>, groups: Groups) -> SecurityAssociation {
+    let spi = spi.into();
+    let lines = distinct(lines, groups);
+    // A payload numbers its proposals in one octet; the rest of so long a policy is not worth a second.
+    let numbered = (1..=u8::MAX).zip(&lines);
+    numbered
+        .map(|(number, line)| {
+            Proposal::new(number, protocol(line.role()), spi.clone(), line.transforms())
+        })
+        .collect()
+}
+
+/// What a negotiation settled on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Choice {
+    /// The line.
+    pub line: Combination,
+    /// The accepted proposal as the peer wrote it, of each type the one transform chosen.
+    proposal: Proposal,
+}
+
+impl Choice {
+    /// The proposal that accepts, with our own SPI.
+    pub fn answer(&self, spi: impl Into<Spi>) -> SecurityAssociation {
+        SecurityAssociation::from(Proposal { spi: spi.into(), ..self.proposal.clone() })
+    }
+
+    /// The peer's SPI of the child SA.
+    pub fn esp_spi(&self) -> Result<EspSpi, Error> {
+        let spi = self.proposal.spi.esp().filter(|spi| *spi >= EspSpi::MIN);
+        spi.ok_or_else(|| PeerMisbehaved::Spi.into())
+    }
+
+    /// The peer's SPI of the IKE SA's successor; an initial IKE SA has it in the header instead.
+    pub fn ike_spi(&self) -> Result<IkeSpi, Error> {
+        let spi = self.proposal.spi.ike().filter(|spi| *spi != IkeSpi::ZERO);
+        spi.ok_or_else(|| PeerMisbehaved::Spi.into())
+    }
+
+    /// The IKE SA's algorithms.
+    pub fn ike_suite(&self) -> Result<IkeSuite, Error> {
+        IkeSuite::try_from(self.line).map_err(|_| Incompatible::Proposal.into())
+    }
+
+    /// The child SA's algorithms.
+    pub fn esp_suite(&self) -> Result<EspSuite, Error> {
+        EspSuite::try_from(self.line).map_err(|_| Incompatible::Proposal.into())
+    }
+}
+
+/// Chooses as responder: the first of our lines that s2sd can run and the peer offers.
+pub fn choose(
+    ours: &[Combination],
+    theirs: &SecurityAssociation,
+    groups: Groups,
+) -> Result<Choice, Error> {
+    // A line with a group that we cannot run is no line, even where the group is left out: its child could not be rekeyed.
+    distinct(&runnable(ours).0, groups)
+        .into_iter()
+        .find_map(|line| theirs.proposals.iter().find_map(|proposal| take(line, proposal, groups)))
+        .ok_or_else(|| Incompatible::Proposal.into())
+}
+
+/// Reads the answer to our offer as initiator: one proposal, one of ours, one transform of each type (RFC 7296 §3.3.6).
+///
+/// Beyond the letter of it, an answer may be silent about a type where silence means what we offered (32-bit sequence numbers), and
+/// may say `NONE` where we were silent (integrity beside an AEAD).
+pub fn read_answer(
+    ours: &[Combination],
+    answer: &SecurityAssociation,
+    groups: Groups,
+) -> Result<Choice, Error> {
+    let not_offered = || Error::from(PeerMisbehaved::AnswerNotOffered);
+    let [proposal] = answer.proposals.as_slice() else { return Err(not_offered()) };
+    let place = usize::from(proposal.number).checked_sub(1).ok_or_else(not_offered)?;
+    let line = distinct(ours, groups).get(place).copied().ok_or_else(not_offered)?;
+    let one_each =
+        TransformType::UNDERSTOOD.iter().all(|kind| proposal.of_type(*kind).count() <= 1);
+    match take(line, proposal, Groups::Negotiated) {
+        Some(choice) if one_each => Ok(choice),
+        _ => Err(not_offered()),
+    }
+}
+
+/// The proposal narrowed to a line, if the line is in it.
+fn take(line: Combination, proposal: &Proposal, groups: Groups) -> Option<Choice> {
+    if proposal.protocol != protocol(line.role()) {
+        return None;
+    }
+    let mut chosen: Vec<Transform> = Vec::new();
+    for kind in TransformType::UNDERSTOOD.into_iter() {
+        if groups == Groups::Omitted && kind == TransformType::KeyExchange {
+            continue;
+        }
+        let mut offered = proposal.of_type(kind).peekable();
+        if offered.peek().is_none() {
+            if line.lacks(kind) {
+                continue;
+            }
+            return None;
+        }
+        let fits = |t: &&Transform| line.has(t) || (line.lacks(kind) && is_none(t));
+        chosen.push(offered.find(fits)?.clone());
+    }
+    // "MUST consider this proposal unacceptable" with a transform type that we do not know (RFC 7296 §3.3.6).
+    let has_unknown =
+        proposal.transforms.iter().any(|t| matches!(t.id, TransformId::Unknown { .. }));
+    (!has_unknown)
+        .then(|| Choice { line, proposal: Proposal { transforms: chosen, ..proposal.clone() } })
+}
+
+/// The lines as they are negotiated, each once.
+fn distinct(lines: &[Combination], groups: Groups) -> Vec<Combination> {
+    let mut distinct = Vec::new();
+    for line in lines {
+        let line = match groups {
+            Groups::Negotiated => *line,
+            Groups::Omitted => line.without_pfs(),
+        };
+        if !distinct.contains(&line) {
+            distinct.push(line);
+        }
+    }
+    distinct
+}
+
+fn protocol(role: Role) -> ProtocolId {
+    match role {
+        Role::Ike => ProtocolId::Ike,
+        Role::Esp => ProtocolId::Esp,
+    }
+}
+
+#[cfg(test)]
+mod tests;

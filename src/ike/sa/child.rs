@@ -1,0 +1,225 @@
+//! One child SA pair: what was negotiated, and where each half stands.
+//!
+//! ```text
+//! inbound    Reserved ───────> Installed ──────────────> Draining ──> Removed
+//!            our SPI is in     keys are known            its end was  stragglers are through
+//!            a request         (and in the data plane)   agreed
+//!
+//! outbound                     Registered <────> Active ──> Retired
+//!                              ready, unused     carries    never again
+//!                                                the slot
+//! ```
+//!
+//! Reserved is an SPI in a request of ours, Installed a `ChildSa` in its IKE SA, Draining one in the peer's list of the
+//! departed, Removed none at all: so only the outbound half needs a field.
+
+use super::lifetime::Deadlines;
+use crate::crypto::keymat::EspKeys;
+use crate::crypto::{EspSuite, Secret};
+use crate::ike::endpoint::context::Ctx;
+use crate::ike::endpoint::output::{EspSa, Output};
+use crate::ike::exchange::step::Party;
+use crate::ike::ids::{ChildId, Slot};
+use crate::ike::path::Path;
+use crate::ike::testing::mutation::{self, Mutation};
+use crate::time::Instant;
+use crate::wire::selector::narrow::SelectorPair;
+use crate::wire::spi::EspSpi;
+
+/// Where an outbound half stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OutState {
+    /// Installed; another one carries the slot.
+    Registered,
+    /// Carries the slot's traffic.
+    Active,
+    /// Done with.
+    Retired,
+}
+
+/// What is going to become of a child.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Standing {
+    /// It goes on.
+    Live,
+    /// The peer made its successor and is to delete it; when it has not by then, we do.
+    Replaced {
+        /// Then.
+        overdue: Instant,
+    },
+    /// Our Delete is wanted or under way.
+    Leaving,
+}
+
+/// One direction: whoever receives chose the SPI.
+#[derive(Debug)]
+pub(crate) struct Half {
+    pub(crate) spi: EspSpi,
+    pub(crate) keys: EspKeys,
+}
+
+/// A child SA pair.
+#[derive(Debug)]
+pub(crate) struct ChildSa {
+    pub(crate) id: ChildId,
+    pub(crate) slot: Slot,
+    pub(crate) suite: EspSuite,
+    pub(crate) selectors: SelectorPair,
+    pub(crate) inbound: Half,
+    pub(crate) outbound: Half,
+    /// Who asked for it.
+    pub(crate) made_by: Party,
+    pub(crate) made_at: Instant,
+    /// Whether the peer is known to receive on it: it answered our request, or it sent a packet on it (RFC 7296 §2.8).
+    pub(crate) may_send: bool,
+    pub(crate) out: OutState,
+    pub(crate) standing: Standing,
+    pub(crate) limits: Deadlines,
+    /// When to ask for a successor; none once asked.
+    pub(crate) rekey_at: Option<Instant>,
+    /// When it ends, whatever happens.
+    pub(crate) expire_at: Instant,
+}
+
+impl ChildSa {
+    pub(crate) fn install_inbound(&self, ctx: &mut Ctx<'_>, path: Path, encapsulated: bool) {
+        let sa = self.data_plane(&self.inbound, ctx, path, encapsulated);
+        ctx.out.push(Output::InstallInbound(sa));
+    }
+
+    pub(crate) fn install_outbound(&self, ctx: &mut Ctx<'_>, path: Path, encapsulated: bool) {
+        let sa = self.data_plane(&self.outbound, ctx, path, encapsulated);
+        ctx.out.push(Output::InstallOutbound(sa));
+    }
+
+    /// Carries the slot's traffic from now on.
+    pub(crate) fn activate(&mut self, ctx: &mut Ctx<'_>) {
+        self.out = OutState::Active;
+        if mutation::is(Mutation::ForgetOutbound) {
+            return;
+        }
+        ctx.out.push(Output::ActivateOutbound {
+            peer: ctx.peer,
+            slot: self.slot,
+            child: self.id,
+            spi: self.outbound.spi,
+        });
+    }
+
+    /// Never sends again.
+    pub(crate) fn retire(&mut self, ctx: &mut Ctx<'_>) {
+        if self.out != OutState::Retired {
+            self.out = OutState::Retired;
+            ctx.out.push(Output::RetireOutbound {
+                peer: ctx.peer,
+                child: self.id,
+                spi: self.outbound.spi,
+            });
+        }
+    }
+
+    /// Stops receiving; the pair is gone with this.
+    pub(crate) fn remove(mut self, ctx: &mut Ctx<'_>) {
+        self.retire(ctx);
+        ctx.spis.release_esp(self.inbound.spi);
+        ctx.out.push(Output::RemoveInbound {
+            peer: ctx.peer,
+            child: self.id,
+            spi: self.inbound.spi,
+        });
+    }
+
+    /// Whether it goes on: neither leaving nor replaced.
+    pub(crate) fn is_live(&self) -> bool {
+        self.standing == Standing::Live
+    }
+
+    /// Whether it is to be deleted by us.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.standing == Standing::Leaving
+    }
+
+    fn data_plane(&self, half: &Half, ctx: &Ctx<'_>, path: Path, encapsulated: bool) -> Box<EspSa> {
+        Box::new(EspSa {
+            peer: ctx.peer,
+            child: self.id,
+            slot: self.slot,
+            spi: half.spi,
+            suite: self.suite,
+            keys: copy_keys(&half.keys),
+            selectors: self.selectors.clone(),
+            made_at: self.made_at,
+            limits: self.limits,
+            path,
+            encapsulated,
+        })
+    }
+}
+
+/// The data plane's copy; the engine keeps its own for the snapshot.
+fn copy_keys(keys: &EspKeys) -> EspKeys {
+    EspKeys {
+        encryption: Secret::copy_of(keys.encryption.expose()),
+        integrity: Secret::copy_of(keys.integrity.expose()),
+    }
+}
+
+/// One child SA of a slot, as far as it matters for which of them sends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Candidate {
+    pub(crate) id: ChildId,
+    pub(crate) may_send: bool,
+    pub(crate) out: OutState,
+    pub(crate) leaving: bool,
+}
+
+/// Which child of a slot carries its outbound traffic: of those that are not going, one that the peer is known to receive
+/// on before one that is not, then the newest. An old child so goes on sending until its successor is proven, and a
+/// successor steps in at once when the old one goes.
+pub(crate) fn carrier(candidates: impl IntoIterator<Item = Candidate>) -> Option<ChildId> {
+    candidates
+        .into_iter()
+        .filter(|c| !c.leaving && c.out != OutState::Retired)
+        .max_by_key(|c| (c.may_send, c.id))
+        .map(|c| c.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(id: u64, may_send: bool, leaving: bool) -> Candidate {
+        Candidate { id: ChildId(id), may_send, out: OutState::Registered, leaving }
+    }
+
+    #[test]
+    fn the_carrier_is_the_newest_proven_child_that_stays() {
+        let table: &[(&[Candidate], Option<u64>)] = &[
+            (&[], None),
+            (&[candidate(1, false, false)], Some(1)),
+            // The peer's rekey: its new child waits for the first packet.
+            (&[candidate(1, true, false), candidate(2, false, false)], Some(1)),
+            (&[candidate(1, true, false), candidate(2, true, false)], Some(2)),
+            (&[candidate(1, true, true), candidate(2, false, false)], Some(2)),
+            // Our successor lost to the peer's and leaves.
+            (
+                &[candidate(1, true, false), candidate(2, false, false), candidate(3, true, true)],
+                Some(1),
+            ),
+            (&[candidate(1, true, true)], None),
+        ];
+        for (candidates, expected) in table {
+            assert_eq!(
+                carrier(candidates.iter().copied()),
+                expected.map(ChildId),
+                "{candidates:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_retired_half_never_comes_back() {
+        let retired = Candidate { out: OutState::Retired, ..candidate(2, true, false) };
+        assert_eq!(carrier([candidate(1, true, false), retired]), Some(ChildId(1)));
+    }
+}

@@ -1,0 +1,294 @@
+//! From a wish to a request, from a request to its answer, from an answer to what follows: where messages get their
+//! meaning. What each exchange does is in its own file.
+
+use super::retransmit;
+use super::task::Wish;
+use super::{Deed, Flight, IkeSa, Standing};
+use crate::crypto::{Group, Role};
+use crate::ike::endpoint::context::Ctx;
+use crate::ike::endpoint::event::Cause;
+use crate::ike::error::{
+    Busy, Detail, Error, Farewell, Fate, Incompatible, Local, PeerMisbehaved, Which,
+};
+use crate::ike::exchange::Exchange;
+use crate::ike::exchange::acceptance::{self, Meaning};
+use crate::ike::exchange::collision::{self, AfterRefusal, Creation};
+use crate::ike::exchange::create_child::{self, Granted};
+use crate::ike::exchange::informational;
+use crate::ike::exchange::rekey_child::{self, kinds};
+use crate::ike::exchange::rekey_ike;
+use crate::ike::exchange::step::{Half, Step};
+use crate::ike::testing::mutation::{self, Mutation};
+use crate::wire::codes::{ExchangeType, NotifyType};
+use crate::wire::payload::chain::Chain;
+use crate::wire::payload::notify::Notify;
+use crate::wire::spi::EspSpi;
+
+impl IkeSa {
+    /// Asks for the next thing wanted, if nothing is under way.
+    pub(crate) fn pump(&mut self, ctx: &mut Ctx<'_>) {
+        if matches!(self.standing, Standing::Rival { .. } | Standing::Replaced { .. }) {
+            return;
+        }
+        while self.flight.is_none() {
+            if self.requests.free().is_none() {
+                // All message ids are used up (RFC 7296 §2.2).
+                self.expire_at = ctx.mono();
+                return;
+            }
+            let Some(wish) = self.tasks.take_due(ctx.mono()) else { return };
+            match wish {
+                Wish::CloseIke(cause, notify) => {
+                    informational::delete_ike(ctx, self, cause, notify);
+                }
+                Wish::CloseChild(_) | Wish::Disown(_) => {
+                    self.tasks.push(wish, ctx.mono());
+                    let (children, spis) = self.tasks.take_closings(ctx.mono());
+                    informational::delete_children(ctx, self, wish, children, spis);
+                }
+                Wish::RekeyIke(group) => rekey_ike::ask(ctx, self, group),
+                Wish::RekeyChild(child, group) => rekey_child::ask(ctx, self, child, group),
+                Wish::NewChild(slot, group) => self.ask_child(ctx, slot, group),
+                Wish::Probe => informational::probe(ctx, self),
+            }
+        }
+    }
+
+    fn ask_child(&mut self, ctx: &mut Ctx<'_>, slot: crate::ike::ids::Slot, group: Option<Group>) {
+        let config = std::rc::Rc::clone(&ctx.config);
+        let Some(child) = config.children.get(usize::from(slot.0)) else { return };
+        let selectors = child.selectors.clone();
+        let Some((chain, asked)) = create_child::ask(ctx, slot, selectors, group) else { return };
+        self.ask(ctx, Wish::NewChild(slot, group), Exchange::NewChild(asked), &chain);
+    }
+
+    /// The answer to a request of the peer, and what follows from it.
+    pub(crate) fn answer(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        exchange: ExchangeType,
+        request: Result<Chain, Error>,
+    ) -> (Chain, Vec<Deed>) {
+        let mut step = Step::Inform;
+        let outcome = request.as_ref().map_err(|error| *error).and_then(|request| {
+            step = step_of(exchange, request)?;
+            acceptance::accept(step, Half::Request, kinds(request))?;
+            match step {
+                Step::NewChild => self.grant_child(ctx, request).map(|chain| (chain, Vec::new())),
+                Step::RekeyChild => {
+                    rekey_child::answer(ctx, self, request).map(|chain| (chain, Vec::new()))
+                }
+                Step::RekeyIke => {
+                    rekey_ike::answer(ctx, self, request).map(|(chain, deed)| (chain, vec![deed]))
+                }
+                _ => informational::answer(ctx, self, request),
+            }
+        });
+        outcome.unwrap_or_else(|error| {
+            ctx.refuse(step, Half::Request, error, request.as_ref().ok());
+            let mut chain = Chain::new();
+            if let Some(notice) = error.to_notify() {
+                chain.push(match notice.detail {
+                    Detail::Child(spi) => Notify::about_esp(notice.kind, spi),
+                    _ => Notify::with_data(notice.kind, notice.data()),
+                });
+            }
+            let deeds = match error.to_fate(step, Half::Request) {
+                Fate::DeleteIke(_) => vec![Deed::End(Cause::Failed)],
+                _ => Vec::new(),
+            };
+            (chain, deeds)
+        })
+    }
+
+    fn grant_child(&mut self, ctx: &mut Ctx<'_>, request: &Chain) -> Result<Chain, Error> {
+        if collision::on_new_child(self.activity()) != Creation::Usual {
+            return Err(Busy::Crossing.into());
+        }
+        if self.children.len() >= ctx.settings.max_children {
+            return Err(Incompatible::NoAdditionalSas.into());
+        }
+        let Granted { child, answer, .. } = create_child::grant(ctx, &self.channel, request, None)?;
+        rekey_child::install(ctx, self, child, None);
+        Ok(answer)
+    }
+
+    /// What follows from the peer's answer to our request.
+    pub(crate) fn take_answer(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        flight: Flight,
+        answer: Result<Chain, Error>,
+    ) -> Vec<Deed> {
+        let Flight { wish, exchange, .. } = flight;
+        let step = exchange.step();
+        let answer = answer.and_then(|answer| read(step, answer));
+        let error = match (exchange, answer) {
+            (Exchange::Probe, Ok(_)) => return Vec::new(),
+            (Exchange::CloseIke, _) => return vec![Deed::End(self.cause_of_leaving())],
+            (Exchange::CloseChildren(children), _) => {
+                for id in children {
+                    self.depart(id, Cause::Rekeyed);
+                }
+                return Vec::new();
+            }
+            (Exchange::NewChild(asked), Ok(answer)) => {
+                let spi = asked.wanted.spi;
+                match create_child::take(ctx, &self.channel, asked, &answer) {
+                    Ok((child, _)) => {
+                        self.refusals = 0;
+                        rekey_child::install(ctx, self, child, None);
+                        return Vec::new();
+                    }
+                    Err(error) => self.disown(ctx, spi, error),
+                }
+            }
+            (Exchange::RekeyChild(asked), Ok(answer)) => {
+                let spi = asked.new.wanted.spi;
+                match rekey_child::granted(ctx, self, asked, &answer) {
+                    Ok(()) => {
+                        self.refusals = 0;
+                        return Vec::new();
+                    }
+                    Err(error) => self.disown(ctx, spi, error),
+                }
+            }
+            (Exchange::RekeyIke(asked), Ok(answer)) => {
+                let spi = asked.spi;
+                match rekey_ike::granted(ctx, self, asked, &answer) {
+                    Ok(deed) => return vec![deed],
+                    Err(error) => {
+                        ctx.spis.release_ike(spi);
+                        error
+                    }
+                }
+            }
+            (Exchange::Probe, Err(error)) => error,
+            (Exchange::NewChild(asked), Err(error)) => {
+                create_child::abandon(ctx, &asked.wanted);
+                error
+            }
+            (Exchange::RekeyChild(asked), Err(error)) => {
+                create_child::abandon(ctx, &asked.new.wanted);
+                let gone = error == Error::from(Busy::ChildGoneThere);
+                if gone || error == Error::from(Busy::Refused) {
+                    let after = rekey_child::refused(ctx, self, &asked, gone);
+                    if after != AfterRefusal::Retry {
+                        return Vec::new();
+                    }
+                }
+                error
+            }
+            (Exchange::RekeyIke(asked), Err(error)) => match rekey_ike::forget(ctx, self, &asked) {
+                Some(deed) => return vec![deed],
+                None => error,
+            },
+        };
+        self.suffer(ctx, step, wish, error)
+    }
+
+    /// The peer made something of an answer that we cannot use.
+    fn disown(&mut self, ctx: &mut Ctx<'_>, spi: EspSpi, error: Error) -> Error {
+        ctx.spis.release_esp(spi);
+        self.want(ctx, Wish::Disown(spi), ctx.mono());
+        error
+    }
+
+    /// What becomes of a wish that failed.
+    fn suffer(&mut self, ctx: &mut Ctx<'_>, step: Step, wish: Wish, error: Error) -> Vec<Deed> {
+        if let Some(again) = in_the_wanted_group(ctx, wish, error) {
+            self.want(ctx, again, ctx.mono());
+            return Vec::new();
+        }
+        ctx.refuse(step, Half::Response, error, None);
+        match error.to_fate(step, Half::Response) {
+            Fate::Ignore | Fate::RefuseExchange => {}
+            Fate::RetryLater if mutation::is(Mutation::IgnoreTemporaryFailure) => {}
+            Fate::RetryLater | Fate::DeleteChild(Which::New) => self.want_later(ctx, wish),
+            Fate::DeleteChild(Which::Old) => {
+                if let Wish::RekeyChild(old, _) = wish {
+                    self.depart(old, Cause::DeletedByPeer);
+                }
+            }
+            Fate::DeleteIke(Farewell::Silent) => return vec![Deed::End(Cause::Failed)],
+            Fate::DeleteIke(Farewell::Delete) => {
+                let notify = error.to_notify().map(|notice| notice.kind);
+                self.close(ctx, Cause::Failed, notify);
+            }
+            // A fresh IKE SA would lack this child as the present one does, and cost the others theirs.
+            Fate::Renew if step == Step::NewChild && !self.children.is_empty() => {
+                self.want_later(ctx, wish);
+            }
+            Fate::Renew => {
+                if step == Step::NewChild {
+                    self.want_later(ctx, wish);
+                }
+                return vec![Deed::Renew];
+            }
+        }
+        Vec::new()
+    }
+
+    /// Wants it again after a pause, a longer one after each refusal.
+    fn want_later(&mut self, ctx: &mut Ctx<'_>, wish: Wish) {
+        let pause = retransmit::retry_pause(self.refusals, ctx.rng);
+        self.refusals = self.refusals.saturating_add(1);
+        self.want(ctx, wish, ctx.mono() + pause);
+    }
+
+    fn cause_of_leaving(&self) -> Cause {
+        match self.standing {
+            Standing::Leaving(cause) => cause,
+            _ => Cause::Command,
+        }
+    }
+}
+
+/// What a request is for.
+fn step_of(exchange: ExchangeType, request: &Chain) -> Result<Step, Error> {
+    match exchange {
+        ExchangeType::CreateChildSa => {
+            let rekeys = request.notify(NotifyType::RekeySa).is_some();
+            Ok(acceptance::purpose(kinds(request).map(|(kind, _)| kind), rekeys))
+        }
+        ExchangeType::Informational => Ok(Step::Inform),
+        other => Err(PeerMisbehaved::UnexpectedExchange(other).into()),
+    }
+}
+
+/// An answer that does what was asked, or the error that it tells.
+fn read(step: Step, answer: Chain) -> Result<Chain, Error> {
+    let told = answer.notifies().find(|notify| notify.kind.is_error());
+    if let Some(notify) = told.filter(|_| step != Step::Inform) {
+        let group = notify.invalid_ke_group().map(Incompatible::Group);
+        return Err(group.map_or_else(|| Error::told(notify.kind), Error::from));
+    }
+    let form = acceptance::accept(step, Half::Response, kinds(&answer))?;
+    match form.meaning {
+        Meaning::Notifies => Err(Local::Blamed(NotifyType::Unknown(0)).into()),
+        _ => Ok(answer),
+    }
+}
+
+/// The same wish in the group that the peer asks for, once, and only in one that we offer.
+fn in_the_wanted_group(ctx: &Ctx<'_>, wish: Wish, error: Error) -> Option<Wish> {
+    let Error::Incompatible(Incompatible::Group(group)) = error else { return None };
+    let esp = |slot: crate::ike::ids::Slot| {
+        let group = Group::from_id(Role::Esp, group).ok()?;
+        let child = ctx.config.children.get(usize::from(slot.0))?;
+        child.esp.groups().contains(&group).then_some(group)
+    };
+    match wish {
+        Wish::RekeyIke(None) => {
+            let group = Group::from_id(Role::Ike, group).ok()?;
+            ctx.config.ike.groups().contains(&group).then_some(Wish::RekeyIke(Some(group)))
+        }
+        Wish::NewChild(slot, None) => Some(Wish::NewChild(slot, Some(esp(slot)?))),
+        Wish::RekeyChild(child, None) => {
+            let group = Group::from_id(Role::Esp, group).ok()?;
+            let offered = ctx.config.children.iter().any(|c| c.esp.groups().contains(&group));
+            offered.then_some(Wish::RekeyChild(child, Some(group)))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,209 @@
+//! When to send a request again, when to give up, and how long to pause before trying anew.
+//!
+//! Waits double from a half second and are jittered, so that a gateway which comes back does not meet all its peers in
+//! step. A cloud gateway's failover takes tens of seconds; giving up sooner would turn its hiccup into our outage.
+
+use std::time::Duration;
+
+use super::jitter::duration_between;
+use crate::rng::Rng;
+use crate::time::Instant;
+
+/// The shape of a series of waits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Schedule {
+    /// The first wait, before jitter.
+    pub first: Duration,
+    /// No wait is longer, before jitter.
+    pub longest: Duration,
+    /// The time from the request, or from the last sign of life, to giving up.
+    pub budget: Duration,
+}
+
+impl Schedule {
+    /// For IKE_SA_INIT and IKE_AUTH: nothing is lost yet, and a redial follows.
+    pub const DIAL: Schedule = Schedule {
+        first: Duration::from_millis(500),
+        longest: Duration::from_secs(16),
+        budget: Duration::from_secs(60),
+    };
+
+    /// For requests on an established IKE SA: silence for as long as the DPD timeout is death.
+    pub fn established(silence: Duration) -> Schedule {
+        Schedule {
+            first: Duration::from_millis(500),
+            longest: Duration::from_secs(8),
+            budget: silence,
+        }
+    }
+}
+
+/// What to do when a request's deadline has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// Send it again.
+    Resend,
+    /// The peer is gone.
+    GiveUp,
+}
+
+/// The timer of one request under way.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Retransmit {
+    pub(crate) schedule: Schedule,
+    /// When the budget began: at the request, or at the last sign of life since.
+    pub(crate) since: Instant,
+    /// When to act.
+    pub(crate) due: Instant,
+    /// How often the request was sent.
+    pub(crate) sent: u32,
+}
+
+impl Retransmit {
+    /// The request was sent for the first time.
+    pub fn start(schedule: Schedule, now: Instant, rng: &mut dyn Rng) -> Retransmit {
+        let mut timer = Retransmit { schedule, since: now, due: now, sent: 1 };
+        timer.plan(now, rng);
+        timer
+    }
+
+    /// When to ask [`Retransmit::fire`].
+    pub fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// How often the request was sent.
+    pub fn sent(&self) -> u32 {
+        self.sent
+    }
+
+    /// Something authentic of the peer arrived, only not the response: it lives, so the budget begins anew.
+    pub fn heard(&mut self, now: Instant) {
+        self.since = self.since.max(now);
+    }
+
+    /// The deadline has come.
+    pub fn fire(&mut self, now: Instant, rng: &mut dyn Rng) -> Verdict {
+        if now >= self.end() {
+            return Verdict::GiveUp;
+        }
+        self.sent = self.sent.saturating_add(1);
+        self.plan(now, rng);
+        Verdict::Resend
+    }
+
+    fn plan(&mut self, now: Instant, rng: &mut dyn Rng) {
+        let wait = doubled(self.schedule.first, self.sent.saturating_sub(1), self.schedule.longest);
+        self.due = (now + jittered(wait, rng)).min(self.end());
+    }
+
+    fn end(&self) -> Instant {
+        self.since + self.schedule.budget
+    }
+}
+
+/// How long to wait before dialling again, after this many failures in a row (0: an SA that stood was lost). Never gives up;
+/// never so eager that a gateway which restarts is held down, nor so slow that a person thinks it has stopped.
+pub fn redial_pause(failures: u32, rng: &mut dyn Rng) -> Duration {
+    jittered(doubled(Duration::from_secs(1), failures, Duration::from_secs(60)), rng)
+}
+
+/// How long to wait before asking again for what the peer refused for now (TEMPORARY_FAILURE, a refused child), after
+/// this many refusals in a row, the first being 0. Short at first: most crossings are over in a round trip.
+pub fn retry_pause(refusals: u32, rng: &mut dyn Rng) -> Duration {
+    jittered(doubled(Duration::from_secs(1), refusals, Duration::from_secs(30)), rng)
+}
+
+/// `first`, doubled `times` times, up to `longest`.
+fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
+    let factor = 1u32.checked_shl(times).unwrap_or(u32::MAX);
+    first.saturating_mul(factor).min(longest)
+}
+
+/// Between three quarters and five quarters of it.
+fn jittered(wait: Duration, rng: &mut dyn Rng) -> Duration {
+    duration_between(wait - wait / 4, wait + wait / 4, rng)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ike::sa::jitter::fixed::Seeded;
+
+    const START: Instant = Instant(1_000_000_000_000);
+
+    /// Runs a timer to its end without an answer; when each sending happened, and when it gave up.
+    fn run(schedule: Schedule, seed: u64) -> (Vec<Instant>, Instant) {
+        let mut rng = Seeded(seed);
+        let mut timer = Retransmit::start(schedule, START, &mut rng);
+        let mut sent = vec![START];
+        loop {
+            let now = timer.due();
+            assert!(now > *sent.last().expect("one"), "no progress");
+            match timer.fire(now, &mut rng) {
+                Verdict::Resend => sent.push(now),
+                Verdict::GiveUp => return (sent, now),
+            }
+        }
+    }
+
+    #[test]
+    fn waits_double_within_their_jitter_and_end_on_the_budget() {
+        for seed in 0..50 {
+            for schedule in [Schedule::DIAL, Schedule::established(Duration::from_secs(45))] {
+                let (sent, end) = run(schedule, seed);
+                assert_eq!(end, START + schedule.budget);
+                assert!((7..=14).contains(&sent.len()), "{} sendings", sent.len());
+                for (n, pair) in sent.windows(2).enumerate() {
+                    let wait = pair[1].since(pair[0]);
+                    let plain =
+                        doubled(schedule.first, u32::try_from(n).expect("few"), schedule.longest);
+                    assert!(wait >= plain * 3 / 4 && wait <= plain * 5 / 4, "{n}: {wait:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn two_ends_do_not_stay_in_step() {
+        assert_ne!(run(Schedule::DIAL, 1).0[1..4], run(Schedule::DIAL, 2).0[1..4]);
+    }
+
+    #[test]
+    fn the_dial_outlasts_a_planned_failover() {
+        assert!(Schedule::DIAL.budget >= Duration::from_secs(45));
+    }
+
+    #[test]
+    fn signs_of_life_extend_the_budget() {
+        let mut rng = Seeded(3);
+        let schedule = Schedule::established(Duration::from_secs(9));
+        let mut timer = Retransmit::start(schedule, START, &mut rng);
+        let mut now = START;
+        while now < START + Duration::from_secs(60) {
+            now = timer.due();
+            assert_eq!(timer.fire(now, &mut rng), Verdict::Resend);
+            timer.heard(now);
+        }
+        let last = now;
+        while timer.fire(timer.due(), &mut rng) == Verdict::Resend {}
+        assert_eq!(timer.due(), last + Duration::from_secs(9));
+        // An older sign of life does not shorten it.
+        timer.heard(START);
+        assert_eq!(timer.end(), last + Duration::from_secs(9));
+    }
+
+    #[test]
+    fn pauses_grow_to_their_cap_and_stay_there() {
+        let mut rng = Seeded(4);
+        for failures in [0, 1, 5, 6, 31, 32, 1_000_000, u32::MAX] {
+            let pause = redial_pause(failures, &mut rng);
+            assert!(pause >= Duration::from_millis(750) && pause <= Duration::from_secs(75));
+            if failures >= 6 {
+                assert!(pause >= Duration::from_secs(45));
+            }
+            assert!(retry_pause(failures, &mut rng) <= Duration::from_millis(37_500));
+        }
+        assert!(redial_pause(0, &mut rng) <= Duration::from_millis(1_250));
+    }
+}

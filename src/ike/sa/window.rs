@@ -1,0 +1,284 @@
+//! The two message windows of an IKE SA, each of size one (RFC 7296 §2.3).
+//!
+//! They know nothing of each other: our requests count in one, the peer's in the other, and both may have something
+//! under way. A window keeps the datagrams that may have to be sent again, byte for byte (§2.1).
+//!
+//! ```text
+//!             RequestWindow                        ReplyWindow
+//!   idle      next = n,   outstanding = none       expected = n, answered = reply to n-1
+//!   busy      next = n+1, outstanding = n
+//! ```
+
+use std::fmt;
+
+use crate::ike::admission::budget::{Bucket, Rate};
+use crate::time::Instant;
+use crate::wire::header::MessageId;
+
+/// The datagrams of one message: one, or all its fragments in order.
+pub type Datagrams = Vec<Vec<u8>>;
+
+/// Our requests.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RequestWindow {
+    next: MessageId,
+    outstanding: Option<Outstanding>,
+}
+
+/// A request without its response.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Outstanding {
+    /// Its message id.
+    pub id: MessageId,
+    /// What to send again.
+    pub datagrams: Datagrams,
+}
+
+impl RequestWindow {
+    /// A window whose next request has this id: 0 on a rekeyed IKE SA, 1 after IKE_SA_INIT.
+    pub fn starting_at(next: MessageId) -> RequestWindow {
+        RequestWindow { next, outstanding: None }
+    }
+
+    /// A window as it was, from a snapshot.
+    pub fn restore(next: MessageId, outstanding: Option<Outstanding>) -> RequestWindow {
+        RequestWindow { next, outstanding }
+    }
+
+    /// The id that the next request will have.
+    pub fn next(&self) -> MessageId {
+        self.next
+    }
+
+    /// The request under way.
+    pub fn outstanding(&self) -> Option<&Outstanding> {
+        self.outstanding.as_ref()
+    }
+
+    /// The id for a request now; `None` while one is under way. The last id is never given out: ids must not wrap, so
+    /// an IKE SA that has used them up is at its end (RFC 7296 §2.2).
+    pub fn free(&self) -> Option<MessageId> {
+        (self.outstanding.is_none() && self.next.0 < u32::MAX).then_some(self.next)
+    }
+
+    /// The request with the id that [`RequestWindow::free`] gave has been sent.
+    pub fn begin(&mut self, datagrams: Datagrams) {
+        debug_assert!(self.free().is_some(), "one request at a time");
+        self.outstanding = Some(Outstanding { id: self.next, datagrams });
+        self.next = MessageId(self.next.0.saturating_add(1));
+    }
+
+    /// Whether a response with this id answers the request under way. To be asked before the message is opened; any
+    /// other response is old or invented.
+    pub fn awaits(&self, id: MessageId) -> bool {
+        self.outstanding.as_ref().is_some_and(|request| request.id == id)
+    }
+
+    /// The authentic response is here.
+    pub fn finish(&mut self) -> Option<Outstanding> {
+        self.outstanding.take()
+    }
+}
+
+/// The peer's requests.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ReplyWindow {
+    expected: MessageId,
+    answered: Option<Answered>,
+}
+
+/// The last request that we answered.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Answered {
+    /// Of the request.
+    pub fingerprint: Fingerprint,
+    /// Our answer.
+    pub datagrams: Datagrams,
+    /// How often it is sent again: whoever heard the request can send it too, and is not to have us send as much as he likes. From
+    /// where the peer is, and from elsewhere: so nobody elsewhere uses up what the peer may need.
+    again: [Bucket; 2],
+}
+
+/// SHA-256 over the first datagram of a request as it came. A repetition is the same octets (RFC 7296 §2.1), so it is known
+/// without opening it, and an invented one draws no answer. Of a fragmented request the first fragment stands for all
+/// (RFC 7383 §2.6.1).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Fingerprint(pub [u8; 32]);
+
+/// What an incoming request is, by its id and octets alone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Arrival<'a> {
+    /// The next one: open it.
+    New,
+    /// The last one again, which did not come too often: send this again.
+    Repeated(&'a [Vec<u8>]),
+    /// Older, or ahead of the window, or the last id with other octets: drop it.
+    Outside,
+}
+
+impl ReplyWindow {
+    /// A window whose next request has this id: 0 on a rekeyed IKE SA and for the peer that answered IKE_SA_INIT, 1 for
+    /// the peer that sent it.
+    pub fn starting_at(expected: MessageId) -> ReplyWindow {
+        ReplyWindow { expected, answered: None }
+    }
+
+    /// A window as it was, from a snapshot.
+    pub fn restore(expected: MessageId, answered: Option<Answered>) -> ReplyWindow {
+        ReplyWindow { expected, answered }
+    }
+
+    /// The id of the next request.
+    pub fn expected(&self) -> MessageId {
+        self.expected
+    }
+
+    /// The last answer.
+    pub fn answered(&self) -> Option<&Answered> {
+        self.answered.as_ref()
+    }
+
+    /// What a request is that came just now, from where the peer is or from elsewhere.
+    pub fn classify(
+        &mut self,
+        id: MessageId,
+        fingerprint: Fingerprint,
+        from_peer: bool,
+        now: Instant,
+    ) -> Arrival<'_> {
+        if id == self.expected {
+            return Arrival::New;
+        }
+        let last = self.answered.as_mut().filter(|_| id.0.checked_add(1) == Some(self.expected.0));
+        last.and_then(|last| last.again(fingerprint, from_peer, now))
+            .map_or(Arrival::Outside, |datagrams| Arrival::Repeated(datagrams))
+    }
+
+    /// The expected request was authentic and this is our answer: kept until the next request (RFC 7296 §2.1).
+    pub fn answer(&mut self, fingerprint: Fingerprint, datagrams: Datagrams) {
+        self.answered = Some(Answered::new(fingerprint, datagrams));
+        self.expected = MessageId(self.expected.0.saturating_add(1));
+    }
+}
+
+impl Answered {
+    /// The request with this first datagram was answered so.
+    pub fn new(fingerprint: Fingerprint, datagrams: Datagrams) -> Answered {
+        Answered { fingerprint, datagrams, again: Default::default() }
+    }
+
+    /// The answer again, if it is the same request, and not too often.
+    pub fn again(
+        &mut self,
+        fingerprint: Fingerprint,
+        from_peer: bool,
+        now: Instant,
+    ) -> Option<&Datagrams> {
+        let [elsewhere, there] = &mut self.again;
+        let bucket = if from_peer { there } else { elsewhere };
+        let is_due = self.fingerprint == fingerprint && bucket.take(Rate::REPEATS, now);
+        is_due.then_some(&self.datagrams)
+    }
+}
+
+impl fmt::Debug for Outstanding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Outstanding({}, {} datagrams)", self.id, self.datagrams.len())
+    }
+}
+
+impl fmt::Debug for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Answered({} datagrams)", self.datagrams.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Fingerprint = Fingerprint([0xa; 32]);
+    const B: Fingerprint = Fingerprint([0xb; 32]);
+    const NOW: Instant = Instant(1_000_000_000);
+
+    fn datagrams(byte: u8) -> Datagrams {
+        vec![vec![byte]]
+    }
+
+    #[test]
+    fn one_request_at_a_time_and_ids_in_order() {
+        let mut window = RequestWindow::starting_at(MessageId(1));
+        assert_eq!(window.free(), Some(MessageId(1)));
+        window.begin(datagrams(7));
+        assert_eq!(window.free(), None);
+        assert_eq!(window.outstanding().map(|o| &o.datagrams), Some(&datagrams(7)));
+        for (id, awaited) in [(0, false), (1, true), (2, false)] {
+            assert_eq!(window.awaits(MessageId(id)), awaited, "{id}");
+        }
+        assert_eq!(window.finish().map(|request| request.id), Some(MessageId(1)));
+        // A second copy of the response answers nothing.
+        assert!(!window.awaits(MessageId(1)));
+        assert_eq!(window.free(), Some(MessageId(2)));
+    }
+
+    #[test]
+    fn ids_do_not_wrap() {
+        let mut window = RequestWindow::starting_at(MessageId(u32::MAX - 1));
+        assert_eq!(window.free(), Some(MessageId(u32::MAX - 1)));
+        window.begin(datagrams(1));
+        window.finish();
+        assert_eq!(window.free(), None);
+    }
+
+    #[test]
+    fn a_repetition_gets_the_same_octets_and_nothing_else_does() {
+        let mut window = ReplyWindow::starting_at(MessageId(0));
+        assert_eq!(window.classify(MessageId(0), A, true, NOW), Arrival::New);
+        assert_eq!(window.classify(MessageId(1), A, true, NOW), Arrival::Outside);
+        window.answer(A, datagrams(5));
+        assert_eq!(window.classify(MessageId(0), A, true, NOW), Arrival::Repeated(&datagrams(5)));
+        assert_eq!(window.classify(MessageId(0), B, true, NOW), Arrival::Outside);
+        assert_eq!(window.classify(MessageId(1), A, true, NOW), Arrival::New);
+        assert_eq!(window.classify(MessageId(2), B, true, NOW), Arrival::Outside);
+        window.answer(B, datagrams(6));
+        assert_eq!(window.classify(MessageId(0), A, true, NOW), Arrival::Outside);
+        assert_eq!(window.classify(MessageId(1), B, true, NOW), Arrival::Repeated(&datagrams(6)));
+    }
+
+    #[test]
+    fn a_storm_of_repetitions_gets_a_few_answers_and_the_next_request_its_own() {
+        let mut window = ReplyWindow::starting_at(MessageId(0));
+        window.answer(A, datagrams(5));
+        let mut answers = |from_peer, now| {
+            let is_answered =
+                |_: &u32| window.classify(MessageId(0), A, from_peer, now) != Arrival::Outside;
+            (0..100).filter(is_answered).count()
+        };
+        let burst = Rate::REPEATS.burst as usize;
+        assert_eq!((answers(false, NOW), answers(false, NOW)), (burst, 0));
+        assert_eq!(answers(false, NOW + Rate::REPEATS.interval * 2), 2);
+        assert_eq!(answers(true, NOW), burst, "the peer's own share");
+        window.answer(B, datagrams(6));
+        assert_eq!(window.classify(MessageId(1), B, true, NOW), Arrival::Repeated(&datagrams(6)));
+    }
+
+    #[test]
+    fn nothing_comes_before_the_first_request() {
+        let mut window = ReplyWindow::starting_at(MessageId(0));
+        assert_eq!(window.classify(MessageId(u32::MAX), A, true, NOW), Arrival::Outside);
+        let mut window = ReplyWindow::starting_at(MessageId(1));
+        assert_eq!(window.classify(MessageId(0), A, true, NOW), Arrival::Outside);
+    }
+
+    #[test]
+    fn windows_survive_a_snapshot() {
+        let mut requests = RequestWindow::starting_at(MessageId(4));
+        requests.begin(datagrams(1));
+        let copy = RequestWindow::restore(requests.next(), requests.outstanding().cloned());
+        assert_eq!(copy, requests);
+        let mut replies = ReplyWindow::starting_at(MessageId(4));
+        replies.answer(A, datagrams(2));
+        let copy = ReplyWindow::restore(replies.expected(), replies.answered().cloned());
+        assert_eq!(copy, replies);
+    }
+}

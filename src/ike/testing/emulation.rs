@@ -1,0 +1,206 @@
+//! Whose manners an end keeps. [`Profile::Azure`] is a peer to play in tests: what is known of Azure's gateway, as data.
+//!
+//! Sources are Azure's public documentation and what others logged of its gateways; what is only inferred is
+//! marked so. An end with [`Profile::Standard`] has to live with everything that the other one does.
+
+use std::time::Duration;
+
+use crate::ike::diagnosis::azure_names;
+use crate::ike::error::{Error, Incompatible};
+use crate::ike::negotiation::proposal::Policy;
+use crate::ike::sa::lifetime::Lifetime;
+use crate::ike::sa::retransmit;
+use crate::rng::Rng;
+use crate::wire::codes::{KeId, TransformType};
+use crate::wire::payload::sa::{SecurityAssociation, TransformId};
+use crate::wire::selector::Selector;
+use crate::wire::selector::narrow::SelectorPair;
+
+/// Whose manners.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Profile {
+    /// s2sd's own.
+    #[default]
+    Standard,
+    /// A route-based Azure gateway's, with a connection left on Default.
+    Azure,
+}
+
+impl Profile {
+    /// Whether IKEV2_FRAGMENTATION_SUPPORTED is announced. Azure's point-to-site gateways do.
+    pub fn fragments(self) -> bool {
+        match self {
+            Profile::Standard | Profile::Azure => true,
+        }
+    }
+
+    /// Whether SIGNATURE_HASH_ALGORITHMS is announced (RFC 7427). Without it the peer has method 1 with SHA-1.
+    pub fn announces_hashes(self) -> bool {
+        self == Profile::Standard
+    }
+
+    /// The lines of the IKE SA. Azure says and takes 3DES too, so a played one may offer what it cannot run.
+    pub fn ike_policy(self) -> Policy {
+        match self {
+            Profile::Standard => Policy::azure_ike(),
+            Profile::Azure => {
+                Policy::verbatim(&azure_names::DEFAULT_IKE, &azure_names::DEFAULT_IKE)
+            }
+        }
+    }
+
+    /// The lines of its children: as initiator and as responder two different lists.
+    pub fn esp_policy(self) -> Policy {
+        match self {
+            Profile::Standard => Policy::azure_esp(),
+            Profile::Azure => Policy::verbatim(
+                &azure_names::DEFAULT_ESP_INITIATOR,
+                &azure_names::DEFAULT_ESP_RESPONDER,
+            ),
+        }
+    }
+
+    /// What it puts into a tunnel: without policy-based selectors everything, both ways.
+    pub fn selectors(self) -> SelectorPair {
+        let any = || [Selector::ANY_V4].into_iter().collect();
+        SelectorPair { local: any(), remote: any() }
+    }
+
+    /// The life of its IKE SA; `configured` is what the settings say, and Azure has no such setting.
+    pub fn ike_lifetime(self, configured: Duration) -> Lifetime {
+        match self {
+            Profile::Standard => Lifetime::ike(configured),
+            Profile::Azure => Lifetime::azure_ike(),
+        }
+    }
+
+    /// The life of its children.
+    pub fn child_lifetime(self, time: Duration, bytes: u64, esn: bool) -> Lifetime {
+        match self {
+            Profile::Standard => Lifetime::child(time, bytes, esn),
+            Profile::Azure => Lifetime::azure_child(time, bytes),
+        }
+    }
+
+    /// The pause before dialling again. Azure "retries every few seconds", without end and without growing.
+    pub fn redial_pause(self, failures: u32, rng: &mut dyn Rng) -> Duration {
+        match self {
+            Profile::Standard => retransmit::redial_pause(failures, rng),
+            Profile::Azure => retransmit::redial_pause(2, rng),
+        }
+    }
+
+    /// Whether a CREATE_CHILD_SA request for a child is taken at all, before its lines are looked at.
+    ///
+    /// Microsoft's stack gives up on a KE payload beside proposals without a group, and on the transform `NONE`
+    /// (strongSwan#2831, libreswan#765). That it answers NO_PROPOSAL_CHOSEN is inferred.
+    pub fn takes_child_request(self, sa: &SecurityAssociation, has_ke: bool) -> Result<(), Error> {
+        let says = |wanted: fn(&TransformId) -> bool| {
+            sa.proposals.iter().flat_map(|p| &p.transforms).any(|t| wanted(&t.id))
+        };
+        let refuses = match self {
+            Profile::Standard => false,
+            Profile::Azure => {
+                let has_group = says(|id| id.kind() == TransformType::KeyExchange);
+                (has_ke && !has_group) || says(|id| *id == TransformId::KeyExchange(KeId::None))
+            }
+        };
+        if refuses { Err(Incompatible::Proposal.into()) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ike::negotiation::proposal::{Groups, choose, offer};
+    use crate::ike::sa::jitter::fixed::Seeded;
+    use crate::ike::sa::lifetime::{CHILD_BYTES, CHILD_TIME, IKE_HARD};
+    use crate::time::Instant;
+    use crate::wire::codes::{EncrId, ExchangeType, ProtocolId};
+    use crate::wire::header::{Flags, Header, MessageId, Version};
+    use crate::wire::message::Message;
+    use crate::wire::payload::chain::Chain;
+    use crate::wire::payload::notify::Notify;
+    use crate::wire::payload::sa::{Proposal, Transform};
+    use crate::wire::spi::{EspSpi, IkeSpi, Spi};
+
+    const START: Instant = Instant(0);
+
+    #[test]
+    fn azure_and_we_meet_on_default_in_both_directions() {
+        let (azure, ours) = (Profile::Azure, Profile::Standard);
+        for (asks, answers) in [(azure, ours), (ours, azure)] {
+            let offered = offer(asks.ike_policy().offered(), Spi::None, Groups::Negotiated);
+            let choice = choose(answers.ike_policy().accepted(), &offered, Groups::Negotiated);
+            let suite = choice.expect("a line").ike_suite().expect("runs");
+            assert_eq!(suite.to_string(), "AES_CBC-256/HMAC_SHA1_96/PRF_HMAC_SHA1/MODP_1024");
+            let offered = offer(asks.esp_policy().offered(), EspSpi(4096), Groups::Negotiated);
+            let choice = choose(answers.esp_policy().accepted(), &offered, Groups::Negotiated);
+            let suite = choice.expect("a line").esp_suite().expect("runs");
+            assert_eq!(suite.to_string(), "AES_GCM_16-256");
+        }
+    }
+
+    #[test]
+    fn azure_rekeys_late_and_we_before_it() {
+        for seed in 0..100 {
+            let azure = Profile::Azure.ike_lifetime(IKE_HARD).draw(START, &mut Seeded(seed));
+            // Seen at 27,361 s.
+            assert_eq!(azure.time.soft.since(START).as_secs(), 27_360);
+            let ours = Profile::Standard.ike_lifetime(IKE_HARD).draw(START, &mut Seeded(seed));
+            assert!(ours.time.soft < azure.time.soft);
+            let draw = |profile: Profile| {
+                profile
+                    .child_lifetime(CHILD_TIME, CHILD_BYTES, false)
+                    .draw(START, &mut Seeded(seed))
+            };
+            let (azure, ours) = (draw(Profile::Azure), draw(Profile::Standard));
+            assert!(ours.time.soft < azure.time.soft && ours.bytes.soft < azure.bytes.soft);
+        }
+    }
+
+    #[test]
+    fn azure_gives_up_on_a_stray_key_exchange_and_on_none() {
+        let gcm = || Transform::with_key_length(EncrId::AesGcm16, 256);
+        let request = |extra: Option<KeId>| {
+            let transforms = [gcm()].into_iter().chain(extra.map(Transform::new));
+            SecurityAssociation::from(Proposal::new(1, ProtocolId::Esp, EspSpi(4096), transforms))
+        };
+        let refused = Err(Incompatible::Proposal.into());
+        for (extra, has_ke, verdict) in [
+            (None, false, Ok(())),
+            (None, true, refused),
+            (Some(KeId::Modp1024), true, Ok(())),
+            (Some(KeId::None), false, refused),
+            (Some(KeId::None), true, refused),
+        ] {
+            let request = request(extra);
+            assert_eq!(Profile::Azure.takes_child_request(&request, has_ke), verdict, "{extra:?}");
+            assert_eq!(Profile::Standard.takes_child_request(&request, has_ke), Ok(()));
+        }
+    }
+
+    #[test]
+    fn azure_redials_every_few_seconds_for_ever() {
+        for failures in [0, 3, 1000] {
+            let pause = Profile::Azure.redial_pause(failures, &mut Seeded(u64::from(failures)));
+            assert!((3..=5).contains(&pause.as_secs()), "{pause:?}");
+        }
+    }
+
+    /// The stateless answer that Azure's gateways were seen to give has 38 octets; so has any with one such notify alone.
+    #[test]
+    fn a_bare_invalid_ke_payload_has_38_octets() {
+        let header = Header {
+            initiator_spi: IkeSpi(1),
+            responder_spi: IkeSpi::ZERO,
+            version: Version::V2,
+            exchange: ExchangeType::IkeSaInit,
+            flags: Flags::RESPONSE,
+            message_id: MessageId(0),
+        };
+        let mut chain = Chain::new();
+        chain.push(Notify::invalid_ke(KeId::Modp1024));
+        assert_eq!(Message::clear(header, chain).encode().expect("fits").len(), 38);
+    }
+}

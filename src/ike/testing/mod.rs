@@ -1,0 +1,4 @@
+//! TODO
+
+pub mod emulation;
+pub mod mutation;

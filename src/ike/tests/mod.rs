@@ -1,0 +1,528 @@
+//! Two endpoints, one wire without faults: the happy path of each exchange. What goes wrong is the simulator's business.
+
+mod manners;
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::authenticator::{Authenticator, Claim, Disbelief, Proven, SignFailed};
+use super::endpoint::command::{Command, DataEvent};
+use super::endpoint::config::{ChildConfig, Encapsulation, EndpointConfig, PeerConfig, Role};
+use super::endpoint::event::{Cause, Event};
+use super::endpoint::output::Output;
+use super::error::AuthFailed;
+use super::negotiation::proposal::Policy;
+use super::path::{Datagram, Path, Port};
+use super::sa::dpd::DpdTimeout;
+use super::sa::jitter::fixed::Seeded;
+use super::sa::lifetime::{CHILD_BYTES, CHILD_TIME, IKE_HARD};
+use super::testing::emulation::Profile;
+use super::{ChildId, Endpoint, PeerId};
+use crate::crypto::fake::Fake;
+use crate::crypto::{EspSuite, Group, IkeSuite};
+use crate::rng::Rng;
+use crate::time::{Instant, Now, UnixTime};
+use crate::wire::codes::{AuthMethod, EncrId, EsnId, HashId, IntegId, PrfId};
+use crate::wire::payload::auth::Authentication;
+use crate::wire::payload::cert::{AUTHORITY_LEN, Certificate};
+use crate::wire::payload::id::Identity;
+use crate::wire::selector::address::AddressRange;
+use crate::wire::selector::narrow::SelectorPair;
+use crate::wire::selector::set::SelectorSet;
+
+const PEER: PeerId = PeerId(7);
+
+/// Believes whoever repeats the octets.
+#[derive(Debug)]
+struct Toy {
+    name: &'static str,
+    believes: bool,
+    /// When a proof runs out.
+    until: UnixTime,
+}
+
+impl Toy {
+    fn new(name: &'static str) -> Toy {
+        Toy { name, believes: true, until: UnixTime(4_000_000_000) }
+    }
+}
+
+impl Authenticator for Toy {
+    fn identity(&self) -> Identity {
+        Identity::fqdn(self.name)
+    }
+
+    fn certificates(&self) -> Vec<Certificate> {
+        vec![Certificate::x509(vec![7; 3000])]
+    }
+
+    fn authorities(&self) -> Vec<[u8; AUTHORITY_LEN]> {
+        vec![[1; AUTHORITY_LEN]]
+    }
+
+    fn hashes(&self) -> Vec<HashId> {
+        vec![HashId::Sha2_256]
+    }
+
+    fn sign(
+        &self,
+        octets: &[u8],
+        _: &[HashId],
+        _: &mut dyn Rng,
+    ) -> Result<Authentication, SignFailed> {
+        Ok(Authentication::new(AuthMethod::RsaSignature, octets))
+    }
+
+    fn verify(&self, claim: &Claim<'_>, _: Now) -> Result<Proven, Disbelief> {
+        if self.believes && claim.auth.data == claim.octets {
+            let name = claim.identity.to_string();
+            return Ok(Proven { name, until: self.until });
+        }
+        let reason = "not the octets".into();
+        Err(Disbelief { kind: AuthFailed::Signature, reason, remedy: None })
+    }
+
+    fn not_after(&self) -> UnixTime {
+        UnixTime(4_000_000_000)
+    }
+}
+
+fn address(host: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, host))
+}
+
+fn policies(pfs: bool) -> (Policy, Policy) {
+    let ike = IkeSuite::from_transforms(
+        EncrId::AesGcm16,
+        Some(256),
+        PrfId::HmacSha2_384,
+        None,
+        Group::Ecp384.id(),
+    );
+    let group = pfs.then(|| Group::Ecp256.id());
+    let esp =
+        EspSuite::from_transforms(EncrId::AesGcm16, Some(256), None, group, EsnId::Sequence32);
+    let _ = IntegId::None;
+    (Policy::new(&[ike.unwrap().into()]).0, Policy::new(&[esp.unwrap().into()]).0)
+}
+
+fn config(host: u8, other: u8, role: Role) -> PeerConfig {
+    let (ike, esp) = policies(true);
+    let all: SelectorSet =
+        "0.0.0.0-255.255.255.255".parse::<AddressRange>().map(SelectorSet::from).expect("a range");
+    PeerConfig {
+        name: format!("host {host}").into(),
+        role,
+        local: address(host),
+        remotes: vec![address(other)],
+        encapsulation: Encapsulation::Udp,
+        start_on_4500: false,
+        ike,
+        children: vec![ChildConfig {
+            name: "all".into(),
+            esp,
+            selectors: SelectorPair { local: all.clone(), remote: all },
+            lifetime_time: CHILD_TIME,
+            lifetime_bytes: CHILD_BYTES,
+            keep_up: true,
+        }],
+        credentials: Rc::new(Toy::new(if host == 1 { "one" } else { "two" })),
+        ask_for: None,
+        ike_lifetime: IKE_HARD,
+        reauthenticate: None,
+        dpd_timeout: DpdTimeout::default(),
+        childless: false,
+        profile: Profile::Standard,
+    }
+}
+
+/// Two hosts and what lies on the wire between them.
+struct Pair {
+    ends: [Endpoint; 2],
+    wire: VecDeque<(usize, Path, Vec<u8>)>,
+    events: [Vec<Event>; 2],
+    log: [Vec<String>; 2],
+    now: Now,
+    configs: [PeerConfig; 2],
+    /// Put down and picked up after every input.
+    restores: bool,
+    /// Nothing arrives any more.
+    is_cut: bool,
+}
+
+thread_local! {
+    /// Whether pairs of this test restore.
+    static RESTORES: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Runs a story twice: as it is, and with each end restored from its snapshot after every input.
+fn in_both_ways(story: impl Fn()) {
+    for restores in [false, true] {
+        RESTORES.set(restores);
+        story();
+    }
+}
+
+impl Pair {
+    fn new(roles: [Role; 2]) -> Pair {
+        let mut pair = Pair::idle(roles);
+        for end in 0..2 {
+            pair.command(end, Command::Up(PEER));
+        }
+        pair
+    }
+
+    fn idle(roles: [Role; 2]) -> Pair {
+        Pair::with(config(1, 2, roles[0]), config(2, 1, roles[1]))
+    }
+
+    fn with(one: PeerConfig, two: PeerConfig) -> Pair {
+        let end =
+            |seed| Endpoint::new(EndpointConfig::default(), Box::new(Fake), Box::new(Seeded(seed)));
+        let now = Now { mono: Instant(1_000_000_000), unix: UnixTime(1_800_000_000) };
+        let mut pair = Pair {
+            ends: [end(1), end(2)],
+            wire: VecDeque::new(),
+            events: Default::default(),
+            log: Default::default(),
+            now,
+            configs: [one.clone(), two.clone()],
+            restores: RESTORES.get(),
+            is_cut: false,
+        };
+        pair.command(0, Command::Add(PEER, Box::new(one)));
+        pair.command(1, Command::Add(PEER, Box::new(two)));
+        pair
+    }
+
+    fn command(&mut self, end: usize, command: Command) {
+        self.ends[end].command(self.now, command);
+        self.collect(end);
+    }
+
+    fn collect(&mut self, end: usize) {
+        while let Some(output) = self.ends[end].poll_output() {
+            let line = match output {
+                Output::Transmit(transmit) => {
+                    self.wire.push_back((end, transmit.path, transmit.bytes));
+                    "transmit".to_owned()
+                }
+                Output::Event(event) => {
+                    self.events[end].push(event);
+                    continue;
+                }
+                Output::InstallInbound(sa) => format!("+in {}", sa.spi),
+                Output::InstallOutbound(sa) => format!("+out {}", sa.spi),
+                Output::ActivateOutbound { spi, .. } => format!("use {spi}"),
+                Output::RetireOutbound { spi, .. } => format!("-out {spi}"),
+                Output::RemoveInbound { spi, .. } => format!("-in {spi}"),
+                Output::PeerMoved { .. } => "moved".to_owned(),
+                Output::Keepalive(_) => "keepalive".to_owned(),
+            };
+            self.log[end].push(line);
+        }
+        if self.restores {
+            let snapshot = self.ends[end].snapshot(self.now);
+            let snapshot = super::Snapshot::from_bytes(snapshot.expose());
+            let peers = vec![(PEER, self.configs[end].clone())];
+            let settings = self.ends[end].settings.clone();
+            let seed =
+                u64::from_be_bytes(std::array::from_fn(|_| 7)) ^ self.now.mono.0 ^ end as u64;
+            let rng = Box::new(Seeded(seed));
+            let before = self.ends[end].poll_timeout();
+            let restored =
+                Endpoint::restore(&snapshot, self.now, settings, Box::new(Fake), rng, peers);
+            self.ends[end] = restored.unwrap();
+            assert_eq!(self.ends[end].poll_timeout(), before);
+            assert_eq!(self.ends[end].snapshot(self.now).expose(), snapshot.expose());
+        }
+    }
+
+    /// Delivers all that is on the wire and all that follows.
+    fn deliver(&mut self) {
+        for _ in 0..200 {
+            let Some((from, path, bytes)) = self.wire.pop_front() else { return };
+            let path = Path { local: path.remote, remote: path.local, port: path.port };
+            if self.is_cut {
+                continue;
+            }
+            let to = 1 - from;
+            self.now.mono = self.now.mono + Duration::from_millis(5);
+            self.ends[to].handle_datagram(self.now, Datagram { path, bytes: &bytes });
+            self.collect(to);
+        }
+        panic!("the two do not come to rest");
+    }
+
+    /// Lets time pass, waking both ends at their deadlines.
+    fn pass(&mut self, time: Duration) {
+        let end_at = self.now.mono + time;
+        loop {
+            self.deliver();
+            let due = (0..2).filter_map(|end| Some((self.ends[end].poll_timeout()?.0, end))).min();
+            let Some((at, end)) = due.filter(|(at, _)| *at <= end_at) else { break };
+            self.now.mono = self.now.mono.max(at);
+            self.ends[end].handle_timeout(self.now);
+            self.collect(end);
+        }
+        self.now.mono = self.now.mono.max(end_at);
+    }
+
+    fn child(&self, end: usize) -> ChildId {
+        let up = self.events[end].iter().rev().find_map(|event| match event {
+            Event::ChildUp { child, .. } => Some(*child),
+            _ => None,
+        });
+        up.expect("a child is up")
+    }
+
+    fn count(&self, end: usize, which: impl Fn(&Event) -> bool) -> usize {
+        self.events[end].iter().filter(|event| which(event)).count()
+    }
+
+    /// IKE SAs and children that an end holds, and children that carry traffic.
+    fn holds(&self, end: usize) -> (usize, usize, usize) {
+        let peer = &self.ends[end].peers[&PEER];
+        let children = || peer.sas.iter().flat_map(|sa| &sa.children);
+        let active =
+            children().filter(|c| c.out == crate::ike::sa::child::OutState::Active).count();
+        (peer.sas.len(), children().count(), active)
+    }
+
+    /// Each end's outbound SPI is an inbound SPI of the other.
+    fn assert_joined(&self) {
+        let spis = |end: usize, inbound: bool| {
+            let peer = &self.ends[end].peers[&PEER];
+            let mut spis: Vec<_> = peer
+                .sas
+                .iter()
+                .flat_map(|sa| &sa.children)
+                .map(|c| if inbound { c.inbound.spi } else { c.outbound.spi })
+                .collect();
+            spis.sort();
+            spis
+        };
+        assert_eq!(spis(0, true), spis(1, false));
+        assert_eq!(spis(0, false), spis(1, true));
+    }
+}
+
+#[test]
+fn a_tunnel_comes_up() {
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        pair.deliver();
+        assert_eq!(pair.holds(0), (1, 1, 1), "{:?}", pair.events);
+        assert_eq!(pair.holds(1), (1, 1, 1), "{:?}", pair.events);
+        pair.assert_joined();
+        // The responder's inbound SA is there before its response leaves.
+        let installed = pair.log[1].iter().position(|line| line.starts_with("+in")).unwrap();
+        let sent = pair.log[1].iter().rposition(|line| line == "transmit").unwrap();
+        assert!(installed < sent, "{:?}", pair.log[1]);
+    });
+}
+
+#[test]
+fn it_moves_to_port_4500_and_goes_in_fragments() {
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        let mut ports = Vec::new();
+        while let Some((from, path, bytes)) = pair.wire.pop_front() {
+            ports.push(path.port);
+            assert!(bytes.len() <= 1280);
+            pair.wire.push_front((from, path, bytes));
+            let (from, path, bytes) = pair.wire.pop_front().unwrap();
+            let path = Path { local: path.remote, remote: path.local, port: path.port };
+            pair.ends[1 - from].handle_datagram(pair.now, Datagram { path, bytes: &bytes });
+            pair.collect(1 - from);
+        }
+        assert_eq!(&ports[..3], [Port::Ike, Port::Ike, Port::NatT]);
+        assert!(ports.len() >= 8, "3000 octets of certificate take fragments: {ports:?}");
+        assert_eq!(pair.holds(0), (1, 1, 1));
+    });
+}
+
+#[test]
+fn children_and_ike_sas_are_rekeyed_by_either_end() {
+    in_both_ways(|| {
+        for end in [0, 1] {
+            let mut pair = Pair::new([Role::Dial, Role::Answer]);
+            pair.deliver();
+            let child = pair.child(end);
+            pair.ends[end].handle_data_event(pair.now, DataEvent::SoftLimit(PEER, child));
+            pair.collect(end);
+            pair.pass(Duration::from_secs(6));
+            assert_ne!(pair.child(end), child);
+            pair.command(end, Command::RekeyIke(PEER));
+            pair.pass(Duration::from_secs(6));
+            for end in [0, 1] {
+                assert_eq!(pair.count(end, |e| matches!(e, Event::IkeRekeyed { .. })), 1);
+                assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
+            }
+            pair.assert_joined();
+            let child = pair.child(1 - end);
+            pair.command(1 - end, Command::RekeyChild(PEER, child));
+            pair.pass(Duration::from_secs(6));
+            pair.assert_joined();
+            assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
+        }
+    });
+}
+
+#[test]
+fn both_rekey_the_child_at_once_and_one_child_stays() {
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        pair.deliver();
+        let children = [pair.child(0), pair.child(1)];
+        for end in [0, 1] {
+            pair.command(end, Command::RekeyChild(PEER, children[end]));
+        }
+        pair.pass(Duration::from_secs(10));
+        for end in [0, 1] {
+            assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
+        }
+        pair.assert_joined();
+    });
+}
+
+#[test]
+fn both_ask_for_a_child_at_once_and_one_stays() {
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        pair.deliver();
+        for end in [0, 1] {
+            let now = pair.now;
+            pair.ends[end].with(now, PEER, |peer, ctx| {
+                let sa = peer.sas.first_mut().unwrap();
+                let id = sa.children.first().unwrap().id;
+                sa.depart(id, Cause::Expired);
+                sa.want(ctx, crate::ike::sa::task::Wish::NewChild(super::Slot(0), None), now.mono);
+                peer.conclude(ctx);
+            });
+            pair.collect(end);
+        }
+        pair.pass(Duration::from_secs(10));
+        for end in [0, 1] {
+            assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
+        }
+        pair.assert_joined();
+    });
+}
+
+#[test]
+fn both_rekey_the_ike_sa_at_once_and_one_stays() {
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        pair.deliver();
+        for end in [0, 1] {
+            pair.command(end, Command::RekeyIke(PEER));
+        }
+        pair.pass(Duration::from_secs(10));
+        for end in [0, 1] {
+            assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
+        }
+        pair.assert_joined();
+    });
+}
+
+#[test]
+fn both_dial_at_once_and_one_ike_sa_stays() {
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Both, Role::Both]);
+        pair.pass(Duration::from_secs(60));
+        for end in [0, 1] {
+            assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
+        }
+        pair.assert_joined();
+    });
+}
+
+#[test]
+fn a_day_passes_with_rekeys_and_nothing_is_refused() {
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Both, Role::Answer]);
+        pair.pass(Duration::from_secs(86_400));
+        for end in [0, 1] {
+            assert_eq!(pair.holds(end), (1, 1, 1));
+            assert!(pair.count(end, |e| matches!(e, Event::IkeRekeyed { .. })) >= 3);
+            assert_eq!(
+                pair.count(end, |e| matches!(e, Event::Refused(..))),
+                0,
+                "{:#?}",
+                pair.events[end]
+            );
+            assert_eq!(pair.count(end, |e| matches!(e, Event::IkeUp { .. })), 1);
+        }
+        pair.assert_joined();
+    });
+}
+
+#[test]
+fn down_says_goodbye_and_up_comes_back() {
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        pair.deliver();
+        pair.command(0, Command::Down(PEER));
+        pair.pass(Duration::from_secs(10));
+        assert_eq!(pair.holds(0), (0, 0, 0));
+        assert_eq!(pair.holds(1), (0, 0, 0), "{:#?}", pair.events[1]);
+        let told = |e: &Event| matches!(e, Event::IkeDown { cause: Cause::DeletedByPeer, .. });
+        assert_eq!(pair.count(1, told), 1);
+        pair.command(0, Command::Up(PEER));
+        pair.deliver();
+        assert_eq!(pair.holds(1), (1, 1, 1));
+    });
+}
+
+#[test]
+fn fresh_authentication_makes_a_new_ike_sa_before_the_old_one_goes() {
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        pair.deliver();
+        pair.command(0, Command::Reauthenticate(PEER));
+        pair.pass(Duration::from_secs(30));
+        for end in [0, 1] {
+            assert_eq!(pair.count(end, |e| matches!(e, Event::IkeUp { .. })), 2);
+            assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
+        }
+        pair.assert_joined();
+    });
+}
+
+#[test]
+fn a_peer_that_is_not_believed_is_told_and_nothing_stays() {
+    in_both_ways(|| {
+        let mut two = config(2, 1, Role::Answer);
+        two.credentials = Rc::new(Toy { believes: false, ..Toy::new("two") });
+        let mut pair = Pair::with(config(1, 2, Role::Dial), two);
+        for end in 0..2 {
+            pair.command(end, Command::Up(PEER));
+        }
+        pair.deliver();
+        for end in [0, 1] {
+            assert_eq!(pair.holds(end), (0, 0, 0));
+            assert_eq!(
+                pair.count(end, |e| matches!(e, Event::Refused(..))),
+                1,
+                "{:?}",
+                pair.events
+            );
+        }
+    });
+}
+
+#[test]
+fn silence_is_noticed_and_dialled_against() {
+    in_both_ways(|| {
+        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        pair.deliver();
+        pair.is_cut = true;
+        pair.pass(Duration::from_secs(200));
+        let silent = |e: &Event| matches!(e, Event::IkeDown { cause: Cause::Silence, .. });
+        assert_eq!(pair.count(0, silent), 1, "{:#?}", pair.events[0]);
+        assert!(pair.count(0, |e| matches!(e, Event::Dialling { .. })) > 2);
+    });
+}
