@@ -20,6 +20,7 @@
 //! | 7 | [`cli`] | the command line |
 
 pub mod azure;
+pub mod certs;
 pub mod cli;
 pub mod config;
 pub mod crypto;
@@ -30,6 +31,7 @@ pub mod doctor;
 pub mod esp;
 pub mod ike;
 pub mod pki;
+pub mod rate;
 pub mod rng;
 pub mod state;
 pub mod sys;

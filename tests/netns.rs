@@ -15,10 +15,10 @@ use std::time::Duration;
 use s2sd::crypto::suite::{Aead, AesKey, EspProtection, Integ, Protection};
 use s2sd::dataplane::{Event, Lane, LaneParts};
 use s2sd::esp::DropReason;
+use s2sd::sys::esp_socket::{Batching, LaneSocket};
 use s2sd::sys::mmsg::{Received, Run};
 use s2sd::sys::namespace::Namespace;
 use s2sd::sys::netlink::{Netlink, Prefix};
-use s2sd::sys::socket::{Batching, LaneSocket};
 use s2sd::sys::tun::Offloads;
 use s2sd::wire::packet::ip::Version;
 

@@ -22,7 +22,7 @@ use s2sd::ike::testing::emulation::Profile;
 use s2sd::ike::{Endpoint, PeerId};
 use s2sd::pki::identity::{Expectation, Rule};
 use s2sd::pki::load::Bundle;
-use s2sd::pki::own::OwnIdentity;
+use s2sd::pki::own_identity::OwnIdentity;
 use s2sd::pki::path::{Roots, Trust};
 use s2sd::sys::random::SystemRng;
 use s2sd::time::{Instant, Now, UnixTime};

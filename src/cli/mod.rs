@@ -3,16 +3,16 @@
 mod azure;
 mod check;
 mod client;
+mod control;
 mod demo;
+mod format;
 mod generate;
 mod log;
 mod manual;
-mod orders;
 mod pki;
 mod run;
 mod signer;
 mod status;
-mod table;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -46,15 +46,15 @@ enum Command {
     /// Show how the connections are: exit code 0 when all are up.
     Status(status::Arguments),
     /// Keep a connection up.
-    Up(orders::Named),
+    Up(control::Named),
     /// Take a connection down; it stays so until `up`, or until the service is stopped.
-    Down(orders::Named),
+    Down(control::Named),
     /// Replace keys now: of the packets and of the IKE SA.
-    Rekey(orders::Rekey),
+    Rekey(control::Rekey),
     /// Have the service read its configuration again, and say what changed.
-    Reload(orders::Reload),
+    Reload(control::Reload),
     /// Explain why a connection was last refused, and what would mend it.
-    Explain(orders::Explain),
+    Explain(control::Explain),
     /// Keep private keys for the service, which starts it.
     #[command(hide = true)]
     Signer,
@@ -74,11 +74,11 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Azure(command) => azure::azure(&command),
         Command::Status(arguments) => status::status(&arguments),
-        Command::Up(named) => orders::up(named),
-        Command::Down(named) => orders::down(named),
-        Command::Rekey(arguments) => orders::rekey(arguments),
-        Command::Reload(arguments) => orders::reload(&arguments),
-        Command::Explain(arguments) => orders::explain(arguments),
+        Command::Up(named) => control::up(named),
+        Command::Down(named) => control::down(named),
+        Command::Rekey(arguments) => control::rekey(arguments),
+        Command::Reload(arguments) => control::reload(&arguments),
+        Command::Explain(arguments) => control::explain(arguments),
         Command::Signer => signer::run(),
         Command::Pki(arguments) => pki::pki(&arguments),
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::client::Service;
-use super::table::{Paint, bytes, span};
+use super::format::{Paint, bytes, span};
 use super::{complain, fail, say};
 use crate::daemon::control::{Answer, Ask};
 use crate::daemon::status::{ChildStatus, ConnectionStatus, Status, TunnelStatus};

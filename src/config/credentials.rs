@@ -24,7 +24,7 @@ use crate::pki::certificate::Certificate;
 use crate::pki::crl::Crl;
 use crate::pki::identity::{Expectation, Id, Rule};
 use crate::pki::load::{Bundle, LoadFault};
-use crate::pki::own::{Expiry, OwnError, OwnIdentity, Warning, expiry};
+use crate::pki::own_identity::{Expiry, OwnError, OwnIdentity, Warning, expiry};
 use crate::pki::path::{Roots, Trust};
 use crate::time::UnixTime;
 

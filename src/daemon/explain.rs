@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::record::Record;
+use super::ike_status::Record;
 use crate::config::settings::Connection;
 use crate::ike::diagnosis::refusal::Refusal;
 use crate::ike::diagnosis::setting::Setting;

@@ -19,12 +19,12 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use super::departed::departed;
-use super::link::Link;
-use super::plan;
-use super::record::IkeRecord;
+use super::connection::Link;
+use super::device;
+use super::ike_status::IkeRecord;
+use super::no_credentials::departed;
 use super::routes::Guard;
-use super::shell::Shell;
+use super::service::Shell;
 use super::tunnel::Tunnel;
 use crate::config::credentials::Credentials;
 use crate::config::{diff, peers};
@@ -33,7 +33,7 @@ use crate::ike::endpoint::command::Command;
 use crate::ike::endpoint::config::PeerConfig;
 use crate::ike::{ChildId, Endpoint, PeerId, Snapshot};
 use crate::state::inventory::{self, Inventory};
-use crate::state::{Legacy, keeper};
+use crate::state::{Legacy, fd_store};
 use crate::sys::clock;
 use crate::sys::random::SystemRng;
 use crate::time::Now;
@@ -205,8 +205,8 @@ impl Shell {
     pub(super) fn discard(&mut self) {
         for name in self.estate.left() {
             self.estate.take(&name);
-            if let Some(interface) = name.strip_prefix(&keeper::device("")) {
-                plan::dismiss(interface, &self.estate.keeping);
+            if let Some(interface) = name.strip_prefix(&fd_store::device("")) {
+                device::dismiss(interface, &self.estate.keeping);
             }
             self.estate.keeping.keeper.forget(&name);
         }
@@ -271,7 +271,7 @@ impl Shell {
     pub(super) fn leave_nothing(&mut self) {
         let members = self.links.drain(..).flat_map(|link| link.members);
         members.filter_map(|member| member.tunnel).for_each(Tunnel::dismiss);
-        for name in [keeper::IKE, keeper::STORE, keeper::LEDGER] {
+        for name in [fd_store::IKE, fd_store::STORE, fd_store::LEDGER] {
             self.estate.keeping.keeper.forget(name);
         }
     }

@@ -38,26 +38,25 @@
 //! | `surroundings` | links, addresses and clocks that change |
 
 pub mod child;
+mod connection;
 pub mod control;
-mod departed;
+pub mod device;
 pub mod explain;
 pub mod files;
 mod handover;
-mod link;
+mod host_changes;
+pub mod ike_status;
 pub mod manager;
-pub mod member;
-pub mod names;
-pub mod plan;
-pub mod record;
+mod no_credentials;
+pub mod peer;
 mod reload;
+pub mod resolver;
 pub mod routes;
-pub mod shell;
+pub mod service;
 pub mod signer;
 pub mod sockets;
 pub mod status;
-mod surroundings;
 pub mod traffic;
 pub mod tunnel;
-mod wishes;
 
-pub use shell::{Options, Signal, run};
+pub use service::{Options, Signal, run};

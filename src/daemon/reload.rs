@@ -10,10 +10,10 @@ use std::rc::Rc;
 
 use tracing::{error, info};
 
+use super::connection::Link;
 use super::files::Noting;
-use super::link::Link;
-use super::member::Obstacle;
-use super::shell::Shell;
+use super::peer::Obstacle;
+use super::service::Shell;
 use super::tunnel::Tunnel;
 use crate::config::diff::{self, Changed, Part, State, Told};
 use crate::config::settings::Connection;

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tracing::debug;
 
 use crate::ike::path::{Path, Port};
-use crate::state::{Estate, keeper};
+use crate::state::{Estate, fd_store};
 use crate::sys::ike_socket::{self, Arrival};
 use crate::wire::packet::datagram::{Datagram, KEEPALIVE, NON_ESP_MARKER};
 
@@ -44,7 +44,7 @@ pub struct Sockets {
 impl Sockets {
     /// Opens ports 500 and 4500 on these addresses; on all when there are none. What was kept is taken over.
     pub fn open(listen: &[IpAddr], estate: &mut Estate) -> io::Result<Sockets> {
-        let kept = std::iter::from_fn(|| estate.take(keeper::IKE)).map(std::net::UdpSocket::from);
+        let kept = std::iter::from_fn(|| estate.take(fd_store::IKE)).map(std::net::UdpSocket::from);
         let mut kept: Vec<std::net::UdpSocket> = kept.collect();
         let mut opened = false;
         let any = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
@@ -80,8 +80,8 @@ impl Sockets {
         }
         if opened || !kept.is_empty() {
             let keeper = &estate.keeping.keeper;
-            keeper.forget(keeper::IKE);
-            all.sockets.iter().for_each(|(_, socket)| keeper.keep(keeper::IKE, socket));
+            keeper.forget(fd_store::IKE);
+            all.sockets.iter().for_each(|(_, socket)| keeper.keep(fd_store::IKE, socket));
         }
         Ok(all)
     }

@@ -9,13 +9,13 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::member::Member;
-use super::record::Record;
+use super::ike_status::Record;
+use super::peer::Member;
 use super::routes::Routes;
 use super::tunnel::Tunnel;
 use crate::config::settings::Connection;
 use crate::ike::authenticator::Authenticator;
-use crate::sys::unsent::Unsent;
+use crate::sys::send_error::Unsent;
 use crate::time::{Instant, Now, UnixTime};
 use crate::wire::selector::set::SelectorSet;
 

@@ -20,7 +20,7 @@ use tokio::sync::mpsc::Sender;
 use tracing::warn;
 
 use super::child::{Child, served_at_most};
-use super::plan::{Plan, dismiss};
+use super::device::{Plan, dismiss};
 use super::traffic::Traffic;
 use crate::crypto::{Provider, Standard};
 use crate::dataplane::{Change, Event, Forwarding, InboundSa, Lane, LaneParts, OutboundSa};
@@ -29,10 +29,10 @@ use crate::ike::endpoint::output::EspSa;
 use crate::ike::path::Path;
 use crate::ike::{ChildId, PeerId, Slot};
 use crate::state::inventory::{Position, Seen, Sent};
-use crate::state::{Estate, Keeping, Way, keeper};
+use crate::state::{Estate, Keeping, Way, fd_store};
+use crate::sys::esp_socket::{Batching, LaneSocket};
 use crate::sys::ike_socket;
 use crate::sys::netlink::Netlink;
-use crate::sys::socket::{Batching, LaneSocket};
 use crate::sys::tun::Tun;
 use crate::time::Instant;
 use crate::wire::packet::ip::Version;
@@ -95,7 +95,7 @@ impl Tunnel {
         events: Sender<LaneEvent>,
         estate: &mut Estate,
     ) -> io::Result<Tunnel> {
-        let kept = estate.take(&keeper::device(&plan.interface));
+        let kept = estate.take(&fd_store::device(&plan.interface));
         let kept = kept.and_then(|fd| Tun::adopt(fd, &plan.interface, plan.offloads()).ok());
         let keeping = estate.keeping.clone();
         let inherited = kept.is_some();
@@ -103,7 +103,7 @@ impl Tunnel {
             Some(tun) => tun,
             None => plan.device(&keeping)?,
         };
-        let socket = estate.take(&keeper::lane(&plan.interface));
+        let socket = estate.take(&fd_store::lane(&plan.interface));
         let rules = plan.rules(true, Version::V4);
         Ok(Tunnel {
             peer,
@@ -150,7 +150,7 @@ impl Tunnel {
     /// No lane takes the kept socket over: being connected, it would take all that the peer sends, IKE too, and nobody reads it.
     fn let_go(&mut self) {
         if self.socket.take().is_some() {
-            self.keeping.keeper.forget(&keeper::lane(&self.plan.interface));
+            self.keeping.keeper.forget(&fd_store::lane(&self.plan.interface));
         }
     }
 
@@ -473,7 +473,7 @@ impl Tunnel {
     fn suspend(&mut self) {
         self.halt();
         self.socket = None;
-        self.keeping.keeper.forget(&keeper::lane(&self.plan.interface));
+        self.keeping.keeper.forget(&fd_store::lane(&self.plan.interface));
     }
 
     /// Makes the device unless it is there.
@@ -526,7 +526,7 @@ impl Tunnel {
             true => LaneSocket::udp(at_4500(local.ip()), remote, batching)?,
             false => LaneSocket::raw(local.ip(), remote.ip())?,
         };
-        let name = keeper::lane(&self.plan.interface);
+        let name = fd_store::lane(&self.plan.interface);
         self.keeping.keeper.forget(&name);
         self.keeping.keeper.keep(&name, &socket);
         Ok(socket)

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
+use super::backoff::Setbacks;
 use super::change::Forwarding;
 use super::counters::LaneCounters;
 use super::egress::Egress;
@@ -19,10 +20,9 @@ use super::event::Event;
 use super::ingress::Ingress;
 use super::outage::Outage;
 use super::port::LanePort;
-use super::setback::Setbacks;
+use crate::sys::esp_socket::LaneSocket;
 use crate::sys::mmsg::{Received, Run};
 use crate::sys::poll::{self, Waker};
-use crate::sys::socket::LaneSocket;
 use crate::sys::tun::{self, Tun};
 use crate::sys::{affinity, clock, confine};
 use crate::time::Instant;

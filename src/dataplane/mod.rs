@@ -31,6 +31,7 @@
 //! Memory of a lane, besides its two stacks and SAs: 160 KiB send buffer, 256 KiB receive arena, 64 KiB device buffer and
 //! 20 KiB of frames: half a megabyte, and 8 MiB of the kernel's at most for packets that wait in the socket.
 
+pub mod backoff;
 pub mod batch;
 pub mod change;
 pub mod coalesce;
@@ -44,9 +45,7 @@ pub mod lane;
 pub mod mtu;
 pub mod outage;
 mod port;
-pub mod rate;
 pub mod segment;
-pub mod setback;
 pub mod tables;
 
 pub use change::{Change, Forwarding};

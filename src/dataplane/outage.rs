@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use crate::sys::unsent::Unsent;
+use crate::sys::send_error::Unsent;
 use crate::time::Instant;
 
 /// A lane whose packets leave and do not leave in turn says so no more often.

@@ -25,7 +25,7 @@ use crate::esp::{DropReason, Tally};
 use crate::sys::clock;
 use crate::sys::mmsg::Run;
 use crate::sys::poll;
-use crate::sys::unsent::Unsent;
+use crate::sys::send_error::Unsent;
 use crate::wire::packet::vnet::VnetHeader;
 
 /// How long a full socket is waited for before its packets are dropped.

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use super::probe::caller::Silence;
-use super::probe::knock::Answer;
-use super::probe::tap::Sighting;
+use super::probe::ike_probe::Answer;
+use super::probe::port_probe::Silence;
+use super::probe::sniffer::Sighting;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::prefix::Prefix;
 use crate::config::settings::{Connection, Site};

@@ -30,12 +30,12 @@
 //! | [`az`] | the commands for Azure's side |
 
 pub mod az;
-pub mod examination;
 pub mod facts;
 pub mod finding;
 pub mod judge;
 pub mod probe;
+pub mod run;
 
-pub use examination::examine;
 pub use finding::{Diagnosis, Finding, Verdict};
 pub use judge::judge;
+pub use run::examine;

@@ -31,17 +31,14 @@ pub mod certificate;
 pub mod chain;
 pub mod crl;
 pub mod identity;
-pub mod issue;
 pub mod load;
 pub mod name;
-pub mod own;
+pub mod own_identity;
 pub mod path;
 mod pem;
 mod pkcs12;
 pub mod refusal;
-pub mod review;
 mod signed;
-pub mod text;
 
 pub use pkcs12::{Pkcs12Error, Pkcs12Protection, write_pkcs12};
 pub use refusal::{Reason, Refusal};

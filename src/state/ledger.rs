@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::esp::Ceiling;
 use crate::ike::ChildId;
 use crate::rng::Rng;
-use crate::sys::memory::{self, Words};
+use crate::sys::memfd::{self, Words};
 
 const MAGIC: u64 = u64::from_be_bytes(*b"s2sd-lg1");
 const IDENTITY: usize = 1;
@@ -63,7 +63,7 @@ impl Ceiling for Place {
 impl Ledger {
     /// An empty ledger with an identity of its own.
     pub fn create(rng: &mut dyn Rng) -> io::Result<Ledger> {
-        let ledger = Ledger::map(memory::create("s2sd-ledger", size())?)?;
+        let ledger = Ledger::map(memfd::create("s2sd-ledger", size())?)?;
         let mut identity = [0; 8];
         rng.fill(&mut identity);
         ledger.word(0).store(MAGIC, Ordering::Relaxed);

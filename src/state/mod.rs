@@ -34,13 +34,13 @@
 //! | [`ledger`] | ceilings of sequence numbers |
 //! | [`store`] | two slots, of which one is always whole |
 
-pub mod estate;
+pub mod fd_store;
 pub mod inventory;
-pub mod keeper;
 pub mod ledger;
+pub mod persistent;
 pub mod store;
 
-pub use estate::{Estate, Keeping, Legacy};
+pub use fd_store::Keeper;
 pub use inventory::Inventory;
-pub use keeper::Keeper;
 pub use ledger::{Ledger, Way};
+pub use persistent::{Estate, Keeping, Legacy};

@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use ring::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
-use crate::sys::memory;
+use crate::sys::memfd;
 
 /// Room of a slot. Memory that was never written takes none.
 const SLOT: u64 = 64 << 20;
@@ -40,13 +40,13 @@ pub struct Stored {
 impl Store {
     /// An empty store.
     pub fn create() -> io::Result<Store> {
-        let file = memory::create("s2sd-store", 2 * SLOT)?;
+        let file = memfd::create("s2sd-store", 2 * SLOT)?;
         Ok(Store { file, generation: 0, lengths: [0; 2] })
     }
 
     /// The store of a former process, and what it holds.
     pub fn adopt(file: File) -> io::Result<(Store, Option<Stored>)> {
-        if !memory::is_ours(&file, 2 * SLOT) {
+        if !memfd::is_ours(&file, 2 * SLOT) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not a store"));
         }
         let [first, second] = [read(&file, 0)?, read(&file, 1)?];
@@ -79,9 +79,9 @@ impl Store {
         if u64::try_from(end).map_err(io::Error::other)? > SLOT {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "more than a slot holds"));
         }
-        memory::write_at(&self.file, &bytes, offset(slot))?;
+        memfd::write_at(&self.file, &bytes, offset(slot))?;
         let stale = self.lengths[slot].saturating_sub(end);
-        memory::write_at(&self.file, &vec![0; stale], offset(slot) + end as u64)?;
+        memfd::write_at(&self.file, &vec![0; stale], offset(slot) + end as u64)?;
         (self.generation, self.lengths[slot]) = (generation, end);
         Ok(generation)
     }
@@ -174,6 +174,6 @@ mod tests {
 
     #[test]
     fn other_memory_is_no_store() {
-        assert!(Store::adopt(memory::create("test", 64).unwrap()).is_err());
+        assert!(Store::adopt(memfd::create("test", 64).unwrap()).is_err());
     }
 }

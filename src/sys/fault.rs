@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;
 
-use super::memory::{self, Words};
+use super::memfd::{self, Words};
 
 #[cfg(not(debug_assertions))]
 compile_error!("the feature `faults` is for tests; a release build must not have it");
@@ -81,7 +81,7 @@ impl Table {
     /// Nothing fails.
     pub fn create() -> io::Result<Table> {
         let len = WORDS * size_of::<AtomicU64>();
-        let file = memory::create("s2sd-faults", len.try_into().map_err(io::Error::other)?)?;
+        let file = memfd::create("s2sd-faults", len.try_into().map_err(io::Error::other)?)?;
         Ok(Table(Words::map(file, WORDS)?))
     }
 

@@ -13,8 +13,8 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
+use super::esp_socket::set;
 use super::ike_socket;
-use super::socket::set;
 
 /// A UDP socket with a port of its own, connected to one address.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use s2sd::pki::auth::{self, AuthPolicy, AuthReason, Choice};
 use s2sd::pki::certificate::Certificate;
 use s2sd::pki::identity::{Binding, Expectation, Id, Rule};
 use s2sd::pki::load::Bundle;
-use s2sd::pki::own::{Expiry, OwnError, OwnIdentity, Warning};
+use s2sd::pki::own_identity::{Expiry, OwnError, OwnIdentity, Warning};
 use s2sd::pki::path::{Roots, Trust};
 use s2sd::time::UnixTime;
 use s2sd::wire::codes::{AuthMethod, HashId};

@@ -29,7 +29,7 @@ use s2sd::ike::{ChildId, Endpoint, PeerId};
 use s2sd::pki::auth::DigitalSignatures;
 use s2sd::pki::certificate::Certificate;
 use s2sd::pki::identity::{Expectation, Rule};
-use s2sd::pki::own::OwnIdentity;
+use s2sd::pki::own_identity::OwnIdentity;
 use s2sd::pki::path::{Roots, Trust};
 use s2sd::sys::clock::now;
 use s2sd::sys::namespace::Namespace;

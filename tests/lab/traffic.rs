@@ -7,10 +7,10 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use s2sd::sys::esp_socket::{Batching, LaneSocket};
 use s2sd::sys::mmsg::{Received, Run};
 use s2sd::sys::namespace::Namespace;
 use s2sd::sys::poll::{Waker, readable};
-use s2sd::sys::socket::{Batching, LaneSocket};
 use s2sd::wire::packet::ip::Version;
 
 use super::{Lab, host};

@@ -8,7 +8,7 @@ use s2sd::crypto::signature::PrivateKey;
 use s2sd::ike::authenticator::certificates::Certificates;
 use s2sd::pki::certificate::Certificate;
 use s2sd::pki::identity::{Expectation, Rule};
-use s2sd::pki::own::OwnIdentity;
+use s2sd::pki::own_identity::OwnIdentity;
 use s2sd::pki::path::{Roots, Trust};
 use s2sd::wire::payload::id::Identity;
 

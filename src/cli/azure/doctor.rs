@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::cli::client::Service;
 use crate::cli::{ConfigPath, complain, say};
-use crate::doctor::examination::Order;
+use crate::doctor::run::Order;
 use crate::doctor::{self, Verdict};
 
 /// What `s2sd azure doctor` takes.

@@ -17,7 +17,7 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::client::Service;
-use super::table::{Paint, bytes, span};
+use super::format::{Paint, bytes, span};
 use super::{fail, log, say, status};
 use crate::daemon::control::{Answer, Ask, Which};
 use crate::daemon::status::{ConnectionStatus, Status};

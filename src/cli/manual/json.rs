@@ -7,13 +7,13 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value as Json;
 
 use super::{entry, paragraph, prose, see_also};
+use crate::certs::review::Review;
 use crate::cli::demo::Figures;
 use crate::config::Report;
 use crate::daemon::explain::Explanation;
 use crate::daemon::status::Status;
 use crate::doctor::Diagnosis;
 use crate::esp::DropReason;
-use crate::pki::review::Review;
 
 /// The field of a status whose names come from a table of their own.
 const DROPS: &str = "connections[].tunnels[].drops";

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use super::folder::{Batch, Folder, PRIVATE};
 use super::input::{self, Unlock};
 use super::{Directory, password};
+use crate::certs::review::{Direction, Review, Verdict};
+use crate::certs::text;
 use crate::crypto::Secret;
 use crate::crypto::signature::PublicKey;
 use crate::pki::certificate::Certificate;
 use crate::pki::chain::{above, heads, is_authority};
 use crate::pki::load::Bundle;
-use crate::pki::review::{Direction, Review, Verdict};
-use crate::pki::{Pkcs12Protection, text, write_pkcs12};
+use crate::pki::{Pkcs12Protection, write_pkcs12};
 use crate::sys::clock;
 use crate::sys::random::SystemRng;
 

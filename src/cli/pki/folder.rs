@@ -6,9 +6,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::input::{self, Unlock};
+use crate::certs::issue::Authority;
 use crate::pki::certificate::Certificate;
 use crate::pki::chain::{above, is_authority};
-use crate::pki::issue::Authority;
 use crate::pki::name::Name;
 use crate::time::UnixTime;
 

@@ -2,11 +2,11 @@
 
 use super::folder::{Batch, Folder, Names, PRIVATE, PUBLIC};
 use super::{Directory, Strength};
+use crate::certs::issue::{CommonName, Kind, Order};
+use crate::certs::text;
 use crate::crypto::Secret;
 use crate::crypto::signature::rsa_key;
 use crate::pki::certificate::Certificate;
-use crate::pki::issue::{CommonName, Kind, Order};
-use crate::pki::text;
 use crate::sys::clock;
 use crate::sys::random::SystemRng;
 

@@ -7,9 +7,9 @@ use super::super::{complain, fail, say};
 use super::Directory;
 use super::folder::Folder;
 use super::input::{self, Unlock};
+use crate::certs::review::{Direction, Review, Verdict};
 use crate::crypto::signature::PublicKey;
 use crate::pki::certificate::Certificate;
-use crate::pki::review::{Direction, Review, Verdict};
 use crate::sys::clock;
 
 /// What `s2sd pki show` takes.

@@ -8,6 +8,7 @@
 //! Who may: root, the service's own user, and members of its group. The socket's mode says so to the kernel, and the
 //! credentials of each caller are looked at again: a mode can be changed by mistake.
 
+pub(crate) mod handler;
 mod protocol;
 mod server;
 

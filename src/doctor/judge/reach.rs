@@ -8,8 +8,8 @@ use crate::config::peers;
 use crate::config::value::Host;
 use crate::doctor::facts::{Survey, Way};
 use crate::doctor::finding::{Check, Finding, Verdict};
-use crate::doctor::probe::caller::{Error, Silence};
-use crate::doctor::probe::knock::{Acceptance, Answer};
+use crate::doctor::probe::ike_probe::{Acceptance, Answer};
+use crate::doctor::probe::port_probe::{Error, Silence};
 use crate::ike::diagnosis::azure_names;
 use crate::ike::diagnosis::difference::Difference;
 use crate::wire::codes::{KeId, NotifyType};
@@ -122,7 +122,7 @@ fn blocked_here(case: &Case<'_>, silence: &Silence) -> Option<Finding> {
     let seen = if silence.error == Some(Error::Forbidden) {
         format!("this host's own firewall does not let packets to {host} out")
     } else {
-        let answered = |sighting: &crate::doctor::probe::tap::Sighting| {
+        let answered = |sighting: &crate::doctor::probe::sniffer::Sighting| {
             case.tunnel.address.as_ref().is_ok_and(|a| sighting.answered_by.contains(a))
         };
         let arrived = case.tunnel.sighting.as_ref().is_some_and(answered);

@@ -8,10 +8,10 @@
 //! | [`echo`], [`search`] | pings through a tunnel; the largest that passes |
 //! | [`host`] | addresses, ways and clocks of this host |
 
-pub mod caller;
 pub mod echo;
 pub mod host;
-pub mod knock;
+pub mod ike_probe;
 pub mod offer;
+pub mod port_probe;
 pub mod search;
-pub mod tap;
+pub mod sniffer;

@@ -6,7 +6,7 @@ use crate::ike::diagnosis::setting::Setting;
 use crate::ike::error::AuthFailed;
 use crate::pki::auth::{self, ANNOUNCED, AuthPolicy, DigitalSignatures};
 use crate::pki::identity::{Expectation, Id};
-use crate::pki::own::OwnIdentity;
+use crate::pki::own_identity::OwnIdentity;
 use crate::pki::path::{PathReason, Trust};
 use crate::pki::{Reason, Refusal};
 use crate::rng::Rng;

@@ -8,12 +8,12 @@ use std::os::unix::fs::FileExt;
 use ring::digest::{SHA256, digest};
 use s2sd::esp::{Lease, Replay};
 use s2sd::ike::ChildId;
-use s2sd::state::estate::Estate;
+use s2sd::state::fd_store::{Keeper, LEDGER, STORE};
 use s2sd::state::inventory::Inventory;
-use s2sd::state::keeper::{Keeper, LEDGER, STORE};
 use s2sd::state::ledger::{Ledger, Way};
+use s2sd::state::persistent::Estate;
 use s2sd::state::store::Store;
-use s2sd::sys::memory;
+use s2sd::sys::memfd;
 use s2sd::sys::random::SystemRng;
 
 /// Room of a slot of a store, and of a ledger, in octets.
@@ -24,7 +24,7 @@ const LEDGER_LEN: u64 = 8 * (4 + 2 * 16_384);
 /// behind them is reached.
 pub fn state_store(data: &[u8]) {
     let [whole, content @ ..] = data else { return };
-    let file = memory::create("fuzz-store", 2 * SLOT).expect("memory");
+    let file = memfd::create("fuzz-store", 2 * SLOT).expect("memory");
     let (first, second) = content.split_at(content.len() / 2);
     for (slot, start) in [first, second].into_iter().zip([0, SLOT]) {
         let slot = if whole % 2 == 1 { sealed(slot) } else { slot.to_vec() };
@@ -113,7 +113,7 @@ fn open(kept: Vec<(String, OwnedFd)>) -> Option<(Estate, s2sd::state::Legacy)> {
 
 /// A ledger of this version; its other words are these octets.
 fn ledger(words: &[u8]) -> File {
-    let file = memory::create("fuzz-ledger", LEDGER_LEN).expect("memory");
+    let file = memfd::create("fuzz-ledger", LEDGER_LEN).expect("memory");
     file.write_all_at(&u64::from_be_bytes(*b"s2sd-lg1").to_ne_bytes(), 0).expect("room");
     let room = usize::try_from(LEDGER_LEN - 8).expect("it is small");
     file.write_all_at(&words[..words.len().min(room)], 8).expect("room");

@@ -18,9 +18,9 @@ mod page;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::certificate::Certificate;
-use super::chain::{above, heads};
 use crate::crypto::signature::PublicKey;
+use crate::pki::certificate::Certificate;
+use crate::pki::chain::{above, heads};
 use crate::time::UnixTime;
 
 /// Which way a certificate goes, seen from Azure.

@@ -7,7 +7,7 @@ use crate::config::prefix::InterfaceAddress;
 use crate::config::settings::{self, Connection};
 use crate::dataplane::Rules;
 use crate::dataplane::mtu::Encapsulation;
-use crate::state::{Keeping, keeper};
+use crate::state::{Keeping, fd_store};
 use crate::sys::netlink::{Netlink, Prefix};
 use crate::sys::tun::{Offloads, Tun};
 use crate::wire::packet::ip::Version;
@@ -72,7 +72,7 @@ impl Plan {
     /// Makes the device. Needs CAP_NET_ADMIN.
     pub fn device(&self, keeping: &Keeping) -> io::Result<Tun> {
         // What is kept of one that we lost would keep the name.
-        let name = keeper::device(&self.interface);
+        let name = fd_store::device(&self.interface);
         keeping.keeper.forget(&name);
         let tun = Tun::create(&self.interface, self.offloads())?;
         let netlink = Netlink::open()?;
@@ -104,8 +104,8 @@ impl Plan {
 
 /// Ends a device and has it forgotten, with its socket.
 pub fn dismiss(interface: &str, keeping: &Keeping) {
-    keeping.keeper.forget(&keeper::device(interface));
-    keeping.keeper.forget(&keeper::lane(interface));
+    keeping.keeper.forget(&fd_store::device(interface));
+    keeping.keeper.forget(&fd_store::lane(interface));
     // It is gone already, or goes with the keeper's copy.
     let _ = Netlink::open().and_then(|netlink| netlink.delete_link(interface));
 }

@@ -3,8 +3,8 @@
 use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
-use super::certificate::Certificate;
 use crate::crypto::Secret;
+use crate::pki::certificate::Certificate;
 
 /// A line of Base64 in PEM (RFC 7468 §2).
 const COLUMNS: usize = 64;

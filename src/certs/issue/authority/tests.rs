@@ -1,9 +1,9 @@
 //! What an authority signs, and what it refuses to sign. The keys are the committed ones: making some takes a while.
 
 use super::*;
+use crate::certs::issue::{CommonName, alt_name};
 use crate::crypto::signature::Scheme;
 use crate::pki::certificate::{BasicConstraints, KeyUsage, Purpose};
-use crate::pki::issue::{CommonName, alt_name};
 use crate::pki::load::Bundle;
 use crate::rng::Seeded;
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tracing::info;
 
-use super::departed::Nobody;
-use super::plan::Plan;
-use super::record::{Record, State};
+use super::device::Plan;
+use super::ike_status::{Record, State};
+use super::no_credentials::Nobody;
 use super::tunnel::{LaneEvent, Tunnel};
 use crate::config::peers;
 use crate::config::settings::{self, Connection, Site};

@@ -4,14 +4,14 @@ use super::{CertificateReview, Direction, Finding, Role, azure};
 use crate::crypto::signature::{KeyKind, RSA_MAX_SIGNING_BITS, RSA_MIN_BITS, Scheme};
 use crate::pki::certificate::{Certificate, Purpose};
 use crate::pki::chain::{above, is_authority};
-use crate::pki::own::{Expiry, expiry};
+use crate::pki::own_identity::{Expiry, expiry};
 use crate::time::UnixTime;
 
 const DAY: u64 = 86_400;
 const REISSUE: &str = "have it issued again, as `s2sd pki issue` does";
 
 /// What it is: by what it says, not by who uses it.
-pub(super) fn role(certificate: &Certificate) -> Role {
+pub(crate) fn role(certificate: &Certificate) -> Role {
     match (is_authority(certificate), certificate.is_self_issued()) {
         (false, _) => Role::Leaf,
         (true, false) => Role::Intermediate,
@@ -20,7 +20,7 @@ pub(super) fn role(certificate: &Certificate) -> Role {
 }
 
 /// A certificate among others.
-pub(super) fn review(
+pub(crate) fn review(
     certificate: &Certificate,
     others: &[&Certificate],
     direction: Direction,

@@ -9,7 +9,7 @@ use crate::crypto::IkeSuite;
 use crate::ike::diagnosis::refusal::Refusal;
 use crate::ike::endpoint::event::{Cause, Event};
 use crate::ike::path::Path;
-use crate::sys::unsent::Unsent;
+use crate::sys::send_error::Unsent;
 use crate::time::{Instant, Now, UnixTime};
 use crate::wire::spi::IkeSpi;
 

@@ -5,10 +5,10 @@ use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
 use crate::crypto::signature::{KeyKind, PrivateKey, PublicKey, Scheme};
 
 /// A key that signs certificates.
-pub(super) struct Signer<'a>(pub &'a PrivateKey);
+pub(crate) struct Signer<'a>(pub &'a PrivateKey);
 
 /// A key that a certificate is about.
-pub(super) struct Subject<'a>(pub &'a PublicKey);
+pub(crate) struct Subject<'a>(pub &'a PublicKey);
 
 impl SigningKey for Signer<'_> {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {

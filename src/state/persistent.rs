@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 
 use tracing::{info, warn};
 
+use super::fd_store::{Keeper, LEDGER, STORE};
 use super::inventory::{Inventory, VERSION};
-use super::keeper::{Keeper, LEDGER, STORE};
 use super::ledger::Ledger;
 use super::store::{Store, Stored};
 use crate::ike::Snapshot;

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::knock::{Answer, Knock, Request, STRANGE};
+use super::ike_probe::{Answer, Knock, Request, STRANGE};
 use super::offer;
 use crate::crypto::{Group, Provider};
 use crate::ike::path::{Path, Port};

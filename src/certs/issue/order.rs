@@ -129,7 +129,7 @@ impl Order {
     }
 
     /// What rcgen is to encode. The life begins an hour ago, for peers whose clock is behind, and does not go beyond `end`.
-    pub(super) fn params(
+    pub(crate) fn params(
         &self,
         now: UnixTime,
         end: Option<UnixTime>,

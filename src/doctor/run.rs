@@ -7,10 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use super::facts::{Facts, Inner, OuterMtu, Rekey, Survey, TunnelFacts};
-use super::probe::caller::{Caller, Silence};
 use super::probe::echo::Pinger;
-use super::probe::knock::Answer;
-use super::probe::tap::Tap;
+use super::probe::ike_probe::Answer;
+use super::probe::port_probe::{Caller, Silence};
+use super::probe::sniffer::Tap;
 use super::probe::{host, offer, search};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::settings::{Authentication, Connection, Site, Tunnel};

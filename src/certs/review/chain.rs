@@ -10,7 +10,7 @@ use crate::pki::chain::{above, heads};
 const AUTHORITIES_MAX: usize = 5;
 
 /// `given` is as it came, `ordered` each once.
-pub(super) fn review(
+pub(crate) fn review(
     given: &[Certificate],
     ordered: &[&Certificate],
     keys: &[PublicKey],

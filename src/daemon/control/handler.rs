@@ -1,17 +1,17 @@
 //! What callers at the control socket wish, carried out by the shell.
 
-use super::control::{Answer, Ask, Reply, Which};
-use super::explain::explain;
-use super::link::Link;
-use super::shell::Shell;
-use super::status::{self, Status};
+use super::{Answer, Ask, Reply, Which};
+use crate::daemon::connection::Link;
+use crate::daemon::explain::explain;
+use crate::daemon::service::Shell;
+use crate::daemon::status::{self, Status};
 use crate::ike::endpoint::command::Command;
 use crate::ike::{ChildId, PeerId};
 use crate::sys::clock;
 
 impl Shell {
     /// Does what is asked.
-    pub(super) fn answer(&mut self, ask: Ask) -> Reply {
+    pub(crate) fn answer(&mut self, ask: Ask) -> Reply {
         let answer = match ask {
             Ask::Status { connection } => self.status(connection.as_deref()),
             Ask::Up { connection } => self.want(&connection, true),

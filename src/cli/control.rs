@@ -103,7 +103,7 @@ fn order(service: &Service, ask: Ask) -> ExitCode {
 fn tell(explanation: &Explanation) -> String {
     let Explanation { tunnel, seconds, text, .. } = explanation;
     let mut page = match seconds {
-        Some(seconds) => format!("{tunnel}, {} ago:\n  {text}", super::table::span(*seconds)),
+        Some(seconds) => format!("{tunnel}, {} ago:\n  {text}", crate::cli::format::span(*seconds)),
         None => format!("{tunnel}: {text}"),
     };
     let mut row = |name: &str, value: &str| page += &format!("\n  {name:<12}{value}");

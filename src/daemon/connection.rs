@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use tracing::{error, info};
 
-use super::member::Member;
-use super::record::State;
+use super::ike_status::State;
+use super::peer::Member;
 use super::routes::Routes;
 use super::tunnel::Tunnel;
 use crate::config::settings::Connection;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::shell::Shell;
+use super::service::Shell;
 use crate::ike::PeerId;
 use crate::ike::endpoint::command::Command;
 use crate::sys::clock;

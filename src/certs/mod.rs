@@ -1,0 +1,5 @@
+//! TODO
+
+pub mod issue;
+pub mod review;
+pub mod text;
