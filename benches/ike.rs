@@ -16,18 +16,20 @@ use s2sd::crypto::fake::Fake;
 use s2sd::crypto::keymat::{ChildKeys, IkeKeys, IkeSpis, Nonces, SkeySeed};
 use s2sd::crypto::signature::PrivateKey;
 use s2sd::crypto::{EspSuite, Group, Hash, IkeSuite, Provider, Standard};
-use s2sd::ike::authenticator::certificates::Certificates;
-use s2sd::ike::authenticator::{Authenticator, Claim, Disbelief, Proven, SignFailed};
+use s2sd::ike::authenticator::certificates::CertificateAuthenticator;
+use s2sd::ike::authenticator::{Authenticator, Disbelief, PeerProof, Proven, SignFailed};
 use s2sd::ike::endpoint::command::Command;
-use s2sd::ike::endpoint::config::{ChildConfig, Encapsulation, EndpointConfig, PeerConfig, Role};
-use s2sd::ike::endpoint::event::Event;
+use s2sd::ike::endpoint::config::{
+    ChildConfig, DialRole, EndpointConfig, EspEncapsulation, PeerConfig,
+};
+use s2sd::ike::endpoint::event::IkeEvent;
 use s2sd::ike::endpoint::output::Output;
-use s2sd::ike::negotiation::proposal::Policy;
+use s2sd::ike::negotiation::proposal::ProposalPolicy;
 use s2sd::ike::path::{Datagram, Path};
 use s2sd::ike::sa::lifetime::{CHILD_BYTES, CHILD_TIME, IKE_HARD};
-use s2sd::ike::testing::emulation::Profile;
+use s2sd::ike::testing::emulation::PeerBehaviour;
 use s2sd::ike::{ChildId, Endpoint, PeerId};
-use s2sd::pki::identity::{Expectation, Rule};
+use s2sd::pki::identity::{Expectation, IdentityRule};
 use s2sd::pki::load::Bundle;
 use s2sd::pki::own_identity::OwnIdentity;
 use s2sd::pki::path::{Roots, Trust};
@@ -35,8 +37,8 @@ use s2sd::rng::Rng;
 use s2sd::sys::random::SystemRng;
 use s2sd::time::{Instant, Now, UnixTime};
 use s2sd::wire::codes::{AuthMethod, EncrId, EsnId, HashId, PrfId};
-use s2sd::wire::payload::auth::Authentication;
-use s2sd::wire::payload::cert::{AUTHORITY_LEN, Certificate};
+use s2sd::wire::payload::auth::AuthPayload;
+use s2sd::wire::payload::cert::{AUTHORITY_LEN, CertPayload};
 use s2sd::wire::payload::id::Identity;
 
 /// Counts the octets that are in use.
@@ -166,7 +168,7 @@ fn bare_handshake() {
         let octets = [7; 400];
         let auth = ours.sign(&octets, &ours.hashes(), &mut rng).expect("signs");
         let (identity, certificates) = (ours.identity(), ours.certificates());
-        let claim = Claim {
+        let claim = PeerProof {
             identity: &identity,
             certificates: &certificates,
             auth: &auth,
@@ -276,8 +278,8 @@ impl Pair {
         let mut pair = Pair { ends: [end(one), end(two)], wire, last_child: None, path, now };
         let held = [credentials(true), credentials(false)];
         for peer in 0..peers {
-            let dials = config(far(peer), near, Role::Dial, &held[0]);
-            let answers = config(near, far(peer), Role::Answer, &held[1]);
+            let dials = config(far(peer), near, DialRole::Dial, &held[0]);
+            let answers = config(near, far(peer), DialRole::Answer, &held[1]);
             pair.command(0, Command::Add(PeerId(peer), Box::new(dials)));
             pair.command(1, Command::Add(PeerId(peer), Box::new(answers)));
             pair.command(0, Command::Up(PeerId(peer)));
@@ -305,7 +307,7 @@ impl Pair {
         while let Some(output) = self.ends[end].poll_output() {
             match output {
                 Output::Transmit(sent) => self.wire.push_back((end, sent.path, sent.bytes)),
-                Output::Event(Event::ChildUp { peer, child, .. }) if end == 0 => {
+                Output::Event(IkeEvent::ChildUp { peer, child, .. }) if end == 0 => {
                     self.last_child = Some((peer, child));
                 }
                 _ => {}
@@ -314,20 +316,25 @@ impl Pair {
     }
 }
 
-fn config(local: IpAddr, remote: IpAddr, role: Role, held: &Rc<dyn Authenticator>) -> PeerConfig {
+fn config(
+    local: IpAddr,
+    remote: IpAddr,
+    role: DialRole,
+    held: &Rc<dyn Authenticator>,
+) -> PeerConfig {
     let (ike, esp) = suites();
     PeerConfig {
         name: "bench".into(),
         role,
         local,
         remotes: vec![remote],
-        encapsulation: Encapsulation::Udp,
+        encapsulation: EspEncapsulation::Udp,
         start_on_4500: false,
-        ike: Policy::new(&[ike.into()]).0,
+        ike: ProposalPolicy::new(&[ike.into()]).0,
         children: vec![ChildConfig {
             name: "all".into(),
-            esp: Policy::new(&[esp.into()]).0,
-            selectors: Profile::Azure.selectors(),
+            esp: ProposalPolicy::new(&[esp.into()]).0,
+            selectors: PeerBehaviour::Azure.selectors(),
             lifetime_time: CHILD_TIME,
             lifetime_bytes: CHILD_BYTES,
             keep_up: true,
@@ -338,7 +345,7 @@ fn config(local: IpAddr, remote: IpAddr, role: Role, held: &Rc<dyn Authenticator
         reauthenticate: None,
         dpd_timeout: Default::default(),
         childless: false,
-        profile: Profile::Standard,
+        profile: PeerBehaviour::Standard,
     }
 }
 
@@ -373,8 +380,12 @@ fn load(dials: bool) -> Rc<dyn Authenticator> {
         .into_iter()
         .find_map(|key| OwnIdentity::new(&leaf, PrivateKey::from_der(key).expect("a key")).ok());
     let roots = Roots::new(read(file!("root.pem"))).expect("a root");
-    let expected = Expectation::new(Rule::common_name(other));
-    Rc::new(Certificates::new(own.expect("the certificate's key"), Trust::new(roots), expected))
+    let expected = Expectation::new(IdentityRule::common_name(other));
+    Rc::new(CertificateAuthenticator::new(
+        own.expect("the certificate's key"),
+        Trust::new(roots),
+        expected,
+    ))
 }
 
 fn toy(_: bool) -> Rc<dyn Authenticator> {
@@ -390,9 +401,9 @@ impl Authenticator for Toy {
         Identity::fqdn("bench")
     }
 
-    fn certificates(&self) -> Vec<Certificate> {
+    fn certificates(&self) -> Vec<CertPayload> {
         // As many octets as a leaf and one intermediate have.
-        vec![Certificate::x509(vec![7; 1800])]
+        vec![CertPayload::x509(vec![7; 1800])]
     }
 
     fn authorities(&self) -> Vec<[u8; AUTHORITY_LEN]> {
@@ -408,11 +419,11 @@ impl Authenticator for Toy {
         octets: &[u8],
         _: &[HashId],
         _: &mut dyn Rng,
-    ) -> Result<Authentication, SignFailed> {
-        Ok(Authentication::new(AuthMethod::RsaSignature, octets))
+    ) -> Result<AuthPayload, SignFailed> {
+        Ok(AuthPayload::new(AuthMethod::RsaSignature, octets))
     }
 
-    fn verify(&self, claim: &Claim<'_>, _: Now) -> Result<Proven, Disbelief> {
+    fn verify(&self, claim: &PeerProof<'_>, _: Now) -> Result<Proven, Disbelief> {
         assert_eq!(claim.auth.data, claim.octets, "a bench has no liars");
         Ok(Proven { name: "bench".into(), until: UnixTime(4_000_000_000) })
     }

@@ -16,19 +16,19 @@ use std::sync::Arc;
 use s2sd::crypto::keymat::EspKeys;
 use s2sd::crypto::suite::{Aead, AesKey, EspProtection, EspSuite, Protection};
 use s2sd::crypto::{Provider, Secret, Standard, fake};
-use s2sd::dataplane::counters::Direction;
+use s2sd::dataplane::counters::DirectionCounters;
 use s2sd::dataplane::egress::{Egress, EgressPort};
 use s2sd::dataplane::ingress::{Ingress, IngressPort};
-use s2sd::dataplane::mtu::Encapsulation;
-use s2sd::dataplane::{Change, Event, Forwarding, InboundSa, OutboundSa, Rules};
-use s2sd::esp::{Inbound, Lease, Limits, Outbound, Replay, Tally};
+use s2sd::dataplane::mtu::OuterHeaders;
+use s2sd::dataplane::{Change, Forwarding, InboundSa, LaneEvent, OutboundSa, Rules};
+use s2sd::esp::{Inbound, Lease, Limits, Outbound, PacketTally, Replay};
 use s2sd::sys::mmsg::{Received, Run};
 use s2sd::sys::tun::Offloads;
 use s2sd::time::Instant;
-use s2sd::wire::packet::ip::Version;
+use s2sd::wire::packet::ip::IpVersion;
 use s2sd::wire::packet::vnet::{Gso, VnetHeader};
 use s2sd::wire::selector::Selector;
-use s2sd::wire::selector::narrow::SelectorPair;
+use s2sd::wire::selector::narrow::ChildSelectors;
 use s2sd::wire::spi::EspSpi;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -68,7 +68,7 @@ struct Wire {
 }
 
 impl EgressPort for Wire {
-    fn send(&mut self, buffer: &[u8], runs: &[Run], _: &mut Tally) {
+    fn send(&mut self, buffer: &[u8], runs: &[Run], _: &mut PacketTally) {
         for run in runs {
             let start = self.received.len() * Ingress::SLOT;
             self.arena[start..start + run.len]
@@ -86,7 +86,7 @@ impl EgressPort for Wire {
         unreachable!("everything fits");
     }
 
-    fn tell(&mut self, event: Event) {
+    fn tell(&mut self, event: LaneEvent) {
         unreachable!("{event:?}");
     }
 }
@@ -97,7 +97,7 @@ impl IngressPort for Wire {
         true
     }
 
-    fn tell(&mut self, _: Event) -> bool {
+    fn tell(&mut self, _: LaneEvent) -> bool {
         true
     }
 }
@@ -106,7 +106,7 @@ fn measure(frames: &[Vec<u8>], count: usize, null: bool, turns: usize) -> [f64; 
     let forwarding = forwarding(null);
     let tables = forwarding.current();
     let (mut egress, ingress) = (Egress::default(), RefCell::new(Ingress::new(Offloads::ALL)));
-    let numbers = [Direction::default(), Direction::default()];
+    let numbers = [DirectionCounters::default(), DirectionCounters::default()];
     let arena = vec![0; Ingress::SLOTS * Ingress::SLOT];
     let wire = RefCell::new(Wire { arena, received: Vec::with_capacity(64), frames: 0 });
     let mut scratch = frames.to_vec();
@@ -157,11 +157,11 @@ fn forwarding(null: bool) -> Forwarding {
         }
     };
     let all = || std::iter::once("0.0.0.0/0".parse::<Selector>().unwrap()).collect();
-    let selectors = SelectorPair { local: all(), remote: all() };
+    let selectors = ChildSelectors { local: all(), remote: all() };
     let outbound = Outbound::new(EspSpi(256), seal, Lease::ephemeral(false), Limits::UNBOUNDED);
     let inbound = Inbound::new(EspSpi(256), open, Replay::new(8192), false, Limits::UNBOUNDED);
     let forwarding = Forwarding::new(Rules {
-        encapsulation: Encapsulation { version: Version::V4, udp: true },
+        encapsulation: OuterHeaders { version: IpVersion::V4, udp: true },
         outer_mtu: 1500,
         inner_mtu: 1400,
         mss: 1350,

@@ -52,14 +52,14 @@ pub mod tag {
 #[error("DER: {what}, {left} bytes before the end")]
 pub struct DerError {
     /// The rule that was broken.
-    pub what: Fault,
+    pub what: DerFault,
     /// Bytes of the enclosing element that were still unread.
     pub left: usize,
 }
 
 /// The ways an encoding can be wrong.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Fault {
+pub enum DerFault {
     /// The element says that it is longer than what is there.
     Truncated,
     /// A length that is indefinite, not in its shortest form, or of more than four octets.
@@ -77,16 +77,16 @@ pub enum Fault {
     Value,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for DerFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Truncated => f.write_str("an element is longer than what holds it"),
-            Fault::Length => f.write_str("a length is not in its shortest definite form"),
-            Fault::Tag { expected, found } => {
+            DerFault::Truncated => f.write_str("an element is longer than what holds it"),
+            DerFault::Length => f.write_str("a length is not in its shortest definite form"),
+            DerFault::Tag { expected, found } => {
                 write!(f, "expected tag {expected:#04x}, found {found:#04x}")
             }
-            Fault::Trailing => f.write_str("bytes follow the last element"),
-            Fault::Value => f.write_str("a value is not allowed for its type"),
+            DerFault::Trailing => f.write_str("bytes follow the last element"),
+            DerFault::Value => f.write_str("a value is not allowed for its type"),
         }
     }
 }
@@ -104,22 +104,22 @@ pub struct Element<'a> {
 
 /// Reads the elements of one constructed value, in order.
 #[derive(Clone, Copy, Debug)]
-pub struct Reader<'a> {
+pub struct DerReader<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
+impl<'a> DerReader<'a> {
     /// A reader over the content of a constructed value, or over a whole file.
-    pub fn new(bytes: &'a [u8]) -> Reader<'a> {
-        Reader { rest: bytes }
+    pub fn new(bytes: &'a [u8]) -> DerReader<'a> {
+        DerReader { rest: bytes }
     }
 
     /// Reads `bytes` as exactly one SEQUENCE and hands its content to `read`, which must use it up.
     pub fn sequence_of<T>(
         bytes: &'a [u8],
-        read: impl FnOnce(&mut Reader<'a>) -> Result<T, DerError>,
+        read: impl FnOnce(&mut DerReader<'a>) -> Result<T, DerError>,
     ) -> Result<T, DerError> {
-        let mut outer = Reader::new(bytes);
+        let mut outer = DerReader::new(bytes);
         let value = outer.nested(tag::SEQUENCE, read)?;
         outer.finish()?;
         Ok(value)
@@ -143,14 +143,15 @@ impl<'a> Reader<'a> {
     /// The next element, whatever it is.
     pub fn any(&mut self) -> Result<Element<'a>, DerError> {
         let (&[tag, first], after) =
-            self.rest.split_first_chunk::<2>().ok_or(self.fault(Fault::Truncated))?;
+            self.rest.split_first_chunk::<2>().ok_or(self.fault(DerFault::Truncated))?;
         if tag & 0x1f == 0x1f {
-            return Err(self.fault(Fault::Value));
+            return Err(self.fault(DerFault::Value));
         }
         let (length, after) = self.length(first, after)?;
-        let (body, next) = after.split_at_checked(length).ok_or(self.fault(Fault::Truncated))?;
+        let (body, next) = after.split_at_checked(length).ok_or(self.fault(DerFault::Truncated))?;
         let used = self.rest.len() - next.len();
-        let (whole, rest) = self.rest.split_at_checked(used).ok_or(self.fault(Fault::Truncated))?;
+        let (whole, rest) =
+            self.rest.split_at_checked(used).ok_or(self.fault(DerFault::Truncated))?;
         self.rest = rest;
         Ok(Element { tag, body, whole })
     }
@@ -159,8 +160,8 @@ impl<'a> Reader<'a> {
     pub fn element(&mut self, expected: u8) -> Result<Element<'a>, DerError> {
         match self.peek() {
             Some(found) if found == expected => self.any(),
-            Some(found) => Err(self.fault(Fault::Tag { expected, found })),
-            None => Err(self.fault(Fault::Truncated)),
+            Some(found) => Err(self.fault(DerFault::Tag { expected, found })),
+            None => Err(self.fault(DerFault::Truncated)),
         }
     }
 
@@ -178,9 +179,9 @@ impl<'a> Reader<'a> {
     pub fn nested<T>(
         &mut self,
         expected: u8,
-        read: impl FnOnce(&mut Reader<'a>) -> Result<T, DerError>,
+        read: impl FnOnce(&mut DerReader<'a>) -> Result<T, DerError>,
     ) -> Result<T, DerError> {
-        let mut inner = Reader::new(self.read(expected)?);
+        let mut inner = DerReader::new(self.read(expected)?);
         let value = read(&mut inner)?;
         inner.finish()?;
         Ok(value)
@@ -188,7 +189,7 @@ impl<'a> Reader<'a> {
 
     /// An INTEGER that is not negative, without leading zeros (zero itself is one zero octet).
     pub fn unsigned(&mut self) -> Result<&'a [u8], DerError> {
-        let left = self.fault(Fault::Value);
+        let left = self.fault(DerFault::Value);
         match self.read(tag::INTEGER)? {
             [0] => Ok(&[0]),
             [0, second, ..] if second & 0x80 == 0 => Err(left),
@@ -200,7 +201,7 @@ impl<'a> Reader<'a> {
 
     /// An INTEGER that fits 32 bits and is not negative.
     pub fn small_unsigned(&mut self) -> Result<u32, DerError> {
-        let fault = self.fault(Fault::Value);
+        let fault = self.fault(DerFault::Value);
         let bytes = self.unsigned()?;
         if bytes.len() > 4 {
             return Err(fault);
@@ -210,7 +211,7 @@ impl<'a> Reader<'a> {
 
     /// A BIT STRING of whole octets.
     pub fn bit_string(&mut self) -> Result<&'a [u8], DerError> {
-        let fault = self.fault(Fault::Value);
+        let fault = self.fault(DerFault::Value);
         match self.read(tag::BIT_STRING)?.split_first() {
             Some((0, octets)) => Ok(octets),
             _ => Err(fault),
@@ -219,11 +220,11 @@ impl<'a> Reader<'a> {
 
     /// That nothing is left.
     pub fn finish(self) -> Result<(), DerError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(self.fault(Fault::Trailing)) }
+        if self.rest.is_empty() { Ok(()) } else { Err(self.fault(DerFault::Trailing)) }
     }
 
     /// An error at this place.
-    pub fn fault(&self, what: Fault) -> DerError {
+    pub fn fault(&self, what: DerFault) -> DerError {
         DerError { what, left: self.rest.len() }
     }
 
@@ -234,14 +235,15 @@ impl<'a> Reader<'a> {
         }
         let count = usize::from(first & 0x7f);
         if count == 0 || count > 4 {
-            return Err(self.fault(Fault::Length));
+            return Err(self.fault(DerFault::Length));
         }
-        let (octets, after) = after.split_at_checked(count).ok_or(self.fault(Fault::Truncated))?;
+        let (octets, after) =
+            after.split_at_checked(count).ok_or(self.fault(DerFault::Truncated))?;
         let length = octets.iter().fold(0_u64, |value, &octet| (value << 8) | u64::from(octet));
         let shortest = if count == 1 { length >= 0x80 } else { octets.first() != Some(&0) };
         match usize::try_from(length) {
             Ok(length) if shortest => Ok((length, after)),
-            _ => Err(self.fault(Fault::Length)),
+            _ => Err(self.fault(DerFault::Length)),
         }
     }
 }
@@ -305,40 +307,44 @@ mod tests {
     #[test]
     fn lengths_in_another_form_than_the_shortest_are_refused() {
         for (bytes, what) in [
-            (&[0x04, 0x80, 0, 0][..], Fault::Length),
-            (&[0x04, 0x81, 0x01, 0xff], Fault::Length),
-            (&[0x04, 0x82, 0x00, 0x80], Fault::Length),
-            (&[0x04, 0x85, 1, 0, 0, 0, 0], Fault::Length),
-            (&[0x04, 0x84, 0xff, 0xff, 0xff, 0xff], Fault::Truncated),
-            (&[0x04, 0x02, 0x00], Fault::Truncated),
-            (&[0x04], Fault::Truncated),
-            (&[0x1f, 0x00], Fault::Value),
+            (&[0x04, 0x80, 0, 0][..], DerFault::Length),
+            (&[0x04, 0x81, 0x01, 0xff], DerFault::Length),
+            (&[0x04, 0x82, 0x00, 0x80], DerFault::Length),
+            (&[0x04, 0x85, 1, 0, 0, 0, 0], DerFault::Length),
+            (&[0x04, 0x84, 0xff, 0xff, 0xff, 0xff], DerFault::Truncated),
+            (&[0x04, 0x02, 0x00], DerFault::Truncated),
+            (&[0x04], DerFault::Truncated),
+            (&[0x1f, 0x00], DerFault::Value),
         ] {
-            assert_eq!(Reader::new(bytes).any().unwrap_err().what, what, "{bytes:02x?}");
+            assert_eq!(DerReader::new(bytes).any().unwrap_err().what, what, "{bytes:02x?}");
         }
     }
 
     #[test]
     fn integers_are_canonical_and_unsigned() {
-        assert_eq!(Reader::new(&[2, 1, 0]).unsigned(), Ok(&[0][..]));
-        assert_eq!(Reader::new(&[2, 2, 0, 0x80]).unsigned(), Ok(&[0x80][..]));
-        assert_eq!(Reader::new(&[2, 3, 1, 0, 1]).small_unsigned(), Ok(65537));
+        assert_eq!(DerReader::new(&[2, 1, 0]).unsigned(), Ok(&[0][..]));
+        assert_eq!(DerReader::new(&[2, 2, 0, 0x80]).unsigned(), Ok(&[0x80][..]));
+        assert_eq!(DerReader::new(&[2, 3, 1, 0, 1]).small_unsigned(), Ok(65537));
         assert_eq!(encode_unsigned(&[0, 0, 0x80]), [2, 2, 0, 0x80]);
         assert_eq!(encode_unsigned(&[0, 0x7f]), [2, 1, 0x7f]);
         assert_eq!(encode_unsigned(&[]), [2, 1, 0]);
         for bad in [&[2, 0][..], &[2, 1, 0x80], &[2, 2, 0, 0x7f]] {
-            assert_eq!(Reader::new(bad).unsigned().unwrap_err().what, Fault::Value, "{bad:?}");
+            assert_eq!(
+                DerReader::new(bad).unsigned().unwrap_err().what,
+                DerFault::Value,
+                "{bad:?}"
+            );
         }
-        assert!(Reader::new(&[2, 5, 1, 0, 0, 0, 0]).small_unsigned().is_err());
+        assert!(DerReader::new(&[2, 5, 1, 0, 0, 0, 0]).small_unsigned().is_err());
     }
 
     #[test]
     fn a_sequence_must_be_used_up_and_stand_alone() {
         let two = [0x30, 6, 2, 1, 1, 2, 1, 2];
-        assert!(Reader::sequence_of(&two, |r| r.small_unsigned()).is_err());
-        let both = Reader::sequence_of(&two, |r| Ok((r.small_unsigned()?, r.small_unsigned()?)));
+        assert!(DerReader::sequence_of(&two, |r| r.small_unsigned()).is_err());
+        let both = DerReader::sequence_of(&two, |r| Ok((r.small_unsigned()?, r.small_unsigned()?)));
         assert_eq!(both, Ok((1, 2)));
-        assert!(Reader::sequence_of(&[0x30, 0, 0], |_| Ok(())).is_err());
+        assert!(DerReader::sequence_of(&[0x30, 0, 0], |_| Ok(())).is_err());
     }
 
     #[test]
@@ -355,14 +361,14 @@ mod tests {
         #[test]
         fn what_was_encoded_reads_back(tag in 0_u8..0x1f, body in proptest::collection::vec(any::<u8>(), 0..70_000)) {
             let whole = encode(tag, &body);
-            let mut reader = Reader::new(&whole);
+            let mut reader = DerReader::new(&whole);
             prop_assert_eq!(reader.read(tag), Ok(&body[..]));
             prop_assert!(reader.finish().is_ok());
         }
 
         #[test]
         fn any_bytes_read_without_a_panic_and_encode_back(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let mut reader = Reader::new(&bytes);
+            let mut reader = DerReader::new(&bytes);
             while let Ok(element) = reader.any() {
                 prop_assert_eq!(encode(element.tag, element.body), element.whole);
             }

@@ -20,20 +20,20 @@ pub trait Rng {
     }
 }
 
-/// A source for tests: octets that look random, and other ones from each instance that starts elsewhere.
+/// A source for tests: SplitMix64, whose octets look random and differ for each seed.
 #[cfg(test)]
 #[derive(Clone, Debug)]
-pub(crate) struct Seeded(pub(crate) u64);
+pub(crate) struct SeededRng(pub(crate) u64);
 
 #[cfg(test)]
-impl Rng for Seeded {
+impl Rng for SeededRng {
     fn fill(&mut self, out: &mut [u8]) {
-        for octet in out {
-            self.0 = self
-                .0
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            *octet = self.0.to_be_bytes()[0];
+        for byte in out {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = self.0;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            [*byte, ..] = (z ^ (z >> 31)).to_be_bytes();
         }
     }
 }

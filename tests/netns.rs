@@ -13,14 +13,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use s2sd::crypto::suite::{Aead, AesKey, EspProtection, Integ, Protection};
-use s2sd::dataplane::{Event, Lane, LaneParts};
+use s2sd::dataplane::{Lane, LaneEvent, LaneParts};
 use s2sd::esp::DropReason;
-use s2sd::sys::esp_socket::{Batching, LaneSocket};
+use s2sd::sys::esp_socket::{Batching, EspSocket};
 use s2sd::sys::mmsg::{Received, Run};
 use s2sd::sys::namespace::Namespace;
-use s2sd::sys::netlink::{Netlink, Prefix};
+use s2sd::sys::netlink::{AddressPrefix, Netlink};
 use s2sd::sys::tun::Offloads;
-use s2sd::wire::packet::ip::Version;
+use s2sd::wire::packet::ip::IpVersion;
 
 use lab::traffic::{Flood, clock, flood, round_trips_over, transfer};
 use lab::{Direction, GCM256, Lab, SIDES, Setup, Tunnel};
@@ -28,7 +28,7 @@ use lab::{Direction, GCM256, Lab, SIDES, Setup, Tunnel};
 /// Both families, both directions, small and large: whatever carries packets must pass this.
 fn passes(lab: &Lab, setup: Setup) {
     let tunnel = Tunnel::start(lab, setup);
-    for version in [Version::V4, Version::V6] {
+    for version in [IpVersion::V4, IpVersion::V6] {
         for from in SIDES {
             transfer(lab, from, version, 8 << 20).unwrap();
         }
@@ -71,8 +71,8 @@ fn every_way_to_carry_packets_carries_them() {
         Setup { protection: cbc, ..base },
         Setup { protection: chacha, ..base },
         Setup { udp: false, ..base },
-        Setup { udp: false, outer: Version::V6, protection: cbc, ..base },
-        Setup { outer: Version::V6, ..base },
+        Setup { udp: false, outer: IpVersion::V6, protection: cbc, ..base },
+        Setup { outer: IpVersion::V6, ..base },
         Setup { batching: Batching { gso: false, gro: true }, ..base },
         Setup { batching: Batching { gso: true, gro: false }, ..base },
         Setup { offloads: Offloads { tcp: true, udp: false }, ..base },
@@ -90,11 +90,11 @@ fn joined_datagrams_cross_joined_and_arrive_as_they_were() {
     let Some(lab) = Lab::build() else { return };
     let without = Offloads { tcp: true, udp: false };
     for (offloads, outer) in
-        [(Offloads::ALL, Version::V4), (Offloads::ALL, Version::V6), (without, Version::V4)]
+        [(Offloads::ALL, IpVersion::V4), (Offloads::ALL, IpVersion::V6), (without, IpVersion::V4)]
     {
         let setup = Setup { offloads, outer, ..Setup::default() };
         let tunnel = Tunnel::start(&lab, setup);
-        for version in [Version::V4, Version::V6] {
+        for version in [IpVersion::V4, IpVersion::V6] {
             round_trips_over(&lab, 1, version, 64);
             for (count, segment, last) in
                 [(40, 1200, 1200), (30, 999, 1), (64, 333, 100), (2, 8, 7)]
@@ -117,11 +117,11 @@ fn joined_datagrams_cross_joined_and_arrive_as_they_were() {
 }
 
 /// Sends `count` datagrams in one call from host A to host B: all of `segment` bytes but the last.
-fn train(lab: &Lab, version: Version, count: usize, segment: usize, last: usize) {
+fn train(lab: &Lab, version: IpVersion, count: usize, segment: usize, last: usize) {
     let at = |side: usize| SocketAddr::new(lab::host(side, version), 7778);
     let batching = Batching { gso: true, gro: true };
     let end = |side: usize| {
-        lab.hosts[side].run(|| LaneSocket::udp(at(side), at(1 - side), batching)).unwrap()
+        lab.hosts[side].run(|| EspSocket::udp(at(side), at(1 - side), batching)).unwrap()
     };
     let (sender, receiver) = (end(0), end(1));
     let len = segment * (count - 1) + last;
@@ -166,15 +166,15 @@ fn gso_refused_is_gone_without_and_said_once() {
     // Fails where another test of this process did the same: the lines go to the same place then.
     let _ = tracing_subscriber::fmt().with_writer(|| Log).with_ansi(false).try_init();
     let tunnel = Tunnel::start(&lab, Setup::default());
-    transfer(&lab, 0, Version::V4, 1 << 20).unwrap();
+    transfer(&lab, 0, IpVersion::V4, 1 << 20).unwrap();
     let socket = tunnel.lanes[0].socket();
     let joined = || tunnel.lanes[0].counters().egress.joined.load(Ordering::Relaxed);
     assert!(socket.gso() && joined() > 0);
     socket.refuse_gso().unwrap();
-    transfer(&lab, 0, Version::V4, 8 << 20).unwrap();
+    transfer(&lab, 0, IpVersion::V4, 8 << 20).unwrap();
     assert!(!socket.gso());
     let before = joined();
-    transfer(&lab, 0, Version::V4, 8 << 20).unwrap();
+    transfer(&lab, 0, IpVersion::V4, 8 << 20).unwrap();
     assert_eq!(joined(), before, "nothing is joined any more");
     settle(&tunnel.current);
     for sa in &tunnel.current {
@@ -303,7 +303,7 @@ impl Outcome {
             let streaming = scope.spawn(|| {
                 let (mut streamed, len) = (0, 16 << 20);
                 while !done.load(Ordering::Relaxed) {
-                    transfer(lab, 1, Version::V4, len).unwrap();
+                    transfer(lab, 1, IpVersion::V4, len).unwrap();
                     streamed += len;
                 }
                 streamed
@@ -402,7 +402,7 @@ fn a_silent_lane_sends_keepalives() {
     let ingress = &tunnel.lanes[1].counters().ingress;
     until("their arrival", || ingress.messages.load(Ordering::Relaxed) >= 3);
     assert_eq!(ingress.stray.all_drops().count(), 0, "{}", tunnel.drops());
-    let handed_over = tunnel.events[1].try_iter().find(|event| matches!(event, Event::Ike(_)));
+    let handed_over = tunnel.events[1].try_iter().find(|event| matches!(event, LaneEvent::Ike(_)));
     assert_eq!(handed_over, None);
     // With nobody to take them, they can be looked at.
     let parts = tunnel.lanes.pop().unwrap().stop().unwrap();
@@ -434,14 +434,14 @@ fn a_lane_on_an_adopted_socket_goes_on_where_the_old_one_stopped() {
     for udp in [true, false] {
         let mut tunnel = Tunnel::start(&lab, Setup { udp, ..Setup::default() });
         // TCP, which bears that new IPv6 addresses are not used at first (RFC 4862 §5.4).
-        for version in [Version::V4, Version::V6] {
+        for version in [IpVersion::V4, IpVersion::V6] {
             transfer(&lab, 0, version, 1 << 16).unwrap();
         }
         settle(&tunnel.current);
         let before = tunnel.current[0].outbound.counters.packets();
         let old = tunnel.lanes.pop().unwrap().stop().unwrap();
         let bind = |side: usize| {
-            lab.hosts[side].run(|| UdpSocket::bind((lab::host(side, Version::V4), 5000))).unwrap()
+            lab.hosts[side].run(|| UdpSocket::bind((lab::host(side, IpVersion::V4), 5000))).unwrap()
         };
         let (sender, receiver) = (bind(0), bind(1));
         receiver.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -451,7 +451,7 @@ fn a_lane_on_an_adopted_socket_goes_on_where_the_old_one_stopped() {
         let sent = || tunnel.current[0].outbound.counters.packets() - before;
         until("all to be sent", || sent() >= 200);
         let fd = old.socket.as_fd().try_clone_to_owned().unwrap();
-        let socket = LaneSocket::adopt(fd, old.socket.is_raw(), tunnel.setup.batching).unwrap();
+        let socket = EspSocket::adopt(fd, old.socket.is_raw(), tunnel.setup.batching).unwrap();
         assert_eq!((socket.is_raw(), socket.gso(), socket.gro()), (!udp, udp, udp));
         tunnel.lanes.push(Lane::start(LaneParts { socket, ..old }).unwrap());
         for i in 0..200u8 {
@@ -459,7 +459,7 @@ fn a_lane_on_an_adopted_socket_goes_on_where_the_old_one_stopped() {
             let count = receiver.recv(&mut buffer).unwrap();
             assert_eq!(buffer[..count], [i], "{}", tunnel.drops());
         }
-        for version in [Version::V4, Version::V6] {
+        for version in [IpVersion::V4, IpVersion::V6] {
             assert_eq!(round_trips_over(&lab, 5, version, 1300).len(), 5, "{}", tunnel.drops());
         }
         settle(&tunnel.current);
@@ -488,7 +488,8 @@ fn a_hundred_tunnels_forward_together_in_bounded_memory() {
             .run(|| {
                 let netlink = Netlink::open()?;
                 (0..TUNNELS).try_for_each(|i| {
-                    netlink.add_address("lan", Prefix { address: address(side, i), length: 32 })
+                    netlink
+                        .add_address("lan", AddressPrefix { address: address(side, i), length: 32 })
                 })
             })
             .unwrap();
@@ -496,7 +497,8 @@ fn a_hundred_tunnels_forward_together_in_bounded_memory() {
     let before = resident();
     let tunnels: Vec<Tunnel> = (0..TUNNELS)
         .map(|i| {
-            let routes = SIDES.map(|side| [Prefix { address: address(side, i), length: 32 }]);
+            let routes =
+                SIDES.map(|side| [AddressPrefix { address: address(side, i), length: 32 }]);
             let setup = Setup { port: 4500 + u16::from(i), ..Setup::default() };
             Tunnel::start_named(&lab, setup, &format!("tun{i}"), &routes[0], &routes[1])
         })
@@ -540,11 +542,11 @@ fn a_hundred_tunnels_forward_together_in_bounded_memory() {
 fn a_path_that_shrinks_is_followed_without_fragments() {
     let Some(lab) = Lab::build() else { return };
     let tunnel = Tunnel::start(&lab, Setup { protection: GCM256, ..Setup::default() });
-    transfer(&lab, 0, Version::V4, 1 << 20).unwrap();
+    transfer(&lab, 0, IpVersion::V4, 1 << 20).unwrap();
     // 1338 bytes inside. (A path below 1342 cannot carry the 1280 that IPv6 is entitled to.)
     lab.set_wan_mtu(1400);
     // TCP on established routes learns from the ICMP that gateway A says inward.
-    for version in [Version::V4, Version::V6] {
+    for version in [IpVersion::V4, IpVersion::V6] {
         for from in SIDES {
             let outcome = transfer(&lab, from, version, 1 << 20);
             assert!(
@@ -565,11 +567,11 @@ fn a_path_that_shrinks_is_followed_without_fragments() {
         assert!(tunnel.lanes[side].socket().gso(), "a narrow path is no reason to do without GSO");
     }
     // Nobody says that a path grew: it is looked at while packets leave.
-    let told_of = |mtu| move |event: Event| event == Event::PathMtu(mtu);
+    let told_of = |mtu| move |event: LaneEvent| event == LaneEvent::PathMtu(mtu);
     assert!(tunnel.events[0].try_iter().any(told_of(1400)));
     lab.set_wan_mtu(1500);
     until("the wide path to be noticed", || {
-        round_trips_over(&lab, 1, Version::V4, 64);
+        round_trips_over(&lab, 1, IpVersion::V4, 64);
         tunnel.events[0].try_iter().any(told_of(1500))
     });
 }

@@ -23,7 +23,7 @@ use s2sd::dataplane::segment::Segments;
 use s2sd::wire::packet::checksum::Sum;
 use s2sd::wire::packet::icmp::IcmpHeader;
 use s2sd::wire::packet::ip::{
-    Fragment, ICMP, ICMPV6, IpHeader, TCP, UDP, V4_LEN, V6_LEN, Version, complete_v4_checksum,
+    ICMP, ICMPV6, IpFragment, IpHeader, IpVersion, TCP, UDP, V4_LEN, V6_LEN, complete_v4_checksum,
 };
 use s2sd::wire::packet::tcp::{TcpHeader, clamp_mss};
 use s2sd::wire::packet::udp::UdpHeader;
@@ -117,16 +117,16 @@ fn ends() -> impl Strategy<Value = Ends> {
     ]
 }
 
-fn place(offset: u16, more: bool) -> Fragment {
+fn place(offset: u16, more: bool) -> IpFragment {
     match (offset, more) {
-        (0, false) => Fragment::Whole,
-        (0, true) => Fragment::First,
-        _ => Fragment::Later,
+        (0, false) => IpFragment::Whole,
+        (0, true) => IpFragment::First,
+        _ => IpFragment::Later,
     }
 }
 
 /// The end of a chain of IPv6 extension headers, walked with `pnet`: protocol, length, place.
-fn walk(first: u8, payload: &[u8]) -> (u8, usize, Fragment) {
+fn walk(first: u8, payload: &[u8]) -> (u8, usize, IpFragment) {
     let (mut protocol, mut at) = (first, 0);
     loop {
         let rest = &payload[at..];
@@ -137,7 +137,7 @@ fn walk(first: u8, payload: &[u8]) -> (u8, usize, Fragment) {
                 (protocol, at) = (header.get_next_header().0, at + 8);
                 let place = place(field >> 3, field & 1 != 0);
                 // Only one fragment header is generated, as the last of its chain or before plain options.
-                if place == Fragment::Later {
+                if place == IpFragment::Later {
                     return (protocol, at, place);
                 }
                 let (protocol, length, _) = walk(protocol, &payload[at..]);
@@ -148,7 +148,7 @@ fn walk(first: u8, payload: &[u8]) -> (u8, usize, Fragment) {
                 at += 2 + header.payload().len();
                 protocol = header.get_next_header().0;
             }
-            _ => return (protocol, at, Fragment::Whole),
+            _ => return (protocol, at, IpFragment::Whole),
         }
     }
 }
@@ -194,7 +194,7 @@ proptest! {
         let flags = theirs.get_flags();
         let fragment = place(theirs.get_fragment_offset(), flags & Ipv4Flags::MoreFragments != 0);
         prop_assert_eq!(ours, IpHeader {
-            version: Version::V4,
+            version: IpVersion::V4,
             source: theirs.get_source().into(),
             destination: theirs.get_destination().into(),
             protocol: theirs.get_next_level_protocol().0,
@@ -230,7 +230,7 @@ proptest! {
             walk(theirs.get_next_header().0, theirs.payload());
         let ours = IpHeader::parse(&bytes).unwrap();
         prop_assert_eq!(ours, IpHeader {
-            version: Version::V6,
+            version: IpVersion::V6,
             source: theirs.get_source().into(),
             destination: theirs.get_destination().into(),
             protocol,

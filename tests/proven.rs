@@ -7,20 +7,22 @@ use std::rc::Rc;
 
 use s2sd::crypto::Standard;
 use s2sd::crypto::signature::PrivateKey;
-use s2sd::ike::authenticator::certificates::Certificates;
-use s2sd::ike::diagnosis::azure_names::{self, Names};
+use s2sd::ike::authenticator::certificates::CertificateAuthenticator;
+use s2sd::ike::diagnosis::azure_names::{self, PolicyNames};
 use s2sd::ike::diagnosis::setting::Setting;
 use s2sd::ike::endpoint::command::Command;
-use s2sd::ike::endpoint::config::{ChildConfig, Encapsulation, EndpointConfig, PeerConfig, Role};
-use s2sd::ike::endpoint::event::{Cause, Event};
+use s2sd::ike::endpoint::config::{
+    ChildConfig, DialRole, EndpointConfig, EspEncapsulation, PeerConfig,
+};
+use s2sd::ike::endpoint::event::{Cause, IkeEvent};
 use s2sd::ike::endpoint::output::Output;
 use s2sd::ike::negotiation::combination::Combination;
-use s2sd::ike::negotiation::proposal::Policy;
+use s2sd::ike::negotiation::proposal::ProposalPolicy;
 use s2sd::ike::path::{Datagram, Path};
 use s2sd::ike::sa::lifetime::{CHILD_BYTES, CHILD_TIME, IKE_HARD};
-use s2sd::ike::testing::emulation::Profile;
+use s2sd::ike::testing::emulation::PeerBehaviour;
 use s2sd::ike::{Endpoint, PeerId};
-use s2sd::pki::identity::{Expectation, Rule};
+use s2sd::pki::identity::{Expectation, IdentityRule};
 use s2sd::pki::load::Bundle;
 use s2sd::pki::own_identity::OwnIdentity;
 use s2sd::pki::path::{Roots, Trust};
@@ -40,7 +42,7 @@ fn bundle(bytes: &[u8]) -> Bundle {
 }
 
 /// `inbound` is what we present to Azure, `outbound` what Azure presents.
-fn credentials(ours: bool) -> Certificates {
+fn credentials(ours: bool) -> CertificateAuthenticator {
     let (leaf, other) = match ours {
         true => (file!("Inbound-certificate.pem"), "Outbound-certificate"),
         false => (file!("Outbound-certificate.pem"), "Inbound-certificate"),
@@ -57,25 +59,30 @@ fn credentials(ours: bool) -> Certificates {
         .find_map(|key| OwnIdentity::new(&leaf, PrivateKey::from_der(key).expect("a key")).ok())
         .expect("one of the keys is the certificate's");
     let roots = Roots::new(bundle(file!("root.pem")).certificates).expect("a root");
-    let expected = Expectation::new(Rule::common_name(other));
-    Certificates::new(own, Trust::new(roots), expected)
+    let expected = Expectation::new(IdentityRule::common_name(other));
+    CertificateAuthenticator::new(own, Trust::new(roots), expected)
 }
 
-fn config(ours: bool, ike: Policy, esp: Policy, profile: Profile) -> PeerConfig {
+fn config(
+    ours: bool,
+    ike: ProposalPolicy,
+    esp: ProposalPolicy,
+    profile: PeerBehaviour,
+) -> PeerConfig {
     let address = |host| IpAddr::V4(Ipv4Addr::new(192, 0, 2, host));
     let (local, remote) = if ours { (1, 2) } else { (2, 1) };
     PeerConfig {
         name: "azure".into(),
-        role: if ours { Role::Dial } else { Role::Answer },
+        role: if ours { DialRole::Dial } else { DialRole::Answer },
         local: address(local),
         remotes: vec![address(remote)],
-        encapsulation: Encapsulation::Udp,
+        encapsulation: EspEncapsulation::Udp,
         start_on_4500: false,
         ike,
         children: vec![ChildConfig {
             name: "all".into(),
             esp,
-            selectors: Profile::Azure.selectors(),
+            selectors: PeerBehaviour::Azure.selectors(),
             lifetime_time: CHILD_TIME,
             lifetime_bytes: CHILD_BYTES,
             keep_up: true,
@@ -93,7 +100,7 @@ fn config(ours: bool, ike: Policy, esp: Policy, profile: Profile) -> PeerConfig 
 struct Pair {
     ends: [Endpoint; 2],
     wire: VecDeque<(usize, Path, Vec<u8>)>,
-    events: [Vec<Event>; 2],
+    events: [Vec<IkeEvent>; 2],
     now: Now,
 }
 
@@ -136,7 +143,7 @@ impl Pair {
         }
     }
 
-    fn count(&self, end: usize, which: impl Fn(&Event) -> bool) -> usize {
+    fn count(&self, end: usize, which: impl Fn(&IkeEvent) -> bool) -> usize {
         self.events[end].iter().filter(|event| which(event)).count()
     }
 
@@ -145,7 +152,7 @@ impl Pair {
         self.command(0, Command::Up(PEER));
         for rekeyed_by in [0, 1] {
             let child = self.events[rekeyed_by].iter().rev().find_map(|event| match event {
-                Event::ChildUp { child, .. } => Some(*child),
+                IkeEvent::ChildUp { child, .. } => Some(*child),
                 _ => None,
             });
             let child = child.unwrap_or_else(|| panic!("{story}: {:#?}", self.events));
@@ -154,12 +161,13 @@ impl Pair {
         }
         self.command(0, Command::Down(PEER));
         for end in [0, 1] {
-            let refused = self.count(end, |event| matches!(event, Event::Refused(..)));
+            let refused = self.count(end, |event| matches!(event, IkeEvent::Refused(..)));
             assert_eq!(refused, 0, "{story}: {:#?}", self.events[end]);
-            assert_eq!(self.count(end, |e| matches!(e, Event::ChildUp { .. })), 3, "{story}");
-            assert_eq!(self.count(end, |e| matches!(e, Event::IkeRekeyed { .. })), 2, "{story}");
+            assert_eq!(self.count(end, |e| matches!(e, IkeEvent::ChildUp { .. })), 3, "{story}");
+            assert_eq!(self.count(end, |e| matches!(e, IkeEvent::IkeRekeyed { .. })), 2, "{story}");
         }
-        let told = |e: &Event| matches!(e, Event::IkeDown { cause: Cause::DeletedByPeer, .. });
+        let told =
+            |e: &IkeEvent| matches!(e, IkeEvent::IkeDown { cause: Cause::DeletedByPeer, .. });
         assert_eq!(self.count(1, told), 1, "{story}");
     }
 }
@@ -190,7 +198,7 @@ fn every_custom_policy_of_azure_that_can_run_does() {
         .collect();
     let name = |(ike_encryption, ike_integrity, dh_group), esp| {
         let (ipsec_encryption, ipsec_integrity, pfs_group) = esp;
-        Names {
+        PolicyNames {
             ike_encryption,
             ike_integrity,
             dh_group,
@@ -201,18 +209,18 @@ fn every_custom_policy_of_azure_that_can_run_does() {
     };
     let some_ike = ("GCMAES256", "SHA384", "ECP384");
     let some_esp = ("GCMAES256", "GCMAES256", "None");
-    let ike_policies: Vec<(String, Policy)> = ike_names()
+    let ike_policies: Vec<(String, ProposalPolicy)> = ike_names()
         .filter_map(|ike| {
             let (policy, refused) =
-                Policy::new(&azure_names::ike_lines(&name(ike, some_esp)).ok()?);
+                ProposalPolicy::new(&azure_names::ike_lines(&name(ike, some_esp)).ok()?);
             (refused.is_empty()).then(|| (format!("{ike:?}"), policy))
         })
         .collect();
-    let esp_policies: Vec<(String, Policy)> = esp_names
+    let esp_policies: Vec<(String, ProposalPolicy)> = esp_names
         .into_iter()
         .filter_map(|esp| {
             let (policy, refused) =
-                Policy::new(&[azure_names::esp_line(&name(some_ike, esp)).ok()?]);
+                ProposalPolicy::new(&[azure_names::esp_line(&name(some_ike, esp)).ok()?]);
             (refused.is_empty()).then(|| (format!("{esp:?}"), policy))
         })
         .collect();
@@ -223,8 +231,8 @@ fn every_custom_policy_of_azure_that_can_run_does() {
     let rounds = ike_policies.len().max(esp_policies.len());
     let pairs = ike_policies.iter().cycle().zip(esp_policies.iter().cycle()).take(rounds);
     for ((ike_name, ike), (esp_name, esp)) in pairs {
-        let one = config(true, ike.clone(), esp.clone(), Profile::Standard);
-        let two = config(false, ike.clone(), esp.clone(), Profile::Standard);
+        let one = config(true, ike.clone(), esp.clone(), PeerBehaviour::Standard);
+        let two = config(false, ike.clone(), esp.clone(), PeerBehaviour::Standard);
         Pair::new([one, two]).live(&format!("{ike_name} {esp_name}"));
     }
 }
@@ -232,40 +240,55 @@ fn every_custom_policy_of_azure_that_can_run_does() {
 /// The lines of Azure's default lists, one by one: four for the IKE SA, and those of the answering side for its children.
 #[test]
 fn every_line_of_azures_defaults_that_can_run_does() {
-    let alone = |lines: &[Combination]| -> Vec<(String, Policy)> {
-        let policies = lines.iter().map(|line| (line.to_string(), Policy::new(&[*line])));
+    let alone = |lines: &[Combination]| -> Vec<(String, ProposalPolicy)> {
+        let policies = lines.iter().map(|line| (line.to_string(), ProposalPolicy::new(&[*line])));
         let runs = policies.filter(|(_, (_, refused))| refused.is_empty());
         runs.map(|(name, (policy, _))| (name, policy)).collect()
     };
     let (ike, esp) = (alone(&azure_names::DEFAULT_IKE), alone(&azure_names::DEFAULT_ESP_RESPONDER));
     assert_eq!((ike.len(), esp.len()), (4, 15));
     for ((ike_name, ike), (esp_name, esp)) in ike.iter().cycle().zip(&esp) {
-        let one = config(true, ike.clone(), esp.clone(), Profile::Standard);
-        let two = config(false, ike.clone(), esp.clone(), Profile::Standard);
+        let one = config(true, ike.clone(), esp.clone(), PeerBehaviour::Standard);
+        let two = config(false, ike.clone(), esp.clone(), PeerBehaviour::Standard);
         Pair::new([one, two]).live(&format!("{ike_name} {esp_name}"));
     }
 }
 
 #[test]
 fn a_connection_left_on_default_works_both_ways() {
-    let ours = config(true, Policy::azure_ike(), Policy::azure_esp(), Profile::Standard);
-    let azure = Profile::Azure;
+    let ours = config(
+        true,
+        ProposalPolicy::azure_ike(),
+        ProposalPolicy::azure_esp(),
+        PeerBehaviour::Standard,
+    );
+    let azure = PeerBehaviour::Azure;
     let theirs = config(false, azure.ike_policy(), azure.esp_policy(), azure);
     Pair::new([ours, theirs]).live("Default");
 }
 
 #[test]
 fn a_wrong_name_is_refused_with_the_rule_and_the_remedy() {
-    let ours = config(true, Policy::azure_ike(), Policy::azure_esp(), Profile::Standard);
-    let mut theirs = config(false, Policy::azure_ike(), Policy::azure_esp(), Profile::Standard);
+    let ours = config(
+        true,
+        ProposalPolicy::azure_ike(),
+        ProposalPolicy::azure_esp(),
+        PeerBehaviour::Standard,
+    );
+    let mut theirs = config(
+        false,
+        ProposalPolicy::azure_ike(),
+        ProposalPolicy::azure_esp(),
+        PeerBehaviour::Standard,
+    );
     let mut wrong = credentials(false);
-    wrong.expected = Expectation::new(Rule::common_name("somebody else"));
+    wrong.expected = Expectation::new(IdentityRule::common_name("somebody else"));
     theirs.credentials = Rc::new(wrong);
     let mut pair = Pair::new([ours, theirs]);
     pair.command(0, Command::Up(PEER));
     let refusal = |end: usize| {
         pair.events[end].iter().find_map(|event| match event {
-            Event::Refused(_, refusal) => Some(refusal.to_string()),
+            IkeEvent::Refused(_, refusal) => Some(refusal.to_string()),
             _ => None,
         })
     };

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use s2sd::wire::packet::ip::Version;
+use s2sd::wire::packet::ip::IpVersion;
 
 use super::lab::traffic::{clock, flood, packet_rate, round_trips, throughput};
 use super::lab::{Lab, SIDES, Tunnel, host};
@@ -148,7 +148,8 @@ fn iperf(lab: &Lab, time: Duration) -> Option<f64> {
     };
     let mut server = run(1, &["-s", "-1"]).ok()?;
     std::thread::sleep(Duration::from_millis(300));
-    let (address, seconds) = (host(1, Version::V4).to_string(), time.as_secs().max(1).to_string());
+    let (address, seconds) =
+        (host(1, IpVersion::V4).to_string(), time.as_secs().max(1).to_string());
     let mut client = run(0, &["-c", &address, "-t", &seconds, "-O", "1", "-J"]).ok()?;
     let mut text = String::new();
     client.stdout.take()?.read_to_string(&mut text).ok()?;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use s2sd::sys::namespace::unshare_run_directory;
-use s2sd::wire::packet::ip::Version;
+use s2sd::wire::packet::ip::IpVersion;
 
 use super::lab::traffic::round_trips;
 use super::lab::{Lab, SIDES, gateway};
@@ -103,7 +103,7 @@ swanctl {{
 }
 
 fn connection(side: usize) -> String {
-    let [here, there] = [side, 1 - side].map(|side| gateway(side, Version::V4));
+    let [here, there] = [side, 1 - side].map(|side| gateway(side, IpVersion::V4));
     let lans = SIDES.map(|side| ["10.1.0.0/24", "10.2.0.0/24"][side]);
     let (local, remote) = (lans[side], lans[1 - side]);
     let start = if side == 0 { "start" } else { "none" };

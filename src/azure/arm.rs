@@ -1,7 +1,7 @@
 //! An Azure Resource Manager template.
 
 use super::quote;
-use super::template::{API_VERSION, Id, Parameter, Resource, Syntax, Template};
+use super::template::{API_VERSION, Parameter, Resource, ResourceId, Syntax, Template};
 
 const SCHEMA: &str =
     "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#";
@@ -47,8 +47,8 @@ fn parameter(parameter: &Parameter) -> String {
     )
 }
 
-fn resource(resource: &Resource, site: Option<&Id>) -> String {
-    let Id { kind, name, .. } = &resource.id;
+fn resource(resource: &Resource, site: Option<&ResourceId>) -> String {
+    let ResourceId { kind, name, .. } = &resource.id;
     let on = site.filter(|site| **site != resource.id).map(|site| {
         format!("      \"dependsOn\": [\n        {}\n      ],\n", quote::json(&expression(site)))
     });
@@ -62,6 +62,6 @@ fn resource(resource: &Resource, site: Option<&Id>) -> String {
     )
 }
 
-fn expression(id: &Id) -> String {
+fn expression(id: &ResourceId) -> String {
     format!("[resourceId('Microsoft.Network/{}', '{}')]", id.kind, id.name.replace('\'', "''"))
 }

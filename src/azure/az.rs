@@ -1,8 +1,8 @@
 //! Commands of the Azure command line, as a script for sh.
 
 use super::quote::{self, sh};
-use super::side::{self, Link, Side, Site, placeholder};
-use super::template::{self, API_VERSION, Syntax, Value};
+use super::side::{self, AzureSide, ExportConnection, ExportSite, placeholder};
+use super::template::{self, API_VERSION, Syntax, TemplateValue};
 use crate::config::value::Host;
 
 /// How JSON arguments are written; all in them is known, or a placeholder.
@@ -16,7 +16,7 @@ const JSON: Syntax = Syntax {
 };
 
 /// Azure's side as a script. It stops at the first command that fails.
-pub fn az(side: &Side) -> String {
+pub fn az(side: &AzureSide) -> String {
     let about: String = side.about().iter().map(|line| format!("# {line}\n")).collect();
     let group = placeholder(side.group.as_deref(), "RESOURCE-GROUP");
     let mut script = format!("#!/bin/sh\n{about}set -eu\ngroup={}\n\n", sh(&group));
@@ -27,22 +27,25 @@ pub fn az(side: &Side) -> String {
     script
 }
 
-fn local_gateway(side: &Side, site: &Site) -> String {
+fn local_gateway(side: &AzureSide, site: &ExportSite) -> String {
     let prefixes: Vec<String> =
         site.prefixes.iter().map(|prefix| sh(&prefix.to_string())).collect();
     let command = match &site.host {
-        Host::Address(address) => Command::new("network local-gateway create")
+        Host::Address(address) => AzCommand::new("network local-gateway create")
             .word("name", &site.name)
             .word("gateway-ip-address", &address.to_string())
             .raw("address-prefixes", &prefixes.join(" ")),
         // `local-gateway create` has no option for a name.
         Host::Name(name) => {
-            let space = Value::Object(vec![("addressPrefixes", Value::texts(&site.prefixes))]);
-            let properties = Value::Object(vec![
-                ("fqdn", Value::text(name)),
+            let space = TemplateValue::Object(vec![(
+                "addressPrefixes",
+                TemplateValue::texts(&site.prefixes),
+            )]);
+            let properties = TemplateValue::Object(vec![
+                ("fqdn", TemplateValue::text(name)),
                 ("localNetworkAddressSpace", space),
             ]);
-            Command::new("resource create")
+            AzCommand::new("resource create")
                 .word("resource-type", "Microsoft.Network/localNetworkGateways")
                 .word("api-version", API_VERSION)
                 .word("name", &site.name)
@@ -53,9 +56,9 @@ fn local_gateway(side: &Side, site: &Site) -> String {
 }
 
 /// The parts that `create` has no option for are set afterwards.
-fn connection(side: &Side, link: &Link) -> String {
+fn connection(side: &AzureSide, link: &ExportConnection) -> String {
     let certificates = template::certificates(&link.with_placeholders(), "", &mut Vec::new());
-    let create = Command::new("network vpn-connection create")
+    let create = AzCommand::new("network vpn-connection create")
         .word("name", &link.name)
         .word("vnet-gateway1", &link.gateway)
         .word("local-gateway2", &side.site.name)
@@ -65,7 +68,7 @@ fn connection(side: &Side, link: &Link) -> String {
     let policy = link.policy.as_ref().map(|policy| {
         let [ike_encryption, ike_integrity, dh_group, encryption, integrity, pfs_group] =
             side::choices(policy).map(|(_, value)| value);
-        Command::new("network vpn-connection ipsec-policy add")
+        AzCommand::new("network vpn-connection ipsec-policy add")
             .word("connection-name", &link.name)
             .word("ike-encryption", ike_encryption)
             .word("ike-integrity", ike_integrity)
@@ -86,7 +89,7 @@ fn connection(side: &Side, link: &Link) -> String {
         sets.push(format!("trafficSelectorPolicies={}", json(&template::selectors(link))));
     }
     let sets: Vec<String> = sets.iter().map(|set| sh(set)).collect();
-    let update = Command::new("network vpn-connection update")
+    let update = AzCommand::new("network vpn-connection update")
         .word("name", &link.name)
         .word("use-policy-based-traffic-selectors", if link.narrow { "true" } else { "false" })
         .raw("set", &sets.join(" "));
@@ -94,25 +97,25 @@ fn connection(side: &Side, link: &Link) -> String {
 }
 
 /// A value as JSON on one line.
-fn json(value: &Value) -> String {
+fn json(value: &TemplateValue) -> String {
     let mut text = String::new();
     value.write(&JSON, 0, &mut text);
     text.lines().map(str::trim_start).collect::<Vec<_>>().join(" ")
 }
 
 /// A command over several lines.
-struct Command(Vec<String>);
+struct AzCommand(Vec<String>);
 
-impl Command {
-    fn new(what: &str) -> Command {
-        Command(vec![format!("az {what} --resource-group \"$group\"")])
+impl AzCommand {
+    fn new(what: &str) -> AzCommand {
+        AzCommand(vec![format!("az {what} --resource-group \"$group\"")])
     }
 
-    fn word(self, option: &str, value: &str) -> Command {
+    fn word(self, option: &str, value: &str) -> AzCommand {
         self.raw(option, &sh(value))
     }
 
-    fn maybe(self, option: &str, value: Option<&str>) -> Command {
+    fn maybe(self, option: &str, value: Option<&str>) -> AzCommand {
         match value {
             Some(value) => self.word(option, value),
             None => self,
@@ -120,7 +123,7 @@ impl Command {
     }
 
     /// With a value that is quoted already.
-    fn raw(mut self, option: &str, value: &str) -> Command {
+    fn raw(mut self, option: &str, value: &str) -> AzCommand {
         self.0.push(format!("--{option} {value}"));
         self
     }

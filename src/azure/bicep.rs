@@ -1,7 +1,7 @@
 //! A Bicep file.
 
 use super::quote;
-use super::template::{API_VERSION, Id, Parameter, Resource, Syntax, Template};
+use super::template::{API_VERSION, Parameter, Resource, ResourceId, Syntax, Template};
 
 /// How Bicep writes values.
 const SYNTAX: Syntax = Syntax {
@@ -34,7 +34,7 @@ fn parameter(parameter: &Parameter) -> String {
     format!("\n@description({})\nparam {} {kind}\n", quote::bicep(parameter.about), parameter.name)
 }
 
-fn existing(id: &Id) -> String {
+fn existing(id: &ResourceId) -> String {
     let name = quote::bicep(&id.name);
     format!("{} existing = {{\n  name: {name}\n}}\n\n", head(id))
 }
@@ -49,6 +49,6 @@ fn resource(resource: &Resource) -> String {
     )
 }
 
-fn head(id: &Id) -> String {
+fn head(id: &ResourceId) -> String {
     format!("resource {} 'Microsoft.Network/{}@{API_VERSION}'", id.symbol, id.kind)
 }

@@ -3,9 +3,9 @@
 
 use base64ct::{Base64, Encoding};
 
-use super::fault::Fault;
+use super::fault::AzureFault;
 use crate::config::file::Files;
-use crate::config::settings::Authentication;
+use crate::config::settings::CertificateAuthentication;
 use crate::config::value::FileRef;
 use crate::pki::certificate::Certificate;
 use crate::pki::load::Bundle;
@@ -14,7 +14,7 @@ use crate::time::UnixTime;
 
 /// What of it is known.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Inbound {
+pub struct InboundChain {
     /// `inboundAuthCertificateSubjectName`.
     pub subject: Option<String>,
     /// `inboundAuthCertificateChain`.
@@ -24,40 +24,43 @@ pub struct Inbound {
 /// Azure takes this many certificates as the chain, its root among them.
 const CHAIN_MAX: usize = 5;
 
-impl Inbound {
+impl InboundChain {
     /// Reads it from the files of a connection; `more` are certificates that are not in them, as a root often is. What
     /// could not be found out is missing, with the reason. Its private key is of no use here.
     pub fn read(
-        authentication: &Authentication,
+        authentication: &CertificateAuthentication,
         more: &[Certificate],
         files: &dyn Files,
         now: UnixTime,
-    ) -> (Inbound, Option<Fault>) {
+    ) -> (InboundChain, Option<AzureFault>) {
         let certificates = match certificates(authentication, files) {
             Ok(certificates) => certificates,
-            Err(fault) => return (Inbound::default(), Some(fault)),
+            Err(fault) => return (InboundChain::default(), Some(fault)),
         };
         let file = &authentication.inbound_certificate;
         let first = certificates.iter().position(|c| !c.is_ca()).unwrap_or(0);
         let Some(leaf) = certificates.get(first) else {
-            let fault = Fault::new(
+            let fault = AzureFault::new(
                 format_args!("{file} holds no certificate"),
                 "name the file with our certificate and its intermediates as `inbound_certificate`",
             );
-            return (Inbound::default(), Some(fault));
+            return (InboundChain::default(), Some(fault));
         };
         let subject = leaf.subject().common_name().map(str::to_owned);
         match chain(leaf, certificates.iter().chain(more), file, now) {
-            Ok(chain) => (Inbound { subject, chain: Some(chain) }, None),
-            Err(fault) => (Inbound { subject, chain: None }, Some(fault)),
+            Ok(chain) => (InboundChain { subject, chain: Some(chain) }, None),
+            Err(fault) => (InboundChain { subject, chain: None }, Some(fault)),
         }
     }
 }
 
-fn certificates(auth: &Authentication, files: &dyn Files) -> Result<Vec<Certificate>, Fault> {
+fn certificates(
+    auth: &CertificateAuthentication,
+    files: &dyn Files,
+) -> Result<Vec<Certificate>, AzureFault> {
     let content = |file: &FileRef| {
         files.read(file).map_err(|error| {
-            Fault::new(
+            AzureFault::new(
                 format_args!("{file} cannot be read: {error}"),
                 "without our certificate there are placeholders: run the export where the file is, as a user who may read it",
             )
@@ -68,7 +71,7 @@ fn certificates(auth: &Authentication, files: &dyn Files) -> Result<Vec<Certific
     let password = password.as_ref().map(|content| content.bytes.as_slice());
     let bundle = Bundle::read(&bytes, password, &auth.inbound_certificate.to_string());
     let bundle = bundle.map_err(|error| {
-        Fault::new(format_args!("{}: {}", error.file, error.fault), error.remedy())
+        AzureFault::new(format_args!("{}: {}", error.file, error.fault), error.remedy())
     })?;
     Ok(bundle.certificates)
 }
@@ -79,10 +82,10 @@ fn chain<'a>(
     known: impl Iterator<Item = &'a Certificate>,
     file: &FileRef,
     now: UnixTime,
-) -> Result<Vec<String>, Fault> {
+) -> Result<Vec<String>, AzureFault> {
     let (roots, others): (Vec<_>, Vec<_>) = known.partition(|c| c.is_self_issued());
     if roots.is_empty() {
-        return Err(Fault::new(
+        return Err(AzureFault::new(
             format_args!("{file} does not hold the root that {leaf} ends at"),
             "Azure wants it: name its file with --inbound-root FILE",
         ));
@@ -92,7 +95,7 @@ fn chain<'a>(
     let path = Roots::new(roots.into_iter().cloned())
         .and_then(|roots| Trust::new(roots).validate(&presented, now))
         .map_err(|refusal| {
-            Fault::new(
+            AzureFault::new(
                 format_args!("Azure would refuse {leaf}: {refusal}"),
                 "see what `s2sd check` says of it",
             )
@@ -104,7 +107,7 @@ fn chain<'a>(
         .collect();
     match chain.len() {
         ..=CHAIN_MAX => Ok(chain),
-        many => Err(Fault::new(
+        many => Err(AzureFault::new(
             format_args!("{many} certificates stand above {leaf}, Azure takes {CHAIN_MAX}"),
             "have it issued by an authority nearer to the root",
         )),

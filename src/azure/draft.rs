@@ -5,22 +5,22 @@ use std::fmt::{self, Display, Formatter};
 
 use base64ct::{Base64, Encoding};
 
-use super::import::{Choices, without_cn};
-use super::note::{Kind, Note};
+use super::import::{ImportChoices, without_cn};
+use super::note::{Note, NoteKind};
 use super::quote::{self, one_line};
-use super::resource::{Certificates, Policy, Selectors};
+use super::resource::{AzureCertificates, AzurePolicy, AzureSelectors};
 use crate::pki::certificate::Certificate;
 
 /// The whole file.
 pub struct Draft<'a> {
-    pub site: Site,
-    pub links: Vec<Link<'a>>,
-    pub choices: &'a Choices,
+    pub site: DraftSite,
+    pub links: Vec<DraftConnection<'a>>,
+    pub choices: &'a ImportChoices,
     pub notes: &'a [Note],
 }
 
 /// `[local_network_gateway]`.
-pub struct Site {
+pub struct DraftSite {
     pub name: String,
     pub address: Option<String>,
     pub fqdn: Option<String>,
@@ -28,14 +28,14 @@ pub struct Site {
 }
 
 /// A `[[connection]]`.
-pub struct Link<'a> {
+pub struct DraftConnection<'a> {
     pub name: String,
     pub mode: String,
     /// `None`: not set in Azure.
     pub dpd: Option<u64>,
     pub narrow: bool,
-    pub policy: Option<&'a Policy>,
-    pub selectors: &'a [Selectors],
+    pub policy: Option<&'a AzurePolicy>,
+    pub selectors: &'a [AzureSelectors],
     pub gateway: String,
     pub hosts: Vec<String>,
     pub private: bool,
@@ -43,7 +43,7 @@ pub struct Link<'a> {
     /// Where the prefixes are known from.
     pub source: String,
     pub subject: String,
-    pub certificates: Certificates,
+    pub certificates: AzureCertificates,
     pub bgp_addresses: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ impl Display for Draft<'_> {
                 names.join(", ")
             ),
         )?;
-        for kind in Kind::ALL {
+        for kind in NoteKind::ALL {
             let notes: Vec<&Note> = self.notes.iter().filter(|note| note.kind == kind).collect();
             if !notes.is_empty() {
                 writeln!(f, "#")?;
@@ -80,7 +80,7 @@ impl Display for Draft<'_> {
     }
 }
 
-impl Display for Site {
+impl Display for DraftSite {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         table(f, "[local_network_gateway]", "this site, as created in Azure")?;
         key(f, "name", quote::toml(&self.name), "Azure: name")?;
@@ -105,8 +105,8 @@ impl Display for Site {
     }
 }
 
-impl Link<'_> {
-    fn write(&self, f: &mut Formatter<'_>, choices: &Choices) -> fmt::Result {
+impl DraftConnection<'_> {
+    fn write(&self, f: &mut Formatter<'_>, choices: &ImportChoices) -> fmt::Result {
         table(f, "[[connection]]", "")?;
         key(f, "name", quote::toml(&self.name), "Azure: name")?;
         let dials = match self.mode.as_str() {
@@ -183,7 +183,7 @@ impl Link<'_> {
         key(f, "address_prefixes", list(&self.prefixes), &source)
     }
 
-    fn write_certificates(&self, f: &mut Formatter<'_>, choices: &Choices) -> fmt::Result {
+    fn write_certificates(&self, f: &mut Formatter<'_>, choices: &ImportChoices) -> fmt::Result {
         let own = self.certificates.subject.as_deref().map(without_cn);
         let what = "inbound comes in to Azure, outbound goes out from it";
         table(f, "[connection.certificate_authentication]", what)?;

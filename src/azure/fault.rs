@@ -6,18 +6,18 @@ use crate::config::Diagnostic;
 
 /// A reason that a person can act on.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Fault(String);
+pub struct AzureFault(String);
 
-impl Fault {
+impl AzureFault {
     /// What is wrong, and what would mend it.
-    pub fn new(what: impl fmt::Display, hint: impl fmt::Display) -> Fault {
-        Fault(visible(&format!("{what}\n = hint: {hint}")))
+    pub fn new(what: impl fmt::Display, hint: impl fmt::Display) -> AzureFault {
+        AzureFault(visible(&format!("{what}\n = hint: {hint}")))
     }
 }
 
-impl From<Diagnostic> for Fault {
-    fn from(diagnostic: Diagnostic) -> Fault {
-        Fault(visible(diagnostic.to_string().trim_end()))
+impl From<Diagnostic> for AzureFault {
+    fn from(diagnostic: Diagnostic) -> AzureFault {
+        AzureFault(visible(diagnostic.to_string().trim_end()))
     }
 }
 
@@ -26,10 +26,10 @@ fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for AzureFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for AzureFault {}

@@ -1,15 +1,15 @@
 //! From Azure's resources to a configuration file: what can be taken over is, and the rest is said.
 
-use super::draft::{Draft, Link, Site};
-use super::fault::Fault;
-use super::note::{Kind, Note};
+use super::draft::{Draft, DraftConnection, DraftSite};
+use super::fault::AzureFault;
+use super::note::{Note, NoteKind};
 use super::quote;
 use super::refusal;
-use super::resource::{Connection, Gateway, LocalGateway, Reference, Resources};
+use super::resource::{AzureConnection, AzureGateway, LocalGateway, Reference, Resources};
 
 /// What an operator adds to what Azure knows.
 #[derive(Clone, Debug)]
-pub struct Choices {
+pub struct ImportChoices {
     /// The connections to take; empty takes all.
     pub connections: Vec<String>,
     /// Where our certificate is.
@@ -31,9 +31,9 @@ pub struct Imported {
     pub notes: Vec<Note>,
 }
 
-impl Default for Choices {
-    fn default() -> Choices {
-        Choices {
+impl Default for ImportChoices {
+    fn default() -> ImportChoices {
+        ImportChoices {
             connections: Vec::new(),
             inbound_certificate: "/etc/s2sd/certs/inbound.pem".to_owned(),
             inbound_private_key: "credential:inbound.key".to_owned(),
@@ -44,7 +44,7 @@ impl Default for Choices {
 }
 
 /// Makes a configuration of the connections among these resources.
-pub fn import(resources: &Resources, choices: &Choices) -> Result<Imported, Vec<Fault>> {
+pub fn import(resources: &Resources, choices: &ImportChoices) -> Result<Imported, Vec<AzureFault>> {
     let connections = chosen(resources, choices).map_err(|fault| vec![fault])?;
     let mut faults = Vec::new();
     let mut found = Vec::new();
@@ -73,12 +73,12 @@ pub fn import(resources: &Resources, choices: &Choices) -> Result<Imported, Vec<
 fn draft(
     resources: &Resources,
     site: &LocalGateway,
-    found: &[(&Connection, &LocalGateway, &Gateway)],
-    choices: &Choices,
+    found: &[(&AzureConnection, &LocalGateway, &AzureGateway)],
+    choices: &ImportChoices,
 ) -> Imported {
     let mut notes = Vec::new();
     let site = self::site(site, &mut notes);
-    let links: Vec<Link<'_>> = found
+    let links: Vec<DraftConnection<'_>> = found
         .iter()
         .map(|(connection, site, gateway)| {
             link(resources, connection, site, gateway, choices, &mut notes)
@@ -89,10 +89,13 @@ fn draft(
 }
 
 /// The connections that were asked for.
-fn chosen<'a>(resources: &'a Resources, choices: &Choices) -> Result<Vec<&'a Connection>, Fault> {
+fn chosen<'a>(
+    resources: &'a Resources,
+    choices: &ImportChoices,
+) -> Result<Vec<&'a AzureConnection>, AzureFault> {
     let all = &resources.connections;
     if all.is_empty() {
-        return Err(Fault::new(
+        return Err(AzureFault::new(
             "there is no connection in the JSON",
             "add what this prints: az network vpn-connection show --resource-group GROUP --name CONNECTION",
         ));
@@ -101,10 +104,10 @@ fn chosen<'a>(resources: &'a Resources, choices: &Choices) -> Result<Vec<&'a Con
         return Ok(all.iter().collect());
     }
     let by_name = |name: &String| {
-        let named = |c: &&Connection| c.reference.name.eq_ignore_ascii_case(name);
+        let named = |c: &&AzureConnection| c.reference.name.eq_ignore_ascii_case(name);
         all.iter().find(named).ok_or_else(|| {
             let names: Vec<&str> = all.iter().map(|c| c.reference.name.as_str()).collect();
-            Fault::new(
+            AzureFault::new(
                 format_args!("there is no connection called {name} in the JSON"),
                 format_args!("the JSON has {}", names.join(", ")),
             )
@@ -113,7 +116,10 @@ fn chosen<'a>(resources: &'a Resources, choices: &Choices) -> Result<Vec<&'a Con
     choices.connections.iter().map(by_name).collect()
 }
 
-fn gateway<'a>(resources: &'a Resources, connection: &Connection) -> Result<&'a Gateway, Fault> {
+fn gateway<'a>(
+    resources: &'a Resources,
+    connection: &AzureConnection,
+) -> Result<&'a AzureGateway, AzureFault> {
     let all: Vec<&Reference> = resources.gateways.iter().map(|g| &g.reference).collect();
     let at = one_of(
         &all,
@@ -127,8 +133,8 @@ fn gateway<'a>(resources: &'a Resources, connection: &Connection) -> Result<&'a 
 
 fn local_gateway<'a>(
     resources: &'a Resources,
-    connection: &Connection,
-) -> Result<&'a LocalGateway, Fault> {
+    connection: &AzureConnection,
+) -> Result<&'a LocalGateway, AzureFault> {
     let all: Vec<&Reference> = resources.local_gateways.iter().map(|g| &g.reference).collect();
     let named = connection.local_gateway.as_ref();
     let at = one_of(&all, named, connection, "local network gateway", "local-gateway")?;
@@ -139,10 +145,10 @@ fn local_gateway<'a>(
 fn one_of(
     all: &[&Reference],
     named: Option<&Reference>,
-    connection: &Connection,
+    connection: &AzureConnection,
     what: &str,
     command: &str,
-) -> Result<usize, Fault> {
+) -> Result<usize, AzureFault> {
     let found = match named {
         Some(named) => all.iter().position(|other| other.matches(named)),
         None => (all.len() == 1).then_some(0),
@@ -151,7 +157,7 @@ fn one_of(
         let own = &connection.reference;
         let group = named.filter(|named| named.group.is_some()).unwrap_or(own).group_word();
         let name = named.map_or("NAME", |named| named.name.as_str());
-        Fault::new(
+        AzureFault::new(
             format_args!("the {what} {name} of connection {} is not in the JSON", own.name),
             format_args!(
                 "add what this prints: az network {command} show --resource-group {group} --name {}",
@@ -162,10 +168,10 @@ fn one_of(
 }
 
 /// A configuration describes one site.
-fn two_sites(sites: &[&LocalGateway]) -> Option<Fault> {
+fn two_sites(sites: &[&LocalGateway]) -> Option<AzureFault> {
     let first = sites.first()?;
     let other = sites.iter().find(|site| !site.reference.matches(&first.reference))?;
-    Some(Fault::new(
+    Some(AzureFault::new(
         format_args!(
             "the connections belong to two sites: local network gateways {} and {}",
             first.reference.name, other.reference.name
@@ -174,10 +180,10 @@ fn two_sites(sites: &[&LocalGateway]) -> Option<Fault> {
     ))
 }
 
-fn site(gateway: &LocalGateway, notes: &mut Vec<Note>) -> Site {
+fn site(gateway: &LocalGateway, notes: &mut Vec<Note>) -> DraftSite {
     let name = gateway.reference.name.clone();
     let mut fill = |text: &str| {
-        notes.push(Note { kind: Kind::Fill, about: name.clone(), text: text.to_owned() });
+        notes.push(Note { kind: NoteKind::Fill, about: name.clone(), text: text.to_owned() });
     };
     if gateway.address.is_none() && gateway.fqdn.is_none() {
         fill("it has neither gatewayIpAddress nor fqdn: write this site's public address");
@@ -187,7 +193,7 @@ fn site(gateway: &LocalGateway, notes: &mut Vec<Note>) -> Site {
             "it has no address prefixes, as with BGP alone: write the networks behind this device",
         );
     }
-    Site {
+    DraftSite {
         name: name.clone(),
         address: gateway.address.clone(),
         fqdn: gateway.fqdn.clone().filter(|_| gateway.address.is_none()),
@@ -197,12 +203,12 @@ fn site(gateway: &LocalGateway, notes: &mut Vec<Note>) -> Site {
 
 fn link<'a>(
     resources: &'a Resources,
-    connection: &'a Connection,
+    connection: &'a AzureConnection,
     site: &LocalGateway,
-    gateway: &'a Gateway,
-    choices: &Choices,
+    gateway: &'a AzureGateway,
+    choices: &ImportChoices,
     notes: &mut Vec<Note>,
-) -> Link<'a> {
+) -> DraftConnection<'a> {
     let name = &connection.reference.name;
     let mut said = Notes { about: name, notes };
     let (prefixes, source) = prefixes(resources, connection, gateway, &mut said);
@@ -234,7 +240,7 @@ fn link<'a>(
     bgp(connection, site, gateway, &mut said);
     nat(connection, gateway, &mut said);
     let peer = site.bgp.as_ref().filter(|_| connection.bgp);
-    Link {
+    DraftConnection {
         name: name.clone(),
         mode: connection.mode.clone().unwrap_or_else(|| "Default".to_owned()),
         dpd: connection.dpd.filter(|seconds| *seconds != 0),
@@ -260,14 +266,14 @@ struct Notes<'a> {
 
 impl Notes<'_> {
     fn left(&mut self, text: impl std::fmt::Display) {
-        self.add(Kind::Left, text);
+        self.add(NoteKind::Left, text);
     }
 
     fn fill(&mut self, text: impl std::fmt::Display) {
-        self.add(Kind::Fill, text);
+        self.add(NoteKind::Fill, text);
     }
 
-    fn add(&mut self, kind: Kind, text: impl std::fmt::Display) {
+    fn add(&mut self, kind: NoteKind, text: impl std::fmt::Display) {
         self.notes.push(Note { kind, about: self.about.to_owned(), text: text.to_string() });
     }
 }
@@ -275,8 +281,8 @@ impl Notes<'_> {
 /// What lies behind the gateway, and where that is known from: the gateway itself does not say.
 fn prefixes(
     resources: &Resources,
-    connection: &Connection,
-    gateway: &Gateway,
+    connection: &AzureConnection,
+    gateway: &AzureGateway,
     said: &mut Notes<'_>,
 ) -> (Vec<String>, String) {
     let networks = &resources.networks;
@@ -313,7 +319,11 @@ fn prefixes(
 }
 
 /// Where the gateway's instances are.
-fn hosts(connection: &Connection, gateway: &Gateway, said: &mut Notes<'_>) -> Vec<String> {
+fn hosts(
+    connection: &AzureConnection,
+    gateway: &AzureGateway,
+    said: &mut Notes<'_>,
+) -> Vec<String> {
     let name = &gateway.reference.name;
     let private = |text: &&String| {
         text.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_private())
@@ -350,7 +360,7 @@ fn hosts(connection: &Connection, gateway: &Gateway, said: &mut Notes<'_>) -> Ve
 }
 
 /// The CN that Azure's certificate must have.
-fn subject(choices: &Choices, url: Option<&str>, said: &mut Notes<'_>) -> String {
+fn subject(choices: &ImportChoices, url: Option<&str>, said: &mut Notes<'_>) -> String {
     if let Some(subject) = &choices.outbound_subject {
         return without_cn(subject).to_owned();
     }
@@ -388,7 +398,12 @@ pub(super) fn without_cn(subject: &str) -> &str {
     }
 }
 
-fn bgp(connection: &Connection, site: &LocalGateway, gateway: &Gateway, said: &mut Notes<'_>) {
+fn bgp(
+    connection: &AzureConnection,
+    site: &LocalGateway,
+    gateway: &AzureGateway,
+    said: &mut Notes<'_>,
+) {
     if !connection.bgp {
         return;
     }
@@ -419,7 +434,7 @@ fn bgp(connection: &Connection, site: &LocalGateway, gateway: &Gateway, said: &m
     ));
 }
 
-fn nat(connection: &Connection, gateway: &Gateway, said: &mut Notes<'_>) {
+fn nat(connection: &AzureConnection, gateway: &AzureGateway, said: &mut Notes<'_>) {
     for rule in &connection.nat_rules {
         let known = gateway.nat_rules.iter().find(|r| r.name.eq_ignore_ascii_case(&rule.name));
         let Some(known) = known else {

@@ -5,9 +5,9 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::fault::Fault;
+use super::fault::AzureFault;
 use crate::config::Severity;
-use crate::config::diagnostic::Source;
+use crate::config::diagnostic::SourceText;
 
 /// A JSON value and where it is.
 #[derive(Clone)]
@@ -19,9 +19,9 @@ pub struct Node<'a> {
 }
 
 /// The JSON documents of a text, one after the other.
-pub fn documents(file: &str, text: &str) -> Result<Vec<Value>, Fault> {
+pub fn documents(file: &str, text: &str) -> Result<Vec<Value>, AzureFault> {
     if text.trim().is_empty() {
-        return Err(Fault::new(
+        return Err(AzureFault::new(
             format_args!("{file}: it is empty"),
             "the az command before it printed nothing: run it alone and see what it says",
         ));
@@ -31,7 +31,7 @@ pub fn documents(file: &str, text: &str) -> Result<Vec<Value>, Fault> {
 }
 
 /// The text of a file. PowerShell's `>` writes UTF-16 with a byte order mark.
-pub fn text(file: &str, bytes: &[u8]) -> Result<String, Fault> {
+pub fn text(file: &str, bytes: &[u8]) -> Result<String, AzureFault> {
     let utf16 = |pair: fn([u8; 2]) -> u16, rest: &[u8]| {
         let (pairs, odd) = rest.as_chunks::<2>();
         odd.is_empty().then(|| pairs.iter().map(|p| pair(*p)).collect::<Vec<u16>>())
@@ -47,14 +47,14 @@ pub fn text(file: &str, bytes: &[u8]) -> Result<String, Fault> {
         all => Some(String::from_utf8(all.to_vec()).ok()),
     };
     text.flatten().ok_or_else(|| {
-        Fault::new(
+        AzureFault::new(
             format_args!("{file}: it is not text"),
             "expected what `az network ... show --output json` prints, in UTF-8 or UTF-16",
         )
     })
 }
 
-fn broken(file: &str, text: &str, error: &serde_json::Error) -> Fault {
+fn broken(file: &str, text: &str, error: &serde_json::Error) -> AzureFault {
     let start: usize =
         text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     let at = (start + error.column().saturating_sub(1)).min(text.len());
@@ -68,14 +68,14 @@ fn broken(file: &str, text: &str, error: &serde_json::Error) -> Fault {
     } else {
         "expected JSON, which begins with `{` or `[`: run az with `--output json`"
     };
-    let (source, span) = (Source::new(file, text), at..at);
+    let (source, span) = (SourceText::new(file, text), at..at);
     let what = format!("this is not JSON: {what}");
     // A connection's JSON may hold its shared key: a line with one is not repeated.
     if source.line_text(&span).to_ascii_lowercase().contains("sharedkey") {
         let (line, column) = (error.line(), error.column());
-        return Fault::new(format_args!("{file}:{line}:{column}: error: {what}"), hint);
+        return AzureFault::new(format_args!("{file}:{line}:{column}: error: {what}"), hint);
     }
-    Fault::from(source.diagnose(Severity::Error, &span, what, hint))
+    AzureFault::from(source.diagnose(Severity::Error, &span, what, hint))
 }
 
 impl<'a> Node<'a> {
@@ -126,7 +126,7 @@ impl<'a> Node<'a> {
     }
 
     /// The text for a key.
-    pub fn text(&self, key: &str) -> Result<Option<String>, Fault> {
+    pub fn text(&self, key: &str) -> Result<Option<String>, AzureFault> {
         self.get(key).map(|node| node.as_text()).transpose()
     }
 
@@ -137,19 +137,19 @@ impl<'a> Node<'a> {
     }
 
     /// The number for a key.
-    pub fn number(&self, key: &str) -> Result<Option<u64>, Fault> {
+    pub fn number(&self, key: &str) -> Result<Option<u64>, AzureFault> {
         let Some(node) = self.get(key) else { return Ok(None) };
         node.value.as_u64().map(Some).ok_or_else(|| node.wrong("a whole number"))
     }
 
     /// Whether a key is true. What is not there is false, as everywhere in Azure.
-    pub fn flag(&self, key: &str) -> Result<bool, Fault> {
+    pub fn flag(&self, key: &str) -> Result<bool, AzureFault> {
         let Some(node) = self.get(key) else { return Ok(false) };
         node.value.as_bool().ok_or_else(|| node.wrong("true or false"))
     }
 
     /// The items of the list for a key.
-    pub fn list(&self, key: &str) -> Result<Vec<Node<'a>>, Fault> {
+    pub fn list(&self, key: &str) -> Result<Vec<Node<'a>>, AzureFault> {
         let Some(node) = self.get(key) else { return Ok(Vec::new()) };
         let items = node.value.as_array().ok_or_else(|| node.wrong("a list"))?;
         let item = |(at, value): (usize, &'a Value)| {
@@ -160,12 +160,12 @@ impl<'a> Node<'a> {
     }
 
     /// The texts of the list for a key.
-    pub fn texts(&self, key: &str) -> Result<Vec<String>, Fault> {
+    pub fn texts(&self, key: &str) -> Result<Vec<String>, AzureFault> {
         self.list(key)?.iter().map(Node::as_text).collect()
     }
 
     /// The text that this is.
-    pub fn as_text(&self) -> Result<String, Fault> {
+    pub fn as_text(&self) -> Result<String, AzureFault> {
         let text = self.value.as_str().ok_or_else(|| self.wrong("a string"))?;
         let escaped = self.parameters.is_some() && text.starts_with("[[");
         Ok(text.get(usize::from(escaped)..).unwrap_or_default().to_owned())
@@ -203,7 +203,7 @@ impl<'a> Node<'a> {
         (!known.is_null()).then_some(known)
     }
 
-    fn wrong(&self, expected: &str) -> Fault {
+    fn wrong(&self, expected: &str) -> AzureFault {
         let found = match self.value {
             Value::Null => "null",
             Value::Bool(_) => "true or false",
@@ -212,7 +212,7 @@ impl<'a> Node<'a> {
             Value::Array(_) => "a list",
             Value::Object(_) => "an object",
         };
-        Fault::new(
+        AzureFault::new(
             format_args!("{} is {found}, expected {expected}", self.place),
             "give the JSON as `az network ... show --output json` prints it, without a --query",
         )

@@ -41,5 +41,5 @@ pub mod terraform;
 mod draft;
 mod refusal;
 
-pub use fault::Fault;
+pub use fault::AzureFault;
 pub use import::import;

@@ -8,7 +8,7 @@ use super::quote::one_line;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Note {
     /// What is to be done about it.
-    pub kind: Kind,
+    pub kind: NoteKind,
     /// The connection or gateway it is about.
     pub about: String,
     /// What, and why.
@@ -17,22 +17,22 @@ pub struct Note {
 
 /// What is to be done about it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
+pub enum NoteKind {
     /// The configuration has no place for it.
     Left,
     /// The JSON does not have it.
     Fill,
 }
 
-impl Kind {
+impl NoteKind {
     /// Both, in the order in which they are told.
-    pub const ALL: [Kind; 2] = [Kind::Fill, Kind::Left];
+    pub const ALL: [NoteKind; 2] = [NoteKind::Fill, NoteKind::Left];
 
     /// Above a list of them.
     pub fn title(self) -> &'static str {
         match self {
-            Kind::Left => "Not taken over",
-            Kind::Fill => "Still to be filled in or checked",
+            NoteKind::Left => "Not taken over",
+            NoteKind::Fill => "Still to be filled in or checked",
         }
     }
 }

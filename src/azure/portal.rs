@@ -1,7 +1,7 @@
 //! The fields of the portal's pages in their order, with what to put in each (Azure docs, "Configure a site-to-site VPN with
 //! certificate authentication", "Create a custom IPsec/IKE policy", "Custom traffic selectors").
 
-use super::side::{Link, Side, Site, placeholder};
+use super::side::{AzureSide, ExportConnection, ExportSite, placeholder};
 use crate::config::settings::CustomPolicy;
 use crate::config::value::Host;
 
@@ -9,7 +9,7 @@ use crate::config::value::Host;
 const VALUE: usize = 42;
 
 /// Azure's side as fields.
-pub fn portal(side: &Side) -> String {
+pub fn portal(side: &AzureSide) -> String {
     let mut page = side.about().join("\n") + "\n";
     local_gateway(side, &side.site, &mut page);
     for link in &side.links {
@@ -18,7 +18,7 @@ pub fn portal(side: &Side) -> String {
     page
 }
 
-fn local_gateway(side: &Side, site: &Site, page: &mut String) {
+fn local_gateway(side: &AzureSide, site: &ExportSite, page: &mut String) {
     title("Create local network gateway", page);
     tab("Basics", page);
     place(side, page);
@@ -40,7 +40,7 @@ fn local_gateway(side: &Side, site: &Site, page: &mut String) {
     field("Configure BGP settings", "No", page);
 }
 
-fn connection(side: &Side, link: &Link, page: &mut String) {
+fn connection(side: &AzureSide, link: &ExportConnection, page: &mut String) {
     title("Create connection", page);
     tab("Basics", page);
     field("Subscription", "the one of the gateway", page);
@@ -77,8 +77,8 @@ fn connection(side: &Side, link: &Link, page: &mut String) {
     field("NAT Rules Associations, Egress", "0 selected", page);
 }
 
-fn certificates(link: &Link, page: &mut String) {
-    let Link { outbound, inbound, .. } = link.with_placeholders();
+fn certificates(link: &ExportConnection, page: &mut String) {
+    let ExportConnection { outbound, inbound, .. } = link.with_placeholders();
     field("Authentication Method", "Key Vault Certificate", page);
     field("Outbound Certificate Path", outbound.unwrap_or_default(), page);
     field("Inbound Certificate Subject Name", inbound.subject.unwrap_or_default(), page);
@@ -99,7 +99,7 @@ fn policy(policy: &CustomPolicy, page: &mut String) {
     field("  IPsec SA lifetime in seconds", policy.life_time.as_secs(), page);
 }
 
-fn place(side: &Side, page: &mut String) {
+fn place(side: &AzureSide, page: &mut String) {
     field("Subscription", "the one of the gateway", page);
     field("Resource group", placeholder(side.group.as_deref(), "RESOURCE-GROUP"), page);
     field("Region", placeholder(side.location.as_deref(), "REGION"), page);

@@ -1,11 +1,11 @@
 //! Commands of Azure PowerShell.
 
 use super::quote::powershell as quoted;
-use super::side::{Link, Side, Site, placeholder};
+use super::side::{AzureSide, ExportConnection, ExportSite, placeholder};
 use crate::config::value::Host;
 
 /// Azure's side as a script.
-pub fn powershell(side: &Side) -> String {
+pub fn powershell(side: &AzureSide) -> String {
     let about: String = side.about().iter().map(|line| format!("# {line}\n")).collect();
     let group = placeholder(side.group.as_deref(), "RESOURCE-GROUP");
     let location = placeholder(side.location.as_deref(), "LOCATION");
@@ -21,7 +21,7 @@ pub fn powershell(side: &Side) -> String {
     script
 }
 
-fn local_gateway(site: &Site) -> String {
+fn local_gateway(site: &ExportSite) -> String {
     let host = match &site.host {
         Host::Address(address) => ("GatewayIpAddress", quoted(&address.to_string())),
         Host::Name(name) => ("Fqdn", quoted(name.as_str())),
@@ -36,8 +36,8 @@ fn local_gateway(site: &Site) -> String {
     format!("{}$site = New-AzLocalNetworkGateway @settings\n", table(&settings))
 }
 
-fn connection(link: &Link) -> String {
-    let Link { outbound, inbound, .. } = link.with_placeholders();
+fn connection(link: &ExportConnection) -> String {
+    let ExportConnection { outbound, inbound, .. } = link.with_placeholders();
     let certificates = [
         ("OutboundAuthCertificate", quoted(&outbound.unwrap_or_default())),
         ("InboundAuthCertificateSubjectName", quoted(&inbound.subject.unwrap_or_default())),

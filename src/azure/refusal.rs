@@ -1,23 +1,23 @@
 //! Connections that s2sd cannot keep up, and what could be changed about them in Azure.
 
-use super::fault::Fault;
+use super::fault::AzureFault;
 use super::quote;
-use super::resource::{Connection, Gateway};
+use super::resource::{AzureConnection, AzureGateway};
 
 /// Why a connection cannot be one of ours.
-pub fn of_connection(connection: &Connection) -> Vec<Fault> {
+pub fn of_connection(connection: &AzureConnection) -> Vec<AzureFault> {
     let name = &connection.reference.name;
     let mut faults = Vec::new();
     if let Some(kind) = connection.kind.as_ref().filter(|kind| !kind.eq_ignore_ascii_case("IPsec"))
     {
-        faults.push(Fault::new(
+        faults.push(AzureFault::new(
             format_args!("connection {name} is of type {kind}, expected IPsec"),
             "only \"Site-to-site (IPsec)\" connections lead to a device like this one: choose with --connection NAME",
         ));
         return faults;
     }
     if connection.protocol.as_ref().is_some_and(|p| p.eq_ignore_ascii_case("IKEv1")) {
-        faults.push(Fault::new(
+        faults.push(AzureFault::new(
             format_args!("connection {name} uses IKEv1, expected IKEv2"),
             "Azure cannot change the protocol of a connection: delete it and create it anew with IKEv2",
         ));
@@ -27,13 +27,13 @@ pub fn of_connection(connection: &Connection) -> Vec<Fault> {
 }
 
 /// Why a connection's gateway cannot be.
-pub fn of_gateway(connection: &Connection, gateway: &Gateway) -> Option<Fault> {
+pub fn of_gateway(connection: &AzureConnection, gateway: &AzureGateway) -> Option<AzureFault> {
     let (name, of) = (&gateway.reference.name, &connection.reference.name);
     let is = |field: &Option<String>, word: &str| {
         field.as_ref().is_some_and(|field| field.eq_ignore_ascii_case(word))
     };
     if is(&gateway.kind, "ExpressRoute") {
-        return Some(Fault::new(
+        return Some(AzureFault::new(
             format_args!(
                 "gateway {name} of connection {of} is an ExpressRoute gateway, expected a VPN gateway"
             ),
@@ -41,7 +41,7 @@ pub fn of_gateway(connection: &Connection, gateway: &Gateway) -> Option<Fault> {
         ));
     }
     if is(&gateway.vpn, "PolicyBased") || is(&gateway.sku, "Basic") {
-        return Some(Fault::new(
+        return Some(AzureFault::new(
             format_args!("gateway {name} of connection {of} is policy-based or of the Basic SKU"),
             "such gateways take neither IKEv2 nor certificates: Azure wants a route-based one of VpnGw1AZ or higher",
         ));
@@ -50,7 +50,7 @@ pub fn of_gateway(connection: &Connection, gateway: &Gateway) -> Option<Fault> {
 }
 
 /// A connection with a shared key. Azure takes `certificateAuthentication` as null for those, and the other way round.
-fn psk(connection: &Connection) -> Option<Fault> {
+fn psk(connection: &AzureConnection) -> Option<AzureFault> {
     let name = &connection.reference.name;
     let said = match (&connection.authentication, &connection.certificates) {
         (Some(kind), _) if kind.eq_ignore_ascii_case("Certificate") => return None,
@@ -71,7 +71,7 @@ fn psk(connection: &Connection) -> Option<Fault> {
         quote::sh(name),
         quote::sh(example)
     );
-    Some(Fault::new(
+    Some(AzureFault::new(
         format_args!(
             "connection {name} authenticates with a pre-shared key ({said}); s2sd authenticates with certificates alone"
         ),

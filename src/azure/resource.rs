@@ -1,6 +1,6 @@
 //! What s2sd wants to know of Azure's resources, read from JSON.
 
-use super::fault::Fault;
+use super::fault::AzureFault;
 use super::json::{self, Node};
 use super::quote;
 
@@ -8,11 +8,11 @@ use super::quote;
 #[derive(Clone, Debug, Default)]
 pub struct Resources {
     /// `Microsoft.Network/connections`.
-    pub connections: Vec<Connection>,
+    pub connections: Vec<AzureConnection>,
     /// `Microsoft.Network/localNetworkGateways`.
     pub local_gateways: Vec<LocalGateway>,
     /// `Microsoft.Network/virtualNetworkGateways`.
-    pub gateways: Vec<Gateway>,
+    pub gateways: Vec<AzureGateway>,
     /// `Microsoft.Network/virtualNetworks`.
     pub networks: Vec<Network>,
 }
@@ -28,7 +28,7 @@ pub struct Reference {
 
 /// A connection.
 #[derive(Clone, Debug)]
-pub struct Connection {
+pub struct AzureConnection {
     /// Who it is.
     pub reference: Reference,
     /// `connectionType`.
@@ -40,7 +40,7 @@ pub struct Connection {
     /// `authenticationType`; connections from before it existed have none, and a shared key.
     pub authentication: Option<String>,
     /// `certificateAuthentication`.
-    pub certificates: Option<Certificates>,
+    pub certificates: Option<AzureCertificates>,
     /// `dpdTimeoutSeconds`.
     pub dpd: Option<u64>,
     /// `usePolicyBasedTrafficSelectors`.
@@ -50,9 +50,9 @@ pub struct Connection {
     /// `enableBgp`.
     pub bgp: bool,
     /// `ipsecPolicies`.
-    pub policies: Vec<Policy>,
+    pub policies: Vec<AzurePolicy>,
     /// `trafficSelectorPolicies`.
-    pub selectors: Vec<Selectors>,
+    pub selectors: Vec<AzureSelectors>,
     /// `ingressNatRules` and `egressNatRules`.
     pub nat_rules: Vec<Reference>,
     /// `gatewayCustomBgpIpAddresses`.
@@ -67,7 +67,7 @@ pub struct Connection {
 
 /// A connection's `certificateAuthentication`.
 #[derive(Clone, Debug, Default)]
-pub struct Certificates {
+pub struct AzureCertificates {
     /// `outboundAuthCertificate`.
     pub outbound: Option<String>,
     /// `inboundAuthCertificateSubjectName`.
@@ -78,7 +78,7 @@ pub struct Certificates {
 
 /// One of a connection's `ipsecPolicies`.
 #[derive(Clone, Debug)]
-pub struct Policy {
+pub struct AzurePolicy {
     /// Its choices, by Azure's names of them.
     pub choices: [(&'static str, String); 6],
     /// `saLifeTimeSeconds`.
@@ -89,7 +89,7 @@ pub struct Policy {
 
 /// One of a connection's `trafficSelectorPolicies`: "local" is Azure.
 #[derive(Clone, Debug)]
-pub struct Selectors {
+pub struct AzureSelectors {
     /// `localAddressRanges`: Azure's side.
     pub azure: Vec<String>,
     /// `remoteAddressRanges`: this device's side.
@@ -122,7 +122,7 @@ pub struct Speaker {
 
 /// A virtual network gateway.
 #[derive(Clone, Debug)]
-pub struct Gateway {
+pub struct AzureGateway {
     /// Who it is.
     pub reference: Reference,
     /// `gatewayType`.
@@ -170,7 +170,7 @@ pub struct Network {
 }
 
 /// What a JSON object describes.
-enum Kind {
+enum ResourceKind {
     Connection,
     LocalGateway,
     Gateway,
@@ -181,28 +181,28 @@ enum Kind {
 
 impl Resources {
     /// Adds the resources of a text: one document, several one after the other, lists of them, templates.
-    pub fn read(&mut self, file: &str, text: &str) -> Result<(), Fault> {
+    pub fn read(&mut self, file: &str, text: &str) -> Result<(), AzureFault> {
         let documents = json::documents(file, text)?;
         documents.iter().try_for_each(|document| self.take(&Node::new(document, file)))
     }
 
-    fn take(&mut self, node: &Node<'_>) -> Result<(), Fault> {
+    fn take(&mut self, node: &Node<'_>) -> Result<(), AzureFault> {
         if !node.is_object() || (node.raw("type").is_none() && kind(node).is_none()) {
             return self.take_items(node);
         }
         let name = Reference::of(node).name;
         let at = node.clone().called(format!("{}: {name}", node.place()));
         match kind(node) {
-            Some(Kind::Connection) => self.connections.push(Connection::read(&at)?),
-            Some(Kind::LocalGateway) => self.local_gateways.push(LocalGateway::read(&at)?),
-            Some(Kind::Gateway) => self.gateways.push(Gateway::read(&at)?),
-            Some(Kind::Network) => self.networks.push(Network::read(&at)?),
-            Some(Kind::Other) | None => {}
+            Some(ResourceKind::Connection) => self.connections.push(AzureConnection::read(&at)?),
+            Some(ResourceKind::LocalGateway) => self.local_gateways.push(LocalGateway::read(&at)?),
+            Some(ResourceKind::Gateway) => self.gateways.push(AzureGateway::read(&at)?),
+            Some(ResourceKind::Network) => self.networks.push(Network::read(&at)?),
+            Some(ResourceKind::Other) | None => {}
         }
         Ok(())
     }
 
-    fn take_items(&mut self, node: &Node<'_>) -> Result<(), Fault> {
+    fn take_items(&mut self, node: &Node<'_>) -> Result<(), AzureFault> {
         let schema = node.raw("$schema").unwrap_or_default();
         let node = match schema.contains("deploymentTemplate") {
             true => node.clone().template(),
@@ -216,7 +216,7 @@ impl Resources {
                 (true, true) => "an empty object".to_owned(),
                 (false, _) => "neither an object nor a list of objects".to_owned(),
             };
-            return Err(Fault::new(
+            return Err(AzureFault::new(
                 format_args!(
                     "{}: this is {found}, expected one of Azure's resources",
                     node.place()
@@ -230,23 +230,25 @@ impl Resources {
 }
 
 /// What it is: by its type, or else by what it has.
-fn kind(node: &Node<'_>) -> Option<Kind> {
+fn kind(node: &Node<'_>) -> Option<ResourceKind> {
     if let Some(name) = node.raw("type") {
         let of = |kind: &str| name.eq_ignore_ascii_case(&format!("Microsoft.Network/{kind}"));
         return Some(match () {
-            () if of("connections") => Kind::Connection,
-            () if of("localNetworkGateways") => Kind::LocalGateway,
-            () if of("virtualNetworkGateways") => Kind::Gateway,
-            () if of("virtualNetworks") => Kind::Network,
-            () => Kind::Other,
+            () if of("connections") => ResourceKind::Connection,
+            () if of("localNetworkGateways") => ResourceKind::LocalGateway,
+            () if of("virtualNetworkGateways") => ResourceKind::Gateway,
+            () if of("virtualNetworks") => ResourceKind::Network,
+            () => ResourceKind::Other,
         });
     }
     let any = |keys: &[&str]| keys.iter().any(|key| node.has(key));
     match () {
-        () if any(&["connectionType", "virtualNetworkGateway1"]) => Some(Kind::Connection),
-        () if any(&["gatewayType", "vpnType", "ipConfigurations"]) => Some(Kind::Gateway),
-        () if any(&["localNetworkAddressSpace", "gatewayIpAddress"]) => Some(Kind::LocalGateway),
-        () if any(&["addressSpace"]) => Some(Kind::Network),
+        () if any(&["connectionType", "virtualNetworkGateway1"]) => Some(ResourceKind::Connection),
+        () if any(&["gatewayType", "vpnType", "ipConfigurations"]) => Some(ResourceKind::Gateway),
+        () if any(&["localNetworkAddressSpace", "gatewayIpAddress"]) => {
+            Some(ResourceKind::LocalGateway)
+        }
+        () if any(&["addressSpace"]) => Some(ResourceKind::Network),
         () => None,
     }
 }
@@ -290,9 +292,9 @@ fn segment(id: &str, word: &str) -> Option<String> {
     parts.nth(1).map(str::to_owned)
 }
 
-impl Connection {
-    fn read(node: &Node<'_>) -> Result<Connection, Fault> {
-        let references = |key| -> Result<Vec<Reference>, Fault> {
+impl AzureConnection {
+    fn read(node: &Node<'_>) -> Result<AzureConnection, AzureFault> {
+        let references = |key| -> Result<Vec<Reference>, AzureFault> {
             Ok(node
                 .list(key)?
                 .iter()
@@ -301,7 +303,7 @@ impl Connection {
                 .collect())
         };
         let id = |key| node.get(key)?.raw("id").map(Reference::by_id);
-        let texts = |list, key| -> Result<Vec<String>, Fault> {
+        let texts = |list, key| -> Result<Vec<String>, AzureFault> {
             Ok(node
                 .list(list)?
                 .iter()
@@ -314,13 +316,13 @@ impl Connection {
         let mut nat_rules = references("ingressNatRules")?;
         nat_rules.extend(references("egressNatRules")?);
         let certificates = node.get("certificateAuthentication");
-        Ok(Connection {
+        Ok(AzureConnection {
             reference: Reference::of(node),
             kind: node.text("connectionType")?,
             protocol: node.text("connectionProtocol")?,
             mode: node.text("connectionMode")?,
             authentication: node.text("authenticationType")?,
-            certificates: certificates.map(|node| Certificates::read(&node)).transpose()?,
+            certificates: certificates.map(|node| AzureCertificates::read(&node)).transpose()?,
             dpd: node.number("dpdTimeoutSeconds")?,
             narrow: node.flag("usePolicyBasedTrafficSelectors")?,
             private: node.flag("useLocalAzureIpAddress")?,
@@ -328,12 +330,12 @@ impl Connection {
             policies: node
                 .list("ipsecPolicies")?
                 .iter()
-                .map(Policy::read)
+                .map(AzurePolicy::read)
                 .collect::<Result<_, _>>()?,
             selectors: node
                 .list("trafficSelectorPolicies")?
                 .iter()
-                .map(Selectors::read)
+                .map(AzureSelectors::read)
                 .collect::<Result<_, _>>()?,
             nat_rules,
             custom_bgp: texts("gatewayCustomBgpIpAddresses", "customBgpIpAddress")?,
@@ -344,9 +346,9 @@ impl Connection {
     }
 }
 
-impl Certificates {
-    fn read(node: &Node<'_>) -> Result<Certificates, Fault> {
-        Ok(Certificates {
+impl AzureCertificates {
+    fn read(node: &Node<'_>) -> Result<AzureCertificates, AzureFault> {
+        Ok(AzureCertificates {
             outbound: node.text("outboundAuthCertificate")?,
             subject: node.text("inboundAuthCertificateSubjectName")?,
             chain: node.texts("inboundAuthCertificateChain")?,
@@ -354,16 +356,16 @@ impl Certificates {
     }
 }
 
-impl Policy {
-    fn read(node: &Node<'_>) -> Result<Policy, Fault> {
+impl AzurePolicy {
+    fn read(node: &Node<'_>) -> Result<AzurePolicy, AzureFault> {
         let choice = |key: &'static str| match node.text(key)? {
             Some(value) => Ok((key, value)),
-            None => Err(Fault::new(
+            None => Err(AzureFault::new(
                 format_args!("{} has no {key}", node.place()),
                 "a custom policy in Azure is whole: let az print the connection anew",
             )),
         };
-        Ok(Policy {
+        Ok(AzurePolicy {
             choices: [
                 choice("ikeEncryption")?,
                 choice("ikeIntegrity")?,
@@ -378,9 +380,9 @@ impl Policy {
     }
 }
 
-impl Selectors {
-    fn read(node: &Node<'_>) -> Result<Selectors, Fault> {
-        Ok(Selectors {
+impl AzureSelectors {
+    fn read(node: &Node<'_>) -> Result<AzureSelectors, AzureFault> {
+        Ok(AzureSelectors {
             azure: node.texts("localAddressRanges")?,
             site: node.texts("remoteAddressRanges")?,
         })
@@ -388,9 +390,9 @@ impl Selectors {
 }
 
 impl LocalGateway {
-    fn read(node: &Node<'_>) -> Result<LocalGateway, Fault> {
+    fn read(node: &Node<'_>) -> Result<LocalGateway, AzureFault> {
         let space = node.get("localNetworkAddressSpace");
-        let text = |key| Ok::<_, Fault>(node.text(key)?.filter(|text| !text.is_empty()));
+        let text = |key| Ok::<_, AzureFault>(node.text(key)?.filter(|text| !text.is_empty()));
         Ok(LocalGateway {
             reference: Reference::of(node),
             address: text("gatewayIpAddress")?,
@@ -402,7 +404,7 @@ impl LocalGateway {
 }
 
 impl Speaker {
-    fn read(node: &Node<'_>) -> Result<Speaker, Fault> {
+    fn read(node: &Node<'_>) -> Result<Speaker, AzureFault> {
         let addresses = node.text("bgpPeeringAddress")?.unwrap_or_default();
         let addresses = addresses.split(',').map(str::trim).filter(|a| !a.is_empty());
         let mut speaker =
@@ -418,8 +420,8 @@ impl Speaker {
     }
 }
 
-impl Gateway {
-    fn read(node: &Node<'_>) -> Result<Gateway, Fault> {
+impl AzureGateway {
+    fn read(node: &Node<'_>) -> Result<AzureGateway, AzureFault> {
         let mut tunnels = Vec::new();
         if let Some(settings) = node.get("bgpSettings") {
             for instance in settings.list("bgpPeeringAddresses")? {
@@ -430,7 +432,7 @@ impl Gateway {
         let private = instances.iter().map(|instance| instance.text("privateIPAddress"));
         let subnet =
             |instance: &Node<'_>| segment(instance.get("subnet")?.raw("id")?, "virtualNetworks");
-        Ok(Gateway {
+        Ok(AzureGateway {
             reference: Reference::of(node),
             kind: node.text("gatewayType")?,
             vpn: node.text("vpnType")?,
@@ -450,8 +452,8 @@ impl Gateway {
 }
 
 impl NatRule {
-    fn read(node: &Node<'_>) -> Result<NatRule, Fault> {
-        let mappings = |key| -> Result<Vec<String>, Fault> {
+    fn read(node: &Node<'_>) -> Result<NatRule, AzureFault> {
+        let mappings = |key| -> Result<Vec<String>, AzureFault> {
             let spaces = node.list(key)?;
             let spaces = spaces.iter().map(|mapping| mapping.text("addressSpace"));
             Ok(spaces.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
@@ -466,7 +468,7 @@ impl NatRule {
 }
 
 impl Network {
-    fn read(node: &Node<'_>) -> Result<Network, Fault> {
+    fn read(node: &Node<'_>) -> Result<Network, AzureFault> {
         let prefixes = |node: &Node<'_>, key| {
             node.get(key).map_or(Ok(Vec::new()), |space| space.texts("addressPrefixes"))
         };

@@ -2,29 +2,31 @@
 
 use std::net::IpAddr;
 
-use super::chain::Inbound;
-use super::fault::Fault;
+use super::chain::InboundChain;
+use super::fault::AzureFault;
 use crate::config::Config;
 use crate::config::prefix::Prefix;
-use crate::config::settings::{Connection, CustomPolicy, Policy, SelectorPair, Selectors};
+use crate::config::settings::{
+    Connection, ConnectionPolicy, CustomPolicy, PrefixPair, TrafficSelection,
+};
 use crate::config::value::Host;
 
 /// What there is to be made in Azure. `None` is not known here and has to be put in.
 #[derive(Clone, Debug)]
-pub struct Side {
+pub struct AzureSide {
     /// The resource group of all of it.
     pub group: Option<String>,
     /// The region of all of it.
     pub location: Option<String>,
     /// The local network gateway.
-    pub site: Site,
+    pub site: ExportSite,
     /// The connections.
-    pub links: Vec<Link>,
+    pub links: Vec<ExportConnection>,
 }
 
 /// A local network gateway.
 #[derive(Clone, Debug)]
-pub struct Site {
+pub struct ExportSite {
     /// `name`.
     pub name: String,
     /// `gatewayIpAddress` or `fqdn`.
@@ -35,7 +37,7 @@ pub struct Site {
 
 /// A connection.
 #[derive(Clone, Debug)]
-pub struct Link {
+pub struct ExportConnection {
     /// `name`.
     pub name: String,
     /// `virtualNetworkGateway1`.
@@ -51,16 +53,16 @@ pub struct Link {
     /// `ipsecPolicies`.
     pub policy: Option<CustomPolicy>,
     /// `trafficSelectorPolicies`, where they are not what Azure makes of the prefixes by itself.
-    pub selectors: Vec<SelectorPair>,
+    pub selectors: Vec<PrefixPair>,
     /// `outboundAuthCertificate`.
     pub outbound: Option<String>,
     /// The rest of `certificateAuthentication`.
-    pub inbound: Inbound,
+    pub inbound: InboundChain,
 }
 
 /// What the configuration does not have.
 #[derive(Clone, Debug, Default)]
-pub struct Choices {
+pub struct ExportChoices {
     /// The connections to export; empty takes all.
     pub connections: Vec<String>,
     /// The resource group.
@@ -73,14 +75,14 @@ pub struct Choices {
     pub outbound: Vec<String>,
 }
 
-impl Choices {
+impl ExportChoices {
     /// The connections to export.
-    pub fn of<'c>(&self, config: &'c Config) -> Result<Vec<&'c Connection>, Fault> {
+    pub fn of<'c>(&self, config: &'c Config) -> Result<Vec<&'c Connection>, AzureFault> {
         let all = &config.connections;
         let by_name = |name: &String| {
             all.iter().find(|c| c.name.as_str() == name).ok_or_else(|| {
                 let names: Vec<&str> = all.iter().map(|c| c.name.as_str()).collect();
-                Fault::new(
+                AzureFault::new(
                     format_args!("there is no connection called {name}"),
                     format_args!("the configuration has {}", names.join(", ")),
                 )
@@ -93,16 +95,16 @@ impl Choices {
     }
 }
 
-impl Side {
+impl AzureSide {
     /// Azure's side of these connections of a configuration, each with what is known of our certificate.
     pub fn of(
         config: &Config,
-        connections: &[(&Connection, Inbound)],
-        choices: &Choices,
-    ) -> Result<Side, Fault> {
+        connections: &[(&Connection, InboundChain)],
+        choices: &ExportChoices,
+    ) -> Result<AzureSide, AzureFault> {
         let many = connections.len();
         if choices.outbound.len() > 1 && choices.outbound.len() != many {
-            return Err(Fault::new(
+            return Err(AzureFault::new(
                 format_args!(
                     "{} outbound certificates for {many} connections",
                     choices.outbound.len()
@@ -111,20 +113,20 @@ impl Side {
             ));
         }
         if choices.gateway.is_some() && many > 1 {
-            return Err(Fault::new(
+            return Err(AzureFault::new(
                 format_args!("one --gateway-name for {many} connections"),
                 "choose one with --connection NAME, or write the names of the gateways in the configuration",
             ));
         }
-        let link = |(at, (connection, inbound)): (usize, &(&Connection, Inbound))| {
+        let link = |(at, (connection, inbound)): (usize, &(&Connection, InboundChain))| {
             let outbound = choices.outbound.get(at).or(choices.outbound.first());
             link(connection, inbound.clone(), outbound.cloned(), choices)
         };
         let site = &config.local_network_gateway;
-        Ok(Side {
+        Ok(AzureSide {
             group: choices.group.clone(),
             location: choices.location.clone(),
-            site: Site {
+            site: ExportSite {
                 name: site.name.to_string(),
                 host: site.address.clone(),
                 prefixes: site.address_prefixes.clone(),
@@ -157,28 +159,28 @@ impl Side {
     }
 }
 
-impl Link {
+impl ExportConnection {
     /// The same with something to be put in for all that is not known.
-    pub fn with_placeholders(&self) -> Link {
+    pub fn with_placeholders(&self) -> ExportConnection {
         let fill = |known: &Option<String>, what| Some(placeholder(known.as_deref(), what));
-        let inbound = Inbound {
+        let inbound = InboundChain {
             subject: fill(&self.inbound.subject, "INBOUND-CERTIFICATE-SUBJECT-NAME"),
             chain: self.inbound.chain.clone().or_else(|| Some(vec!["<ROOT-IN-BASE64>".to_owned()])),
         };
         let outbound = fill(&self.outbound, "OUTBOUND-CERTIFICATE-URL");
-        Link { outbound, inbound, ..self.clone() }
+        ExportConnection { outbound, inbound, ..self.clone() }
     }
 }
 
 fn link(
     connection: &Connection,
-    inbound: Inbound,
+    inbound: InboundChain,
     outbound: Option<String>,
-    choices: &Choices,
-) -> Link {
+    choices: &ExportChoices,
+) -> ExportConnection {
     let gateway = &connection.virtual_network_gateway;
     let own_name = || gateway.name.to_string();
-    Link {
+    ExportConnection {
         name: connection.name.to_string(),
         gateway: choices.gateway.clone().unwrap_or_else(own_name),
         mode: connection.connection_mode.word(),
@@ -186,13 +188,13 @@ fn link(
         private: private(connection),
         narrow: connection.selectors.pairs().is_some(),
         policy: match &connection.ipsec_policy {
-            Policy::Default => None,
-            Policy::Custom(policy) => Some(policy.clone()),
+            ConnectionPolicy::Default => None,
+            ConnectionPolicy::Custom(policy) => Some(policy.clone()),
         },
         // What Azure makes of the prefixes by itself is not told.
         selectors: match &connection.selectors {
-            Selectors::Written(pairs) => pairs.clone(),
-            Selectors::AnyToAny | Selectors::Prefixes(_) => Vec::new(),
+            TrafficSelection::Written(pairs) => pairs.clone(),
+            TrafficSelection::AnyToAny | TrafficSelection::Prefixes(_) => Vec::new(),
         },
         outbound,
         inbound,

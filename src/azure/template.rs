@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use super::side::{self, Link, Side, Site};
+use super::side::{self, AzureSide, ExportConnection, ExportSite};
 use crate::config::value::Host;
 
 /// The version of Microsoft.Network whose properties are written; the first published with `certificateAuthentication` in
@@ -19,7 +19,7 @@ pub struct Template {
     /// What is to be put in.
     pub parameters: Vec<Parameter>,
     /// Gateways that exist.
-    pub gateways: Vec<Id>,
+    pub gateways: Vec<ResourceId>,
     /// What is to be made: the local network gateway first.
     pub resources: Vec<Resource>,
 }
@@ -39,14 +39,14 @@ pub struct Parameter {
 #[derive(Clone, Debug)]
 pub struct Resource {
     /// Who it is.
-    pub id: Id,
+    pub id: ResourceId,
     /// What it has.
-    pub properties: Value,
+    pub properties: TemplateValue,
 }
 
 /// A resource as others name it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Id {
+pub struct ResourceId {
     /// Its type below Microsoft.Network.
     pub kind: &'static str,
     /// Its name in Azure.
@@ -57,7 +57,7 @@ pub struct Id {
 
 /// A value of a resource.
 #[derive(Clone, Debug)]
-pub enum Value {
+pub enum TemplateValue {
     /// A string.
     Text(String),
     /// A number.
@@ -65,13 +65,13 @@ pub enum Value {
     /// True or false.
     Flag(bool),
     /// A list.
-    List(Vec<Value>),
+    List(Vec<TemplateValue>),
     /// Properties, in the order in which they are written.
-    Object(Vec<(&'static str, Value)>),
+    Object(Vec<(&'static str, TemplateValue)>),
     /// What is put in for a parameter.
     Parameter(String),
     /// The id of a resource.
-    Id(Id),
+    Id(ResourceId),
 }
 
 /// How a language writes values.
@@ -88,13 +88,13 @@ pub struct Syntax {
     /// A parameter's value.
     pub parameter: fn(&str) -> String,
     /// A resource's id.
-    pub id: fn(&Id) -> String,
+    pub id: fn(&ResourceId) -> String,
 }
 
 impl Template {
     /// Azure's side as a tree.
-    pub fn of(side: &Side) -> Template {
-        let site = Id {
+    pub fn of(side: &AzureSide) -> Template {
+        let site = ResourceId {
             kind: "localNetworkGateways",
             name: side.site.name.clone(),
             symbol: "localNetworkGateway".to_owned(),
@@ -104,18 +104,18 @@ impl Template {
             1 => word.to_owned(),
             _ => format!("{word}{}", at + 1),
         };
-        let gateway = |(at, name): (usize, &&str)| Id {
+        let gateway = |(at, name): (usize, &&str)| ResourceId {
             kind: "virtualNetworkGateways",
             name: (*name).to_owned(),
             symbol: symbol("virtualNetworkGateway", at, names.len()),
         };
-        let gateways: Vec<Id> = names.iter().enumerate().map(gateway).collect();
+        let gateways: Vec<ResourceId> = names.iter().enumerate().map(gateway).collect();
         let mut parameters = Vec::new();
         let mut resources =
             vec![Resource { id: site.clone(), properties: site_properties(&side.site) }];
         let many = side.links.len();
         for (at, link) in side.links.iter().enumerate() {
-            let id = Id {
+            let id = ResourceId {
                 kind: "connections",
                 name: link.name.clone(),
                 symbol: symbol("connection", at, many),
@@ -131,55 +131,64 @@ impl Template {
     }
 }
 
-fn site_properties(site: &Site) -> Value {
+fn site_properties(site: &ExportSite) -> TemplateValue {
     let host = match &site.host {
-        Host::Address(address) => ("gatewayIpAddress", Value::text(address)),
-        Host::Name(name) => ("fqdn", Value::text(name)),
+        Host::Address(address) => ("gatewayIpAddress", TemplateValue::text(address)),
+        Host::Name(name) => ("fqdn", TemplateValue::text(name)),
     };
-    let space = Value::Object(vec![("addressPrefixes", Value::texts(&site.prefixes))]);
-    Value::Object(vec![host, ("localNetworkAddressSpace", space)])
+    let space =
+        TemplateValue::Object(vec![("addressPrefixes", TemplateValue::texts(&site.prefixes))]);
+    TemplateValue::Object(vec![host, ("localNetworkAddressSpace", space)])
 }
 
 /// The properties of a connection between a gateway and a site.
-fn link_properties(link: &Link, [gateway, site]: [&Id; 2], certificates: Value) -> Value {
+fn link_properties(
+    link: &ExportConnection,
+    [gateway, site]: [&ResourceId; 2],
+    certificates: TemplateValue,
+) -> TemplateValue {
     // Bicep's types have `properties` as required there, though the id is all that is used.
-    let end = |id: &Id| {
-        Value::Object(vec![
-            ("id", Value::Id(id.clone())),
-            ("properties", Value::Object(Vec::new())),
+    let end = |id: &ResourceId| {
+        TemplateValue::Object(vec![
+            ("id", TemplateValue::Id(id.clone())),
+            ("properties", TemplateValue::Object(Vec::new())),
         ])
     };
-    Value::Object(vec![
+    TemplateValue::Object(vec![
         ("virtualNetworkGateway1", end(gateway)),
         ("localNetworkGateway2", end(site)),
-        ("connectionType", Value::text("IPsec")),
-        ("connectionProtocol", Value::text("IKEv2")),
-        ("connectionMode", Value::text(link.mode)),
-        ("authenticationType", Value::text("Certificate")),
+        ("connectionType", TemplateValue::text("IPsec")),
+        ("connectionProtocol", TemplateValue::text("IKEv2")),
+        ("connectionMode", TemplateValue::text(link.mode)),
+        ("authenticationType", TemplateValue::text("Certificate")),
         ("certificateAuthentication", certificates),
-        ("dpdTimeoutSeconds", Value::Number(link.dpd)),
-        ("useLocalAzureIpAddress", Value::Flag(link.private)),
+        ("dpdTimeoutSeconds", TemplateValue::Number(link.dpd)),
+        ("useLocalAzureIpAddress", TemplateValue::Flag(link.private)),
         ("ipsecPolicies", policies(link)),
-        ("usePolicyBasedTrafficSelectors", Value::Flag(link.narrow)),
+        ("usePolicyBasedTrafficSelectors", TemplateValue::Flag(link.narrow)),
         ("trafficSelectorPolicies", selectors(link)),
     ])
 }
 
 /// A connection's `certificateAuthentication`; what of it is not known becomes a parameter.
-pub fn certificates(link: &Link, number: &str, parameters: &mut Vec<Parameter>) -> Value {
-    let mut known = |value: Option<Value>, name: &str, list: bool, about: &'static str| {
+pub fn certificates(
+    link: &ExportConnection,
+    number: &str,
+    parameters: &mut Vec<Parameter>,
+) -> TemplateValue {
+    let mut known = |value: Option<TemplateValue>, name: &str, list: bool, about: &'static str| {
         value.unwrap_or_else(|| {
             let name = format!("{name}{number}");
             parameters.push(Parameter { name: name.clone(), list, about });
-            Value::Parameter(name)
+            TemplateValue::Parameter(name)
         })
     };
     let inbound = &link.inbound;
-    Value::Object(vec![
+    TemplateValue::Object(vec![
         (
             "outboundAuthCertificate",
             known(
-                link.outbound.as_ref().map(Value::text),
+                link.outbound.as_ref().map(TemplateValue::text),
                 "outboundCertificateUrl",
                 false,
                 "The certificate identifier of Azure's certificate in Key Vault: https://VAULT.vault.azure.net/certificates/NAME/VERSION",
@@ -188,7 +197,7 @@ pub fn certificates(link: &Link, number: &str, parameters: &mut Vec<Parameter>) 
         (
             "inboundAuthCertificateSubjectName",
             known(
-                inbound.subject.as_ref().map(Value::text),
+                inbound.subject.as_ref().map(TemplateValue::text),
                 "inboundCertificateSubjectName",
                 false,
                 "The common name of this site's certificate, without CN=",
@@ -197,7 +206,7 @@ pub fn certificates(link: &Link, number: &str, parameters: &mut Vec<Parameter>) 
         (
             "inboundAuthCertificateChain",
             known(
-                inbound.chain.as_ref().map(|chain| Value::texts(chain)),
+                inbound.chain.as_ref().map(|chain| TemplateValue::texts(chain)),
                 "inboundCertificateChain",
                 true,
                 "The root of this site's certificate, then its intermediates, each as one line of base64 without BEGIN and END",
@@ -206,51 +215,52 @@ pub fn certificates(link: &Link, number: &str, parameters: &mut Vec<Parameter>) 
     ])
 }
 
-fn policies(link: &Link) -> Value {
-    let Some(policy) = &link.policy else { return Value::List(Vec::new()) };
+fn policies(link: &ExportConnection) -> TemplateValue {
+    let Some(policy) = &link.policy else { return TemplateValue::List(Vec::new()) };
     let mut properties = vec![
-        ("saLifeTimeSeconds", Value::Number(policy.life_time.as_secs())),
-        ("saDataSizeKilobytes", Value::Number(policy.kilobytes)),
+        ("saLifeTimeSeconds", TemplateValue::Number(policy.life_time.as_secs())),
+        ("saDataSizeKilobytes", TemplateValue::Number(policy.kilobytes)),
     ];
-    properties.extend(side::choices(policy).map(|(name, value)| (name, Value::text(value))));
-    Value::List(vec![Value::Object(properties)])
+    properties
+        .extend(side::choices(policy).map(|(name, value)| (name, TemplateValue::text(value))));
+    TemplateValue::List(vec![TemplateValue::Object(properties)])
 }
 
 /// A connection's `trafficSelectorPolicies`: "local" is Azure.
-pub fn selectors(link: &Link) -> Value {
+pub fn selectors(link: &ExportConnection) -> TemplateValue {
     let policies = link.selectors.iter().map(|pair| {
-        Value::Object(vec![
-            ("localAddressRanges", Value::texts(&pair.remote)),
-            ("remoteAddressRanges", Value::texts(&pair.local)),
+        TemplateValue::Object(vec![
+            ("localAddressRanges", TemplateValue::texts(&pair.remote)),
+            ("remoteAddressRanges", TemplateValue::texts(&pair.local)),
         ])
     });
-    Value::List(policies.collect())
+    TemplateValue::List(policies.collect())
 }
 
-impl Value {
+impl TemplateValue {
     /// A string.
-    pub fn text(text: impl Display) -> Value {
-        Value::Text(text.to_string())
+    pub fn text(text: impl Display) -> TemplateValue {
+        TemplateValue::Text(text.to_string())
     }
 
     /// A list of strings.
-    pub fn texts<T: Display>(texts: &[T]) -> Value {
-        Value::List(texts.iter().map(Value::text).collect())
+    pub fn texts<T: Display>(texts: &[T]) -> TemplateValue {
+        TemplateValue::List(texts.iter().map(TemplateValue::text).collect())
     }
 
     /// Writes it over several lines, the first of which stands behind something.
     pub fn write(&self, syntax: &Syntax, indent: usize, out: &mut String) {
         match self {
-            Value::Text(text) => out.push_str(&(syntax.text)(text)),
-            Value::Number(number) => out.push_str(&number.to_string()),
-            Value::Flag(flag) => out.push_str(&flag.to_string()),
-            Value::Parameter(name) => out.push_str(&(syntax.parameter)(name)),
-            Value::Id(id) => out.push_str(&(syntax.id)(id)),
-            Value::List(items) => {
+            TemplateValue::Text(text) => out.push_str(&(syntax.text)(text)),
+            TemplateValue::Number(number) => out.push_str(&number.to_string()),
+            TemplateValue::Flag(flag) => out.push_str(&flag.to_string()),
+            TemplateValue::Parameter(name) => out.push_str(&(syntax.parameter)(name)),
+            TemplateValue::Id(id) => out.push_str(&(syntax.id)(id)),
+            TemplateValue::List(items) => {
                 let items = items.iter().map(|item| (String::new(), item));
                 lines(["[", "]"], items, syntax.between_items, syntax, indent, out);
             }
-            Value::Object(properties) => {
+            TemplateValue::Object(properties) => {
                 let properties = properties.iter().map(|(key, value)| ((syntax.key)(key), value));
                 lines(["{", "}"], properties, syntax.between_keys, syntax, indent, out);
             }
@@ -260,7 +270,7 @@ impl Value {
 
 fn lines<'a>(
     brackets: [&str; 2],
-    items: impl ExactSizeIterator<Item = (String, &'a Value)>,
+    items: impl ExactSizeIterator<Item = (String, &'a TemplateValue)>,
     between: &str,
     syntax: &Syntax,
     indent: usize,

@@ -1,7 +1,7 @@
 //! A Terraform configuration, with the azapi provider: azurerm has no certificate authentication for connections.
 
 use super::quote;
-use super::template::{API_VERSION, Id, Parameter, Resource, Syntax, Template};
+use super::template::{API_VERSION, Parameter, Resource, ResourceId, Syntax, Template};
 
 /// How Terraform writes values.
 const SYNTAX: Syntax = Syntax {
@@ -47,7 +47,7 @@ fn variable(name: &str, kind: &str, about: &str, default: Option<&str>) -> Strin
     )
 }
 
-fn gateway(id: &Id) -> String {
+fn gateway(id: &ResourceId) -> String {
     let quoted = quote::terraform(&id.name);
     let name = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
     let path = "${local.group_id}/providers/Microsoft.Network/virtualNetworkGateways/";
@@ -55,7 +55,7 @@ fn gateway(id: &Id) -> String {
 }
 
 fn resource(resource: &Resource) -> String {
-    let Id { kind, name, symbol } = &resource.id;
+    let ResourceId { kind, name, symbol } = &resource.id;
     let mut properties = String::new();
     resource.properties.write(&SYNTAX, 4, &mut properties);
     format!(

@@ -10,7 +10,7 @@ use crate::sys::clock;
 
 /// What `s2sd check` takes.
 #[derive(clap::Args, Debug)]
-pub struct Arguments {
+pub struct CheckArguments {
     /// The configuration file.
     #[arg(value_name = "FILE", default_value = CONFIG)]
     file: PathBuf,
@@ -20,7 +20,7 @@ pub struct Arguments {
 }
 
 /// Checks a file. The exit code is 0 when it is fit, 1 when there are warnings, 2 when there are errors.
-pub fn check(arguments: &Arguments) -> ExitCode {
+pub fn check(arguments: &CheckArguments) -> ExitCode {
     let name = arguments.file.display().to_string();
     let text = match std::fs::read_to_string(&arguments.file) {
         Ok(text) => text,

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use super::ConfigPath;
 use crate::config;
-use crate::daemon::control::{Answer, Ask, Line, Reply};
+use crate::daemon::control::{Ask, ControlAnswer, ControlReply, ProtocolLine};
 
 /// The service answers from memory: longer is a service that hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the service is.
 #[derive(clap::Args, Clone, Debug)]
-pub struct Service {
+pub struct ServiceAddress {
     #[command(flatten)]
     config: ConfigPath,
     /// The service's control socket; unless it is given, the configuration's `control_socket`.
@@ -22,24 +22,24 @@ pub struct Service {
     socket: Option<PathBuf>,
 }
 
-impl Service {
+impl ServiceAddress {
     /// The service at this control socket.
-    pub fn at(socket: PathBuf) -> Service {
-        Service { config: ConfigPath::default(), socket: Some(socket) }
+    pub fn at(socket: PathBuf) -> ServiceAddress {
+        ServiceAddress { config: ConfigPath::default(), socket: Some(socket) }
     }
 
     /// The service of this configuration.
-    pub fn of(config: ConfigPath) -> Service {
-        Service { config, socket: None }
+    pub fn of(config: ConfigPath) -> ServiceAddress {
+        ServiceAddress { config, socket: None }
     }
 
     /// Asks, and waits for the answer.
-    pub fn ask(&self, ask: Ask) -> Result<Answer, String> {
+    pub fn ask(&self, ask: Ask) -> Result<ControlAnswer, String> {
         let socket = self.socket();
         let line = speak(&socket, ask).map_err(|error| trouble(&socket, &error))?;
         match line.body {
-            Reply::Result(answer) => Ok(*answer),
-            Reply::Error(why) => Err(why),
+            ControlReply::Result(answer) => Ok(*answer),
+            ControlReply::Error(why) => Err(why),
         }
     }
 
@@ -67,11 +67,11 @@ fn trouble(socket: &Path, error: &io::Error) -> String {
     format!("{}: {error}{remedy}", socket.display())
 }
 
-fn speak(path: &Path, ask: Ask) -> io::Result<Line<Reply>> {
+fn speak(path: &Path, ask: Ask) -> io::Result<ProtocolLine<ControlReply>> {
     let mut stream = UnixStream::connect(path)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut text = serde_json::to_vec(&Line::new(ask)).map_err(io::Error::other)?;
+    let mut text = serde_json::to_vec(&ProtocolLine::new(ask)).map_err(io::Error::other)?;
     text.push(b'\n');
     // A service that refuses us may answer before it has read; the answer is worth more than the failed write.
     let written = stream.write_all(&text);

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use super::client::Service;
+use super::client::ServiceAddress;
 use super::{fail, say};
-use crate::daemon::control::{Answer, Ask, Which};
+use crate::daemon::control::{Ask, ControlAnswer, RekeyWhich};
 use crate::daemon::explain::Explanation;
 
 /// A connection and the service that has it.
@@ -14,12 +14,12 @@ pub struct Named {
     #[arg(value_name = "NAME")]
     connection: String,
     #[command(flatten)]
-    service: Service,
+    service: ServiceAddress,
 }
 
 /// What `s2sd rekey` takes.
 #[derive(clap::Args, Debug)]
-pub struct Rekey {
+pub struct RekeyArguments {
     #[command(flatten)]
     named: Named,
     /// Replace the keys of the IKE SA only.
@@ -44,7 +44,7 @@ pub struct Explain {
 #[derive(clap::Args, Debug)]
 pub struct Reload {
     #[command(flatten)]
-    service: Service,
+    service: ServiceAddress,
 }
 
 /// Keeps a connection up.
@@ -58,11 +58,11 @@ pub fn down(named: Named) -> ExitCode {
 }
 
 /// Replaces keys.
-pub fn rekey(arguments: Rekey) -> ExitCode {
+pub fn rekey(arguments: RekeyArguments) -> ExitCode {
     let which = match (arguments.ike, arguments.child) {
-        (true, _) => Which::Ike,
-        (_, true) => Which::Child,
-        _ => Which::Both,
+        (true, _) => RekeyWhich::Ike,
+        (_, true) => RekeyWhich::Child,
+        _ => RekeyWhich::Both,
     };
     let Named { connection, service } = arguments.named;
     order(&service, Ask::Rekey { connection, which })
@@ -77,12 +77,13 @@ pub fn reload(arguments: &Reload) -> ExitCode {
 pub fn explain(arguments: Explain) -> ExitCode {
     let Named { connection, service } = arguments.named;
     match service.ask(Ask::Explain { connection }) {
-        Ok(Answer::Explanations(all)) if arguments.json => match serde_json::to_string_pretty(&all)
-        {
-            Ok(text) => say(text),
-            Err(error) => fail(error),
-        },
-        Ok(Answer::Explanations(all)) => {
+        Ok(ControlAnswer::Explanations(all)) if arguments.json => {
+            match serde_json::to_string_pretty(&all) {
+                Ok(text) => say(text),
+                Err(error) => fail(error),
+            }
+        }
+        Ok(ControlAnswer::Explanations(all)) => {
             let all: Vec<String> = all.iter().map(tell).collect();
             say(all.join("\n\n"))
         }
@@ -91,9 +92,9 @@ pub fn explain(arguments: Explain) -> ExitCode {
     }
 }
 
-fn order(service: &Service, ask: Ask) -> ExitCode {
+fn order(service: &ServiceAddress, ask: Ask) -> ExitCode {
     match service.ask(ask) {
-        Ok(Answer::Done(lines)) => say(lines.join("\n")),
+        Ok(ControlAnswer::Done(lines)) => say(lines.join("\n")),
         Ok(_) => fail("the service answered something else"),
         Err(why) => fail(why),
     }

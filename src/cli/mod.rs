@@ -27,30 +27,30 @@ const CONFIG: &str = "/etc/s2sd/s2sd.toml";
 /// An IKEv2 site-to-site VPN peer for cloud gateways, with certificate authentication.
 #[derive(Debug, Parser)]
 #[command(name = "s2sd", version, about, long_about = None)]
-struct Line {
+struct CommandLine {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Run the service: keep the tunnels of a configuration up until SIGTERM.
-    Run(run::Arguments),
+    Run(run::RunArguments),
     /// Show a working tunnel on this machine alone: four hosts, two services, pings, TCP, a rekeying under load.
-    Demo(demo::Arguments),
+    Demo(demo::DemoArguments),
     /// Say what is wrong with a configuration file: exit code 0 fit, 1 warnings, 2 errors.
-    Check(check::Arguments),
+    Check(check::CheckArguments),
     /// From Azure to a configuration, and from a configuration to Azure.
     #[command(subcommand)]
-    Azure(azure::Command),
+    Azure(azure::AzureCommand),
     /// Show how the connections are: exit code 0 when all are up.
-    Status(status::Arguments),
+    Status(status::StatusArguments),
     /// Keep a connection up.
     Up(control::Named),
     /// Take a connection down; it stays so until `up`, or until the service is stopped.
     Down(control::Named),
     /// Replace keys now: of the packets and of the IKE SA.
-    Rekey(control::Rekey),
+    Rekey(control::RekeyArguments),
     /// Have the service read its configuration again, and say what changed.
     Reload(control::Reload),
     /// Explain why a connection was last refused, and what would mend it.
@@ -59,30 +59,30 @@ enum Command {
     #[command(hide = true)]
     Signer,
     /// Make, export and explain the certificates of both ends, by the rules of Azure's article.
-    Pki(pki::Arguments),
+    Pki(pki::PkiArguments),
 
     /// Write the manual pages or shell completions, for a package.
     #[command(hide = true)]
-    Generate(generate::Arguments),
+    Generate(generate::GenerateArguments),
 }
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    match Line::parse().command {
-        Command::Run(arguments) => run::run(&arguments),
-        Command::Demo(arguments) => demo::demo(&arguments),
-        Command::Check(arguments) => check::check(&arguments),
-        Command::Azure(command) => azure::azure(&command),
-        Command::Status(arguments) => status::status(&arguments),
-        Command::Up(named) => control::up(named),
-        Command::Down(named) => control::down(named),
-        Command::Rekey(arguments) => control::rekey(arguments),
-        Command::Reload(arguments) => control::reload(&arguments),
-        Command::Explain(arguments) => control::explain(arguments),
-        Command::Signer => signer::run(),
-        Command::Pki(arguments) => pki::pki(&arguments),
+    match CommandLine::parse().command {
+        CliCommand::Run(arguments) => run::run(&arguments),
+        CliCommand::Demo(arguments) => demo::demo(&arguments),
+        CliCommand::Check(arguments) => check::check(&arguments),
+        CliCommand::Azure(command) => azure::azure(&command),
+        CliCommand::Status(arguments) => status::status(&arguments),
+        CliCommand::Up(named) => control::up(named),
+        CliCommand::Down(named) => control::down(named),
+        CliCommand::Rekey(arguments) => control::rekey(arguments),
+        CliCommand::Reload(arguments) => control::reload(&arguments),
+        CliCommand::Explain(arguments) => control::explain(arguments),
+        CliCommand::Signer => signer::run(),
+        CliCommand::Pki(arguments) => pki::pki(&arguments),
 
-        Command::Generate(arguments) => generate::generate(&arguments),
+        CliCommand::Generate(arguments) => generate::generate(&arguments),
     }
 }
 

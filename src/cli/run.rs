@@ -15,7 +15,7 @@ use super::{ConfigPath, fail, log};
 use crate::config::{self, Loaded, Severity};
 use crate::crypto::signature::vault;
 use crate::daemon::files::Noting;
-use crate::daemon::signer::Signer;
+use crate::daemon::signer::SigningProcess;
 use crate::daemon::{self, Options, Signal};
 use crate::state::Keeper;
 use crate::sys::clock;
@@ -24,7 +24,7 @@ use crate::sys::{descriptors, inherited};
 
 /// What `s2sd run` takes.
 #[derive(clap::Args, Debug)]
-pub struct Arguments {
+pub struct RunArguments {
     #[command(flatten)]
     config: ConfigPath,
     /// A supervisor's socket that keeps descriptors over restarts, as systemd does: FDSTORE=1 there, LISTEN_FDS at the start.
@@ -42,7 +42,7 @@ pub struct Arguments {
 }
 
 /// Runs the service until it is told to stop.
-pub fn run(arguments: &Arguments) -> ExitCode {
+pub fn run(arguments: &RunArguments) -> ExitCode {
     log::start(arguments.log_format, arguments.log_level);
     inherited::keep_to_ourselves();
     #[cfg(feature = "faults")]
@@ -94,7 +94,7 @@ fn wanted_descriptors(loaded: &Loaded) -> u64 {
 
 /// Private keys go to a process of their own, from the first one that is read. The line to it, if it runs.
 fn keep_keys_elsewhere() -> Option<OwnedFd> {
-    let started = Signer::start().and_then(|signer| Ok((signer.line()?, signer)));
+    let started = SigningProcess::start().and_then(|signer| Ok((signer.line()?, signer)));
     match started {
         Ok((line, signer)) => {
             vault::install(Arc::new(signer));

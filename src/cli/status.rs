@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal, Write, stdout};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::client::Service;
+use super::client::ServiceAddress;
 use super::format::{Paint, bytes, span};
 use super::{complain, fail, say};
-use crate::daemon::control::{Answer, Ask};
+use crate::daemon::control::{Ask, ControlAnswer};
 use crate::daemon::status::{ChildStatus, ConnectionStatus, Status, TunnelStatus};
 
 /// How often `--watch` looks.
@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// What `s2sd status` takes.
 #[derive(clap::Args, Debug)]
-pub struct Arguments {
+pub struct StatusArguments {
     /// Only this connection.
     connection: Option<String>,
     /// Print the whole status as JSON; its fields are stable, see s2sd-json(5). With `--watch` one line each time.
@@ -25,11 +25,11 @@ pub struct Arguments {
     #[arg(long)]
     watch: bool,
     #[command(flatten)]
-    service: Service,
+    service: ServiceAddress,
 }
 
 /// Shows the status. The exit code is 0 when every connection asked for is up, 1 when one is not.
-pub fn status(arguments: &Arguments) -> ExitCode {
+pub fn status(arguments: &StatusArguments) -> ExitCode {
     let status = match arguments.look() {
         Ok(status) => status,
         Err(why) => return fail(why),
@@ -45,7 +45,7 @@ pub fn status(arguments: &Arguments) -> ExitCode {
 }
 
 /// Shows it again and again, until interrupted or nobody reads any more.
-fn watch(arguments: &Arguments, first: Status) -> ExitCode {
+fn watch(arguments: &StatusArguments, first: Status) -> ExitCode {
     let mut seen = Ok(first);
     loop {
         let shown = seen.and_then(|status| arguments.show(&status));
@@ -78,11 +78,11 @@ fn turn(text: &str, json: bool) -> io::Result<()> {
     stdout.flush()
 }
 
-impl Arguments {
+impl StatusArguments {
     fn look(&self) -> Result<Status, String> {
         match self.service.ask(Ask::Status { connection: self.connection.clone() })? {
-            Answer::Status(status) => Ok(status),
-            Answer::Explanations(_) | Answer::Done(_) => {
+            ControlAnswer::Status(status) => Ok(status),
+            ControlAnswer::Explanations(_) | ControlAnswer::Done(_) => {
                 Err("the service answered something else".to_owned())
             }
         }

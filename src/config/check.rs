@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::credentials::{Credentials, Loader};
-use super::diagnostic::{Diagnostic, Severity, Source};
+use super::diagnostic::{Diagnostic, Severity, SourceText};
 use super::facts::{ConnectionFacts, CredentialFacts};
 use super::file::Files;
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use super::settings::Config;
 use super::{document, resolve, schema};
 use crate::time::Now;
@@ -39,7 +39,7 @@ pub struct Report {
 
 /// Reads a configuration and the files that it names.
 pub fn load(name: &str, text: &str, files: &dyn Files, now: Now) -> Loaded {
-    let mut reader = Reader::new(Source::new(name, text));
+    let mut reader = ConfigReader::new(SourceText::new(name, text));
     let file = document::read(&mut reader, text);
     let config = resolve::resolve(&file, &mut reader);
     let (credentials, facts): (Vec<_>, Vec<_>) = file
@@ -66,7 +66,7 @@ fn credentials_of(
     connection: &schema::Connection,
     files: &dyn Files,
     now: Now,
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
 ) -> (Option<Credentials>, CredentialFacts) {
     let Some(file) = connection.certificate_authentication.value() else {
         return (None, CredentialFacts::default());

@@ -1,7 +1,7 @@
 //! Values that are one of a few words, spelt as Azure spells them.
 
 use super::nearest::{folded, nearest};
-use super::reader::{Choice, Entry, Kind, Reader};
+use super::reader::{ChoiceValue, ConfigReader, Entry, ValueKind};
 
 /// A word that Azure takes and s2sd does not, and why.
 #[derive(Clone, Copy, Debug)]
@@ -14,13 +14,13 @@ pub struct Refused {
 
 /// The place in `choices` of the word that stands for a key, or a report.
 pub fn read_choice(
-    choices: &'static [Choice],
+    choices: &'static [ChoiceValue],
     aliases: &[(&str, usize)],
     refused: &[Refused],
     entry: Entry<'_, '_>,
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
 ) -> Option<usize> {
-    let text = entry.text(&Kind::Choice(choices), reader)?;
+    let text = entry.text(&ValueKind::Choice(choices), reader)?;
     let exact = choices.iter().position(|choice| choice.name == text);
     let alias = || aliases.iter().find(|(alias, _)| *alias == text).map(|(_, index)| *index);
     if let Some(index) = exact.or_else(alias) {
@@ -86,7 +86,7 @@ macro_rules! choices {
             /// All of them, in Azure's order.
             pub const ALL: &'static [$name] = &[$($name::$variant,)*];
 
-            const WORDS: &'static [$crate::config::reader::Choice] = &[$($crate::config::reader::Choice {
+            const WORDS: &'static [$crate::config::reader::ChoiceValue] = &[$($crate::config::reader::ChoiceValue {
                 name: $word,
                 doc: concat!($($doc),*),
             },)*];
@@ -99,13 +99,13 @@ macro_rules! choices {
             }
         }
 
-        impl $crate::config::reader::Value for $name {
-            const KIND: $crate::config::reader::Kind =
-                $crate::config::reader::Kind::Choice($name::WORDS);
+        impl $crate::config::reader::ConfigValue for $name {
+            const KIND: $crate::config::reader::ValueKind =
+                $crate::config::reader::ValueKind::Choice($name::WORDS);
 
             fn read(
                 entry: $crate::config::reader::Entry<'_, '_>,
-                reader: &mut $crate::config::reader::Reader<'_>,
+                reader: &mut $crate::config::reader::ConfigReader<'_>,
             ) -> Option<$name> {
                 let aliases: &[(&str, usize)] = &[$($(($alias, $name::$variant as usize),)*)*];
                 let refused: &[$crate::config::choice::Refused] = &[$($($crate::config::choice::Refused {

@@ -10,19 +10,19 @@ use std::net::IpAddr;
 use toml::Spanned;
 
 use super::algorithm::{InboundIdentity, SignatureHash};
-use super::diagnostic::Span;
+use super::diagnostic::TextSpan;
 use super::facts::{CertificateFacts, CredentialFacts};
 use super::file::{FileContent, Files};
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use super::schema::CertificateAuthentication;
 use super::value::FileRef;
 use crate::crypto::signature::PublicKey;
-use crate::ike::authenticator::certificates::Certificates;
-use crate::pki::Refusal;
+use crate::ike::authenticator::certificates::CertificateAuthenticator;
+use crate::pki::TrustRefusal;
 use crate::pki::auth::{AuthPolicy, DigitalSignatures, Method1Hash, Sha1Policy};
 use crate::pki::certificate::Certificate;
 use crate::pki::crl::Crl;
-use crate::pki::identity::{Expectation, Id, Rule};
+use crate::pki::identity::{Expectation, Id, IdentityRule};
 use crate::pki::load::{Bundle, LoadFault};
 use crate::pki::own_identity::{Expiry, OwnError, OwnIdentity, Warning, expiry};
 use crate::pki::path::{Roots, Trust};
@@ -46,7 +46,7 @@ pub struct Credentials {
 impl Credentials {
     /// What the engine takes. `address` is the site's public address, if it is known, for those who name themselves by it;
     /// a name that the certificate cannot give falls back to its subject, which Azure asks for anyway.
-    pub fn certificates(self, address: Option<IpAddr>) -> Certificates {
+    pub fn certificates(self, address: Option<IpAddr>) -> CertificateAuthenticator {
         let by_choice = match self.identity {
             InboundIdentity::Subject => None,
             InboundIdentity::Address => address.map(|address| match address {
@@ -57,7 +57,7 @@ impl Credentials {
         };
         let id = by_choice.unwrap_or_else(|| self.own.id());
         let Credentials { own, trust, expectation: expected, auth: policy, .. } = self;
-        Certificates { own, id, trust, expected, policy }
+        CertificateAuthenticator { own, id, trust, expected, policy }
     }
 }
 
@@ -65,14 +65,18 @@ impl Credentials {
 pub(super) struct Loader<'a, 'r> {
     files: &'a dyn Files,
     now: UnixTime,
-    reader: &'a mut Reader<'r>,
+    reader: &'a mut ConfigReader<'r>,
 }
 
 /// Azure takes this many certificates as the chain of ours.
 const CHAIN_MAX: usize = 5;
 
 impl<'a, 'r> Loader<'a, 'r> {
-    pub(super) fn new(files: &'a dyn Files, now: UnixTime, reader: &'a mut Reader<'r>) -> Self {
+    pub(super) fn new(
+        files: &'a dyn Files,
+        now: UnixTime,
+        reader: &'a mut ConfigReader<'r>,
+    ) -> Self {
         Loader { files, now, reader }
     }
 
@@ -99,7 +103,7 @@ impl<'a, 'r> Loader<'a, 'r> {
             trust.crls = crls?;
             trust.revoked =
                 file.revoked_thumbprints.items().iter().map(|t| t.get_ref().sha1()).collect();
-            let mut expectation = Expectation::new(Rule::common_name(name.as_str()));
+            let mut expectation = Expectation::new(IdentityRule::common_name(name.as_str()));
             expectation.addresses = addresses;
             Some(Credentials {
                 own: own?,
@@ -149,7 +153,7 @@ impl<'a, 'r> Loader<'a, 'r> {
     }
 
     /// All that Azure would find wrong with our certificate, and a little more.
-    fn check_own(&mut self, own: &OwnIdentity, given: &[Certificate], span: &Span) {
+    fn check_own(&mut self, own: &OwnIdentity, given: &[Certificate], span: &TextSpan) {
         let warnings = own.warnings(self.now);
         for warning in &warnings {
             let (fatal, hint) = remedy(warning, self.now);
@@ -193,7 +197,7 @@ impl<'a, 'r> Loader<'a, 'r> {
     }
 
     /// Our own path to the root that lies beside it, by the rules that a gateway has.
-    fn check_path(&mut self, own: &OwnIdentity, roots: Vec<Certificate>, span: &Span) {
+    fn check_path(&mut self, own: &OwnIdentity, roots: Vec<Certificate>, span: &TextSpan) {
         let presented: Vec<&[u8]> = own.certificates().iter().map(Certificate::as_der).collect();
         let checked = Roots::new(roots).and_then(|r| Trust::new(r).validate(&presented, self.now));
         if let Err(refusal) = checked {
@@ -201,7 +205,7 @@ impl<'a, 'r> Loader<'a, 'r> {
         }
     }
 
-    fn check_key(&mut self, certificate: &Certificate, span: &Span) {
+    fn check_key(&mut self, certificate: &Certificate, span: &TextSpan) {
         let floor = certificate.public_key().map_err(Clone::clone).and_then(PublicKey::floor);
         if let Err(error) = floor {
             let what = format!("the key of {certificate} will not do: {error}");
@@ -258,7 +262,7 @@ impl<'a, 'r> Loader<'a, 'r> {
         }
     }
 
-    fn check_dates(&mut self, root: &Certificate, span: &Span) {
+    fn check_dates(&mut self, root: &Certificate, span: &TextSpan) {
         let Some(expiry) = expiry(root.not_before(), root.not_after(), self.now) else { return };
         let clock = format!("check this device's clock, which says {}", self.now);
         let renew = "get the new root from whoever issues the certificate in Azure's Key Vault, and name it here beside the old one";
@@ -307,7 +311,7 @@ impl<'a, 'r> Loader<'a, 'r> {
         whole.then_some(crls)
     }
 
-    fn check_crl(&mut self, crl: &Crl, roots: Option<&Roots>, span: &Span) {
+    fn check_crl(&mut self, crl: &Crl, roots: Option<&Roots>, span: &TextSpan) {
         let issuer = crl.issuer();
         if crl.next_update() < self.now {
             let what = format!(
@@ -433,7 +437,7 @@ impl<'a, 'r> Loader<'a, 'r> {
         None
     }
 
-    fn refuse(&mut self, span: &Span, consequence: &str, refusal: &Refusal) {
+    fn refuse(&mut self, span: &TextSpan, consequence: &str, refusal: &TrustRefusal) {
         let about = refusal.certificate.as_ref().map(|c| format!("{c}: ")).unwrap_or_default();
         let what = format!("{about}{}; {consequence}", refusal.reason);
         self.reader.error(span, what, refusal.remedy());

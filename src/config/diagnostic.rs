@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A place in a file's text, in bytes.
-pub type Span = Range<usize>;
+pub type TextSpan = Range<usize>;
 
 /// Whether a file can be put in force.
 #[derive(Clone, Copy, Debug, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
@@ -43,7 +43,7 @@ pub struct Diagnostic {
 
 /// A file's name and text: turns spans into lines and columns.
 #[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
+pub struct SourceText<'a> {
     name: &'a str,
     text: &'a str,
 }
@@ -60,29 +60,29 @@ struct Excerpt {
 /// No excerpt is wider: a pasted certificate must not fill the screen.
 const WIDEST: usize = 100;
 
-impl<'a> Source<'a> {
+impl<'a> SourceText<'a> {
     /// A file's text under its name.
-    pub fn new(name: &'a str, text: &'a str) -> Source<'a> {
-        Source { name, text }
+    pub fn new(name: &'a str, text: &'a str) -> SourceText<'a> {
+        SourceText { name, text }
     }
 
     /// The text between two places; empty when they are not in it.
-    pub fn slice(&self, span: &Span) -> &'a str {
+    pub fn slice(&self, span: &TextSpan) -> &'a str {
         self.text.get(span.clone()).unwrap_or_default()
     }
 
     /// The text before and after a place.
-    pub fn around(&self, span: &Span) -> (&'a str, &'a str) {
+    pub fn around(&self, span: &TextSpan) -> (&'a str, &'a str) {
         self.text.split_at_checked(span.start).unwrap_or((self.text, ""))
     }
 
     /// The line number of a place, counted from 1.
-    pub fn line(&self, span: &Span) -> usize {
+    pub fn line(&self, span: &TextSpan) -> usize {
         1 + self.before(span).matches('\n').count()
     }
 
     /// The text of the line that a place is on.
-    pub fn line_text(&self, span: &Span) -> &'a str {
+    pub fn line_text(&self, span: &TextSpan) -> &'a str {
         let start = self.line_start(span);
         let rest = self.text.get(start..).unwrap_or_default();
         rest.split('\n').next().unwrap_or_default().trim_end_matches('\r')
@@ -92,7 +92,7 @@ impl<'a> Source<'a> {
     pub fn diagnose(
         &self,
         severity: Severity,
-        span: &Span,
+        span: &TextSpan,
         what: impl Into<String>,
         hint: impl Into<String>,
     ) -> Diagnostic {
@@ -109,13 +109,13 @@ impl<'a> Source<'a> {
     }
 
     /// The text up to a place. What is said of the end of a file is said of its last line, not of the void after it.
-    fn before(&self, span: &Span) -> &'a str {
+    fn before(&self, span: &TextSpan) -> &'a str {
         let start = span.start.min(self.text.len());
         let before = self.text.get(..start).unwrap_or(self.text);
         if start == self.text.len() { before.trim_end_matches(['\n', '\r']) } else { before }
     }
 
-    fn line_start(&self, span: &Span) -> usize {
+    fn line_start(&self, span: &TextSpan) -> usize {
         self.before(span).rfind('\n').map_or(0, |at| at + 1)
     }
 }
@@ -177,8 +177,8 @@ impl fmt::Display for Diagnostic {
 mod tests {
     use super::*;
 
-    fn shown(text: &str, span: Span) -> String {
-        Source::new("f", text).diagnose(Severity::Error, &span, "what", "hint").to_string()
+    fn shown(text: &str, span: TextSpan) -> String {
+        SourceText::new("f", text).diagnose(Severity::Error, &span, "what", "hint").to_string()
     }
 
     #[test]
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_repeated() {
-        let found = Source::new("f", "shared_key = \"hunter2\"\n").diagnose(
+        let found = SourceText::new("f", "shared_key = \"hunter2\"\n").diagnose(
             Severity::Error,
             &(0..10),
             "what",

@@ -14,7 +14,7 @@ use super::settings::{Config, Connection};
 
 /// A configuration with what its files hold: a certificate can be renewed without the configuration changing.
 #[derive(Clone, Copy, Debug)]
-pub struct State<'a> {
+pub struct LoadedState<'a> {
     /// The configuration.
     pub config: &'a Config,
     /// Its [`super::Report::connections`].
@@ -85,7 +85,7 @@ pub enum Part {
 }
 
 /// What differs between what is in force and what shall be.
-pub fn diff(old: State<'_>, new: State<'_>) -> Changes {
+pub fn diff(old: LoadedState<'_>, new: LoadedState<'_>) -> Changes {
     let named = |connections: &[Connection], name: &str| {
         connections.iter().position(|connection| connection.name.as_str() == name)
     };
@@ -313,7 +313,7 @@ mod tests {
 
     fn changes(old: &str, new: &str) -> Changes {
         let (old, new) = (config(old), config(new));
-        diff(State { config: &old, facts: &[] }, State { config: &new, facts: &[] })
+        diff(LoadedState { config: &old, facts: &[] }, LoadedState { config: &new, facts: &[] })
     }
 
     /// The text with one thing in it replaced.

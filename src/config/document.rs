@@ -3,17 +3,17 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostic::{Severity, Source, Span};
-use super::reader::Reader;
+use super::diagnostic::{Severity, SourceText, TextSpan};
+use super::reader::ConfigReader;
 use super::schema::File;
-use super::table::{Table, TableDoc, read_keys_of};
+use super::table::{ConfigTable, TableDoc, read_keys_of};
 
 /// Reads the file's text. What is wrong with it, the reader then knows.
-pub fn read(reader: &mut Reader<'_>, text: &str) -> File {
+pub fn read(reader: &mut ConfigReader<'_>, text: &str) -> File {
     const FILE: &TableDoc = &File::DOC;
     let (tree, errors) = DeTable::parse_recoverable(text);
     let source = reader.source();
-    let mut wrong: Vec<(Span, &str)> =
+    let mut wrong: Vec<(TextSpan, &str)> =
         errors.iter().map(|error| (error.span().unwrap_or_default(), error.message())).collect();
     let unclosed = unclosed_lists(&tree, &wrong);
     wrong.retain(|(span, message)| {
@@ -22,11 +22,11 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> File {
     });
     keep_first_of_line(source, &mut wrong);
     for (span, message) in &wrong {
-        let Remedy { span, what, hint } = remedy(source, span, message, &unclosed);
+        let SyntaxRemedy { span, what, hint } = remedy(source, span, message, &unclosed);
         reader.add(source.diagnose(Severity::Error, &span, what, hint));
     }
     reader.misplaced = wrong.iter().any(|(span, message)| misplaces(source, span, message));
-    let mut values = Reader::new(source);
+    let mut values = ConfigReader::new(source);
     values.misplaced = reader.misplaced;
     // Nothing stands at the top of the file but its tables: what is missing there is told of its first line.
     let file = read_keys_of(FILE, tree.get_ref(), 0..0, &mut values);
@@ -43,7 +43,7 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> File {
 }
 
 /// One slip makes several errors on its line, of which the first tells most; but each unquoted value is one.
-fn keep_first_of_line(source: Source<'_>, wrong: &mut Vec<(Span, &str)>) {
+fn keep_first_of_line(source: SourceText<'_>, wrong: &mut Vec<(TextSpan, &str)>) {
     let mut lines: Vec<usize> = Vec::new();
     wrong.retain(|(span, message)| {
         let line = source.line(span);
@@ -54,7 +54,7 @@ fn keep_first_of_line(source: Source<'_>, wrong: &mut Vec<(Span, &str)>) {
 }
 
 /// Whether what follows a syntax error may have gone into the wrong table. An error inside a value does not do that.
-fn misplaces(source: Source<'_>, span: &Span, message: &str) -> bool {
+fn misplaces(source: SourceText<'_>, span: &TextSpan, message: &str) -> bool {
     let line = source.line_text(span).trim();
     match message.split(',').next().unwrap_or_default() {
         "duplicate key" => line.starts_with("[[") || line == "[connection]",
@@ -71,15 +71,20 @@ fn misplaces(source: Source<'_>, span: &Span, message: &str) -> bool {
 }
 
 /// A syntax error as the operator sees it.
-struct Remedy {
-    span: Span,
+struct SyntaxRemedy {
+    span: TextSpan,
     what: String,
     hint: String,
 }
 
-fn remedy(source: Source<'_>, span: &Span, message: &str, unclosed: &[Span]) -> Remedy {
+fn remedy(
+    source: SourceText<'_>,
+    span: &TextSpan,
+    message: &str,
+    unclosed: &[TextSpan],
+) -> SyntaxRemedy {
     let line = source.line_text(span).trim();
-    let say = |what: &str, hint: &str| Remedy::new(span.clone(), what, hint);
+    let say = |what: &str, hint: &str| SyntaxRemedy::new(span.clone(), what, hint);
     match message.split(',').next().unwrap_or_default() {
         "duplicate key" => duplicate(source, span),
         "string values must be quoted" if source.slice(span).is_empty() => {
@@ -94,7 +99,7 @@ fn remedy(source: Source<'_>, span: &Span, message: &str, unclosed: &[Span]) -> 
             let token = token(source, span);
             let number = source.slice(&token);
             let hint = format!("write {}", number.trim_start_matches('0'));
-            Remedy::new(token, format!("{number} begins with a zero"), hint)
+            SyntaxRemedy::new(token, format!("{number} begins with a zero"), hint)
         }
         "invalid basic string" => say("the string is not closed", "add a closing \" at its end"),
         "invalid literal string" => say("the string is not closed", "add a closing ' at its end"),
@@ -105,7 +110,7 @@ fn remedy(source: Source<'_>, span: &Span, message: &str, unclosed: &[Span]) -> 
         "unclosed array" => {
             let list = unclosed.iter().find(|list| list.end == span.start);
             let opened = list.map_or(span.start, |list| list.start);
-            Remedy::new(opened..opened + 1, "the list is not closed", "add a ] at its end")
+            SyntaxRemedy::new(opened..opened + 1, "the list is not closed", "add a ] at its end")
         }
         "missing comma between array elements" => {
             say("a comma is missing in the list", "separate its items with commas")
@@ -128,7 +133,7 @@ fn remedy(source: Source<'_>, span: &Span, message: &str, unclosed: &[Span]) -> 
 }
 
 /// A key or a table that stands there twice.
-fn duplicate(source: Source<'_>, span: &Span) -> Remedy {
+fn duplicate(source: SourceText<'_>, span: &TextSpan) -> SyntaxRemedy {
     let line = source.line_text(span).trim();
     let (what, hint) = if line.starts_with("[[") {
         let hint = format!("put {line} first; the tables that belong to it follow it");
@@ -143,11 +148,11 @@ fn duplicate(source: Source<'_>, span: &Span) -> Remedy {
         let what = format!("`{}` is given twice", source.slice(span));
         (what, "keep one of the two".to_owned())
     };
-    Remedy::new(span.clone(), what, hint)
+    SyntaxRemedy::new(span.clone(), what, hint)
 }
 
 /// A string without quotes, or with the wrong ones.
-fn quoting(span: &Span, value: &str) -> Remedy {
+fn quoting(span: &TextSpan, value: &str) -> SyntaxRemedy {
     const TYPOGRAPHIC: &[char] = &['\u{201c}', '\u{201d}', '\u{201e}', '\u{ab}', '\u{bb}'];
     let bare = value.trim_matches(TYPOGRAPHIC);
     let (what, hint) = match value.to_ascii_lowercase().as_str() {
@@ -158,29 +163,29 @@ fn quoting(span: &Span, value: &str) -> Remedy {
         }
         _ => (format!("{value} is not in quotes"), format!("write \"{value}\"")),
     };
-    Remedy::new(span.clone(), what, hint)
+    SyntaxRemedy::new(span.clone(), what, hint)
 }
 
-impl Remedy {
-    fn new(span: Span, what: impl Into<String>, hint: impl Into<String>) -> Remedy {
-        Remedy { span, what: what.into(), hint: hint.into() }
+impl SyntaxRemedy {
+    fn new(span: TextSpan, what: impl Into<String>, hint: impl Into<String>) -> SyntaxRemedy {
+        SyntaxRemedy { span, what: what.into(), hint: hint.into() }
     }
 }
 
 /// The word around a place: an address that was read as a number is more than its first wrong letter.
-fn token(source: Source<'_>, span: &Span) -> Span {
+fn token(source: SourceText<'_>, span: &TextSpan) -> TextSpan {
     let (before, after) = source.around(span);
     let ends = |c: char| c.is_whitespace() || "[]{},='\"#".contains(c);
     let start = before.rfind(ends).map_or(0, |at| at + 1);
     start..span.start + after.find(ends).unwrap_or(after.len())
 }
 
-fn within(source: Source<'_>, list: &Span, line: usize) -> bool {
+fn within(source: SourceText<'_>, list: &TextSpan, line: usize) -> bool {
     (source.line(list)..=source.line(&(list.end..list.end))).contains(&line)
 }
 
 /// The lists that the parser had to close itself.
-fn unclosed_lists(tree: &Spanned<DeTable<'_>>, errors: &[(Span, &str)]) -> Vec<Span> {
+fn unclosed_lists(tree: &Spanned<DeTable<'_>>, errors: &[(TextSpan, &str)]) -> Vec<TextSpan> {
     let unclosed = errors.iter().filter(|(_, message)| message.starts_with("unclosed array,"));
     let ends: Vec<usize> = unclosed.map(|(span, _)| span.start).collect();
     let mut found = Vec::new();

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::settings::{Connection, Policy};
+use super::settings::{Connection, ConnectionPolicy};
 use crate::pki::certificate::Certificate;
 use crate::time::UnixTime;
 
@@ -108,11 +108,11 @@ impl CertificateFacts {
     }
 }
 
-impl fmt::Display for Policy {
+impl fmt::Display for ConnectionPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Policy::Default => f.write_str("Azure's default"),
-            Policy::Custom(policy) => write!(
+            ConnectionPolicy::Default => f.write_str("Azure's default"),
+            ConnectionPolicy::Custom(policy) => write!(
                 f,
                 "IKE {} {} {}, IPsec {} {} {}",
                 policy.ike_encryption,

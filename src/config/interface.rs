@@ -2,16 +2,16 @@
 
 use toml::Spanned;
 
-use super::diagnostic::Span;
-use super::reader::Reader;
+use super::diagnostic::TextSpan;
+use super::reader::ConfigReader;
 use super::schema::{self, Connection};
 use super::value::{Host, InterfaceName, OrAuto};
 
 /// The interfaces of each connection, one for each address of its gateway; two of one name are reported.
-pub fn assign(file: &schema::File, reader: &mut Reader<'_>) -> Vec<Vec<InterfaceName>> {
+pub fn assign(file: &schema::File, reader: &mut ConfigReader<'_>) -> Vec<Vec<InterfaceName>> {
     let connections: Vec<&Connection> =
         file.connection.items().iter().map(Spanned::get_ref).collect();
-    let mut taken: Vec<(InterfaceName, Span)> = Vec::new();
+    let mut taken: Vec<(InterfaceName, TextSpan)> = Vec::new();
     let mut assigned: Vec<Option<Vec<InterfaceName>>> = Vec::new();
     for connection in &connections {
         assigned.push(named(connection).map(|(name, span)| {
@@ -36,9 +36,9 @@ pub fn assign(file: &schema::File, reader: &mut Reader<'_>) -> Vec<Vec<Interface
 
 fn report_taken(
     name: &InterfaceName,
-    span: &Span,
-    taken: &[(InterfaceName, Span)],
-    reader: &mut Reader<'_>,
+    span: &TextSpan,
+    taken: &[(InterfaceName, TextSpan)],
+    reader: &mut ConfigReader<'_>,
 ) {
     let Some((_, first)) = taken.iter().find(|(other, _)| other == name) else { return };
     let line = reader.source().line(first);
@@ -47,7 +47,7 @@ fn report_taken(
 }
 
 /// The name in the file, and its place.
-fn named(connection: &Connection) -> Option<(&InterfaceName, Span)> {
+fn named(connection: &Connection) -> Option<(&InterfaceName, TextSpan)> {
     let interface = connection.tunnel.value()?.interface.spanned()?;
     match interface.get_ref() {
         OrAuto::Set(name) => Some((name, interface.span())),

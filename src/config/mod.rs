@@ -59,8 +59,8 @@ pub use settings::Config;
 
 use std::path::PathBuf;
 
-use diagnostic::Source;
-use reader::Reader;
+use diagnostic::SourceText;
+use reader::ConfigReader;
 
 /// Where the service listens unless its configuration says otherwise, as the schema has it.
 const CONTROL_SOCKET: &str = "/run/s2sd/control.sock";
@@ -76,7 +76,7 @@ pub struct Parsed {
 
 /// Where the service of a configuration listens, whatever else may be wrong with the file: who asks wants to be told just that.
 pub fn control_socket(text: &str) -> PathBuf {
-    let mut reader = Reader::new(Source::new("", text));
+    let mut reader = ConfigReader::new(SourceText::new("", text));
     let device = document::read(&mut reader, text).device;
     let socket = device.value().and_then(|device| device.control_socket.value());
     socket.map_or_else(|| CONTROL_SOCKET.into(), |socket| socket.path().to_owned())
@@ -84,7 +84,7 @@ pub fn control_socket(text: &str) -> PathBuf {
 
 /// Reads a configuration from the text of the file called `name`, without the files that it names; [`load`] reads them.
 pub fn parse(name: &str, text: &str) -> Parsed {
-    let mut reader = Reader::new(Source::new(name, text));
+    let mut reader = ConfigReader::new(SourceText::new(name, text));
     let file = document::read(&mut reader, text);
     let config = resolve::resolve(&file, &mut reader);
     Parsed { config, found: reader.into_found() }

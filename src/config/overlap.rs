@@ -3,11 +3,11 @@
 use toml::Spanned;
 
 use super::prefix::Prefix;
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use super::schema::File;
 
 /// Reports each prefix that overlaps one before it.
-pub fn check(file: &File, reader: &mut Reader<'_>) {
+pub fn check(file: &File, reader: &mut ConfigReader<'_>) {
     let local =
         file.local_network_gateway.value().map_or(&[][..], |site| site.address_prefixes.items());
     let remotes: Vec<&[Spanned<Prefix>]> = file
@@ -31,7 +31,7 @@ pub fn check(file: &File, reader: &mut Reader<'_>) {
 
 /// Azure would send the packets of the tunnel into the tunnel: its own troubleshooting page on
 /// site-to-site connections that disconnect intermittently names this as a cause.
-fn check_own_address(file: &File, local: &[Spanned<Prefix>], reader: &mut Reader<'_>) {
+fn check_own_address(file: &File, local: &[Spanned<Prefix>], reader: &mut ConfigReader<'_>) {
     let Some(site) = file.local_network_gateway.value() else { return };
     let Some(own) = site.gateway_ip_address.value() else { return };
     for prefix in local.iter().filter(|prefix| prefix.get_ref().contains(*own)) {
@@ -45,7 +45,7 @@ fn check_own_address(file: &File, local: &[Spanned<Prefix>], reader: &mut Reader
 }
 
 /// Within one list a prefix inside another is harmless, but seldom meant.
-fn check_within(prefixes: &[Spanned<Prefix>], reader: &mut Reader<'_>) {
+fn check_within(prefixes: &[Spanned<Prefix>], reader: &mut ConfigReader<'_>) {
     for (at, prefix) in prefixes.iter().enumerate() {
         let Some(other) =
             prefixes.iter().take(at).find(|other| other.get_ref().overlaps(prefix.get_ref()))
@@ -73,7 +73,7 @@ fn check_within(prefixes: &[Spanned<Prefix>], reader: &mut Reader<'_>) {
 fn check_against_local(
     remote: &Spanned<Prefix>,
     local: &[Spanned<Prefix>],
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
 ) {
     if remote.get_ref().is_everything() {
         return;
@@ -92,7 +92,7 @@ fn check_against_local(
 fn check_against_others<'a>(
     prefix: &Spanned<Prefix>,
     mut earlier: impl Iterator<Item = &'a Spanned<Prefix>>,
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
 ) {
     let overlaps = |other: &&Spanned<Prefix>| {
         let (a, b) = (other.get_ref(), prefix.get_ref());

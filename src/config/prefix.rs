@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Serialize, Serializer};
 
-use super::reader::{Entry, Kind, Reader, Value};
+use super::reader::{ConfigReader, ConfigValue, Entry, ValueKind};
 use super::value::bad_address;
 
 /// A network and its length. No bit is set below the length.
@@ -95,10 +95,10 @@ fn mask(bits: u8, length: u8) -> Option<u128> {
     Some(all & u128::MAX.checked_shl(u32::from(host)).unwrap_or(0))
 }
 
-impl Value for Prefix {
-    const KIND: Kind = Kind::Text("an address prefix");
+impl ConfigValue for Prefix {
+    const KIND: ValueKind = ValueKind::Text("an address prefix");
 
-    fn read(entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<Prefix> {
+    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<Prefix> {
         let text = entry.text(&Self::KIND, reader)?;
         let InterfaceAddress { address, length } = parse(text, entry, reader)?;
         let prefix = Prefix::of(address, length)?;
@@ -115,17 +115,21 @@ impl Value for Prefix {
     }
 }
 
-impl Value for InterfaceAddress {
-    const KIND: Kind = Kind::Text("an address with the length of its network");
+impl ConfigValue for InterfaceAddress {
+    const KIND: ValueKind = ValueKind::Text("an address with the length of its network");
 
-    fn read(entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<InterfaceAddress> {
+    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<InterfaceAddress> {
         let text = entry.text(&Self::KIND, reader)?;
         parse(text, entry, reader)
     }
 }
 
 /// The parts of `address/length`, or a report.
-fn parse(text: &str, entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<InterfaceAddress> {
+fn parse(
+    text: &str,
+    entry: Entry<'_, '_>,
+    reader: &mut ConfigReader<'_>,
+) -> Option<InterfaceAddress> {
     let Some((address, length)) = text.split_once('/') else {
         let what = format!("{text:?} has no prefix length");
         let hint = match text.parse() {

@@ -2,28 +2,28 @@
 //!
 //! serde's derived readers stop at the first error, and know no neighbours to suggest for a misspelt key. So the `toml`
 //! crate parses (with its error recovery and the place of every key and value), and the tree is walked here: each type
-//! of value knows how to read itself ([`Value`]), tables are declared once ([`super::table`]), and a reader collects
+//! of value knows how to read itself ([`ConfigValue`]), tables are declared once ([`super::table`]), and a reader collects
 //! what they find. serde remains for what goes out: reports as JSON.
 
 use serde::Serialize;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::diagnostic::{Diagnostic, Severity, Source, Span};
+use super::diagnostic::{Diagnostic, Severity, SourceText, TextSpan};
 use super::table::{KeyDoc, TableDoc};
 
 /// A type that reads itself from a value of the file.
-pub trait Value: Sized {
+pub trait ConfigValue: Sized {
     /// What such a value looks like, for messages and the manual page.
-    const KIND: Kind;
+    const KIND: ValueKind;
 
     /// Reads it; reports and gives `None` when it is not one.
-    fn read(entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<Self>;
+    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<Self>;
 }
 
 /// What a value looks like.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub enum Kind {
+pub enum ValueKind {
     /// A string, and what is in it: "an IP address".
     Text(&'static str),
     /// `true` or `false`.
@@ -31,18 +31,18 @@ pub enum Kind {
     /// A whole number of this range.
     Whole(u64, u64),
     /// One of these strings.
-    Choice(&'static [Choice]),
+    Choice(&'static [ChoiceValue]),
     /// A list of these.
-    List(&'static Kind),
+    List(&'static ValueKind),
     /// A table.
     Table(&'static TableDoc),
     /// The string `"auto"`, `"Default"`, ..., or the other.
-    Or(&'static str, &'static Kind),
+    Or(&'static str, &'static ValueKind),
 }
 
 /// One value of a choice.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Choice {
+pub struct ChoiceValue {
     /// As it is written in the file.
     pub name: &'static str,
     /// What it means.
@@ -60,7 +60,7 @@ pub struct Entry<'a, 't> {
 
 /// What became of a key: the checks that look at several keys go on with what there is.
 #[derive(Clone, Debug, Default)]
-pub enum Field<T> {
+pub enum ReadKey<T> {
     /// Not in the file, and without a default.
     #[default]
     Absent,
@@ -79,33 +79,33 @@ pub struct List<T> {
 
 /// Walks one file and collects what is wrong with it.
 #[derive(Debug)]
-pub struct Reader<'s> {
-    source: Source<'s>,
+pub struct ConfigReader<'s> {
+    source: SourceText<'s>,
     found: Vec<Diagnostic>,
     /// Where a default stands: at the table it is a default of.
-    default_of: Option<Span>,
+    default_of: Option<TextSpan>,
     /// After a syntax error tables and keys are not where their author put them: what is missing or unknown says nothing.
     pub(super) misplaced: bool,
 }
 
-impl<'s> Reader<'s> {
+impl<'s> ConfigReader<'s> {
     /// A reader of this file.
-    pub fn new(source: Source<'s>) -> Reader<'s> {
-        Reader { source, found: Vec::new(), default_of: None, misplaced: false }
+    pub fn new(source: SourceText<'s>) -> ConfigReader<'s> {
+        ConfigReader { source, found: Vec::new(), default_of: None, misplaced: false }
     }
 
     /// The file.
-    pub fn source(&self) -> Source<'s> {
+    pub fn source(&self) -> SourceText<'s> {
         self.source
     }
 
     /// Reports an error.
-    pub fn error(&mut self, span: &Span, what: impl Into<String>, hint: impl Into<String>) {
+    pub fn error(&mut self, span: &TextSpan, what: impl Into<String>, hint: impl Into<String>) {
         self.say(Severity::Error, span, what, hint);
     }
 
     /// Reports a warning.
-    pub fn warning(&mut self, span: &Span, what: impl Into<String>, hint: impl Into<String>) {
+    pub fn warning(&mut self, span: &TextSpan, what: impl Into<String>, hint: impl Into<String>) {
         self.say(Severity::Warning, span, what, hint);
     }
 
@@ -128,20 +128,20 @@ impl<'s> Reader<'s> {
     }
 
     /// Reads what stands for a key.
-    pub fn read<T: Value>(&mut self, entry: Entry<'_, '_>) -> Field<T> {
+    pub fn read<T: ConfigValue>(&mut self, entry: Entry<'_, '_>) -> ReadKey<T> {
         match T::read(entry, self) {
-            Some(value) => Field::Given(Spanned::new(self.place(entry.value.span()), value)),
-            None => Field::Bad,
+            Some(value) => ReadKey::Given(Spanned::new(self.place(entry.value.span()), value)),
+            None => ReadKey::Bad,
         }
     }
 
     /// Reads the default of a key that the table at `table` does not have, as though it stood in the file.
-    pub fn read_default<T: Value>(
+    pub fn read_default<T: ConfigValue>(
         &mut self,
         key: &'static KeyDoc,
         toml: &str,
-        table: Span,
-    ) -> Field<T> {
+        table: TextSpan,
+    ) -> ReadKey<T> {
         let value = DeValue::parse(toml).expect("a default is TOML: tests read every one");
         let outer = self.default_of.replace(table);
         let field = self.read(Entry { key, value: &value });
@@ -150,12 +150,12 @@ impl<'s> Reader<'s> {
     }
 
     /// Where a value of the tree stands in the file.
-    pub fn place(&self, span: Span) -> Span {
+    pub fn place(&self, span: TextSpan) -> TextSpan {
         self.default_of.clone().unwrap_or(span)
     }
 
     /// Reports a value of the wrong type.
-    pub fn wrong_type(&mut self, entry: Entry<'_, '_>, kind: &Kind) {
+    pub fn wrong_type(&mut self, entry: Entry<'_, '_>, kind: &ValueKind) {
         let found = entry.value.get_ref();
         if self.misplaced && found.is_table() {
             return;
@@ -165,29 +165,34 @@ impl<'s> Reader<'s> {
     }
 
     /// The hint for a value of the wrong type: the value as it should have been written, where that is clear.
-    fn retyped(&self, entry: Entry<'_, '_>, kind: &Kind) -> String {
+    fn retyped(&self, entry: Entry<'_, '_>, kind: &ValueKind) -> String {
         let written = self.source.slice(&entry.value.span());
         match (kind, entry.value.get_ref()) {
-            (Kind::List(_), DeValue::String(_)) => format!("put it in brackets: [{written}]"),
-            (Kind::List(Kind::Table(table)), DeValue::Table(_)) => {
+            (ValueKind::List(_), DeValue::String(_)) => format!("put it in brackets: [{written}]"),
+            (ValueKind::List(ValueKind::Table(table)), DeValue::Table(_)) => {
                 format!("write [[{}]], with two brackets on each side", table.path)
             }
-            (Kind::Table(table), DeValue::Array(_)) => {
+            (ValueKind::Table(table), DeValue::Array(_)) => {
                 format!(
                     "there is one such table: write [{}], with one bracket on each side",
                     table.path
                 )
             }
-            (Kind::Text(_) | Kind::Choice(_), DeValue::Array(items)) if items.len() == 1 => {
+            (ValueKind::Text(_) | ValueKind::Choice(_), DeValue::Array(items))
+                if items.len() == 1 =>
+            {
                 format!("take the brackets away: {}", written.trim_matches(['[', ']']).trim())
             }
-            (Kind::Text(_), DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_)) => {
+            (
+                ValueKind::Text(_),
+                DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_),
+            ) => {
                 format!("put it in quotes: \"{written}\"")
             }
-            (Kind::Whole(..) | Kind::Boolean, DeValue::String(text)) if plain(text) => {
+            (ValueKind::Whole(..) | ValueKind::Boolean, DeValue::String(text)) if plain(text) => {
                 format!("take the quotes away: {text}")
             }
-            (Kind::Or(_, kind), DeValue::String(_)) if !matches!(kind, Kind::Or(..)) => {
+            (ValueKind::Or(_, kind), DeValue::String(_)) if !matches!(kind, ValueKind::Or(..)) => {
                 self.retyped(entry, kind)
             }
             _ => entry.key.value_hint(),
@@ -197,7 +202,7 @@ impl<'s> Reader<'s> {
     fn say(
         &mut self,
         severity: Severity,
-        span: &Span,
+        span: &TextSpan,
         what: impl Into<String>,
         hint: impl Into<String>,
     ) {
@@ -208,7 +213,7 @@ impl<'s> Reader<'s> {
 
 impl<'a, 't> Entry<'a, 't> {
     /// The string there, or a report of what is there instead of `kind`.
-    pub fn text(self, kind: &Kind, reader: &mut Reader<'_>) -> Option<&'a str> {
+    pub fn text(self, kind: &ValueKind, reader: &mut ConfigReader<'_>) -> Option<&'a str> {
         let text = self.value.get_ref().as_str();
         if text.is_none() {
             reader.wrong_type(self, kind);
@@ -217,12 +222,17 @@ impl<'a, 't> Entry<'a, 't> {
     }
 
     /// Reports that the value is not what its key needs.
-    pub fn refuse(self, reader: &mut Reader<'_>, what: impl Into<String>, hint: impl Into<String>) {
+    pub fn refuse(
+        self,
+        reader: &mut ConfigReader<'_>,
+        what: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
         reader.error(&self.value.span(), what, hint);
     }
 }
 
-impl<T> Field<T> {
+impl<T> ReadKey<T> {
     /// The value, if there is a good one.
     pub fn value(&self) -> Option<&T> {
         self.spanned().map(Spanned::get_ref)
@@ -231,18 +241,18 @@ impl<T> Field<T> {
     /// The value and its place, if there is a good one.
     pub fn spanned(&self) -> Option<&Spanned<T>> {
         match self {
-            Field::Given(value) => Some(value),
-            Field::Absent | Field::Bad => None,
+            ReadKey::Given(value) => Some(value),
+            ReadKey::Absent | ReadKey::Bad => None,
         }
     }
 
     /// Whether the file has the key, right or wrong.
     pub fn present(&self) -> bool {
-        !matches!(self, Field::Absent)
+        !matches!(self, ReadKey::Absent)
     }
 }
 
-impl<T> Field<List<T>> {
+impl<T> ReadKey<List<T>> {
     /// The good items of a list.
     pub fn items(&self) -> &[Spanned<T>] {
         self.value().map_or(&[], |list| list.items.as_slice())
@@ -256,21 +266,21 @@ impl<T> List<T> {
     }
 }
 
-impl<T: Value> Value for List<T> {
-    const KIND: Kind = Kind::List(&T::KIND);
+impl<T: ConfigValue> ConfigValue for List<T> {
+    const KIND: ValueKind = ValueKind::List(&T::KIND);
 
-    fn read(entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<Self> {
+    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<Self> {
         let mut items = Vec::new();
         let Some(values) = entry.value.get_ref().as_array() else {
             reader.wrong_type(entry, &Self::KIND);
             // A lone table is read on, so that what is wrong inside it is said too.
-            if let (Kind::Table(_), DeValue::Table(_)) = (T::KIND, entry.value.get_ref()) {
-                let _: Field<T> = reader.read(entry);
+            if let (ValueKind::Table(_), DeValue::Table(_)) = (T::KIND, entry.value.get_ref()) {
+                let _: ReadKey<T> = reader.read(entry);
             }
             return None;
         };
         for value in values {
-            if let Field::Given(item) = reader.read(Entry { key: entry.key, value }) {
+            if let ReadKey::Given(item) = reader.read(Entry { key: entry.key, value }) {
                 items.push(item);
             }
         }
@@ -278,10 +288,10 @@ impl<T: Value> Value for List<T> {
     }
 }
 
-impl Value for bool {
-    const KIND: Kind = Kind::Boolean;
+impl ConfigValue for bool {
+    const KIND: ValueKind = ValueKind::Boolean;
 
-    fn read(entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<bool> {
+    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<bool> {
         let value = entry.value.get_ref().as_bool();
         if value.is_none() {
             reader.wrong_type(entry, &Self::KIND);

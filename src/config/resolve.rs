@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::reader::{Field, List, Reader};
+use super::reader::{ConfigReader, List, ReadKey};
 use super::schema::{self, PolicyChoice};
 use super::settings::{
-    Authentication, Config, Connection, CustomPolicy, Device, Gateway, Policy, SelectorPair,
-    Selectors, Site, Tunnel, TunnelSettings,
+    CertificateAuthentication, Config, Connection, ConnectionPolicy, CustomPolicy, Device, Gateway,
+    GatewayTunnel, PrefixPair, Site, TrafficSelection, TunnelSettings,
 };
 use super::value::{Host, InterfaceName, OrAuto, Whole};
 use super::{interface, rules};
 
 /// The configuration, unless an error was reported.
-pub fn resolve(file: &schema::File, reader: &mut Reader<'_>) -> Option<Config> {
+pub fn resolve(file: &schema::File, reader: &mut ConfigReader<'_>) -> Option<Config> {
     if !reader.misplaced {
         rules::check(file, reader);
     }
@@ -76,14 +76,14 @@ fn connection(
         tunnels: hosts
             .into_iter()
             .zip(interfaces)
-            .map(|(remote, interface)| Tunnel { remote, interface })
+            .map(|(remote, interface)| GatewayTunnel { remote, interface })
             .collect(),
     })
 }
 
-fn policy(choice: &PolicyChoice) -> Option<Policy> {
-    let PolicyChoice::Custom(policy) = choice else { return Some(Policy::Default) };
-    Some(Policy::Custom(CustomPolicy {
+fn policy(choice: &PolicyChoice) -> Option<ConnectionPolicy> {
+    let PolicyChoice::Custom(policy) = choice else { return Some(ConnectionPolicy::Default) };
+    Some(ConnectionPolicy::Custom(CustomPolicy {
         ike_encryption: *policy.ike_encryption.value()?,
         ike_integrity: *policy.ike_integrity.value()?,
         dh_group: *policy.dh_group.value()?,
@@ -96,24 +96,28 @@ fn policy(choice: &PolicyChoice) -> Option<Policy> {
 }
 
 /// The pairs of the prefixes, unless pairs are spelt out.
-fn selectors(file: &schema::Connection, site: &Site, gateway: &Gateway) -> Option<Selectors> {
+fn selectors(
+    file: &schema::Connection,
+    site: &Site,
+    gateway: &Gateway,
+) -> Option<TrafficSelection> {
     if !*file.use_policy_based_traffic_selectors.value()? {
-        return Some(Selectors::AnyToAny);
+        return Some(TrafficSelection::AnyToAny);
     }
     let written = file.traffic_selector_policy.items();
     if !written.is_empty() {
-        let pair = |policy: &Spanned<schema::TrafficSelectorPolicy>| SelectorPair {
+        let pair = |policy: &Spanned<schema::TrafficSelectorPolicy>| PrefixPair {
             local: values(&policy.get_ref().local_address_ranges),
             remote: values(&policy.get_ref().remote_address_ranges),
         };
-        return Some(Selectors::Written(written.iter().map(pair).collect()));
+        return Some(TrafficSelection::Written(written.iter().map(pair).collect()));
     }
-    let pairs = SelectorPair::of_prefixes(&site.address_prefixes, &gateway.address_prefixes);
-    Some(Selectors::Prefixes(pairs))
+    let pairs = PrefixPair::of_prefixes(&site.address_prefixes, &gateway.address_prefixes);
+    Some(TrafficSelection::Prefixes(pairs))
 }
 
-fn authentication(file: &schema::CertificateAuthentication) -> Option<Authentication> {
-    Some(Authentication {
+fn authentication(file: &schema::CertificateAuthentication) -> Option<CertificateAuthentication> {
+    Some(CertificateAuthentication {
         inbound_certificate: file.inbound_certificate.value()?.clone(),
         inbound_private_key: file.inbound_private_key.value().cloned(),
         inbound_password_file: file.inbound_password_file.value().cloned(),
@@ -147,11 +151,11 @@ fn tunnel(file: &schema::Tunnel) -> Option<TunnelSettings> {
 
 /// The number, or that it is `"auto"`.
 fn set<const LEAST: u64, const MOST: u64>(
-    field: &Field<OrAuto<Whole<LEAST, MOST>>>,
+    field: &ReadKey<OrAuto<Whole<LEAST, MOST>>>,
 ) -> Option<Option<u64>> {
     Some(field.value()?.set().map(Whole::number))
 }
 
-fn values<T: Clone>(field: &Field<List<T>>) -> Vec<T> {
+fn values<T: Clone>(field: &ReadKey<List<T>>) -> Vec<T> {
     field.items().iter().map(|item| item.get_ref().clone()).collect()
 }

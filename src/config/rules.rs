@@ -11,7 +11,7 @@ use super::algorithm::{
     PfsGroup,
 };
 use super::overlap;
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use super::schema::{
     CertificateAuthentication, Connection, File, IpsecPolicy, LocalNetworkGateway, PolicyChoice,
     Tunnel, VirtualNetworkGateway,
@@ -29,7 +29,7 @@ const AZURE_MTU: u64 = 1400;
 const TCP_HEADERS: u64 = 40;
 
 /// Reports every broken rule of the file.
-pub fn check(file: &File, reader: &mut Reader<'_>) {
+pub fn check(file: &File, reader: &mut ConfigReader<'_>) {
     if let Some(site) = file.local_network_gateway.value() {
         check_site(site, reader);
     }
@@ -51,7 +51,7 @@ pub fn check(file: &File, reader: &mut Reader<'_>) {
     overlap::check(file, reader);
 }
 
-fn check_site(site: &LocalNetworkGateway, reader: &mut Reader<'_>) {
+fn check_site(site: &LocalNetworkGateway, reader: &mut ConfigReader<'_>) {
     match (&site.gateway_ip_address, &site.fqdn) {
         (address, name) if address.present() && name.present() => {
             let span = name.spanned().map_or_else(|| site.span.clone(), Spanned::span);
@@ -77,7 +77,7 @@ fn check_site(site: &LocalNetworkGateway, reader: &mut Reader<'_>) {
 }
 
 /// Azure reaches this site over the Internet, by IPv4 (Azure docs, "VPN Gateway FAQ").
-fn check_public(address: &Spanned<IpAddr>, reader: &mut Reader<'_>) {
+fn check_public(address: &Spanned<IpAddr>, reader: &mut ConfigReader<'_>) {
     let (span, address) = (address.span(), address.get_ref());
     match address {
         IpAddr::V6(_) => reader.warning(
@@ -95,7 +95,7 @@ fn check_public(address: &Spanned<IpAddr>, reader: &mut Reader<'_>) {
     }
 }
 
-fn check_connection(file: &File, connection: &Connection, reader: &mut Reader<'_>) {
+fn check_connection(file: &File, connection: &Connection, reader: &mut ConfigReader<'_>) {
     check_policy(connection, reader);
     check_selectors(file, connection, reader);
     if let Some(gateway) = connection.virtual_network_gateway.value() {
@@ -109,7 +109,7 @@ fn check_connection(file: &File, connection: &Connection, reader: &mut Reader<'_
     }
 }
 
-fn check_policy(connection: &Connection, reader: &mut Reader<'_>) {
+fn check_policy(connection: &Connection, reader: &mut ConfigReader<'_>) {
     let Some(choice) = connection.ipsec_policy.spanned() else { return };
     let PolicyChoice::Custom(policy) = choice.get_ref() else {
         let name = connection.name.value().map_or("this connection", |name| name.as_str());
@@ -144,7 +144,7 @@ fn check_policy(connection: &Connection, reader: &mut Reader<'_>) {
 }
 
 /// With a GCM cipher `ike_integrity` chooses the pseudo-random function; its GCM values choose none.
-fn check_ike(policy: &IpsecPolicy, reader: &mut Reader<'_>) {
+fn check_ike(policy: &IpsecPolicy, reader: &mut ConfigReader<'_>) {
     let (Some(cipher), Some(field)) =
         (policy.ike_encryption.value(), policy.ike_integrity.spanned())
     else {
@@ -182,7 +182,7 @@ fn check_ike(policy: &IpsecPolicy, reader: &mut Reader<'_>) {
 
 /// GCM is cipher and integrity in one: Azure wants its name in both places (Azure docs, "About
 /// cryptographic requirements and Azure VPN gateways").
-fn check_esp(policy: &IpsecPolicy, reader: &mut Reader<'_>) {
+fn check_esp(policy: &IpsecPolicy, reader: &mut ConfigReader<'_>) {
     let (Some(cipher), Some(integrity)) =
         (policy.ipsec_encryption.value(), policy.ipsec_integrity.spanned())
     else {
@@ -211,7 +211,7 @@ fn check_esp(policy: &IpsecPolicy, reader: &mut Reader<'_>) {
     }
 }
 
-fn check_selectors(file: &File, connection: &Connection, reader: &mut Reader<'_>) {
+fn check_selectors(file: &File, connection: &Connection, reader: &mut ConfigReader<'_>) {
     let narrow = connection.use_policy_based_traffic_selectors.value().copied();
     let policies = connection.traffic_selector_policy.items();
     if let (Some(false), Some(first)) = (narrow, policies.first()) {
@@ -249,7 +249,7 @@ fn check_selectors(file: &File, connection: &Connection, reader: &mut Reader<'_>
     }
 }
 
-fn check_instances(file: &File, gateway: &VirtualNetworkGateway, reader: &mut Reader<'_>) {
+fn check_instances(file: &File, gateway: &VirtualNetworkGateway, reader: &mut ConfigReader<'_>) {
     let Some(list) = gateway.public_ip_addresses.spanned() else { return };
     let hosts = gateway.public_ip_addresses.items();
     if list.get_ref().is_empty() {
@@ -298,7 +298,7 @@ fn check_instances(file: &File, gateway: &VirtualNetworkGateway, reader: &mut Re
 fn check_authentication(
     file: &File,
     authentication: &CertificateAuthentication,
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
 ) {
     if let (Some(certificate), false) =
         (authentication.inbound_certificate.spanned(), authentication.inbound_private_key.present())
@@ -336,7 +336,7 @@ fn holds_key(file: &FileRef) -> bool {
     name.ends_with(".pfx") || name.ends_with(".p12")
 }
 
-fn check_tunnel(connection: &Connection, tunnel: &Tunnel, reader: &mut Reader<'_>) {
+fn check_tunnel(connection: &Connection, tunnel: &Tunnel, reader: &mut ConfigReader<'_>) {
     let mtu = tunnel.mtu.value().and_then(|mtu| mtu.set()).map(super::value::Whole::number);
     if let (Some(mtu), Some(field)) = (mtu.filter(|mtu| *mtu > AZURE_MTU), tunnel.mtu.spanned()) {
         let hint = "write mtu = \"auto\": Azure's network fragments above 1400 bytes and drops fragments that come out of order";
@@ -379,7 +379,7 @@ fn check_tunnel(connection: &Connection, tunnel: &Tunnel, reader: &mut Reader<'_
 }
 
 /// Connections are told apart by name.
-fn check_names(file: &File, reader: &mut Reader<'_>) {
+fn check_names(file: &File, reader: &mut ConfigReader<'_>) {
     let connections = file.connection.items();
     let names: Vec<_> = connections.iter().filter_map(|c| c.get_ref().name.spanned()).collect();
     for (at, name) in names.iter().enumerate() {
@@ -392,7 +392,7 @@ fn check_names(file: &File, reader: &mut Reader<'_>) {
 }
 
 /// A gateway's instance is told apart by its address: it can belong to one tunnel only.
-fn check_gateways(file: &File, reader: &mut Reader<'_>) {
+fn check_gateways(file: &File, reader: &mut ConfigReader<'_>) {
     let gateways =
         file.connection.items().iter().filter_map(|c| c.get_ref().virtual_network_gateway.value());
     let hosts: Vec<&Spanned<Host>> = gateways.flat_map(|g| g.public_ip_addresses.items()).collect();

@@ -9,10 +9,11 @@ use super::algorithm::{
     IpsecEncryption, IpsecIntegrity, PfsGroup, Routes, SignatureHash,
 };
 use super::prefix::{InterfaceAddress, Prefix};
-use super::reader::{Entry, Kind, List, Reader, Value};
-use super::table::{Table, table};
+use super::reader::{ConfigReader, ConfigValue, Entry, List, ValueKind};
+use super::table::{ConfigTable, table};
 use super::value::{
-    AbsolutePath, CommonName, FileRef, Fqdn, Host, InterfaceName, Label, OrAuto, Thumbprint, Whole,
+    AbsolutePath, CommonName, ConfiguredThumbprint, FileRef, Fqdn, Host, InterfaceName, Label,
+    OrAuto, Whole,
 };
 
 table! {
@@ -115,7 +116,7 @@ table! {
         /// CN of Azure's `outboundAuthCertificate`, without "CN=": who else holds a certificate of that root is refused.
         required outbound_certificate_subject_name: CommonName,
         /// Thumbprints (SHA-1) of certificates that are refused.
-        default("[]") revoked_thumbprints: List<Thumbprint>,
+        default("[]") revoked_thumbprints: List<ConfiguredThumbprint>,
         /// Files with certificate revocation lists (PEM or DER).
         default("[]") crls: List<FileRef>,
         /// Whether to announce RFC 7427 signatures, which choose their hash. Azure does not announce them; then the next key
@@ -204,10 +205,10 @@ pub enum PolicyChoice {
     Custom(Box<IpsecPolicy>),
 }
 
-impl Value for PolicyChoice {
-    const KIND: Kind = Kind::Or("Default", &IpsecPolicy::KIND);
+impl ConfigValue for PolicyChoice {
+    const KIND: ValueKind = ValueKind::Or("Default", &IpsecPolicy::KIND);
 
-    fn read(entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<PolicyChoice> {
+    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<PolicyChoice> {
         match entry.value.get_ref().as_str() {
             Some("Default") => Some(PolicyChoice::Default),
             Some(other) => {

@@ -13,7 +13,7 @@ use super::algorithm::{
     IpsecEncryption, IpsecIntegrity, PfsGroup, Routes, SignatureHash,
 };
 use super::prefix::{InterfaceAddress, Prefix};
-use super::value::{CommonName, FileRef, Host, InterfaceName, Label, Thumbprint};
+use super::value::{CommonName, ConfiguredThumbprint, FileRef, Host, InterfaceName, Label};
 
 /// All of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -61,18 +61,18 @@ pub struct Connection {
     #[serde(rename = "dpd_timeout_seconds", serialize_with = "seconds")]
     pub dpd_timeout: Duration,
     /// The suites.
-    pub ipsec_policy: Policy,
+    pub ipsec_policy: ConnectionPolicy,
     /// What may pass.
     #[serde(rename = "traffic_selectors")]
-    pub selectors: Selectors,
+    pub selectors: TrafficSelection,
     /// The other end.
     pub virtual_network_gateway: Gateway,
     /// Who proves what to whom.
-    pub certificate_authentication: Authentication,
+    pub certificate_authentication: CertificateAuthentication,
     /// This device's side of the tunnels.
     pub tunnel: TunnelSettings,
     /// One tunnel for each address of the gateway.
-    pub tunnels: Vec<Tunnel>,
+    pub tunnels: Vec<GatewayTunnel>,
 }
 
 /// The gateway.
@@ -86,7 +86,7 @@ pub struct Gateway {
 
 /// One tunnel: one instance of the gateway, one interface.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Tunnel {
+pub struct GatewayTunnel {
     /// Where the gateway's instance is.
     pub remote: Host,
     /// The interface.
@@ -95,7 +95,7 @@ pub struct Tunnel {
 
 /// The suites of a connection.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub enum Policy {
+pub enum ConnectionPolicy {
     /// Azure's default lists.
     Default,
     /// One suite.
@@ -131,64 +131,63 @@ pub const DEFAULT_LIFE_TIME: Duration = Duration::from_secs(27_000);
 /// See [`DEFAULT_LIFE_TIME`].
 pub const DEFAULT_KILOBYTES: u64 = 102_400_000;
 
-impl Policy {
+impl ConnectionPolicy {
     /// Age at which the packets' keys end.
     pub fn life_time(&self) -> Duration {
         match self {
-            Policy::Default => DEFAULT_LIFE_TIME,
-            Policy::Custom(policy) => policy.life_time,
+            ConnectionPolicy::Default => DEFAULT_LIFE_TIME,
+            ConnectionPolicy::Custom(policy) => policy.life_time,
         }
     }
 
     /// Traffic at which they end, in units of 1,024 bytes.
     pub fn kilobytes(&self) -> u64 {
         match self {
-            Policy::Default => DEFAULT_KILOBYTES,
-            Policy::Custom(policy) => policy.kilobytes,
+            ConnectionPolicy::Default => DEFAULT_KILOBYTES,
+            ConnectionPolicy::Custom(policy) => policy.kilobytes,
         }
     }
 }
 
 /// What may pass the tunnels of a connection.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub enum Selectors {
+pub enum TrafficSelection {
     /// Everything; routing decides.
     AnyToAny,
     /// One pair of SAs for each of these, which both ends make of the prefixes.
     #[serde(untagged)]
-    Prefixes(Vec<SelectorPair>),
+    Prefixes(Vec<PrefixPair>),
     /// One pair of SAs for each of these, which are spelt out at both ends.
     #[serde(untagged)]
-    Written(Vec<SelectorPair>),
+    Written(Vec<PrefixPair>),
 }
 
-impl Selectors {
+impl TrafficSelection {
     /// The pairs, where the selectors are narrow.
-    pub fn pairs(&self) -> Option<&[SelectorPair]> {
+    pub fn pairs(&self) -> Option<&[PrefixPair]> {
         match self {
-            Selectors::AnyToAny => None,
-            Selectors::Prefixes(pairs) | Selectors::Written(pairs) => Some(pairs),
+            TrafficSelection::AnyToAny => None,
+            TrafficSelection::Prefixes(pairs) | TrafficSelection::Written(pairs) => Some(pairs),
         }
     }
 }
 
 /// The two ends of a pair of SAs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SelectorPair {
+pub struct PrefixPair {
     /// This side.
     pub local: Vec<Prefix>,
     /// Azure's side.
     pub remote: Vec<Prefix>,
 }
 
-impl SelectorPair {
+impl PrefixPair {
     /// The pairs that Azure makes by itself: each prefix here with each prefix there (Azure docs, "Connect a VPN gateway to
     /// multiple on-premises policy-based VPN devices").
-    pub fn of_prefixes(local: &[Prefix], remote: &[Prefix]) -> Vec<SelectorPair> {
+    pub fn of_prefixes(local: &[Prefix], remote: &[Prefix]) -> Vec<PrefixPair> {
         let pairs = local.iter().flat_map(|local| {
             let family = |remote: &&Prefix| remote.network().is_ipv4() == local.network().is_ipv4();
-            let pair =
-                |remote: &Prefix| SelectorPair { local: vec![*local], remote: vec![*remote] };
+            let pair = |remote: &Prefix| PrefixPair { local: vec![*local], remote: vec![*remote] };
             remote.iter().filter(family).map(pair)
         });
         pairs.collect()
@@ -197,7 +196,7 @@ impl SelectorPair {
 
 /// Who proves what to whom.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Authentication {
+pub struct CertificateAuthentication {
     /// Our certificate and intermediates.
     pub inbound_certificate: FileRef,
     /// Its key; `None` when a .pfx holds both.
@@ -211,7 +210,7 @@ pub struct Authentication {
     /// The common name the gateway must have.
     pub outbound_certificate_subject_name: CommonName,
     /// Certificates we refuse.
-    pub revoked_thumbprints: Vec<Thumbprint>,
+    pub revoked_thumbprints: Vec<ConfiguredThumbprint>,
     /// Revocation lists.
     pub crls: Vec<FileRef>,
     /// Whether to announce RFC 7427.

@@ -6,9 +6,9 @@ use serde::Serialize;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::diagnostic::Span;
+use super::diagnostic::TextSpan;
 use super::nearest::{folded, nearest};
-use super::reader::{Choice, Entry, Field, Kind, Reader, Value};
+use super::reader::{ChoiceValue, ConfigReader, ConfigValue, Entry, ReadKey, ValueKind};
 
 /// A table of the file, for messages and the manual page.
 #[derive(Debug, Serialize)]
@@ -16,7 +16,7 @@ pub struct TableDoc {
     /// Its path: `connection.tunnel`; empty for the file itself.
     pub path: &'static str,
     /// How it stands there.
-    pub form: Form,
+    pub form: TableForm,
     /// What it is.
     pub doc: &'static str,
     /// Its keys, in the order in which they are best written.
@@ -25,7 +25,7 @@ pub struct TableDoc {
 
 /// How a table stands in the file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-pub enum Form {
+pub enum TableForm {
     /// Once.
     Single,
     /// Several times, as `[[connection]]`.
@@ -42,7 +42,7 @@ pub struct KeyDoc {
     /// Whether it must be there.
     pub presence: Presence,
     /// What its value looks like.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// What it means.
     pub doc: &'static str,
 }
@@ -59,32 +59,32 @@ pub enum Presence {
 }
 
 /// A table as a type.
-pub trait Table: Sized {
+pub trait ConfigTable: Sized {
     /// Its documentation.
     const DOC: TableDoc;
 
     /// Reads its keys.
-    fn read_keys(keys: &mut Keys<'_, '_, '_>) -> Self;
+    fn read_keys(keys: &mut TableKeys<'_, '_, '_>) -> Self;
 }
 
 /// The keys of one table of the tree, handed out one by one; what nobody asked for is unknown.
 #[derive(Debug)]
-pub struct Keys<'a, 't, 'r> {
+pub struct TableKeys<'a, 't, 'r> {
     doc: &'static TableDoc,
     table: &'a DeTable<'t>,
-    span: Span,
-    reader: &'a mut Reader<'r>,
+    span: TextSpan,
+    reader: &'a mut ConfigReader<'r>,
     missing: Vec<&'static KeyDoc>,
 }
 
-impl Keys<'_, '_, '_> {
+impl TableKeys<'_, '_, '_> {
     /// Where the table's header stands.
-    pub fn span(&self) -> Span {
+    pub fn span(&self) -> TextSpan {
         self.span.clone()
     }
 
     /// Reads the key at this place of the table's documentation.
-    pub fn read<T: Value>(&mut self, index: usize) -> Field<T> {
+    pub fn read<T: ConfigValue>(&mut self, index: usize) -> ReadKey<T> {
         let key = &self.doc.keys[index];
         if let Some(value) = self.table.get(key.name) {
             return self.reader.read(Entry { key, value });
@@ -92,9 +92,9 @@ impl Keys<'_, '_, '_> {
         match key.presence {
             Presence::Required => {
                 self.missing.push(key);
-                Field::Absent
+                ReadKey::Absent
             }
-            Presence::Optional => Field::Absent,
+            Presence::Optional => ReadKey::Absent,
             Presence::Default(toml) => self.reader.read_default(key, toml, self.span.clone()),
         }
     }
@@ -115,7 +115,7 @@ impl Keys<'_, '_, '_> {
         let names: Vec<String> = keys.iter().map(|key| key.example()).collect();
         let hint = match (keys.as_slice(), self.doc.form) {
             ([], _) => return,
-            (_, Form::Whole) => {
+            (_, TableForm::Whole) => {
                 "Azure refuses partial policies: write every key, or leave the whole table out"
                     .to_owned()
             }
@@ -149,27 +149,27 @@ impl Keys<'_, '_, '_> {
 }
 
 /// Reads a table that stands for a key, with all that is in it.
-pub fn read_table<T: Table>(
+pub fn read_table<T: ConfigTable>(
     doc: &'static TableDoc,
     entry: Entry<'_, '_>,
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
 ) -> Option<T> {
     let Some(table) = entry.value.get_ref().as_table() else {
-        reader.wrong_type(entry, &Kind::Table(doc));
+        reader.wrong_type(entry, &ValueKind::Table(doc));
         return None;
     };
     Some(read_keys_of(doc, table, entry.value.span(), reader))
 }
 
 /// Reads a table's keys, then reports those it does not have.
-pub fn read_keys_of<T: Table>(
+pub fn read_keys_of<T: ConfigTable>(
     doc: &'static TableDoc,
     table: &DeTable<'_>,
-    span: Span,
-    reader: &mut Reader<'_>,
+    span: TextSpan,
+    reader: &mut ConfigReader<'_>,
 ) -> T {
     let span = reader.place(span);
-    let mut keys = Keys { doc, table, span, reader, missing: Vec::new() };
+    let mut keys = TableKeys { doc, table, span, reader, missing: Vec::new() };
     let read = T::read_keys(&mut keys);
     if !keys.reader.misplaced {
         keys.report_missing();
@@ -183,8 +183,8 @@ impl TableDoc {
     pub fn title(&self) -> String {
         match (self.path, self.form) {
             ("", _) => "the file".to_owned(),
-            (path, Form::Repeated) => format!("[[{path}]]"),
-            (path, Form::Single | Form::Whole) => format!("[{path}]"),
+            (path, TableForm::Repeated) => format!("[[{path}]]"),
+            (path, TableForm::Single | TableForm::Whole) => format!("[{path}]"),
         }
     }
 
@@ -264,44 +264,44 @@ impl KeyDoc {
 
     fn example(&self) -> String {
         match self.kind {
-            Kind::Table(table) => format!("[{}]", table.path),
-            Kind::List(Kind::Table(table)) => format!("[[{}]]", table.path),
+            ValueKind::Table(table) => format!("[{}]", table.path),
+            ValueKind::List(ValueKind::Table(table)) => format!("[[{}]]", table.path),
             _ => format!("`{}`", self.name),
         }
     }
 }
 
-impl Kind {
+impl ValueKind {
     /// The table it is, may be or lists.
     pub fn table(&self) -> Option<&'static TableDoc> {
         match self {
-            Kind::Table(table) => Some(table),
-            Kind::List(kind) | Kind::Or(_, kind) => kind.table(),
+            ValueKind::Table(table) => Some(table),
+            ValueKind::List(kind) | ValueKind::Or(_, kind) => kind.table(),
             _ => None,
         }
     }
 
     /// The words that it lets one choose from.
-    pub fn choices(&self) -> &'static [Choice] {
+    pub fn choices(&self) -> &'static [ChoiceValue] {
         match self {
-            Kind::Choice(choices) => choices,
-            Kind::List(kind) | Kind::Or(_, kind) => kind.choices(),
+            ValueKind::Choice(choices) => choices,
+            ValueKind::List(kind) | ValueKind::Or(_, kind) => kind.choices(),
             _ => &[],
         }
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ValueKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Kind::Text(what) => write!(f, "{what} in quotes"),
-            Kind::Boolean => f.write_str("true or false"),
-            Kind::Whole(0, most) => write!(f, "a whole number up to {most}"),
-            Kind::Whole(least, most) if *most >= UNBOUNDED => {
+            ValueKind::Text(what) => write!(f, "{what} in quotes"),
+            ValueKind::Boolean => f.write_str("true or false"),
+            ValueKind::Whole(0, most) => write!(f, "a whole number up to {most}"),
+            ValueKind::Whole(least, most) if *most >= UNBOUNDED => {
                 write!(f, "a whole number of {least} or more")
             }
-            Kind::Whole(least, most) => write!(f, "a whole number from {least} to {most}"),
-            Kind::Choice(choices) => {
+            ValueKind::Whole(least, most) => write!(f, "a whole number from {least} to {most}"),
+            ValueKind::Choice(choices) => {
                 let names: Vec<String> =
                     choices.iter().map(|c| format!("\"{}\"", c.name)).collect();
                 match names.as_slice() {
@@ -311,10 +311,12 @@ impl fmt::Display for Kind {
                     _ => f.write_str(&names.concat()),
                 }
             }
-            Kind::List(Kind::Table(table)) => write!(f, "a list of tables [[{}]]", table.path),
-            Kind::List(kind) => write!(f, "a list: each {kind}"),
-            Kind::Table(table) => write!(f, "a table [{}]", table.path),
-            Kind::Or(word, kind) => write!(f, "\"{word}\" or {kind}"),
+            ValueKind::List(ValueKind::Table(table)) => {
+                write!(f, "a list of tables [[{}]]", table.path)
+            }
+            ValueKind::List(kind) => write!(f, "a list: each {kind}"),
+            ValueKind::Table(table) => write!(f, "a table [{}]", table.path),
+            ValueKind::Or(word, kind) => write!(f, "\"{word}\" or {kind}"),
         }
     }
 }
@@ -337,11 +339,11 @@ macro_rules! table {
         #[derive(Clone, Debug)]
         pub struct $name {
             /// Where its header stands.
-            pub span: $crate::config::diagnostic::Span,
-            $($(#[doc = $key_doc])* pub $key: $crate::config::reader::Field<$kind>,)*
+            pub span: $crate::config::diagnostic::TextSpan,
+            $($(#[doc = $key_doc])* pub $key: $crate::config::reader::ReadKey<$kind>,)*
         }
 
-        impl $crate::config::table::Table for $name {
+        impl $crate::config::table::ConfigTable for $name {
             const DOC: $crate::config::table::TableDoc = $crate::config::table::TableDoc {
                 path: $path,
                 form: $crate::config::table::table!(@form $($form)?),
@@ -349,40 +351,40 @@ macro_rules! table {
                 keys: &[$($crate::config::table::KeyDoc {
                     name: stringify!($key),
                     presence: $crate::config::table::table!(@presence $presence $($default)?),
-                    kind: <$kind as $crate::config::reader::Value>::KIND,
+                    kind: <$kind as $crate::config::reader::ConfigValue>::KIND,
                     doc: concat!($($key_doc, "\n"),*),
                 },)*],
             };
 
-            fn read_keys(keys: &mut $crate::config::table::Keys<'_, '_, '_>) -> $name {
+            fn read_keys(keys: &mut $crate::config::table::TableKeys<'_, '_, '_>) -> $name {
                 #[allow(non_camel_case_types, reason = "a key's place is named after the key")]
-                enum Place { $($key,)* }
+                enum TablePlace { $($key,)* }
                 $name {
                     span: keys.span(),
-                    $($key: keys.read(Place::$key as usize),)*
+                    $($key: keys.read(TablePlace::$key as usize),)*
                 }
             }
         }
 
-        impl $crate::config::reader::Value for $name {
-            const KIND: $crate::config::reader::Kind =
-                $crate::config::reader::Kind::Table(&<$name as $crate::config::table::Table>::DOC);
+        impl $crate::config::reader::ConfigValue for $name {
+            const KIND: $crate::config::reader::ValueKind =
+                $crate::config::reader::ValueKind::Table(&<$name as $crate::config::table::ConfigTable>::DOC);
 
             fn read(
                 entry: $crate::config::reader::Entry<'_, '_>,
-                reader: &mut $crate::config::reader::Reader<'_>,
+                reader: &mut $crate::config::reader::ConfigReader<'_>,
             ) -> Option<$name> {
                 $crate::config::table::read_table(
-                    &<$name as $crate::config::table::Table>::DOC,
+                    &<$name as $crate::config::table::ConfigTable>::DOC,
                     entry,
                     reader,
                 )
             }
         }
     };
-    (@form) => { $crate::config::table::Form::Single };
-    (@form repeated) => { $crate::config::table::Form::Repeated };
-    (@form whole) => { $crate::config::table::Form::Whole };
+    (@form) => { $crate::config::table::TableForm::Single };
+    (@form repeated) => { $crate::config::table::TableForm::Repeated };
+    (@form whole) => { $crate::config::table::TableForm::Whole };
     (@presence required) => { $crate::config::table::Presence::Required };
     (@presence optional) => { $crate::config::table::Presence::Optional };
     (@presence default $default:literal) => { $crate::config::table::Presence::Default($default) };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-use super::reader::{Entry, Kind, Reader, Value};
+use super::reader::{ConfigReader, ConfigValue, Entry, ValueKind};
 use crate::pki::certificate;
 
 /// A name as Azure takes it for a resource: 1 to 80 letters, digits, `_`, `.` and `-`.
@@ -50,7 +50,7 @@ pub struct InterfaceName(String);
 
 /// A certificate's thumbprint: SHA-1, as Azure and Windows name certificates.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Thumbprint(certificate::Thumbprint);
+pub struct ConfiguredThumbprint(certificate::Thumbprint);
 
 /// A whole number of a range.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -68,10 +68,10 @@ pub enum OrAuto<T> {
 /// The longest name that Linux takes for an interface (`IFNAMSIZ` less the closing zero).
 const INTERFACE_NAME_MAX: usize = 15;
 
-impl Value for Label {
-    const KIND: Kind = Kind::Text("a name");
+impl ConfigValue for Label {
+    const KIND: ValueKind = ValueKind::Text("a name");
 
-    fn read(entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<Label> {
+    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<Label> {
         let text = entry.text(&Self::KIND, reader)?;
         let known = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         let wrong = if text.is_empty() {
@@ -91,10 +91,10 @@ impl Value for Label {
     }
 }
 
-impl Value for CommonName {
-    const KIND: Kind = Kind::Text("a certificate's common name");
+impl ConfigValue for CommonName {
+    const KIND: ValueKind = ValueKind::Text("a certificate's common name");
 
-    fn read(entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<CommonName> {
+    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<CommonName> {
         let text = entry.text(&Self::KIND, reader)?;
         if text.is_empty() {
             let hint = "write the CN that `openssl x509 -noout -subject` shows for the certificate; anyone with a certificate of \
@@ -118,10 +118,10 @@ impl Value for CommonName {
     }
 }
 
-impl Value for Fqdn {
-    const KIND: Kind = Kind::Text("a DNS name");
+impl ConfigValue for Fqdn {
+    const KIND: ValueKind = ValueKind::Text("a DNS name");
 
-    fn read(entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<Fqdn> {
+    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<Fqdn> {
         let text = entry.text(&Self::KIND, reader)?;
         if text.parse::<IpAddr>().is_ok() {
             let what = format!("`{}` is the address {text}, expected a name", entry.key.name);
@@ -168,10 +168,10 @@ impl Fqdn {
     }
 }
 
-impl Value for IpAddr {
-    const KIND: Kind = Kind::Text("an IP address");
+impl ConfigValue for IpAddr {
+    const KIND: ValueKind = ValueKind::Text("an IP address");
 
-    fn read(entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<IpAddr> {
+    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<IpAddr> {
         let text = entry.text(&Self::KIND, reader)?;
         match text.parse() {
             Ok(address) => Some(address),
@@ -184,10 +184,10 @@ impl Value for IpAddr {
     }
 }
 
-impl Value for Host {
-    const KIND: Kind = Kind::Text("an IP address or a DNS name");
+impl ConfigValue for Host {
+    const KIND: ValueKind = ValueKind::Text("an IP address or a DNS name");
 
-    fn read(entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<Host> {
+    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<Host> {
         let text = entry.text(&Self::KIND, reader)?;
         if let Ok(address) = text.parse() {
             return Some(Host::Address(address));
@@ -255,10 +255,10 @@ pub(super) fn bad_address(text: &str) -> (String, String) {
     (what, "write an address such as \"203.0.113.1\"".to_owned())
 }
 
-impl Value for FileRef {
-    const KIND: Kind = Kind::Text("a file's path, or \"credential:NAME\"");
+impl ConfigValue for FileRef {
+    const KIND: ValueKind = ValueKind::Text("a file's path, or \"credential:NAME\"");
 
-    fn read(entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<FileRef> {
+    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<FileRef> {
         let text = entry.text(&Self::KIND, reader)?;
         if text.contains("-----BEGIN") {
             let what = format!(
@@ -280,16 +280,16 @@ impl Value for FileRef {
     }
 }
 
-impl Value for AbsolutePath {
-    const KIND: Kind = Kind::Text("an absolute path");
+impl ConfigValue for AbsolutePath {
+    const KIND: ValueKind = ValueKind::Text("an absolute path");
 
-    fn read(entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<AbsolutePath> {
+    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<AbsolutePath> {
         let text = entry.text(&Self::KIND, reader)?;
         absolute(text, entry, reader).map(AbsolutePath)
     }
 }
 
-fn absolute(text: &str, entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<PathBuf> {
+fn absolute(text: &str, entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<PathBuf> {
     if text.is_empty() {
         entry.refuse(reader, format!("`{}` is empty", entry.key.name), entry.key.value_hint());
         return None;
@@ -308,10 +308,10 @@ fn absolute(text: &str, entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option
     Some(PathBuf::from(text))
 }
 
-impl Value for InterfaceName {
-    const KIND: Kind = Kind::Text("an interface name");
+impl ConfigValue for InterfaceName {
+    const KIND: ValueKind = ValueKind::Text("an interface name");
 
-    fn read(entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<InterfaceName> {
+    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<InterfaceName> {
         let text = entry.text(&Self::KIND, reader)?;
         let wrong = if text.is_empty() {
             "is empty".to_owned()
@@ -330,13 +330,13 @@ impl Value for InterfaceName {
     }
 }
 
-impl Value for Thumbprint {
-    const KIND: Kind = Kind::Text("a certificate's thumbprint");
+impl ConfigValue for ConfiguredThumbprint {
+    const KIND: ValueKind = ValueKind::Text("a certificate's thumbprint");
 
-    fn read(entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<Thumbprint> {
+    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<ConfiguredThumbprint> {
         let text = entry.text(&Self::KIND, reader)?;
         if let Ok(thumbprint) = text.parse() {
-            return Some(Thumbprint(thumbprint));
+            return Some(ConfiguredThumbprint(thumbprint));
         }
         let digits = text.chars().filter(|c| c.is_alphanumeric());
         let wrong = match digits.clone().find(|c| !c.is_ascii_hexdigit()) {
@@ -350,10 +350,10 @@ impl Value for Thumbprint {
     }
 }
 
-impl<const LEAST: u64, const MOST: u64> Value for Whole<LEAST, MOST> {
-    const KIND: Kind = Kind::Whole(LEAST, MOST);
+impl<const LEAST: u64, const MOST: u64> ConfigValue for Whole<LEAST, MOST> {
+    const KIND: ValueKind = ValueKind::Whole(LEAST, MOST);
 
-    fn read(entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<Self> {
+    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<Self> {
         let Some(integer) = entry.value.get_ref().as_integer() else {
             reader.wrong_type(entry, &Self::KIND);
             return None;
@@ -378,13 +378,13 @@ impl<const LEAST: u64, const MOST: u64> Value for Whole<LEAST, MOST> {
     }
 }
 
-impl<T: Value> Value for OrAuto<T> {
-    const KIND: Kind = Kind::Or("auto", &T::KIND);
+impl<T: ConfigValue> ConfigValue for OrAuto<T> {
+    const KIND: ValueKind = ValueKind::Or("auto", &T::KIND);
 
-    fn read(entry: Entry<'_, '_>, reader: &mut Reader<'_>) -> Option<Self> {
+    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<Self> {
         match entry.value.get_ref().as_str() {
             Some("auto") => Some(OrAuto::Auto),
-            Some(_) if !matches!(T::KIND, Kind::Text(_)) => {
+            Some(_) if !matches!(T::KIND, ValueKind::Text(_)) => {
                 reader.wrong_type(entry, &Self::KIND);
                 None
             }
@@ -410,7 +410,7 @@ impl<T> OrAuto<T> {
     }
 }
 
-impl Thumbprint {
+impl ConfiguredThumbprint {
     /// The fingerprint.
     pub fn sha1(&self) -> certificate::Thumbprint {
         self.0
@@ -488,7 +488,7 @@ impl fmt::Display for FileRef {
     }
 }
 
-impl fmt::Display for Thumbprint {
+impl fmt::Display for ConfiguredThumbprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -505,4 +505,4 @@ macro_rules! serialize_as_text {
     )*};
 }
 
-serialize_as_text!(FileRef Thumbprint);
+serialize_as_text!(FileRef ConfiguredThumbprint);

@@ -22,13 +22,13 @@ pub(super) const IV_LEN: usize = 8;
 
 /// An expanded key with its salt.
 pub(super) struct AeadKey {
-    cipher: Cipher,
+    cipher: AeadCipher,
     salt: [u8; SALT_LEN],
 }
 
 /// One indirection for the rare cipher keeps the common one in place.
 #[expect(clippy::large_enum_variant, reason = "the common cipher is reached without a pointer")]
-enum Cipher {
+enum AeadCipher {
     Ring(LessSafeKey),
     Gcm192(Box<AesGcm<Aes192, U12>>),
 }
@@ -40,11 +40,11 @@ impl AeadKey {
         let wrong = KeyLengthError { what: "encryption", expected, found: keymat.len() };
         let (key, &salt) = keymat.split_last_chunk::<SALT_LEN>().ok_or(wrong)?;
         let ring =
-            |algorithm| UnboundKey::new(algorithm, key).map(LessSafeKey::new).map(Cipher::Ring);
+            |algorithm| UnboundKey::new(algorithm, key).map(LessSafeKey::new).map(AeadCipher::Ring);
         let cipher = match aead {
             Aead::AesGcm16(AesKey::Bits128) => ring(&aead::AES_128_GCM).ok(),
             Aead::AesGcm16(AesKey::Bits192) => {
-                AesGcm::new_from_slice(key).ok().map(|cipher| Cipher::Gcm192(Box::new(cipher)))
+                AesGcm::new_from_slice(key).ok().map(|cipher| AeadCipher::Gcm192(Box::new(cipher)))
             }
             Aead::AesGcm16(AesKey::Bits256) => ring(&aead::AES_256_GCM).ok(),
             Aead::ChaCha20Poly1305 => ring(&aead::CHACHA20_POLY1305).ok(),
@@ -63,12 +63,12 @@ impl AeadKey {
     ) -> Option<[u8; ICV_LEN]> {
         let nonce = self.nonce(iv);
         match &self.cipher {
-            Cipher::Ring(key) => {
+            AeadCipher::Ring(key) => {
                 let nonce = aead::Nonce::assume_unique_for_key(nonce);
                 let tag = key.seal_in_place_separate_tag(nonce, aead::Aad::from(aad), text).ok()?;
                 tag.as_ref().try_into().ok()
             }
-            Cipher::Gcm192(key) => {
+            AeadCipher::Gcm192(key) => {
                 key.encrypt_inout_detached(&nonce.into(), aad, text.into()).ok().map(Into::into)
             }
         }
@@ -86,12 +86,12 @@ impl AeadKey {
     ) -> bool {
         let nonce = self.nonce(iv);
         match &self.cipher {
-            Cipher::Ring(key) => {
+            AeadCipher::Ring(key) => {
                 let nonce = aead::Nonce::assume_unique_for_key(nonce);
                 key.open_in_place_separate_tag(nonce, aead::Aad::from(aad), icv.into(), text, 0..)
                     .is_ok()
             }
-            Cipher::Gcm192(key) => {
+            AeadCipher::Gcm192(key) => {
                 key.decrypt_inout_detached(&nonce.into(), aad, text.into(), &icv.into()).is_ok()
             }
         }

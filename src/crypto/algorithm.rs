@@ -1,6 +1,6 @@
 //! The algorithms s2sd can run, with their sizes and their numbers on the wire.
 
-use super::unsupported::{Role, Unsupported};
+use super::unsupported::{SaKind, Unsupported};
 use crate::wire::codes::{IntegId, KeId, PrfId};
 
 /// An AES key size.
@@ -93,7 +93,7 @@ impl Integ {
     }
 
     /// "No integrity" may be said by silence or by NONE (RFC 7296 §3.3.2).
-    pub(super) fn parse(role: Role, id: Option<IntegId>) -> Result<Option<Integ>, Unsupported> {
+    pub(super) fn parse(role: SaKind, id: Option<IntegId>) -> Result<Option<Integ>, Unsupported> {
         match id {
             None | Some(IntegId::None) => Ok(None),
             Some(IntegId::HmacSha1_96) => Ok(Some(Integ::HmacSha1_96)),
@@ -195,7 +195,7 @@ impl Group {
     }
 
     /// The group of a number, or the refusal that names the setting for this role.
-    pub fn from_id(role: Role, id: KeId) -> Result<Group, Unsupported> {
+    pub fn from_id(role: SaKind, id: KeId) -> Result<Group, Unsupported> {
         Group::ALL
             .into_iter()
             .find(|group| group.id() == id)

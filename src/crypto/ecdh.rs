@@ -3,7 +3,7 @@
 use ring::agreement::{self, EphemeralPrivateKey, UnparsedPublicKey};
 use ring::rand::SecureRandom;
 
-use super::provider::{KeyExchange, PublicValueError, SharedSecret};
+use super::provider::{KeyAgreement, PublicValueError, SharedSecret};
 use super::secret::Secret;
 use super::suite::Group;
 
@@ -62,7 +62,7 @@ impl Ecdh {
     }
 }
 
-impl KeyExchange for Ecdh {
+impl KeyAgreement for Ecdh {
     fn group(&self) -> Group {
         self.curve.group()
     }

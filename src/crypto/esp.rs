@@ -28,8 +28,8 @@ pub const HEADER_LEN: usize = 8;
 
 /// The cipher of one direction: `Cbc` encrypts or decrypts, all others are the same both ways.
 #[derive(Debug)]
-struct Key<Cbc> {
-    cipher: Cipher<Cbc>,
+struct EspDirectionKey<Cbc> {
+    cipher: DirectionCipher<Cbc>,
     esn: bool,
     layout: Layout,
 }
@@ -37,7 +37,7 @@ struct Key<Cbc> {
 /// The AEAD stays in place, the others cost a pointer.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "the common cipher is reached without a pointer")]
-enum Cipher<Cbc> {
+enum DirectionCipher<Cbc> {
     Aead(AeadKey),
     Cbc(Box<(Cbc, Mac)>),
     Null(Box<Mac>),
@@ -45,47 +45,49 @@ enum Cipher<Cbc> {
     Fake(super::fake::EspCipher),
 }
 
-impl<Cbc> Key<Cbc> {
+impl<Cbc> EspDirectionKey<Cbc> {
     fn new(
         suite: &EspSuite,
         keys: &EspKeys,
         cbc: impl FnOnce(AesKey, &[u8]) -> Result<Cbc, KeyLengthError>,
-    ) -> Result<Key<Cbc>, KeyLengthError> {
+    ) -> Result<EspDirectionKey<Cbc>, KeyLengthError> {
         let protection = suite.protection;
         let (encryption, integrity) = (keys.encryption.expose(), keys.integrity.expose());
         KeyLengthError::check("encryption", encryption, protection.encryption_key_len())?;
         KeyLengthError::check("integrity", integrity, protection.integrity_key_len())?;
         let cipher = match protection {
             EspProtection::Encrypted(Protection::Aead(aead)) => {
-                Cipher::Aead(AeadKey::new(aead, encryption)?)
+                DirectionCipher::Aead(AeadKey::new(aead, encryption)?)
             }
-            EspProtection::Encrypted(Protection::Cbc(size, integ)) => {
-                Cipher::Cbc(Box::new((cbc(size, encryption)?, Mac::new(integ, integrity)?)))
+            EspProtection::Encrypted(Protection::Cbc(size, integ)) => DirectionCipher::Cbc(
+                Box::new((cbc(size, encryption)?, Mac::new(integ, integrity)?)),
+            ),
+            EspProtection::Null(integ) => {
+                DirectionCipher::Null(Box::new(Mac::new(integ, integrity)?))
             }
-            EspProtection::Null(integ) => Cipher::Null(Box::new(Mac::new(integ, integrity)?)),
         };
-        Ok(Key { cipher, esn: suite.esn, layout: protection.layout() })
+        Ok(EspDirectionKey { cipher, esn: suite.esn, layout: protection.layout() })
     }
 
     #[cfg(feature = "fake")]
-    fn fake(suite: &EspSuite, cipher: super::fake::EspCipher) -> Key<Cbc> {
+    fn fake(suite: &EspSuite, cipher: super::fake::EspCipher) -> EspDirectionKey<Cbc> {
         let layout = suite.protection.layout();
-        Key { cipher: Cipher::Fake(cipher), esn: suite.esn, layout }
+        EspDirectionKey { cipher: DirectionCipher::Fake(cipher), esn: suite.esn, layout }
     }
 }
 
 /// The cipher of an outbound SA.
 #[derive(Debug)]
-pub struct SealKey(Key<CbcEncrypt>);
+pub struct SealKey(EspDirectionKey<CbcEncrypt>);
 
 impl SealKey {
     pub(super) fn new(suite: &EspSuite, keys: &EspKeys) -> Result<SealKey, KeyLengthError> {
-        Key::new(suite, keys, CbcEncrypt::new).map(SealKey)
+        EspDirectionKey::new(suite, keys, CbcEncrypt::new).map(SealKey)
     }
 
     #[cfg(feature = "fake")]
     pub(super) fn fake(suite: &EspSuite, cipher: super::fake::EspCipher) -> SealKey {
-        SealKey(Key::fake(suite, cipher))
+        SealKey(EspDirectionKey::fake(suite, cipher))
     }
 
     /// What surrounds a payload.
@@ -106,7 +108,7 @@ impl SealKey {
         let header = [s0, s1, s2, s3, n4, n5, n6, n7];
         *head = header;
         match &self.0.cipher {
-            Cipher::Aead(key) => {
+            DirectionCipher::Aead(key) => {
                 let (iv, rest) =
                     rest.split_first_chunk_mut::<{ aead::IV_LEN }>().ok_or(SealError)?;
                 let (text, icv) =
@@ -116,7 +118,7 @@ impl SealKey {
                 *icv = key.seal(number, aad.get(..len).ok_or(SealError)?, text).ok_or(SealError)?;
                 Ok(())
             }
-            Cipher::Cbc(keys) => {
+            DirectionCipher::Cbc(keys) => {
                 let (key, mac) = &**keys;
                 let (iv, rest) = rest.split_first_chunk_mut::<{ cbc::BLOCK }>().ok_or(SealError)?;
                 let end = rest.len().checked_sub(mac.icv_len()).ok_or(SealError)?;
@@ -124,9 +126,11 @@ impl SealKey {
                 let text = rest.get_mut(..end).ok_or(SealError)?;
                 if key.encrypt(*iv, text) { self.sign(mac, number, packet) } else { Err(SealError) }
             }
-            Cipher::Null(mac) => self.sign(mac, number, packet),
+            DirectionCipher::Null(mac) => self.sign(mac, number, packet),
             #[cfg(feature = "fake")]
-            Cipher::Fake(cipher) => cipher.seal(sequence, self.0.esn, self.0.layout, packet),
+            DirectionCipher::Fake(cipher) => {
+                cipher.seal(sequence, self.0.esn, self.0.layout, packet)
+            }
         }
     }
 
@@ -140,16 +144,16 @@ impl SealKey {
 
 /// The cipher of an inbound SA.
 #[derive(Debug)]
-pub struct OpenKey(Key<CbcDecrypt>);
+pub struct OpenKey(EspDirectionKey<CbcDecrypt>);
 
 impl OpenKey {
     pub(super) fn new(suite: &EspSuite, keys: &EspKeys) -> Result<OpenKey, KeyLengthError> {
-        Key::new(suite, keys, CbcDecrypt::new).map(OpenKey)
+        EspDirectionKey::new(suite, keys, CbcDecrypt::new).map(OpenKey)
     }
 
     #[cfg(feature = "fake")]
     pub(super) fn fake(suite: &EspSuite, cipher: super::fake::EspCipher) -> OpenKey {
-        OpenKey(Key::fake(suite, cipher))
+        OpenKey(EspDirectionKey::fake(suite, cipher))
     }
 
     /// What surrounds a payload.
@@ -165,7 +169,7 @@ impl OpenKey {
     pub fn open<'p>(&self, sequence: u64, packet: &'p mut [u8]) -> Result<&'p mut [u8], OpenError> {
         let number = sequence.to_be_bytes();
         match &self.0.cipher {
-            Cipher::Aead(key) => {
+            DirectionCipher::Aead(key) => {
                 let (head, rest) =
                     packet.split_first_chunk_mut::<HEADER_LEN>().ok_or(OpenError::Length)?;
                 let (iv, rest) =
@@ -180,7 +184,7 @@ impl OpenKey {
                     Err(OpenError::Authentication)
                 }
             }
-            Cipher::Cbc(keys) => {
+            DirectionCipher::Cbc(keys) => {
                 let (key, mac) = &**keys;
                 let message = self.verify(mac, number, packet)?;
                 let (_, rest) =
@@ -189,12 +193,14 @@ impl OpenKey {
                     rest.split_first_chunk_mut::<{ cbc::BLOCK }>().ok_or(OpenError::Length)?;
                 if key.decrypt(*iv, text) { Ok(text) } else { Err(OpenError::Length) }
             }
-            Cipher::Null(mac) => {
+            DirectionCipher::Null(mac) => {
                 let message = self.verify(mac, number, packet)?;
                 message.get_mut(HEADER_LEN..).ok_or(OpenError::Length)
             }
             #[cfg(feature = "fake")]
-            Cipher::Fake(cipher) => cipher.open(sequence, self.0.esn, self.0.layout, packet),
+            DirectionCipher::Fake(cipher) => {
+                cipher.open(sequence, self.0.esn, self.0.layout, packet)
+            }
         }
     }
 

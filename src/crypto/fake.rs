@@ -8,7 +8,7 @@ use super::esp::{HEADER_LEN, OpenKey, SealKey};
 use super::keymat::{EspKeys, MessageKeys};
 use super::message::{Parts, pad, unpad};
 use super::provider::{
-    Digest, Hash, KeyExchange, KeyLengthError, MessageOpener, MessageSealer, OpenError, Provider,
+    Digest, Hash, KeyAgreement, KeyLengthError, MessageOpener, MessageSealer, OpenError, Provider,
     PublicValueError, SealError, SharedSecret,
 };
 use super::secret::Secret;
@@ -38,16 +38,16 @@ impl Provider for Fake {
         Secret::new(expand(mixer.finish(), prf.output_len()))
     }
 
-    fn start_exchange(&self, group: Group, rng: &mut dyn Rng) -> Box<dyn KeyExchange> {
+    fn start_exchange(&self, group: Group, rng: &mut dyn Rng) -> Box<dyn KeyAgreement> {
         let private = rng.next_u64() | 1;
         let public = public_value(group, private.wrapping_mul(GENERATOR));
-        Box::new(Exchange { group, private, public })
+        Box::new(FakeKeyExchange { group, private, public })
     }
 
-    fn resume_exchange(&self, group: Group, private: &Secret) -> Option<Box<dyn KeyExchange>> {
+    fn resume_exchange(&self, group: Group, private: &Secret) -> Option<Box<dyn KeyAgreement>> {
         let private = u64::from_be_bytes(private.expose().try_into().ok()?);
         let public = public_value(group, private.wrapping_mul(GENERATOR));
-        Some(Box::new(Exchange { group, private, public }))
+        Some(Box::new(FakeKeyExchange { group, private, public }))
     }
 
     fn message_sealer(
@@ -56,7 +56,7 @@ impl Provider for Fake {
         keys: MessageKeys<'_>,
         _: &mut dyn Rng,
     ) -> Result<Box<dyn MessageSealer>, KeyLengthError> {
-        Ok(Box::new(Message::new(suite, keys)?))
+        Ok(Box::new(FakeMessageKey::new(suite, keys)?))
     }
 
     fn message_opener(
@@ -64,7 +64,7 @@ impl Provider for Fake {
         suite: &IkeSuite,
         keys: MessageKeys<'_>,
     ) -> Result<Box<dyn MessageOpener>, KeyLengthError> {
-        Ok(Box::new(Message::new(suite, keys)?))
+        Ok(Box::new(FakeMessageKey::new(suite, keys)?))
     }
 
     fn esp_seal_key(&self, suite: &EspSuite, keys: &EspKeys) -> Result<SealKey, KeyLengthError> {
@@ -78,13 +78,13 @@ impl Provider for Fake {
 
 /// Multiplication modulo 2^64 by odd numbers: it commutes, never gives zero, and anybody can undo it.
 #[derive(Debug)]
-struct Exchange {
+struct FakeKeyExchange {
     group: Group,
     private: u64,
     public: Vec<u8>,
 }
 
-impl KeyExchange for Exchange {
+impl KeyAgreement for FakeKeyExchange {
     fn group(&self) -> Group {
         self.group
     }
@@ -123,22 +123,22 @@ fn public_value(group: Group, number: u64) -> Vec<u8> {
 }
 
 #[derive(Debug)]
-struct Message {
+struct FakeMessageKey {
     key: u64,
     layout: Layout,
 }
 
-impl Message {
-    fn new(suite: &IkeSuite, keys: MessageKeys<'_>) -> Result<Message, KeyLengthError> {
+impl FakeMessageKey {
+    fn new(suite: &IkeSuite, keys: MessageKeys<'_>) -> Result<FakeMessageKey, KeyLengthError> {
         let protection = suite.protection;
         KeyLengthError::check("encryption", keys.encryption, protection.encryption_key_len())?;
         KeyLengthError::check("integrity", keys.integrity, protection.integrity_key_len())?;
         let key = mix(mix(0, keys.encryption), keys.integrity);
-        Ok(Message { key, layout: protection.ike_layout() })
+        Ok(FakeMessageKey { key, layout: protection.ike_layout() })
     }
 }
 
-impl MessageSealer for Message {
+impl MessageSealer for FakeMessageKey {
     fn seal(
         &mut self,
         message: &mut [u8],
@@ -160,7 +160,7 @@ impl MessageSealer for Message {
     }
 }
 
-impl MessageOpener for Message {
+impl MessageOpener for FakeMessageKey {
     fn open(&self, message: &mut [u8], body: usize) -> Result<Range<usize>, OpenError> {
         let Parts { clear, iv, text, icv } =
             Parts::split(message, body, self.layout).ok_or(OpenError::Length)?;

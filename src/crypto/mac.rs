@@ -16,11 +16,11 @@ use super::suite::Integ;
 
 /// One integrity key, its padded blocks already hashed.
 pub(super) struct Mac {
-    key: Key,
+    key: MacKeyKind,
     icv_len: usize,
 }
 
-enum Key {
+enum MacKeyKind {
     Ring(ring_hmac::Key),
     Sha1(Hmac<Sha1>),
 }
@@ -28,10 +28,10 @@ enum Key {
 impl Mac {
     pub(super) fn new(integ: Integ, key: &[u8]) -> Result<Mac, KeyLengthError> {
         KeyLengthError::check("integrity", key, integ.key_len())?;
-        let ring = |algorithm| Key::Ring(ring_hmac::Key::new(algorithm, key));
+        let ring = |algorithm| MacKeyKind::Ring(ring_hmac::Key::new(algorithm, key));
         let key = match integ {
             Integ::HmacSha1_96 => {
-                Key::Sha1(Hmac::new_from_slice(key).expect("HMAC takes keys of any length"))
+                MacKeyKind::Sha1(Hmac::new_from_slice(key).expect("HMAC takes keys of any length"))
             }
             Integ::HmacSha2_256_128 => ring(ring_hmac::HMAC_SHA256),
             Integ::HmacSha2_384_192 => ring(ring_hmac::HMAC_SHA384),
@@ -62,13 +62,13 @@ impl Mac {
 
     fn with_tag<T>(&self, message: &[u8], tail: &[u8], then: impl FnOnce(&[u8]) -> T) -> T {
         match &self.key {
-            Key::Ring(key) => {
+            MacKeyKind::Ring(key) => {
                 let mut context = ring_hmac::Context::with_key(key);
                 context.update(message);
                 context.update(tail);
                 then(context.sign().as_ref())
             }
-            Key::Sha1(key) => {
+            MacKeyKind::Sha1(key) => {
                 let mut context = key.clone();
                 context.update(message);
                 context.update(tail);

@@ -50,10 +50,10 @@ mod tests;
 pub mod unsupported;
 
 pub use provider::{
-    Digest, Hash, KeyExchange, KeyLengthError, MessageOpener, MessageSealer, OpenError, Provider,
+    Digest, Hash, KeyAgreement, KeyLengthError, MessageOpener, MessageSealer, OpenError, Provider,
     PublicValueError, SealError, SharedSecret,
 };
 pub use secret::Secret;
 pub use standard::Standard;
 pub use suite::{EspSuite, Group, IkeSuite, Prf};
-pub use unsupported::{Role, Unsupported};
+pub use unsupported::{SaKind, Unsupported};

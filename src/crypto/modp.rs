@@ -9,25 +9,25 @@ use crypto_bigint::modular::{ConstMontyForm, ConstMontyParams};
 use crypto_bigint::{NonZero, U256, U320, U1024, U2048, Uint, const_monty_params};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::provider::{KeyExchange, PublicValueError, SharedSecret};
+use super::provider::{KeyAgreement, PublicValueError, SharedSecret};
 use super::secret::Secret;
 use super::suite::Group;
 use crate::rng::Rng;
 
 /// One of the fields.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Field {
+pub(super) enum ModpField {
     Modp1024,
     Modp2048,
     Modp2048S256,
 }
 
-impl Field {
+impl ModpField {
     fn group(self) -> Group {
         match self {
-            Field::Modp1024 => Group::Modp1024,
-            Field::Modp2048 => Group::Modp2048,
-            Field::Modp2048S256 => Group::Modp2048S256,
+            ModpField::Modp1024 => Group::Modp1024,
+            ModpField::Modp2048 => Group::Modp2048,
+            ModpField::Modp2048S256 => Group::Modp2048S256,
         }
     }
 
@@ -40,9 +40,9 @@ impl Field {
         rng.fill(&mut *bytes);
         let wide = Zeroizing::new(U320::from_be_slice(&*bytes));
         Zeroizing::new(match self {
-            Field::Modp1024 => wide.wrapping_shr_vartime(64),
-            Field::Modp2048 => *wide,
-            Field::Modp2048S256 => {
+            ModpField::Modp1024 => wide.wrapping_shr_vartime(64),
+            ModpField::Modp2048 => *wide,
+            ModpField::Modp2048S256 => {
                 let most = ORDER.resize::<{ U320::LIMBS }>().wrapping_sub(&U320::ONE);
                 let most = NonZero::new(most).expect("q is not 1");
                 wide.rem(&most).wrapping_add(&U320::ONE)
@@ -53,8 +53,8 @@ impl Field {
     /// How many bits of exponent can be set; the running time shows it.
     fn exponent_bits(self) -> u32 {
         match self {
-            Field::Modp1024 | Field::Modp2048S256 => 256,
-            Field::Modp2048 => 320,
+            ModpField::Modp1024 | ModpField::Modp2048S256 => 256,
+            ModpField::Modp2048 => 320,
         }
     }
 
@@ -62,9 +62,15 @@ impl Field {
     fn public(self, exponent: &U320) -> Vec<u8> {
         let bits = self.exponent_bits();
         match self {
-            Field::Modp1024 => to_octets(&power::<P1024, _>(&U1024::from_u8(2), exponent, bits)),
-            Field::Modp2048 => to_octets(&power::<P2048, _>(&U2048::from_u8(2), exponent, bits)),
-            Field::Modp2048S256 => to_octets(&power::<P2048S256, _>(&GENERATOR, exponent, bits)),
+            ModpField::Modp1024 => {
+                to_octets(&power::<P1024, _>(&U1024::from_u8(2), exponent, bits))
+            }
+            ModpField::Modp2048 => {
+                to_octets(&power::<P2048, _>(&U2048::from_u8(2), exponent, bits))
+            }
+            ModpField::Modp2048S256 => {
+                to_octets(&power::<P2048S256, _>(&GENERATOR, exponent, bits))
+            }
         }
     }
 
@@ -76,15 +82,15 @@ impl Field {
         let bits = self.exponent_bits();
         // p = 2q+1 in groups 2 and 14: between 2 and p-2 only large orders are left (RFC 6989 §2.1).
         let shared = match self {
-            Field::Modp1024 => {
+            ModpField::Modp1024 => {
                 let y = in_range::<P1024, _>(U1024::from_be_slice(peer)).ok_or(range)?;
                 to_octets(&*Zeroizing::new(power::<P1024, _>(&y, exponent, bits)))
             }
-            Field::Modp2048 => {
+            ModpField::Modp2048 => {
                 let y = in_range::<P2048, _>(U2048::from_be_slice(peer)).ok_or(range)?;
                 to_octets(&*Zeroizing::new(power::<P2048, _>(&y, exponent, bits)))
             }
-            Field::Modp2048S256 => {
+            ModpField::Modp2048S256 => {
                 let y = in_range::<P2048S256, _>(U2048::from_be_slice(peer)).ok_or(range)?;
                 // Here p-1 has many small factors: only y^q = 1 keeps y to the large subgroup (RFC 6989
                 // §2.2).
@@ -100,31 +106,31 @@ impl Field {
 }
 
 pub(super) struct Modp {
-    field: Field,
+    field: ModpField,
     exponent: Zeroizing<U320>,
     public: Vec<u8>,
 }
 
 impl Modp {
-    pub(super) fn generate(field: Field, rng: &mut dyn Rng) -> Modp {
+    pub(super) fn generate(field: ModpField, rng: &mut dyn Rng) -> Modp {
         Modp::from_exponent(field, field.draw(rng))
     }
 
     /// From the exponent that `export` gave.
-    pub(super) fn resume(field: Field, private: &Secret) -> Option<Modp> {
+    pub(super) fn resume(field: ModpField, private: &Secret) -> Option<Modp> {
         let fits = private.len() == U320::BYTES;
         fits.then(|| {
             Modp::from_exponent(field, Zeroizing::new(U320::from_be_slice(private.expose())))
         })
     }
 
-    pub(super) fn from_exponent(field: Field, exponent: Zeroizing<U320>) -> Modp {
+    pub(super) fn from_exponent(field: ModpField, exponent: Zeroizing<U320>) -> Modp {
         let public = field.public(&exponent);
         Modp { field, exponent, public }
     }
 }
 
-impl KeyExchange for Modp {
+impl KeyAgreement for Modp {
     fn group(&self) -> Group {
         self.field.group()
     }

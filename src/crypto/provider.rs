@@ -19,10 +19,10 @@ pub trait Provider: Debug + Send + Sync {
 
     /// Draws a private value and computes the public one. Real elliptic-curve groups draw from the operating
     /// system and not from `rng`.
-    fn start_exchange(&self, group: Group, rng: &mut dyn Rng) -> Box<dyn KeyExchange>;
+    fn start_exchange(&self, group: Group, rng: &mut dyn Rng) -> Box<dyn KeyAgreement>;
 
-    /// A key exchange from the private value that [`KeyExchange::export`] gave, perhaps to another process.
-    fn resume_exchange(&self, group: Group, private: &Secret) -> Option<Box<dyn KeyExchange>>;
+    /// A key exchange from the private value that [`KeyAgreement::export`] gave, perhaps to another process.
+    fn resume_exchange(&self, group: Group, private: &Secret) -> Option<Box<dyn KeyAgreement>>;
 
     /// Protection for the messages that one side of an IKE SA sends. `rng` sets where its IVs start.
     fn message_sealer(
@@ -47,7 +47,7 @@ pub trait Provider: Debug + Send + Sync {
 }
 
 /// A private value waiting for the peer's public one. Used once: `agree` consumes it.
-pub trait KeyExchange: Debug + Send {
+pub trait KeyAgreement: Debug + Send {
     /// The group it belongs to.
     fn group(&self) -> Group;
 

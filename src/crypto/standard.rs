@@ -6,9 +6,9 @@ use super::ecdh::{Curve, Ecdh};
 use super::esp::{OpenKey, SealKey};
 use super::keymat::{EspKeys, MessageKeys};
 use super::message::{Opener, Sealer};
-use super::modp::{Field, Modp};
+use super::modp::{Modp, ModpField};
 use super::provider::{
-    Digest, Hash, KeyExchange, KeyLengthError, MessageOpener, MessageSealer, Provider,
+    Digest, Hash, KeyAgreement, KeyLengthError, MessageOpener, MessageSealer, Provider,
 };
 use super::secret::Secret;
 use super::suite::{EspSuite, Group, IkeSuite, Prf};
@@ -50,24 +50,24 @@ impl Provider for Standard {
         Secret::copy_of(context.sign().as_ref())
     }
 
-    fn start_exchange(&self, group: Group, rng: &mut dyn Rng) -> Box<dyn KeyExchange> {
+    fn start_exchange(&self, group: Group, rng: &mut dyn Rng) -> Box<dyn KeyAgreement> {
         let curve =
-            |curve| Box::new(Ecdh::generate(curve, self.random.as_ring())) as Box<dyn KeyExchange>;
+            |curve| Box::new(Ecdh::generate(curve, self.random.as_ring())) as Box<dyn KeyAgreement>;
         match group {
-            Group::Modp1024 => Box::new(Modp::generate(Field::Modp1024, rng)),
-            Group::Modp2048 => Box::new(Modp::generate(Field::Modp2048, rng)),
+            Group::Modp1024 => Box::new(Modp::generate(ModpField::Modp1024, rng)),
+            Group::Modp2048 => Box::new(Modp::generate(ModpField::Modp2048, rng)),
             Group::Ecp256 => curve(Curve::P256),
             Group::Ecp384 => curve(Curve::P384),
-            Group::Modp2048S256 => Box::new(Modp::generate(Field::Modp2048S256, rng)),
+            Group::Modp2048S256 => Box::new(Modp::generate(ModpField::Modp2048S256, rng)),
             Group::Curve25519 => curve(Curve::X25519),
         }
     }
 
-    fn resume_exchange(&self, group: Group, private: &Secret) -> Option<Box<dyn KeyExchange>> {
+    fn resume_exchange(&self, group: Group, private: &Secret) -> Option<Box<dyn KeyAgreement>> {
         let field = match group {
-            Group::Modp1024 => Field::Modp1024,
-            Group::Modp2048 => Field::Modp2048,
-            Group::Modp2048S256 => Field::Modp2048S256,
+            Group::Modp1024 => ModpField::Modp1024,
+            Group::Modp2048 => ModpField::Modp2048,
+            Group::Modp2048S256 => ModpField::Modp2048S256,
             Group::Ecp256 | Group::Ecp384 | Group::Curve25519 => return None,
         };
         Some(Box::new(Modp::resume(field, private)?))

@@ -6,7 +6,7 @@
 use std::fmt;
 
 pub use super::algorithm::{Aead, AesKey, Group, Integ, Prf};
-use super::unsupported::{Role, Unsupported};
+use super::unsupported::{SaKind, Unsupported};
 use crate::wire::codes::{EncrId, EsnId, IntegId, KeId, PrfId};
 
 /// How a packet is kept secret and whole. There is no way to have secrecy without integrity.
@@ -74,7 +74,7 @@ impl Protection {
     }
 
     fn parse(
-        role: Role,
+        role: SaKind,
         encr: EncrId,
         key_bits: Option<u16>,
         integ: Option<Integ>,
@@ -169,10 +169,12 @@ impl EspProtection {
     ) -> Result<EspProtection, Unsupported> {
         match (encr, key_bits) {
             (EncrId::Null, None) => {
-                integ.map(EspProtection::Null).ok_or(Unsupported::NoIntegrity(Role::Esp, encr))
+                integ.map(EspProtection::Null).ok_or(Unsupported::NoIntegrity(SaKind::Esp, encr))
             }
-            (EncrId::Null, Some(_)) => Err(Unsupported::KeyLength(Role::Esp, encr, key_bits)),
-            _ => Protection::parse(Role::Esp, encr, key_bits, integ).map(EspProtection::Encrypted),
+            (EncrId::Null, Some(_)) => Err(Unsupported::KeyLength(SaKind::Esp, encr, key_bits)),
+            _ => {
+                Protection::parse(SaKind::Esp, encr, key_bits, integ).map(EspProtection::Encrypted)
+            }
         }
     }
 }
@@ -243,13 +245,13 @@ impl IkeSuite {
     ) -> Result<IkeSuite, Unsupported> {
         Ok(IkeSuite {
             protection: Protection::parse(
-                Role::Ike,
+                SaKind::Ike,
                 encr,
                 key_bits,
-                Integ::parse(Role::Ike, integ)?,
+                Integ::parse(SaKind::Ike, integ)?,
             )?,
             prf: Prf::try_from(prf)?,
-            group: Group::from_id(Role::Ike, ke)?,
+            group: Group::from_id(SaKind::Ike, ke)?,
         })
     }
 }
@@ -288,8 +290,8 @@ impl EspSuite {
             other => return Err(Unsupported::SequenceNumbers(other)),
         };
         Ok(EspSuite {
-            protection: EspProtection::parse(encr, key_bits, Integ::parse(Role::Esp, integ)?)?,
-            group: group.map(|id| Group::from_id(Role::Esp, id)).transpose()?,
+            protection: EspProtection::parse(encr, key_bits, Integ::parse(SaKind::Esp, integ)?)?,
+            group: group.map(|id| Group::from_id(SaKind::Esp, id)).transpose()?,
             esn,
         })
     }

@@ -6,7 +6,7 @@ use crate::wire::codes::{EncrId, EsnId, IntegId, KeId, PrfId};
 
 /// Which of the two security associations an algorithm was meant for; Azure has a setting for each.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Role {
+pub enum SaKind {
     /// The IKE SA ("main mode" in Azure's words).
     Ike,
     /// A child SA ("quick mode").
@@ -17,20 +17,20 @@ pub enum Role {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Unsupported {
     /// An encryption algorithm that is broken, rare or unknown.
-    Encryption(Role, EncrId),
+    Encryption(SaKind, EncrId),
     /// A known cipher with a key length it does not have, or without one where the standard demands one.
-    KeyLength(Role, EncrId, Option<u16>),
+    KeyLength(SaKind, EncrId, Option<u16>),
     /// A pseudo-random function.
     Prf(PrfId),
     /// An integrity algorithm.
-    Integrity(Role, IntegId),
+    Integrity(SaKind, IntegId),
     /// A cipher that authenticates by itself, together with an integrity algorithm (RFC 5282 §8, RFC 4106
     /// §8.3).
-    AeadWithIntegrity(Role, EncrId, IntegId),
+    AeadWithIntegrity(SaKind, EncrId, IntegId),
     /// A cipher that does not authenticate, and no integrity algorithm beside it.
-    NoIntegrity(Role, EncrId),
+    NoIntegrity(SaKind, EncrId),
     /// A key exchange method.
-    KeyExchange(Role, KeId),
+    KeyExchange(SaKind, KeId),
     /// A kind of sequence numbers.
     SequenceNumbers(EsnId),
 }
@@ -54,7 +54,7 @@ impl fmt::Display for Unsupported {
                 write!(f, "{id} without a key length is not supported: {}", encryption(role))
             }
             Unsupported::Prf(id) => {
-                write!(f, "PRF {id} is not supported: {}", integrity(Role::Ike))
+                write!(f, "PRF {id} is not supported: {}", integrity(SaKind::Ike))
             }
             Unsupported::Integrity(role, id) => {
                 write!(f, "{id} is not supported: {}", integrity(role))
@@ -82,30 +82,32 @@ impl fmt::Display for Unsupported {
     }
 }
 
-fn encryption(role: Role) -> &'static str {
+fn encryption(role: SaKind) -> &'static str {
     match role {
-        Role::Ike => "set ikeEncryption to GCMAES256 (or AES256) in the connection's IPsec policy",
-        Role::Esp => {
+        SaKind::Ike => {
+            "set ikeEncryption to GCMAES256 (or AES256) in the connection's IPsec policy"
+        }
+        SaKind::Esp => {
             "set ipsecEncryption to GCMAES256 (or AES256) in the connection's IPsec policy"
         }
     }
 }
 
 /// Azure derives the PRF from `ikeIntegrity`, with AEAD ciphers too.
-fn integrity(role: Role) -> &'static str {
+fn integrity(role: SaKind) -> &'static str {
     match role {
-        Role::Ike => "set ikeIntegrity to SHA384 (or SHA256) in the connection's IPsec policy",
-        Role::Esp => {
+        SaKind::Ike => "set ikeIntegrity to SHA384 (or SHA256) in the connection's IPsec policy",
+        SaKind::Esp => {
             "set ipsecIntegrity to SHA256 (or both ipsecEncryption and ipsecIntegrity to GCMAES256) \
              in the connection's IPsec policy"
         }
     }
 }
 
-fn key_exchange(role: Role) -> &'static str {
+fn key_exchange(role: SaKind) -> &'static str {
     match role {
-        Role::Ike => "set dhGroup to ECP384 (or DHGroup14) in the connection's IPsec policy",
-        Role::Esp => "set pfsGroup to ECP384 (or PFS2048) in the connection's IPsec policy",
+        SaKind::Ike => "set dhGroup to ECP384 (or DHGroup14) in the connection's IPsec policy",
+        SaKind::Esp => "set pfsGroup to ECP384 (or PFS2048) in the connection's IPsec policy",
     }
 }
 
@@ -117,11 +119,11 @@ mod tests {
     fn a_refusal_names_the_setting_to_change() {
         let cases = [
             (
-                Unsupported::Encryption(Role::Esp, EncrId::TripleDes),
+                Unsupported::Encryption(SaKind::Esp, EncrId::TripleDes),
                 "3DES is not supported: set ipsecEncryption to GCMAES256 (or AES256) in the connection's IPsec policy",
             ),
             (
-                Unsupported::Encryption(Role::Ike, EncrId::Des),
+                Unsupported::Encryption(SaKind::Ike, EncrId::Des),
                 "DES is not supported: set ikeEncryption to GCMAES256 (or AES256) in the connection's IPsec policy",
             ),
             (
@@ -129,11 +131,11 @@ mod tests {
                 "PRF HMAC_MD5 is not supported: set ikeIntegrity to SHA384 (or SHA256) in the connection's IPsec policy",
             ),
             (
-                Unsupported::KeyExchange(Role::Ike, KeId::Modp768),
+                Unsupported::KeyExchange(SaKind::Ike, KeId::Modp768),
                 "key exchange MODP_768 is not supported: set dhGroup to ECP384 (or DHGroup14) in the connection's IPsec policy",
             ),
             (
-                Unsupported::KeyExchange(Role::Esp, KeId::Modp768),
+                Unsupported::KeyExchange(SaKind::Esp, KeId::Modp768),
                 "key exchange MODP_768 is not supported: set pfsGroup to ECP384 (or PFS2048) in the connection's IPsec policy",
             ),
         ];

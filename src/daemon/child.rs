@@ -10,7 +10,7 @@ use crate::ike::Slot;
 use crate::ike::endpoint::output::EspSa;
 use crate::ike::sa::lifetime::Deadlines;
 use crate::time::Instant;
-use crate::wire::selector::narrow::SelectorPair;
+use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::spi::EspSpi;
 
 /// One pair.
@@ -21,7 +21,7 @@ pub struct Child {
     /// Its algorithms.
     pub suite: EspSuite,
     /// What may pass.
-    pub selectors: SelectorPair,
+    pub selectors: ChildSelectors,
     /// When it was made.
     pub since: Instant,
     /// When its successor is due, and when it ends.

@@ -4,24 +4,24 @@ use std::net::IpAddr;
 
 use tracing::{error, info};
 
-use super::ike_status::State;
-use super::peer::Member;
+use super::ike_status::TunnelState;
+use super::peer::ServicePeer;
 use super::routes::Routes;
-use super::tunnel::Tunnel;
+use super::tunnel::RunningTunnel;
 use crate::config::settings::Connection;
 use crate::ike::PeerId;
 
 /// One connection at work.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct RunningConnection {
     pub(super) settings: Connection,
-    pub(super) members: Vec<Member>,
+    pub(super) members: Vec<ServicePeer>,
     pub(super) routes: Routes,
     /// Why some routes are not as they should be.
     pub(super) lacking: Option<String>,
 }
 
-impl Link {
+impl RunningConnection {
     /// The gateway is elsewhere: its address may be one that the routes would swallow.
     pub(super) fn shield(&mut self) {
         let connection = &self.settings.name;
@@ -33,9 +33,9 @@ impl Link {
 
     /// Has the routes lead into the tunnels that are up.
     pub(super) fn lead(&mut self) {
-        let up = self.members.iter().filter(|m| m.record.state == State::Up);
+        let up = self.members.iter().filter(|m| m.record.state == TunnelState::Up);
         let devices: Vec<&str> =
-            up.filter_map(|member| member.tunnel.as_ref()).map(Tunnel::interface).collect();
+            up.filter_map(|member| member.tunnel.as_ref()).map(RunningTunnel::interface).collect();
         let connection = &self.settings.name;
         let before = self.lacking.take();
         match self.routes.lead_into(&devices) {
@@ -53,12 +53,15 @@ impl Link {
 }
 
 /// Where a connection's gateway is, as far as it is known.
-pub(super) fn outer(members: &[Member]) -> Vec<IpAddr> {
+pub(super) fn outer(members: &[ServicePeer]) -> Vec<IpAddr> {
     members.iter().filter_map(|member| member.remote).collect()
 }
 
 /// A peer's connection, and which of its tunnels it is.
-pub(super) fn find(links: &mut [Link], peer: PeerId) -> Option<(&mut Link, usize)> {
+pub(super) fn find(
+    links: &mut [RunningConnection],
+    peer: PeerId,
+) -> Option<(&mut RunningConnection, usize)> {
     links.iter_mut().find_map(|link| {
         let at = link.members.iter().position(|member| member.peer == peer)?;
         Some((link, at))
@@ -66,7 +69,7 @@ pub(super) fn find(links: &mut [Link], peer: PeerId) -> Option<(&mut Link, usize
 }
 
 /// A peer's tunnel, if there is one.
-pub(super) fn tunnel(links: &mut [Link], peer: PeerId) -> Option<&mut Tunnel> {
+pub(super) fn tunnel(links: &mut [RunningConnection], peer: PeerId) -> Option<&mut RunningTunnel> {
     let (link, at) = find(links, peer)?;
     link.members.get_mut(at)?.tunnel.as_mut()
 }

@@ -6,11 +6,11 @@ use crate::config::peers;
 use crate::config::prefix::InterfaceAddress;
 use crate::config::settings::{self, Connection};
 use crate::dataplane::Rules;
-use crate::dataplane::mtu::Encapsulation;
-use crate::state::{Keeping, fd_store};
-use crate::sys::netlink::{Netlink, Prefix};
+use crate::dataplane::mtu::OuterHeaders;
+use crate::state::{Handles, fd_store};
+use crate::sys::netlink::{AddressPrefix, Netlink};
 use crate::sys::tun::{Offloads, Tun};
-use crate::wire::packet::ip::Version;
+use crate::wire::packet::ip::IpVersion;
 
 /// Azure's advice where no path says less: the inner packet, and the TCP segment (azure.md §2.1).
 const INNER_MTU: u16 = 1400;
@@ -23,13 +23,13 @@ const QUEUE_LEN: u32 = 1000;
 
 /// What an operator set for a tunnel's packets.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Plan {
+pub struct DevicePlan {
     /// The connection, as the log names it.
     pub connection: String,
     /// The device.
     pub interface: String,
     /// Its addresses.
-    pub addresses: Vec<Prefix>,
+    pub addresses: Vec<AddressPrefix>,
     /// Its MTU; `None`: what Azure advises.
     pub mtu: Option<u16>,
     /// The largest TCP segment; `None`: what Azure advises.
@@ -42,12 +42,12 @@ pub struct Plan {
     pub replay_window: u32,
 }
 
-impl Plan {
+impl DevicePlan {
     /// What a connection's configuration says of one of its tunnels.
-    pub fn new(connection: &Connection, tunnel: &settings::Tunnel) -> Plan {
+    pub fn new(connection: &Connection, tunnel: &settings::GatewayTunnel) -> DevicePlan {
         let settings = &connection.tunnel;
-        let address = |a: &InterfaceAddress| Prefix { address: a.address, length: a.length };
-        Plan {
+        let address = |a: &InterfaceAddress| AddressPrefix { address: a.address, length: a.length };
+        DevicePlan {
             connection: peers::name(connection, tunnel),
             interface: tunnel.interface.to_string(),
             addresses: settings.addresses.iter().map(address).collect(),
@@ -70,7 +70,7 @@ impl Plan {
     }
 
     /// Makes the device. Needs CAP_NET_ADMIN.
-    pub fn device(&self, keeping: &Keeping) -> io::Result<Tun> {
+    pub fn device(&self, keeping: &Handles) -> io::Result<Tun> {
         // What is kept of one that we lost would keep the name.
         let name = fd_store::device(&self.interface);
         keeping.keeper.forget(&name);
@@ -91,9 +91,9 @@ impl Plan {
     }
 
     /// What a lane goes by, between ends of this IP version.
-    pub fn rules(&self, udp: bool, version: Version) -> Rules {
+    pub fn rules(&self, udp: bool, version: IpVersion) -> Rules {
         Rules {
-            encapsulation: Encapsulation { version, udp },
+            encapsulation: OuterHeaders { version, udp },
             outer_mtu: OUTER_MTU,
             inner_mtu: usize::from(self.mtu()),
             mss: self.mss.unwrap_or(MSS),
@@ -103,7 +103,7 @@ impl Plan {
 }
 
 /// Ends a device and has it forgotten, with its socket.
-pub fn dismiss(interface: &str, keeping: &Keeping) {
+pub fn dismiss(interface: &str, keeping: &Handles) {
     keeping.keeper.forget(&fd_store::device(interface));
     keeping.keeper.forget(&fd_store::lane(interface));
     // It is gone already, or goes with the keeper's copy.

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ike_status::Record;
+use super::ike_status::TunnelRecord;
 use crate::config::settings::Connection;
 use crate::ike::diagnosis::refusal::Refusal;
 use crate::ike::diagnosis::setting::Setting;
@@ -48,7 +48,7 @@ pub struct Explanation {
 
 /// Takes a tunnel's last refusal apart. `file` is the configuration with its name.
 pub fn explain(
-    record: &Record,
+    record: &TunnelRecord,
     connection: &Connection,
     file: Option<(&str, &str)>,
     now: Now,

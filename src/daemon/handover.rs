@@ -19,13 +19,13 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use super::connection::Link;
+use super::connection::RunningConnection;
 use super::device;
 use super::ike_status::IkeRecord;
 use super::no_credentials::departed;
 use super::routes::Guard;
-use super::service::Shell;
-use super::tunnel::Tunnel;
+use super::service::Service;
+use super::tunnel::RunningTunnel;
 use crate::config::credentials::Credentials;
 use crate::config::{diff, peers};
 use crate::crypto::Standard;
@@ -33,7 +33,7 @@ use crate::ike::endpoint::command::Command;
 use crate::ike::endpoint::config::PeerConfig;
 use crate::ike::{ChildId, Endpoint, PeerId, Snapshot};
 use crate::state::inventory::{self, Inventory};
-use crate::state::{Legacy, fd_store};
+use crate::state::{Recovered, fd_store};
 use crate::sys::clock;
 use crate::sys::random::SystemRng;
 use crate::time::Now;
@@ -52,10 +52,10 @@ struct Peers {
     fresh: Vec<PeerId>,
 }
 
-impl Shell {
+impl Service {
     /// Goes on with what a former process left.
-    pub(super) fn resume(&mut self, credentials: Vec<Option<Credentials>>, legacy: Legacy) {
-        let Legacy { mut inventory, snapshot, planned } = legacy;
+    pub(super) fn resume(&mut self, credentials: Vec<Option<Credentials>>, legacy: Recovered) {
+        let Recovered { mut inventory, snapshot, planned } = legacy;
         self.stale = true;
         self.next_peer = inventory.next_peer.max(1);
         if inventory.guarded {
@@ -77,7 +77,7 @@ impl Shell {
         fresh.into_iter().for_each(|peer| self.prepare(peer));
         self.carry_out();
         // Routes of tunnels that did not come back.
-        self.links.iter_mut().for_each(Link::lead);
+        self.links.iter_mut().for_each(RunningConnection::lead);
     }
 
     /// Compares the configuration with the former one, and takes devices over.
@@ -86,7 +86,7 @@ impl Shell {
         let connections = self.config.connections.clone();
         for (connection, credentials) in connections.into_iter().zip(credentials) {
             let credentials = self.trusted(credentials);
-            let same = |former: &inventory::Connection| {
+            let same = |former: &inventory::InventoryConnection| {
                 former.name == connection.name.as_str()
                     && former.tunnels.len() == connection.tunnels.len()
                     && diff::goes_on(&former.settings, &connection)
@@ -119,7 +119,7 @@ impl Shell {
         }
         for link in &mut self.links {
             let devices = link.members.iter().filter_map(|member| member.tunnel.as_ref());
-            if !devices.into_iter().all(Tunnel::is_inherited) {
+            if !devices.into_iter().all(RunningTunnel::is_inherited) {
                 // The routes went with the device that is missing.
                 link.routes.leave();
             }
@@ -161,7 +161,8 @@ impl Shell {
     fn go_on(&mut self, going: &[PeerId], planned: bool) {
         let now = clock::now();
         let tunnels = self.links.iter().flat_map(|l| &l.members).filter_map(|m| m.tunnel.as_ref());
-        let children: Vec<ChildId> = tunnels.flat_map(Tunnel::children).map(|(id, _)| id).collect();
+        let children: Vec<ChildId> =
+            tunnels.flat_map(RunningTunnel::children).map(|(id, _)| id).collect();
         self.estate.keeping.ledger.retain(|child| children.contains(&child));
         for peer in going {
             let Some(member) = self.member(*peer) else { continue };
@@ -224,7 +225,7 @@ impl Shell {
     /// Leaves everything as it is for the next process.
     pub(super) fn hand_over(&mut self) {
         let tunnels = self.links.iter_mut().flat_map(|link| &mut link.members);
-        tunnels.filter_map(|member| member.tunnel.as_mut()).for_each(Tunnel::park);
+        tunnels.filter_map(|member| member.tunnel.as_mut()).for_each(RunningTunnel::park);
         // What has come already is worked off; nothing moves packets any more.
         while let Ok((peer, event)) = self.lane_events.try_recv() {
             self.hear_lane(peer, event);
@@ -270,7 +271,7 @@ impl Shell {
     /// After the farewells: whoever keeps descriptors is to have none of ours.
     pub(super) fn leave_nothing(&mut self) {
         let members = self.links.drain(..).flat_map(|link| link.members);
-        members.filter_map(|member| member.tunnel).for_each(Tunnel::dismiss);
+        members.filter_map(|member| member.tunnel).for_each(RunningTunnel::dismiss);
         for name in [fd_store::IKE, fd_store::STORE, fd_store::LEDGER] {
             self.estate.keeping.keeper.forget(name);
         }
@@ -278,7 +279,7 @@ impl Shell {
 
     fn inventory(&self, parked: bool) -> Inventory {
         let tunnels = self.links.iter().flat_map(|l| &l.members).filter_map(|m| m.tunnel.as_ref());
-        let positions = tunnels.filter(|_| parked).flat_map(Tunnel::stand).collect();
+        let positions = tunnels.filter(|_| parked).flat_map(RunningTunnel::stand).collect();
         Inventory {
             version: inventory::VERSION,
             ledger: self.estate.keeping.ledger.identity(),
@@ -289,23 +290,23 @@ impl Shell {
         }
     }
 
-    fn tunnel_mut(&mut self, peer: PeerId) -> Option<&mut Tunnel> {
+    fn tunnel_mut(&mut self, peer: PeerId) -> Option<&mut RunningTunnel> {
         self.member(peer)?.tunnel.as_mut()
     }
 }
 
-fn describe(link: &Link) -> inventory::Connection {
-    let tunnels = link.members.iter().map(|member| inventory::Tunnel {
+fn describe(link: &RunningConnection) -> inventory::InventoryConnection {
+    let tunnels = link.members.iter().map(|member| inventory::InventoryTunnel {
         peer: member.peer.0,
         interface: member.interface.clone(),
         remote: member.remote,
         local: member.local,
         wanted: member.wanted,
-        traffic: member.tunnel.as_ref().map(Tunnel::traffic).unwrap_or_default().into(),
+        traffic: member.tunnel.as_ref().map(RunningTunnel::traffic).unwrap_or_default().into(),
         up_since: member.record.up_since().map(|then| then.0),
         heard: member.record.heard.map(|heard| heard.0),
     });
-    inventory::Connection {
+    inventory::InventoryConnection {
         name: link.settings.name.to_string(),
         settings: diff::json(&link.settings),
         devices: link.routes.devices().to_vec(),

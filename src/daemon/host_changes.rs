@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::service::Shell;
+use super::service::Service;
 use crate::ike::PeerId;
 use crate::ike::endpoint::command::Command;
 use crate::sys::clock;
-use crate::sys::netlink::Watch;
+use crate::sys::netlink::NetlinkWatch;
 use crate::time::{Instant, Now};
 
 /// A turn of the loop that comes so late has slept with the machine, or stood still with all other threads of the process.
@@ -33,7 +33,7 @@ const SET: i64 = 30;
 /// What is known of the surroundings.
 #[derive(Debug)]
 pub struct Surroundings {
-    watch: Option<Watch>,
+    watch: Option<NetlinkWatch>,
     /// There was word that nobody has looked into.
     pub(super) changed: bool,
     /// How far the wall clock is ahead of the other, in seconds.
@@ -47,8 +47,8 @@ pub struct Surroundings {
 impl Surroundings {
     /// Listens from now on.
     pub fn new(now: Now) -> Surroundings {
-        let watch =
-            Watch::open().inspect_err(|error| warn!(%error, "links and addresses are not watched"));
+        let watch = NetlinkWatch::open()
+            .inspect_err(|error| warn!(%error, "links and addresses are not watched"));
         let slept = clock::slept();
         Surroundings { watch: watch.ok(), changed: true, ahead: ahead(now), slept, woke: None }
     }
@@ -83,7 +83,7 @@ impl Surroundings {
     }
 }
 
-impl Shell {
+impl Service {
     /// Looks at what changed since `last`.
     pub(super) fn look_around(&mut self, last: Instant, now: Now) {
         let was_set = self.surroundings.note(last, now, clock::slept());

@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use crate::crypto::IkeSuite;
 use crate::ike::diagnosis::refusal::Refusal;
-use crate::ike::endpoint::event::{Cause, Event};
+use crate::ike::endpoint::event::{Cause, IkeEvent};
 use crate::ike::path::Path;
 use crate::sys::send_error::Unsent;
 use crate::time::{Instant, Now, UnixTime};
@@ -15,7 +15,7 @@ use crate::wire::spi::IkeSpi;
 
 /// In a word, how a tunnel is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum State {
+pub enum TunnelState {
     /// Packets can pass.
     Up,
     /// The ends know each other; no packet can pass yet.
@@ -32,17 +32,17 @@ pub enum State {
     Broken,
 }
 
-impl State {
+impl TunnelState {
     /// The word.
     pub fn word(self) -> &'static str {
         match self {
-            State::Up => "up",
-            State::Negotiating => "negotiating",
-            State::Connecting => "connecting",
-            State::Retrying => "retrying",
-            State::Waiting => "waiting",
-            State::Down => "down",
-            State::Broken => "broken",
+            TunnelState::Up => "up",
+            TunnelState::Negotiating => "negotiating",
+            TunnelState::Connecting => "connecting",
+            TunnelState::Retrying => "retrying",
+            TunnelState::Waiting => "waiting",
+            TunnelState::Down => "down",
+            TunnelState::Broken => "broken",
         }
     }
 }
@@ -73,11 +73,11 @@ pub struct Failure {
 
 /// One tunnel.
 #[derive(Debug)]
-pub struct Record {
+pub struct TunnelRecord {
     /// The connection and the tunnel, as the log names them.
     pub name: String,
     /// In a word.
-    pub state: State,
+    pub state: TunnelState,
     /// Since when.
     pub since: Now,
     /// Since when a former process had it up: that holds as long as nothing was negotiated from scratch.
@@ -102,10 +102,10 @@ pub struct Record {
     pub heard: Option<Instant>,
 }
 
-impl Record {
+impl TunnelRecord {
     /// Nothing is known yet.
-    pub fn new(name: String, state: State, now: Now) -> Record {
-        Record {
+    pub fn new(name: String, state: TunnelState, now: Now) -> TunnelRecord {
+        TunnelRecord {
             name,
             state,
             since: now,
@@ -123,16 +123,16 @@ impl Record {
     }
 
     /// The state is this from now on, unless it was so before.
-    pub fn enter(&mut self, state: State, now: Now) {
+    pub fn enter(&mut self, state: TunnelState, now: Now) {
         if self.state != state {
-            let before = self.up_before.take_if(|_| state == State::Up);
+            let before = self.up_before.take_if(|_| state == TunnelState::Up);
             (self.state, self.since) = (state, before.unwrap_or(now));
         }
     }
 
     /// Since when packets can pass, as a successor is to know it.
     pub fn up_since(&self) -> Option<Instant> {
-        let up = (self.state == State::Up).then_some(self.since);
+        let up = (self.state == TunnelState::Up).then_some(self.since);
         up.or(self.up_before).map(|then| then.mono)
     }
 
@@ -154,53 +154,53 @@ impl Record {
     }
 
     /// Notes an event, and logs it.
-    pub fn note(&mut self, event: Event, now: Now) {
+    pub fn note(&mut self, event: IkeEvent, now: Now) {
         let connection = self.name.as_str();
         match event {
-            Event::Dialling { attempt, path, .. } => {
+            IkeEvent::Dialling { attempt, path, .. } => {
                 info!(connection, attempt, to = %path.remote, "dialling");
                 (self.attempt, self.next_try) = (attempt, None);
             }
-            Event::DialPaused { pause, .. } => {
+            IkeEvent::DialPaused { pause, .. } => {
                 info!(connection, "next try in {:.1} s", pause.as_secs_f32());
                 self.next_try = Some(now.mono + pause);
             }
-            Event::IkeUp { ike, suite, identity, proven_until, path, .. } => {
+            IkeEvent::IkeUp { ike, suite, identity, proven_until, path, .. } => {
                 info!(connection, peer = identity, %suite, from = %path.local, to = %path.remote, "IKE SA up");
                 (self.attempt, self.next_try) = (0, None);
                 (self.heard, self.up_before) = (Some(now.mono), None);
                 let record = IkeRecord { suite, identity, proven_until, since: now, path };
                 self.ikes.insert(ike, record);
             }
-            Event::IkeRekeyed { old, new, .. } => {
+            IkeEvent::IkeRekeyed { old, new, .. } => {
                 info!(connection, "IKE SA rekeyed");
                 self.rekeys += 1;
                 if let Some(record) = self.ikes.get(&old).cloned() {
                     self.ikes.insert(new, IkeRecord { since: now, ..record });
                 }
             }
-            Event::IkeDown { ike, cause, .. } => {
+            IkeEvent::IkeDown { ike, cause, .. } => {
                 info!(connection, cause = story(cause), "IKE SA down");
                 self.ikes.remove(&ike);
             }
-            Event::ChildUp { child, replaces, suite, inbound, outbound, .. } => {
+            IkeEvent::ChildUp { child, replaces, suite, inbound, outbound, .. } => {
                 let rekeyed = replaces.is_some();
                 info!(connection, %child, %suite, ?inbound, ?outbound, rekeyed, "child SA up");
                 self.rekeys += u64::from(rekeyed);
             }
-            Event::ChildDown { child, cause, .. } => {
+            IkeEvent::ChildDown { child, cause, .. } => {
                 info!(connection, %child, cause = story(cause), "child SA down");
             }
-            Event::Refused(_, refusal) => {
+            IkeEvent::Refused(_, refusal) => {
                 warn!(connection, reason = refusal.reason.code(), "{refusal}");
                 self.failure = Some(Failure { at: now, refusal });
             }
-            Event::Moved(_, path) => {
+            IkeEvent::Moved(_, path) => {
                 info!(connection, to = %path.remote, from = %path.local, "the peer moved");
                 self.ikes.values_mut().for_each(|ike| ike.path = path);
             }
             // These name no peer: the shell logs them.
-            Event::Limited(_) | Event::Ignored(..) => {}
+            IkeEvent::Limited(_) | IkeEvent::Ignored(..) => {}
         }
     }
 }

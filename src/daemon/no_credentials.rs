@@ -4,19 +4,19 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use crate::ike::authenticator::{Authenticator, Claim, Disbelief, Proven, SignFailed};
-use crate::ike::endpoint::config::{Encapsulation, PeerConfig, Role};
+use crate::ike::authenticator::{Authenticator, Disbelief, PeerProof, Proven, SignFailed};
+use crate::ike::endpoint::config::{DialRole, EspEncapsulation, PeerConfig};
 use crate::ike::error::AuthFailed;
-use crate::ike::negotiation::proposal::Policy;
+use crate::ike::negotiation::proposal::ProposalPolicy;
 use crate::ike::sa::dpd::DpdTimeout;
 use crate::ike::sa::lifetime::IKE_HARD;
-use crate::ike::testing::emulation::Profile;
+use crate::ike::testing::emulation::PeerBehaviour;
 use crate::rng::Rng;
-use crate::state::inventory::Tunnel;
+use crate::state::inventory::InventoryTunnel;
 use crate::time::{Now, UnixTime};
 use crate::wire::codes::{HashId, IdType};
-use crate::wire::payload::auth::Authentication;
-use crate::wire::payload::cert::{AUTHORITY_LEN, Certificate};
+use crate::wire::payload::auth::AuthPayload;
+use crate::wire::payload::cert::{AUTHORITY_LEN, CertPayload};
 use crate::wire::payload::id::Identity;
 
 /// Neither proves anything nor believes anybody, and says why.
@@ -24,16 +24,16 @@ use crate::wire::payload::id::Identity;
 pub struct Nobody(pub String);
 
 /// The peer of a former process's tunnel.
-pub fn departed(tunnel: &Tunnel) -> PeerConfig {
+pub fn departed(tunnel: &InventoryTunnel) -> PeerConfig {
     let unspecified = IpAddr::from([0, 0, 0, 0]);
     PeerConfig {
         name: tunnel.interface.clone().into_boxed_str(),
-        role: Role::Answer,
+        role: DialRole::Answer,
         local: tunnel.local.unwrap_or(unspecified),
         remotes: vec![tunnel.remote.unwrap_or(unspecified)],
-        encapsulation: Encapsulation::default(),
+        encapsulation: EspEncapsulation::default(),
         start_on_4500: false,
-        ike: Policy::azure_ike(),
+        ike: ProposalPolicy::azure_ike(),
         children: Vec::new(),
         credentials: Rc::new(Nobody("the connection is no longer configured".to_owned())),
         ask_for: None,
@@ -41,7 +41,7 @@ pub fn departed(tunnel: &Tunnel) -> PeerConfig {
         reauthenticate: None,
         dpd_timeout: DpdTimeout::default(),
         childless: false,
-        profile: Profile::Standard,
+        profile: PeerBehaviour::Standard,
     }
 }
 
@@ -50,7 +50,7 @@ impl Authenticator for Nobody {
         Identity::new(IdType::KeyId, Vec::new())
     }
 
-    fn certificates(&self) -> Vec<Certificate> {
+    fn certificates(&self) -> Vec<CertPayload> {
         Vec::new()
     }
 
@@ -67,11 +67,11 @@ impl Authenticator for Nobody {
         _octets: &[u8],
         _theirs: &[HashId],
         _rng: &mut dyn Rng,
-    ) -> Result<Authentication, SignFailed> {
+    ) -> Result<AuthPayload, SignFailed> {
         Err(SignFailed { reason: self.0.clone() })
     }
 
-    fn verify(&self, _claim: &Claim<'_>, _now: Now) -> Result<Proven, Disbelief> {
+    fn verify(&self, _claim: &PeerProof<'_>, _now: Now) -> Result<Proven, Disbelief> {
         Err(Disbelief { kind: AuthFailed::Identity, reason: self.0.clone(), remedy: None })
     }
 

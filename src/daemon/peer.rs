@@ -8,19 +8,19 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tracing::info;
 
-use super::device::Plan;
-use super::ike_status::{Record, State};
+use super::device::DevicePlan;
+use super::ike_status::{TunnelRecord, TunnelState};
 use super::no_credentials::Nobody;
-use super::tunnel::{LaneEvent, Tunnel};
+use super::tunnel::{PeerLaneEvent, RunningTunnel};
 use crate::config::peers;
 use crate::config::settings::{self, Connection, Site};
 use crate::config::value::Host;
 use crate::ike::PeerId;
 use crate::ike::authenticator::Authenticator;
-use crate::ike::authenticator::certificates::Certificates;
-use crate::ike::endpoint::config::{PeerConfig, Role};
-use crate::ike::testing::emulation::Profile;
-use crate::state::{Estate, inventory};
+use crate::ike::authenticator::certificates::CertificateAuthenticator;
+use crate::ike::endpoint::config::{DialRole, PeerConfig};
+use crate::ike::testing::emulation::PeerBehaviour;
+use crate::state::{PersistentState, inventory};
 use crate::sys::ike_socket;
 use crate::time::{Instant, Now};
 use crate::wire::spi::EspSpi;
@@ -33,7 +33,7 @@ pub const RETRY: Duration = Duration::from_secs(10);
 
 /// One tunnel.
 #[derive(Debug)]
-pub struct Member {
+pub struct ServicePeer {
     /// The engine's name for the peer.
     pub peer: PeerId,
     /// The tunnel's interface, there or not.
@@ -45,13 +45,13 @@ pub struct Member {
     /// Our address towards it, once it is known.
     pub local: Option<IpAddr>,
     /// The connection's credentials, or what is wrong with their files.
-    pub credentials: Result<Rc<Certificates>, Obstacle>,
+    pub credentials: Result<Rc<CertificateAuthenticator>, Obstacle>,
     /// Who may dial.
-    pub role: Role,
+    pub role: DialRole,
     /// The packets' side; `None` when the device could not be made.
-    pub tunnel: Option<Tunnel>,
+    pub tunnel: Option<RunningTunnel>,
     /// What is known of the IKE side.
-    pub record: Record,
+    pub record: TunnelRecord,
     /// Whether the operator wants it up.
     pub wanted: bool,
     /// When to look at the obstacle again.
@@ -60,25 +60,29 @@ pub struct Member {
     pub doubted: bool,
 }
 
-impl Member {
+impl ServicePeer {
     /// A tunnel as the configuration has it.
     pub fn new(
         peer: PeerId,
         connection: &Connection,
-        tunnel: &settings::Tunnel,
-        credentials: Result<Rc<Certificates>, Obstacle>,
+        tunnel: &settings::GatewayTunnel,
+        credentials: Result<Rc<CertificateAuthenticator>, Obstacle>,
         now: Now,
-    ) -> Member {
-        Member {
+    ) -> ServicePeer {
+        ServicePeer {
             peer,
             interface: tunnel.interface.to_string(),
             host: tunnel.remote.clone(),
             remote: tunnel.remote.address(),
             local: None,
             credentials,
-            role: Role::Both,
+            role: DialRole::Both,
             tunnel: None,
-            record: Record::new(peers::name(connection, tunnel), State::Connecting, now),
+            record: TunnelRecord::new(
+                peers::name(connection, tunnel),
+                TunnelState::Connecting,
+                now,
+            ),
             wanted: true,
             retry_at: None,
             doubted: false,
@@ -86,7 +90,7 @@ impl Member {
     }
 
     /// Goes on as the one that a former process had.
-    pub fn recall(&mut self, former: &inventory::Tunnel, now: Now) {
+    pub fn recall(&mut self, former: &inventory::InventoryTunnel, now: Now) {
         (self.wanted, self.local) = (former.wanted, former.local);
         self.remote = self.remote.or(former.remote);
         self.record.up_before = former.up_since.map(|then| now.at(Instant(then)));
@@ -96,9 +100,9 @@ impl Member {
     /// Makes the device, unless it is there, and what else its packets need.
     pub fn equip(
         &mut self,
-        plan: Plan,
-        events: &Sender<LaneEvent>,
-        estate: &mut Estate,
+        plan: DevicePlan,
+        events: &Sender<PeerLaneEvent>,
+        estate: &mut PersistentState,
     ) -> Result<(), Obstacle> {
         let interface = plan.interface.clone();
         let unmade = |error: io::Error| {
@@ -110,7 +114,7 @@ impl Member {
                 tunnel.go_on().map_err(|error| format!("its packets cannot be carried: {error}"))
             }
             none => {
-                let made = Tunnel::create(self.peer, plan, events.clone(), estate);
+                let made = RunningTunnel::create(self.peer, plan, events.clone(), estate);
                 *none = Some(made.map_err(unmade)?);
                 Ok(())
             }
@@ -119,7 +123,7 @@ impl Member {
 
     /// Why no packet can pass the device, if it is the device.
     pub fn hitch(&self) -> Option<Obstacle> {
-        self.tunnel.as_ref().and_then(Tunnel::hitch)
+        self.tunnel.as_ref().and_then(RunningTunnel::hitch)
     }
 
     /// Nothing is in the way any more.
@@ -140,10 +144,10 @@ impl Member {
     pub fn configure(
         &mut self,
         connection: &Connection,
-        tunnel: &settings::Tunnel,
+        tunnel: &settings::GatewayTunnel,
         site: &Site,
         listen: &[IpAddr],
-        profile: Profile,
+        profile: PeerBehaviour,
     ) -> Result<PeerConfig, Obstacle> {
         let remote =
             self.remote.ok_or_else(|| format!("the name {} has no address yet", self.host))?;
@@ -161,28 +165,28 @@ impl Member {
 
     /// Brings the word for the state up to date. Whether packets can pass now and could not before, or the reverse.
     pub fn judge(&mut self, now: Now) -> bool {
-        let was_up = self.record.state == State::Up;
-        let up = self.tunnel.as_ref().is_some_and(Tunnel::is_up);
+        let was_up = self.record.state == TunnelState::Up;
+        let up = self.tunnel.as_ref().is_some_and(RunningTunnel::is_up);
         let obstacle = self.record.obstacle.as_ref();
         // What is established needs no certificate files.
         let goes_on = up && obstacle == self.credentials.as_ref().err();
         let hindered = obstacle.is_some() && !goes_on;
         let state = match &self.record {
-            _ if !self.wanted && !up => State::Down,
-            _ if hindered => State::Broken,
-            _ if up => State::Up,
-            record if !record.ikes.is_empty() => State::Negotiating,
-            _ if !self.role.dials() => State::Waiting,
-            record if record.next_try.is_some() => State::Retrying,
-            _ => State::Connecting,
+            _ if !self.wanted && !up => TunnelState::Down,
+            _ if hindered => TunnelState::Broken,
+            _ if up => TunnelState::Up,
+            record if !record.ikes.is_empty() => TunnelState::Negotiating,
+            _ if !self.role.dials() => TunnelState::Waiting,
+            record if record.next_try.is_some() => TunnelState::Retrying,
+            _ => TunnelState::Connecting,
         };
         self.record.enter(state, now);
-        was_up != (state == State::Up)
+        was_up != (state == TunnelState::Up)
     }
 
     /// The inbound SAs on which packets of the peer came since the last look.
     pub fn heard(&mut self) -> Vec<EspSpi> {
-        self.tunnel.as_mut().map_or_else(Vec::new, Tunnel::heard)
+        self.tunnel.as_mut().map_or_else(Vec::new, RunningTunnel::heard)
     }
 }
 

@@ -10,20 +10,20 @@ use std::rc::Rc;
 
 use tracing::{error, info};
 
-use super::connection::Link;
+use super::connection::RunningConnection;
 use super::files::Noting;
 use super::peer::Obstacle;
-use super::service::Shell;
-use super::tunnel::Tunnel;
-use crate::config::diff::{self, Changed, Part, State, Told};
+use super::service::Service;
+use super::tunnel::RunningTunnel;
+use crate::config::diff::{self, Changed, LoadedState, Part, Told};
 use crate::config::settings::Connection;
 use crate::config::{self, Loaded, Severity};
 use crate::ike::PeerId;
-use crate::ike::authenticator::certificates::Certificates;
+use crate::ike::authenticator::certificates::CertificateAuthenticator;
 use crate::ike::endpoint::command::Command;
 use crate::sys::clock;
 
-impl Shell {
+impl Service {
     /// Reads the configuration again. What was done, in sentences; or why nothing was.
     pub(super) fn reload(&mut self) -> Result<Vec<String>, String> {
         match self.read_again() {
@@ -65,8 +65,8 @@ impl Shell {
         let Loaded { config: Some(config), credentials, report } = loaded else {
             return Vec::new();
         };
-        let old = State { config: &self.config, facts: &self.report.connections };
-        let changes = diff::diff(old, State { config: &config, facts: &report.connections });
+        let old = LoadedState { config: &self.config, facts: &self.report.connections };
+        let changes = diff::diff(old, LoadedState { config: &config, facts: &report.connections });
         let of_all = |what: &str| Told { connection: None, what: what.to_owned() };
         let mut done = changes.told();
         if changes.site.iter().any(|edit| edit.part == Part::Sockets) {
@@ -101,7 +101,11 @@ impl Shell {
         done
     }
 
-    fn begin(&mut self, connection: &Connection, credentials: &Result<Rc<Certificates>, Obstacle>) {
+    fn begin(
+        &mut self,
+        connection: &Connection,
+        credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
+    ) {
         for peer in self.add(connection.clone(), credentials, None) {
             self.prepare(peer);
         }
@@ -109,7 +113,7 @@ impl Shell {
 
     /// Ends a connection: farewells leave before its tunnels go.
     fn end(&mut self, name: &str) {
-        let named = |link: &Link| link.settings.name.as_str() == name;
+        let named = |link: &RunningConnection| link.settings.name.as_str() == name;
         let Some(at) = self.links.iter().position(named) else { return };
         let peers: Vec<PeerId> = self
             .links
@@ -124,17 +128,20 @@ impl Shell {
         }
         self.carry_out();
         let link = self.links.remove(at);
-        link.members.into_iter().filter_map(|member| member.tunnel).for_each(Tunnel::dismiss);
+        link.members
+            .into_iter()
+            .filter_map(|member| member.tunnel)
+            .for_each(RunningTunnel::dismiss);
     }
 
     /// Gives a running connection its settings and credentials.
     fn adjust(
         &mut self,
         connection: &Connection,
-        credentials: &Result<Rc<Certificates>, Obstacle>,
+        credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
     ) -> Result<(), Obstacle> {
         let name = connection.name.as_str();
-        let Shell { links, config, options, endpoint, .. } = self;
+        let Service { links, config, options, endpoint, .. } = self;
         let Some(link) = links.iter_mut().find(|link| link.settings.name.as_str() == name) else {
             return Ok(());
         };

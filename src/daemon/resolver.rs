@@ -31,42 +31,42 @@ pub struct Found {
 
 /// The names that are looked up.
 #[derive(Debug)]
-pub struct Names {
+pub struct Resolver {
     sender: mpsc::Sender<Found>,
     found: mpsc::Receiver<Found>,
-    watches: Vec<Watch>,
+    watches: Vec<NameWatch>,
 }
 
 /// One name.
 #[derive(Debug)]
-struct Watch {
+struct NameWatch {
     peer: PeerId,
     /// Ends the pause between two look-ups.
     again: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
-impl Drop for Watch {
+impl Drop for NameWatch {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Default for Names {
-    fn default() -> Names {
+impl Default for Resolver {
+    fn default() -> Resolver {
         let (sender, found) = mpsc::channel(8);
-        Names { sender, found, watches: Vec::new() }
+        Resolver { sender, found, watches: Vec::new() }
     }
 }
 
-impl Names {
+impl Resolver {
     /// Looks a host up from now on, if it is a name.
     pub fn watch(&mut self, peer: PeerId, host: &Host) {
         let Host::Name(name) = host else { return };
         let (name, sender) = (name.as_str().to_owned(), self.sender.clone());
         let again = Arc::new(Notify::new());
         let task = tokio::spawn(look_up(peer, name, Arc::clone(&again), sender));
-        self.watches.push(Watch { peer, again, task });
+        self.watches.push(NameWatch { peer, again, task });
     }
 
     /// Looks this peer's name up now, if it has one: it does not answer where it was.

@@ -21,7 +21,7 @@ use crate::config::algorithm::Routes as Mode;
 use crate::config::prefix::Prefix;
 use crate::config::settings::Connection;
 use crate::sys::ike_socket::MARK;
-use crate::sys::netlink::{self, Netlink, Route, Rule};
+use crate::sys::netlink::{self, Netlink, Route, RoutingRule};
 
 /// The table of routes that need the guard: "S2" in ASCII.
 pub const GUARD_TABLE: u32 = 0x5332;
@@ -109,7 +109,7 @@ impl Routes {
         let netlink = Netlink::open()?;
         let mut outcome = Ok(true);
         for prefix in &self.prefixes {
-            let to = netlink::Prefix { address: prefix.network(), length: prefix.length() };
+            let to = netlink::AddressPrefix { address: prefix.network(), length: prefix.length() };
             let route = Route { to, metric: self.metric, table: self.table, devices: wanted };
             let done = match wanted {
                 // A device that is gone took its routes along.
@@ -170,16 +170,16 @@ fn table(prefixes: &[Prefix], configured: u32, outer: &[IpAddr]) -> u32 {
     if configured == MAIN && prefixes.iter().any(swallows) { GUARD_TABLE } else { configured }
 }
 
-fn rules() -> impl Iterator<Item = Rule> {
+fn rules() -> impl Iterator<Item = RoutingRule> {
     [false, true].into_iter().flat_map(|v6| {
-        let known_better = Rule {
+        let known_better = RoutingRule {
             v6,
             priority: GUARD_TABLE,
             table: MAIN,
             unless_marked: None,
             without_default: true,
         };
-        let tunnelled = Rule {
+        let tunnelled = RoutingRule {
             priority: GUARD_TABLE + 1,
             table: GUARD_TABLE,
             unless_marked: Some(MARK),

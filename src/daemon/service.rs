@@ -8,32 +8,32 @@ use std::time::Duration;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tracing::{debug, error, info, warn};
 
-use super::connection::{Link, find, outer, tunnel};
-use super::control::Control;
-use super::device::Plan;
+use super::connection::{RunningConnection, find, outer, tunnel};
+use super::control::ControlSocket;
+use super::device::DevicePlan;
 use super::host_changes::Surroundings;
-use super::ike_status::State;
+use super::ike_status::TunnelState;
 use super::manager::Manager;
-use super::peer::{Member, Obstacle, RETRY};
-use super::resolver::{Found, Names};
+use super::peer::{Obstacle, RETRY, ServicePeer};
+use super::resolver::{Found, Resolver};
 use super::routes::{Guard, Routes};
-use super::sockets::{Inbound, Sockets};
-use super::tunnel::{LaneEvent, Tunnel};
+use super::sockets::{ReceivedMessage, Sockets};
+use super::tunnel::{PeerLaneEvent, RunningTunnel};
 use crate::config::credentials::Credentials;
 use crate::config::settings::Connection;
 use crate::config::{Config, Diagnostic, Loaded, Report, Severity, peers};
 use crate::crypto::Standard;
-use crate::dataplane::Event as Seen;
+use crate::dataplane::LaneEvent as Seen;
 use crate::ike::admission::budget::{Bucket, Rate};
-use crate::ike::authenticator::certificates::Certificates;
+use crate::ike::authenticator::certificates::CertificateAuthenticator;
 use crate::ike::endpoint::command::{Command, DataEvent};
 use crate::ike::endpoint::config::PeerConfig;
-use crate::ike::endpoint::event::Event;
+use crate::ike::endpoint::event::IkeEvent;
 use crate::ike::endpoint::output::Output;
 use crate::ike::path::{Datagram, Path, Port};
-use crate::ike::testing::emulation::Profile;
+use crate::ike::testing::emulation::PeerBehaviour;
 use crate::ike::{Endpoint, PeerId, Timer};
-use crate::state::{Estate, Keeper, Legacy, inventory};
+use crate::state::{Keeper, PersistentState, Recovered, inventory};
 use crate::sys::random::SystemRng;
 use crate::sys::{clock, inherited};
 use crate::time::{Instant, Now};
@@ -57,7 +57,7 @@ const KEYS_LOST: &str = "the process that keeps the private keys is gone: establ
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Whose manners to keep: Azure's are for demonstrations.
-    pub profile: Profile,
+    pub profile: PeerBehaviour,
     /// The file that the configuration came from, for a reload.
     pub source: Option<PathBuf>,
     /// Who keeps what is to outlive the process.
@@ -85,8 +85,8 @@ pub async fn run(
 ) -> io::Result<()> {
     let Loaded { config, credentials, report } = loaded;
     let config = config.ok_or_else(|| io::Error::other("the configuration has errors"))?;
-    let mut control = Control::open(&config.device.control_socket)?;
-    let (mut shell, legacy) = Shell::open(config, report, options)?;
+    let mut control = ControlSocket::open(&config.device.control_socket)?;
+    let (mut shell, legacy) = Service::open(config, report, options)?;
     let mut manager = Manager::from_environment();
     match legacy {
         Some(legacy) => shell.resume(credentials, legacy),
@@ -142,24 +142,24 @@ pub async fn run(
 }
 
 #[derive(Debug)]
-pub(super) struct Shell {
+pub(super) struct Service {
     pub(super) config: Config,
     /// What is known of the configuration's files.
     pub(super) report: Report,
     pub(super) options: Options,
     pub(super) endpoint: Endpoint,
-    pub(super) links: Vec<Link>,
+    pub(super) links: Vec<RunningConnection>,
     pub(super) source: Option<PathBuf>,
     pub(super) started: Instant,
-    pub(super) estate: Estate,
+    pub(super) estate: PersistentState,
     /// What is stored of the endpoint, by its revision.
     pub(super) stored: u64,
     /// What is stored lacks something.
     pub(super) stale: bool,
     pub(super) sockets: Sockets,
-    pub(super) lane_events: Receiver<LaneEvent>,
-    lanes: Sender<LaneEvent>,
-    pub(super) names: Names,
+    pub(super) lane_events: Receiver<PeerLaneEvent>,
+    lanes: Sender<PeerLaneEvent>,
+    pub(super) names: Resolver,
     pub(super) guard: Option<Guard>,
     pub(super) next_peer: u32,
     pub(super) surroundings: Surroundings,
@@ -171,22 +171,23 @@ pub(super) struct Shell {
     repeating: bool,
 }
 
-impl Shell {
+impl Service {
     fn open(
         config: Config,
         report: Report,
         options: Options,
-    ) -> io::Result<(Shell, Option<Legacy>)> {
+    ) -> io::Result<(Service, Option<Recovered>)> {
         let keeper = options.keeper.clone();
         let inherited = if keeper.exists() { inherited::take() } else { Vec::new() };
-        let (mut estate, legacy) = Estate::open(keeper, inherited, &mut SystemRng::default())?;
+        let (mut estate, legacy) =
+            PersistentState::open(keeper, inherited, &mut SystemRng::default())?;
         let sockets = Sockets::open(&config.device.listen_addresses, &mut estate)?;
         let rng = Box::new(SystemRng::default());
         let provider = Box::new(Standard::default());
         let endpoint = Endpoint::new(peers::endpoint(&config), provider, rng);
         let (lanes, lane_events) = mpsc::channel(LANE_EVENTS);
         let now = clock::now();
-        let shell = Shell {
+        let shell = Service {
             config,
             report,
             source: options.source.clone(),
@@ -200,7 +201,7 @@ impl Shell {
             sockets,
             lane_events,
             lanes,
-            names: Names::default(),
+            names: Resolver::default(),
             guard: None,
             next_peer: 1,
             surroundings: Surroundings::new(now),
@@ -229,7 +230,7 @@ impl Shell {
     pub(super) fn trusted(
         &self,
         credentials: Option<Credentials>,
-    ) -> Result<Rc<Certificates>, Obstacle> {
+    ) -> Result<Rc<CertificateAuthenticator>, Obstacle> {
         let address = self.config.local_network_gateway.address.address();
         match credentials {
             Some(credentials) => Ok(Rc::new(credentials.certificates(address))),
@@ -245,15 +246,15 @@ impl Shell {
     pub(super) fn add(
         &mut self,
         settings: Connection,
-        credentials: &Result<Rc<Certificates>, Obstacle>,
-        former: Option<&inventory::Connection>,
+        credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
+        former: Option<&inventory::InventoryConnection>,
     ) -> Vec<PeerId> {
         let now = clock::now();
         let mut members = Vec::new();
         for (at, tunnel) in settings.tunnels.iter().enumerate() {
             let former = former.and_then(|former| former.tunnels.get(at));
             let peer = PeerId(former.map_or(self.next_peer, |former| former.peer));
-            let mut member = Member::new(peer, &settings, tunnel, credentials.clone(), now);
+            let mut member = ServicePeer::new(peer, &settings, tunnel, credentials.clone(), now);
             match former {
                 Some(former) => member.recall(former, now),
                 None => self.next_peer += 1,
@@ -266,7 +267,7 @@ impl Shell {
         for member in &members {
             self.names.watch(member.peer, &member.host);
         }
-        self.links.push(Link { settings, members, routes, lacking: None });
+        self.links.push(RunningConnection { settings, members, routes, lacking: None });
         peers
     }
 
@@ -289,7 +290,7 @@ impl Shell {
     }
 
     /// One tunnel by its peer.
-    pub(super) fn member(&mut self, peer: PeerId) -> Option<&mut Member> {
+    pub(super) fn member(&mut self, peer: PeerId) -> Option<&mut ServicePeer> {
         let (link, at) = find(&mut self.links, peer)?;
         link.members.get_mut(at)
     }
@@ -297,9 +298,9 @@ impl Shell {
     /// How it is, in a line.
     fn summary(&self) -> String {
         let members = || self.links.iter().flat_map(|link| &link.members);
-        let up = members().filter(|member| member.record.state == State::Up).count();
+        let up = members().filter(|member| member.record.state == TunnelState::Up).count();
         let mut line = format!("{up} of {} tunnels up", members().count());
-        for member in members().filter(|member| member.record.state != State::Up) {
+        for member in members().filter(|member| member.record.state != TunnelState::Up) {
             line += &format!("; {} {}", member.record.name, member.record.state.word());
         }
         line
@@ -318,7 +319,7 @@ impl Shell {
             return None;
         }
         let mut members = self.links.iter().flat_map(|link| &link.members);
-        let stands = |member: &&Member| member.tunnel.as_ref().is_some_and(|t| !t.turns(now));
+        let stands = |member: &&ServicePeer| member.tunnel.as_ref().is_some_and(|t| !t.turns(now));
         members.find(stands).map(|member| member.record.name.as_str())
     }
 
@@ -357,10 +358,10 @@ impl Shell {
 
     /// The same for one whose certificate files need not be in order.
     pub(super) fn ready_to_go_on(&mut self, peer: PeerId) -> Result<PeerConfig, Obstacle> {
-        let Shell { links, config, options, lanes, guard, estate, .. } = self;
+        let Service { links, config, options, lanes, guard, estate, .. } = self;
         let gone = || "the connection is gone".to_owned();
         let (link, at) = find(links, peer).ok_or_else(gone)?;
-        let Link { settings, members, routes, .. } = link;
+        let RunningConnection { settings, members, routes, .. } = link;
         let member = members.get_mut(at).ok_or_else(gone)?;
         let tunnel = settings.tunnels.get(at).ok_or_else(gone)?;
         if routes.is_guarded() && guard.is_none() {
@@ -371,7 +372,7 @@ impl Shell {
         }
         let listen = &config.device.listen_addresses;
         let site = &config.local_network_gateway;
-        member.equip(Plan::new(settings, tunnel), lanes, estate)?;
+        member.equip(DevicePlan::new(settings, tunnel), lanes, estate)?;
         member.configure(settings, tunnel, site, listen, options.profile)
     }
 
@@ -386,13 +387,13 @@ impl Shell {
     }
 
     /// A datagram came in on an IKE socket.
-    pub(super) fn take_in(&mut self, inbound: Inbound) {
+    pub(super) fn take_in(&mut self, inbound: ReceivedMessage) {
         let now = clock::now();
         match inbound {
-            Inbound::Ike(path, bytes) => {
+            ReceivedMessage::Ike(path, bytes) => {
                 self.endpoint.handle_datagram(now, Datagram { path, bytes: &bytes });
             }
-            Inbound::Esp(path, packet) => self.take_stray(now, path, packet),
+            ReceivedMessage::Esp(path, packet) => self.take_stray(now, path, packet),
         }
     }
 
@@ -497,7 +498,10 @@ impl Shell {
         for peer in retry {
             self.prepare(peer);
         }
-        self.links.iter_mut().filter(|link| link.lacking.is_some()).for_each(Link::lead);
+        self.links
+            .iter_mut()
+            .filter(|link| link.lacking.is_some())
+            .for_each(RunningConnection::lead);
         self.look_around(last, now);
     }
 
@@ -555,7 +559,7 @@ impl Shell {
     }
 
     /// Does something to a tunnel's data plane. What does not work now is in the tunnel's way, and is tried again.
-    fn on(&mut self, peer: PeerId, work: impl FnOnce(&mut Tunnel) -> io::Result<()>) {
+    fn on(&mut self, peer: PeerId, work: impl FnOnce(&mut RunningTunnel) -> io::Result<()>) {
         let Some(tunnel) = tunnel(&mut self.links, peer) else { return };
         if let Err(error) = work(tunnel) {
             self.hinder(peer, format!("its packets cannot be carried: {error}"));
@@ -573,24 +577,24 @@ impl Shell {
         member.doubted |= self.repeating;
     }
 
-    fn note(&mut self, event: Event, now: Now) {
+    fn note(&mut self, event: IkeEvent, now: Now) {
         let peer = match &event {
-            Event::Limited(limit) => {
+            IkeEvent::Limited(limit) => {
                 warn!(?limit, "a limit held something back");
                 return;
             }
-            Event::Ignored(path, why) => {
+            IkeEvent::Ignored(path, why) => {
                 debug!(from = %path.remote, why, "datagram ignored");
                 return;
             }
-            Event::Refused(peer, _) | Event::Moved(peer, _) => *peer,
-            Event::Dialling { peer, .. }
-            | Event::DialPaused { peer, .. }
-            | Event::IkeUp { peer, .. }
-            | Event::IkeRekeyed { peer, .. }
-            | Event::IkeDown { peer, .. }
-            | Event::ChildUp { peer, .. }
-            | Event::ChildDown { peer, .. } => *peer,
+            IkeEvent::Refused(peer, _) | IkeEvent::Moved(peer, _) => *peer,
+            IkeEvent::Dialling { peer, .. }
+            | IkeEvent::DialPaused { peer, .. }
+            | IkeEvent::IkeUp { peer, .. }
+            | IkeEvent::IkeRekeyed { peer, .. }
+            | IkeEvent::IkeDown { peer, .. }
+            | IkeEvent::ChildUp { peer, .. }
+            | IkeEvent::ChildDown { peer, .. } => *peer,
         };
         if let Some((link, at)) = find(&mut self.links, peer)
             && let Some(member) = link.members.get_mut(at)

@@ -58,14 +58,14 @@ const FAILED: u8 = 2;
 
 /// The service's end.
 #[derive(Debug)]
-pub struct Signer {
+pub struct SigningProcess {
     /// `None` once it did not answer: a late answer must not be taken for the next one.
     stream: Mutex<Option<UnixStream>>,
 }
 
-impl Signer {
+impl SigningProcess {
     /// Starts the process: this program with another order.
-    pub fn start() -> io::Result<Signer> {
+    pub fn start() -> io::Result<SigningProcess> {
         let (ours, theirs) = UnixStream::pair()?;
         Command::new("/proc/self/exe")
             // What a terminal says to the service is not for this one.
@@ -76,13 +76,13 @@ impl Signer {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .spawn()?;
-        Signer::over(ours)
+        SigningProcess::over(ours)
     }
 
-    fn over(stream: UnixStream) -> io::Result<Signer> {
+    fn over(stream: UnixStream) -> io::Result<SigningProcess> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Signer { stream: Mutex::new(Some(stream)) })
+        Ok(SigningProcess { stream: Mutex::new(Some(stream)) })
     }
 
     /// Another descriptor of the line to the process, to see it end; nothing is to be read from it.
@@ -114,7 +114,7 @@ impl Signer {
     }
 }
 
-impl Vault for Signer {
+impl Vault for SigningProcess {
     fn keep(&self, der: &[u8]) -> Option<(u32, PublicKey)> {
         // A file may hold anything, and too long a question would end the signer.
         if der.len() >= LONGEST {
@@ -146,7 +146,7 @@ impl Vault for Signer {
 
 /// The signer's end: answers until there is nobody left to ask.
 pub fn serve(mut stream: UnixStream) -> io::Result<()> {
-    let mut keys = Keys::default();
+    let mut keys = SignerKeys::default();
     while let Some(question) = receive(&mut stream)? {
         let answer = keys.answer(&question).unwrap_or_else(|| vec![FAILED]);
         send(&mut stream, &[&answer])?;
@@ -156,12 +156,12 @@ pub fn serve(mut stream: UnixStream) -> io::Result<()> {
 
 /// The keys.
 #[derive(Debug, Default)]
-struct Keys {
+struct SignerKeys {
     next: u32,
     kept: std::collections::BTreeMap<u32, PrivateKey>,
 }
 
-impl Keys {
+impl SignerKeys {
     fn answer(&mut self, question: &[u8]) -> Option<Vec<u8>> {
         let (&order, rest) = question.split_first()?;
         match order {
@@ -252,9 +252,9 @@ mod tests {
         };
     }
 
-    fn start() -> (Signer, std::thread::JoinHandle<io::Result<()>>) {
+    fn start() -> (SigningProcess, std::thread::JoinHandle<io::Result<()>>) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        (Signer::over(ours).unwrap(), std::thread::spawn(|| serve(theirs)))
+        (SigningProcess::over(ours).unwrap(), std::thread::spawn(|| serve(theirs)))
     }
 
     #[test]
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn a_signer_that_is_gone_is_an_error_and_stays_one() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let signer = Signer::over(ours).unwrap();
+        let signer = SigningProcess::over(ours).unwrap();
         drop(theirs);
         for _ in 0..2 {
             assert_eq!(signer.sign(0, Scheme::Ed25519, b"m"), Err(SignError::Gone));

@@ -14,9 +14,9 @@ use tokio::task::JoinHandle;
 use tracing::debug;
 
 use crate::ike::path::{Path, Port};
-use crate::state::{Estate, fd_store};
-use crate::sys::ike_socket::{self, Arrival};
-use crate::wire::packet::datagram::{Datagram, KEEPALIVE, NON_ESP_MARKER};
+use crate::state::{PersistentState, fd_store};
+use crate::sys::ike_socket::{self, ReceivedDatagram};
+use crate::wire::packet::datagram::{Classified, KEEPALIVE, NON_ESP_MARKER};
 
 /// Datagrams that wait for control; more wait in the kernel.
 const WAITING: usize = 64;
@@ -26,7 +26,7 @@ const LARGEST: usize = 1 << 16;
 
 /// What came in.
 #[derive(Debug)]
-pub enum Inbound {
+pub enum ReceivedMessage {
     /// An IKE message, without marker.
     Ike(Path, Vec<u8>),
     /// An ESP packet that no lane's socket took: its sender is not where its peer was.
@@ -38,12 +38,12 @@ pub enum Inbound {
 pub struct Sockets {
     sockets: Vec<(SocketAddr, Arc<UdpSocket>)>,
     tasks: Vec<JoinHandle<()>>,
-    arrivals: mpsc::Receiver<Inbound>,
+    arrivals: mpsc::Receiver<ReceivedMessage>,
 }
 
 impl Sockets {
     /// Opens ports 500 and 4500 on these addresses; on all when there are none. What was kept is taken over.
-    pub fn open(listen: &[IpAddr], estate: &mut Estate) -> io::Result<Sockets> {
+    pub fn open(listen: &[IpAddr], estate: &mut PersistentState) -> io::Result<Sockets> {
         let kept = std::iter::from_fn(|| estate.take(fd_store::IKE)).map(std::net::UdpSocket::from);
         let mut kept: Vec<std::net::UdpSocket> = kept.collect();
         let mut opened = false;
@@ -87,12 +87,12 @@ impl Sockets {
     }
 
     /// A datagram that has come already.
-    pub fn waiting(&mut self) -> Option<Inbound> {
+    pub fn waiting(&mut self) -> Option<ReceivedMessage> {
         self.arrivals.try_recv().ok()
     }
 
     /// The next datagram. Cancelling it loses none.
-    pub async fn receive(&mut self) -> Option<Inbound> {
+    pub async fn receive(&mut self) -> Option<ReceivedMessage> {
         self.arrivals.recv().await
     }
 
@@ -149,7 +149,7 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-async fn take_in(socket: Arc<UdpSocket>, port: Port, to: mpsc::Sender<Inbound>) {
+async fn take_in(socket: Arc<UdpSocket>, port: Port, to: mpsc::Sender<ReceivedMessage>) {
     let mut buffer = vec![0; LARGEST];
     let mut failures = 0u32;
     loop {
@@ -170,13 +170,15 @@ async fn take_in(socket: Arc<UdpSocket>, port: Port, to: mpsc::Sender<Inbound>) 
     }
 }
 
-fn sort(port: Port, arrival: Arrival, bytes: &[u8]) -> Option<Inbound> {
+fn sort(port: Port, arrival: ReceivedDatagram, bytes: &[u8]) -> Option<ReceivedMessage> {
     let local = SocketAddr::new(arrival.to, port.number());
     let path = Path { local, remote: arrival.from, port };
-    match (port, Datagram::classify(bytes)) {
-        (Port::Ike, _) => Some(Inbound::Ike(path, bytes.to_vec())),
-        (Port::NatT, Datagram::Ike(message)) => Some(Inbound::Ike(path, message.to_vec())),
-        (Port::NatT, Datagram::Esp(packet)) => Some(Inbound::Esp(path, packet.to_vec())),
-        (Port::NatT, Datagram::Keepalive | Datagram::Runt) => None,
+    match (port, Classified::classify(bytes)) {
+        (Port::Ike, _) => Some(ReceivedMessage::Ike(path, bytes.to_vec())),
+        (Port::NatT, Classified::Ike(message)) => {
+            Some(ReceivedMessage::Ike(path, message.to_vec()))
+        }
+        (Port::NatT, Classified::Esp(packet)) => Some(ReceivedMessage::Esp(path, packet.to_vec())),
+        (Port::NatT, Classified::Keepalive | Classified::Runt) => None,
     }
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ike_status::Record;
-use super::peer::Member;
+use super::ike_status::TunnelRecord;
+use super::peer::ServicePeer;
 use super::routes::Routes;
-use super::tunnel::Tunnel;
+use super::tunnel::RunningTunnel;
 use crate::config::settings::Connection;
 use crate::ike::authenticator::Authenticator;
 use crate::sys::send_error::Unsent;
@@ -164,7 +164,7 @@ pub struct LastError {
 /// One connection.
 pub fn connection(
     settings: &Connection,
-    members: &[Member],
+    members: &[ServicePeer],
     routes: &Routes,
     routes_obstacle: Option<String>,
     now: Now,
@@ -182,15 +182,15 @@ pub fn connection(
     }
 }
 
-fn tunnel(settings: &Connection, member: &Member, now: Now) -> TunnelStatus {
-    let Member { record, tunnel, .. } = member;
+fn tunnel(settings: &Connection, member: &ServicePeer, now: Now) -> TunnelStatus {
+    let ServicePeer { record, tunnel, .. } = member;
     let since = |then: Instant| now.mono.since(then).as_secs();
     let until = |then: Instant| rounded_up(then.since(now.mono));
     let days = |end: UnixTime| end.0.saturating_sub(now.unix.0) / DAY;
     let ike = record.ike();
-    let traffic = tunnel.as_ref().map(Tunnel::traffic).unwrap_or_default();
-    let drops = tunnel.as_ref().map(Tunnel::drops).unwrap_or_default();
-    let udp = tunnel.as_ref().is_none_or(Tunnel::encapsulated);
+    let traffic = tunnel.as_ref().map(RunningTunnel::traffic).unwrap_or_default();
+    let drops = tunnel.as_ref().map(RunningTunnel::drops).unwrap_or_default();
+    let udp = tunnel.as_ref().is_none_or(RunningTunnel::encapsulated);
     TunnelStatus {
         interface: member.interface.clone(),
         state: record.state.word().to_owned(),
@@ -224,7 +224,7 @@ fn tunnel(settings: &Connection, member: &Member, now: Now) -> TunnelStatus {
         mtu: tunnel.as_ref().map(|tunnel| tunnel.plan().mtu()),
         path_mtu: tunnel
             .as_ref()
-            .and_then(Tunnel::path_mtu)
+            .and_then(RunningTunnel::path_mtu)
             .and_then(|mtu| u64::try_from(mtu).ok()),
         packets_out: traffic.packets_out,
         bytes_out: traffic.bytes_out,
@@ -234,11 +234,11 @@ fn tunnel(settings: &Connection, member: &Member, now: Now) -> TunnelStatus {
     }
 }
 
-fn unsent(tunnel: &Tunnel) -> Option<String> {
+fn unsent(tunnel: &RunningTunnel) -> Option<String> {
     tunnel.outage().map(|error| format!("{}: {error}", Unsent::of(&error)))
 }
 
-fn last_error(record: &Record, now: Now) -> Option<LastError> {
+fn last_error(record: &TunnelRecord, now: Now) -> Option<LastError> {
     record.failure.as_ref().map(|failure| LastError {
         seconds: now.mono.since(failure.at.mono).as_secs(),
         reason: failure.refusal.reason.code().to_owned(),
@@ -246,7 +246,7 @@ fn last_error(record: &Record, now: Now) -> Option<LastError> {
     })
 }
 
-fn children(tunnel: &Tunnel, now: Now) -> impl Iterator<Item = ChildStatus> {
+fn children(tunnel: &RunningTunnel, now: Now) -> impl Iterator<Item = ChildStatus> {
     tunnel.children().map(move |(id, child)| {
         let traffic = child.traffic().plus(child.before);
         let until = |then: Instant| rounded_up(then.since(now.mono));

@@ -20,45 +20,45 @@ use tokio::sync::mpsc::Sender;
 use tracing::warn;
 
 use super::child::{Child, served_at_most};
-use super::device::{Plan, dismiss};
+use super::device::{DevicePlan, dismiss};
 use super::traffic::Traffic;
 use crate::crypto::{Provider, Standard};
-use crate::dataplane::{Change, Event, Forwarding, InboundSa, Lane, LaneParts, OutboundSa};
+use crate::dataplane::{Change, Forwarding, InboundSa, Lane, LaneEvent, LaneParts, OutboundSa};
 use crate::esp::{Ceiling, Counters, DropReason, Inbound, Lease, Outbound, Replay};
 use crate::ike::endpoint::output::EspSa;
 use crate::ike::path::Path;
 use crate::ike::{ChildId, PeerId, Slot};
 use crate::state::inventory::{Position, Seen, Sent};
-use crate::state::{Estate, Keeping, Way, fd_store};
-use crate::sys::esp_socket::{Batching, LaneSocket};
+use crate::state::{Handles, PersistentState, SaDirection, fd_store};
+use crate::sys::esp_socket::{Batching, EspSocket};
 use crate::sys::ike_socket;
 use crate::sys::netlink::Netlink;
 use crate::sys::tun::Tun;
 use crate::time::Instant;
-use crate::wire::packet::ip::Version;
+use crate::wire::packet::ip::IpVersion;
 use crate::wire::spi::EspSpi;
 
 /// Events of one lane that wait for control: handshakes and hints, never packets.
 const EVENTS: usize = 64;
 
 /// An event of the lane of a tunnel.
-pub type LaneEvent = (PeerId, Event);
+pub type PeerLaneEvent = (PeerId, LaneEvent);
 
 /// One tunnel's data plane.
 #[derive(Debug)]
-pub struct Tunnel {
+pub struct RunningTunnel {
     peer: PeerId,
-    plan: Plan,
+    plan: DevicePlan,
     forwarding: Forwarding,
     carrier: Carrier,
     ends: Option<Ends>,
     children: BTreeMap<ChildId, Child>,
     active: BTreeMap<Slot, (ChildId, EspSpi)>,
-    events: Sender<LaneEvent>,
+    events: Sender<PeerLaneEvent>,
     provider: Standard,
     /// What SAs moved that are gone.
     past: Traffic,
-    keeping: Keeping,
+    keeping: Handles,
     /// A socket that a former process had.
     socket: Option<OwnedFd>,
     /// A former process made the device.
@@ -87,14 +87,14 @@ enum Carrier {
     Gone,
 }
 
-impl Tunnel {
+impl RunningTunnel {
     /// Makes the device, or takes over the one that was kept. Needs CAP_NET_ADMIN.
     pub fn create(
         peer: PeerId,
-        plan: Plan,
-        events: Sender<LaneEvent>,
-        estate: &mut Estate,
-    ) -> io::Result<Tunnel> {
+        plan: DevicePlan,
+        events: Sender<PeerLaneEvent>,
+        estate: &mut PersistentState,
+    ) -> io::Result<RunningTunnel> {
         let kept = estate.take(&fd_store::device(&plan.interface));
         let kept = kept.and_then(|fd| Tun::adopt(fd, &plan.interface, plan.offloads()).ok());
         let keeping = estate.keeping.clone();
@@ -104,8 +104,8 @@ impl Tunnel {
             None => plan.device(&keeping)?,
         };
         let socket = estate.take(&fd_store::lane(&plan.interface));
-        let rules = plan.rules(true, Version::V4);
-        Ok(Tunnel {
+        let rules = plan.rules(true, IpVersion::V4);
+        Ok(RunningTunnel {
             peer,
             plan,
             forwarding: Forwarding::new(rules),
@@ -124,7 +124,7 @@ impl Tunnel {
         })
     }
 
-    /// Goes on with what a former process had: lanes wait until [`Tunnel::release`], and SAs begin where they stand.
+    /// Goes on with what a former process had: lanes wait until [`RunningTunnel::release`], and SAs begin where they stand.
     pub fn resume(&mut self, past: Traffic, positions: Vec<Position>) {
         (self.held, self.past, self.positions) = (true, past, positions);
     }
@@ -246,7 +246,7 @@ impl Tunnel {
     }
 
     /// What the operator set.
-    pub fn plan(&self) -> &Plan {
+    pub fn plan(&self) -> &DevicePlan {
         &self.plan
     }
 
@@ -337,7 +337,7 @@ impl Tunnel {
     pub fn install_inbound(&mut self, sa: EspSa) -> io::Result<()> {
         let key = self.provider.esp_open_key(&sa.suite, &sa.keys).map_err(io::Error::other)?;
         let ends = Ends { path: sa.path, encapsulated: sa.encapsulated };
-        let (ledger, ceiling) = self.claim(sa.child, Way::In)?;
+        let (ledger, ceiling) = self.claim(sa.child, SaDirection::In)?;
         let seen = self.positions.iter().find(|p| p.child == sa.child.0);
         let seen = seen.and_then(|position| position.inbound.as_ref());
         let replay = replay(self.plan.replay_window, ceiling, seen);
@@ -360,7 +360,7 @@ impl Tunnel {
     pub fn install_outbound(&mut self, sa: EspSa) -> io::Result<()> {
         let key = self.provider.esp_seal_key(&sa.suite, &sa.keys).map_err(io::Error::other)?;
         let ends = Ends { path: sa.path, encapsulated: sa.encapsulated };
-        let (ledger, ceiling) = self.claim(sa.child, Way::Out)?;
+        let (ledger, ceiling) = self.claim(sa.child, SaDirection::Out)?;
         let sent = self.positions.iter().find(|p| p.child == sa.child.0);
         let sent = sent.and_then(|position| position.outbound);
         let exact = sent.map(|sent| (sent.packets, sent.bytes));
@@ -389,17 +389,17 @@ impl Tunnel {
         self.forwarding.apply([Change::RetireOutbound(spi)]);
         self.active.retain(|_, carrier| *carrier != (child, spi));
         self.forget(child, |child| drop(child.outbound.take()));
-        self.keeping.ledger.release(child, Way::Out);
+        self.keeping.ledger.release(child, SaDirection::Out);
     }
 
     /// Receives on this SA no longer.
     pub fn remove(&mut self, child: ChildId, spi: EspSpi) {
         self.forwarding.apply([Change::RemoveInbound(spi)]);
         self.forget(child, |child| drop(child.inbound.take()));
-        self.keeping.ledger.release(child, Way::In);
+        self.keeping.ledger.release(child, SaDirection::In);
     }
 
-    fn claim(&self, child: ChildId, way: Way) -> io::Result<(Arc<dyn Ceiling>, u64)> {
+    fn claim(&self, child: ChildId, way: SaDirection) -> io::Result<(Arc<dyn Ceiling>, u64)> {
         let full = || io::Error::other("the ledger of sequence numbers is full");
         self.keeping.ledger.claim(child, way).ok_or_else(full)
     }
@@ -468,7 +468,7 @@ impl Tunnel {
         };
     }
 
-    /// Has no lane until [`Tunnel::go_on`]: one that is where the peer is not any more misleads packets, and its socket, being
+    /// Has no lane until [`RunningTunnel::go_on`]: one that is where the peer is not any more misleads packets, and its socket, being
     /// connected, would take all that the peer sends, though nobody reads it.
     fn suspend(&mut self) {
         self.halt();
@@ -484,7 +484,7 @@ impl Tunnel {
         Ok(())
     }
 
-    fn connect(&mut self, ends: Ends) -> io::Result<LaneSocket> {
+    fn connect(&mut self, ends: Ends) -> io::Result<EspSocket> {
         let socket = self.socket(ends)?;
         // The mark may lead another way: connecting once more looks the way up again.
         ike_socket::mark(&socket.as_fd())?;
@@ -494,8 +494,8 @@ impl Tunnel {
         Ok(socket)
     }
 
-    fn parts(&mut self, tun: Tun, socket: LaneSocket, ends: Ends) -> io::Result<LaneParts> {
-        let version = if ends.path.local.is_ipv4() { Version::V4 } else { Version::V6 };
+    fn parts(&mut self, tun: Tun, socket: EspSocket, ends: Ends) -> io::Result<LaneParts> {
+        let version = if ends.path.local.is_ipv4() { IpVersion::V4 } else { IpVersion::V6 };
         self.forwarding.apply([Change::SetRules(self.plan.rules(ends.encapsulated, version))]);
         Ok(LaneParts {
             connection: self.plan.connection.clone(),
@@ -511,11 +511,11 @@ impl Tunnel {
     }
 
     /// The socket that was kept, with all that waits in it, if it is between these ends; else a new one, kept from now on.
-    fn socket(&mut self, ends: Ends) -> io::Result<LaneSocket> {
+    fn socket(&mut self, ends: Ends) -> io::Result<EspSocket> {
         let Ends { path: Path { local, remote, .. }, encapsulated } = ends;
         let batching = Batching { gso: self.plan.offload, gro: self.plan.offload };
         let kept = self.socket.take();
-        let kept = kept.and_then(|fd| LaneSocket::adopt(fd, !encapsulated, batching).ok());
+        let kept = kept.and_then(|fd| EspSocket::adopt(fd, !encapsulated, batching).ok());
         let fits = |at: SocketAddr| {
             at.ip() == local.ip() && (at.port() == at_4500(local.ip()).port()) == encapsulated
         };
@@ -523,8 +523,8 @@ impl Tunnel {
             return Ok(socket);
         }
         let socket = match encapsulated {
-            true => LaneSocket::udp(at_4500(local.ip()), remote, batching)?,
-            false => LaneSocket::raw(local.ip(), remote.ip())?,
+            true => EspSocket::udp(at_4500(local.ip()), remote, batching)?,
+            false => EspSocket::raw(local.ip(), remote.ip())?,
         };
         let name = fd_store::lane(&self.plan.interface);
         self.keeping.keeper.forget(&name);
@@ -533,7 +533,7 @@ impl Tunnel {
     }
 
     /// From the lane's threads to control's: a thread that sleeps until there is an event, and ends with the lane.
-    fn bridge(&self) -> io::Result<std::sync::mpsc::SyncSender<Event>> {
+    fn bridge(&self) -> io::Result<std::sync::mpsc::SyncSender<LaneEvent>> {
         let (sender, receiver) = sync_channel(EVENTS);
         let (peer, events) = (self.peer, self.events.clone());
         let name = format!("{}-events", self.plan.interface);

@@ -9,7 +9,7 @@ use std::io::IoSlice;
 
 use crate::wire::packet::checksum::Sum;
 use crate::wire::packet::ip::{
-    Fragment, IpHeader, Ipv4Fields, TCP, UDP, V4_LEN, V6_LEN, Version, complete_v4_checksum,
+    IpFragment, IpHeader, IpVersion, Ipv4Fields, TCP, UDP, V4_LEN, V6_LEN, complete_v4_checksum,
     set_v6_payload_len,
 };
 use crate::wire::packet::tcp::{self, ACK, PSH, TcpFields, TcpHeader};
@@ -70,7 +70,7 @@ struct Piece {
 
 /// A packet that may join or be joined.
 #[derive(Clone, Copy)]
-struct Candidate {
+struct CoalesceCandidate {
     headers: usize,
     payload: usize,
     sequence: u32,
@@ -120,12 +120,12 @@ impl Coalescer {
     }
 
     #[inline]
-    fn candidate(&self, packet: &[u8], header: &IpHeader) -> Option<Candidate> {
+    fn candidate(&self, packet: &[u8], header: &IpHeader) -> Option<CoalesceCandidate> {
         let plain = match header.version {
-            Version::V4 => header.header_len == V4_LEN,
-            Version::V6 => header.header_len == V6_LEN,
+            IpVersion::V4 => header.header_len == V4_LEN,
+            IpVersion::V6 => header.header_len == V6_LEN,
         };
-        if !plain || header.fragment != Fragment::Whole {
+        if !plain || header.fragment != IpFragment::Whole {
             return None;
         }
         let data = header.payload(packet)?;
@@ -135,14 +135,14 @@ impl Coalescer {
                 let payload = data.len() - tcp.header_len;
                 let joinable = tcp.flags & !PSH == ACK && payload > 0;
                 let (headers, last) = (header.header_len + tcp.header_len, tcp.flags & PSH != 0);
-                Some(Candidate { headers, payload, sequence: tcp.sequence, last, joinable })
+                Some(CoalesceCandidate { headers, payload, sequence: tcp.sequence, last, joinable })
             }
             UDP if self.udp => {
                 let udp = UdpHeader::parse(data)?;
                 let payload = udp.length - udp::LEN;
                 // A datagram without checksum must not get one.
                 let joinable = udp.checksum != 0 && payload > 0 && udp.length == data.len();
-                Some(Candidate {
+                Some(CoalesceCandidate {
                     headers: header.header_len + udp::LEN,
                     payload,
                     sequence: 0,
@@ -180,7 +180,7 @@ impl Coalescer {
 }
 
 impl Frame {
-    fn new(start: usize, header: &IpHeader, candidate: Option<&Candidate>) -> Frame {
+    fn new(start: usize, header: &IpHeader, candidate: Option<&CoalesceCandidate>) -> Frame {
         let (headers, payload) = candidate.map_or((0, 0), |c| (c.headers, c.payload));
         Frame {
             start,
@@ -209,7 +209,7 @@ impl Frame {
         arena: &[u8],
         packet: &[u8],
         header: &IpHeader,
-        candidate: &Candidate,
+        candidate: &CoalesceCandidate,
     ) -> bool {
         let fits = self.open
             && candidate.joinable
@@ -235,13 +235,13 @@ impl Frame {
         let ip_same = match self.header.version {
             // Version, length and TOS; flags, fragment, TTL and protocol. Identifications only have to count up where
             // a router may still fragment (RFC 6864 §4.1): there they matter.
-            Version::V4 => {
+            IpVersion::V4 => {
                 same(first, packet, 0..2)
                     && same(first, packet, 6..10)
                     && (self.header.dont_fragment || counts_up(first, packet, self.count))
             }
             // Version, class and flow label; next header and hop limit.
-            Version::V6 => same(first, packet, 0..4) && same(first, packet, 6..8),
+            IpVersion::V6 => same(first, packet, 0..4) && same(first, packet, 6..8),
         };
         // TCP: acknowledgement and data offset, window, urgent pointer and options. Flags were judged before.
         ip_same
@@ -252,7 +252,7 @@ impl Frame {
     }
 
     #[inline]
-    fn append(&mut self, pieces: &mut Vec<Piece>, piece: Piece, candidate: &Candidate) {
+    fn append(&mut self, pieces: &mut Vec<Piece>, piece: Piece, candidate: &CoalesceCandidate) {
         let index = pieces.len();
         match self.tail {
             Some(tail) => pieces[tail].next = Some(index),
@@ -276,13 +276,13 @@ impl Frame {
         let total = self.headers + self.payload;
         let (ip_len, len) = (self.header.header_len, u16::try_from(total).unwrap_or(u16::MAX));
         match self.header.version {
-            Version::V4 => {
+            IpVersion::V4 => {
                 if let Some(mut fields) = Ipv4Fields::of(packet) {
                     fields.set_total_len(len);
                 }
                 complete_v4_checksum(packet, ip_len);
             }
-            Version::V6 => set_v6_payload_len(packet, len.saturating_sub(40)),
+            IpVersion::V6 => set_v6_payload_len(packet, len.saturating_sub(40)),
         }
         let transport_len = total - ip_len;
         let pseudo = self.header.pseudo(transport_len).partial();
@@ -295,7 +295,7 @@ impl Frame {
                 }
             }
             (
-                if self.header.version == Version::V4 { Gso::Tcp4 } else { Gso::Tcp6 },
+                if self.header.version == IpVersion::V4 { Gso::Tcp4 } else { Gso::Tcp6 },
                 tcp::CHECKSUM_AT,
             )
         } else {
@@ -320,8 +320,8 @@ impl Frame {
 fn same_flow(first: &[u8], packet: &[u8], frame: &IpHeader, header: &IpHeader) -> bool {
     frame.version == header.version
         && match header.version {
-            Version::V4 => same(first, packet, 12..V4_LEN + 4),
-            Version::V6 => same(first, packet, 8..V6_LEN + 4),
+            IpVersion::V4 => same(first, packet, 12..V4_LEN + 4),
+            IpVersion::V6 => same(first, packet, 8..V6_LEN + 4),
         }
 }
 
@@ -341,7 +341,7 @@ fn counts_up(first: &[u8], packet: &[u8], count: usize) -> bool {
 #[inline]
 fn checksums_are_right(packet: &[u8], header: &IpHeader) -> bool {
     let (head, data) = packet.split_at(header.header_len);
-    let head_is_right = header.version == Version::V6 || Sum::default().with(head).finish() == 0;
+    let head_is_right = header.version == IpVersion::V6 || Sum::default().with(head).finish() == 0;
     head_is_right && header.pseudo(data.len()).with(data).finish() == 0
 }
 

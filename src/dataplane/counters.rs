@@ -9,7 +9,7 @@ pub const SIZES: usize = 8;
 
 /// Numbers of one direction.
 #[derive(Debug, Default)]
-pub struct Direction {
+pub struct DirectionCounters {
     /// Packets that no SA can be charged with: all of its drops, none of its passes.
     pub stray: Counters,
     /// Messages handed to or taken from the socket: runs, or what GRO joined.
@@ -25,9 +25,9 @@ pub struct Direction {
 #[derive(Debug, Default)]
 pub struct LaneCounters {
     /// From the device to the peer.
-    pub egress: Direction,
+    pub egress: DirectionCounters,
     /// From the peer to the device.
-    pub ingress: Direction,
+    pub ingress: DirectionCounters,
     /// Keepalives sent.
     pub keepalives: AtomicU64,
     /// ICMP "too big" said inward.
@@ -54,7 +54,7 @@ impl LaneCounters {
     }
 }
 
-impl Direction {
+impl DirectionCounters {
     /// Adds a batch.
     pub fn add(&self, batch: BatchStats) {
         add(&self.messages, batch.messages);
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn batches_are_sorted_by_size() {
-        let direction = Direction::default();
+        let direction = DirectionCounters::default();
         for packets in [0, 1, 2, 3, 4, 127, 128, 5000] {
             direction.add(BatchStats { packets, messages: 1, joined: 0, frames: 2 });
         }

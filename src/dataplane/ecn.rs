@@ -1,7 +1,7 @@
 //! Congestion marks and service classes between the inner and the outer header (RFC 6040, RFC 2983).
 
 use crate::wire::packet::checksum::adjust;
-use crate::wire::packet::ip::{IpHeader, Ipv4Fields, Version, set_v6_class};
+use crate::wire::packet::ip::{IpHeader, IpVersion, Ipv4Fields, set_v6_class};
 
 const ECN: u8 = 0x03;
 const NOT_ECT: u8 = 0;
@@ -16,7 +16,7 @@ pub fn outer_tos(inner: u8, copy_dscp: bool) -> u8 {
 
 /// What arrives of an inner packet that came with this outer TOS byte.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Arrival {
+pub enum OuterMark {
     /// As it was sent.
     Unchanged,
     /// Marked: congestion was met.
@@ -27,14 +27,14 @@ pub enum Arrival {
 
 /// RFC 6040 §4.2, figure 4.
 #[inline]
-pub fn arrival(inner: u8, outer: u8) -> Arrival {
+pub fn arrival(inner: u8, outer: u8) -> OuterMark {
     match (inner & ECN, outer & ECN) {
-        (NOT_ECT, CE) => Arrival::Lost,
-        (CE, _) => Arrival::Unchanged,
-        (_, CE) => Arrival::Marked,
+        (NOT_ECT, CE) => OuterMark::Lost,
+        (CE, _) => OuterMark::Unchanged,
+        (_, CE) => OuterMark::Marked,
         // ECT(1) outside an ECT(0) packet becomes ECT(1): figure 4's only other change.
-        (2, 1) => Arrival::Marked,
-        _ => Arrival::Unchanged,
+        (2, 1) => OuterMark::Marked,
+        _ => OuterMark::Unchanged,
     }
 }
 
@@ -42,8 +42,8 @@ pub fn arrival(inner: u8, outer: u8) -> Arrival {
 pub fn mark(packet: &mut [u8], header: &IpHeader, outer: u8) {
     let tos = (header.tos & !ECN) | (outer & ECN);
     match header.version {
-        Version::V6 => set_v6_class(packet, tos),
-        Version::V4 => {
+        IpVersion::V6 => set_v6_class(packet, tos),
+        IpVersion::V4 => {
             let Some(mut fields) = Ipv4Fields::of(packet) else { return };
             // The word that changes is version, header length and TOS; the first byte is the same before and after.
             let checksum = adjust(fields.checksum(), u16::from(header.tos), u16::from(tos));
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn figure_4_of_rfc_6040() {
-        use Arrival::{Lost, Marked, Unchanged};
+        use OuterMark::{Lost, Marked, Unchanged};
         // Rows: inner Not-ECT, ECT(0), ECT(1), CE. Columns: outer Not-ECT, ECT(0), ECT(1), CE.
         let table = [
             (0, [Unchanged, Unchanged, Unchanged, Lost]),

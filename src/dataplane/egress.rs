@@ -11,29 +11,29 @@ use std::sync::MutexGuard;
 use std::time::Duration;
 
 use super::batch::Batch;
-use super::counters::{BatchStats, Direction};
+use super::counters::{BatchStats, DirectionCounters};
 use super::ecn::outer_tos;
-use super::event::Event;
+use super::event::LaneEvent;
 use super::icmp::{MAX_REPLY, too_big};
 use super::mtu::{MIN_V4, MIN_V6, mss};
 use super::segment::Segments;
 use super::tables::{OutboundSa, Tables, tuple};
-use crate::esp::{DropReason, Outbound, Tally};
+use crate::esp::{DropReason, Outbound, PacketTally};
 use crate::rate::RateLimit;
 use crate::sys::mmsg::Run;
 use crate::time::Instant;
-use crate::wire::packet::ip::{Fragment, IpHeader, TCP, Version};
+use crate::wire::packet::ip::{IpFragment, IpHeader, IpVersion, TCP};
 use crate::wire::packet::tcp::clamp_mss;
 use crate::wire::packet::vnet::VnetHeader;
 
 /// Where egress puts what it makes.
 pub trait EgressPort {
     /// Sends the runs of a batch to the peer. Says how many packets were lost, and why.
-    fn send(&mut self, buffer: &[u8], runs: &[Run], lost: &mut Tally);
+    fn send(&mut self, buffer: &[u8], runs: &[Run], lost: &mut PacketTally);
     /// Hands a packet back to the device.
     fn reply(&mut self, packet: &[u8]);
     /// Tells control.
-    fn tell(&mut self, event: Event);
+    fn tell(&mut self, event: LaneEvent);
 }
 
 /// The egress of one lane: its send buffer and what it remembers between batches.
@@ -42,7 +42,7 @@ pub struct Egress {
     batch: Batch,
     replies: RateLimit,
     wishes: RateLimit,
-    stray: Tally,
+    stray: PacketTally,
     stats: BatchStats,
     reply: Box<[u8; MAX_REPLY]>,
 }
@@ -54,7 +54,7 @@ impl Default for Egress {
             // Linux's own limit for "too big" to one host is one a second; here many hosts share it.
             replies: RateLimit::new(Duration::from_millis(10), 50),
             wishes: RateLimit::new(Duration::from_millis(100), 10),
-            stray: Tally::default(),
+            stray: PacketTally::default(),
             stats: BatchStats::default(),
             reply: Box::new([0; MAX_REPLY]),
         }
@@ -88,15 +88,15 @@ pub struct EgressBatch<'e> {
     tables: &'e Tables,
     outer_mtu: usize,
     now: Instant,
-    current: Option<Current<'e>>,
+    current: Option<CurrentOutbound<'e>>,
 }
 
 /// The SA of the last packet, held until another's turn or the batch's end.
 #[derive(Debug)]
-struct Current<'e> {
+struct CurrentOutbound<'e> {
     sa: &'e OutboundSa,
     state: MutexGuard<'e, Outbound>,
-    tally: Tally,
+    tally: PacketTally,
     inner_mtu: usize,
 }
 
@@ -136,7 +136,7 @@ impl<'e> EgressBatch<'e> {
     fn select(&mut self, header: &IpHeader, packet: &[u8], port: &mut impl EgressPort) -> bool {
         let Some(sa) = self.tables.outbound_for(header, packet) else {
             if self.egress.wishes.allow(self.now) {
-                port.tell(Event::Wanted(tuple(header, packet)));
+                port.tell(LaneEvent::Wanted(tuple(header, packet)));
             }
             return false;
         };
@@ -145,7 +145,8 @@ impl<'e> EgressBatch<'e> {
             let rules = &self.tables.rules;
             let path = rules.encapsulation.inner_mtu(self.outer_mtu, sa.layout());
             let (state, inner_mtu) = (sa.hold(), path.min(rules.inner_mtu));
-            self.current = Some(Current { sa, state, tally: Tally::default(), inner_mtu });
+            self.current =
+                Some(CurrentOutbound { sa, state, tally: PacketTally::default(), inner_mtu });
         }
         true
     }
@@ -155,7 +156,7 @@ impl<'e> EgressBatch<'e> {
         if let Some(mut current) = self.current.take() {
             current.sa.counters.flush(&mut current.tally);
             if current.state.take_soft(self.now) {
-                port.tell(Event::OutboundAging(current.sa.spi));
+                port.tell(LaneEvent::OutboundAging(current.sa.spi));
             }
         }
     }
@@ -170,13 +171,13 @@ impl<'e> EgressBatch<'e> {
     ) {
         let Some(current) = self.current.as_mut() else { return };
         let count = u32::try_from(segments.count()).unwrap_or(u32::MAX);
-        if header.protocol == TCP && header.fragment == Fragment::Whole && segments.count() == 1 {
+        if header.protocol == TCP && header.fragment == IpFragment::Whole && segments.count() == 1 {
             clamp(packet, header, current.inner_mtu, self.tables.rules.mss);
         }
         if segments.max_len() > current.inner_mtu {
             current.tally.drop(DropReason::TooBig, count);
             // The least that a family must carry is the least that may be said of a path (RFC 1191 §3, RFC 8201 §4).
-            let floor = if header.version == Version::V4 { MIN_V4 } else { MIN_V6 };
+            let floor = if header.version == IpVersion::V4 { MIN_V4 } else { MIN_V6 };
             let mtu = current.inner_mtu.max(floor);
             if self.egress.replies.allow(self.now)
                 && let Some(len) = too_big(header, packet, mtu, &mut self.egress.reply)
@@ -214,7 +215,7 @@ impl<'e> EgressBatch<'e> {
     }
 
     /// Sends what is left and writes the numbers down.
-    pub fn finish(mut self, numbers: &Direction, port: &mut impl EgressPort) {
+    pub fn finish(mut self, numbers: &DirectionCounters, port: &mut impl EgressPort) {
         self.leave(port);
         let egress = self.egress;
         flush(&mut egress.batch, &mut egress.stats, &mut egress.stray, port);
@@ -223,7 +224,12 @@ impl<'e> EgressBatch<'e> {
     }
 }
 
-fn flush(batch: &mut Batch, stats: &mut BatchStats, stray: &mut Tally, port: &mut impl EgressPort) {
+fn flush(
+    batch: &mut Batch,
+    stats: &mut BatchStats,
+    stray: &mut PacketTally,
+    port: &mut impl EgressPort,
+) {
     if batch.is_empty() {
         return;
     }

@@ -6,7 +6,7 @@ use crate::wire::spi::EspSpi;
 
 /// Something that control should know.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Event {
+pub enum LaneEvent {
     /// A packet found no SA: one is wanted for it.
     Wanted(Tuple),
     /// An outbound SA has reached its soft limit.

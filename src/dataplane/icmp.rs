@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use crate::wire::packet::checksum::Sum;
 use crate::wire::packet::icmp::{self, IcmpHeader};
 use crate::wire::packet::ip::{
-    Fragment, ICMP, ICMPV6, IpHeader, V4_LEN, V6_LEN, Version, complete_v4_checksum,
+    ICMP, ICMPV6, IpFragment, IpHeader, IpVersion, V4_LEN, V6_LEN, complete_v4_checksum,
 };
 
 /// The largest reply: RFC 4443 §2.4 (c) fills up to the least IPv6 MTU.
@@ -27,8 +27,8 @@ pub fn too_big(
         return None;
     }
     let (ip_len, limit) = match header.version {
-        Version::V4 => (V4_LEN, MAX_REPLY_V4),
-        Version::V6 => (V6_LEN, MAX_REPLY),
+        IpVersion::V4 => (V4_LEN, MAX_REPLY_V4),
+        IpVersion::V6 => (V6_LEN, MAX_REPLY),
     };
     let quote = packet.get(..header.total_len.min(limit - ip_len - icmp::LEN))?;
     let len = ip_len + icmp::LEN + quote.len();
@@ -36,8 +36,8 @@ pub fn too_big(
     let (ip, message) = reply.split_at_mut(ip_len);
     message[icmp::LEN..].copy_from_slice(quote);
     match header.version {
-        Version::V4 => write_v4(header, mtu, ip, message)?,
-        Version::V6 => write_v6(header, mtu, ip, message)?,
+        IpVersion::V4 => write_v4(header, mtu, ip, message)?,
+        IpVersion::V6 => write_v6(header, mtu, ip, message)?,
     }
     Some(len)
 }
@@ -55,7 +55,7 @@ fn deserves_reply(header: &IpHeader, packet: &[u8]) -> bool {
         let icmp = header.payload(packet).and_then(IcmpHeader::parse);
         icmp.is_some_and(|icmp| icmp.is_error(header.protocol))
     };
-    header.fragment != Fragment::Later
+    header.fragment != IpFragment::Later
         && single(header.source)
         && single(header.destination)
         && !error()

@@ -10,18 +10,18 @@ use std::io::IoSlice;
 use std::sync::MutexGuard;
 
 use super::coalesce::Coalescer;
-use super::counters::{BatchStats, Direction};
-use super::ecn::{Arrival, arrival, mark};
+use super::counters::{BatchStats, DirectionCounters};
+use super::ecn::{OuterMark, arrival, mark};
 use super::egress::clamp;
-use super::event::Event;
+use super::event::LaneEvent;
 use super::tables::{InboundSa, Tables};
-use crate::esp::{DropReason, Inbound, Opened, Tally};
+use crate::esp::{DropReason, Inbound, OpenedPacket, PacketTally};
 use crate::sys::mmsg::Received;
 use crate::sys::tun::Offloads;
 use crate::time::Instant;
-use crate::wire::packet::datagram::Datagram;
+use crate::wire::packet::datagram::Classified;
 use crate::wire::packet::esp::EspHeader;
-use crate::wire::packet::ip::{Fragment, TCP};
+use crate::wire::packet::ip::{IpFragment, TCP};
 use crate::wire::spi::EspSpi;
 
 /// Where ingress puts what it makes.
@@ -29,7 +29,7 @@ pub trait IngressPort {
     /// Writes one frame to the device, gathered from its parts. Whether the device took it.
     fn deliver(&mut self, frame: &[IoSlice<'_>]) -> bool;
     /// Tells control. Whether there was room.
-    fn tell(&mut self, event: Event) -> bool;
+    fn tell(&mut self, event: LaneEvent) -> bool;
 }
 
 /// The ingress of one lane: its receive buffers and the frames it joins.
@@ -37,7 +37,7 @@ pub trait IngressPort {
 pub struct Ingress {
     arena: Box<[u8]>,
     coalescer: Coalescer,
-    stray: Tally,
+    stray: PacketTally,
 }
 
 impl Ingress {
@@ -51,7 +51,7 @@ impl Ingress {
         Ingress {
             arena: vec![0; Ingress::SLOTS * Ingress::SLOT].into(),
             coalescer: Coalescer::new(offloads.tcp, offloads.udp, Ingress::SLOTS * 64),
-            stray: Tally::default(),
+            stray: PacketTally::default(),
         }
     }
 
@@ -66,7 +66,7 @@ impl Ingress {
         tables: &Tables,
         received: &[Received],
         now: Instant,
-        numbers: &Direction,
+        numbers: &DirectionCounters,
         port: &mut impl IngressPort,
     ) {
         let mut stats = BatchStats { messages: received.len(), ..BatchStats::default() };
@@ -92,17 +92,17 @@ impl Ingress {
 struct IngressBatch<'i> {
     arena: &'i mut [u8],
     coalescer: &'i mut Coalescer,
-    stray: &'i mut Tally,
+    stray: &'i mut PacketTally,
     tables: &'i Tables,
     now: Instant,
-    current: Option<Current<'i>>,
+    current: Option<CurrentInbound<'i>>,
 }
 
 /// The SA of the last packet, held until another's turn or the batch's end.
-struct Current<'i> {
+struct CurrentInbound<'i> {
     sa: &'i InboundSa,
     state: MutexGuard<'i, Inbound>,
-    tally: Tally,
+    tally: PacketTally,
     unused: bool,
 }
 
@@ -111,15 +111,15 @@ impl IngressBatch<'_> {
     fn datagram(&mut self, start: usize, len: usize, tos: u8, port: &mut impl IngressPort) {
         let bytes = &self.arena[start..start + len];
         let kind = match self.tables.rules.encapsulation.udp {
-            true => Datagram::classify(bytes),
-            false => Datagram::Esp(bytes),
+            true => Classified::classify(bytes),
+            false => Classified::Esp(bytes),
         };
         match kind {
-            Datagram::Esp(_) => self.esp(start, len, tos, port),
-            Datagram::Keepalive => {}
-            Datagram::Runt => self.stray.drop(DropReason::Runt, 1),
-            Datagram::Ike(message) => {
-                if !port.tell(Event::Ike(message.to_vec())) {
+            Classified::Esp(_) => self.esp(start, len, tos, port),
+            Classified::Keepalive => {}
+            Classified::Runt => self.stray.drop(DropReason::Runt, 1),
+            Classified::Ike(message) => {
+                if !port.tell(LaneEvent::Ike(message.to_vec())) {
                     self.stray.drop(DropReason::ControlFull, 1);
                 }
             }
@@ -135,7 +135,7 @@ impl IngressBatch<'_> {
         let spi = EspSpi(header.spi);
         if self.current.as_ref().is_none_or(|current| current.sa.spi != spi) {
             self.leave(port);
-            self.current = self.tables.inbound_for(spi).map(|sa| Current::take(sa));
+            self.current = self.tables.inbound_for(spi).map(|sa| CurrentInbound::take(sa));
         }
         let Some(current) = self.current.as_mut() else {
             return self.stray.drop(DropReason::UnknownSpi, 1);
@@ -167,19 +167,19 @@ impl IngressBatch<'_> {
     fn leave(&mut self, port: &mut impl IngressPort) {
         let Some(mut current) = self.current.take() else { return };
         if current.unused && current.state.packets() > 0 {
-            port.tell(Event::FirstPacket(current.sa.spi));
+            port.tell(LaneEvent::FirstPacket(current.sa.spi));
         }
         if current.state.take_soft(self.now) {
-            port.tell(Event::InboundAging(current.sa.spi));
+            port.tell(LaneEvent::InboundAging(current.sa.spi));
         }
         current.sa.counters.flush(&mut current.tally);
     }
 }
 
-impl<'i> Current<'i> {
-    fn take(sa: &'i InboundSa) -> Current<'i> {
+impl<'i> CurrentInbound<'i> {
+    fn take(sa: &'i InboundSa) -> CurrentInbound<'i> {
         let state = sa.hold();
-        Current { sa, unused: state.packets() == 0, state, tally: Tally::default() }
+        CurrentInbound { sa, unused: state.packets() == 0, state, tally: PacketTally::default() }
     }
 
     /// Opens a packet and makes it what its sender sent.
@@ -190,18 +190,18 @@ impl<'i> Current<'i> {
         tos: u8,
         tables: &Tables,
         now: Instant,
-    ) -> Result<Opened, DropReason> {
+    ) -> Result<OpenedPacket, DropReason> {
         let opened = self.state.open(packet, now)?;
         let (header, inner) = (&opened.header, &mut packet[opened.start..]);
         if !self.sa.allows(header, inner) {
             return Err(DropReason::BadSelector);
         }
         match arrival(header.tos, tos) {
-            Arrival::Unchanged => {}
-            Arrival::Marked => mark(inner, header, tos),
-            Arrival::Lost => return Err(DropReason::CongestionLost),
+            OuterMark::Unchanged => {}
+            OuterMark::Marked => mark(inner, header, tos),
+            OuterMark::Lost => return Err(DropReason::CongestionLost),
         }
-        if header.protocol == TCP && header.fragment == Fragment::Whole {
+        if header.protocol == TCP && header.fragment == IpFragment::Whole {
             clamp(inner, header, tables.rules.inner_mtu, tables.rules.mss);
         }
         self.tally.pass(1, u64::try_from(header.total_len).unwrap_or(u64::MAX));

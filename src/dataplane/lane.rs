@@ -16,11 +16,11 @@ use super::backoff::Setbacks;
 use super::change::Forwarding;
 use super::counters::LaneCounters;
 use super::egress::Egress;
-use super::event::Event;
+use super::event::LaneEvent;
 use super::ingress::Ingress;
 use super::outage::Outage;
 use super::port::LanePort;
-use crate::sys::esp_socket::LaneSocket;
+use crate::sys::esp_socket::EspSocket;
 use crate::sys::mmsg::{Received, Run};
 use crate::sys::poll::{self, Waker};
 use crate::sys::tun::{self, Tun};
@@ -59,11 +59,11 @@ pub struct LaneParts {
     /// The device.
     pub tun: Tun,
     /// The socket.
-    pub socket: LaneSocket,
+    pub socket: EspSocket,
     /// What to forward by.
     pub forwarding: Forwarding,
     /// Where events go.
-    pub control: SyncSender<Event>,
+    pub control: SyncSender<LaneEvent>,
     /// How long the lane may be silent before a NAT keepalive (RFC 3948 §4); `None` without NAT.
     pub keepalive: Option<Duration>,
     /// The processors of egress and ingress, if they are to stay.
@@ -169,7 +169,7 @@ impl Lane {
     }
 
     /// The socket.
-    pub fn socket(&self) -> &LaneSocket {
+    pub fn socket(&self) -> &EspSocket {
         &self.shared.parts.socket
     }
 
@@ -210,7 +210,7 @@ impl Shared {
     pub(super) fn look_at_path(&self) {
         let Ok(mtu) = self.parts.socket.path_mtu() else { return };
         if self.path.swap(mtu, Ordering::Relaxed) != mtu {
-            self.tell(Event::PathMtu(mtu));
+            self.tell(LaneEvent::PathMtu(mtu));
         }
     }
 
@@ -220,7 +220,7 @@ impl Shared {
         overhead + datagram <= self.path.load(Ordering::Relaxed)
     }
 
-    pub(super) fn tell(&self, event: Event) -> bool {
+    pub(super) fn tell(&self, event: LaneEvent) -> bool {
         self.parts.control.try_send(event).is_ok()
     }
 }
@@ -271,7 +271,7 @@ impl<'l> EgressLoop<'l> {
         let parts = &self.shared.parts;
         debug!(connection = parts.connection, %error, "the device is gone");
         self.shared.lost.store(true, Ordering::Relaxed);
-        while !self.shared.stopped() && !self.shared.tell(Event::DeviceLost) {
+        while !self.shared.stopped() && !self.shared.tell(LaneEvent::DeviceLost) {
             self.setbacks.rest(&parts.connection, "telling control of it", error);
         }
     }

@@ -5,7 +5,7 @@
 //! ingress:  GRO receive -> open in place -> check -> join -> one gathered device write
 //! ```
 //!
-//! Nothing here knows IKE: control reaches a lane through [`Change`] values and hears of it through [`Event`]s. A packet
+//! Nothing here knows IKE: control reaches a lane through [`Change`] values and hears of it through [`LaneEvent`]s. A packet
 //! costs no lock, no allocation and no channel; what is not needed for each packet is done once a batch.
 //!
 //! | file | noun |
@@ -50,7 +50,7 @@ pub mod tables;
 
 pub use change::{Change, Forwarding};
 pub use counters::LaneCounters;
-pub use event::Event;
+pub use event::LaneEvent;
 pub use lane::{Lane, LaneParts};
 pub use tables::{InboundSa, OutboundSa, Rules, Tables};
 

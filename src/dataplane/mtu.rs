@@ -2,7 +2,7 @@
 
 use crate::crypto::suite::Layout;
 use crate::wire::packet::esp::HEADER_LEN;
-use crate::wire::packet::ip::{V4_LEN, V6_LEN, Version};
+use crate::wire::packet::ip::{IpVersion, V4_LEN, V6_LEN};
 use crate::wire::packet::{tcp, udp};
 
 /// No link that carries IPv6 is smaller (RFC 8200 §5).
@@ -12,19 +12,19 @@ pub const MIN_V4: usize = 576;
 
 /// What stands in front of ESP.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Encapsulation {
+pub struct OuterHeaders {
     /// The outer family.
-    pub version: Version,
+    pub version: IpVersion,
     /// Whether ESP travels in UDP (RFC 3948).
     pub udp: bool,
 }
 
-impl Encapsulation {
+impl OuterHeaders {
     /// Outer bytes in front of the ESP header.
     pub fn overhead(self) -> usize {
         let ip = match self.version {
-            Version::V4 => V4_LEN,
-            Version::V6 => V6_LEN,
+            IpVersion::V4 => V4_LEN,
+            IpVersion::V6 => V6_LEN,
         };
         ip + if self.udp { udp::LEN } else { 0 }
     }
@@ -37,10 +37,10 @@ impl Encapsulation {
 }
 
 /// The TCP segment size that fits into `mtu`, without options (RFC 6691).
-pub fn mss(mtu: usize, version: Version) -> u16 {
+pub fn mss(mtu: usize, version: IpVersion) -> u16 {
     let ip = match version {
-        Version::V4 => V4_LEN,
-        Version::V6 => V6_LEN,
+        IpVersion::V4 => V4_LEN,
+        IpVersion::V6 => V6_LEN,
     };
     u16::try_from(mtu.saturating_sub(ip + tcp::LEN)).unwrap_or(u16::MAX)
 }
@@ -56,7 +56,7 @@ mod tests {
         EspProtection::Encrypted(Protection::Cbc(AesKey::Bits256, Integ::HmacSha1_96));
     const CBC_SHA256: EspProtection =
         EspProtection::Encrypted(Protection::Cbc(AesKey::Bits256, Integ::HmacSha2_256_128));
-    const UDP4: Encapsulation = Encapsulation { version: Version::V4, udp: true };
+    const UDP4: OuterHeaders = OuterHeaders { version: IpVersion::V4, udp: true };
 
     #[test]
     fn a_segment_for_azure_has_the_outer_size_worked_out_by_hand() {
@@ -82,9 +82,9 @@ mod tests {
     #[test]
     fn the_largest_inner_packet_fits_and_the_next_does_not() {
         for protection in [GCM, CBC_SHA1, CBC_SHA256, EspProtection::Null(Integ::HmacSha1_96)] {
-            for version in [Version::V4, Version::V6] {
+            for version in [IpVersion::V4, IpVersion::V6] {
                 for udp in [false, true] {
-                    let encapsulation = Encapsulation { version, udp };
+                    let encapsulation = OuterHeaders { version, udp };
                     let layout = protection.layout();
                     let sealed =
                         |inner| encapsulation.overhead() + HEADER_LEN + layout.sealed_len(inner);
@@ -96,6 +96,6 @@ mod tests {
             }
         }
         assert_eq!(UDP4.inner_mtu(10, GCM.layout()), 0);
-        assert_eq!((mss(1400, Version::V4), mss(1400, Version::V6)), (1360, 1340));
+        assert_eq!((mss(1400, IpVersion::V4), mss(1400, IpVersion::V6)), (1360, 1340));
     }
 }

@@ -18,10 +18,10 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::egress::EgressPort;
-use super::event::Event;
+use super::event::LaneEvent;
 use super::ingress::IngressPort;
 use super::lane::Shared;
-use crate::esp::{DropReason, Tally};
+use crate::esp::{DropReason, PacketTally};
 use crate::sys::clock;
 use crate::sys::mmsg::Run;
 use crate::sys::poll;
@@ -75,7 +75,7 @@ impl<'l> LanePort<'l> {
     }
 
     /// Sends runs; says how many messages left.
-    fn push(&mut self, buffer: &[u8], runs: &[Run], lost: &mut Tally) -> usize {
+    fn push(&mut self, buffer: &[u8], runs: &[Run], lost: &mut PacketTally) -> usize {
         let socket = &self.shared.parts.socket;
         let (mut rest, mut left, mut retried) = (runs, 0, false);
         while !rest.is_empty() && !self.shared.stopped() {
@@ -118,7 +118,7 @@ impl<'l> LanePort<'l> {
         buffer: &[u8],
         run: Run,
         error: &io::Error,
-        lost: &mut Tally,
+        lost: &mut PacketTally,
     ) -> usize {
         let Shared { parts, .. } = self.shared;
         self.shared.look_at_path();
@@ -144,7 +144,7 @@ fn packets(run: &Run) -> u32 {
 }
 
 impl EgressPort for LanePort<'_> {
-    fn send(&mut self, buffer: &[u8], runs: &[Run], lost: &mut Tally) {
+    fn send(&mut self, buffer: &[u8], runs: &[Run], lost: &mut PacketTally) {
         let left = self.push(buffer, runs, lost);
         let (outage, connection) = (&self.shared.outage, &self.shared.parts.connection);
         match self.refused.take() {
@@ -162,7 +162,7 @@ impl EgressPort for LanePort<'_> {
         }
     }
 
-    fn tell(&mut self, event: Event) {
+    fn tell(&mut self, event: LaneEvent) {
         self.shared.tell(event);
     }
 }
@@ -172,7 +172,7 @@ impl IngressPort for LanePort<'_> {
         self.shared.parts.tun.write(frame).is_ok()
     }
 
-    fn tell(&mut self, event: Event) -> bool {
+    fn tell(&mut self, event: LaneEvent) -> bool {
         self.shared.tell(event)
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::wire::packet::checksum::Sum;
 use crate::wire::packet::ip::{
-    Fragment, IpHeader, Ipv4Fields, TCP, UDP, V6_LEN, Version, complete_v4_checksum,
+    IpFragment, IpHeader, IpVersion, Ipv4Fields, TCP, UDP, V6_LEN, complete_v4_checksum,
     set_v6_payload_len,
 };
 use crate::wire::packet::tcp::{CWR, FIN, PSH, TcpFields, TcpHeader};
@@ -56,9 +56,9 @@ impl Segments {
     }
 
     fn of_super_packet(frame: &VnetHeader, ip: &IpHeader, packet: &[u8]) -> Option<Segments> {
-        let data = ip.payload(packet).filter(|_| ip.fragment == Fragment::Whole)?;
+        let data = ip.payload(packet).filter(|_| ip.fragment == IpFragment::Whole)?;
         let (transport, transport_len) = match (frame.gso, ip.version, ip.protocol) {
-            (Gso::Tcp4, Version::V4, TCP) | (Gso::Tcp6, Version::V6, TCP) => {
+            (Gso::Tcp4, IpVersion::V4, TCP) | (Gso::Tcp6, IpVersion::V6, TCP) => {
                 let tcp = TcpHeader::parse(data)?;
                 (Transport::Tcp { sequence: tcp.sequence, flags: tcp.flags }, tcp.header_len)
             }
@@ -126,7 +126,7 @@ impl Segments {
 
     fn rewrite_ip(&self, index: usize, out: &mut [u8]) {
         match self.ip.version {
-            Version::V4 => {
+            IpVersion::V4 => {
                 let len = u16::try_from(out.len()).unwrap_or(u16::MAX);
                 if let Some(mut fields) = Ipv4Fields::of(out) {
                     // Successive, as the sender's own segments would have been; wrapping is the field's nature.
@@ -135,7 +135,7 @@ impl Segments {
                 }
                 complete_v4_checksum(out, self.ip.header_len);
             }
-            Version::V6 => {
+            IpVersion::V6 => {
                 set_v6_payload_len(out, u16::try_from(out.len() - V6_LEN).unwrap_or(u16::MAX));
             }
         }

@@ -6,14 +6,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::mtu::Encapsulation;
+use super::mtu::OuterHeaders;
 use crate::crypto::suite::Layout;
 use crate::esp::{Counters, Inbound, Outbound};
 use crate::wire::packet::icmp::IcmpHeader;
-use crate::wire::packet::ip::{Fragment, ICMP, ICMPV6, IpHeader, TCP, UDP, Version};
+use crate::wire::packet::ip::{ICMP, ICMPV6, IpFragment, IpHeader, IpVersion, TCP, UDP};
 use crate::wire::selector::Selector;
 use crate::wire::selector::address::AddressRange;
-use crate::wire::selector::narrow::{SelectorPair, Tuple};
+use crate::wire::selector::narrow::{ChildSelectors, Tuple};
 use crate::wire::spi::EspSpi;
 
 /// Forwarding state of one tunnel.
@@ -31,7 +31,7 @@ pub struct Tables {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Rules {
     /// What stands in front of ESP.
-    pub encapsulation: Encapsulation,
+    pub encapsulation: OuterHeaders,
     /// The outer packet that the path is taken to carry until it says otherwise.
     pub outer_mtu: usize,
     /// The largest inner packet, whatever the path carries (Azure: 1400).
@@ -73,7 +73,7 @@ pub struct OutboundSa {
     /// The peer's SPI.
     pub spi: EspSpi,
     /// What it may carry.
-    pub selectors: SelectorPair,
+    pub selectors: ChildSelectors,
     /// Its numbers.
     pub counters: Counters,
     any: Any,
@@ -83,7 +83,7 @@ pub struct OutboundSa {
 
 impl OutboundSa {
     /// Puts a sending half under its policy.
-    pub fn new(outbound: Outbound, selectors: SelectorPair) -> OutboundSa {
+    pub fn new(outbound: Outbound, selectors: ChildSelectors) -> OutboundSa {
         OutboundSa {
             spi: outbound.spi(),
             any: Any::of(&selectors),
@@ -112,7 +112,7 @@ pub struct InboundSa {
     /// Our SPI.
     pub spi: EspSpi,
     /// What it may carry.
-    pub selectors: SelectorPair,
+    pub selectors: ChildSelectors,
     /// Its numbers.
     pub counters: Counters,
     any: Any,
@@ -121,7 +121,7 @@ pub struct InboundSa {
 
 impl InboundSa {
     /// Puts a receiving half under its policy.
-    pub fn new(inbound: Inbound, selectors: SelectorPair) -> InboundSa {
+    pub fn new(inbound: Inbound, selectors: ChildSelectors) -> InboundSa {
         InboundSa {
             spi: inbound.spi(),
             any: Any::of(&selectors),
@@ -152,7 +152,7 @@ struct Any {
 }
 
 impl Any {
-    fn of(selectors: &SelectorPair) -> Any {
+    fn of(selectors: &ChildSelectors) -> Any {
         let all = |address: IpAddr| {
             let range = AddressRange::prefix(address, 0).expect("length 0 fits every address");
             let selector = Selector::addresses(range);
@@ -163,10 +163,10 @@ impl Any {
     }
 
     #[inline]
-    fn covers(self, version: Version) -> bool {
+    fn covers(self, version: IpVersion) -> bool {
         match version {
-            Version::V4 => self.v4,
-            Version::V6 => self.v6,
+            IpVersion::V4 => self.v4,
+            IpVersion::V6 => self.v6,
         }
     }
 }
@@ -179,7 +179,7 @@ pub fn tuple(header: &IpHeader, packet: &[u8]) -> Tuple {
 }
 
 fn ports(header: &IpHeader, packet: &[u8]) -> Option<(u16, u16)> {
-    let data = header.payload(packet).filter(|_| header.fragment != Fragment::Later)?;
+    let data = header.payload(packet).filter(|_| header.fragment != IpFragment::Later)?;
     match header.protocol {
         // The ports of SCTP (132), DCCP (33) and UDP-Lite (136) are where those of TCP and UDP are.
         TCP | UDP | 33 | 132 | 136 => {

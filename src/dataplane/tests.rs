@@ -6,32 +6,32 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 
-use super::counters::Direction;
+use super::counters::DirectionCounters;
 use super::egress::{Egress, EgressPort};
 use super::ingress::{Ingress, IngressPort};
-use super::mtu::Encapsulation;
+use super::mtu::OuterHeaders;
 use super::*;
 use crate::crypto::keymat::EspKeys;
 use crate::crypto::suite::{Aead, AesKey, EspProtection, EspSuite, Protection};
 use crate::crypto::{Provider, Secret, Standard};
-use crate::esp::{DropReason, Inbound, Lease, Limits, Outbound, Quota, Replay, Tally};
+use crate::esp::{DropReason, Inbound, Lease, Limits, Outbound, PacketTally, Quota, Replay};
 use crate::sys::mmsg::{Received, Run};
 use crate::sys::tun::Offloads;
 use crate::time::Instant;
 use crate::wire::packet::checksum::Sum;
-use crate::wire::packet::ip::{IpHeader, TCP, UDP, Version};
+use crate::wire::packet::ip::{IpHeader, IpVersion, TCP, UDP};
 use crate::wire::packet::tcp::{ACK, CWR, FIN, PSH, SYN, TcpHeader};
 use crate::wire::packet::vnet::{Checksum, Gso, VnetHeader};
 use crate::wire::selector::Selector;
 use crate::wire::selector::address::AddressRange;
-use crate::wire::selector::narrow::SelectorPair;
+use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::selector::set::SelectorSet;
 use crate::wire::spi::EspSpi;
 
 const NOW: Instant = Instant(1_000_000_000);
 const SPI: EspSpi = EspSpi(0x1000);
 const RULES: Rules = Rules {
-    encapsulation: Encapsulation { version: Version::V4, udp: true },
+    encapsulation: OuterHeaders { version: IpVersion::V4, udp: true },
     outer_mtu: 1500,
     inner_mtu: 1400,
     mss: 1350,
@@ -42,8 +42,8 @@ fn ranges(texts: &[&str]) -> SelectorSet {
     texts.iter().map(|text| text.parse::<Selector>().unwrap()).collect()
 }
 
-fn everything() -> SelectorPair {
-    SelectorPair { local: ranges(&["0.0.0.0/0", "::/0"]), remote: ranges(&["0.0.0.0/0", "::/0"]) }
+fn everything() -> ChildSelectors {
+    ChildSelectors { local: ranges(&["0.0.0.0/0", "::/0"]), remote: ranges(&["0.0.0.0/0", "::/0"]) }
 }
 
 fn suite() -> (EspSuite, EspKeys) {
@@ -52,24 +52,24 @@ fn suite() -> (EspSuite, EspKeys) {
     (EspSuite { protection, group: None, esn: false }, keys)
 }
 
-fn outbound(spi: EspSpi, selectors: SelectorPair, limits: Limits) -> Arc<OutboundSa> {
+fn outbound(spi: EspSpi, selectors: ChildSelectors, limits: Limits) -> Arc<OutboundSa> {
     let (suite, keys) = suite();
     let key = Standard::default().esp_seal_key(&suite, &keys).unwrap();
     Arc::new(OutboundSa::new(Outbound::new(spi, key, Lease::ephemeral(false), limits), selectors))
 }
 
-fn inbound(spi: EspSpi, selectors: SelectorPair, limits: Limits) -> Arc<InboundSa> {
+fn inbound(spi: EspSpi, selectors: ChildSelectors, limits: Limits) -> Arc<InboundSa> {
     let (suite, keys) = suite();
     let key = Standard::default().esp_open_key(&suite, &keys).unwrap();
     Arc::new(InboundSa::new(Inbound::new(spi, key, Replay::new(8192), false, limits), selectors))
 }
 
 /// One gateway, and what came out of it.
-struct Gateway {
+struct TestGateway {
     forwarding: Forwarding,
     egress: Egress,
     ingress: Ingress,
-    numbers: [Direction; 2],
+    numbers: [DirectionCounters; 2],
     out: Outlet,
 }
 
@@ -80,11 +80,11 @@ struct Outlet {
     /// Frames to the device.
     frames: Vec<Vec<u8>>,
     replies: Vec<Vec<u8>>,
-    events: Vec<Event>,
+    events: Vec<LaneEvent>,
 }
 
 impl EgressPort for Outlet {
-    fn send(&mut self, buffer: &[u8], runs: &[Run], _: &mut Tally) {
+    fn send(&mut self, buffer: &[u8], runs: &[Run], _: &mut PacketTally) {
         for run in runs {
             let singles = run.singles().map(|run| buffer[run.start..run.start + run.len].to_vec());
             self.sent.push((run.tos, singles.collect()));
@@ -95,7 +95,7 @@ impl EgressPort for Outlet {
         self.replies.push(packet.to_vec());
     }
 
-    fn tell(&mut self, event: Event) {
+    fn tell(&mut self, event: LaneEvent) {
         self.events.push(event);
     }
 }
@@ -106,17 +106,17 @@ impl IngressPort for Outlet {
         true
     }
 
-    fn tell(&mut self, event: Event) -> bool {
+    fn tell(&mut self, event: LaneEvent) -> bool {
         self.events.push(event);
         true
     }
 }
 
-impl Gateway {
-    fn new(changes: impl IntoIterator<Item = Change>) -> Gateway {
+impl TestGateway {
+    fn new(changes: impl IntoIterator<Item = Change>) -> TestGateway {
         let forwarding = Forwarding::new(RULES);
         forwarding.apply(changes);
-        Gateway {
+        TestGateway {
             forwarding,
             egress: Egress::default(),
             ingress: Ingress::new(Offloads::ALL),
@@ -163,27 +163,27 @@ impl Gateway {
 }
 
 /// Two gateways with one SA from the first to the second.
-fn gateways() -> (Gateway, Gateway, Arc<OutboundSa>, Arc<InboundSa>) {
+fn gateways() -> (TestGateway, TestGateway, Arc<OutboundSa>, Arc<InboundSa>) {
     let (to, from) = (
         outbound(SPI, everything(), Limits::UNBOUNDED),
         inbound(SPI, everything(), Limits::UNBOUNDED),
     );
-    let first = Gateway::new([Change::UseOutbound(to.clone())]);
-    let second = Gateway::new([Change::AddInbound(from.clone())]);
+    let first = TestGateway::new([Change::UseOutbound(to.clone())]);
+    let second = TestGateway::new([Change::AddInbound(from.clone())]);
     (first, second, to, from)
 }
 
 /// An IP header of either family in front of a transport packet, checksums complete.
-fn packet(version: Version, protocol: u8, tos: u8, mut transport: Vec<u8>) -> Vec<u8> {
+fn packet(version: IpVersion, protocol: u8, tos: u8, mut transport: Vec<u8>) -> Vec<u8> {
     let mut packet = match version {
-        Version::V4 => {
+        IpVersion::V4 => {
             let len = u16::try_from(20 + transport.len()).unwrap().to_be_bytes();
             vec![
                 0x45, tos, len[0], len[1], 0xab, 0xcd, 0x40, 0, 63, protocol, 0, 0, 10, 1, 0, 10,
                 10, 2, 0, 10,
             ]
         }
-        Version::V6 => {
+        IpVersion::V6 => {
             let len = u16::try_from(transport.len()).unwrap().to_be_bytes();
             let mut header = vec![0x60 | tos >> 4, tos << 4, 0, 7, len[0], len[1], protocol, 63];
             header.extend([0xfd; 16]);
@@ -193,7 +193,7 @@ fn packet(version: Version, protocol: u8, tos: u8, mut transport: Vec<u8>) -> Ve
     };
     crate::wire::packet::ip::complete_v4_checksum(
         &mut packet,
-        if version == Version::V4 { 20 } else { 0 },
+        if version == IpVersion::V4 { 20 } else { 0 },
     );
     let at = match protocol {
         TCP => Some(16),
@@ -263,7 +263,7 @@ fn bytes(len: usize) -> Vec<u8> {
 fn sound(packet: &[u8]) -> IpHeader {
     let header = IpHeader::parse(packet).unwrap();
     assert_eq!(header.total_len, packet.len());
-    if header.version == Version::V4 {
+    if header.version == IpVersion::V4 {
         assert_eq!(Sum::default().with(&packet[..header.header_len]).finish(), 0, "IP checksum");
     }
     let data = header.payload(packet).unwrap();
@@ -273,7 +273,7 @@ fn sound(packet: &[u8]) -> IpHeader {
 
 #[test]
 fn a_super_packet_travels_whole_and_arrives_whole() {
-    for (version, gso) in [(Version::V4, Gso::Tcp4), (Version::V6, Gso::Tcp6)] {
+    for (version, gso) in [(IpVersion::V4, Gso::Tcp4), (IpVersion::V6, Gso::Tcp6)] {
         let (mut first, mut second, to, from) = gateways();
         let payload = bytes(50_000);
         let original = packet(
@@ -297,7 +297,7 @@ fn a_super_packet_travels_whole_and_arrives_whole() {
         assert_eq!(got, want);
         assert_eq!((to.counters.packets(), from.counters.packets()), (count as u64, count as u64));
         assert_eq!(to.counters.bytes(), from.counters.bytes());
-        assert_eq!(second.out.events, [Event::FirstPacket(SPI)]);
+        assert_eq!(second.out.events, [LaneEvent::FirstPacket(SPI)]);
     }
 }
 
@@ -305,7 +305,8 @@ fn a_super_packet_travels_whole_and_arrives_whole() {
 fn each_segment_is_what_its_sender_would_have_sent() {
     let (mut first, mut second, ..) = gateways();
     second.ingress = Ingress::new(Offloads::NONE);
-    let original = packet(Version::V4, TCP, 0, tcp(1000, ACK | PSH | FIN | CWR, &[], &bytes(3000)));
+    let original =
+        packet(IpVersion::V4, TCP, 0, tcp(1000, ACK | PSH | FIN | CWR, &[], &bytes(3000)));
     first.push(&[super_frame(Gso::Tcp4, 1300, original)]);
     second.pull(&first.out.sent);
     let expected = [
@@ -324,7 +325,7 @@ fn each_segment_is_what_its_sender_would_have_sent() {
 
 #[test]
 fn datagrams_are_divided_and_joined_too() {
-    for version in [Version::V4, Version::V6] {
+    for version in [IpVersion::V4, IpVersion::V6] {
         let (mut first, mut second, ..) = gateways();
         let original = packet(version, UDP, 0, udp(&bytes(5 * 1000 + 10)));
         first.push(&[super_frame(Gso::Udp, 1000, original.clone())]);
@@ -339,7 +340,7 @@ fn datagrams_are_divided_and_joined_too() {
 #[test]
 fn only_what_continues_a_flow_joins_it() {
     let data = |sequence, flags, len: usize| {
-        packet(Version::V4, TCP, 0, tcp(sequence, flags, &[], &bytes(len)))
+        packet(IpVersion::V4, TCP, 0, tcp(sequence, flags, &[], &bytes(len)))
     };
     let mut wrong_sum = data(100, ACK, 100);
     *wrong_sum.last_mut().unwrap() ^= 1;
@@ -371,7 +372,7 @@ fn only_what_continues_a_flow_joins_it() {
             "another option",
             vec![
                 data(0, ACK, 100),
-                packet(Version::V4, TCP, 0, tcp(100, ACK, &[1, 1, 1, 1], &bytes(100))),
+                packet(IpVersion::V4, TCP, 0, tcp(100, ACK, &[1, 1, 1, 1], &bytes(100))),
             ],
             2,
         ),
@@ -390,11 +391,11 @@ fn only_what_continues_a_flow_joins_it() {
 
 #[test]
 fn a_packet_without_an_sa_is_dropped_and_wanted() {
-    let mut gateway = Gateway::new([]);
-    let data = packet(Version::V4, TCP, 0, tcp(0, ACK, &[], &bytes(3000)));
+    let mut gateway = TestGateway::new([]);
+    let data = packet(IpVersion::V4, TCP, 0, tcp(0, ACK, &[], &bytes(3000)));
     gateway.push(&[super_frame(Gso::Tcp4, 1000, data)]);
     assert_eq!(gateway.stray(0, DropReason::NoSa), 3);
-    let [Event::Wanted(tuple)] = &gateway.out.events[..] else {
+    let [LaneEvent::Wanted(tuple)] = &gateway.out.events[..] else {
         panic!("{:?}", gateway.out.events)
     };
     assert_eq!((tuple.source_port, tuple.destination_port), (Some(8080), Some(80)));
@@ -403,22 +404,25 @@ fn a_packet_without_an_sa_is_dropped_and_wanted() {
 
 #[test]
 fn selectors_hold_both_ways() {
-    let narrow =
-        SelectorPair { local: ranges(&["10.1.0.0/24"]), remote: ranges(&["10.2.0.0/24[tcp/80]"]) };
-    let mirrored = SelectorPair { local: narrow.remote.clone(), remote: narrow.local.clone() };
-    let good = packet(Version::V4, TCP, 0, tcp(0, ACK, &[], b"x"));
-    let bad = packet(Version::V4, UDP, 0, udp(b"x"));
-    let mut first = Gateway::new([Change::UseOutbound(outbound(SPI, narrow, Limits::UNBOUNDED))]);
+    let narrow = ChildSelectors {
+        local: ranges(&["10.1.0.0/24"]),
+        remote: ranges(&["10.2.0.0/24[tcp/80]"]),
+    };
+    let mirrored = ChildSelectors { local: narrow.remote.clone(), remote: narrow.local.clone() };
+    let good = packet(IpVersion::V4, TCP, 0, tcp(0, ACK, &[], b"x"));
+    let bad = packet(IpVersion::V4, UDP, 0, udp(b"x"));
+    let mut first =
+        TestGateway::new([Change::UseOutbound(outbound(SPI, narrow, Limits::UNBOUNDED))]);
     first.push(&[single(&good), single(&bad)]);
     assert_eq!((first.out.sent.len(), first.stray(0, DropReason::NoSa)), (1, 1));
     // A peer that sends everything meets the same selectors at the receiver.
     let (mut first, ..) = gateways();
     let from = inbound(SPI, mirrored, Limits::UNBOUNDED);
-    let mut second = Gateway::new([Change::AddInbound(from.clone())]);
+    let mut second = TestGateway::new([Change::AddInbound(from.clone())]);
     first.push(&[
         single(&good),
         single(&bad),
-        single(&packet(Version::V6, TCP, 0, tcp(0, ACK, &[], b"x"))),
+        single(&packet(IpVersion::V6, TCP, 0, tcp(0, ACK, &[], b"x"))),
     ]);
     second.pull(&first.out.sent);
     assert_eq!(second.out.frames, [single(&good)]);
@@ -427,14 +431,14 @@ fn selectors_hold_both_ways() {
 
 #[test]
 fn too_big_is_answered_inward_within_a_rate() {
-    for version in [Version::V4, Version::V6] {
+    for version in [IpVersion::V4, IpVersion::V6] {
         let (mut first, _, to, _) = gateways();
         let big = packet(version, UDP, 0, udp(&bytes(1400)));
         first.push(&vec![single(&big); 100]);
         assert_eq!(to.counters.drops(DropReason::TooBig), 100);
         assert_eq!(first.out.replies.len(), 50, "the burst");
         let reply = &first.out.replies[0];
-        let at = if version == Version::V4 { 26 } else { 46 };
+        let at = if version == IpVersion::V4 { 26 } else { 46 };
         assert_eq!(u16::from_be_bytes([reply[at], reply[at + 1]]), 1400);
         assert!(first.out.sent.is_empty());
         // What just fits goes.
@@ -450,7 +454,7 @@ fn a_narrow_path_lowers_what_fits() {
     let tables = first.forwarding.current();
     // 1300 outer: 20 + 8 + 8 + 8 + 16 around, 2 of trailer, 4-byte steps: 1238 inside.
     for (inner, fits) in [(1238, true), (1239, false)] {
-        let mut frame = single(&packet(Version::V4, UDP, 0, udp(&bytes(inner - 28))));
+        let mut frame = single(&packet(IpVersion::V4, UDP, 0, udp(&bytes(inner - 28))));
         let mut batch = first.egress.begin(&tables, 1300, true, NOW);
         batch.push(&mut frame, &mut first.out);
         batch.finish(&first.numbers[0], &mut first.out);
@@ -462,18 +466,18 @@ fn a_narrow_path_lowers_what_fits() {
 
 #[test]
 fn segment_sizes_are_clamped_both_ways() {
-    for version in [Version::V4, Version::V6] {
+    for version in [IpVersion::V4, IpVersion::V6] {
         let syn = packet(version, TCP, 0, tcp(0, SYN, &[2, 4, 0x05, 0xb4], &[]));
         let (mut first, mut second, ..) = gateways();
         first.push(&[single(&syn)]);
         second.pull(&first.out.sent);
-        let limit: u16 = if version == Version::V4 { 1350 } else { 1340 };
+        let limit: u16 = if version == IpVersion::V4 { 1350 } else { 1340 };
         let got = &second.out.frames[0][10..];
         let header = sound(got);
         assert_eq!(got[header.header_len + 22..][..2], limit.to_be_bytes());
     }
     // What a peer without a clamp sends is clamped by the receiver.
-    let syn = packet(Version::V4, TCP, 0, tcp(0, SYN, &[2, 4, 0x05, 0xb4], &[]));
+    let syn = packet(IpVersion::V4, TCP, 0, tcp(0, SYN, &[2, 4, 0x05, 0xb4], &[]));
     let (mut first, mut second, ..) = gateways();
     first.forwarding.apply([Change::SetRules(Rules { mss: u16::MAX, inner_mtu: 1446, ..RULES })]);
     first.push(&[single(&syn)]);
@@ -487,7 +491,7 @@ fn congestion_marks_pass_inward() {
     let cases = [(0, 0, Some(0)), (2, 3, Some(3)), (1, 3, Some(3)), (0, 3, None), (3, 0, Some(3))];
     for (inner, outer, expected) in cases {
         let (mut first, mut second, _, from) = gateways();
-        first.push(&[single(&packet(Version::V4, UDP, 0xb8 | inner, udp(b"x")))]);
+        first.push(&[single(&packet(IpVersion::V4, UDP, 0xb8 | inner, udp(b"x")))]);
         second.pull(&[(outer, first.out.sent[0].1.clone())]);
         let got = second.out.frames.first().map(|frame| sound(&frame[10..]).tos);
         assert_eq!(got, expected.map(|ecn| 0xb8 | ecn), "{inner} in {outer}");
@@ -500,7 +504,7 @@ fn classes_show_outside_only_when_asked() {
     for (copy_dscp, expected) in [(false, 2), (true, 0xba)] {
         let (mut first, ..) = gateways();
         first.forwarding.apply([Change::SetRules(Rules { copy_dscp, ..RULES })]);
-        first.push(&[single(&packet(Version::V4, UDP, 0xba, udp(b"x")))]);
+        first.push(&[single(&packet(IpVersion::V4, UDP, 0xba, udp(b"x")))]);
         assert_eq!(first.out.sent[0].0, expected);
     }
 }
@@ -508,7 +512,7 @@ fn classes_show_outside_only_when_asked() {
 #[test]
 fn whatever_else_comes_from_the_peer_is_sorted_out() {
     let (mut first, mut second, _, from) = gateways();
-    first.push(&[single(&packet(Version::V4, UDP, 0, udp(b"x")))]);
+    first.push(&[single(&packet(IpVersion::V4, UDP, 0, udp(b"x")))]);
     let esp = first.out.sent[0].1[0].clone();
     let mut unknown = esp.clone();
     unknown[3] ^= 1;
@@ -524,7 +528,7 @@ fn whatever_else_comes_from_the_peer_is_sorted_out() {
     ];
     second.pull(&datagrams.map(|datagram| (0, vec![datagram])));
     assert_eq!(second.out.frames.len(), 1);
-    assert_eq!(second.out.events, [Event::Ike(vec![7, 7]), Event::FirstPacket(SPI)]);
+    assert_eq!(second.out.events, [LaneEvent::Ike(vec![7, 7]), LaneEvent::FirstPacket(SPI)]);
     assert_eq!(second.stray(1, DropReason::Runt), 2);
     assert_eq!(second.stray(1, DropReason::UnknownSpi), 1);
     let drops: Vec<_> = from.counters.all_drops().collect();
@@ -541,11 +545,11 @@ fn a_changed_bit_anywhere_has_no_effect_but_one_count() {
     let spi = EspSpi(0xc0de_cafe);
     let from = inbound(spi, everything(), Limits::UNBOUNDED);
     let to = outbound(spi, everything(), Limits::UNBOUNDED);
-    let mut first = Gateway::new([Change::UseOutbound(to)]);
-    let mut second = Gateway::new([Change::AddInbound(from.clone())]);
+    let mut first = TestGateway::new([Change::UseOutbound(to)]);
+    let mut second = TestGateway::new([Change::AddInbound(from.clone())]);
     // Number 3: with one bit changed it is never 0, which would be too old to be looked at.
     for text in [&b"first"[..], b"second", b"third"] {
-        first.push(&[single(&packet(Version::V4, UDP, 0, udp(text)))]);
+        first.push(&[single(&packet(IpVersion::V4, UDP, 0, udp(text)))]);
     }
     let (tos, run) = first.out.sent[2].clone();
     for bit in 0..run[0].len() * 8 {
@@ -573,15 +577,15 @@ fn limits_are_told_and_kept() {
         hard: Quota { packets: 4, ..Quota::UNBOUNDED },
     };
     let (to, from) = (outbound(SPI, everything(), limits), inbound(SPI, everything(), limits));
-    let mut first = Gateway::new([Change::UseOutbound(to.clone())]);
-    let mut second = Gateway::new([Change::AddInbound(from)]);
+    let mut first = TestGateway::new([Change::UseOutbound(to.clone())]);
+    let mut second = TestGateway::new([Change::AddInbound(from)]);
     for _ in 0..6 {
-        first.push(&[single(&packet(Version::V4, UDP, 0, udp(b"x")))]);
+        first.push(&[single(&packet(IpVersion::V4, UDP, 0, udp(b"x")))]);
     }
-    assert_eq!(first.out.events, [Event::OutboundAging(SPI)]);
+    assert_eq!(first.out.events, [LaneEvent::OutboundAging(SPI)]);
     assert_eq!(to.counters.drops(DropReason::Expired), 2);
     second.pull(&first.out.sent);
-    assert_eq!(second.out.events, [Event::FirstPacket(SPI), Event::InboundAging(SPI)]);
+    assert_eq!(second.out.events, [LaneEvent::FirstPacket(SPI), LaneEvent::InboundAging(SPI)]);
 }
 
 #[test]
@@ -593,8 +597,9 @@ fn a_rekey_between_any_two_packets_loses_and_doubles_nothing() {
         outbound(new, everything(), Limits::UNBOUNDED),
         inbound(new, everything(), Limits::UNBOUNDED),
     );
-    let send =
-        |first: &mut Gateway, i: u8| first.push(&[single(&packet(Version::V4, UDP, 0, udp(&[i])))]);
+    let send = |first: &mut TestGateway, i: u8| {
+        first.push(&[single(&packet(IpVersion::V4, UDP, 0, udp(&[i])))])
+    };
     send(&mut first, 0);
     second.forwarding.apply([Change::AddInbound(from.clone())]);
     send(&mut first, 1);
@@ -622,11 +627,11 @@ fn numbers_are_leased_from_the_ledger() {
     let key = Standard::default().esp_seal_key(&suite, &keys).unwrap();
     let lease = Lease::new(1, false, ledger.clone());
     let sa = OutboundSa::new(Outbound::new(SPI, key, lease, Limits::UNBOUNDED), everything());
-    let mut first = Gateway::new([Change::UseOutbound(Arc::new(sa))]);
+    let mut first = TestGateway::new([Change::UseOutbound(Arc::new(sa))]);
     first.push(&[super_frame(
         Gso::Tcp4,
         1000,
-        packet(Version::V4, TCP, 0, tcp(0, ACK, &[], &bytes(30_000))),
+        packet(IpVersion::V4, TCP, 0, tcp(0, ACK, &[], &bytes(30_000))),
     )]);
     assert!(ledger.load(Ordering::Acquire) > 30);
 }
@@ -642,7 +647,7 @@ proptest! {
         sequence: u32,
         push: bool,
     ) {
-        let version = if six { Version::V6 } else { Version::V4 };
+        let version = if six { IpVersion::V6 } else { IpVersion::V4 };
         let limit = usize::from(segment) * 64;
         let payload = bytes(len.min(limit));
         let flags = if push { ACK | PSH } else { ACK };
@@ -674,7 +679,7 @@ proptest! {
             let mut segment = tcp(next[at], ACK, &[], &bytes(size * 100));
             segment[1] = flow;
             next[at] += u32::try_from(size * 100).unwrap();
-            frames.push(single(&packet(Version::V4, TCP, 0, segment)));
+            frames.push(single(&packet(IpVersion::V4, TCP, 0, segment)));
         }
         first.push(&frames);
         second.pull(&first.out.sent);
@@ -716,14 +721,14 @@ proptest! {
 
 #[test]
 fn ranges_of_one_family_do_not_let_the_other_through() {
-    let v4 = SelectorPair { local: ranges(&["0.0.0.0/0"]), remote: ranges(&["0.0.0.0/0"]) };
+    let v4 = ChildSelectors { local: ranges(&["0.0.0.0/0"]), remote: ranges(&["0.0.0.0/0"]) };
     assert!(v4.local.covers_selector(&Selector::addresses(
         AddressRange::prefix([0, 0, 0, 0].into(), 0).unwrap()
     )));
-    let mut first = Gateway::new([Change::UseOutbound(outbound(SPI, v4, Limits::UNBOUNDED))]);
+    let mut first = TestGateway::new([Change::UseOutbound(outbound(SPI, v4, Limits::UNBOUNDED))]);
     first.push(&[
-        single(&packet(Version::V6, UDP, 0, udp(b"x"))),
-        single(&packet(Version::V4, UDP, 0, udp(b"x"))),
+        single(&packet(IpVersion::V6, UDP, 0, udp(b"x"))),
+        single(&packet(IpVersion::V4, UDP, 0, udp(b"x"))),
     ]);
     assert_eq!((first.out.sent.len(), first.stray(0, DropReason::NoSa)), (1, 1));
 }

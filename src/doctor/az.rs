@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use crate::config::algorithm::ConnectionMode;
-use crate::config::settings::{Connection, Policy, Site};
+use crate::config::settings::{Connection, ConnectionPolicy, Site};
 
 /// The Azure side of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -25,12 +25,12 @@ impl Az<'_> {
     pub fn set_policy(&self) -> String {
         let name = self.name();
         match &self.connection.ipsec_policy {
-            Policy::Default => {
+            ConnectionPolicy::Default => {
                 format!(
                     "az network vpn-connection ipsec-policy clear -g RG --connection-name {name}"
                 )
             }
-            Policy::Custom(policy) => format!(
+            ConnectionPolicy::Custom(policy) => format!(
                 "az network vpn-connection ipsec-policy add -g RG --connection-name {name} \
                  --ike-encryption {} --ike-integrity {} --dh-group {} --ipsec-encryption {} --ipsec-integrity {} \
                  --pfs-group {} --sa-lifetime {} --sa-max-size {}",

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use super::probe::ike_probe::Answer;
+use super::probe::ike_probe::IkeProbeAnswer;
 use super::probe::port_probe::Silence;
 use super::probe::sniffer::Sighting;
 use crate::config::diagnostic::Diagnostic;
@@ -37,7 +37,7 @@ pub struct Facts {
     /// What the service says, or why it says nothing.
     pub service: Result<ConnectionStatus, String>,
     /// One for each address of the gateway.
-    pub tunnels: Vec<TunnelFacts>,
+    pub tunnels: Vec<DoctorTunnelFacts>,
 }
 
 /// What there is to judge a clock by.
@@ -64,7 +64,7 @@ pub struct Interface {
 
 /// One tunnel.
 #[derive(Clone, Debug)]
-pub struct TunnelFacts {
+pub struct DoctorTunnelFacts {
     /// Its name, as the log has it.
     pub name: String,
     /// Its interface.
@@ -74,11 +74,11 @@ pub struct TunnelFacts {
     /// Its address.
     pub address: Result<IpAddr, String>,
     /// How packets get there.
-    pub way: Result<Way, String>,
+    pub way: Result<RouteToGateway, String>,
     /// What port 500 answered.
-    pub ike: Result<Answer, Silence>,
+    pub ike: Result<IkeProbeAnswer, Silence>,
     /// What port 4500 answered.
-    pub natt: Result<Answer, Silence>,
+    pub natt: Result<IkeProbeAnswer, Silence>,
     /// What the gateway would take instead, when it takes nothing of ours.
     pub survey: Option<Survey>,
     /// What the wire showed, when the ports were silent; `None` when nobody looked, or might.
@@ -94,14 +94,14 @@ pub struct TunnelFacts {
     /// The last refusal.
     pub explanation: Option<Explanation>,
     /// What became of new keys.
-    pub rekey: Option<Rekey>,
+    pub rekey: Option<RekeyOutcome>,
     /// What pings through the tunnel showed.
-    pub inner: Option<Inner>,
+    pub inner: Option<InnerPings>,
 }
 
 /// How packets get to a gateway.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Way {
+pub struct RouteToGateway {
     /// Our address.
     pub source: IpAddr,
     /// By which interface.
@@ -130,7 +130,7 @@ pub struct OuterMtu {
 
 /// What became of a wish for new keys.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Rekey {
+pub enum RekeyOutcome {
     /// They are there.
     Done,
     /// They were refused.
@@ -141,7 +141,7 @@ pub enum Rekey {
 
 /// Pings through a tunnel.
 #[derive(Clone, Debug, Default)]
-pub struct Inner {
+pub struct InnerPings {
     /// From which address of ours; `None` when no address of this host lies in the site's prefixes.
     pub source: Option<Ipv4Addr>,
     /// Why they could not be sent.
@@ -176,14 +176,14 @@ impl ClockFacts {
     }
 }
 
-impl TunnelFacts {
+impl DoctorTunnelFacts {
     /// Whether packets can pass.
     pub fn is_up(&self) -> bool {
         self.status.as_ref().is_some_and(|status| status.state == "up")
     }
 
     /// What an IKE_SA_INIT came to, on whichever port.
-    pub fn answer(&self) -> Option<&Answer> {
+    pub fn answer(&self) -> Option<&IkeProbeAnswer> {
         self.ike.as_ref().or(self.natt.as_ref()).ok()
     }
 

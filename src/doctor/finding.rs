@@ -8,7 +8,7 @@ use serde::Serialize;
 /// How bad it is.
 #[derive(Clone, Copy, Debug, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum FindingVerdict {
     /// As it should be.
     Ok,
     /// It could not be looked at.
@@ -61,14 +61,14 @@ pub enum Check {
 
 /// One line.
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
-pub struct Finding {
+pub struct DoctorFinding {
     /// What was looked at.
     pub check: Check,
     /// Of which tunnel; absent when it concerns all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tunnel: Option<String>,
     /// How it is.
-    pub verdict: Verdict,
+    pub verdict: FindingVerdict,
     /// What was seen.
     pub seen: String,
     /// What to do on this side.
@@ -87,9 +87,9 @@ pub struct Diagnosis {
     /// The connection.
     pub connection: String,
     /// The gravest verdict.
-    pub verdict: Verdict,
+    pub verdict: FindingVerdict,
     /// The lines, in the order in which a packet meets trouble.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<DoctorFinding>,
 }
 
 impl Check {
@@ -117,43 +117,43 @@ impl Check {
     }
 }
 
-impl Finding {
+impl DoctorFinding {
     /// All is well.
-    pub fn ok(check: Check, seen: impl Into<String>) -> Finding {
-        Finding::new(check, Verdict::Ok, seen)
+    pub fn ok(check: Check, seen: impl Into<String>) -> DoctorFinding {
+        DoctorFinding::new(check, FindingVerdict::Ok, seen)
     }
 
     /// It could not be looked at, for this reason.
-    pub fn skip(check: Check, why: impl Into<String>) -> Finding {
-        Finding::new(check, Verdict::Skip, why)
+    pub fn skip(check: Check, why: impl Into<String>) -> DoctorFinding {
+        DoctorFinding::new(check, FindingVerdict::Skip, why)
     }
 
     /// Someone wants to know.
-    pub fn warn(check: Check, seen: impl Into<String>) -> Finding {
-        Finding::new(check, Verdict::Warn, seen)
+    pub fn warn(check: Check, seen: impl Into<String>) -> DoctorFinding {
+        DoctorFinding::new(check, FindingVerdict::Warn, seen)
     }
 
     /// It does not work.
-    pub fn fail(check: Check, seen: impl Into<String>) -> Finding {
-        Finding::new(check, Verdict::Fail, seen)
+    pub fn fail(check: Check, seen: impl Into<String>) -> DoctorFinding {
+        DoctorFinding::new(check, FindingVerdict::Fail, seen)
     }
 
     /// With what to do here.
     #[must_use]
-    pub fn mend(mut self, remedy: impl Into<String>) -> Finding {
+    pub fn mend(mut self, remedy: impl Into<String>) -> DoctorFinding {
         self.remedy = Some(remedy.into());
         self
     }
 
     /// With the command for Azure's side.
     #[must_use]
-    pub fn at_azure(mut self, command: impl Into<String>) -> Finding {
+    pub fn at_azure(mut self, command: impl Into<String>) -> DoctorFinding {
         self.az = Some(command.into());
         self
     }
 
-    fn new(check: Check, verdict: Verdict, seen: impl Into<String>) -> Finding {
-        Finding { check, tunnel: None, verdict, seen: seen.into(), remedy: None, az: None }
+    fn new(check: Check, verdict: FindingVerdict, seen: impl Into<String>) -> DoctorFinding {
+        DoctorFinding { check, tunnel: None, verdict, seen: seen.into(), remedy: None, az: None }
     }
 }
 
@@ -162,35 +162,37 @@ impl Diagnosis {
     pub const VERSION: u32 = 1;
 
     /// Of these lines.
-    pub fn new(connection: impl Into<String>, findings: Vec<Finding>) -> Diagnosis {
+    pub fn new(connection: impl Into<String>, findings: Vec<DoctorFinding>) -> Diagnosis {
         let verdict = findings.iter().map(|finding| finding.verdict).max();
         Diagnosis {
             version: Diagnosis::VERSION,
             connection: connection.into(),
             // What could not be looked at is no finding.
-            verdict: verdict.filter(|verdict| *verdict != Verdict::Skip).unwrap_or(Verdict::Ok),
+            verdict: verdict
+                .filter(|verdict| *verdict != FindingVerdict::Skip)
+                .unwrap_or(FindingVerdict::Ok),
             findings,
         }
     }
 
     /// The first line that says what does not work.
-    pub fn first_failure(&self) -> Option<&Finding> {
-        self.findings.iter().find(|finding| finding.verdict == Verdict::Fail)
+    pub fn first_failure(&self) -> Option<&DoctorFinding> {
+        self.findings.iter().find(|finding| finding.verdict == FindingVerdict::Fail)
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for FindingVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Verdict::Ok => "ok",
-            Verdict::Skip => "-",
-            Verdict::Warn => "warn",
-            Verdict::Fail => "FAIL",
+            FindingVerdict::Ok => "ok",
+            FindingVerdict::Skip => "-",
+            FindingVerdict::Warn => "warn",
+            FindingVerdict::Fail => "FAIL",
         })
     }
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for DoctorFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:<4} {:<14} ", self.verdict, self.check.name())?;
         if let Some(tunnel) = &self.tunnel {
@@ -220,7 +222,7 @@ impl fmt::Display for Diagnosis {
                 finding.check.name(),
                 finding.seen
             ),
-            None if self.verdict == Verdict::Warn => {
+            None if self.verdict == FindingVerdict::Warn => {
                 write!(f, "\n{}: nothing fails; see the warnings", self.connection)
             }
             None => write!(f, "\n{}: nothing is wrong", self.connection),
@@ -234,19 +236,19 @@ mod tests {
 
     #[test]
     fn the_gravest_counts_and_the_first_failure_is_named() {
-        let ok = || Finding::ok(Check::Clock, "right");
-        let skip = || Finding::skip(Check::Mtu, "not looked at");
-        let warn = || Finding::warn(Check::Nat, "translated");
-        let fail = || Finding::fail(Check::Udp500, "silent").mend("open it").at_azure("az x");
+        let ok = || DoctorFinding::ok(Check::Clock, "right");
+        let skip = || DoctorFinding::skip(Check::Mtu, "not looked at");
+        let warn = || DoctorFinding::warn(Check::Nat, "translated");
+        let fail = || DoctorFinding::fail(Check::Udp500, "silent").mend("open it").at_azure("az x");
         for (findings, verdict) in [
-            (vec![ok()], Verdict::Ok),
-            (vec![ok(), skip()], Verdict::Ok),
-            (vec![ok(), warn(), skip()], Verdict::Warn),
-            (vec![ok(), warn(), fail(), ok()], Verdict::Fail),
+            (vec![ok()], FindingVerdict::Ok),
+            (vec![ok(), skip()], FindingVerdict::Ok),
+            (vec![ok(), warn(), skip()], FindingVerdict::Warn),
+            (vec![ok(), warn(), fail(), ok()], FindingVerdict::Fail),
         ] {
             assert_eq!(Diagnosis::new("c", findings).verdict, verdict);
         }
-        let later = Finding::fail(Check::Mtu, "small");
+        let later = DoctorFinding::fail(Check::Mtu, "small");
         let diagnosis = Diagnosis::new("c", vec![warn(), fail(), later]);
         assert_eq!(diagnosis.first_failure(), Some(&fail()));
         let text = diagnosis.to_string();

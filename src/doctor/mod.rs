@@ -36,6 +36,6 @@ pub mod judge;
 pub mod probe;
 pub mod run;
 
-pub use finding::{Diagnosis, Finding, Verdict};
+pub use finding::{Diagnosis, DoctorFinding, FindingVerdict};
 pub use judge::judge;
 pub use run::examine;

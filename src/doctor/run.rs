@@ -6,21 +6,21 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use super::facts::{Facts, Inner, OuterMtu, Rekey, Survey, TunnelFacts};
+use super::facts::{DoctorTunnelFacts, Facts, InnerPings, OuterMtu, RekeyOutcome, Survey};
 use super::probe::echo::Pinger;
-use super::probe::ike_probe::Answer;
+use super::probe::ike_probe::IkeProbeAnswer;
 use super::probe::port_probe::{Caller, Silence};
 use super::probe::sniffer::Tap;
 use super::probe::{host, offer, search};
 use crate::config::diagnostic::Diagnostic;
-use crate::config::settings::{Authentication, Connection, Site, Tunnel};
+use crate::config::settings::{CertificateAuthentication, Connection, GatewayTunnel, Site};
 use crate::config::value::FileRef;
 use crate::config::{self, Loaded, peers};
-use crate::daemon::control::{self, Ask, Which};
+use crate::daemon::control::{self, Ask, RekeyWhich};
 use crate::daemon::explain::Explanation;
 use crate::daemon::files::System;
 use crate::daemon::status::{ConnectionStatus, TunnelStatus};
-use crate::ike::negotiation::proposal::Policy;
+use crate::ike::negotiation::proposal::ProposalPolicy;
 use crate::ike::path::Port;
 use crate::sys::clock;
 use crate::time::{Now, UnixTime};
@@ -28,7 +28,7 @@ use crate::wire::codes::NotifyType;
 
 /// What is to be looked at, and how.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct DoctorOrder {
     /// The configuration file.
     pub file: PathBuf,
     /// The connection.
@@ -42,7 +42,7 @@ pub struct Order {
 }
 
 /// How the service is asked.
-pub type Service<'a> = &'a (dyn Fn(Ask) -> Result<control::Answer, String> + Sync);
+pub type AskService<'a> = &'a (dyn Fn(Ask) -> Result<control::ControlAnswer, String> + Sync);
 
 /// How often something is looked at again.
 const TICK: Duration = Duration::from_millis(50);
@@ -57,7 +57,7 @@ const SIZED_PING: Duration = Duration::from_millis(400);
 const OUTER: (usize, usize) = (700, 1500);
 
 /// Looks at everything. Errors are about the order itself: a file that cannot be read, a connection that is not in it.
-pub fn examine(order: &Order, service: Service<'_>) -> Result<Facts, String> {
+pub fn examine(order: &DoctorOrder, service: AskService<'_>) -> Result<Facts, String> {
     let file = order.file.display().to_string();
     let text = std::fs::read_to_string(&order.file)
         .map_err(|error| format!("{file} cannot be read: {error}"))?;
@@ -103,8 +103,8 @@ fn load(file: &str, text: &str, unix: UnixTime) -> Loaded {
     config::load(file, text, &System, Now { unix, ..clock::now() })
 }
 
-fn credential_files(authentication: &Authentication) -> impl Iterator<Item = PathBuf> {
-    let Authentication { inbound_certificate, inbound_private_key, .. } = authentication;
+fn credential_files(authentication: &CertificateAuthentication) -> impl Iterator<Item = PathBuf> {
+    let CertificateAuthentication { inbound_certificate, inbound_private_key, .. } = authentication;
     let all = [inbound_certificate].into_iter().chain(inbound_private_key);
     all.chain(&authentication.outbound_certificate_roots).filter_map(|file| match file {
         FileRef::Path(path) => Some(path.clone()),
@@ -117,7 +117,7 @@ fn certificate_findings(
     loaded: &Loaded,
     parsed: &[Diagnostic],
     text: &str,
-    order: &Order,
+    order: &DoctorOrder,
 ) -> Vec<Diagnostic> {
     let lines = section(text, &order.connection);
     let found = loaded.report.found.iter();
@@ -145,17 +145,17 @@ fn section(text: &str, name: &str) -> Range<usize> {
     start..heads.iter().copied().find(|head| *head > start).unwrap_or(usize::MAX)
 }
 
-fn own(loaded: &Loaded, order: &Order) -> Option<(String, String)> {
+fn own(loaded: &Loaded, order: &DoctorOrder) -> Option<(String, String)> {
     let facts = loaded.report.connections.iter().find(|facts| facts.name == order.connection)?;
     let leaf = facts.credentials.inbound.first()?;
     let top = facts.credentials.inbound.last()?;
     Some((leaf.subject.clone(), top.issuer.clone()))
 }
 
-fn status(order: &Order, service: Service<'_>) -> Result<ConnectionStatus, String> {
+fn status(order: &DoctorOrder, service: AskService<'_>) -> Result<ConnectionStatus, String> {
     let ask = Ask::Status { connection: Some(order.connection.clone()) };
     match service(ask)? {
-        control::Answer::Status(status) => status
+        control::ControlAnswer::Status(status) => status
             .connections
             .into_iter()
             .next()
@@ -164,28 +164,28 @@ fn status(order: &Order, service: Service<'_>) -> Result<ConnectionStatus, Strin
     }
 }
 
-fn explanations(order: &Order, service: Service<'_>) -> Vec<Explanation> {
+fn explanations(order: &DoctorOrder, service: AskService<'_>) -> Vec<Explanation> {
     match service(Ask::Explain { connection: order.connection.clone() }) {
-        Ok(control::Answer::Explanations(all)) => all,
+        Ok(control::ControlAnswer::Explanations(all)) => all,
         _ => Vec::new(),
     }
 }
 
 /// Active-active gateways have two tunnels: they are looked at side by side.
 fn tunnels(
-    order: &Order,
+    order: &DoctorOrder,
     facts: &Facts,
     loaded: &Loaded,
-    service: Service<'_>,
-) -> Vec<TunnelFacts> {
+    service: AskService<'_>,
+) -> Vec<DoctorTunnelFacts> {
     let Some((site, connection)) = &facts.settings else { return Vec::new() };
     let told = explanations(order, service);
     let known = |at: usize| facts.service.as_ref().ok()?.tunnels.get(at).cloned();
     let trusts = |authorities: &[u8]| trusts_us(loaded, order, authorities);
     let trusts: &(dyn Fn(&[u8]) -> Option<bool> + Sync) = &trusts;
-    let patients: Vec<Patient<'_>> = (0..)
+    let patients: Vec<TunnelUnderTest<'_>> = (0..)
         .zip(&connection.tunnels)
-        .map(|(at, tunnel)| Patient {
+        .map(|(at, tunnel)| TunnelUnderTest {
             order,
             site,
             connection,
@@ -202,7 +202,7 @@ fn tunnels(
             patients.iter().map(|patient| (patient, scope.spawn(|| patient.look()))).collect();
         let seen = looking.into_iter().filter_map(|(_, look)| look.join().ok());
         seen.map(|mut tunnel| {
-            if let Some(Answer::Accepted(accepted)) = tunnel.answer() {
+            if let Some(IkeProbeAnswer::Accepted(accepted)) = tunnel.answer() {
                 tunnel.trusts_us = trusts(&accepted.authorities);
             }
             tunnel
@@ -212,7 +212,7 @@ fn tunnels(
 }
 
 /// Whether an authority above our certificate is among these. Unknown when we hold none of ours, or the peer names none.
-fn trusts_us(loaded: &Loaded, order: &Order, authorities: &[u8]) -> Option<bool> {
+fn trusts_us(loaded: &Loaded, order: &DoctorOrder, authorities: &[u8]) -> Option<bool> {
     let connections = loaded.config.iter().flat_map(|config| &config.connections);
     let (_, credentials) = connections
         .zip(&loaded.credentials)
@@ -223,22 +223,22 @@ fn trusts_us(loaded: &Loaded, order: &Order, authorities: &[u8]) -> Option<bool>
 }
 
 /// One tunnel, and what is known before it is looked at.
-struct Patient<'a> {
-    order: &'a Order,
+struct TunnelUnderTest<'a> {
+    order: &'a DoctorOrder,
     site: &'a Site,
     connection: &'a Connection,
-    tunnel: &'a Tunnel,
+    tunnel: &'a GatewayTunnel,
     at: usize,
     facts: &'a Facts,
-    service: Service<'a>,
+    service: AskService<'a>,
     status: Option<TunnelStatus>,
     explanation: Option<Explanation>,
 }
 
-impl Patient<'_> {
-    fn look(&self) -> TunnelFacts {
+impl TunnelUnderTest<'_> {
+    fn look(&self) -> DoctorTunnelFacts {
         let silent = || Err(Silence::default());
-        let mut seen = TunnelFacts {
+        let mut seen = DoctorTunnelFacts {
             name: peers::name(self.connection, self.tunnel),
             interface: self.tunnel.interface.to_string(),
             host: self.tunnel.remote.to_string(),
@@ -271,7 +271,7 @@ impl Patient<'_> {
     }
 
     /// Both ports, the wire when they are silent, the policy when it is refused, the largest packet.
-    fn look_outside(&self, address: IpAddr, seen: &mut TunnelFacts) {
+    fn look_outside(&self, address: IpAddr, seen: &mut DoctorTunnelFacts) {
         let (policy, _) = peers::policies(&self.connection.ipsec_policy);
         let own = offer::own(policy.offered());
         let groups = policy.groups();
@@ -289,7 +289,7 @@ impl Patient<'_> {
             let ike = Caller::new(address, Port::Ike).ask(&own, &groups);
             (ike, natt.join().unwrap_or_else(|_| Err(Silence::default())))
         });
-        if seen.ike.is_err() && matches!(seen.natt, Ok(Answer::Group(_))) {
+        if seen.ike.is_err() && matches!(seen.natt, Ok(IkeProbeAnswer::Group(_))) {
             // Port 4500 was only touched; with port 500 silent it is the one that has to tell the rest.
             let full = Caller::new(address, Port::NatT).ask(&own, &groups);
             seen.natt = full.or(std::mem::replace(&mut seen.natt, Err(Silence::default())));
@@ -305,7 +305,7 @@ impl Patient<'_> {
         let port = if seen.natt.is_ok() { Port::NatT } else { Port::Ike };
         let mut caller = Caller::new(address, port);
         match seen.answer() {
-            Some(Answer::Refused(NotifyType::NoProposalChosen)) => {
+            Some(IkeProbeAnswer::Refused(NotifyType::NoProposalChosen)) => {
                 seen.survey = Some(survey(&mut caller, &policy));
             }
             Some(_) if seen.natt.is_ok() => {
@@ -318,27 +318,28 @@ impl Patient<'_> {
     }
 
     /// New keys, then pings.
-    fn look_inside(&self, seen: &mut TunnelFacts) {
+    fn look_inside(&self, seen: &mut DoctorTunnelFacts) {
         if self.order.rekey {
             seen.rekey = Some(self.rekey());
         }
         seen.inner = Some(self.ping());
     }
 
-    fn rekey(&self) -> Rekey {
+    fn rekey(&self) -> RekeyOutcome {
         let spi = |status: Option<TunnelStatus>| -> Option<String> {
             status?.children.into_iter().find(|child| child.active)?.spi_in
         };
         let (before, began) = (spi(self.now()), clock::now().mono);
         let passed = || clock::now().mono.since(began);
-        let wish = Ask::Rekey { connection: self.order.connection.clone(), which: Which::Child };
+        let wish =
+            Ask::Rekey { connection: self.order.connection.clone(), which: RekeyWhich::Child };
         if (self.service)(wish).is_err() {
-            return Rekey::Nothing(Duration::ZERO);
+            return RekeyOutcome::Nothing(Duration::ZERO);
         }
         while passed() < REKEYING {
             let after = spi(self.now());
             if after.is_some() && after != before {
-                return Rekey::Done;
+                return RekeyOutcome::Done;
             }
             let told = explanations(self.order, self.service).into_iter().nth(self.at);
             let since = |explanation: &Explanation| {
@@ -349,22 +350,22 @@ impl Patient<'_> {
                 explanation.step.as_deref().is_some_and(|step| step.starts_with("CREATE_CHILD_SA"))
             };
             if let Some(told) = told.filter(|told| since(told) && about_keys(told)) {
-                return Rekey::Refused(Box::new(told));
+                return RekeyOutcome::Refused(Box::new(told));
             }
             thread::park_timeout(TICK);
         }
-        Rekey::Nothing(passed())
+        RekeyOutcome::Nothing(passed())
     }
 
-    fn ping(&self) -> Inner {
+    fn ping(&self) -> InnerPings {
         let now = self.now();
         let mtu = now.as_ref().and_then(|status| status.mtu).map_or(0, usize::from);
-        let mut inner = Inner {
+        let mut inner = InnerPings {
             source: self.source(),
             asked: self.order.target.map_or_else(|| self.guesses(), |target| vec![target]),
             named: self.order.target.is_some(),
             mtu,
-            ..Inner::default()
+            ..InnerPings::default()
         };
         let Some(source) = inner.source else { return inner };
         let mut pinger = match Pinger::open(source, self.tunnel.interface.as_str()) {
@@ -422,12 +423,12 @@ impl Patient<'_> {
 }
 
 /// What a gateway takes that takes nothing of ours.
-fn survey(caller: &mut Caller, ours: &Policy) -> Survey {
-    if let Ok(Answer::Group(group)) = caller.touch(&offer::any_group(ours.offered()), 0) {
+fn survey(caller: &mut Caller, ours: &ProposalPolicy) -> Survey {
+    if let Ok(IkeProbeAnswer::Group(group)) = caller.touch(&offer::any_group(ours.offered()), 0) {
         return Survey::Group(group);
     }
     match caller.ask(&offer::everything(), &offer::GROUPS) {
-        Ok(Answer::Accepted(accepted)) => Survey::Takes(accepted.chosen),
+        Ok(IkeProbeAnswer::Accepted(accepted)) => Survey::Takes(accepted.chosen),
         _ => Survey::Nothing,
     }
 }

@@ -1,4 +1,4 @@
-//! Numbers of one security association. A loop gathers a [`Tally`] on its stack and flushes it once a batch; anyone reads the
+//! Numbers of one security association. A loop gathers a [`PacketTally`] on its stack and flushes it once a batch; anyone reads the
 //! [`Counters`] at any time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use super::drop_reason::DropReason;
 
 /// What happened since the last flush.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Tally {
+pub struct PacketTally {
     /// Packets that went through.
     pub packets: u64,
     /// Their bytes, without ESP around them.
@@ -16,7 +16,7 @@ pub struct Tally {
     dropped: bool,
 }
 
-impl Tally {
+impl PacketTally {
     /// Counts packets that went through.
     #[inline]
     pub fn pass(&mut self, packets: u64, bytes: u64) {
@@ -49,7 +49,7 @@ pub struct Counters {
 
 impl Counters {
     /// Adds a tally and empties it.
-    pub fn flush(&self, tally: &mut Tally) {
+    pub fn flush(&self, tally: &mut PacketTally) {
         if tally.packets > 0 {
             self.packets.fetch_add(tally.packets, Ordering::Relaxed);
             self.bytes.fetch_add(tally.bytes, Ordering::Relaxed);
@@ -62,7 +62,7 @@ impl Counters {
             }
         }
         if tally.packets > 0 || tally.dropped {
-            *tally = Tally::default();
+            *tally = PacketTally::default();
         }
     }
 
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_flush_moves_everything_once() {
-        let (counters, mut tally) = (Counters::default(), Tally::default());
+        let (counters, mut tally) = (Counters::default(), PacketTally::default());
         tally.pass(3, 300);
         tally.drop(DropReason::Replayed, 2);
         assert_eq!(tally.drops(DropReason::Replayed), 2);
@@ -101,6 +101,6 @@ mod tests {
         counters.flush(&mut tally);
         assert_eq!((counters.packets(), counters.bytes()), (3, 300));
         assert_eq!(counters.all_drops().collect::<Vec<_>>(), [(DropReason::Replayed, 2)]);
-        assert_eq!(tally, Tally::default());
+        assert_eq!(tally, PacketTally::default());
     }
 }

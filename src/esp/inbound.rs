@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::drop_reason::DropReason;
 use super::lease::Ceiling;
-use super::limits::{Limits, Wear};
+use super::limits::{Limits, Usage};
 use super::replay::Replay;
 use crate::crypto::OpenError;
 use crate::crypto::esp::OpenKey;
 use crate::time::Instant;
 use crate::wire::packet::esp::{EspHeader, HEADER_LEN, Trailer};
-use crate::wire::packet::ip::{IPV4, IPV6, IpHeader, NO_NEXT, Version};
+use crate::wire::packet::ip::{IPV4, IPV6, IpHeader, IpVersion, NO_NEXT};
 use crate::wire::spi::EspSpi;
 
 /// Numbers noted at a time, a power of two.
@@ -27,14 +27,14 @@ pub struct Inbound {
     ceiling: u64,
     ledger: Option<Arc<dyn Ceiling>>,
     esn: bool,
-    wear: Wear,
+    wear: Usage,
     /// Packets that a former process opened.
     before: u64,
 }
 
 /// An inner packet, where it lies in the ESP packet that carried it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Opened {
+pub struct OpenedPacket {
     /// Where it begins.
     pub start: usize,
     /// Its header.
@@ -45,7 +45,7 @@ impl Inbound {
     /// A new receiving half.
     pub fn new(spi: EspSpi, key: OpenKey, replay: Replay, esn: bool, limits: Limits) -> Inbound {
         let lead = HEADER_LEN + key.layout().iv;
-        let wear = Wear::new(limits);
+        let wear = Usage::new(limits);
         let ceiling = u64::MAX;
         Inbound { spi, key, lead, replay, ceiling, ledger: None, esn, wear, before: 0 }
     }
@@ -94,7 +94,7 @@ impl Inbound {
     /// Opens an ESP packet in place. Nothing is remembered of a packet that is not authentic; a number is spent by
     /// any that is, whatever it holds.
     #[inline]
-    pub fn open(&mut self, packet: &mut [u8], now: Instant) -> Result<Opened, DropReason> {
+    pub fn open(&mut self, packet: &mut [u8], now: Instant) -> Result<OpenedPacket, DropReason> {
         let (header, _) = EspHeader::parse(packet).ok_or(DropReason::Runt)?;
         if self.wear.is_over(now) {
             return Err(DropReason::Expired);
@@ -114,7 +114,7 @@ impl Inbound {
         if seq >= self.ceiling {
             self.raise(seq);
         }
-        let opened = inner(text).map(|header| Opened { start: self.lead, header });
+        let opened = inner(text).map(|header| OpenedPacket { start: self.lead, header });
         let bytes = opened.map_or(0, |opened| opened.header.total_len);
         self.wear.add(1, u64::try_from(bytes).unwrap_or(u64::MAX));
         opened
@@ -134,8 +134,8 @@ impl Inbound {
 fn inner(text: &[u8]) -> Result<IpHeader, DropReason> {
     let trailer = Trailer::parse(text).ok_or(DropReason::BadPadding)?;
     let version = match trailer.next_header {
-        IPV4 => Version::V4,
-        IPV6 => Version::V6,
+        IPV4 => IpVersion::V4,
+        IPV6 => IpVersion::V6,
         NO_NEXT => return Err(DropReason::Dummy),
         _ => return Err(DropReason::BadNextHeader),
     };

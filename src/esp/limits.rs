@@ -39,22 +39,22 @@ impl Limits {
 
 /// What an SA has served against what it may serve.
 #[derive(Debug)]
-pub struct Wear {
+pub struct Usage {
     limits: Limits,
     packets: u64,
     bytes: u64,
     soft_told: bool,
 }
 
-impl Wear {
+impl Usage {
     /// An unused SA.
-    pub fn new(limits: Limits) -> Wear {
-        Wear { limits, packets: 0, bytes: 0, soft_told: false }
+    pub fn new(limits: Limits) -> Usage {
+        Usage { limits, packets: 0, bytes: 0, soft_told: false }
     }
 
     /// The same SA in another process: what it served counts on.
-    pub fn resumed(self, packets: u64, bytes: u64) -> Wear {
-        Wear { packets, bytes, ..self }
+    pub fn resumed(self, packets: u64, bytes: u64) -> Usage {
+        Usage { packets, bytes, ..self }
     }
 
     /// Whether the hard limit is reached.
@@ -102,8 +102,8 @@ mod tests {
             Quota { until: Instant(50), ..Quota::UNBOUNDED },
         ];
         for quota in quotas {
-            let mut soft = Wear::new(Limits { soft: quota, hard: Quota::UNBOUNDED });
-            let mut hard = Wear::new(Limits { soft: Quota::UNBOUNDED, hard: quota });
+            let mut soft = Usage::new(Limits { soft: quota, hard: Quota::UNBOUNDED });
+            let mut hard = Usage::new(Limits { soft: Quota::UNBOUNDED, hard: quota });
             for wear in [&mut soft, &mut hard] {
                 wear.add(9, 999);
                 assert!(!wear.is_over(Instant(49)) && !wear.take_soft(Instant(49)));

@@ -25,11 +25,11 @@ pub mod limits;
 pub mod outbound;
 pub mod replay;
 
-pub use counters::{Counters, Tally};
+pub use counters::{Counters, PacketTally};
 pub use drop_reason::DropReason;
-pub use inbound::{Inbound, Opened};
+pub use inbound::{Inbound, OpenedPacket};
 pub use lease::{Ceiling, Lease, Seq, SeqRange};
-pub use limits::{Limits, Quota, Wear};
+pub use limits::{Limits, Quota, Usage};
 pub use outbound::Outbound;
 pub use replay::Replay;
 

@@ -2,7 +2,7 @@
 
 use super::drop_reason::DropReason;
 use super::lease::{Lease, Seq, SeqRange};
-use super::limits::{Limits, Wear};
+use super::limits::{Limits, Usage};
 use crate::crypto::esp::SealKey;
 use crate::crypto::suite::Layout;
 use crate::time::Instant;
@@ -17,13 +17,13 @@ pub struct Outbound {
     key: SealKey,
     layout: Layout,
     lease: Lease,
-    wear: Wear,
+    wear: Usage,
 }
 
 impl Outbound {
     /// A new sending half.
     pub fn new(spi: EspSpi, key: SealKey, lease: Lease, limits: Limits) -> Outbound {
-        Outbound { spi, layout: key.layout(), key, lease, wear: Wear::new(limits) }
+        Outbound { spi, layout: key.layout(), key, lease, wear: Usage::new(limits) }
     }
 
     /// Goes on where a former process stopped, as far as volume counts.

@@ -4,7 +4,7 @@
 use rustls_pki_types::alg_id;
 
 use crate::crypto::signature::Scheme;
-use crate::der::{self, DerError, Fault, Reader, tag};
+use crate::der::{self, DerError, DerFault, DerReader, tag};
 
 /// The arc of PKCS#1 (RFC 8017 appendix C), less its last number.
 const PKCS1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1];
@@ -63,7 +63,7 @@ pub(super) fn identifier(scheme: Scheme) -> Option<Vec<u8>> {
 /// The scheme that an AlgorithmIdentifier, whole, names. Absent and NULL parameters are the same thing (RFC 4055 §5),
 /// and a PSS parameter written out though it is the default is read as if it were not.
 pub(super) fn scheme(identifier: &[u8]) -> Result<Scheme, AlgorithmError> {
-    let (oid, parameters) = Reader::sequence_of(identifier, |reader| {
+    let (oid, parameters) = DerReader::sequence_of(identifier, |reader| {
         let oid = reader.read(tag::OID)?;
         let parameters = reader.rest();
         if !reader.is_empty() {
@@ -73,7 +73,7 @@ pub(super) fn scheme(identifier: &[u8]) -> Result<Scheme, AlgorithmError> {
     })?;
     let plain = |scheme| match parameters {
         [] | [tag::NULL, 0] => Ok(scheme),
-        _ => Err(DerError { what: Fault::Value, left: parameters.len() }.into()),
+        _ => Err(DerError { what: DerFault::Value, left: parameters.len() }.into()),
     };
     match oid.split_last() {
         Some((5, PKCS1)) => plain(Scheme::RsaPkcs1Sha1),
@@ -94,12 +94,12 @@ pub(super) fn scheme(identifier: &[u8]) -> Result<Scheme, AlgorithmError> {
 
 /// RSASSA-PSS-params (RFC 4055 §3.1): one hash for message and mask, the salt as long as the hash, trailer 1.
 fn pss(parameters: &[u8]) -> Result<Scheme, AlgorithmError> {
-    let (hash, mask, salt, trailer) = Reader::sequence_of(parameters, |reader| {
+    let (hash, mask, salt, trailer) = DerReader::sequence_of(parameters, |reader| {
         // Each field is wrapped in an explicit tag and has a default, which for the hashes is SHA-1.
         let hash = explicit(reader, 0, hash)?.unwrap_or(SHA1);
         let mask = explicit(reader, 1, mask_hash)?.unwrap_or(SHA1);
-        let salt = explicit(reader, 2, Reader::small_unsigned)?.unwrap_or(20);
-        let trailer = explicit(reader, 3, Reader::small_unsigned)?.unwrap_or(1);
+        let salt = explicit(reader, 2, DerReader::small_unsigned)?.unwrap_or(20);
+        let trailer = explicit(reader, 3, DerReader::small_unsigned)?.unwrap_or(1);
         Ok((hash, mask, salt, trailer))
     })?;
     let scheme = match (hash.split_last(), salt) {
@@ -120,16 +120,16 @@ fn odd_pss(hash: &[u8], mask: &[u8], salt: u32) -> String {
 }
 
 fn explicit<'a, T>(
-    reader: &mut Reader<'a>,
+    reader: &mut DerReader<'a>,
     number: u8,
-    read: impl FnOnce(&mut Reader<'a>) -> Result<T, DerError>,
+    read: impl FnOnce(&mut DerReader<'a>) -> Result<T, DerError>,
 ) -> Result<Option<T>, DerError> {
     let tag = tag::constructed(number);
     if reader.peek() == Some(tag) { reader.nested(tag, read).map(Some) } else { Ok(None) }
 }
 
 /// The AlgorithmIdentifier of a hash: its parameters are NULL or absent.
-fn hash<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], DerError> {
+fn hash<'a>(reader: &mut DerReader<'a>) -> Result<&'a [u8], DerError> {
     reader.nested(tag::SEQUENCE, |inner| {
         let oid = inner.read(tag::OID)?;
         inner.optional(tag::NULL)?;
@@ -138,10 +138,10 @@ fn hash<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], DerError> {
 }
 
 /// The hash inside a MaskGenAlgorithm, which must be MGF1 (1.2.840.113549.1.1.8).
-fn mask_hash<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], DerError> {
+fn mask_hash<'a>(reader: &mut DerReader<'a>) -> Result<&'a [u8], DerError> {
     reader.nested(tag::SEQUENCE, |inner| match inner.read(tag::OID)?.split_last() {
         Some((8, PKCS1)) => hash(inner),
-        _ => Err(inner.fault(Fault::Value)),
+        _ => Err(inner.fault(DerFault::Value)),
     })
 }
 

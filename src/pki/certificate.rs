@@ -16,7 +16,7 @@ use super::algorithm::{self, AlgorithmError};
 use super::name::Name;
 use super::signed::{SignatureFault, Signed};
 use crate::crypto::signature::{KeyError, PublicKey, Scheme};
-use crate::der::{Reader, tag};
+use crate::der::{DerReader, tag};
 use crate::time::UnixTime;
 
 /// The largest certificate looked at, in octets. IKE itself stops at 64 KiB; real ones have one to three.
@@ -28,9 +28,9 @@ const PROCESSED: &[&str] =
 
 /// An X.509 certificate. Cloning shares it.
 #[derive(Clone)]
-pub struct Certificate(Arc<Fields>);
+pub struct Certificate(Arc<CertificateFields>);
 
-struct Fields {
+struct CertificateFields {
     der: CertificateDer<'static>,
     version: u32,
     subject: Name,
@@ -41,15 +41,15 @@ struct Fields {
     not_after: UnixTime,
     spki: Vec<u8>,
     public_key: Result<PublicKey, KeyError>,
-    extensions: Extensions,
+    extensions: CertificateExtensions,
 }
 
 /// What the extensions say; absent ones leave the default.
 #[derive(Clone, Debug, Default)]
-struct Extensions {
+struct CertificateExtensions {
     basic_constraints: Option<BasicConstraints>,
     key_usage: Option<KeyUsage>,
-    purposes: Option<Vec<Purpose>>,
+    purposes: Option<Vec<KeyPurpose>>,
     alt_names: Vec<AltName>,
     has_alt_names: bool,
     constrains_names: bool,
@@ -78,7 +78,7 @@ pub struct KeyUsage {
 
 /// An extended key usage (RFC 5280 §4.2.1.12).
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Purpose {
+pub enum KeyPurpose {
     /// serverAuth.
     ServerAuth,
     /// clientAuth.
@@ -91,14 +91,14 @@ pub enum Purpose {
     Other(String),
 }
 
-impl fmt::Display for Purpose {
+impl fmt::Display for KeyPurpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Purpose::ServerAuth => "serverAuth",
-            Purpose::ClientAuth => "clientAuth",
-            Purpose::IpsecIke => "ipsecIKE",
-            Purpose::Any => "anyExtendedKeyUsage",
-            Purpose::Other(oid) => oid,
+            KeyPurpose::ServerAuth => "serverAuth",
+            KeyPurpose::ClientAuth => "clientAuth",
+            KeyPurpose::IpsecIke => "ipsecIKE",
+            KeyPurpose::Any => "anyExtendedKeyUsage",
+            KeyPurpose::Other(oid) => oid,
         })
     }
 }
@@ -200,7 +200,7 @@ impl Certificate {
         let (_, parsed) = X509Certificate::from_der(der).map_err(|error| malformed(&error))?;
         let name = |raw: &[u8]| Name::from_der(raw).map_err(|error| malformed(&error));
         let spki = parsed.public_key().raw;
-        let fields = Fields {
+        let fields = CertificateFields {
             der: CertificateDer::from(der.to_vec()),
             version: parsed.version().0.saturating_add(1),
             subject: name(parsed.subject().as_raw())?,
@@ -211,7 +211,7 @@ impl Certificate {
             not_after: unix(parsed.validity().not_after),
             spki: spki.to_vec(),
             public_key: PublicKey::from_spki(spki),
-            extensions: Extensions::read(parsed.extensions())?,
+            extensions: CertificateExtensions::read(parsed.extensions())?,
         };
         Ok(Certificate(Arc::new(fields)))
     }
@@ -281,7 +281,7 @@ impl Certificate {
     }
 
     /// The Extended Key Usage extension.
-    pub fn purposes(&self) -> Option<&[Purpose]> {
+    pub fn purposes(&self) -> Option<&[KeyPurpose]> {
         self.0.extensions.purposes.as_deref()
     }
 
@@ -357,9 +357,9 @@ impl fmt::Debug for Certificate {
     }
 }
 
-impl Extensions {
-    fn read(extensions: &[X509Extension<'_>]) -> Result<Extensions, CertificateError> {
-        let mut out = Extensions::default();
+impl CertificateExtensions {
+    fn read(extensions: &[X509Extension<'_>]) -> Result<CertificateExtensions, CertificateError> {
+        let mut out = CertificateExtensions::default();
         let mut seen = Vec::new();
         for extension in extensions {
             let oid = extension.oid.to_id_string();
@@ -408,19 +408,19 @@ impl Extensions {
 }
 
 /// ExtKeyUsageSyntax, read here because x509-parser keeps ipsecIKE among the unnamed.
-fn purposes(value: &[u8]) -> Result<Vec<Purpose>, CertificateError> {
+fn purposes(value: &[u8]) -> Result<Vec<KeyPurpose>, CertificateError> {
     /// id-kp (1.3.6.1.5.5.7.3), less its last number.
     const ID_KP: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3];
-    Reader::sequence_of(value, |reader| {
+    DerReader::sequence_of(value, |reader| {
         let mut purposes = Vec::new();
         while !reader.is_empty() {
             let oid = reader.read(tag::OID)?;
             purposes.push(match oid.split_last() {
-                Some((1, ID_KP)) => Purpose::ServerAuth,
-                Some((2, ID_KP)) => Purpose::ClientAuth,
-                Some((17, ID_KP)) => Purpose::IpsecIke,
-                _ if oid == [0x55, 0x1d, 0x25, 0] => Purpose::Any,
-                _ => Purpose::Other(crate::der::dotted(oid)),
+                Some((1, ID_KP)) => KeyPurpose::ServerAuth,
+                Some((2, ID_KP)) => KeyPurpose::ClientAuth,
+                Some((17, ID_KP)) => KeyPurpose::IpsecIke,
+                _ if oid == [0x55, 0x1d, 0x25, 0] => KeyPurpose::Any,
+                _ => KeyPurpose::Other(crate::der::dotted(oid)),
             });
         }
         Ok(purposes)

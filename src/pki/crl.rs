@@ -19,9 +19,9 @@ pub const MAX_CRL_SIZE: usize = 4 * 1024 * 1024;
 /// A CRL. Cloning shares it. Whose it is and whether it is true comes out when a path is checked: then the issuer's key
 /// is known.
 #[derive(Clone)]
-pub struct Crl(Arc<Fields>);
+pub struct Crl(Arc<CrlFields>);
 
-struct Fields {
+struct CrlFields {
     der: Vec<u8>,
     issuer: Name,
     this_update: UnixTime,
@@ -80,7 +80,7 @@ impl Crl {
             .extensions()
             .iter()
             .find(|extension| extension.oid.to_id_string() == ISSUING_DISTRIBUTION_POINT);
-        Ok(Crl(Arc::new(Fields {
+        Ok(Crl(Arc::new(CrlFields {
             der: der.to_vec(),
             issuer: Name::from_der(parsed.issuer().as_raw()).map_err(|error| malformed(&error))?,
             this_update: unix(parsed.last_update()),

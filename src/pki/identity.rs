@@ -2,8 +2,8 @@
 //!
 //! Two questions, both answered yes before a peer is who it says:
 //!
-//! 1. **Is this the certificate we expect?** The connection has one [`Rule`]. For Azure it is
-//!    [`Rule::SubjectCommonName`]: Azure's portal, PowerShell and CLI name certificates by their common name without `CN=`.
+//! 1. **Is this the certificate we expect?** The connection has one [`IdentityRule`]. For Azure it is
+//!    [`IdentityRule::SubjectCommonName`]: Azure's portal, PowerShell and CLI name certificates by their common name without `CN=`.
 //! 2. **Does the ID belong to that certificate or to this connection?** Azure's ID type with certificates is not
 //!    published, so every sound one is accepted: the subject itself, a subject alternative name, the common name as a
 //!    host name, an address configured for the peer, or an ID that is configured by itself. The packet's source address
@@ -15,7 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::certificate::{AltName, Certificate};
 use super::name::{Name, fold};
 use super::path::ValidPath;
-use super::refusal::Refusal;
+use super::refusal::TrustRefusal;
 use crate::wire::codes::IdType;
 
 /// The content of an ID payload.
@@ -42,9 +42,10 @@ pub enum Id {
 
 impl Id {
     /// Reads the data of an ID payload.
-    pub fn parse(kind: IdType, data: &[u8]) -> Result<Id, Refusal> {
-        let malformed =
-            |why: &str| Refusal::general(IdentityReason::Malformed { kind, why: why.to_owned() });
+    pub fn parse(kind: IdType, data: &[u8]) -> Result<Id, TrustRefusal> {
+        let malformed = |why: &str| {
+            TrustRefusal::general(IdentityReason::Malformed { kind, why: why.to_owned() })
+        };
         let text = || match std::str::from_utf8(data) {
             Ok(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()) => {
                 Ok(text.to_owned())
@@ -126,9 +127,9 @@ impl fmt::Display for Id {
 
 /// Which certificate a connection expects of its peer.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Rule {
+pub enum IdentityRule {
     /// The subject's common name is this, but for letter case and surplus white space. Make it with
-    /// [`Rule::common_name`].
+    /// [`IdentityRule::common_name`].
     SubjectCommonName(String),
     /// The whole subject is this name.
     Subject(Name),
@@ -136,15 +137,15 @@ pub enum Rule {
     AltName(AltName),
 }
 
-impl Rule {
+impl IdentityRule {
     /// Azure's rule from a configured value, with or without the `CN=` that some of Azure's samples have.
-    pub fn common_name(configured: &str) -> Rule {
+    pub fn common_name(configured: &str) -> IdentityRule {
         let value = configured.trim();
         let bare = match value.split_at_checked(3) {
             Some((prefix, rest)) if prefix.eq_ignore_ascii_case("CN=") => rest.trim(),
             _ => value,
         };
-        Rule::SubjectCommonName(bare.to_owned())
+        IdentityRule::SubjectCommonName(bare.to_owned())
     }
 }
 
@@ -152,7 +153,7 @@ impl Rule {
 #[derive(Clone, Debug)]
 pub struct Expectation {
     /// Which certificate.
-    pub rule: Rule,
+    pub rule: IdentityRule,
     /// The addresses configured for the peer, as an ID may name one of them.
     pub addresses: Vec<IpAddr>,
     /// IDs that are accepted by themselves.
@@ -163,23 +164,23 @@ pub struct Expectation {
 
 impl Expectation {
     /// Expects this certificate, with an ID that it bears itself.
-    pub fn new(rule: Rule) -> Expectation {
+    pub fn new(rule: IdentityRule) -> Expectation {
         Expectation { rule, addresses: Vec::new(), ids: Vec::new(), host_in_common_name: true }
     }
 
     /// Whether the peer with this certificate and this ID is the one expected, and by what the ID is its own.
-    pub fn identify(&self, path: &ValidPath, id: &Id) -> Result<Binding, Refusal> {
+    pub fn identify(&self, path: &ValidPath, id: &Id) -> Result<Binding, TrustRefusal> {
         let leaf = path.leaf();
-        self.check_rule(leaf).map_err(|reason| Refusal::of(leaf, reason))?;
+        self.check_rule(leaf).map_err(|reason| TrustRefusal::of(leaf, reason))?;
         self.binding(path, id).ok_or_else(|| {
             let found = names(leaf);
-            Refusal::of(leaf, IdentityReason::NotBound { id: id.to_string(), found })
+            TrustRefusal::of(leaf, IdentityReason::NotBound { id: id.to_string(), found })
         })
     }
 
     fn check_rule(&self, leaf: &Certificate) -> Result<(), IdentityReason> {
         match &self.rule {
-            Rule::SubjectCommonName(expected) => {
+            IdentityRule::SubjectCommonName(expected) => {
                 let found = leaf.subject().common_name();
                 if found.is_some_and(|found| !expected.is_empty() && fold(found) == fold(expected))
                 {
@@ -188,13 +189,15 @@ impl Expectation {
                 let found = found.map(|found| found.escape_debug().to_string());
                 Err(IdentityReason::CommonName { expected: expected.clone(), found })
             }
-            Rule::Subject(expected) if !expected.is_empty() && expected.matches(leaf.subject()) => {
+            IdentityRule::Subject(expected)
+                if !expected.is_empty() && expected.matches(leaf.subject()) =>
+            {
                 Ok(())
             }
-            Rule::Subject(expected) => {
+            IdentityRule::Subject(expected) => {
                 Err(IdentityReason::Subject { expected: expected.to_string() })
             }
-            Rule::AltName(expected) => {
+            IdentityRule::AltName(expected) => {
                 if leaf.alt_names().iter().any(|found| same_alt_name(expected, found)) {
                     return Ok(());
                 }

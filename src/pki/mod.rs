@@ -41,4 +41,4 @@ pub mod refusal;
 mod signed;
 
 pub use pkcs12::{Pkcs12Error, Pkcs12Protection, write_pkcs12};
-pub use refusal::{Reason, Refusal};
+pub use refusal::{TrustReason, TrustRefusal};

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::der::{DerError, Element, Reader, dotted, tag};
+use crate::der::{DerError, DerReader, Element, dotted, tag};
 
 /// commonName (RFC 4519 §2.3).
 const OID_COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
@@ -32,11 +32,11 @@ const SHORT_NAMES: &[(&[u8], &str)] = &[
 pub struct Name {
     der: Vec<u8>,
     /// Relative names from the most general to the most specific; each a set of attributes.
-    parts: Vec<Vec<Attribute>>,
+    parts: Vec<Vec<NameAttribute>>,
 }
 
 #[derive(Clone, Debug)]
-struct Attribute {
+struct NameAttribute {
     oid: Vec<u8>,
     /// The value as text when its type is a string type, else `None`.
     text: Option<String>,
@@ -55,7 +55,7 @@ impl Eq for Name {}
 impl Name {
     /// Reads a Name, whole, with its SEQUENCE around it.
     pub fn from_der(der: &[u8]) -> Result<Name, DerError> {
-        let parts = Reader::sequence_of(der, |names| {
+        let parts = DerReader::sequence_of(der, |names| {
             let mut parts = Vec::new();
             while !names.is_empty() {
                 parts.push(names.nested(tag::SET, relative_name)?);
@@ -94,8 +94,8 @@ impl Name {
     }
 }
 
-impl Attribute {
-    fn matches(&self, other: &Attribute) -> bool {
+impl NameAttribute {
+    fn matches(&self, other: &NameAttribute) -> bool {
         self.oid == other.oid
             && match (&self.text, &other.text) {
                 (Some(ours), Some(theirs)) => fold(ours) == fold(theirs),
@@ -124,7 +124,7 @@ impl fmt::Display for Name {
     }
 }
 
-impl fmt::Display for Attribute {
+impl fmt::Display for NameAttribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match SHORT_NAMES.iter().find(|(oid, _)| *oid == self.oid) {
             Some((_, short)) => f.write_str(short)?,
@@ -163,13 +163,13 @@ fn is_bidirectional_control(c: char) -> bool {
 }
 
 /// One RelativeDistinguishedName: a set of attributes.
-fn relative_name(set: &mut Reader<'_>) -> Result<Vec<Attribute>, DerError> {
+fn relative_name(set: &mut DerReader<'_>) -> Result<Vec<NameAttribute>, DerError> {
     let mut attributes = Vec::new();
     while !set.is_empty() {
         attributes.push(set.nested(tag::SEQUENCE, |attribute| {
             let oid = attribute.read(tag::OID)?.to_vec();
             let value = attribute.any()?;
-            Ok(Attribute { oid, text: text(&value), raw: value.whole.to_vec() })
+            Ok(NameAttribute { oid, text: text(&value), raw: value.whole.to_vec() })
         })?);
     }
     Ok(attributes)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::certificate::{Certificate, Purpose};
+use super::certificate::{Certificate, KeyPurpose};
 use super::chain;
 use super::identity::Id;
 use super::load::Bundle;
@@ -133,8 +133,8 @@ impl OwnIdentity {
                 .map(|expiry| Warning::Dates { certificate: certificate.clone(), expiry })
         });
         let leaf = self.leaf();
-        let both = [Purpose::ServerAuth, Purpose::ClientAuth];
-        let has = |wanted: &Purpose| leaf.purposes().is_some_and(|found| found.contains(wanted));
+        let both = [KeyPurpose::ServerAuth, KeyPurpose::ClientAuth];
+        let has = |wanted: &KeyPurpose| leaf.purposes().is_some_and(|found| found.contains(wanted));
         dates
             .chain((!both.iter().all(has)).then_some(Warning::Purposes))
             .chain(leaf.subject().common_name().is_none().then_some(Warning::NoCommonName))

@@ -6,7 +6,7 @@
 use base64ct::{Base64Unpadded, Encoding};
 use zeroize::Zeroizing;
 
-use crate::der::Reader;
+use crate::der::DerReader;
 
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
@@ -85,7 +85,7 @@ fn decode_body(body: &str) -> Result<Zeroizing<Vec<u8>>, PemFault> {
 pub(super) fn bare(text: &str) -> Option<Vec<Zeroizing<Vec<u8>>>> {
     let text = text.trim_start_matches(['\u{feff}', '\u{ef}', '\u{bb}', '\u{bf}']).trim();
     let is_one = |der: &[u8]| {
-        let mut reader = Reader::new(der);
+        let mut reader = DerReader::new(der);
         reader.any().is_ok() && reader.is_empty()
     };
     let one = |text: &str| decode(text).filter(|der| is_one(der));

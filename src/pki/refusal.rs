@@ -10,16 +10,16 @@ use super::path::PathReason;
 
 /// A refusal that a person can act on.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Refusal {
+pub struct TrustRefusal {
     /// The certificate it is about, when it is about one.
     pub certificate: Option<Certificate>,
     /// The rule that was broken.
-    pub reason: Reason,
+    pub reason: TrustReason,
 }
 
 /// The rule that was broken.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Reason {
+pub enum TrustReason {
     /// On the way from the certificate to a configured root.
     Path(PathReason),
     /// Between the ID payload, the certificate and what is configured for the peer.
@@ -28,15 +28,15 @@ pub enum Reason {
     Auth(AuthReason),
 }
 
-impl Refusal {
+impl TrustRefusal {
     /// About one certificate.
-    pub fn of(certificate: &Certificate, reason: impl Into<Reason>) -> Refusal {
-        Refusal { certificate: Some(certificate.clone()), reason: reason.into() }
+    pub fn of(certificate: &Certificate, reason: impl Into<TrustReason>) -> TrustRefusal {
+        TrustRefusal { certificate: Some(certificate.clone()), reason: reason.into() }
     }
 
     /// About no certificate in particular.
-    pub fn general(reason: impl Into<Reason>) -> Refusal {
-        Refusal { certificate: None, reason: reason.into() }
+    pub fn general(reason: impl Into<TrustReason>) -> TrustRefusal {
+        TrustRefusal { certificate: None, reason: reason.into() }
     }
 
     /// What is wrong, without what would mend it.
@@ -50,45 +50,45 @@ impl Refusal {
     /// What would mend it, as a sentence without its full stop.
     pub fn remedy(&self) -> String {
         match &self.reason {
-            Reason::Path(reason) => reason.remedy(),
-            Reason::Identity(reason) => reason.remedy(),
-            Reason::Auth(reason) => reason.remedy(),
+            TrustReason::Path(reason) => reason.remedy(),
+            TrustReason::Identity(reason) => reason.remedy(),
+            TrustReason::Auth(reason) => reason.remedy(),
         }
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for TrustRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}; {}", self.finding(), self.remedy())
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for TrustRefusal {}
 
-impl fmt::Display for Reason {
+impl fmt::Display for TrustReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::Path(reason) => reason.fmt(f),
-            Reason::Identity(reason) => reason.fmt(f),
-            Reason::Auth(reason) => reason.fmt(f),
+            TrustReason::Path(reason) => reason.fmt(f),
+            TrustReason::Identity(reason) => reason.fmt(f),
+            TrustReason::Auth(reason) => reason.fmt(f),
         }
     }
 }
 
-impl From<PathReason> for Reason {
-    fn from(reason: PathReason) -> Reason {
-        Reason::Path(reason)
+impl From<PathReason> for TrustReason {
+    fn from(reason: PathReason) -> TrustReason {
+        TrustReason::Path(reason)
     }
 }
 
-impl From<IdentityReason> for Reason {
-    fn from(reason: IdentityReason) -> Reason {
-        Reason::Identity(reason)
+impl From<IdentityReason> for TrustReason {
+    fn from(reason: IdentityReason) -> TrustReason {
+        TrustReason::Identity(reason)
     }
 }
 
-impl From<AuthReason> for Reason {
-    fn from(reason: AuthReason) -> Reason {
-        Reason::Auth(reason)
+impl From<AuthReason> for TrustReason {
+    fn from(reason: AuthReason) -> TrustReason {
+        TrustReason::Auth(reason)
     }
 }

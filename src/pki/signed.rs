@@ -2,7 +2,7 @@
 
 use super::algorithm::{self, AlgorithmError};
 use crate::crypto::signature::{PublicKey, Scheme};
-use crate::der::{DerError, Reader, tag};
+use crate::der::{DerError, DerReader, tag};
 
 /// A certificate or CRL taken apart.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ pub(super) enum SignatureFault {
 
 impl<'a> Signed<'a> {
     pub fn read(der: &'a [u8]) -> Result<Signed<'a>, DerError> {
-        Reader::sequence_of(der, |reader| {
+        DerReader::sequence_of(der, |reader| {
             let body = reader.element(tag::SEQUENCE)?.whole;
             let algorithm = reader.element(tag::SEQUENCE)?.whole;
             Ok(Signed { body, algorithm, signature: reader.bit_string()? })

@@ -38,10 +38,10 @@ pub fn lane(interface: &str) -> String {
 
 /// The way to the keeper, if there is one. Without, everything here does nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Keeper(Option<Arc<Line>>);
+pub struct Keeper(Option<Arc<NotifyLine>>);
 
 #[derive(Debug)]
-struct Line {
+struct NotifyLine {
     socket: std::os::fd::OwnedFd,
     to: UnixAddr,
 }
@@ -55,7 +55,7 @@ impl Keeper {
         };
         let socket = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
         setsockopt(&socket, sockopt::SendTimeout, &TimeVal::seconds(PATIENCE))?;
-        Ok(Keeper(Some(Arc::new(Line { socket, to }))))
+        Ok(Keeper(Some(Arc::new(NotifyLine { socket, to }))))
     }
 
     /// The service manager, when it started us.
@@ -85,7 +85,7 @@ impl Keeper {
     }
 
     fn say(&self, message: &str, beside: &[ControlMessage<'_>]) {
-        let Some(Line { socket, to }) = self.0.as_deref() else { return };
+        let Some(NotifyLine { socket, to }) = self.0.as_deref() else { return };
         let text = [IoSlice::new(message.as_bytes())];
         let sent = sendmsg(socket.as_raw_fd(), &text, beside, MsgFlags::MSG_NOSIGNAL, Some(to));
         if let Err(error) = sent {

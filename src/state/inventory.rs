@@ -24,14 +24,14 @@ pub struct Inventory {
     /// Whether the rules stand that keep outer packets out of tunnels.
     pub guarded: bool,
     /// The connections.
-    pub connections: Vec<Connection>,
+    pub connections: Vec<InventoryConnection>,
     /// Where each child stands; empty unless the lanes stood still.
     pub positions: Vec<Position>,
 }
 
 /// One connection.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Connection {
+pub struct InventoryConnection {
     /// Its name.
     pub name: String,
     /// Its settings, to see what the next process's file has changed.
@@ -39,12 +39,12 @@ pub struct Connection {
     /// The devices that its routes lead into.
     pub devices: Vec<String>,
     /// Its tunnels, in the order of its settings.
-    pub tunnels: Vec<Tunnel>,
+    pub tunnels: Vec<InventoryTunnel>,
 }
 
 /// One tunnel.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Tunnel {
+pub struct InventoryTunnel {
     /// The engine's name for its peer.
     pub peer: u32,
     /// Its device.

@@ -29,7 +29,7 @@ const WORDS: usize = FIRST + 2 * PLACES;
 
 /// Which half of a child SA.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Way {
+pub enum SaDirection {
     /// The receiving one.
     In,
     /// The sending one.
@@ -42,13 +42,13 @@ pub struct Ledger(Arc<Words>);
 
 /// A half's place.
 #[derive(Debug)]
-struct Place {
+struct LedgerSlot {
     words: Arc<Words>,
     at: usize,
     half: u64,
 }
 
-impl Ceiling for Place {
+impl Ceiling for LedgerSlot {
     fn raise(&self, ceiling: u64) {
         let word = |at| self.words.get(at);
         let holds = |held: &AtomicU64| held.load(Ordering::Acquire) == self.half;
@@ -125,7 +125,7 @@ impl Ledger {
 
     /// The place of a half, and the ceiling that it has already: 0 for one that never moved a packet. `None` when all places
     /// are taken.
-    pub fn claim(&self, child: ChildId, way: Way) -> Option<(Arc<dyn Ceiling>, u64)> {
+    pub fn claim(&self, child: ChildId, way: SaDirection) -> Option<(Arc<dyn Ceiling>, u64)> {
         let half = half(child, way);
         let at = self.find(half).or_else(|| {
             let free = self.find(0)?;
@@ -134,11 +134,11 @@ impl Ledger {
             Some(free)
         })?;
         let ceiling = self.word(at + 1).load(Ordering::Acquire);
-        Some((Arc::new(Place { words: Arc::clone(&self.0), at, half }), ceiling))
+        Some((Arc::new(LedgerSlot { words: Arc::clone(&self.0), at, half }), ceiling))
     }
 
     /// A half is gone for good: its key is never used again.
-    pub fn release(&self, child: ChildId, way: Way) {
+    pub fn release(&self, child: ChildId, way: SaDirection) {
         if let Some(at) = self.find(half(child, way)) {
             self.word(at).store(0, Ordering::Release);
         }
@@ -164,8 +164,8 @@ fn size() -> u64 {
 }
 
 /// Children count from 1, so no half is zero.
-fn half(child: ChildId, way: Way) -> u64 {
-    child.0 << 1 | u64::from(way == Way::Out)
+fn half(child: ChildId, way: SaDirection) -> u64 {
+    child.0 << 1 | u64::from(way == SaDirection::Out)
 }
 
 #[cfg(test)]
@@ -185,29 +185,29 @@ mod tests {
     #[test]
     fn a_successor_goes_on_above_all_that_was_used() {
         let ledger = ledger();
-        let (place, ceiling) = ledger.claim(ChildId(7), Way::Out).unwrap();
+        let (place, ceiling) = ledger.claim(ChildId(7), SaDirection::Out).unwrap();
         assert_eq!(ceiling, 0);
         let mut lease = Lease::new(ceiling, false, place);
         lease.take(100).unwrap();
         let next = successor(&ledger);
         assert_eq!(next.identity(), ledger.identity());
-        let (_, ceiling) = next.claim(ChildId(7), Way::Out).unwrap();
+        let (_, ceiling) = next.claim(ChildId(7), SaDirection::Out).unwrap();
         assert!(ceiling > lease.spent());
-        assert_eq!(next.claim(ChildId(7), Way::In).unwrap().1, 0, "the halves are apart");
+        assert_eq!(next.claim(ChildId(7), SaDirection::In).unwrap().1, 0, "the halves are apart");
     }
 
     #[test]
     fn a_place_is_given_anew_and_the_former_holder_leaves_it_alone() {
         let ledger = ledger();
-        let (old, _) = ledger.claim(ChildId(1), Way::In).unwrap();
+        let (old, _) = ledger.claim(ChildId(1), SaDirection::In).unwrap();
         old.raise(500);
-        ledger.release(ChildId(1), Way::In);
-        let (new, ceiling) = ledger.claim(ChildId(2), Way::In).unwrap();
+        ledger.release(ChildId(1), SaDirection::In);
+        let (new, ceiling) = ledger.claim(ChildId(2), SaDirection::In).unwrap();
         assert_eq!(ceiling, 0);
         new.raise(1000);
         for stale in [600, 5000] {
             old.raise(stale);
-            assert_eq!(ledger.claim(ChildId(2), Way::In).unwrap().1, 1000);
+            assert_eq!(ledger.claim(ChildId(2), SaDirection::In).unwrap().1, 1000);
         }
     }
 
@@ -215,12 +215,12 @@ mod tests {
     fn what_belongs_to_no_child_is_released_and_a_full_ledger_says_so() {
         let ledger = ledger();
         for child in 1..=PLACES as u64 {
-            ledger.claim(ChildId(child), Way::Out).unwrap().0.raise(9);
+            ledger.claim(ChildId(child), SaDirection::Out).unwrap().0.raise(9);
         }
-        assert!(ledger.claim(ChildId(99_999), Way::Out).is_none());
+        assert!(ledger.claim(ChildId(99_999), SaDirection::Out).is_none());
         ledger.retain(|child| child.0 % 2 == 0);
-        assert_eq!(ledger.claim(ChildId(2), Way::Out).unwrap().1, 9);
-        assert_eq!(ledger.claim(ChildId(3), Way::Out).unwrap().1, 0);
+        assert_eq!(ledger.claim(ChildId(2), SaDirection::Out).unwrap().1, 9);
+        assert_eq!(ledger.claim(ChildId(3), SaDirection::Out).unwrap().1, 0);
     }
 
     #[test]

@@ -42,5 +42,5 @@ pub mod store;
 
 pub use fd_store::Keeper;
 pub use inventory::Inventory;
-pub use ledger::{Ledger, Way};
-pub use persistent::{Estate, Keeping, Legacy};
+pub use ledger::{Ledger, SaDirection};
+pub use persistent::{Handles, PersistentState, Recovered};

@@ -18,7 +18,7 @@ const MOST_ATTEMPTS: u64 = 3;
 
 /// What the parts of the data plane need of it.
 #[derive(Clone, Debug)]
-pub struct Keeping {
+pub struct Handles {
     /// Who keeps descriptors.
     pub keeper: Keeper,
     /// Where sequence numbers are written down.
@@ -27,9 +27,9 @@ pub struct Keeping {
 
 /// All of it.
 #[derive(Debug)]
-pub struct Estate {
+pub struct PersistentState {
     /// What the parts of the data plane need.
-    pub keeping: Keeping,
+    pub keeping: Handles,
     store: Store,
     inherited: Vec<(String, OwnedFd)>,
     /// Why what is stored is not how things are.
@@ -38,7 +38,7 @@ pub struct Estate {
 
 /// What a former process left.
 #[derive(Debug)]
-pub struct Legacy {
+pub struct Recovered {
     /// What the daemon needs. Its positions are there only if they are exact.
     pub inventory: Inventory,
     /// What the engine needs.
@@ -47,19 +47,22 @@ pub struct Legacy {
     pub planned: bool,
 }
 
-impl Estate {
+impl PersistentState {
     /// Takes up what was inherited, or begins anew.
     pub fn open(
         keeper: Keeper,
         mut inherited: Vec<(String, OwnedFd)>,
         rng: &mut dyn Rng,
-    ) -> io::Result<(Estate, Option<Legacy>)> {
+    ) -> io::Result<(PersistentState, Option<Recovered>)> {
         let (store, ledger) = (draw(&mut inherited, STORE), draw(&mut inherited, LEDGER));
         if let (Some(store), Some(ledger)) = (store, ledger) {
             match take_up(File::from(store), File::from(ledger)) {
                 Ok((store, ledger, found)) => {
-                    let keeping = Keeping { keeper, ledger };
-                    return Ok((Estate { keeping, store, inherited, hitch: None }, Some(found)));
+                    let keeping = Handles { keeper, ledger };
+                    return Ok((
+                        PersistentState { keeping, store, inherited, hitch: None },
+                        Some(found),
+                    ));
                 }
                 Err(why) => warn!("what a former process left is put aside: {why}"),
             }
@@ -74,8 +77,8 @@ impl Estate {
         }
         keeper.keep(STORE, store.file());
         keeper.keep(LEDGER, &ledger.fd());
-        let keeping = Keeping { keeper, ledger };
-        Ok((Estate { keeping, store, inherited, hitch: None }, None))
+        let keeping = Handles { keeper, ledger };
+        Ok((PersistentState { keeping, store, inherited, hitch: None }, None))
     }
 
     /// A descriptor that was kept under this name.
@@ -125,7 +128,7 @@ impl Estate {
     }
 }
 
-fn take_up(store: File, ledger: File) -> Result<(Store, Ledger, Legacy), String> {
+fn take_up(store: File, ledger: File) -> Result<(Store, Ledger, Recovered), String> {
     let (store, stored) = Store::adopt(store).map_err(|error| error.to_string())?;
     let ledger = Ledger::adopt(ledger).map_err(|error| error.to_string())?;
     let Stored { generation, content } = stored.ok_or("nothing whole is in it")?;
@@ -148,7 +151,7 @@ fn take_up(store: File, ledger: File) -> Result<(Store, Ledger, Legacy), String>
     }
     info!(generation, planned, attempts, "taking up what a former process left");
     let snapshot = Snapshot::from_bytes(snapshot);
-    Ok((store, ledger, Legacy { inventory, snapshot, planned }))
+    Ok((store, ledger, Recovered { inventory, snapshot, planned }))
 }
 
 fn read(text: &[u8]) -> Result<Inventory, String> {
@@ -175,18 +178,18 @@ mod tests {
 
     type Inherited = Vec<(String, OwnedFd)>;
 
-    fn open(inherited: Inherited) -> (Estate, Option<Legacy>) {
-        Estate::open(Keeper::default(), inherited, &mut SystemRng::default()).unwrap()
+    fn open(inherited: Inherited) -> (PersistentState, Option<Recovered>) {
+        PersistentState::open(Keeper::default(), inherited, &mut SystemRng::default()).unwrap()
     }
 
     /// What the next process gets.
-    fn kept(estate: &Estate) -> Inherited {
+    fn kept(estate: &PersistentState) -> Inherited {
         let store = estate.store.file().try_clone().unwrap().into();
         let ledger = estate.keeping.ledger.fd().try_clone_to_owned().unwrap();
         vec![(LEDGER.into(), ledger), (STORE.into(), store)]
     }
 
-    fn inventory(estate: &Estate) -> Inventory {
+    fn inventory(estate: &PersistentState) -> Inventory {
         let positions =
             vec![super::super::inventory::Position { child: 3, outbound: None, inbound: None }];
         let ledger = estate.keeping.ledger.identity();
@@ -212,7 +215,7 @@ mod tests {
     #[test]
     fn what_could_not_be_stored_is_not_taken_up_and_what_is_stored_later_is() {
         let (mut estate, _) = open(Vec::new());
-        let put = |estate: &mut Estate, faults: &str| {
+        let put = |estate: &mut PersistentState, faults: &str| {
             let inventory = inventory(estate);
             crate::sys::fault::here(faults, |_| {
                 estate.put(&inventory, &Snapshot::from_bytes(b"keys")).is_some()
@@ -235,7 +238,7 @@ mod tests {
     fn without_memory_the_start_says_what_is_missing() {
         let error = crate::sys::fault::here("memfd:ENOMEM", |_| {
             let keeper = Keeper::default();
-            Estate::open(keeper, Vec::new(), &mut SystemRng::default()).unwrap_err()
+            PersistentState::open(keeper, Vec::new(), &mut SystemRng::default()).unwrap_err()
         });
         assert!(error.to_string().contains("memory that outlives the process"), "{error}");
     }

@@ -12,18 +12,18 @@ const ROOM: usize = 96;
 /// A buffer for control messages, aligned as the kernel wants them.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(8))]
-pub struct Control {
+pub struct ControlBuffer {
     bytes: [u8; ROOM],
     len: usize,
 }
 
-impl Default for Control {
-    fn default() -> Control {
-        Control { bytes: [0; ROOM], len: 0 }
+impl Default for ControlBuffer {
+    fn default() -> ControlBuffer {
+        ControlBuffer { bytes: [0; ROOM], len: 0 }
     }
 }
 
-impl Control {
+impl ControlBuffer {
     /// Appends a message. Nothing is appended when there is no room: the callers' messages are of known size.
     pub fn push(&mut self, level: i32, kind: i32, data: &[u8]) {
         let space = HEADER + data.len().next_multiple_of(ALIGN);
@@ -62,7 +62,7 @@ pub struct Messages<'a>(&'a [u8]);
 
 /// One received control message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Message<'a> {
+pub struct ControlMessage<'a> {
     /// The protocol level, such as `SOL_UDP`.
     pub level: i32,
     /// The type within the level.
@@ -72,20 +72,24 @@ pub struct Message<'a> {
 }
 
 impl<'a> Iterator for Messages<'a> {
-    type Item = Message<'a>;
+    type Item = ControlMessage<'a>;
 
-    fn next(&mut self) -> Option<Message<'a>> {
+    fn next(&mut self) -> Option<ControlMessage<'a>> {
         let (len, rest) = self.0.split_first_chunk()?;
         let (level, rest) = rest.split_first_chunk()?;
         let (kind, rest) = rest.split_first_chunk()?;
         let len = usize::from_ne_bytes(*len);
         let data = rest.get(..len.checked_sub(HEADER)?)?;
         self.0 = self.0.get(len.next_multiple_of(ALIGN)..).unwrap_or(&[]);
-        Some(Message { level: i32::from_ne_bytes(*level), kind: i32::from_ne_bytes(*kind), data })
+        Some(ControlMessage {
+            level: i32::from_ne_bytes(*level),
+            kind: i32::from_ne_bytes(*kind),
+            data,
+        })
     }
 }
 
-impl Message<'_> {
+impl ControlMessage<'_> {
     /// The data as an integer: one byte for IPv4's TOS, an int for the rest.
     pub fn as_int(&self) -> Option<i32> {
         match self.data {
@@ -101,7 +105,7 @@ mod tests {
 
     #[test]
     fn what_is_pushed_is_read() {
-        let mut control = Control::default();
+        let mut control = ControlBuffer::default();
         control.push(17, 103, &1408u16.to_ne_bytes());
         control.push(0, 1, &[3]);
         control.push(41, 67, &7i32.to_ne_bytes());
@@ -117,13 +121,13 @@ mod tests {
     #[test]
     fn the_layout_is_the_kernels() {
         assert_eq!(HEADER, 16);
-        assert_eq!(align_of::<Control>(), align_of::<usize>());
+        assert_eq!(align_of::<ControlBuffer>(), align_of::<usize>());
     }
 
     #[test]
     fn a_length_that_lies_ends_the_walk() {
         for len in [0usize, 15, 17, usize::MAX] {
-            let mut control = Control::default();
+            let mut control = ControlBuffer::default();
             control.push(0, 1, &[3]);
             control.room()[..8].copy_from_slice(&len.to_ne_bytes());
             assert!(control.received(ROOM).count() <= 1, "{len}");

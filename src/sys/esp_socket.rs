@@ -1,7 +1,7 @@
 //! A lane's socket, connected to its peer: ESP in UDP (RFC 3948) with GSO and GRO, or raw ESP (IP protocol 50).
 //!
 //! Path MTU discovery is on: what does not fit the path is refused with EMSGSIZE and never fragmented. ICMP errors come
-//! through the error queue; the kernel keeps the path's MTU, and [`LaneSocket::path_mtu`] asks it.
+//! through the error queue; the kernel keeps the path's MTU, and [`EspSocket::path_mtu`] asks it.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -32,7 +32,7 @@ pub struct Batching {
 
 /// A connected socket that carries ESP.
 #[derive(Debug)]
-pub struct LaneSocket {
+pub struct EspSocket {
     fd: OwnedFd,
     v6: bool,
     raw: bool,
@@ -40,21 +40,21 @@ pub struct LaneSocket {
     gro: bool,
 }
 
-impl LaneSocket {
+impl EspSocket {
     /// ESP in UDP between two addresses. The local port may be shared (SO_REUSEPORT) with the wildcard socket: being
     /// connected, this one receives all that comes from its peer.
-    pub fn udp(local: SocketAddr, peer: SocketAddr, batching: Batching) -> io::Result<LaneSocket> {
+    pub fn udp(local: SocketAddr, peer: SocketAddr, batching: Batching) -> io::Result<EspSocket> {
         fault!(Bind);
         let fd = socket(family(local.ip()), SockType::Datagram, flags(), None)?;
         nix::sys::socket::setsockopt(&fd, sockopt::ReusePort, &true)?;
         prepare(&fd, local.is_ipv6())?;
         bind(fd.as_raw_fd(), &SockaddrStorage::from(local))?;
         connect(fd.as_raw_fd(), &SockaddrStorage::from(peer))?;
-        LaneSocket::adopt(fd, false, batching)
+        EspSocket::adopt(fd, false, batching)
     }
 
     /// Raw ESP between two addresses.
-    pub fn raw(local: IpAddr, peer: IpAddr) -> io::Result<LaneSocket> {
+    pub fn raw(local: IpAddr, peer: IpAddr) -> io::Result<EspSocket> {
         fault!(Bind);
         let (domain, kind) = (family(local) as i32, libc::SOCK_RAW | flags().bits());
         // SAFETY: socket(2) takes three integers. nix would do, had it a name for ESP among its protocols.
@@ -67,15 +67,15 @@ impl LaneSocket {
         prepare(&fd, local.is_ipv6())?;
         bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(local, 0)))?;
         connect(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(peer, 0)))?;
-        LaneSocket::adopt(fd, true, Batching { gso: false, gro: false })
+        EspSocket::adopt(fd, true, Batching { gso: false, gro: false })
     }
 
     /// Takes over a socket that one of the two above made, as after a restart: packets went on waiting in it.
-    pub fn adopt(fd: OwnedFd, raw: bool, batching: Batching) -> io::Result<LaneSocket> {
+    pub fn adopt(fd: OwnedFd, raw: bool, batching: Batching) -> io::Result<EspSocket> {
         let v6 = address(&fd)?.is_ipv6();
         let gso = batching.gso && get(&fd, libc::SOL_UDP, libc::UDP_SEGMENT).is_ok();
         let gro = !raw && set(&fd, libc::SOL_UDP, libc::UDP_GRO, batching.gro.into()).is_ok();
-        Ok(LaneSocket { fd, v6, raw, gso: AtomicBool::new(gso), gro: gro && batching.gro })
+        Ok(EspSocket { fd, v6, raw, gso: AtomicBool::new(gso), gro: gro && batching.gro })
     }
 
     /// Connects to another address of the peer: it moved.
@@ -152,14 +152,14 @@ impl LaneSocket {
     }
 }
 
-impl AsFd for LaneSocket {
+impl AsFd for EspSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 }
 
-impl From<LaneSocket> for OwnedFd {
-    fn from(socket: LaneSocket) -> OwnedFd {
+impl From<EspSocket> for OwnedFd {
+    fn from(socket: EspSocket) -> OwnedFd {
         socket.fd
     }
 }
@@ -238,16 +238,16 @@ mod tests {
     const SLOT: usize = 1 << 16;
 
     /// Two sockets connected to each other over the loopback device.
-    fn pair(batching: Batching) -> (LaneSocket, LaneSocket) {
+    fn pair(batching: Batching) -> (EspSocket, EspSocket) {
         let any: SocketAddr = ANY.parse().unwrap();
-        let first = LaneSocket::udp(any, "127.0.0.1:9".parse().unwrap(), batching).unwrap();
-        let second = LaneSocket::udp(any, first.local().unwrap(), batching).unwrap();
+        let first = EspSocket::udp(any, "127.0.0.1:9".parse().unwrap(), batching).unwrap();
+        let second = EspSocket::udp(any, first.local().unwrap(), batching).unwrap();
         first.reconnect(second.local().unwrap()).unwrap();
         (first, second)
     }
 
     /// What arrives, as `(segment length, TOS, bytes)` for each datagram, in order.
-    fn drain(socket: &LaneSocket) -> Vec<(u8, Vec<u8>)> {
+    fn drain(socket: &EspSocket) -> Vec<(u8, Vec<u8>)> {
         let mut arena = vec![0; 4 * SLOT];
         let mut received = [Received::default(); 4];
         let mut datagrams = Vec::new();
@@ -309,7 +309,7 @@ mod tests {
         assert!(
             sender.send(&buffer, &[Run { start: 0, len: 900, segment: 300, tos: 0 }]).1.is_ok()
         );
-        let adopted = LaneSocket::adopt(receiver.fd, false, ALL).unwrap();
+        let adopted = EspSocket::adopt(receiver.fd, false, ALL).unwrap();
         assert!(adopted.gso() && adopted.gro() && !adopted.is_raw());
         assert_eq!(drain(&adopted).len(), 3);
     }

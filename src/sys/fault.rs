@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Where they are written, several with commas between them: in `S2SD_FAULTS` of a service's environment; for one thread of
-//! this process, in [`here`]. Where `S2SD_FAULTS` is the path of a [`Table`], its owner arms and disarms while the service
+//! this process, in [`here`]. Where `S2SD_FAULTS` is the path of a [`FaultTable`], its owner arms and disarms while the service
 //! runs, and counts.
 
 use std::cell::RefCell;
@@ -75,20 +75,20 @@ const WORDS: usize = NAMES.len() * WIDTH + CLOCKS.len();
 
 /// What is to fail, shared between threads and processes.
 #[derive(Debug)]
-pub struct Table(Words);
+pub struct FaultTable(Words);
 
-impl Table {
+impl FaultTable {
     /// Nothing fails.
-    pub fn create() -> io::Result<Table> {
+    pub fn create() -> io::Result<FaultTable> {
         let len = WORDS * size_of::<AtomicU64>();
         let file = memfd::create("s2sd-faults", len.try_into().map_err(io::Error::other)?)?;
-        Ok(Table(Words::map(file, WORDS)?))
+        Ok(FaultTable(Words::map(file, WORDS)?))
     }
 
     /// The table of another process.
-    fn open(path: &str) -> io::Result<Table> {
+    fn open(path: &str) -> io::Result<FaultTable> {
         let file = File::options().read(true).write(true).open(path)?;
-        Ok(Table(Words::map(file, WORDS)?))
+        Ok(FaultTable(Words::map(file, WORDS)?))
     }
 
     /// Where another process finds it, while this one lives.
@@ -172,17 +172,17 @@ fn number(name: &str) -> Option<u64> {
     }
 }
 
-static PROCESS: OnceLock<Table> = OnceLock::new();
+static PROCESS: OnceLock<FaultTable> = OnceLock::new();
 
 thread_local! {
-    static THREAD: RefCell<Option<Rc<Table>>> = const { RefCell::new(None) };
+    static THREAD: RefCell<Option<Rc<FaultTable>>> = const { RefCell::new(None) };
 }
 
 /// Has this process fail as its environment says. To be called before it gives up its rights.
 pub fn from_environment() -> Result<(), String> {
     let Ok(text) = std::env::var(VARIABLE) else { return Ok(()) };
     let shared = text.starts_with('/');
-    let table = if shared { Table::open(&text) } else { Table::create() };
+    let table = if shared { FaultTable::open(&text) } else { FaultTable::create() };
     let table = table.map_err(|error| format!("{VARIABLE}={text}: {error}"))?;
     if !shared {
         table.arm(&text)?;
@@ -193,8 +193,8 @@ pub fn from_environment() -> Result<(), String> {
 }
 
 /// Has calls of this thread fail while `work` is done.
-pub fn here<T>(faults: &str, work: impl FnOnce(&Table) -> T) -> T {
-    let table = Rc::new(Table::create().expect("memory for a test"));
+pub fn here<T>(faults: &str, work: impl FnOnce(&FaultTable) -> T) -> T {
+    let table = Rc::new(FaultTable::create().expect("memory for a test"));
     table.arm(faults).expect("a test's own faults");
     THREAD.set(Some(Rc::clone(&table)));
     let done = work(&table);
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn what_is_no_fault_is_refused() {
-        let table = Table::create().unwrap();
+        let table = FaultTable::create().unwrap();
         for wrong in ["x", "send", "sent:EPERM", "send:EWHAT", "send:EPERM:often", "wall_clock:x"] {
             assert!(table.arm(wrong).unwrap_err().contains(wrong));
         }
@@ -267,8 +267,8 @@ mod tests {
 
     #[test]
     fn a_table_is_found_by_its_path() {
-        let table = Table::create().unwrap();
-        let other = Table::open(&table.path()).unwrap();
+        let table = FaultTable::create().unwrap();
+        let other = FaultTable::open(&table.path()).unwrap();
         table.arm("poll:EINTR").unwrap();
         assert!(other.meet(Call::Poll).is_err());
         assert_eq!(table.failed(Call::Poll), 1);

@@ -17,7 +17,7 @@ pub const MARK: u32 = 0x5332_5344;
 
 /// Where a datagram came from, and to which of our addresses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Arrival {
+pub struct ReceivedDatagram {
     /// Its bytes.
     pub len: usize,
     /// The sender.
@@ -46,7 +46,7 @@ pub fn open(address: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 /// Takes one datagram.
-pub fn receive(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<Arrival> {
+pub fn receive(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<ReceivedDatagram> {
     fault!(IkeReceive);
     let mut control = nix::cmsg_space!(libc::in_pktinfo, libc::in6_pktinfo);
     let mut parts = [IoSliceMut::new(buffer)];
@@ -62,7 +62,7 @@ pub fn receive(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<Arrival> {
         ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::from(info.ipi6_addr.s6_addr)),
         _ => None,
     });
-    Ok(Arrival { len: message.bytes, from, to: to.ok_or_else(odd)? })
+    Ok(ReceivedDatagram { len: message.bytes, from, to: to.ok_or_else(odd)? })
 }
 
 /// Sends one datagram from one of our addresses.

@@ -5,7 +5,7 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::cmsg::Control;
+use super::cmsg::ControlBuffer;
 
 /// Messages of one call. More runs than this go out in several calls.
 const MESSAGES: usize = 16;
@@ -81,7 +81,7 @@ fn send_one(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
 
 fn send_some(fd: BorrowedFd<'_>, buffer: &[u8], runs: &[Run], v6: bool) -> io::Result<usize> {
     fault!(Send);
-    let mut controls = [Control::default(); MESSAGES];
+    let mut controls = [ControlBuffer::default(); MESSAGES];
     let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; MESSAGES];
     let mut messages = [empty_message(); MESSAGES];
     let parts = runs.iter().zip(&mut controls).zip(&mut vectors).zip(&mut messages);
@@ -125,7 +125,7 @@ pub fn receive(
     received: &mut [Received],
 ) -> io::Result<usize> {
     fault!(Receive);
-    let mut controls = [Control::default(); MESSAGES];
+    let mut controls = [ControlBuffer::default(); MESSAGES];
     let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; MESSAGES];
     let mut messages = [empty_message(); MESSAGES];
     let wanted = received.len().min(MESSAGES);
@@ -160,7 +160,7 @@ pub fn receive(
     Ok(got)
 }
 
-fn read(message: &libc::mmsghdr, control: &Control, start: usize) -> Received {
+fn read(message: &libc::mmsghdr, control: &ControlBuffer, start: usize) -> Received {
     let header = &message.msg_hdr;
     let len = usize::try_from(message.msg_len).expect("fits: usize has 64 bits");
     // A message cut short would only fail to authenticate; an empty one is dropped as a runt, which says it better.

@@ -8,7 +8,7 @@ use std::fmt;
 use thiserror::Error;
 
 use super::codes::PayloadType;
-use super::header::Version;
+use super::header::IkeVersion;
 
 /// Why a message or a chain of payloads was refused.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
@@ -26,12 +26,12 @@ pub enum DecodeError {
     },
     /// Another major version: INVALID_MAJOR_VERSION (RFC 7296 §2.5). Its payloads were not looked at.
     #[error("IKE version {0}: only major version 2 is spoken here")]
-    MajorVersion(Version),
+    MajorVersion(IkeVersion),
 }
 
 /// Bytes that break the format: where, and how.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("{}, {field} at byte {offset}: {fault}", Place(*.payload))]
+#[error("{}, {field} at byte {offset}: {fault}", FaultPlace(*.payload))]
 pub struct Malformed {
     /// The payload it happened in; [`PayloadType::None`] is the IKE header.
     pub payload: PayloadType,
@@ -40,12 +40,12 @@ pub struct Malformed {
     /// Bytes from the start of what was decoded: the datagram, or the decrypted text of an SK payload.
     pub offset: usize,
     /// What is wrong with it.
-    pub fault: Fault,
+    pub fault: FieldFault,
 }
 
 /// What is wrong with a field.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-pub enum Fault {
+pub enum FieldFault {
     /// The field reaches beyond the end of what surrounds it.
     #[error("needs {needed} bytes, {left} are left")]
     Short {
@@ -97,9 +97,9 @@ pub struct Unencodable {
 }
 
 /// Names the surroundings of a fault.
-struct Place(PayloadType);
+struct FaultPlace(PayloadType);
 
-impl fmt::Display for Place {
+impl fmt::Display for FaultPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             PayloadType::None => f.write_str("IKE header"),
@@ -118,7 +118,7 @@ mod tests {
             payload: PayloadType::Sa,
             field: "transform length",
             offset: 44,
-            fault: Fault::Short { needed: 8, left: 4 },
+            fault: FieldFault::Short { needed: 8, left: 4 },
         };
         assert_eq!(
             short.to_string(),
@@ -128,7 +128,7 @@ mod tests {
             payload: PayloadType::None,
             field: "length",
             offset: 24,
-            fault: Fault::Value { found: 27, must: "the datagram's length" },
+            fault: FieldFault::Value { found: 27, must: "the datagram's length" },
         };
         assert_eq!(
             DecodeError::from(header).to_string(),

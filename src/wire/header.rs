@@ -8,8 +8,8 @@
 use std::fmt;
 
 use super::codes::{ExchangeType, PayloadType};
-use super::error::{Fault, Malformed};
-use super::reader::Reader;
+use super::error::{FieldFault, Malformed};
+use super::reader::FieldReader;
 use super::spi::IkeSpi;
 use super::writer::Writer;
 
@@ -27,7 +27,7 @@ pub struct Header {
     /// The SPI of its original responder; zero in the first request.
     pub responder_spi: IkeSpi,
     /// Version spoken.
-    pub version: Version,
+    pub version: IkeVersion,
     /// Which exchange.
     pub exchange: ExchangeType,
     /// Who is speaking, and whether it is an answer.
@@ -40,7 +40,7 @@ impl Header {
     /// Reads a datagram's header and checks its length against the datagram's. Payloads may still be garbage, and
     /// the version another: this is enough to find the SA, or to answer INVALID_MAJOR_VERSION.
     pub fn decode(datagram: &[u8]) -> Result<Header, Malformed> {
-        Header::read(&mut Reader::new(datagram)).map(|(header, _)| header)
+        Header::read(&mut FieldReader::new(datagram)).map(|(header, _)| header)
     }
 
     /// Whether the peer that sent this is the one that first set up the IKE SA.
@@ -54,19 +54,19 @@ impl Header {
     }
 
     /// Reads the header off the start of a datagram. Answers the first payload's type with it.
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<(Header, PayloadType), Malformed> {
+    pub(crate) fn read(reader: &mut FieldReader<'_>) -> Result<(Header, PayloadType), Malformed> {
         let datagram = reader.left();
         let initiator_spi = IkeSpi(reader.u64("initiator's SPI")?);
         let responder_spi = IkeSpi(reader.u64("responder's SPI")?);
         let first = PayloadType::from(reader.u8("next payload")?);
-        let version = Version::from(reader.u8("version")?);
+        let version = IkeVersion::from(reader.u8("version")?);
         let exchange = ExchangeType::from(reader.u8("exchange type")?);
         let flags = Flags(reader.u8("flags")?);
         let message_id = MessageId(reader.u32("message ID")?);
         let at = reader.clone();
         let stated = reader.u32("length")?;
         if usize::try_from(stated) != Ok(datagram) {
-            let fault = Fault::Value { found: stated.into(), must: "the datagram's length" };
+            let fault = FieldFault::Value { found: stated.into(), must: "the datagram's length" };
             return Err(at.fault("length", fault));
         }
         let header = Header { initiator_spi, responder_spi, version, exchange, flags, message_id };
@@ -96,31 +96,31 @@ impl Header {
 
 /// A protocol version.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Version {
+pub struct IkeVersion {
     /// Four bits; 2 is IKEv2.
     pub major: u8,
     /// Four bits; ignored on receipt (RFC 7296 §2.5).
     pub minor: u8,
 }
 
-impl Version {
+impl IkeVersion {
     /// IKEv2.
-    pub const V2: Version = Version { major: 2, minor: 0 };
+    pub const V2: IkeVersion = IkeVersion { major: 2, minor: 0 };
 }
 
-impl From<u8> for Version {
-    fn from(byte: u8) -> Version {
-        Version { major: byte >> 4, minor: byte & 0x0f }
+impl From<u8> for IkeVersion {
+    fn from(byte: u8) -> IkeVersion {
+        IkeVersion { major: byte >> 4, minor: byte & 0x0f }
     }
 }
 
-impl From<Version> for u8 {
-    fn from(version: Version) -> u8 {
+impl From<IkeVersion> for u8 {
+    fn from(version: IkeVersion) -> u8 {
         (version.major << 4) | (version.minor & 0x0f)
     }
 }
 
-impl fmt::Display for Version {
+impl fmt::Display for IkeVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)
     }

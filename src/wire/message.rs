@@ -7,10 +7,10 @@
 
 use super::codes::PayloadType;
 use super::error::{DecodeError, Unencodable};
-use super::header::{Header, Version};
+use super::header::{Header, IkeVersion};
 use super::payload::chain::Chain;
 use super::payload::sk::Sealed;
-use super::reader::Reader;
+use super::reader::FieldReader;
 use super::writer::Writer;
 
 /// A message as a value. Encoding what was decoded gives the same bytes.
@@ -32,9 +32,9 @@ impl Message {
 
     /// Reads a datagram (less the non-ESP marker of port 4500), of which the message is all.
     pub fn decode(datagram: &[u8]) -> Result<Message, DecodeError> {
-        let mut reader = Reader::new(datagram);
+        let mut reader = FieldReader::new(datagram);
         let (header, first) = Header::read(&mut reader)?;
-        if header.version.major != Version::V2.major {
+        if header.version.major != IkeVersion::V2.major {
             return Err(DecodeError::MajorVersion(header.version));
         }
         let (chain, encrypted) = Chain::read(first, &mut reader)?;

@@ -1,21 +1,21 @@
 //! The checked cursor under every decoder. It knows where it stands, so that every error can say so.
 
 use super::codes::PayloadType;
-use super::error::{Fault, Malformed};
-use super::reserved::Reserved;
+use super::error::{FieldFault, Malformed};
+use super::reserved::ReservedBits;
 
 /// Reads big-endian fields off a slice, front to back.
 #[derive(Clone, Debug)]
-pub struct Reader<'a> {
+pub struct FieldReader<'a> {
     rest: &'a [u8],
     offset: usize,
     payload: PayloadType,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> FieldReader<'a> {
     /// A cursor at the start of `bytes`, in no payload yet.
-    pub fn new(bytes: &'a [u8]) -> Reader<'a> {
-        Reader { rest: bytes, offset: 0, payload: PayloadType::None }
+    pub fn new(bytes: &'a [u8]) -> FieldReader<'a> {
+        FieldReader { rest: bytes, offset: 0, payload: PayloadType::None }
     }
 
     /// From here on, faults are those of `payload`.
@@ -41,7 +41,9 @@ impl<'a> Reader<'a> {
     /// The next `count` bytes.
     pub fn take(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], Malformed> {
         let Some((taken, rest)) = self.rest.split_at_checked(count) else {
-            return Err(self.fault(field, Fault::Short { needed: count, left: self.rest.len() }));
+            return Err(
+                self.fault(field, FieldFault::Short { needed: count, left: self.rest.len() })
+            );
         };
         self.rest = rest;
         self.offset += count;
@@ -56,16 +58,16 @@ impl<'a> Reader<'a> {
     }
 
     /// A cursor over the next `count` bytes alone; this one goes on after them.
-    pub fn sub(&mut self, count: usize, field: &'static str) -> Result<Reader<'a>, Malformed> {
+    pub fn sub(&mut self, count: usize, field: &'static str) -> Result<FieldReader<'a>, Malformed> {
         let offset = self.offset;
         let rest = self.take(count, field)?;
-        Ok(Reader { rest, offset, payload: self.payload })
+        Ok(FieldReader { rest, offset, payload: self.payload })
     }
 
     /// The next `N` bytes.
     pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Malformed> {
         let Some((taken, rest)) = self.rest.split_first_chunk::<N>() else {
-            return Err(self.fault(field, Fault::Short { needed: N, left: self.rest.len() }));
+            return Err(self.fault(field, FieldFault::Short { needed: N, left: self.rest.len() }));
         };
         self.rest = rest;
         self.offset += N;
@@ -93,8 +95,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Bytes that the standard reserves: read, kept, never looked at.
-    pub fn reserved<const N: usize>(&mut self) -> Result<Reserved<N>, Malformed> {
-        self.array("reserved").map(Reserved::from)
+    pub fn reserved<const N: usize>(&mut self) -> Result<ReservedBits<N>, Malformed> {
+        self.array("reserved").map(ReservedBits::from)
     }
 
     /// A structure's own 16-bit length, which counts the `before` bytes read of it so far and these two.
@@ -104,7 +106,7 @@ impl<'a> Reader<'a> {
         let found = self.u16(field)?;
         usize::from(found).checked_sub(before + 2).ok_or_else(|| {
             let must = "at least the size of its fixed fields";
-            at.fault(field, Fault::Value { found: found.into(), must })
+            at.fault(field, FieldFault::Value { found: found.into(), must })
         })
     }
 
@@ -112,12 +114,12 @@ impl<'a> Reader<'a> {
     pub fn finish(self, field: &'static str) -> Result<(), Malformed> {
         match self.rest.len() {
             0 => Ok(()),
-            extra => Err(self.fault(field, Fault::Excess { extra })),
+            extra => Err(self.fault(field, FieldFault::Excess { extra })),
         }
     }
 
     /// A fault at this place.
-    pub fn fault(&self, field: &'static str, fault: Fault) -> Malformed {
+    pub fn fault(&self, field: &'static str, fault: FieldFault) -> Malformed {
         Malformed { payload: self.payload, field, offset: self.offset, fault }
     }
 }
@@ -128,22 +130,22 @@ mod tests {
 
     #[test]
     fn offsets_are_those_of_the_whole() {
-        let mut reader = Reader::new(&[1, 2, 3, 4, 5, 6, 7]);
+        let mut reader = FieldReader::new(&[1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(reader.u8("a"), Ok(1));
         let mut sub = reader.sub(3, "b").unwrap();
         sub.enter(PayloadType::Nonce);
         assert_eq!(sub.u16("c"), Ok(0x0203));
         let fault = sub.u16("d").unwrap_err();
         assert_eq!((fault.payload, fault.offset), (PayloadType::Nonce, 3));
-        assert_eq!(fault.fault, Fault::Short { needed: 2, left: 1 });
+        assert_eq!(fault.fault, FieldFault::Short { needed: 2, left: 1 });
         assert_eq!(reader.offset(), 4);
         assert_eq!(reader.clone().take_rest(), [5, 6, 7]);
-        assert_eq!(reader.finish("e").unwrap_err().fault, Fault::Excess { extra: 3 });
+        assert_eq!(reader.finish("e").unwrap_err().fault, FieldFault::Excess { extra: 3 });
     }
 
     #[test]
     fn a_failed_read_moves_nothing() {
-        let mut reader = Reader::new(&[1, 2, 3]);
+        let mut reader = FieldReader::new(&[1, 2, 3]);
         assert!(reader.u32("a").is_err());
         assert!(reader.take(4, "b").is_err());
         assert_eq!(reader.take(3, "c"), Ok(&[1, 2, 3][..]));
@@ -151,10 +153,10 @@ mod tests {
 
     #[test]
     fn a_length_counts_its_own_header() {
-        let mut reader = Reader::new(&[0, 4, 0, 3]);
+        let mut reader = FieldReader::new(&[0, 4, 0, 3]);
         assert_eq!(reader.length16(2, "a"), Ok(0));
         let fault = reader.length16(2, "b").unwrap_err();
         assert_eq!(fault.offset, 2);
-        assert!(matches!(fault.fault, Fault::Value { found: 3, .. }));
+        assert!(matches!(fault.fault, FieldFault::Value { found: 3, .. }));
     }
 }

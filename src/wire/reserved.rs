@@ -8,35 +8,35 @@ use std::hash::{Hash, Hasher};
 
 /// `N` bytes that mean nothing.
 #[derive(Clone, Copy, Debug)]
-pub struct Reserved<const N: usize>([u8; N]);
+pub struct ReservedBits<const N: usize>([u8; N]);
 
-impl<const N: usize> Reserved<N> {
+impl<const N: usize> ReservedBits<N> {
     /// The bytes as they came.
     pub fn bytes(&self) -> &[u8; N] {
         &self.0
     }
 }
 
-impl<const N: usize> Default for Reserved<N> {
-    fn default() -> Reserved<N> {
-        Reserved([0; N])
+impl<const N: usize> Default for ReservedBits<N> {
+    fn default() -> ReservedBits<N> {
+        ReservedBits([0; N])
     }
 }
 
-impl<const N: usize> From<[u8; N]> for Reserved<N> {
-    fn from(bytes: [u8; N]) -> Reserved<N> {
-        Reserved(bytes)
+impl<const N: usize> From<[u8; N]> for ReservedBits<N> {
+    fn from(bytes: [u8; N]) -> ReservedBits<N> {
+        ReservedBits(bytes)
     }
 }
 
-impl<const N: usize> PartialEq for Reserved<N> {
-    fn eq(&self, _: &Reserved<N>) -> bool {
+impl<const N: usize> PartialEq for ReservedBits<N> {
+    fn eq(&self, _: &ReservedBits<N>) -> bool {
         true
     }
 }
 
-impl<const N: usize> Eq for Reserved<N> {}
+impl<const N: usize> Eq for ReservedBits<N> {}
 
-impl<const N: usize> Hash for Reserved<N> {
+impl<const N: usize> Hash for ReservedBits<N> {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }

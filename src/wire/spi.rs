@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::error::Malformed;
-use super::reader::Reader;
+use super::reader::FieldReader;
 use super::writer::Writer;
 
 /// One side's SPI of an IKE SA (RFC 7296 §3.1).
@@ -94,7 +94,7 @@ impl Spi {
         }
     }
 
-    pub(crate) fn decode(reader: &mut Reader<'_>, size: u8) -> Result<Spi, Malformed> {
+    pub(crate) fn decode(reader: &mut FieldReader<'_>, size: u8) -> Result<Spi, Malformed> {
         reader.take(usize::from(size), "SPI").map(Spi::from)
     }
 

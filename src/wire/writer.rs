@@ -4,7 +4,7 @@
 //! [`Writer::finish`] refuses the whole.
 
 use super::error::Unencodable;
-use super::reserved::Reserved;
+use super::reserved::ReservedBits;
 
 /// Writes big-endian fields, front to back.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ impl Writer {
     }
 
     /// Reserved bytes: zeros, or what a decoded value kept.
-    pub fn reserved<const N: usize>(&mut self, reserved: Reserved<N>) {
+    pub fn reserved<const N: usize>(&mut self, reserved: ReservedBits<N>) {
         self.bytes(reserved.bytes());
     }
 

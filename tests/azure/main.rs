@@ -8,12 +8,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use s2sd::azure::chain::Inbound;
-use s2sd::azure::import::{Choices, Imported};
+use s2sd::azure::chain::InboundChain;
+use s2sd::azure::import::{ImportChoices, Imported};
 use s2sd::azure::resource::Resources;
-use s2sd::azure::side::{self, Side};
+use s2sd::azure::side::{self, AzureSide};
 use s2sd::azure::template::Template;
-use s2sd::azure::{self, Fault, arm, az, bicep, json, portal, powershell, terraform};
+use s2sd::azure::{self, AzureFault, arm, az, bicep, json, portal, powershell, terraform};
 use s2sd::config::{self, Config, Severity};
 use serde_json::Value;
 
@@ -144,12 +144,12 @@ fn check_accepts_an_import_once_its_files_are_there() {
     certificates(&at);
     for case in cases().iter().filter(|case| !name(case).starts_with("refused")) {
         let name = name(case);
-        let choices = Choices {
+        let choices = ImportChoices {
             inbound_certificate: at.join("site.pem").display().to_string(),
             inbound_private_key: at.join("site.key").display().to_string(),
             outbound_root: at.join("azure-root.cer").display().to_string(),
             outbound_subject: Some("az-outbound-cert1".to_owned()),
-            ..Choices::default()
+            ..ImportChoices::default()
         };
         let toml = azure::import(&resources(&[&name]), &choices).unwrap().toml;
         let file = at.join(&name).with_extension("toml");
@@ -174,7 +174,8 @@ fn an_import_exported_and_imported_again_is_the_same() {
         second.connections.clear();
         second.local_gateways.clear();
         second.read("template", &template).unwrap();
-        let choices = Choices { outbound_subject: Some("x".to_owned()), ..Choices::default() };
+        let choices =
+            ImportChoices { outbound_subject: Some("x".to_owned()), ..ImportChoices::default() };
         let again = azure::import(&second, &choices).map_err(shown).unwrap().toml;
         let mut again = parsed(&again);
         for (again, first) in again.connections.iter_mut().zip(&first.connections) {
@@ -189,7 +190,7 @@ fn an_import_exported_and_imported_again_is_the_same() {
 #[test]
 fn a_template_with_parameters_is_read_as_far_as_it_says() {
     let first = parsed(&imported(&["active-active"]).unwrap().toml);
-    let template = arm::arm(&Template::of(&side_of(&first, &side::Choices::default())));
+    let template = arm::arm(&Template::of(&side_of(&first, &side::ExportChoices::default())));
     assert!(template.contains("[parameters('outboundCertificateUrl')]"), "{template}");
     let mut second = resources(&["active-active"]);
     second.connections.clear();
@@ -208,7 +209,7 @@ fn templates_have_published_properties_only() {
             continue;
         }
         let config = parsed(&imported(&[&name]).unwrap().toml);
-        for choices in [known(), side::Choices::default()] {
+        for choices in [known(), side::ExportChoices::default()] {
             let template = Template::of(&side_of(&config, &choices));
             let arm: Value = serde_json::from_str(&arm::arm(&template)).unwrap();
             for resource in arm["resources"].as_array().unwrap() {
@@ -236,7 +237,7 @@ fn exports_are_as_expected() {
     let mut wrong = Vec::new();
     for (name, choices) in [
         ("active-active", known()),
-        ("policy-based", side::Choices::default()),
+        ("policy-based", side::ExportChoices::default()),
         ("fqdn", known()),
         ("several", known()),
     ] {
@@ -267,15 +268,15 @@ fn the_script_quotes_every_name() {
     make_executable(&fake);
     let nasty = "it's \"$(touch /nowhere)\" `x` \\ ${y} *";
     let config = parsed(&imported(&["policy-based"]).unwrap().toml);
-    let choices = side::Choices {
+    let choices = side::ExportChoices {
         group: Some(nasty.to_owned()),
         gateway: Some(nasty.to_owned()),
         outbound: vec![format!("https://{nasty}")],
-        ..side::Choices::default()
+        ..side::ExportChoices::default()
     };
     let mut connections = with_inbound(&config);
     connections[0].1.subject = Some(nasty.to_owned());
-    let script = az::az(&Side::of(&config, &connections, &choices).unwrap());
+    let script = az::az(&AzureSide::of(&config, &connections, &choices).unwrap());
     let output = Command::new("sh")
         .arg("-c")
         .arg(&script)
@@ -423,7 +424,10 @@ fn exit_codes_tell_finished_unfinished_and_refused_apart() {
 
 #[test]
 fn one_of_several_connections_can_be_chosen() {
-    let choose = |name: &str| Choices { connections: vec![name.to_owned()], ..Choices::default() };
+    let choose = |name: &str| ImportChoices {
+        connections: vec![name.to_owned()],
+        ..ImportChoices::default()
+    };
     let resources = resources(&["several"]);
     let config = parsed(&azure::import(&resources, &choose("connOther")).unwrap().toml);
     assert_eq!(config.connections.len(), 1);
@@ -433,31 +437,31 @@ fn one_of_several_connections_can_be_chosen() {
 }
 
 /// All choices made.
-fn known() -> side::Choices {
-    side::Choices {
+fn known() -> side::ExportChoices {
+    side::ExportChoices {
         group: Some("rg1".to_owned()),
         location: Some("westus".to_owned()),
         outbound: vec![
             "https://kv1.vault.azure.net/certificates/az-outbound-cert1/0123456789abcdef"
                 .to_owned(),
         ],
-        ..side::Choices::default()
+        ..side::ExportChoices::default()
     }
 }
 
-fn with_inbound(config: &Config) -> Vec<(&config::settings::Connection, Inbound)> {
+fn with_inbound(config: &Config) -> Vec<(&config::settings::Connection, InboundChain)> {
     let chain = Some(vec!["MIICroot".to_owned(), "MIICintermediate".to_owned()]);
-    let inbound = Inbound { subject: Some("onprem-s2s-1".to_owned()), chain };
+    let inbound = InboundChain { subject: Some("onprem-s2s-1".to_owned()), chain };
     config.connections.iter().map(|connection| (connection, inbound.clone())).collect()
 }
 
 /// Azure's side of a configuration; our certificate is known when the group is.
-fn side_of(config: &Config, choices: &side::Choices) -> Side {
+fn side_of(config: &Config, choices: &side::ExportChoices) -> AzureSide {
     let mut connections = with_inbound(config);
     if choices.group.is_none() {
-        connections.iter_mut().for_each(|(_, inbound)| *inbound = Inbound::default());
+        connections.iter_mut().for_each(|(_, inbound)| *inbound = InboundChain::default());
     }
-    Side::of(config, &connections, choices).unwrap()
+    AzureSide::of(config, &connections, choices).unwrap()
 }
 
 fn cases() -> Vec<PathBuf> {
@@ -494,7 +498,7 @@ fn imported(names: &[&str]) -> Result<Imported, String> {
         let text = fs::read_to_string(folder().join(&file)).unwrap();
         resources.read(&file, &text).map_err(|fault| format!("{fault}\n"))?;
     }
-    azure::import(&resources, &Choices::default()).map_err(shown)
+    azure::import(&resources, &ImportChoices::default()).map_err(shown)
 }
 
 /// An import of texts.
@@ -503,10 +507,12 @@ fn read(texts: &[String]) -> Result<String, String> {
     for text in texts {
         resources.read("text", text).map_err(|fault| fault.to_string())?;
     }
-    azure::import(&resources, &Choices::default()).map(|imported| imported.toml).map_err(shown)
+    azure::import(&resources, &ImportChoices::default())
+        .map(|imported| imported.toml)
+        .map_err(shown)
 }
 
-fn shown(faults: Vec<Fault>) -> String {
+fn shown(faults: Vec<AzureFault>) -> String {
     faults.iter().map(|fault| format!("{fault}\n")).collect()
 }
 

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue};
 
 use s2sd::pki::certificate::AltName;
-use s2sd::pki::identity::{Binding, Expectation, Id, Rule};
+use s2sd::pki::identity::{Binding, Expectation, Id, IdentityRule};
 use s2sd::pki::name::Name;
 use s2sd::pki::path::{Roots, Trust, ValidPath};
-use s2sd::pki::{Reason, Refusal};
+use s2sd::pki::{TrustReason, TrustRefusal};
 use s2sd::wire::codes::IdType;
 
 use super::maker::*;
@@ -24,7 +24,7 @@ fn under(root: &Authority, change: Change) -> ValidPath {
 }
 
 fn cn(expected: &str) -> Expectation {
-    Expectation::new(Rule::common_name(expected))
+    Expectation::new(IdentityRule::common_name(expected))
 }
 
 fn subject(path: &ValidPath) -> Id {
@@ -51,9 +51,9 @@ fn named(params: &mut CertificateParams, values: &[(DnType, DnValue)]) {
     }
 }
 
-fn told(refused: Result<Binding, Refusal>) -> String {
+fn told(refused: Result<Binding, TrustRefusal>) -> String {
     match refused.unwrap_err().reason {
-        Reason::Identity(reason) => {
+        TrustReason::Identity(reason) => {
             format!("{reason:?}").chars().take_while(char::is_ascii_alphanumeric).collect()
         }
         other => panic!("not about identity: {other:?}"),
@@ -102,11 +102,11 @@ fn the_most_specific_of_several_common_names_counts() {
 fn a_whole_subject_or_an_alternative_name_can_be_the_rule() {
     let path = path(host);
     let id = subject(&path);
-    let subject = Expectation::new(Rule::Subject(path.leaf().subject().clone()));
+    let subject = Expectation::new(IdentityRule::Subject(path.leaf().subject().clone()));
     assert_eq!(subject.identify(&path, &id), Ok(Binding::Subject));
-    let other = Expectation::new(Rule::Subject(Name::from_der(&[0x30, 0]).unwrap()));
+    let other = Expectation::new(IdentityRule::Subject(Name::from_der(&[0x30, 0]).unwrap()));
     assert_eq!(told(other.identify(&path, &id)), "Subject");
-    let dns = |name: &str| Expectation::new(Rule::AltName(AltName::Dns(name.into())));
+    let dns = |name: &str| Expectation::new(IdentityRule::AltName(AltName::Dns(name.into())));
     assert_eq!(dns("GW.example.org.").identify(&path, &id), Ok(Binding::Subject));
     assert_eq!(told(dns("gw.example.com").identify(&path, &id)), "AltName");
 }
@@ -209,7 +209,7 @@ fn an_id_that_does_not_fit_its_type_is_refused() {
         (IdType::DerAsn1Dn, &[0x30, 0, 0]),
     ] {
         let refused = Id::parse(kind, data).unwrap_err();
-        assert!(matches!(refused.reason, Reason::Identity(_)), "{refused}");
+        assert!(matches!(refused.reason, TrustReason::Identity(_)), "{refused}");
         assert!(refused.to_string().contains(&kind.to_string()));
     }
 }

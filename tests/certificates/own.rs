@@ -1,10 +1,10 @@
 //! Our own identity, and the two ends of an AUTH payload together.
 
 use s2sd::crypto::signature::{KeyKind, PrivateKey, Scheme};
-use s2sd::pki::Reason;
-use s2sd::pki::auth::{self, AuthPolicy, AuthReason, Choice};
+use s2sd::pki::TrustReason;
+use s2sd::pki::auth::{self, AuthPolicy, AuthReason, SignatureChoice};
 use s2sd::pki::certificate::Certificate;
-use s2sd::pki::identity::{Binding, Expectation, Id, Rule};
+use s2sd::pki::identity::{Binding, Expectation, Id, IdentityRule};
 use s2sd::pki::load::Bundle;
 use s2sd::pki::own_identity::{Expiry, OwnError, OwnIdentity, Warning};
 use s2sd::pki::path::{Roots, Trust};
@@ -148,7 +148,7 @@ fn each_end_accepts_what_the_other_makes() {
         let own = OwnIdentity::new(&[certificate(&leaf)], private(file)).unwrap();
         let sent: Vec<&[u8]> = own.certificates().iter().map(Certificate::as_der).collect();
         let path = trust.validate(&sent, NOW).unwrap();
-        let expected = Expectation::new(Rule::common_name("peer"));
+        let expected = Expectation::new(IdentityRule::common_name("peer"));
         assert_eq!(expected.identify(&path, &own.id()), Ok(Binding::Subject));
         for announced in [None, Some(modern)] {
             let policy = AuthPolicy::default();
@@ -161,12 +161,12 @@ fn each_end_accepts_what_the_other_makes() {
             let other: [&[u8]; 3] = [b"message", b"Nonce", b"prf(SK_p, ID)"];
             let refused = auth::verify(&path, choice.method, &data, &other, &policy).unwrap_err();
             let reason = AuthReason::NotVerified { method: choice.method };
-            assert_eq!(refused.reason, Reason::Auth(reason));
+            assert_eq!(refused.reason, TrustReason::Auth(reason));
             assert_eq!(refused.certificate.as_ref(), Some(path.leaf()));
             assert!(refused.to_string().contains("13826"), "{refused}");
         }
     }
-    let none = Choice { method: AuthMethod::RsaSignature, scheme: Scheme::RsaPkcs1Sha1 };
+    let none = SignatureChoice { method: AuthMethod::RsaSignature, scheme: Scheme::RsaPkcs1Sha1 };
     let choice = auth::choose(private(RSA_2).kind(), None, &AuthPolicy::default());
     assert_eq!(choice, Ok(none));
 }

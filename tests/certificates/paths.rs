@@ -7,7 +7,7 @@ use rcgen::{CertificateParams, CrlDistributionPoint, DistinguishedName, DnType, 
 use s2sd::pki::certificate::{Certificate, Thumbprint};
 use s2sd::pki::crl::Crl;
 use s2sd::pki::path::{CrlDemand, Purposes, Roots, StaleCrls, Trust, ValidPath};
-use s2sd::pki::{Reason, Refusal};
+use s2sd::pki::{TrustReason, TrustRefusal};
 use s2sd::time::UnixTime;
 
 use super::maker::*;
@@ -51,7 +51,7 @@ impl Question {
         self
     }
 
-    fn answer(&self) -> Result<ValidPath, Refusal> {
+    fn answer(&self) -> Result<ValidPath, TrustRefusal> {
         let sent: Vec<&[u8]> = self.sent.iter().map(Vec::as_slice).collect();
         self.trust.validate(&sent, self.now)
     }
@@ -968,8 +968,8 @@ const BAD: &[Case] = &[
 ];
 
 /// The name of a `PathReason` and the common name of the certificate it is about.
-fn told(refusal: &Refusal) -> (String, String) {
-    let Reason::Path(reason) = &refusal.reason else {
+fn told(refusal: &TrustRefusal) -> (String, String) {
+    let TrustReason::Path(reason) = &refusal.reason else {
         panic!("not about the path: {refusal}");
     };
     let name = format!("{reason:?}").chars().take_while(char::is_ascii_alphanumeric).collect();

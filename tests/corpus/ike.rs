@@ -7,8 +7,8 @@ use s2sd::wire::codes::{
 };
 use s2sd::wire::message::Message;
 use s2sd::wire::payload::Payload;
-use s2sd::wire::payload::auth::Authentication;
-use s2sd::wire::payload::cert::Certificate;
+use s2sd::wire::payload::auth::AuthPayload;
+use s2sd::wire::payload::cert::CertPayload;
 use s2sd::wire::payload::chain::Chain;
 use s2sd::wire::payload::cp::{CfgAttribute, Configuration};
 use s2sd::wire::payload::delete::Delete;
@@ -86,9 +86,9 @@ fn payloads(rekey: &[u8]) -> Vec<Payload> {
         Payload::IdResponder(IpAddr::from(Ipv6Addr::LOCALHOST).into()),
         Payload::IdInitiator(Identity::fqdn("gw.example.net")),
         Payload::IdResponder(Identity::new(IdType::KeyId, [0xff, 0])),
-        Certificate::x509([0x30, 0x03, 0x02, 0x01, 0x05]).into(),
-        Authentication::new(AuthMethod::RsaSignature, [7; 32]).into(),
-        Authentication::digital(&[0x30, 2, 5, 0], &[8; 32]).unwrap().into(),
+        CertPayload::x509([0x30, 0x03, 0x02, 0x01, 0x05]).into(),
+        AuthPayload::new(AuthMethod::RsaSignature, [7; 32]).into(),
+        AuthPayload::digital(&[0x30, 2, 5, 0], &[8; 32]).unwrap().into(),
         Delete::ike_sa().into(),
         Delete::esp([EspSpi(0x0102_0304), EspSpi(0xfffe_fdfc)]).into(),
         Notify::cookie(&[9; 16]).into(),

@@ -1,7 +1,7 @@
 //! Seeds for the certificate targets, made of the committed certificates and keys.
 
 use s2sd::crypto::signature::{KeyKind, Scheme};
-use s2sd::pki::auth::{self, Choice};
+use s2sd::pki::auth::{self, SignatureChoice};
 use s2sd::wire::codes::AuthMethod;
 
 use crate::fuzz::pki::{OCTETS, keys};
@@ -66,7 +66,7 @@ fn payloads() -> Vec<(&'static str, Vec<u8>)> {
         let key = keys()
             .iter()
             .find(|key| fits(key.kind()) && (rsa(key.kind()) || key.kind() == KeyKind::Ed25519));
-        let data = auth::sign(key.unwrap(), Choice { method, scheme }, OCTETS).unwrap();
+        let data = auth::sign(key.unwrap(), SignatureChoice { method, scheme }, OCTETS).unwrap();
         (name, [&[u8::from(method)], &data[..]].concat())
     });
     let spki = [&[14], vector!("rsa2048-1.spki.der")].concat();

@@ -8,7 +8,7 @@ use std::process::Command;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
-use s2sd::wire::packet::ip::Version;
+use s2sd::wire::packet::ip::IpVersion;
 use serde_json::Value as Json;
 
 use super::lab::pair::Pair;
@@ -116,7 +116,7 @@ fn a_gateway_that_is_replaced_is_dialled_where_its_name_leads() {
     name(&hosts, "gateway.test", "203.0.113.2");
     pair.launch_with(0, |_| know_hosts(&hosts));
     wait_for_peer(&pair, 0, "203.0.113.2");
-    assert_eq!(round_trips_over(&pair.lab, 5, Version::V4, 64).len(), 5);
+    assert_eq!(round_trips_over(&pair.lab, 5, IpVersion::V4, 64).len(), 5);
 
     let _spare = Spare::start(&pair);
     name(&hosts, "gateway.test", "203.0.113.3");
@@ -152,5 +152,5 @@ fn a_site_whose_address_changes_goes_on_from_the_new_one() {
         let tunnel = &status["connections"][0]["tunnels"][0];
         tunnel["state"] == "up" && tunnel["local"] == "203.0.113.4"
     });
-    assert_eq!(round_trips_over(&pair.lab, 5, Version::V4, 64).len(), 5);
+    assert_eq!(round_trips_over(&pair.lab, 5, IpVersion::V4, 64).len(), 5);
 }

@@ -14,12 +14,12 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
 };
 use s2sd::crypto::{Group, Provider, Standard};
-use s2sd::ike::negotiation::combination::{Cipher, Combination};
+use s2sd::ike::negotiation::combination::{Combination, CombinationCipher};
 use s2sd::ike::negotiation::proposal::{self, Groups};
 use s2sd::sys::namespace::Namespace;
 use s2sd::sys::random::SystemRng;
 use s2sd::wire::codes::{EncrId, ExchangeType, PrfId};
-use s2sd::wire::header::{Flags, Header, MessageId, Version};
+use s2sd::wire::header::{Flags, Header, IkeVersion, MessageId};
 use s2sd::wire::message::Message;
 use s2sd::wire::payload::Payload;
 use s2sd::wire::payload::ke::KeyExchange;
@@ -184,7 +184,7 @@ fn stranger(number: u64) -> SocketAddrV4 {
 
 /// It fits the policy of the flooded end, and its public value is a point on the curve: the dearest there is.
 fn first_message() -> Vec<u8> {
-    let cipher = Cipher { encr: EncrId::AesGcm16, key_bits: Some(256), integ: None };
+    let cipher = CombinationCipher { encr: EncrId::AesGcm16, key_bits: Some(256), integ: None };
     let group = Group::Ecp256;
     let line = Combination::Ike { cipher, prf: PrfId::HmacSha2_384, ke: group.id() };
     let exchange = Standard::default().start_exchange(group, &mut SystemRng::default());
@@ -196,7 +196,7 @@ fn first_message() -> Vec<u8> {
     let header = Header {
         initiator_spi: IkeSpi(1),
         responder_spi: IkeSpi::ZERO,
-        version: Version::V2,
+        version: IkeVersion::V2,
         exchange: ExchangeType::IkeSaInit,
         flags: Flags::INITIATOR,
         message_id: MessageId(0),

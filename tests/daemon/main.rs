@@ -29,7 +29,7 @@ use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
-use s2sd::wire::packet::ip::Version;
+use s2sd::wire::packet::ip::IpVersion;
 
 use flood::{Flood, Model, RATE, echoes, esp, first_messages, garbage, sealed};
 use lab::ear::Ear;
@@ -49,7 +49,7 @@ fn certify_again(directory: &Path, name: &str) {
 
 fn passes(lab: &Lab) {
     for from in SIDES {
-        transfer(lab, from, Version::V4, 4 << 20).unwrap();
+        transfer(lab, from, IpVersion::V4, 4 << 20).unwrap();
     }
 }
 
@@ -458,7 +458,7 @@ fn a_killed_service_leaves_nothing_that_its_successor_trips_over() {
     assert!(!pair.routes(0).contains("azure0"), "device and routes went with it");
     pair.launch(0);
     pair.wait(0, "up");
-    assert_eq!(round_trips_over(&pair.lab, 5, Version::V4, 64).len(), 5);
+    assert_eq!(round_trips_over(&pair.lab, 5, IpVersion::V4, 64).len(), 5);
 }
 
 /// A thread of another process that is held where it is, until this is dropped.

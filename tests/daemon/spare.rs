@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::process::{Child, Command, Stdio};
 
 use s2sd::sys::namespace::Namespace;
-use s2sd::sys::netlink::{Hop, Netlink, Prefix};
+use s2sd::sys::netlink::{AddressPrefix, Hop, Netlink};
 
 use super::lab::pair::{Pair, configuration};
 
@@ -40,7 +40,7 @@ impl Drop for Spare {
 
 /// A line of its own between the site and the instance.
 fn connect(site: &Namespace, spare: &Namespace) {
-    let host = |text: &str| Prefix { address: text.parse::<IpAddr>().unwrap(), length: 32 };
+    let host = |text: &str| AddressPrefix { address: text.parse::<IpAddr>().unwrap(), length: 32 };
     let (here, there) = (host("203.0.113.1"), host("203.0.113.3"));
     let at_site = || {
         let netlink = Netlink::open()?;

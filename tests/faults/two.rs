@@ -12,9 +12,9 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::Deref;
 use std::time::Duration;
 
-use s2sd::sys::fault::Table;
+use s2sd::sys::fault::FaultTable;
 use s2sd::sys::namespace::Namespace;
-use s2sd::sys::netlink::{Netlink, Prefix};
+use s2sd::sys::netlink::{AddressPrefix, Netlink};
 use serde_json::Value as Json;
 
 use super::lab::pair::{NAMES, PATIENCE, Pair, certify, configuration};
@@ -31,7 +31,7 @@ const ANSWER: Duration = Duration::from_millis(100);
 pub struct Two {
     pub pair: Pair,
     /// What fails of the first service.
-    pub faults: Table,
+    pub faults: FaultTable,
 }
 
 impl Deref for Two {
@@ -70,7 +70,7 @@ impl Two {
         let directory = std::env::temp_dir().join(format!("s2sd-{name}-{}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
         let pair = Pair { lab, directory, services: [None, None] };
-        let mut two = Two { pair, faults: Table::create().unwrap() };
+        let mut two = Two { pair, faults: FaultTable::create().unwrap() };
         SIDES.iter().for_each(|side| certify(&two.directory, NAMES[*side]));
         SIDES.iter().for_each(|side| two.configure(*side));
         two.launch(1, &[]);
@@ -188,8 +188,8 @@ impl Two {
     }
 }
 
-pub fn prefix(address: [u8; 4], length: u8) -> Prefix {
-    Prefix { address: address.into(), length }
+pub fn prefix(address: [u8; 4], length: u8) -> AddressPrefix {
+    AddressPrefix { address: address.into(), length }
 }
 
 fn open(namespace: &Namespace, address: Ipv4Addr) -> UdpSocket {

@@ -14,28 +14,30 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use s2sd::crypto::Standard;
 use s2sd::crypto::signature::PrivateKey;
 use s2sd::ike::admission::budget::HalfOpenLimits;
-use s2sd::ike::authenticator::certificates::Certificates;
-use s2sd::ike::diagnosis::azure_names::{self, Names};
+use s2sd::ike::authenticator::certificates::CertificateAuthenticator;
+use s2sd::ike::diagnosis::azure_names::{self, PolicyNames};
 use s2sd::ike::endpoint::command::Command;
-use s2sd::ike::endpoint::config::{ChildConfig, Encapsulation, EndpointConfig, PeerConfig, Role};
-use s2sd::ike::endpoint::event::Event;
+use s2sd::ike::endpoint::config::{
+    ChildConfig, DialRole, EndpointConfig, EspEncapsulation, PeerConfig,
+};
+use s2sd::ike::endpoint::event::IkeEvent;
 use s2sd::ike::endpoint::output::Output;
-use s2sd::ike::negotiation::proposal::Policy;
+use s2sd::ike::negotiation::proposal::ProposalPolicy;
 use s2sd::ike::path::{Datagram, Path, Port};
 use s2sd::ike::sa::dpd::DpdTimeout;
 use s2sd::ike::sa::lifetime::{CHILD_BYTES, CHILD_TIME, IKE_HARD};
-use s2sd::ike::testing::emulation::Profile;
+use s2sd::ike::testing::emulation::PeerBehaviour;
 use s2sd::ike::{ChildId, Endpoint, PeerId};
 use s2sd::pki::auth::DigitalSignatures;
 use s2sd::pki::certificate::Certificate;
-use s2sd::pki::identity::{Expectation, Rule};
+use s2sd::pki::identity::{Expectation, IdentityRule};
 use s2sd::pki::own_identity::OwnIdentity;
 use s2sd::pki::path::{Roots, Trust};
 use s2sd::sys::clock::now;
 use s2sd::sys::namespace::Namespace;
 use s2sd::sys::random::SystemRng;
 use s2sd::wire::selector::Selector;
-use s2sd::wire::selector::narrow::SelectorPair;
+use s2sd::wire::selector::narrow::ChildSelectors;
 use s2sd::wire::selector::set::SelectorSet;
 
 use super::credentials::Credentials;
@@ -50,8 +52,8 @@ const PATIENCE: Duration = Duration::from_secs(25);
 pub struct Settings {
     pub credentials: Credentials,
     pub digital_signatures: DigitalSignatures,
-    pub role: Role,
-    pub names: Vec<Names<'static>>,
+    pub role: DialRole,
+    pub names: Vec<PolicyNames<'static>>,
     /// Pairs of what lies behind us and behind the peer; each a child.
     pub selectors: Vec<[&'static str; 2]>,
     pub dpd_seconds: u64,
@@ -62,7 +64,7 @@ pub struct Settings {
 }
 
 /// GCMAES256, SHA384, ECP384, without PFS.
-pub const NAMES: Names<'static> = Names {
+pub const NAMES: PolicyNames<'static> = PolicyNames {
     ike_encryption: "GCMAES256",
     ike_integrity: "SHA384",
     dh_group: "ECP384",
@@ -77,7 +79,7 @@ impl Settings {
         Settings {
             credentials: credentials.clone(),
             digital_signatures: DigitalSignatures::default(),
-            role: Role::Both,
+            role: DialRole::Both,
             names: vec![NAMES],
             selectors: vec![["10.1.0.0/24", "10.2.0.0/24"]],
             dpd_seconds: 45,
@@ -101,8 +103,8 @@ impl Settings {
         };
         let child = |pair: &[&str; 2]| ChildConfig {
             name: pair.join("=").into(),
-            esp: Policy::new(&esp).0,
-            selectors: SelectorPair { local: set(pair[0]), remote: set(pair[1]) },
+            esp: ProposalPolicy::new(&esp).0,
+            selectors: ChildSelectors { local: set(pair[0]), remote: set(pair[1]) },
             lifetime_time: self.child_lifetime,
             lifetime_bytes: CHILD_BYTES,
             keep_up: true,
@@ -112,9 +114,9 @@ impl Settings {
             role: self.role,
             local: HERE,
             remotes: vec![THERE],
-            encapsulation: Encapsulation::Udp,
+            encapsulation: EspEncapsulation::Udp,
             start_on_4500: false,
-            ike: Policy::new(&ike).0,
+            ike: ProposalPolicy::new(&ike).0,
             children: self.selectors.iter().map(child).collect(),
             credentials: Rc::new(self.certificates()),
             ask_for: None,
@@ -122,19 +124,19 @@ impl Settings {
             reauthenticate: None,
             dpd_timeout: DpdTimeout::from_seconds(self.dpd_seconds).expect("a DPD timeout"),
             childless: self.childless,
-            profile: Profile::Standard,
+            profile: PeerBehaviour::Standard,
         }
     }
 
-    fn certificates(&self) -> Certificates {
+    fn certificates(&self) -> CertificateAuthenticator {
         let Credentials { leaf, chain, key, roots, expects, .. } = &self.credentials;
         let read = |der: &Vec<u8>| Certificate::from_der(der).expect("a certificate");
         let own: Vec<Certificate> = [leaf].into_iter().chain(chain).map(read).collect();
         let key = PrivateKey::from_der(key).expect("a key");
         let own = OwnIdentity::new(&own, key).expect("an identity");
         let roots = Roots::new(roots.iter().map(read)).expect("roots");
-        let expected = Expectation::new(Rule::common_name(expects));
-        let mut made = Certificates::new(own, Trust::new(roots), expected);
+        let expected = Expectation::new(IdentityRule::common_name(expects));
+        let mut made = CertificateAuthenticator::new(own, Trust::new(roots), expected);
         made.policy.digital_signatures = self.digital_signatures;
         made
     }
@@ -167,7 +169,7 @@ pub struct Engine {
 
 #[derive(Default)]
 struct Seen {
-    events: Mutex<Vec<Event>>,
+    events: Mutex<Vec<IkeEvent>>,
     more: Condvar,
 }
 
@@ -200,7 +202,7 @@ impl Engine {
         &self,
         mark: usize,
         what: &str,
-        find: impl Fn(&Event) -> Option<T>,
+        find: impl Fn(&IkeEvent) -> Option<T>,
     ) -> Result<T, Failure> {
         let deadline = clock() + PATIENCE;
         let mut events = self.seen.events.lock().expect("no panic");
@@ -217,7 +219,7 @@ impl Engine {
     }
 
     /// The newest of the events that serve.
-    pub fn last<T>(&self, find: impl Fn(&Event) -> Option<T>) -> Option<T> {
+    pub fn last<T>(&self, find: impl Fn(&IkeEvent) -> Option<T>) -> Option<T> {
         self.seen.events.lock().expect("no panic").iter().rev().find_map(find)
     }
 
@@ -229,7 +231,7 @@ impl Engine {
     /// Waits until the IKE SA is up.
     pub fn wait_ike_up(&self, mark: usize) -> Result<String, Failure> {
         self.wait(mark, "IKE SA up", |event| match event {
-            Event::IkeUp { suite, .. } => Some(suite.to_string()),
+            IkeEvent::IkeUp { suite, .. } => Some(suite.to_string()),
             _ => None,
         })
     }
@@ -240,7 +242,7 @@ impl Engine {
         mark: usize,
     ) -> Result<(ChildId, String, Option<ChildId>), Failure> {
         self.wait(mark, "child SA up", |event| match event {
-            Event::ChildUp { child, suite, replaces, .. } => {
+            IkeEvent::ChildUp { child, suite, replaces, .. } => {
                 Some((*child, suite.to_string(), *replaces))
             }
             _ => None,
@@ -250,7 +252,7 @@ impl Engine {
     /// Waits for a refusal: the sentence that an operator reads.
     pub fn wait_refused(&self, mark: usize) -> Result<String, Failure> {
         self.wait(mark, "a refusal", |event| match event {
-            Event::Refused(_, refusal) => Some(refusal.to_string()),
+            IkeEvent::Refused(_, refusal) => Some(refusal.to_string()),
             _ => None,
         })
     }
@@ -272,9 +274,9 @@ fn bind_both(namespace: &Namespace) -> Result<[UdpSocket; 2], Failure> {
     bound.map_err(|error| Failure::new("the engine's sockets", error))
 }
 
-fn story(events: &[Event], mark: usize) -> String {
-    let told = |event: &Event| match event {
-        Event::Refused(_, refusal) => format!("Refused: {refusal}"),
+fn story(events: &[IkeEvent], mark: usize) -> String {
+    let told = |event: &IkeEvent| match event {
+        IkeEvent::Refused(_, refusal) => format!("Refused: {refusal}"),
         other => format!("{other:?}"),
     };
     let lines: Vec<String> = events.iter().skip(mark).map(told).collect();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use s2sd::sys::namespace::Namespace;
-use s2sd::sys::netlink::{Netlink, Prefix};
+use s2sd::sys::netlink::{AddressPrefix, Netlink};
 
 use super::credentials::{Credentials, azure};
 use super::daemon::{self, Daemon};
@@ -34,7 +34,7 @@ impl Place {
     pub fn add_address(&self, namespace: &Namespace, address: &str) -> Result<(), Failure> {
         let address = address.parse().unwrap();
         namespace
-            .run(|| Netlink::open()?.add_address("lan", Prefix { address, length: 24 }))
+            .run(|| Netlink::open()?.add_address("lan", AddressPrefix { address, length: 24 }))
             .map_err(|error| Failure::new("an address", error))
     }
 

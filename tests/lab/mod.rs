@@ -24,16 +24,18 @@ use std::time::Duration;
 use s2sd::crypto::keymat::EspKeys;
 use s2sd::crypto::suite::{Aead, AesKey, EspProtection, EspSuite, Protection};
 use s2sd::crypto::{Provider, Secret, Standard};
-use s2sd::dataplane::mtu::Encapsulation;
-use s2sd::dataplane::{Change, Event, Forwarding, InboundSa, Lane, LaneParts, OutboundSa, Rules};
+use s2sd::dataplane::mtu::OuterHeaders;
+use s2sd::dataplane::{
+    Change, Forwarding, InboundSa, Lane, LaneEvent, LaneParts, OutboundSa, Rules,
+};
 use s2sd::esp::{Inbound, Lease, Limits, Outbound, Replay};
-use s2sd::sys::esp_socket::{Batching, LaneSocket};
+use s2sd::sys::esp_socket::{Batching, EspSocket};
 use s2sd::sys::namespace::Namespace;
-use s2sd::sys::netlink::{Hop, Netlink, Prefix};
+use s2sd::sys::netlink::{AddressPrefix, Hop, Netlink};
 use s2sd::sys::tun::{Offloads, Tun};
-use s2sd::wire::packet::ip::Version;
+use s2sd::wire::packet::ip::IpVersion;
 use s2sd::wire::selector::Selector;
-use s2sd::wire::selector::narrow::SelectorPair;
+use s2sd::wire::selector::narrow::ChildSelectors;
 use s2sd::wire::spi::EspSpi;
 
 pub const GCM256: EspProtection =
@@ -52,23 +54,23 @@ fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-pub fn host(side: usize, version: Version) -> IpAddr {
+pub fn host(side: usize, version: IpVersion) -> IpAddr {
     address(match version {
-        Version::V4 => ["10.1.0.10", "10.2.0.10"][side],
-        Version::V6 => ["fd01::10", "fd02::10"][side],
+        IpVersion::V4 => ["10.1.0.10", "10.2.0.10"][side],
+        IpVersion::V6 => ["fd01::10", "fd02::10"][side],
     })
 }
 
-pub fn gateway(side: usize, version: Version) -> IpAddr {
+pub fn gateway(side: usize, version: IpVersion) -> IpAddr {
     address(match version {
-        Version::V4 => ["203.0.113.1", "203.0.113.2"][side],
-        Version::V6 => ["fd00::1", "fd00::2"][side],
+        IpVersion::V4 => ["203.0.113.1", "203.0.113.2"][side],
+        IpVersion::V6 => ["fd00::1", "fd00::2"][side],
     })
 }
 
-fn lans(side: usize) -> [Prefix; 2] {
-    let v4 = Prefix { address: address(["10.1.0.0", "10.2.0.0"][side]), length: 24 };
-    [v4, Prefix { address: address(["fd01::", "fd02::"][side]), length: 64 }]
+fn lans(side: usize) -> [AddressPrefix; 2] {
+    let v4 = AddressPrefix { address: address(["10.1.0.0", "10.2.0.0"][side]), length: 24 };
+    [v4, AddressPrefix { address: address(["fd01::", "fd02::"][side]), length: 64 }]
 }
 
 impl Lab {
@@ -118,7 +120,8 @@ impl Lab {
             self.gateways[side]
                 .run(|| {
                     let netlink = Netlink::open()?;
-                    for (lan, version) in lans(1 - side).into_iter().zip([Version::V4, Version::V6])
+                    for (lan, version) in
+                        lans(1 - side).into_iter().zip([IpVersion::V4, IpVersion::V6])
                     {
                         netlink.add_route(lan, Hop::Via(gateway(1 - side, version)))?;
                     }
@@ -146,12 +149,12 @@ fn set_up_host(side: usize) -> io::Result<()> {
     let netlink = Netlink::open()?;
     netlink.set_up("lo")?;
     for (version, length, router) in
-        [(Version::V4, 24, ["10.1.0.1", "10.2.0.1"]), (Version::V6, 64, ["fd01::1", "fd02::1"])]
+        [(IpVersion::V4, 24, ["10.1.0.1", "10.2.0.1"]), (IpVersion::V6, 64, ["fd01::1", "fd02::1"])]
     {
-        netlink.add_address("lan", Prefix { address: host(side, version), length })?;
+        netlink.add_address("lan", AddressPrefix { address: host(side, version), length })?;
         netlink.set_up("lan")?;
-        let everything = if version == Version::V4 { "0.0.0.0" } else { "::" };
-        let default = Prefix { address: address(everything), length: 0 };
+        let everything = if version == IpVersion::V4 { "0.0.0.0" } else { "::" };
+        let default = AddressPrefix { address: address(everything), length: 0 };
         netlink.add_route(default, Hop::Via(address(router[side])))?;
     }
     Ok(())
@@ -163,10 +166,11 @@ fn set_up_gateway(side: usize) -> io::Result<()> {
     std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
     std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1")?;
     let routers = [["10.1.0.1", "10.2.0.1"], ["fd01::1", "fd02::1"]];
-    for (version, length, router) in [(Version::V4, 24, routers[0]), (Version::V6, 64, routers[1])]
+    for (version, length, router) in
+        [(IpVersion::V4, 24, routers[0]), (IpVersion::V6, 64, routers[1])]
     {
-        netlink.add_address("lan", Prefix { address: address(router[side]), length })?;
-        netlink.add_address("wan", Prefix { address: gateway(side, version), length })?;
+        netlink.add_address("lan", AddressPrefix { address: address(router[side]), length })?;
+        netlink.add_address("wan", AddressPrefix { address: gateway(side, version), length })?;
     }
     netlink.set_up("lan")?;
     netlink.set_up("wan")
@@ -177,7 +181,7 @@ fn set_up_gateway(side: usize) -> io::Result<()> {
 pub struct Setup {
     pub protection: EspProtection,
     pub esn: bool,
-    pub outer: Version,
+    pub outer: IpVersion,
     pub udp: bool,
     pub offloads: Offloads,
     pub batching: Batching,
@@ -194,7 +198,7 @@ impl Default for Setup {
         Setup {
             protection: GCM256,
             esn: false,
-            outer: Version::V4,
+            outer: IpVersion::V4,
             udp: true,
             offloads: Offloads::ALL,
             batching: Batching { gso: true, gro: true },
@@ -211,7 +215,7 @@ pub struct Tunnel {
     pub setup: Setup,
     pub lanes: Vec<Lane>,
     pub forwarding: Vec<Forwarding>,
-    pub events: Vec<Receiver<Event>>,
+    pub events: Vec<Receiver<LaneEvent>>,
     /// What is in use, by sending side.
     pub current: Vec<Direction>,
 }
@@ -230,9 +234,15 @@ impl Tunnel {
     }
 
     /// A tunnel over a device of its own, for the given ranges of each side.
-    pub fn start_named(lab: &Lab, setup: Setup, name: &str, a: &[Prefix], b: &[Prefix]) -> Tunnel {
+    pub fn start_named(
+        lab: &Lab,
+        setup: Setup,
+        name: &str,
+        a: &[AddressPrefix],
+        b: &[AddressPrefix],
+    ) -> Tunnel {
         let rules = Rules {
-            encapsulation: Encapsulation { version: setup.outer, udp: setup.udp },
+            encapsulation: OuterHeaders { version: setup.outer, udp: setup.udp },
             outer_mtu: 1500,
             inner_mtu: 1400,
             mss: 1350,
@@ -254,12 +264,12 @@ impl Tunnel {
                 }
                 let (here, there) = (gateway(side, setup.outer), gateway(1 - side, setup.outer));
                 let socket = match setup.udp {
-                    true => LaneSocket::udp(
+                    true => EspSocket::udp(
                         SocketAddr::new(here, setup.port),
                         SocketAddr::new(there, setup.port),
                         setup.batching,
                     )?,
-                    false => LaneSocket::raw(here, there)?,
+                    false => EspSocket::raw(here, there)?,
                 };
                 let cpus = setup.cpus.map(|cpus| cpus[side]);
                 Ok(LaneParts {
@@ -320,7 +330,7 @@ impl Tunnel {
                 .into_iter()
                 .collect()
         };
-        let selectors = SelectorPair { local: all(), remote: all() };
+        let selectors = ChildSelectors { local: all(), remote: all() };
         let outbound = Outbound::new(spi, seal, Lease::ephemeral(esn), Limits::UNBOUNDED);
         let inbound =
             Inbound::new(spi, open, Replay::new(Replay::DEFAULT_WINDOW), esn, Limits::UNBOUNDED);

@@ -7,18 +7,18 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use s2sd::sys::esp_socket::{Batching, LaneSocket};
+use s2sd::sys::esp_socket::{Batching, EspSocket};
 use s2sd::sys::mmsg::{Received, Run};
 use s2sd::sys::namespace::Namespace;
 use s2sd::sys::poll::{Waker, readable};
-use s2sd::wire::packet::ip::Version;
+use s2sd::wire::packet::ip::IpVersion;
 
 use super::{Lab, host};
 
-fn any(version: Version) -> IpAddr {
+fn any(version: IpVersion) -> IpAddr {
     match version {
-        Version::V4 => IpAddr::from([0, 0, 0, 0]),
-        Version::V6 => IpAddr::from([0u8; 16]),
+        IpVersion::V4 => IpAddr::from([0, 0, 0, 0]),
+        IpVersion::V6 => IpAddr::from([0u8; 16]),
     }
 }
 
@@ -28,7 +28,7 @@ pub fn clock() -> Instant {
     Instant::now()
 }
 
-fn listen(namespace: &Namespace, version: Version) -> TcpListener {
+fn listen(namespace: &Namespace, version: IpVersion) -> TcpListener {
     namespace.run(|| TcpListener::bind(SocketAddr::new(any(version), 0))).unwrap()
 }
 
@@ -38,7 +38,7 @@ fn byte(at: usize) -> u8 {
 }
 
 /// Sends `len` bytes from one side's host to the other's and checks each. The time it took.
-pub fn transfer(lab: &Lab, from: usize, version: Version, len: usize) -> io::Result<Duration> {
+pub fn transfer(lab: &Lab, from: usize, version: IpVersion, len: usize) -> io::Result<Duration> {
     let listener = listen(&lab.hosts[1 - from], version);
     let port = listener.local_addr()?.port();
     let begin = clock();
@@ -90,13 +90,13 @@ pub fn patiently<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 /// Bytes a second of `streams` TCP streams from one side to the other for a while.
 pub fn throughput(lab: &Lab, from: usize, streams: usize, time: Duration) -> f64 {
     let stop = AtomicBool::new(false);
-    let listener = listen(&lab.hosts[1 - from], Version::V4);
+    let listener = listen(&lab.hosts[1 - from], IpVersion::V4);
     let port = listener.local_addr().unwrap().port();
     std::thread::scope(|scope| {
         for _ in 0..streams {
             scope.spawn(|| {
                 lab.hosts[from].run(|| {
-                    let address = SocketAddr::new(host(1 - from, Version::V4), port);
+                    let address = SocketAddr::new(host(1 - from, IpVersion::V4), port);
                     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
                     stream.set_write_timeout(Some(Duration::from_secs(5)))?;
                     let data = vec![0x5a; 1 << 17];
@@ -162,7 +162,7 @@ pub fn flood(
     grow_buffer(&receiver);
     receiver.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     let address =
-        SocketAddr::new(host(1 - from, Version::V4), receiver.local_addr().unwrap().port());
+        SocketAddr::new(host(1 - from, IpVersion::V4), receiver.local_addr().unwrap().port());
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let counting = scope.spawn(|| {
@@ -219,8 +219,8 @@ pub fn flood(
 /// Streams `megabits` a second from one side to the other for a while; the bytes that arrived.
 pub fn stream(lab: &Lab, from: usize, megabits: u64, time: Duration) -> io::Result<u64> {
     const PIECE: usize = 1 << 15;
-    let listener = listen(&lab.hosts[1 - from], Version::V4);
-    let address = SocketAddr::new(host(1 - from, Version::V4), listener.local_addr()?.port());
+    let listener = listen(&lab.hosts[1 - from], IpVersion::V4);
+    let address = SocketAddr::new(host(1 - from, IpVersion::V4), listener.local_addr()?.port());
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| {
             lab.hosts[from].run(|| {
@@ -274,9 +274,9 @@ fn grow_buffer(socket: &UdpSocket) {
 /// that they take as little as they can of the processors that they share with what is measured.
 pub fn packet_rate(lab: &Lab, from: usize, len: usize, time: Duration) -> f64 {
     let plain = Batching { gso: false, gro: false };
-    let any = |side| SocketAddr::new(host(side, Version::V4), 7777);
+    let any = |side| SocketAddr::new(host(side, IpVersion::V4), 7777);
     let socket =
-        |side: usize| lab.hosts[side].run(|| LaneSocket::udp(any(side), any(1 - side), plain));
+        |side: usize| lab.hosts[side].run(|| EspSocket::udp(any(side), any(1 - side), plain));
     let (sender, receiver) = (socket(from).unwrap(), socket(1 - from).unwrap());
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -309,11 +309,11 @@ pub fn packet_rate(lab: &Lab, from: usize, len: usize, time: Duration) -> f64 {
 
 /// Round trips of small datagrams, one at a time, sorted.
 pub fn round_trips(lab: &Lab, count: usize) -> Vec<Duration> {
-    round_trips_over(lab, count, Version::V4, 64)
+    round_trips_over(lab, count, IpVersion::V4, 64)
 }
 
 /// Round trips of datagrams of `len` bytes over either family, one at a time, sorted.
-pub fn round_trips_over(lab: &Lab, count: usize, version: Version, len: usize) -> Vec<Duration> {
+pub fn round_trips_over(lab: &Lab, count: usize, version: IpVersion, len: usize) -> Vec<Duration> {
     let echo = lab.hosts[1].run(|| UdpSocket::bind(SocketAddr::new(any(version), 0))).unwrap();
     echo.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     let address = SocketAddr::new(host(1, version), echo.local_addr().unwrap().port());

@@ -2,18 +2,18 @@
 
 use s2sd::crypto::keymat::{IkeKeys, IkeSpis, Nonces, SkP, SkeySeed, signed_octets};
 use s2sd::crypto::{
-    Group, IkeSuite, KeyExchange, MessageOpener, MessageSealer, Provider, Standard,
+    Group, IkeSuite, KeyAgreement, MessageOpener, MessageSealer, Provider, Standard,
 };
 use s2sd::ike::negotiation::proposal::{self, Groups};
-use s2sd::pki::auth::{self, ANNOUNCED, AuthPolicy, Choice};
+use s2sd::pki::auth::{self, ANNOUNCED, AuthPolicy, SignatureChoice};
 use s2sd::rng::Rng;
 use s2sd::sys::random::SystemRng;
 use s2sd::wire::codes::{EncrId, ExchangeType, NotifyType, PayloadType, PrfId};
-use s2sd::wire::header::{Flags, Header, MessageId, Version};
+use s2sd::wire::header::{Flags, Header, IkeVersion, MessageId};
 use s2sd::wire::message::Message;
 use s2sd::wire::payload::Payload;
-use s2sd::wire::payload::auth::Authentication;
-use s2sd::wire::payload::cert::Certificate;
+use s2sd::wire::payload::auth::AuthPayload;
+use s2sd::wire::payload::cert::CertPayload;
 use s2sd::wire::payload::chain::Chain;
 use s2sd::wire::payload::ke;
 use s2sd::wire::payload::nonce::Nonce;
@@ -41,7 +41,7 @@ pub struct Hand {
     pub nonce: Vec<u8>,
     pub group: Group,
     dials: bool,
-    exchange: Option<Box<dyn KeyExchange>>,
+    exchange: Option<Box<dyn KeyAgreement>>,
     peer_nonce: Vec<u8>,
     own_init: Vec<u8>,
     peer_init: Vec<u8>,
@@ -157,14 +157,14 @@ impl Hand {
             true => Payload::IdInitiator(person.identity()),
             false => Payload::IdResponder(person.identity()),
         };
-        let certificate = Certificate::x509(person.certificate.as_der());
+        let certificate = CertPayload::x509(person.certificate.as_der());
         let mut payloads = vec![id, Payload::Certificate(certificate), auth.into()];
         payloads.extend(self.child(None));
         payloads
     }
 
     /// An AUTH payload over this ID, by this person's key.
-    pub fn signature(&self, person: &Person, id: &[u8], choice: Choice) -> Authentication {
+    pub fn signature(&self, person: &Person, id: &[u8], choice: SignatureChoice) -> AuthPayload {
         let keys = &self.lock.as_ref().unwrap().keys;
         let sk_p = match self.dials {
             true => SkP::Initiator(&keys.pi),
@@ -173,7 +173,7 @@ impl Hand {
         let prf = self.suite().prf;
         let octets = signed_octets(&self.provider, prf, sk_p, &self.own_init, &self.peer_nonce, id);
         let data = auth::sign(&person.key, choice, &[&octets]).unwrap();
-        Authentication::new(choice.method, data)
+        AuthPayload::new(choice.method, data)
     }
 
     /// SA, TSi and TSr for a child of everything.
@@ -263,7 +263,7 @@ impl Hand {
         Header {
             initiator_spi,
             responder_spi,
-            version: Version::V2,
+            version: IkeVersion::V2,
             exchange,
             flags: Flags::default()
                 .with(Flags::INITIATOR, self.dials)

@@ -5,9 +5,9 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SignatureAlgorithm,
 };
 use s2sd::crypto::signature::PrivateKey;
-use s2sd::ike::authenticator::certificates::Certificates;
+use s2sd::ike::authenticator::certificates::CertificateAuthenticator;
 use s2sd::pki::certificate::Certificate;
-use s2sd::pki::identity::{Expectation, Rule};
+use s2sd::pki::identity::{Expectation, IdentityRule};
 use s2sd::pki::own_identity::OwnIdentity;
 use s2sd::pki::path::{Roots, Trust};
 use s2sd::wire::payload::id::Identity;
@@ -90,11 +90,15 @@ impl PublicKeyData for HugeKey {
 }
 
 /// What the target proves itself with, and whom it believes: `PEER` under `root`.
-pub fn credentials(root: &Authority) -> Certificates {
+pub fn credentials(root: &Authority) -> CertificateAuthenticator {
     let Person { certificate, key } = root.person(TARGET);
     let own = OwnIdentity::new(&[certificate], key).unwrap();
     let roots = Roots::new([root.certificate.clone()]).unwrap();
-    Certificates::new(own, Trust::new(roots), Expectation::new(Rule::common_name(PEER)))
+    CertificateAuthenticator::new(
+        own,
+        Trust::new(roots),
+        Expectation::new(IdentityRule::common_name(PEER)),
+    )
 }
 
 fn authority_params(name: &str) -> CertificateParams {

@@ -7,12 +7,12 @@ use rcgen::{KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use s2sd::crypto::Group;
 use s2sd::crypto::signature::Scheme;
-use s2sd::pki::auth::Choice;
+use s2sd::pki::auth::SignatureChoice;
 use s2sd::sys::clock;
 use s2sd::wire::codes::{AuthMethod, NotifyType, PayloadType};
 use s2sd::wire::payload::Payload;
-use s2sd::wire::payload::auth::Authentication;
-use s2sd::wire::payload::cert::Certificate;
+use s2sd::wire::payload::auth::AuthPayload;
+use s2sd::wire::payload::cert::CertPayload;
 
 use crate::hand::{Hand, IKE_AUTH, errors, established, half_open, raw};
 use crate::people::{Authority, HugeKey, PEER, Person};
@@ -67,14 +67,14 @@ fn too_many_certificates() {
     assert_eq!(errors(&hand.open(&answer)), [NotifyType::AuthenticationFailed]);
     let mut hand = half_open(&mut target);
     let mut payloads = hand.proof(&person);
-    payloads.insert(2, Payload::Certificate(Certificate::x509(vec![0x30; 50_000])));
+    payloads.insert(2, Payload::Certificate(CertPayload::x509(vec![0x30; 50_000])));
     let request = hand.seal_auth(&payloads);
     let answer = target.ask(&request);
     // It is passed by: the others lead from the genuine key to the root.
     assert_eq!((errors(&hand.open(&answer)), target.ikes()), (Vec::new(), 1));
     let mut hand = half_open(&mut target);
     let mut payloads = hand.proof(&person);
-    replace(&mut payloads, Payload::Certificate(Certificate::x509(vec![0x30; 50_000])));
+    replace(&mut payloads, Payload::Certificate(CertPayload::x509(vec![0x30; 50_000])));
     let request = hand.seal_auth(&payloads);
     let answer = target.ask(&request);
     assert_eq!(errors(&hand.open(&answer)), [NotifyType::AuthenticationFailed]);
@@ -100,9 +100,9 @@ fn huge_keys() {
         let mut hand = half_open(&mut target);
         let mut payloads = hand.proof(&root.person(PEER));
         let der = root.certificate_for(PEER, &key);
-        replace(&mut payloads, Payload::Certificate(Certificate::x509(der)));
+        replace(&mut payloads, Payload::Certificate(CertPayload::x509(der)));
         let signature = vec![0x5c; 2_048];
-        replace(&mut payloads, Authentication::new(AuthMethod::RsaSignature, signature).into());
+        replace(&mut payloads, AuthPayload::new(AuthMethod::RsaSignature, signature).into());
         let request = hand.seal_auth(&payloads);
         let answer = target.ask(&request);
         assert_eq!(errors(&hand.open(&answer)), [NotifyType::AuthenticationFailed]);
@@ -147,9 +147,9 @@ fn certificate_with_wrong_key_type_for_the_auth_method() {
     for (signer, scheme, method, shown) in table {
         let mut hand = half_open(&mut target);
         let mut payloads = hand.proof(shown);
-        let choice = Choice { method: if method == any { any } else { one }, scheme };
+        let choice = SignatureChoice { method: if method == any { any } else { one }, scheme };
         let auth = hand.signature(signer, &shown.identity().signed_body(), choice);
-        let auth = Authentication { method, ..auth };
+        let auth = AuthPayload { method, ..auth };
         replace(&mut payloads, auth.into());
         let request = hand.seal_auth(&payloads);
         let answer = target.ask(&request);
@@ -184,7 +184,8 @@ fn authentication_with_anothers_valid_certificate_from_the_same_root() {
     for (named, shown) in stories {
         let mut hand = half_open(&mut target);
         let mut payloads = hand.proof(&other);
-        let choice = Choice { method: AuthMethod::DigitalSignature, scheme: Scheme::EcdsaSha256 };
+        let choice =
+            SignatureChoice { method: AuthMethod::DigitalSignature, scheme: Scheme::EcdsaSha256 };
         let auth = hand.signature(&other, &named.identity().signed_body(), choice);
         payloads[0] = Payload::IdInitiator(named.identity());
         replace(&mut payloads, auth.into());
@@ -280,7 +281,7 @@ fn duplicate_auth() {
     for good_first in [true, false] {
         let mut hand = half_open(&mut target);
         let mut payloads = hand.proof(&person);
-        let bad = Authentication::new(AuthMethod::DigitalSignature, vec![0; 64]);
+        let bad = AuthPayload::new(AuthMethod::DigitalSignature, vec![0; 64]);
         payloads.insert(if good_first { 3 } else { 2 }, bad.into());
         let request = hand.seal_auth(&payloads);
         let answer = target.ask(&request);
@@ -336,7 +337,7 @@ fn with_certificates(
     payloads: Vec<Payload>,
     certificates: &[s2sd::pki::certificate::Certificate],
 ) -> Vec<Payload> {
-    let shown = certificates.iter().map(|c| Payload::Certificate(Certificate::x509(c.as_der())));
+    let shown = certificates.iter().map(|c| Payload::Certificate(CertPayload::x509(c.as_der())));
     let mut rest = payloads.into_iter().filter(|p| p.kind() != PayloadType::Certificate);
     rest.next().into_iter().chain(shown).chain(rest).collect()
 }

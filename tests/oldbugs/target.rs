@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use s2sd::crypto::{Group, Standard};
 use s2sd::ike::endpoint::command::Command;
-use s2sd::ike::endpoint::config::{ChildConfig, Encapsulation, EndpointConfig, PeerConfig, Role};
-use s2sd::ike::endpoint::event::Event;
+use s2sd::ike::endpoint::config::{
+    ChildConfig, DialRole, EndpointConfig, EspEncapsulation, PeerConfig,
+};
+use s2sd::ike::endpoint::event::IkeEvent;
 use s2sd::ike::endpoint::output::Output;
-use s2sd::ike::negotiation::combination::{Cipher, Combination};
-use s2sd::ike::negotiation::proposal::Policy;
+use s2sd::ike::negotiation::combination::{Combination, CombinationCipher};
+use s2sd::ike::negotiation::proposal::ProposalPolicy;
 use s2sd::ike::path::{Datagram, Path, Port};
 use s2sd::ike::sa::lifetime::{CHILD_BYTES, CHILD_TIME, IKE_HARD};
-use s2sd::ike::testing::emulation::Profile;
+use s2sd::ike::testing::emulation::PeerBehaviour;
 use s2sd::ike::{Endpoint, PeerId};
 use s2sd::sys::random::SystemRng;
 use s2sd::time::{Instant, Now, UnixTime};
@@ -29,7 +31,7 @@ const ID: PeerId = PeerId(1);
 /// An endpoint that knows one peer.
 pub struct Target {
     pub root: Rc<Authority>,
-    pub events: Vec<Event>,
+    pub events: Vec<IkeEvent>,
     endpoint: Endpoint,
     now: Now,
     sent: Vec<Vec<u8>>,
@@ -42,12 +44,12 @@ pub const GROUPS: [Group; 5] =
 impl Target {
     /// One that answers, and believes `PEER` under a root of its own.
     pub fn answering() -> Target {
-        Target::new(Role::Answer, &Rc::new(Authority::root("Root")), &GROUPS)
+        Target::new(DialRole::Answer, &Rc::new(Authority::root("Root")), &GROUPS)
     }
 
     /// One that dials, in this group; its first message comes with it.
     pub fn dialling(group: Group) -> (Target, Vec<u8>) {
-        let mut target = Target::new(Role::Dial, &Rc::new(Authority::root("Root")), &[group]);
+        let mut target = Target::new(DialRole::Dial, &Rc::new(Authority::root("Root")), &[group]);
         target.endpoint.command(target.now, Command::Up(ID));
         let sent = target.collect();
         let request = sent.into_iter().next().expect("who dials sends something");
@@ -56,10 +58,10 @@ impl Target {
 
     /// One that answers under this root: making certificates takes time.
     pub fn under(root: &Rc<Authority>) -> Target {
-        Target::new(Role::Answer, root, &GROUPS)
+        Target::new(DialRole::Answer, root, &GROUPS)
     }
 
-    fn new(role: Role, root: &Rc<Authority>, groups: &[Group]) -> Target {
+    fn new(role: DialRole, root: &Rc<Authority>, groups: &[Group]) -> Target {
         let rng = Box::new(SystemRng::default());
         let provider = Box::new(Standard::default());
         let mut endpoint = Endpoint::new(EndpointConfig::default(), provider, rng);
@@ -132,8 +134,8 @@ impl Target {
         let mut up = BTreeSet::new();
         for event in &self.events {
             match event {
-                Event::IkeUp { ike, .. } => _ = up.insert(*ike),
-                Event::IkeDown { ike, .. } => _ = up.remove(ike),
+                IkeEvent::IkeUp { ike, .. } => _ = up.insert(*ike),
+                IkeEvent::IkeDown { ike, .. } => _ = up.remove(ike),
                 _ => {}
             }
         }
@@ -142,15 +144,15 @@ impl Target {
 
     /// Children that it holds.
     pub fn children(&self) -> usize {
-        self.count(|e| matches!(e, Event::ChildUp { .. }))
-            - self.count(|e| matches!(e, Event::ChildDown { .. }))
+        self.count(|e| matches!(e, IkeEvent::ChildUp { .. }))
+            - self.count(|e| matches!(e, IkeEvent::ChildDown { .. }))
     }
 
     /// Why it refused something, the last time it did.
     #[track_caller]
     pub fn refusal(&self) -> String {
         let refusal = self.events.iter().rev().find_map(|event| match event {
-            Event::Refused(_, refusal) => Some(refusal.to_string()),
+            IkeEvent::Refused(_, refusal) => Some(refusal.to_string()),
             _ => None,
         });
         refusal.unwrap_or_else(|| panic!("nothing was refused: {:#?}", self.events))
@@ -160,22 +162,22 @@ impl Target {
     #[track_caller]
     pub fn expect_unharmed(mut self) {
         self.pass(Duration::from_secs(61));
-        let before = (self.ups(), self.count(|e| matches!(e, Event::ChildUp { .. })));
+        let before = (self.ups(), self.count(|e| matches!(e, IkeEvent::ChildUp { .. })));
         let person = self.root.person(PEER);
         let mut hand = Hand::dialling(Group::Ecp256);
         hand.knock(&mut self);
         let chain = hand.proof(&person);
         let request = hand.seal_auth(&chain);
         self.give(&request);
-        let after = (self.ups(), self.count(|e| matches!(e, Event::ChildUp { .. })));
+        let after = (self.ups(), self.count(|e| matches!(e, IkeEvent::ChildUp { .. })));
         assert_eq!(after, (before.0 + 1, before.1 + 1), "{:#?}", self.events);
     }
 
     fn ups(&self) -> usize {
-        self.count(|e| matches!(e, Event::IkeUp { .. }))
+        self.count(|e| matches!(e, IkeEvent::IkeUp { .. }))
     }
 
-    fn count(&self, which: impl Fn(&Event) -> bool) -> usize {
+    fn count(&self, which: impl Fn(&IkeEvent) -> bool) -> usize {
         self.events.iter().filter(|event| which(event)).count()
     }
 
@@ -201,11 +203,11 @@ pub fn esp_line(group: Option<Group>) -> Combination {
     Combination::Esp { cipher: gcm(), ke: group.map(Group::id), esn: EsnId::Sequence32 }
 }
 
-fn gcm() -> Cipher {
-    Cipher { encr: EncrId::AesGcm16, key_bits: Some(256), integ: None }
+fn gcm() -> CombinationCipher {
+    CombinationCipher { encr: EncrId::AesGcm16, key_bits: Some(256), integ: None }
 }
 
-fn config(role: Role, root: &Authority, groups: &[Group]) -> PeerConfig {
+fn config(role: DialRole, root: &Authority, groups: &[Group]) -> PeerConfig {
     let lines: Vec<Combination> = groups.iter().copied().map(ike_line).collect();
     let esp: Vec<Combination> =
         [None].into_iter().chain(groups.iter().copied().map(Some)).map(esp_line).collect();
@@ -214,16 +216,16 @@ fn config(role: Role, root: &Authority, groups: &[Group]) -> PeerConfig {
         role,
         local: address(1),
         remotes: vec![address(2)],
-        encapsulation: Encapsulation::Udp,
+        encapsulation: EspEncapsulation::Udp,
         start_on_4500: false,
-        ike: Policy::new(&lines).0,
+        ike: ProposalPolicy::new(&lines).0,
         children: vec![ChildConfig {
             name: "all".into(),
-            esp: Policy::new(&esp).0,
-            selectors: Profile::Azure.selectors(),
+            esp: ProposalPolicy::new(&esp).0,
+            selectors: PeerBehaviour::Azure.selectors(),
             lifetime_time: CHILD_TIME,
             lifetime_bytes: CHILD_BYTES,
-            keep_up: role == Role::Dial,
+            keep_up: role == DialRole::Dial,
         }],
         credentials: Rc::new(people::credentials(root)),
         ask_for: None,
@@ -231,7 +233,7 @@ fn config(role: Role, root: &Authority, groups: &[Group]) -> PeerConfig {
         reauthenticate: None,
         dpd_timeout: Default::default(),
         childless: false,
-        profile: Profile::Standard,
+        profile: PeerBehaviour::Standard,
     }
 }
 

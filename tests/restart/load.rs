@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use s2sd::wire::packet::ip::Version;
+use s2sd::wire::packet::ip::IpVersion;
 
 use super::lab::traffic::clock;
 use super::lab::{Lab, host};
@@ -34,7 +34,7 @@ impl Pulse {
         let receiver = lab.hosts[1 - from].run(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
         receiver.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         let port = receiver.local_addr().unwrap().port();
-        let to = SocketAddr::new(host(1 - from, Version::V4), port);
+        let to = SocketAddr::new(host(1 - from, IpVersion::V4), port);
         let sender = lab.hosts[from].run(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -68,7 +68,7 @@ fn longest(beats: &[Instant], since: Instant) -> Duration {
 /// One TCP stream from side 0 to side 1, each byte checked, until it is told to stop.
 pub fn stream(lab: &Lab, done: &AtomicBool, moved: &AtomicU64) -> io::Result<()> {
     let listener = lab.hosts[1].run(|| TcpListener::bind("0.0.0.0:0"))?;
-    let to = SocketAddr::new(host(1, Version::V4), listener.local_addr()?.port());
+    let to = SocketAddr::new(host(1, IpVersion::V4), listener.local_addr()?.port());
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| {
             lab.hosts[0].run(|| {

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
-use s2sd::wire::packet::ip::Version;
+use s2sd::wire::packet::ip::IpVersion;
 use serde_json::Value as Json;
 
 use lab::SIDES;
@@ -33,7 +33,7 @@ const CRASH: Signal = Signal::SIGKILL;
 
 fn passes(pair: &Pair) {
     for from in SIDES {
-        transfer(&pair.lab, from, Version::V4, 1 << 20).unwrap();
+        transfer(&pair.lab, from, IpVersion::V4, 1 << 20).unwrap();
     }
 }
 

@@ -6,14 +6,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use s2sd::ike::endpoint::config::{ChildConfig, PeerConfig};
-use s2sd::ike::negotiation::combination::{Cipher, Combination};
-use s2sd::ike::negotiation::proposal::Policy;
+use s2sd::ike::negotiation::combination::{Combination, CombinationCipher};
+use s2sd::ike::negotiation::proposal::ProposalPolicy;
 use s2sd::ike::sa::dpd::DpdTimeout;
-use s2sd::ike::testing::emulation::Profile;
+use s2sd::ike::testing::emulation::PeerBehaviour;
 use s2sd::wire::codes::{EncrId, EsnId, KeId, PrfId};
 use s2sd::wire::selector::Selector;
 use s2sd::wire::selector::address::AddressRange;
-use s2sd::wire::selector::narrow::SelectorPair;
+use s2sd::wire::selector::narrow::ChildSelectors;
 use s2sd::wire::selector::set::SelectorSet;
 
 use crate::packet::HostId;
@@ -54,8 +54,8 @@ impl Setup {
         }
     }
 
-    fn profile(&self, id: HostId) -> Profile {
-        if self.azure == Some(id) { Profile::Azure } else { Profile::Standard }
+    fn profile(&self, id: HostId) -> PeerBehaviour {
+        if self.azure == Some(id) { PeerBehaviour::Azure } else { PeerBehaviour::Standard }
     }
 
     fn remotes(&self, id: HostId) -> Vec<IpAddr> {
@@ -69,15 +69,18 @@ impl Setup {
         }
     }
 
-    fn ike(&self, id: HostId) -> Policy {
+    fn ike(&self, id: HostId) -> ProposalPolicy {
         if self.azure.is_some() {
             return self.profile(id).ike_policy();
         }
         let line = |ke| Combination::Ike { cipher: gcm(), prf: PrfId::HmacSha2_256, ke };
-        Policy::new(&groups(self.ike_wrong_guess, id).into_iter().map(line).collect::<Vec<_>>()).0
+        ProposalPolicy::new(
+            &groups(self.ike_wrong_guess, id).into_iter().map(line).collect::<Vec<_>>(),
+        )
+        .0
     }
 
-    fn esp(&self, id: HostId) -> Policy {
+    fn esp(&self, id: HostId) -> ProposalPolicy {
         if self.azure.is_some() {
             return self.profile(id).esp_policy();
         }
@@ -87,7 +90,7 @@ impl Setup {
         } else {
             vec![line(None)]
         };
-        Policy::new(&lines).0
+        ProposalPolicy::new(&lines).0
     }
 
     fn child(&self, id: HostId, slot: u16, salt: u64) -> ChildConfig {
@@ -95,7 +98,7 @@ impl Setup {
         ChildConfig {
             name: format!("slot{slot}").into(),
             esp: self.esp(id),
-            selectors: SelectorPair {
+            selectors: ChildSelectors {
                 local: self.networks(id, id, slot),
                 remote: self.networks(id, other(id), slot),
             },
@@ -124,6 +127,6 @@ fn groups(wrong: Option<HostId>, id: HostId) -> Vec<KeId> {
     if wrong == Some(id) { vec![LIKED, COMMON] } else { vec![COMMON] }
 }
 
-fn gcm() -> Cipher {
-    Cipher { encr: EncrId::AesGcm16, key_bits: Some(256), integ: None }
+fn gcm() -> CombinationCipher {
+    CombinationCipher { encr: EncrId::AesGcm16, key_bits: Some(256), integ: None }
 }

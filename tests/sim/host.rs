@@ -13,7 +13,7 @@ use std::rc::Rc;
 use s2sd::crypto::fake::Fake;
 use s2sd::ike::endpoint::command::{Command, DataEvent};
 use s2sd::ike::endpoint::config::{EndpointConfig, PeerConfig};
-use s2sd::ike::endpoint::event::Event;
+use s2sd::ike::endpoint::event::IkeEvent;
 use s2sd::ike::endpoint::output::Output;
 use s2sd::ike::ids::{ChildId, PeerId};
 use s2sd::ike::path::{Path, Port};
@@ -44,7 +44,7 @@ pub struct Host {
     /// How often its key signed.
     pub signed: Rc<Cell<u64>>,
     pub census: Census,
-    pub events: Vec<(Instant, Event)>,
+    pub events: Vec<(Instant, IkeEvent)>,
     /// What a restart finds: the state at the moment of the crash, or before the step that the crash tore.
     pub saved: Option<Saved>,
     /// The planned crash, if one is.
@@ -121,26 +121,26 @@ impl Rng for Dice {
 }
 
 impl Census {
-    fn count(&mut self, event: &Event) {
+    fn count(&mut self, event: &IkeEvent) {
         match event {
-            Event::IkeUp { peer, ike, .. } | Event::IkeRekeyed { peer, new: ike, .. } => {
+            IkeEvent::IkeUp { peer, ike, .. } | IkeEvent::IkeRekeyed { peer, new: ike, .. } => {
                 self.ikes.insert(*ike, *peer);
             }
-            Event::IkeDown { ike, .. } => {
+            IkeEvent::IkeDown { ike, .. } => {
                 self.ikes.remove(ike);
             }
-            Event::ChildUp { child, .. } => {
+            IkeEvent::ChildUp { child, .. } => {
                 self.children.insert(*child);
             }
-            Event::ChildDown { child, .. } => {
+            IkeEvent::ChildDown { child, .. } => {
                 self.children.remove(child);
             }
-            Event::Dialling { .. }
-            | Event::DialPaused { .. }
-            | Event::Refused(..)
-            | Event::Moved(..)
-            | Event::Limited(_)
-            | Event::Ignored(..) => {}
+            IkeEvent::Dialling { .. }
+            | IkeEvent::DialPaused { .. }
+            | IkeEvent::Refused(..)
+            | IkeEvent::Moved(..)
+            | IkeEvent::Limited(_)
+            | IkeEvent::Ignored(..) => {}
         }
     }
 }
@@ -301,7 +301,7 @@ impl Host {
     }
 
     /// Keeps account of what the engine tells.
-    pub fn witness(&mut self, now: Instant, event: Event) {
+    pub fn witness(&mut self, now: Instant, event: IkeEvent) {
         self.census.count(&event);
         self.events.push((now, event));
     }

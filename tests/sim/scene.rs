@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use s2sd::ike::endpoint::command::Command;
-use s2sd::ike::endpoint::config::{Encapsulation, Role};
+use s2sd::ike::endpoint::config::{DialRole, EspEncapsulation};
 use s2sd::ike::ids::PeerId;
 
 use crate::host::Host;
@@ -39,9 +39,9 @@ pub fn other(id: HostId) -> HostId {
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub slots: u16,
-    pub roles: [Role; 2],
+    pub roles: [DialRole; 2],
     pub nat: Option<HostId>,
-    pub encapsulation: Encapsulation,
+    pub encapsulation: EspEncapsulation,
     pub start_on_4500: bool,
     pub childless: bool,
     /// Sizes of the certificates.
@@ -71,9 +71,9 @@ impl Default for Setup {
     fn default() -> Setup {
         Setup {
             slots: 1,
-            roles: [Role::Both; 2],
+            roles: [DialRole::Both; 2],
             nat: None,
-            encapsulation: Encapsulation::Udp,
+            encapsulation: EspEncapsulation::Udp,
             start_on_4500: false,
             childless: false,
             chain: vec![900],
@@ -99,10 +99,10 @@ impl Setup {
         let host = |dice: &mut SimRng| HostId(usize::from(dice.chance(500)));
         let maybe = |dice: &mut SimRng, permille| dice.chance(permille).then(|| host(dice));
         let roles = match dice.below(6) {
-            0 => [Role::Dial, Role::Answer],
-            1 => [Role::Both, Role::Answer],
-            2 => [Role::Dial, Role::Both],
-            _ => [Role::Both; 2],
+            0 => [DialRole::Dial, DialRole::Answer],
+            1 => [DialRole::Both, DialRole::Answer],
+            2 => [DialRole::Dial, DialRole::Both],
+            _ => [DialRole::Both; 2],
         };
         // Short lives make rekeys happen by themselves; most worlds leave that to commands.
         let lives = |dice: &mut SimRng, low, high, long| {
@@ -111,15 +111,15 @@ impl Setup {
         Setup {
             slots: u16::try_from(dice.range(1, 3)).expect("small"),
             roles,
-            nat: if roles == [Role::Dial, Role::Answer] {
+            nat: if roles == [DialRole::Dial, DialRole::Answer] {
                 dice.chance(300).then_some(A)
             } else {
                 None
             },
             encapsulation: *dice.pick(&[
-                Encapsulation::Udp,
-                Encapsulation::Udp,
-                Encapsulation::Auto,
+                EspEncapsulation::Udp,
+                EspEncapsulation::Udp,
+                EspEncapsulation::Auto,
             ]),
             start_on_4500: dice.chance(150),
             childless: dice.chance(100),

@@ -6,13 +6,13 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use s2sd::ike::authenticator::{Authenticator, Claim, Disbelief, Proven, SignFailed};
+use s2sd::ike::authenticator::{Authenticator, Disbelief, PeerProof, Proven, SignFailed};
 use s2sd::ike::error::AuthFailed;
 use s2sd::rng::Rng;
 use s2sd::time::{Now, UnixTime};
 use s2sd::wire::codes::{AuthMethod, HashId};
-use s2sd::wire::payload::auth::Authentication;
-use s2sd::wire::payload::cert::{AUTHORITY_LEN, Certificate};
+use s2sd::wire::payload::auth::AuthPayload;
+use s2sd::wire::payload::cert::{AUTHORITY_LEN, CertPayload};
 use s2sd::wire::payload::id::Identity;
 
 use crate::clock::EPOCH;
@@ -61,11 +61,11 @@ impl Authenticator for Toy {
         Identity::fqdn(&self.name)
     }
 
-    fn certificates(&self) -> Vec<Certificate> {
+    fn certificates(&self) -> Vec<CertPayload> {
         let certificate = |len: &usize| {
             let mut body = format!("certificate of {}", self.name).into_bytes();
             body.resize(*len, 0x55);
-            Certificate::x509(body)
+            CertPayload::x509(body)
         };
         self.chain.iter().map(certificate).collect()
     }
@@ -83,17 +83,17 @@ impl Authenticator for Toy {
         octets: &[u8],
         theirs: &[HashId],
         _: &mut dyn Rng,
-    ) -> Result<Authentication, SignFailed> {
+    ) -> Result<AuthPayload, SignFailed> {
         self.signed.set(self.signed.get() + 1);
         let signature = Toy::signature(&self.name, octets);
         if self.signatures && !theirs.is_empty() {
-            Ok(Authentication::digital(ALGORITHM, &signature).expect("short"))
+            Ok(AuthPayload::digital(ALGORITHM, &signature).expect("short"))
         } else {
-            Ok(Authentication::new(AuthMethod::RsaSignature, signature))
+            Ok(AuthPayload::new(AuthMethod::RsaSignature, signature))
         }
     }
 
-    fn verify(&self, claim: &Claim<'_>, now: Now) -> Result<Proven, Disbelief> {
+    fn verify(&self, claim: &PeerProof<'_>, now: Now) -> Result<Proven, Disbelief> {
         let no = |kind, reason: &str| Err(Disbelief { kind, reason: reason.into(), remedy: None });
         if *claim.identity != Identity::fqdn(&self.peer) {
             return no(AuthFailed::Identity, "another name than the one configured");

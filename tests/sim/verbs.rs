@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use s2sd::ike::endpoint::command::Command;
-use s2sd::ike::endpoint::event::{Cause, Event};
+use s2sd::ike::endpoint::event::{Cause, IkeEvent};
 use s2sd::ike::ids::{ChildId, PeerId, Slot};
 use s2sd::time::Instant;
 use s2sd::wire::spi::IkeSpi;
@@ -166,14 +166,14 @@ impl World {
     /// How many children took another's place.
     pub fn rekeyed_children(&self, id: HostId) -> usize {
         let rekeyed =
-            |e: &&(Instant, Event)| matches!(e.1, Event::ChildUp { replaces: Some(_), .. });
+            |e: &&(Instant, IkeEvent)| matches!(e.1, IkeEvent::ChildUp { replaces: Some(_), .. });
         self.host(id).events.iter().filter(rekeyed).count()
     }
 
     /// SAs that ended though nobody wished it and nothing took their place.
     pub fn unplanned_ends(&self) -> Vec<(HostId, Cause)> {
-        let cause = |event: &Event| match event {
-            Event::IkeDown { cause, .. } | Event::ChildDown { cause, .. } => Some(*cause),
+        let cause = |event: &IkeEvent| match event {
+            IkeEvent::IkeDown { cause, .. } | IkeEvent::ChildDown { cause, .. } => Some(*cause),
             _ => None,
         };
         let planned = |cause: &Cause| {

@@ -3,8 +3,8 @@
 use rcgen::Issuer;
 use rustls_pki_types::CertificateDer;
 
-use super::order::{Kind, Order};
-use super::signer::{Signer, Subject};
+use super::order::{CertificateKind, CertificateOrder};
+use super::signer::{CertificateSigner, Subject};
 use crate::crypto::signature::{KeyKind, PrivateKey, PublicKey};
 use crate::pki::certificate::{Certificate, CertificateError};
 use crate::pki::chain;
@@ -116,7 +116,7 @@ impl IssueError {
     }
 }
 
-impl Order {
+impl CertificateOrder {
     /// A root: the certificate of `key`, signed by itself.
     pub fn self_signed(
         &self,
@@ -125,7 +125,7 @@ impl Order {
         rng: &mut dyn Rng,
     ) -> Result<Certificate, IssueError> {
         let params = self.params(now, None, rng)?;
-        let made = params.self_signed(&Signer(key)).map_err(failed)?;
+        let made = params.self_signed(&CertificateSigner(key)).map_err(failed)?;
         checked(made.der(), None, key.public_key())
     }
 }
@@ -165,7 +165,7 @@ impl Authority {
     /// A certificate for `key`. It does not outlive this authority's own: nobody could use it then.
     pub fn issue(
         &self,
-        order: &Order,
+        order: &CertificateOrder,
         key: &PublicKey,
         now: UnixTime,
         rng: &mut dyn Rng,
@@ -174,14 +174,17 @@ impl Authority {
         let mut params = order.params(now, Some(self.certificate.not_after()), rng)?;
         params.use_authority_key_identifier_extension = true;
         let der = CertificateDer::from(self.certificate.as_der());
-        let issuer = Issuer::from_ca_cert_der(&der, Signer(&self.key)).map_err(failed)?;
+        let issuer =
+            Issuer::from_ca_cert_der(&der, CertificateSigner(&self.key)).map_err(failed)?;
         let made = params.signed_by(&Subject(key), &issuer).map_err(failed)?;
         checked(made.der(), Some(&self.certificate), key)
     }
 
-    fn check_path_length(&self, kind: &Kind) -> Result<(), IssueError> {
+    fn check_path_length(&self, kind: &CertificateKind) -> Result<(), IssueError> {
         let allowed = self.certificate.basic_constraints().and_then(|found| found.path_len);
-        let (Kind::Authority { path_len }, Some(allowed)) = (kind, allowed) else { return Ok(()) };
+        let (CertificateKind::Authority { path_len }, Some(allowed)) = (kind, allowed) else {
+            return Ok(());
+        };
         let certificate = self.certificate.to_string();
         match allowed {
             0 => Err(IssueError::LeavesOnly(certificate)),

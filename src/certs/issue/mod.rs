@@ -2,7 +2,7 @@
 //!
 //! | file | noun |
 //! |---|---|
-//! | `order.rs` | [`Order`]: what is wanted; names, months, the profiles of Azure's article |
+//! | `order.rs` | [`CertificateOrder`]: what is wanted; names, months, the profiles of Azure's article |
 //! | `authority.rs` | [`Authority`]: a certificate with its key, that signs |
 //! | `signer.rs` | our private key as rcgen takes one |
 //!
@@ -18,4 +18,6 @@ mod order;
 mod signer;
 
 pub use authority::{Authority, IssueError};
-pub use order::{AltNameError, CommonName, CommonNameError, Kind, Order, alt_name};
+pub use order::{
+    AltNameError, CertificateKind, CertificateOrder, CommonNameError, SubjectCommonName, alt_name,
+};

@@ -17,18 +17,18 @@ use crate::time::UnixTime;
 
 /// A certificate that is wanted.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Order {
+pub struct CertificateOrder {
     /// The whole of its subject.
-    pub name: CommonName,
+    pub name: SubjectCommonName,
     /// How long it is to live, in months of the calendar.
     pub months: u16,
     /// What it is for.
-    pub kind: Kind,
+    pub kind: CertificateKind,
 }
 
 /// What a certificate is for.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Kind {
+pub enum CertificateKind {
     /// Issuing others.
     Authority {
         /// How many authorities may stand between it and a leaf.
@@ -43,16 +43,16 @@ pub enum Kind {
 
 /// A common name: 1 to 64 characters (RFC 5280 appendix A.1, ub-common-name), none of them a control character.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct CommonName(String);
+pub struct SubjectCommonName(String);
 
-impl CommonName {
+impl SubjectCommonName {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Display for CommonName {
+impl fmt::Display for SubjectCommonName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -72,10 +72,10 @@ pub enum CommonNameError {
     Characters,
 }
 
-impl FromStr for CommonName {
+impl FromStr for SubjectCommonName {
     type Err = CommonNameError;
 
-    fn from_str(text: &str) -> Result<CommonName, CommonNameError> {
+    fn from_str(text: &str) -> Result<SubjectCommonName, CommonNameError> {
         let length = text.chars().count();
         let prefix = text.get(..3).unwrap_or_default();
         if prefix.eq_ignore_ascii_case("CN=") {
@@ -87,7 +87,7 @@ impl FromStr for CommonName {
         if text.trim() != text || text.contains(char::is_control) {
             return Err(CommonNameError::Characters);
         }
-        Ok(CommonName(text.to_owned()))
+        Ok(SubjectCommonName(text.to_owned()))
     }
 }
 
@@ -121,7 +121,7 @@ pub fn alt_name(text: &str) -> Result<AltName, AltNameError> {
     }
 }
 
-impl Order {
+impl CertificateOrder {
     /// When what is made now ends, unless what issues it ends before.
     pub fn end(&self, now: UnixTime) -> Result<UnixTime, IssueError> {
         let end = months_later(moment(now)?, self.months)?.unix_timestamp();
@@ -147,11 +147,11 @@ impl Order {
             None => wanted,
         };
         match &self.kind {
-            Kind::Authority { path_len } => {
+            CertificateKind::Authority { path_len } => {
                 params.is_ca = IsCa::Ca(BasicConstraints::Constrained(*path_len));
                 params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
             }
-            Kind::Leaf { alt_names } => {
+            CertificateKind::Leaf { alt_names } => {
                 params.extended_key_usages =
                     vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
                 params.subject_alt_names =
@@ -220,15 +220,15 @@ mod tests {
     #[test]
     fn common_names_are_checked() {
         assert_eq!(
-            "Inbound-certificate".parse::<CommonName>().unwrap().as_str(),
+            "Inbound-certificate".parse::<SubjectCommonName>().unwrap().as_str(),
             "Inbound-certificate"
         );
-        let prefixed = "cn=site".parse::<CommonName>();
+        let prefixed = "cn=site".parse::<SubjectCommonName>();
         assert_eq!(prefixed, Err(CommonNameError::Prefixed("site".into())));
-        assert_eq!("".parse::<CommonName>(), Err(CommonNameError::Length(0)));
-        assert_eq!("é".repeat(65).parse::<CommonName>(), Err(CommonNameError::Length(65)));
+        assert_eq!("".parse::<SubjectCommonName>(), Err(CommonNameError::Length(0)));
+        assert_eq!("é".repeat(65).parse::<SubjectCommonName>(), Err(CommonNameError::Length(65)));
         for bad in [" site", "site\n", "a\u{1b}b"] {
-            assert_eq!(bad.parse::<CommonName>(), Err(CommonNameError::Characters));
+            assert_eq!(bad.parse::<SubjectCommonName>(), Err(CommonNameError::Characters));
         }
     }
 

@@ -5,12 +5,12 @@ use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
 use crate::crypto::signature::{KeyKind, PrivateKey, PublicKey, Scheme};
 
 /// A key that signs certificates.
-pub(crate) struct Signer<'a>(pub &'a PrivateKey);
+pub(crate) struct CertificateSigner<'a>(pub &'a PrivateKey);
 
 /// A key that a certificate is about.
 pub(crate) struct Subject<'a>(pub &'a PublicKey);
 
-impl SigningKey for Signer<'_> {
+impl SigningKey for CertificateSigner<'_> {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
         let (scheme, _) = algorithm(self.0.kind());
         // Every kind of key here has its scheme, and ring's only failure left is one of the machine.
@@ -18,7 +18,7 @@ impl SigningKey for Signer<'_> {
     }
 }
 
-impl PublicKeyData for Signer<'_> {
+impl PublicKeyData for CertificateSigner<'_> {
     fn der_bytes(&self) -> &[u8] {
         self.0.public_key().as_octets()
     }

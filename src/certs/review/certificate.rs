@@ -1,8 +1,8 @@
 //! The rules of one certificate.
 
-use super::{CertificateReview, Direction, Finding, Role, azure};
+use super::{CertificateDirection, CertificateReview, ChainRole, ReviewFinding, azure};
 use crate::crypto::signature::{KeyKind, RSA_MAX_SIGNING_BITS, RSA_MIN_BITS, Scheme};
-use crate::pki::certificate::{Certificate, Purpose};
+use crate::pki::certificate::{Certificate, KeyPurpose};
 use crate::pki::chain::{above, is_authority};
 use crate::pki::own_identity::{Expiry, expiry};
 use crate::time::UnixTime;
@@ -11,11 +11,11 @@ const DAY: u64 = 86_400;
 const REISSUE: &str = "have it issued again, as `s2sd pki issue` does";
 
 /// What it is: by what it says, not by who uses it.
-pub(crate) fn role(certificate: &Certificate) -> Role {
+pub(crate) fn role(certificate: &Certificate) -> ChainRole {
     match (is_authority(certificate), certificate.is_self_issued()) {
-        (false, _) => Role::Leaf,
-        (true, false) => Role::Intermediate,
-        (true, true) => Role::Root,
+        (false, _) => ChainRole::Leaf,
+        (true, false) => ChainRole::Intermediate,
+        (true, true) => ChainRole::Root,
     }
 }
 
@@ -23,7 +23,7 @@ pub(crate) fn role(certificate: &Certificate) -> Role {
 pub(crate) fn review(
     certificate: &Certificate,
     others: &[&Certificate],
-    direction: Direction,
+    direction: CertificateDirection,
     now: UnixTime,
 ) -> CertificateReview {
     let role = role(certificate);
@@ -31,12 +31,14 @@ pub(crate) fn review(
     let mut findings = Vec::from(common);
     findings.push(signature(certificate, role));
     match role {
-        Role::Leaf => findings.extend(leaf(certificate, direction)),
-        Role::Intermediate | Role::Root => findings.extend(authority(certificate, others)),
+        ChainRole::Leaf => findings.extend(leaf(certificate, direction)),
+        ChainRole::Intermediate | ChainRole::Root => {
+            findings.extend(authority(certificate, others))
+        }
     }
     findings.extend(certificate.unprocessed_critical().iter().map(|oid| {
         let found = format!("extension {oid} is critical and peers do not understand it");
-        Finding::fail("extensions", found, "have it issued without, or not critical", None)
+        ReviewFinding::fail("extensions", found, "have it issued without, or not critical", None)
     }));
     let hex = |octets: &[u8]| octets.iter().map(|octet| format!("{octet:02x}")).collect();
     CertificateReview {
@@ -53,15 +55,20 @@ pub(crate) fn review(
     }
 }
 
-fn dates(certificate: &Certificate, role: Role, direction: Direction, now: UnixTime) -> Finding {
+fn dates(
+    certificate: &Certificate,
+    role: ChainRole,
+    direction: CertificateDirection,
+    now: UnixTime,
+) -> ReviewFinding {
     const RULE: &str = "dates";
     let error = match (role, direction) {
-        (Role::Leaf, Direction::Inbound) => None,
-        (Role::Leaf, _) => Some(azure::OUTBOUND_EXPIRED),
+        (ChainRole::Leaf, CertificateDirection::Inbound) => None,
+        (ChainRole::Leaf, _) => Some(azure::OUTBOUND_EXPIRED),
         _ => Some(azure::ROOT_EXPIRED),
     };
     let renew = match role {
-        Role::Leaf => "renew it under the same subject: `s2sd pki issue ... --renew`",
+        ChainRole::Leaf => "renew it under the same subject: `s2sd pki issue ... --renew`",
         _ => {
             "make a new authority, issue from it, and give Azure the new chain beside the old one's end"
         }
@@ -69,84 +76,92 @@ fn dates(certificate: &Certificate, role: Role, direction: Direction, now: UnixT
     match expiry(certificate.not_before(), certificate.not_after(), now) {
         Some(Expiry::NotYet(from)) => {
             let found = format!("valid only from {from} on; now is {now}");
-            Finding::fail(RULE, found, "check this machine's clock, else wait", None)
+            ReviewFinding::fail(RULE, found, "check this machine's clock, else wait", None)
         }
-        Some(Expiry::Over(at)) => Finding::fail(RULE, format!("expired on {at}"), renew, error),
+        Some(Expiry::Over(at)) => {
+            ReviewFinding::fail(RULE, format!("expired on {at}"), renew, error)
+        }
         Some(Expiry::Within(days, at)) => {
             let days = if days == 1 { "a day".to_owned() } else { format!("{days} days") };
-            Finding::warn(RULE, format!("ends within {days}, on {at}"), renew)
+            ReviewFinding::warn(RULE, format!("ends within {days}, on {at}"), renew)
         }
-        None => Finding::ok(RULE, format!("until {}", certificate.not_after())),
+        None => ReviewFinding::ok(RULE, format!("until {}", certificate.not_after())),
     }
 }
 
-fn key(certificate: &Certificate, role: Role, direction: Direction) -> Finding {
+fn key(
+    certificate: &Certificate,
+    role: ChainRole,
+    direction: CertificateDirection,
+) -> ReviewFinding {
     const RULE: &str = "key";
     const REMEDY: &str = "have it issued for an RSA key of 2048, 3072 or 4096 bits";
-    let outbound = role == Role::Leaf && direction != Direction::Inbound;
+    let outbound = role == ChainRole::Leaf && direction != CertificateDirection::Inbound;
     let error = |error| outbound.then_some(error);
     match certificate.public_key().map(|key| key.kind()) {
         Ok(KeyKind::Rsa { bits }) if bits < RSA_MIN_BITS => {
             let found = format!("RSA {bits}: too short to prove anything");
-            Finding::fail(RULE, found, REMEDY, error(azure::OUTBOUND_KEY_LENGTH))
+            ReviewFinding::fail(RULE, found, REMEDY, error(azure::OUTBOUND_KEY_LENGTH))
         }
-        Ok(KeyKind::Rsa { bits }) if role == Role::Leaf && bits > RSA_MAX_SIGNING_BITS => {
+        Ok(KeyKind::Rsa { bits }) if role == ChainRole::Leaf && bits > RSA_MAX_SIGNING_BITS => {
             let found = format!("RSA {bits}: s2sd signs with {RSA_MAX_SIGNING_BITS} bits at most");
-            Finding::warn(RULE, found, REMEDY)
+            ReviewFinding::warn(RULE, found, REMEDY)
         }
-        Ok(kind @ KeyKind::Rsa { .. }) => Finding::ok(RULE, kind.to_string()),
+        Ok(kind @ KeyKind::Rsa { .. }) => ReviewFinding::ok(RULE, kind.to_string()),
         Ok(kind) if outbound => {
             let found = format!("{kind}: Azure's own certificate must have an RSA key");
-            Finding::fail(RULE, found, REMEDY, error(azure::OUTBOUND_NOT_RSA))
+            ReviewFinding::fail(RULE, found, REMEDY, error(azure::OUTBOUND_NOT_RSA))
         }
         Ok(kind) => {
             let found = format!("{kind}: Azure documents RSA of 2048 bits and more only");
-            Finding::warn(RULE, found, REMEDY)
+            ReviewFinding::warn(RULE, found, REMEDY)
         }
         Err(fault) => {
-            Finding::fail(RULE, fault.to_string(), REMEDY, error(azure::OUTBOUND_NOT_RSA))
+            ReviewFinding::fail(RULE, fault.to_string(), REMEDY, error(azure::OUTBOUND_NOT_RSA))
         }
     }
 }
 
-fn signature(certificate: &Certificate, role: Role) -> Finding {
+fn signature(certificate: &Certificate, role: ChainRole) -> ReviewFinding {
     const RULE: &str = "signature";
     match certificate.signature_scheme() {
         // A root is known by itself and not by its signature.
-        Ok(Scheme::RsaPkcs1Sha1) if role != Role::Root => {
-            Finding::fail(RULE, "made with SHA-1, which is broken", REISSUE, None)
+        Ok(Scheme::RsaPkcs1Sha1) if role != ChainRole::Root => {
+            ReviewFinding::fail(RULE, "made with SHA-1, which is broken", REISSUE, None)
         }
-        Ok(scheme) => Finding::ok(RULE, scheme.to_string()),
-        Err(error) if role == Role::Root => {
-            Finding::warn(RULE, error.to_string(), "have it issued with SHA-256")
+        Ok(scheme) => ReviewFinding::ok(RULE, scheme.to_string()),
+        Err(error) if role == ChainRole::Root => {
+            ReviewFinding::warn(RULE, error.to_string(), "have it issued with SHA-256")
         }
-        Err(error) => Finding::fail(RULE, error.to_string(), "have it issued with SHA-256", None),
+        Err(error) => {
+            ReviewFinding::fail(RULE, error.to_string(), "have it issued with SHA-256", None)
+        }
     }
 }
 
-fn leaf(certificate: &Certificate, direction: Direction) -> Vec<Finding> {
+fn leaf(certificate: &Certificate, direction: CertificateDirection) -> Vec<ReviewFinding> {
     let mut findings = vec![subject(certificate, direction), purposes(certificate, direction)];
     if certificate.key_usage().is_some_and(|usage| !usage.sign) {
         let found = "lacks digitalSignature, so it may not sign";
-        findings.push(Finding::fail("key usage", found, REISSUE, None));
+        findings.push(ReviewFinding::fail("key usage", found, REISSUE, None));
     }
     if certificate.version() != 3 {
         let found = format!("X.509 version {} has no room for extensions", certificate.version());
-        findings.push(Finding::fail("version", found, REISSUE, None));
+        findings.push(ReviewFinding::fail("version", found, REISSUE, None));
     }
     findings
 }
 
-fn subject(certificate: &Certificate, direction: Direction) -> Finding {
+fn subject(certificate: &Certificate, direction: CertificateDirection) -> ReviewFinding {
     const RULE: &str = "subject";
     let subject = certificate.subject();
-    let error = (direction != Direction::Outbound).then_some(azure::NO_SUBJECT_NAME);
+    let error = (direction != CertificateDirection::Outbound).then_some(azure::NO_SUBJECT_NAME);
     match subject.common_name().filter(|name| !name.is_empty()) {
         None => {
             let found = format!("{subject} has no common name, by which Azure knows a peer");
-            Finding::fail(RULE, found, "have it issued with a subject CN=NAME", error)
+            ReviewFinding::fail(RULE, found, "have it issued with a subject CN=NAME", error)
         }
-        Some(name) if subject.to_string() != format!("CN={name}") => Finding::warn(
+        Some(name) if subject.to_string() != format!("CN={name}") => ReviewFinding::warn(
             RULE,
             format!("{subject} is more than a common name"),
             format!(
@@ -154,58 +169,58 @@ fn subject(certificate: &Certificate, direction: Direction) -> Finding {
                  alone serves both"
             ),
         ),
-        Some(name) => Finding::ok(RULE, format!("the common name {name} alone")),
+        Some(name) => ReviewFinding::ok(RULE, format!("the common name {name} alone")),
     }
 }
 
-fn purposes(certificate: &Certificate, direction: Direction) -> Finding {
+fn purposes(certificate: &Certificate, direction: CertificateDirection) -> ReviewFinding {
     const RULE: &str = "extended key usage";
     let found = certificate.purposes().unwrap_or_default();
-    let has = |wanted: &Purpose| found.contains(wanted);
-    if [Purpose::ServerAuth, Purpose::ClientAuth].iter().all(has) {
-        return Finding::ok(RULE, "serverAuth and clientAuth");
+    let has = |wanted: &KeyPurpose| found.contains(wanted);
+    if [KeyPurpose::ServerAuth, KeyPurpose::ClientAuth].iter().all(has) {
+        return ReviewFinding::ok(RULE, "serverAuth and clientAuth");
     }
     let names: Vec<String> = found.iter().map(ToString::to_string).collect();
     let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     match direction {
-        Direction::Inbound => {
+        CertificateDirection::Inbound => {
             let found = format!(
                 "{names}; the certificates of Azure's article have serverAuth and clientAuth"
             );
-            Finding::warn(RULE, found, REISSUE)
+            ReviewFinding::warn(RULE, found, REISSUE)
         }
-        Direction::Outbound | Direction::Either => {
+        CertificateDirection::Outbound | CertificateDirection::Either => {
             let found =
                 format!("{names}; Azure demands serverAuth and clientAuth of its own certificate");
-            Finding::fail(RULE, found, REISSUE, Some(azure::OUTBOUND_PURPOSES))
+            ReviewFinding::fail(RULE, found, REISSUE, Some(azure::OUTBOUND_PURPOSES))
         }
     }
 }
 
-fn authority(certificate: &Certificate, others: &[&Certificate]) -> Vec<Finding> {
+fn authority(certificate: &Certificate, others: &[&Certificate]) -> Vec<ReviewFinding> {
     let constraints = match certificate.basic_constraints() {
-        Some(_) => Finding::ok("authority", "basic constraints CA:TRUE"),
-        None => Finding::warn(
+        Some(_) => ReviewFinding::ok("authority", "basic constraints CA:TRUE"),
+        None => ReviewFinding::warn(
             "authority",
             "no basic constraints: an authority only by being configured as one",
             "have the root made with CA:TRUE, as `s2sd pki init` does",
         ),
     };
     let usage = match certificate.key_usage() {
-        Some(usage) if !usage.certify => Finding::fail(
+        Some(usage) if !usage.certify => ReviewFinding::fail(
             "key usage",
             "lacks keyCertSign, so it may not issue",
             "make the authority again with keyCertSign, as `s2sd pki init` does",
             Some(azure::ROOT_INVALID),
         ),
-        Some(_) => Finding::ok("key usage", "keyCertSign"),
-        None => Finding::ok("key usage", "not limited"),
+        Some(_) => ReviewFinding::ok("key usage", "keyCertSign"),
+        None => ReviewFinding::ok("key usage", "not limited"),
     };
     vec![constraints, usage, path_length(certificate, others)]
 }
 
 /// How many authorities stand below, against how many may (RFC 5280 §4.2.1.9).
-fn path_length(certificate: &Certificate, others: &[&Certificate]) -> Finding {
+fn path_length(certificate: &Certificate, others: &[&Certificate]) -> ReviewFinding {
     const RULE: &str = "path length";
     let pool: Vec<Certificate> = others.iter().copied().cloned().collect();
     let below = |head: &&Certificate| {
@@ -216,13 +231,13 @@ fn path_length(certificate: &Certificate, others: &[&Certificate]) -> Finding {
     };
     let deepest = others.iter().filter_map(below).max().unwrap_or(0);
     match certificate.basic_constraints().and_then(|found| found.path_len) {
-        Some(allowed) if deepest > allowed => Finding::fail(
+        Some(allowed) if deepest > allowed => ReviewFinding::fail(
             RULE,
             format!("allows {allowed} authorities below it; there are {deepest}"),
             "issue from a higher authority, or make this one with a greater path length",
             Some(azure::CHAIN_CREATION),
         ),
-        Some(allowed) => Finding::ok(RULE, format!("{allowed}; {deepest} used")),
-        None => Finding::ok(RULE, "not limited"),
+        Some(allowed) => ReviewFinding::ok(RULE, format!("{allowed}; {deepest} used")),
+        None => ReviewFinding::ok(RULE, "not limited"),
     }
 }

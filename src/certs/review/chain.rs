@@ -1,7 +1,7 @@
 //! The rules of certificates together: what Azure checks of `inboundAuthCertificateChain` and of a Key Vault certificate.
 
 use super::certificate::role;
-use super::{Direction, Finding, Role, azure};
+use super::{CertificateDirection, ChainRole, ReviewFinding, azure};
 use crate::crypto::signature::PublicKey;
 use crate::pki::certificate::Certificate;
 use crate::pki::chain::{above, heads};
@@ -14,10 +14,10 @@ pub(crate) fn review(
     given: &[Certificate],
     ordered: &[&Certificate],
     keys: &[PublicKey],
-    direction: Direction,
-) -> Vec<Finding> {
+    direction: CertificateDirection,
+) -> Vec<ReviewFinding> {
     let authorities: Vec<&Certificate> =
-        ordered.iter().filter(|c| role(c) != Role::Leaf).copied().collect();
+        ordered.iter().filter(|c| role(c) != ChainRole::Leaf).copied().collect();
     let mut findings = vec![root(ordered, direction)];
     if !authorities.is_empty() {
         findings.push(single(given, ordered, &authorities));
@@ -29,20 +29,20 @@ pub(crate) fn review(
 }
 
 /// That the root of every leaf is there.
-fn root(ordered: &[&Certificate], direction: Direction) -> Finding {
+fn root(ordered: &[&Certificate], direction: CertificateDirection) -> ReviewFinding {
     const RULE: &str = "root";
     let pool: Vec<Certificate> = ordered.iter().copied().cloned().collect();
     let rootless = heads(&pool).into_iter().find_map(|head| {
         let path = above(head, &pool);
         let top = path.last().unwrap_or(head);
-        (!top.is_self_issued() || role(top) == Role::Leaf).then(|| top.clone())
+        (!top.is_self_issued() || role(top) == ChainRole::Leaf).then(|| top.clone())
     });
     let (none, some) = match direction {
-        Direction::Outbound => (azure::OUTBOUND_CHAIN_FAULT, azure::OUTBOUND_NO_ROOT),
+        CertificateDirection::Outbound => (azure::OUTBOUND_CHAIN_FAULT, azure::OUTBOUND_NO_ROOT),
         _ => (azure::INBOUND_CHAIN_FAULT, azure::INBOUND_NO_ROOT),
     };
     match rootless {
-        Some(top) if top.is_self_issued() => Finding::fail(
+        Some(top) if top.is_self_issued() => ReviewFinding::fail(
             RULE,
             format!("{} issued itself and is no authority", top.subject()),
             "issue it from a root: `s2sd pki init`, then `s2sd pki issue`",
@@ -61,13 +61,13 @@ fn root(ordered: &[&Certificate], direction: Direction) -> Finding {
                 }
             };
             let remedy = format!("name the file with the certificate of {} too", top.issuer());
-            let alone = ordered.iter().all(|c| role(c) == Role::Leaf);
-            Finding::fail(RULE, found, remedy, Some(if alone { none } else { some }))
+            let alone = ordered.iter().all(|c| role(c) == ChainRole::Leaf);
+            ReviewFinding::fail(RULE, found, remedy, Some(if alone { none } else { some }))
         }
         None => {
-            let roots = ordered.iter().filter(|c| role(c) == Role::Root);
+            let roots = ordered.iter().filter(|c| role(c) == ChainRole::Root);
             let names: Vec<String> = roots.map(|root| root.subject().to_string()).collect();
-            Finding::ok(RULE, names.join("; "))
+            ReviewFinding::ok(RULE, names.join("; "))
         }
     }
 }
@@ -77,7 +77,7 @@ fn single(
     given: &[Certificate],
     ordered: &[&Certificate],
     authorities: &[&Certificate],
-) -> Finding {
+) -> ReviewFinding {
     const RULE: &str = "one chain";
     let on = |head: &&Certificate| {
         let path = above(head, given);
@@ -85,8 +85,8 @@ fn single(
     };
     let longest = ordered.iter().map(on).max_by_key(Vec::len).unwrap_or_default();
     match authorities.iter().find(|authority| !longest.contains(authority)) {
-        None => Finding::ok(RULE, "every authority is on one path"),
-        Some(stray) => Finding::fail(
+        None => ReviewFinding::ok(RULE, "every authority is on one path"),
+        Some(stray) => ReviewFinding::fail(
             RULE,
             format!("{stray} is not on one path with the others"),
             "give Azure the path of one certificate only: leave this one out",
@@ -95,20 +95,20 @@ fn single(
     }
 }
 
-fn size(authorities: &[&Certificate]) -> Finding {
+fn size(authorities: &[&Certificate]) -> ReviewFinding {
     const RULE: &str = "length";
     let count = authorities.len();
     let found = format!("{}; Azure takes {AUTHORITIES_MAX}", many(count, "authority"));
     if count > AUTHORITIES_MAX {
         let remedy = "have the certificate issued by an authority nearer to the root";
-        return Finding::fail(RULE, found, remedy, Some(azure::TOO_MANY));
+        return ReviewFinding::fail(RULE, found, remedy, Some(azure::TOO_MANY));
     }
-    Finding::ok(RULE, found)
+    ReviewFinding::ok(RULE, found)
 }
 
-fn duplicates(given: &[Certificate], ordered: &[&Certificate]) -> Option<Finding> {
+fn duplicates(given: &[Certificate], ordered: &[&Certificate]) -> Option<ReviewFinding> {
     let twice = ordered.iter().find(|c| given.iter().filter(|other| other == *c).count() > 1)?;
-    Some(Finding::warn(
+    Some(ReviewFinding::warn(
         "duplicates",
         format!("{twice} is there more than once"),
         format!(
@@ -122,21 +122,22 @@ fn duplicates(given: &[Certificate], ordered: &[&Certificate]) -> Option<Finding
 fn private_keys(
     ordered: &[&Certificate],
     keys: &[PublicKey],
-    direction: Direction,
-) -> Vec<Finding> {
+    direction: CertificateDirection,
+) -> Vec<ReviewFinding> {
     const RULE: &str = "private key";
     let owner = |key: &PublicKey| ordered.iter().find(|c| c.public_key() == Ok(key));
     let finding = |key: &PublicKey| match owner(key) {
-        None => Finding::fail(
+        None => ReviewFinding::fail(
             RULE,
             format!("a key ({}) is of none of the certificates", key.kind()),
             "name the certificate that was made for it, or its key",
-            Some(azure::OUTBOUND_CHAIN_CREATION).filter(|_| direction == Direction::Outbound),
+            Some(azure::OUTBOUND_CHAIN_CREATION)
+                .filter(|_| direction == CertificateDirection::Outbound),
         ),
-        Some(certificate) if role(certificate) == Role::Leaf => {
-            Finding::ok(RULE, format!("of {}", certificate.subject()))
+        Some(certificate) if role(certificate) == ChainRole::Leaf => {
+            ReviewFinding::ok(RULE, format!("of {}", certificate.subject()))
         }
-        Some(certificate) => Finding::warn(
+        Some(certificate) => ReviewFinding::warn(
             RULE,
             format!("of the authority {}", certificate.subject()),
             format!(

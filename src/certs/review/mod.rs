@@ -26,7 +26,7 @@ use crate::time::UnixTime;
 /// Which way a certificate goes, seen from Azure.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Direction {
+pub enum CertificateDirection {
     /// Ours: presented to Azure.
     Inbound,
     /// Azure's own, from its Key Vault.
@@ -39,7 +39,7 @@ pub enum Direction {
 /// How a rule was kept. The order is that of gravity.
 #[derive(Clone, Copy, Debug, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum ReviewVerdict {
     /// Kept.
     Ok,
     /// Kept to the letter, or not needed by Azure, but an operator wants to know.
@@ -50,11 +50,11 @@ pub enum Verdict {
 
 /// One rule on one certificate, or on all of them.
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
-pub struct Finding {
+pub struct ReviewFinding {
     /// The rule, in a word or two.
     pub rule: &'static str,
     /// How it was kept.
-    pub verdict: Verdict,
+    pub verdict: ReviewVerdict,
     /// What was found.
     pub found: String,
     /// What would mend it; nothing where nothing is wrong.
@@ -68,7 +68,7 @@ pub struct Finding {
 /// Where in a chain a certificate stands.
 #[derive(Clone, Copy, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
+pub enum ChainRole {
     /// It proves who a peer is.
     Leaf,
     /// It issues, and another one issued it.
@@ -81,7 +81,7 @@ pub enum Role {
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct CertificateReview {
     /// Its role.
-    pub role: Role,
+    pub role: ChainRole,
     /// Its subject.
     pub subject: String,
     /// Its issuer.
@@ -99,7 +99,7 @@ pub struct CertificateReview {
     /// Subject alternative names.
     pub alt_names: Vec<String>,
     /// The rules.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<ReviewFinding>,
 }
 
 /// Certificates that came together.
@@ -108,7 +108,7 @@ pub struct Review {
     /// Each certificate once: the leaf first, then upwards.
     pub certificates: Vec<CertificateReview>,
     /// The rules that are about all of them.
-    pub chain: Vec<Finding>,
+    pub chain: Vec<ReviewFinding>,
     /// The CN of the only leaf: `inboundAuthCertificateSubjectName` if it is ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject_name: Option<String>,
@@ -119,14 +119,14 @@ impl Review {
     pub fn of(
         given: &[Certificate],
         keys: &[PublicKey],
-        direction: Direction,
+        direction: CertificateDirection,
         now: UnixTime,
     ) -> Review {
         let ordered = ordered(given);
         let look =
             |certificate: &&Certificate| certificate::review(certificate, &ordered, direction, now);
         let leaves: Vec<&&Certificate> =
-            ordered.iter().filter(|c| certificate::role(c) == Role::Leaf).collect();
+            ordered.iter().filter(|c| certificate::role(c) == ChainRole::Leaf).collect();
         let subject_name = match leaves[..] {
             [leaf] => leaf.subject().common_name().map(str::to_owned),
             _ => None,
@@ -139,25 +139,29 @@ impl Review {
     }
 
     /// All findings.
-    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+    pub fn findings(&self) -> impl Iterator<Item = &ReviewFinding> {
         self.certificates.iter().flat_map(|found| &found.findings).chain(&self.chain)
     }
 
     /// The gravest.
-    pub fn verdict(&self) -> Verdict {
-        self.findings().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok)
+    pub fn verdict(&self) -> ReviewVerdict {
+        self.findings().map(|finding| finding.verdict).max().unwrap_or(ReviewVerdict::Ok)
     }
 }
 
-impl Finding {
-    fn ok(rule: &'static str, found: impl Into<String>) -> Finding {
+impl ReviewFinding {
+    fn ok(rule: &'static str, found: impl Into<String>) -> ReviewFinding {
         let found = found.into();
-        Finding { rule, verdict: Verdict::Ok, found, remedy: None, azure_error: None }
+        ReviewFinding { rule, verdict: ReviewVerdict::Ok, found, remedy: None, azure_error: None }
     }
 
-    fn warn(rule: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    fn warn(
+        rule: &'static str,
+        found: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> ReviewFinding {
         let remedy = Some(remedy.into());
-        Finding { verdict: Verdict::Warn, remedy, ..Finding::ok(rule, found) }
+        ReviewFinding { verdict: ReviewVerdict::Warn, remedy, ..ReviewFinding::ok(rule, found) }
     }
 
     fn fail(
@@ -165,8 +169,12 @@ impl Finding {
         found: impl Into<String>,
         remedy: impl Into<String>,
         azure_error: Option<&'static str>,
-    ) -> Finding {
-        Finding { verdict: Verdict::Fail, azure_error, ..Finding::warn(rule, found, remedy) }
+    ) -> ReviewFinding {
+        ReviewFinding {
+            verdict: ReviewVerdict::Fail,
+            azure_error,
+            ..ReviewFinding::warn(rule, found, remedy)
+        }
     }
 }
 

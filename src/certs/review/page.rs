@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{CertificateReview, Finding, Review, Role, Verdict};
+use super::{CertificateReview, ChainRole, Review, ReviewFinding, ReviewVerdict};
 
 impl fmt::Display for Review {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -16,7 +16,7 @@ impl fmt::Display for Review {
         }
         let count = |verdict| self.findings().filter(|found| found.verdict == verdict).count();
         let many = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
-        let (failed, warned) = (count(Verdict::Fail), count(Verdict::Warn));
+        let (failed, warned) = (count(ReviewVerdict::Fail), count(ReviewVerdict::Warn));
         let certificates = many(self.certificates.len(), "certificate");
         write!(f, "{certificates}: {}, {}", many(failed, "failure"), many(warned, "warning"))
     }
@@ -26,7 +26,7 @@ impl fmt::Display for CertificateReview {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let CertificateReview { role, subject, issuer, serial, thumbprint, .. } = self;
         writeln!(f, "{role} {subject}")?;
-        if *role != Role::Root {
+        if *role != ChainRole::Root {
             writeln!(f, "  issued by    {issuer}")?;
         }
         writeln!(
@@ -43,10 +43,10 @@ impl fmt::Display for CertificateReview {
     }
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for ReviewFinding {
     /// One line, and for what is not in order two more.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Finding { rule, verdict, found, remedy, azure_error } = self;
+        let ReviewFinding { rule, verdict, found, remedy, azure_error } = self;
         writeln!(f, "  {verdict:<5}{rule:<20}{found}")?;
         if let Some(remedy) = remedy {
             writeln!(f, "       {:<20}mend: {remedy}", "")?;
@@ -58,22 +58,22 @@ impl fmt::Display for Finding {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for ReviewVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Verdict::Ok => "ok",
-            Verdict::Warn => "warn",
-            Verdict::Fail => "fail",
+            ReviewVerdict::Ok => "ok",
+            ReviewVerdict::Warn => "warn",
+            ReviewVerdict::Fail => "fail",
         })
     }
 }
 
-impl fmt::Display for Role {
+impl fmt::Display for ChainRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Role::Leaf => "leaf",
-            Role::Intermediate => "intermediate",
-            Role::Root => "root",
+            ChainRole::Leaf => "leaf",
+            ChainRole::Intermediate => "intermediate",
+            ChainRole::Root => "root",
         })
     }
 }

@@ -84,11 +84,11 @@ impl Family {
 }
 
 /// What is not in order: rule, verdict, Azure's error.
-type Fault = (&'static str, Verdict, Option<&'static str>);
+type Fault = (&'static str, ReviewVerdict, Option<&'static str>);
 
-fn faults(given: &[Certificate], direction: Direction) -> Vec<Fault> {
+fn faults(given: &[Certificate], direction: CertificateDirection) -> Vec<Fault> {
     let review = Review::of(given, &[], direction, NOW);
-    let wrong = review.findings().filter(|finding| finding.verdict != Verdict::Ok);
+    let wrong = review.findings().filter(|finding| finding.verdict != ReviewVerdict::Ok);
     wrong
         .map(|finding| {
             assert!(finding.remedy.is_some(), "{finding}");
@@ -102,20 +102,24 @@ fn what_keeps_every_rule_has_no_fault() {
     let family = Family::new("root", NOTHING);
     let middle = family.below("middle", NOTHING);
     let chain = [middle.leaf(NOTHING), family.root.clone(), middle.root.clone()];
-    for direction in [Direction::Inbound, Direction::Outbound, Direction::Either] {
+    for direction in [
+        CertificateDirection::Inbound,
+        CertificateDirection::Outbound,
+        CertificateDirection::Either,
+    ] {
         assert_eq!(faults(&chain, direction), []);
     }
-    let review = Review::of(&chain, &[], Direction::Either, NOW);
+    let review = Review::of(&chain, &[], CertificateDirection::Either, NOW);
     assert_eq!(review.subject_name.as_deref(), Some("site"));
-    let roles: Vec<Role> = review.certificates.iter().map(|found| found.role).collect();
-    assert_eq!(roles, [Role::Leaf, Role::Intermediate, Role::Root]);
+    let roles: Vec<ChainRole> = review.certificates.iter().map(|found| found.role).collect();
+    assert_eq!(roles, [ChainRole::Leaf, ChainRole::Intermediate, ChainRole::Root]);
     assert!(review.to_string().ends_with("3 certificates: 0 failures, 0 warnings"), "{review}");
 }
 
 /// What a broken leaf is told as ours and as Azure's.
 #[test]
 fn each_rule_of_a_leaf() {
-    use Verdict::{Fail, Warn};
+    use ReviewVerdict::{Fail, Warn};
     let cases: &[(Change, &[Fault], &[Fault])] = &[
         (
             |p| p.not_after = date_time_ymd(2029, 12, 31),
@@ -156,72 +160,72 @@ fn each_rule_of_a_leaf() {
     let family = Family::new("root", NOTHING);
     for (change, inbound, outbound) in cases {
         let chain = [family.leaf(*change), family.root.clone()];
-        assert_eq!(faults(&chain, Direction::Inbound), *inbound);
-        assert_eq!(faults(&chain, Direction::Outbound), *outbound);
+        assert_eq!(faults(&chain, CertificateDirection::Inbound), *inbound);
+        assert_eq!(faults(&chain, CertificateDirection::Outbound), *outbound);
     }
 }
 
 #[test]
 fn each_rule_of_an_authority() {
-    use Verdict::Fail;
+    use ReviewVerdict::Fail;
     let expired = Family::new("root", |p| p.not_after = date_time_ymd(2029, 12, 31));
     let chain = [expired.leaf(NOTHING), expired.root.clone()];
     let over = ("dates", Fail, Some(azure::ROOT_EXPIRED));
-    assert_eq!(faults(&chain, Direction::Inbound), [over]);
+    assert_eq!(faults(&chain, CertificateDirection::Inbound), [over]);
 
     let short = Family::new("root", |p| p.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
     let middle = short.below("middle", NOTHING);
     let chain = [middle.leaf(NOTHING), middle.root.clone(), short.root.clone()];
     let deep = ("path length", Fail, Some(azure::CHAIN_CREATION));
-    assert_eq!(faults(&chain, Direction::Inbound), [deep]);
+    assert_eq!(faults(&chain, CertificateDirection::Inbound), [deep]);
     // Nobody below the intermediate yet, and the root's path length is used up all the same.
-    assert_eq!(faults(&chain[1..], Direction::Inbound), [deep]);
+    assert_eq!(faults(&chain[1..], CertificateDirection::Inbound), [deep]);
 
     let mute = Family::new("root", |p| p.key_usages = vec![KeyUsagePurpose::CrlSign]);
     let chain = [mute.leaf(NOTHING), mute.root.clone()];
     assert_eq!(
-        faults(&chain, Direction::Inbound),
+        faults(&chain, CertificateDirection::Inbound),
         [("key usage", Fail, Some(azure::ROOT_INVALID))]
     );
 }
 
 #[test]
 fn each_rule_of_a_chain() {
-    use Verdict::{Fail, Warn};
+    use ReviewVerdict::{Fail, Warn};
     let family = Family::new("root", NOTHING);
     let middle = family.below("middle", NOTHING);
     let site = middle.leaf(NOTHING);
     let (root, middle) = (family.root.clone(), middle.root);
     let lone = [site.clone()];
     assert_eq!(
-        faults(&lone, Direction::Inbound),
+        faults(&lone, CertificateDirection::Inbound),
         [("root", Fail, Some(azure::INBOUND_CHAIN_FAULT))]
     );
     assert_eq!(
-        faults(&lone, Direction::Outbound),
+        faults(&lone, CertificateDirection::Outbound),
         [("root", Fail, Some(azure::OUTBOUND_CHAIN_FAULT))]
     );
     let rootless = [site.clone(), middle.clone()];
     assert_eq!(
-        faults(&rootless, Direction::Inbound),
+        faults(&rootless, CertificateDirection::Inbound),
         [("root", Fail, Some(azure::INBOUND_NO_ROOT))]
     );
     assert_eq!(
-        faults(&rootless, Direction::Outbound),
+        faults(&rootless, CertificateDirection::Outbound),
         [("root", Fail, Some(azure::OUTBOUND_NO_ROOT))]
     );
     let twice = [site.clone(), middle.clone(), root.clone(), root.clone()];
-    assert_eq!(faults(&twice, Direction::Inbound), [("duplicates", Warn, None)]);
+    assert_eq!(faults(&twice, CertificateDirection::Inbound), [("duplicates", Warn, None)]);
     let stranger = Family::new("stranger", NOTHING).root;
     let strays = [root.clone(), middle.clone(), stranger];
     assert_eq!(
-        faults(&strays, Direction::Inbound),
+        faults(&strays, CertificateDirection::Inbound),
         [("one chain", Fail, Some(azure::INBOUND_NOT_ALL))]
     );
     // The root was made anew with the same name: its key is another one.
     let other = rsa(vector!("keys/rsa2048-4.p8.der"));
     let impostor = read(&authority("root", NOTHING).self_signed(&other).unwrap());
-    let review = Review::of(&[middle, impostor], &[], Direction::Inbound, NOW);
+    let review = Review::of(&[middle, impostor], &[], CertificateDirection::Inbound, NOW);
     let broken = review.chain.iter().find(|finding| finding.rule == "root").unwrap();
     assert!(broken.found.contains("another key"), "{broken}");
 }
@@ -234,10 +238,10 @@ fn a_chain_of_six_is_too_long() {
         family = family.below(name, |p| p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
         chain.push(family.root.clone());
     }
-    assert_eq!(faults(&chain, Direction::Inbound), []);
+    assert_eq!(faults(&chain, CertificateDirection::Inbound), []);
     chain.push(family.below("a5", NOTHING).root);
-    let long = ("length", Verdict::Fail, Some(azure::TOO_MANY));
-    assert_eq!(faults(&chain, Direction::Inbound), [long]);
+    let long = ("length", ReviewVerdict::Fail, Some(azure::TOO_MANY));
+    assert_eq!(faults(&chain, CertificateDirection::Inbound), [long]);
 }
 
 #[test]
@@ -246,11 +250,11 @@ fn keys_are_told_whose_they_are() {
     let chain = [family.leaf(NOTHING), family.root.clone()];
     let public = |der| PrivateKey::from_der(der).unwrap().public_key().clone();
     for (der, verdict) in [
-        (vector!("keys/rsa2048-2.p8.der"), Verdict::Ok),
-        (vector!("keys/rsa2048-1.p8.der"), Verdict::Warn),
-        (vector!("keys/rsa2048-4.p8.der"), Verdict::Fail),
+        (vector!("keys/rsa2048-2.p8.der"), ReviewVerdict::Ok),
+        (vector!("keys/rsa2048-1.p8.der"), ReviewVerdict::Warn),
+        (vector!("keys/rsa2048-4.p8.der"), ReviewVerdict::Fail),
     ] {
-        let review = Review::of(&chain, &[public(der)], Direction::Either, NOW);
+        let review = Review::of(&chain, &[public(der)], CertificateDirection::Either, NOW);
         let about: Vec<_> = review.chain.iter().filter(|f| f.rule == "private key").collect();
         assert_eq!((about.len(), about[0].verdict), (1, verdict));
     }
@@ -261,12 +265,12 @@ fn other_keys_than_good_rsa_ones() {
     let family = Family::new("root", NOTHING);
     let ec = KeyPair::generate().unwrap();
     let chain = [read(&leaf(NOTHING).signed_by(&ec, &family.issuer).unwrap()), family.root.clone()];
-    assert_eq!(faults(&chain, Direction::Inbound), [("key", Verdict::Warn, None)]);
-    let fail = [("key", Verdict::Fail, Some(azure::OUTBOUND_NOT_RSA))];
-    assert_eq!(faults(&chain, Direction::Outbound), fail);
+    assert_eq!(faults(&chain, CertificateDirection::Inbound), [("key", ReviewVerdict::Warn, None)]);
+    let fail = [("key", ReviewVerdict::Fail, Some(azure::OUTBOUND_NOT_RSA))];
+    assert_eq!(faults(&chain, CertificateDirection::Outbound), fail);
 
     let file = |bytes| Bundle::read(bytes, None, "file").unwrap().certificates.remove(0);
     let chain = [file(vector!("rsa1024-leaf.pem")), file(vector!("root.pem"))];
-    let fail = [("key", Verdict::Fail, Some(azure::OUTBOUND_KEY_LENGTH))];
-    assert_eq!(faults(&chain, Direction::Outbound), fail);
+    let fail = [("key", ReviewVerdict::Fail, Some(azure::OUTBOUND_KEY_LENGTH))];
+    assert_eq!(faults(&chain, CertificateDirection::Outbound), fail);
 }

@@ -4,14 +4,14 @@ use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::cli::client::Service;
+use crate::cli::client::ServiceAddress;
 use crate::cli::{ConfigPath, complain, say};
-use crate::doctor::run::Order;
-use crate::doctor::{self, Verdict};
+use crate::doctor::run::DoctorOrder;
+use crate::doctor::{self, FindingVerdict};
 
 /// What `s2sd azure doctor` takes.
 #[derive(clap::Args, Debug)]
-pub struct Arguments {
+pub struct DoctorArguments {
     /// The connection's name, as in the configuration.
     #[arg(value_name = "NAME")]
     connection: String,
@@ -32,7 +32,7 @@ pub struct Arguments {
 }
 
 /// Looks, and says what is wrong. The exit code is 0 when nothing is, 1 when there are warnings, 2 when something fails.
-pub fn doctor(arguments: &Arguments) -> ExitCode {
+pub fn doctor(arguments: &DoctorArguments) -> ExitCode {
     match diagnose(arguments) {
         Ok(code) => code,
         Err(why) => {
@@ -42,15 +42,15 @@ pub fn doctor(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn diagnose(arguments: &Arguments) -> Result<ExitCode, String> {
-    let order = Order {
+fn diagnose(arguments: &DoctorArguments) -> Result<ExitCode, String> {
+    let order = DoctorOrder {
         file: arguments.config.config.clone(),
         connection: arguments.connection.clone(),
         target: arguments.to,
         listen: Duration::from_secs(arguments.listen),
         rekey: !arguments.no_rekey,
     };
-    let service = Service::of(arguments.config.clone());
+    let service = ServiceAddress::of(arguments.config.clone());
     let facts = doctor::examine(&order, &|ask| service.ask(ask))?;
     let diagnosis = doctor::judge(&facts);
     say(match arguments.json {
@@ -58,8 +58,8 @@ fn diagnose(arguments: &Arguments) -> Result<ExitCode, String> {
         false => diagnosis.to_string(),
     });
     Ok(match diagnosis.verdict {
-        Verdict::Ok | Verdict::Skip => ExitCode::SUCCESS,
-        Verdict::Warn => ExitCode::from(1),
-        Verdict::Fail => ExitCode::from(2),
+        FindingVerdict::Ok | FindingVerdict::Skip => ExitCode::SUCCESS,
+        FindingVerdict::Warn => ExitCode::from(1),
+        FindingVerdict::Fail => ExitCode::from(2),
     })
 }

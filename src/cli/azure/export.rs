@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::azure::chain::Inbound;
-use crate::azure::fault::Fault;
-use crate::azure::side::{Choices, Side};
+use crate::azure::chain::InboundChain;
+use crate::azure::fault::AzureFault;
+use crate::azure::side::{AzureSide, ExportChoices};
 use crate::azure::template::Template;
 use crate::azure::{arm, az, bicep, portal, powershell, terraform};
 use crate::cli::{CONFIG, complain, fail, say};
@@ -17,12 +17,12 @@ use crate::sys::clock;
 
 /// What `s2sd azure export` takes.
 #[derive(clap::Args, Debug)]
-pub struct Arguments {
+pub struct AzureExportArguments {
     /// The configuration file.
     #[arg(value_name = "FILE", default_value = CONFIG)]
     file: PathBuf,
     #[command(flatten)]
-    form: Form,
+    form: ExportForm,
     /// Export this connection only; may be repeated.
     #[arg(long, value_name = "NAME")]
     connection: Vec<String>,
@@ -46,7 +46,7 @@ pub struct Arguments {
 /// In which form.
 #[derive(clap::Args, Debug)]
 #[group(multiple = false)]
-struct Form {
+struct ExportForm {
     /// Commands of the Azure command line, for sh; the default.
     #[arg(long)]
     az: bool,
@@ -68,18 +68,18 @@ struct Form {
 }
 
 /// Prints Azure's side. What is not known here is a placeholder, and said on standard error.
-pub fn export(arguments: &Arguments) -> ExitCode {
+pub fn export(arguments: &AzureExportArguments) -> ExitCode {
     match arguments.configuration().and_then(|config| arguments.text(&config)) {
         Ok(text) => say(text.trim_end()),
         Err(fault) => fail(fault),
     }
 }
 
-impl Arguments {
-    fn configuration(&self) -> Result<Config, Fault> {
+impl AzureExportArguments {
+    fn configuration(&self) -> Result<Config, AzureFault> {
         let name = self.file.display().to_string();
         let text = std::fs::read_to_string(&self.file).map_err(|error| {
-            Fault::new(
+            AzureFault::new(
                 format_args!("{name} cannot be read: {error}"),
                 "name the configuration file",
             )
@@ -89,12 +89,12 @@ impl Arguments {
             complain(finding);
         }
         parsed.config.ok_or_else(|| {
-            Fault::new(format_args!("{name} is not in order"), "mend what is said above first")
+            AzureFault::new(format_args!("{name} is not in order"), "mend what is said above first")
         })
     }
 
-    fn text(&self, config: &Config) -> Result<String, Fault> {
-        let choices = Choices {
+    fn text(&self, config: &Config) -> Result<String, AzureFault> {
+        let choices = ExportChoices {
             connections: self.connection.clone(),
             group: self.resource_group.clone(),
             location: self.location.clone(),
@@ -106,37 +106,37 @@ impl Arguments {
         let mut connections = Vec::new();
         for connection in choices.of(config)? {
             let authentication = &connection.certificate_authentication;
-            let (inbound, missing) = Inbound::read(authentication, &roots, &System, now);
+            let (inbound, missing) = InboundChain::read(authentication, &roots, &System, now);
             if let Some(fault) = missing {
                 complain(format_args!("{}: there are placeholders: {fault}", connection.name));
             }
             connections.push((connection, inbound));
         }
-        let side = Side::of(config, &connections, &choices)?;
+        let side = AzureSide::of(config, &connections, &choices)?;
         Ok(match &self.form {
-            Form { powershell: true, .. } => powershell::powershell(&side),
-            Form { bicep: true, .. } => bicep::bicep(&Template::of(&side)),
-            Form { arm: true, .. } => arm::arm(&Template::of(&side)),
-            Form { terraform: true, .. } => {
+            ExportForm { powershell: true, .. } => powershell::powershell(&side),
+            ExportForm { bicep: true, .. } => bicep::bicep(&Template::of(&side)),
+            ExportForm { arm: true, .. } => arm::arm(&Template::of(&side)),
+            ExportForm { terraform: true, .. } => {
                 terraform::terraform(&Template::of(&side), side.group.as_deref())
             }
-            Form { portal: true, .. } => portal::portal(&side),
+            ExportForm { portal: true, .. } => portal::portal(&side),
             _ => az::az(&side),
         })
     }
 
-    fn roots(&self) -> Result<Vec<Certificate>, Fault> {
+    fn roots(&self) -> Result<Vec<Certificate>, AzureFault> {
         let mut roots = Vec::new();
         for file in &self.inbound_root {
             let name = file.display().to_string();
             let bytes = std::fs::read(file).map_err(|error| {
-                Fault::new(
+                AzureFault::new(
                     format_args!("{name} cannot be read: {error}"),
                     "name the file with the root",
                 )
             })?;
             let bundle = Bundle::read(&bytes, None, &name).map_err(|error| {
-                Fault::new(format_args!("{}: {}", error.file, error.fault), error.remedy())
+                AzureFault::new(format_args!("{}: {}", error.file, error.fault), error.remedy())
             })?;
             roots.extend(bundle.certificates);
         }

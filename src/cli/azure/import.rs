@@ -5,9 +5,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::azure::fault::Fault;
-use crate::azure::import::{Choices, Imported};
-use crate::azure::note::Kind;
+use crate::azure::fault::AzureFault;
+use crate::azure::import::{ImportChoices, Imported};
+use crate::azure::note::NoteKind;
 use crate::azure::resource::Resources;
 use crate::azure::{self, json};
 use crate::cli::complain;
@@ -18,7 +18,7 @@ const MOST: u64 = 64 << 20;
 
 /// What `s2sd azure import` takes.
 #[derive(clap::Args, Debug)]
-pub struct Arguments {
+pub struct AzureImportArguments {
     /// Files with what `az network vpn-connection show`, `local-gateway show`, `vnet-gateway show` and `vnet show` print, in any
     /// order, or lists of them, or ARM templates; `-` is standard input.
     #[arg(value_name = "JSON", required = true)]
@@ -47,7 +47,7 @@ pub struct Arguments {
 }
 
 /// Makes a configuration. The exit code is 0 when it is complete, 1 when something must be put right in it, 2 when there is none.
-pub fn import(arguments: &Arguments) -> ExitCode {
+pub fn import(arguments: &AzureImportArguments) -> ExitCode {
     let resources = match read(&arguments.files) {
         Ok(resources) => resources,
         Err(faults) => return refuse(&faults),
@@ -71,10 +71,10 @@ pub fn import(arguments: &Arguments) -> ExitCode {
     }
 }
 
-impl Arguments {
-    fn choices(&self) -> Choices {
-        let usual = Choices::default();
-        Choices {
+impl AzureImportArguments {
+    fn choices(&self) -> ImportChoices {
+        let usual = ImportChoices::default();
+        ImportChoices {
             connections: self.connection.clone(),
             inbound_certificate: self
                 .inbound_certificate
@@ -102,7 +102,7 @@ impl Arguments {
 }
 
 /// All that the files hold, or all that is wrong with them.
-fn read(files: &[PathBuf]) -> Result<Resources, Vec<Fault>> {
+fn read(files: &[PathBuf]) -> Result<Resources, Vec<AzureFault>> {
     let mut resources = Resources::default();
     let mut faults = Vec::new();
     for file in files {
@@ -112,7 +112,7 @@ fn read(files: &[PathBuf]) -> Result<Resources, Vec<Fault>> {
     if faults.is_empty() { Ok(resources) } else { Err(faults) }
 }
 
-fn text(file: &Path) -> Result<(String, String), Fault> {
+fn text(file: &Path) -> Result<(String, String), AzureFault> {
     let name = if file == Path::new("-") {
         "(standard input)".to_owned()
     } else {
@@ -124,7 +124,7 @@ fn text(file: &Path) -> Result<(String, String), Fault> {
         false => std::fs::File::open(file).and_then(|file| file.take(MOST).read_to_end(&mut bytes)),
     };
     read.map_err(|error| {
-        Fault::new(
+        AzureFault::new(
             format_args!("{name} cannot be read: {error}"),
             "name a file with the JSON of az, or `-` for standard input",
         )
@@ -133,14 +133,14 @@ fn text(file: &Path) -> Result<(String, String), Fault> {
     Ok((name, text))
 }
 
-fn cannot_write(path: &Path, error: &io::Error) -> Fault {
+fn cannot_write(path: &Path, error: &io::Error) -> AzureFault {
     let name = path.display();
     match error.kind() {
-        io::ErrorKind::AlreadyExists => Fault::new(
+        io::ErrorKind::AlreadyExists => AzureFault::new(
             format_args!("{name} exists and is left as it is"),
             "name another file, or overwrite it with --force",
         ),
-        _ => Fault::new(
+        _ => AzureFault::new(
             format_args!("{name} cannot be written: {error}"),
             "name a file in a directory that you may write to",
         ),
@@ -149,7 +149,7 @@ fn cannot_write(path: &Path, error: &io::Error) -> Fault {
 
 /// What is left to people.
 fn tell(imported: &Imported) {
-    for kind in Kind::ALL {
+    for kind in NoteKind::ALL {
         let notes: Vec<String> = imported
             .notes
             .iter()
@@ -162,7 +162,7 @@ fn tell(imported: &Imported) {
     }
 }
 
-fn refuse(faults: &[Fault]) -> ExitCode {
+fn refuse(faults: &[AzureFault]) -> ExitCode {
     faults.iter().for_each(complain);
     ExitCode::from(2)
 }

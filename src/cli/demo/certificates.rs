@@ -15,7 +15,7 @@ use crate::sys::clock;
 
 /// One side's names and its demonstration keys, which are public.
 #[derive(Clone, Copy, Debug)]
-pub struct Side {
+pub struct DemoSide {
     /// The CN of its leaf; its files begin with it.
     pub name: &'static str,
     root_name: &'static str,
@@ -24,7 +24,7 @@ pub struct Side {
 }
 
 /// The on-premises side: Azure's "inbound" certificate.
-pub const SITE: Side = Side {
+pub const SITE: DemoSide = DemoSide {
     name: "Inbound-certificate",
     root_name: "Demo site root",
     root_key: include_bytes!("keys/site-root.der"),
@@ -32,7 +32,7 @@ pub const SITE: Side = Side {
 };
 
 /// Azure's side: its "outbound" certificate.
-pub const AZURE: Side = Side {
+pub const AZURE: DemoSide = DemoSide {
     name: "Outbound-certificate",
     root_name: "Demo Azure root",
     root_key: include_bytes!("keys/azure-root.der"),
@@ -40,7 +40,7 @@ pub const AZURE: Side = Side {
 };
 
 /// Writes root, leaf and key of a side into a directory, as DER.
-pub fn write(directory: &Path, side: Side) -> io::Result<()> {
+pub fn write(directory: &Path, side: DemoSide) -> io::Result<()> {
     let issuer = Issuer::new(root(side.root_name)?, key(side.root_key)?);
     let root = issuer_certificate(side)?;
     let leaf = leaf(side.name)?.signed_by(&key(side.key)?, &issuer).map_err(io::Error::other)?;
@@ -50,7 +50,7 @@ pub fn write(directory: &Path, side: Side) -> io::Result<()> {
     std::fs::write(file(".key"), side.key)
 }
 
-fn issuer_certificate(side: Side) -> io::Result<rcgen::Certificate> {
+fn issuer_certificate(side: DemoSide) -> io::Result<rcgen::Certificate> {
     root(side.root_name)?.self_signed(&key(side.root_key)?).map_err(io::Error::other)
 }
 

@@ -16,10 +16,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::client::Service;
+use super::client::ServiceAddress;
 use super::format::{Paint, bytes, span};
 use super::{fail, log, say, status};
-use crate::daemon::control::{Answer, Ask, Which};
+use crate::daemon::control::{Ask, ControlAnswer, RekeyWhich};
 use crate::daemon::status::{ConnectionStatus, Status};
 use crate::sys::clock;
 use crate::time::Instant;
@@ -35,7 +35,7 @@ const PINGS: u16 = 5;
 
 /// What `s2sd demo` takes.
 #[derive(clap::Args, Debug)]
-pub struct Arguments {
+pub struct DemoArguments {
     /// How many seconds of TCP to move.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..=3600))]
     seconds: u16,
@@ -76,7 +76,7 @@ pub(super) struct Figures {
 }
 
 /// Shows a working tunnel.
-pub fn demo(arguments: &Arguments) -> ExitCode {
+pub fn demo(arguments: &DemoArguments) -> ExitCode {
     if let Err(missing) = rights::acquire() {
         return fail(missing);
     }
@@ -150,7 +150,7 @@ fn play(
     let begun = clock::now().mono;
     stage.start(End::Azure).map_err(trouble)?;
     stage.start(End::Site).map_err(trouble)?;
-    let site = Service::at(stage.socket(End::Site));
+    let site = ServiceAddress::at(stage.socket(End::Site));
     let up = wait_until_up(&mut stage, &site, begun, stopped)?;
     shown.line(format_args!("tunnel up after {} ms", up.as_millis()));
     let trips = traffic::ping(&stage.site_host, PINGS).map_err(trouble)?;
@@ -210,7 +210,7 @@ fn linger(stage: &Stage, shown: Shown, stopped: &Stopped) {
 
 fn wait_until_up(
     stage: &mut Stage,
-    site: &Service,
+    site: &ServiceAddress,
     begun: Instant,
     stopped: &Stopped,
 ) -> Result<Duration, String> {
@@ -243,7 +243,7 @@ fn wait_until_up(
 /// Moves TCP for so many seconds, with a rekeying of everything in the middle.
 fn flow(
     stage: &Stage,
-    site: &Service,
+    site: &ServiceAddress,
     seconds: u32,
     shown: Shown,
     stopped: &Stopped,
@@ -270,7 +270,7 @@ fn flow(
             (shown_bytes, shown_at) = (count, now);
             if tick == ticks / 2 {
                 let connection = CONNECTION.to_owned();
-                outcome = site.ask(Ask::Rekey { connection, which: Which::Both }).map(drop);
+                outcome = site.ask(Ask::Rekey { connection, which: RekeyWhich::Both }).map(drop);
                 line += "  rekeying everything";
             }
             shown.line(line);
@@ -287,13 +287,13 @@ fn flow(
     Ok((meter, flowed))
 }
 
-fn connection(site: &Service) -> Result<(Status, ConnectionStatus), String> {
+fn connection(site: &ServiceAddress) -> Result<(Status, ConnectionStatus), String> {
     match site.ask(Ask::Status { connection: None })? {
-        Answer::Status(status) => {
+        ControlAnswer::Status(status) => {
             let first = status.connections.first().cloned();
             first.map(|first| (status, first)).ok_or_else(|| "no connection".to_owned())
         }
-        Answer::Explanations(_) | Answer::Done(_) => {
+        ControlAnswer::Explanations(_) | ControlAnswer::Done(_) => {
             Err("the service answered something else".to_owned())
         }
     }

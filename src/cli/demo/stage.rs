@@ -18,10 +18,10 @@ use super::certificates::{self, AZURE, SITE};
 use crate::config::{self, Severity};
 use crate::daemon::files::System;
 use crate::daemon::{self, Options, Signal};
-use crate::ike::testing::emulation::Profile;
+use crate::ike::testing::emulation::PeerBehaviour;
 use crate::sys::clock;
 use crate::sys::namespace::Namespace;
-use crate::sys::netlink::{Hop, Netlink, Prefix};
+use crate::sys::netlink::{AddressPrefix, Hop, Netlink};
 
 /// The host behind Azure's gateway.
 pub const AZURE_HOST: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 10);
@@ -47,11 +47,11 @@ pub struct Stage {
     /// The host behind Azure's gateway.
     pub azure_host: Namespace,
     gateways: [Namespace; 2],
-    services: Vec<Service>,
+    services: Vec<DemoService>,
 }
 
 #[derive(Debug)]
-struct Service {
+struct DemoService {
     signals: mpsc::Sender<Signal>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
@@ -84,14 +84,16 @@ impl Stage {
         let ends = [(site, &self.site_host, 1), (azure, &self.azure_host, 2)];
         for (gateway, host, number) in ends {
             host.run(|| Netlink::open()?.add_veth("lan", "lan", gateway))?;
-            let lan =
-                |last| Prefix { address: Ipv4Addr::new(10, number, 0, last).into(), length: 24 };
+            let lan = |last| AddressPrefix {
+                address: Ipv4Addr::new(10, number, 0, last).into(),
+                length: 24,
+            };
             host.run(|| {
                 let netlink = Netlink::open()?;
                 netlink.set_up("lo")?;
                 netlink.add_address("lan", lan(10))?;
                 netlink.set_up("lan")?;
-                let everything = Prefix { address: Ipv4Addr::UNSPECIFIED.into(), length: 0 };
+                let everything = AddressPrefix { address: Ipv4Addr::UNSPECIFIED.into(), length: 0 };
                 netlink.add_route(everything, Hop::Via(lan(1).address))
             })?;
             gateway.run(|| {
@@ -99,7 +101,7 @@ impl Stage {
                 fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
                 netlink.set_up("lo")?;
                 netlink.add_address("lan", lan(1))?;
-                netlink.add_address("wan", Prefix { address: outer(number), length: 24 })?;
+                netlink.add_address("wan", AddressPrefix { address: outer(number), length: 24 })?;
                 netlink.set_up("lan")?;
                 netlink.set_up("wan")
             })?;
@@ -114,7 +116,8 @@ impl Stage {
         let text = fs::read_to_string(&path)?;
         let (signals, receiver) = mpsc::channel(4);
         let gateway = self.gateways[end as usize].try_clone()?;
-        let profile = if end == End::Azure { Profile::Azure } else { Profile::Standard };
+        let profile =
+            if end == End::Azure { PeerBehaviour::Azure } else { PeerBehaviour::Standard };
         let options = Options { profile, source: Some(path), ..Options::default() };
         let thread = std::thread::Builder::new().name(format!("{end:?}").to_lowercase()).spawn(
             move || {
@@ -122,7 +125,7 @@ impl Stage {
                 serve(&name, &text, options, receiver)
             },
         )?;
-        self.services.push(Service { signals, thread: Some(thread) });
+        self.services.push(DemoService { signals, thread: Some(thread) });
         Ok(())
     }
 
@@ -133,8 +136,9 @@ impl Stage {
 
     /// Why a service ended, if one did.
     pub fn failure(&mut self) -> Option<String> {
-        let ended =
-            |service: &&mut Service| service.thread.as_ref().is_some_and(JoinHandle::is_finished);
+        let ended = |service: &&mut DemoService| {
+            service.thread.as_ref().is_some_and(JoinHandle::is_finished)
+        };
         let service = self.services.iter_mut().find(ended)?;
         match service.thread.take()?.join() {
             Ok(Ok(())) => Some("a service ended by itself".to_owned()),

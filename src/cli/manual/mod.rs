@@ -9,7 +9,7 @@ use clap::{Arg, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
-use crate::config::reader::{Choice, Kind};
+use crate::config::reader::{ChoiceValue, ValueKind};
 use crate::config::schema;
 use crate::config::table::{KeyDoc, Presence, TableDoc};
 
@@ -203,7 +203,7 @@ fn of_table(table: &TableDoc, roff: &mut Roff) {
     for key in table.keys {
         let term = match key.kind.table() {
             // A table of its own, with a heading of its own.
-            Some(_) if !matches!(key.kind, Kind::Or(..)) => continue,
+            Some(_) if !matches!(key.kind, ValueKind::Or(..)) => continue,
             _ => vec![bold(key.name)],
         };
         entry(roff, term, of_key(key));
@@ -218,7 +218,7 @@ fn of_key(key: &KeyDoc) -> Vec<Inline> {
         Presence::Optional => "; may be left out.".to_owned(),
         Presence::Default(toml) => format!("; default `{toml}`."),
     };
-    for Choice { name, doc } in key.kind.choices() {
+    for ChoiceValue { name, doc } in key.kind.choices() {
         text += &format!(" `{name}`: {}", paragraph(doc));
     }
     prose(&text)

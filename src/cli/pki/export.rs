@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::folder::{Batch, Folder, PRIVATE};
+use super::folder::{Folder, NewFiles, PRIVATE};
 use super::input::{self, Unlock};
 use super::{Directory, password};
-use crate::certs::review::{Direction, Review, Verdict};
+use crate::certs::review::{CertificateDirection, Review, ReviewVerdict};
 use crate::certs::text;
 use crate::crypto::Secret;
 use crate::crypto::signature::PublicKey;
@@ -19,7 +19,7 @@ use crate::sys::random::SystemRng;
 /// What `s2sd pki export` takes.
 #[derive(clap::Args, Debug)]
 #[group(id = "form", required = true, multiple = false, args = ["azure_chain", "pfx"])]
-pub struct Arguments {
+pub struct PkiExportArguments {
     /// A certificate's file or its name in the directory; more files with what issued it, where that is not in the first.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
@@ -40,13 +40,13 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "azure_chain")]
     legacy: bool,
     #[command(flatten)]
-    password: password::Choice,
+    password: password::PasswordSource,
     #[command(flatten)]
     directory: Directory,
 }
 
 /// Prints or writes, and says what was made.
-pub fn export(arguments: &Arguments) -> Result<String, String> {
+pub fn export(arguments: &PkiExportArguments) -> Result<String, String> {
     let folder = Folder::open(&arguments.directory.dir)?;
     let paths: Vec<PathBuf> =
         arguments.files.iter().map(|word| folder.find(word)).collect::<Result<_, _>>()?;
@@ -89,7 +89,7 @@ fn chain(path: &[Certificate]) -> Result<String, String> {
     if authorities.is_empty() {
         return Err(missing_issuer(path));
     }
-    check(&authorities, &[], Direction::Inbound)?;
+    check(&authorities, &[], CertificateDirection::Inbound)?;
     Ok(authorities.iter().rev().map(text::one_line).collect::<Vec<_>>().join("\n"))
 }
 
@@ -102,7 +102,7 @@ fn missing_issuer(path: &[Certificate]) -> String {
 }
 
 fn key_vault(
-    arguments: &Arguments,
+    arguments: &PkiExportArguments,
     pfx: &Path,
     path: &[Certificate],
     mut bundles: Vec<Bundle>,
@@ -112,7 +112,7 @@ fn key_vault(
     let leaf = path.first().ok_or("the files hold no certificate")?;
     let new = [pfx.to_owned()];
     let new = new.iter().chain(arguments.password.new_file());
-    let mut batch = Batch::check(new, "name a new file, or remove this one first")?;
+    let mut batch = NewFiles::check(new, "name a new file, or remove this one first")?;
     let beside = paths.first().map(|path| path.with_extension("key"));
     let key = arguments.key.clone().or(beside.filter(|path| path.exists()));
     if let Some(key) = &key {
@@ -120,7 +120,7 @@ fn key_vault(
     }
     let secret = secret_of(leaf, &bundles)?;
     let public = leaf.public_key().map_err(|error| error.to_string())?;
-    check(path, std::slice::from_ref(public), Direction::Outbound)?;
+    check(path, std::slice::from_ref(public), CertificateDirection::Outbound)?;
     let protection = match arguments.legacy {
         true => Pkcs12Protection::TripleDesSha1,
         false => Pkcs12Protection::Aes256Sha256,
@@ -134,7 +134,7 @@ fn key_vault(
     Ok(told(arguments, pfx, path))
 }
 
-fn told(arguments: &Arguments, pfx: &Path, path: &[Certificate]) -> String {
+fn told(arguments: &PkiExportArguments, pfx: &Path, path: &[Certificate]) -> String {
     let name = path.first().map(|leaf| leaf.subject().to_string()).unwrap_or_default();
     let top = path.last().map(|top| top.subject().to_string()).unwrap_or_default();
     let mut lines = vec![format!(
@@ -175,13 +175,13 @@ fn secret_of<'a>(leaf: &Certificate, bundles: &'a [Bundle]) -> Result<&'a Secret
 fn check(
     certificates: &[Certificate],
     keys: &[PublicKey],
-    direction: Direction,
+    direction: CertificateDirection,
 ) -> Result<(), String> {
     let review = Review::of(certificates, keys, direction, clock::now().unix);
-    if review.verdict() < Verdict::Fail {
+    if review.verdict() < ReviewVerdict::Fail {
         return Ok(());
     }
-    let broken = review.findings().filter(|finding| finding.verdict == Verdict::Fail);
+    let broken = review.findings().filter(|finding| finding.verdict == ReviewVerdict::Fail);
     let broken: String =
         broken.map(|finding| format!("\n{}", finding.to_string().trim_end())).collect();
     Err(format!("Azure would refuse these certificates; `s2sd pki show` tells more:{broken}"))

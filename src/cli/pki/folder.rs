@@ -32,7 +32,7 @@ pub struct Issuer {
 
 /// The names of a certificate's three files.
 #[derive(Clone, Debug)]
-pub struct Names {
+pub struct CertificateFiles {
     /// Its private key.
     pub key: PathBuf,
     /// It and its path.
@@ -56,7 +56,7 @@ impl Folder {
     }
 
     /// The files of the certificate with this name. What is not fit for a file's name becomes a dash.
-    pub fn names(&self, name: &str) -> Result<Names, String> {
+    pub fn names(&self, name: &str) -> Result<CertificateFiles, String> {
         if !name.contains(char::is_alphanumeric) {
             return Err(format!(
                 "{name:?} has neither a letter nor a digit, and files are to be named after it: take another name"
@@ -66,11 +66,11 @@ impl Folder {
         let stem: String = name.chars().map(fit).collect();
         let stem = stem.trim_start_matches('.');
         let file = |end: &str| self.0.join(format!("{stem}.{end}"));
-        Ok(Names { key: file("key"), pem: file("pem"), cer: file("cer") })
+        Ok(CertificateFiles { key: file("key"), pem: file("pem"), cer: file("cer") })
     }
 
     /// Of a certificate's renewals, the latest that is there and the first that is not.
-    pub fn renewal(&self, name: &str) -> Result<(Names, Names), String> {
+    pub fn renewal(&self, name: &str) -> Result<(CertificateFiles, CertificateFiles), String> {
         let mut latest = self.names(name)?;
         if !latest.pem.exists() {
             return Err(format!(
@@ -200,7 +200,7 @@ fn first_of(path: &Path) -> Option<Certificate> {
     bundle.certificates.into_iter().next()
 }
 
-impl Names {
+impl CertificateFiles {
     /// All three.
     pub fn iter(&self) -> impl Iterator<Item = &PathBuf> {
         [&self.key, &self.pem, &self.cer].into_iter()
@@ -209,19 +209,19 @@ impl Names {
 
 /// Files that are made together: all of them, or none.
 #[derive(Debug)]
-pub struct Batch {
+pub struct NewFiles {
     made: Vec<PathBuf>,
     /// What to do where a file is in the way.
     remedy: &'static str,
 }
 
-impl Batch {
+impl NewFiles {
     /// Says so early when a file is there: making a key takes a while.
     pub fn check<'a>(
         paths: impl IntoIterator<Item = &'a PathBuf>,
         remedy: &'static str,
-    ) -> Result<Batch, String> {
-        let batch = Batch { made: Vec::new(), remedy };
+    ) -> Result<NewFiles, String> {
+        let batch = NewFiles { made: Vec::new(), remedy };
         match paths.into_iter().find(|path| path.symlink_metadata().is_ok()) {
             Some(path) => Err(batch.exists(path)),
             None => Ok(batch),
@@ -250,7 +250,7 @@ impl Batch {
     }
 }
 
-impl Drop for Batch {
+impl Drop for NewFiles {
     fn drop(&mut self) {
         for path in &self.made {
             // What cannot be taken back is in the way of the next try, which names it.

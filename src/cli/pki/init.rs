@@ -1,8 +1,8 @@
 //! `s2sd pki init`: a root.
 
-use super::folder::{Batch, Folder, Names, PRIVATE, PUBLIC};
+use super::folder::{CertificateFiles, Folder, NewFiles, PRIVATE, PUBLIC};
 use super::{Directory, Strength};
-use crate::certs::issue::{CommonName, Kind, Order};
+use crate::certs::issue::{CertificateKind, CertificateOrder, SubjectCommonName};
 use crate::certs::text;
 use crate::crypto::Secret;
 use crate::crypto::signature::rsa_key;
@@ -12,10 +12,10 @@ use crate::sys::random::SystemRng;
 
 /// What `s2sd pki init` takes.
 #[derive(clap::Args, Debug)]
-pub struct Arguments {
+pub struct PkiInitArguments {
     /// The root's common name, which is also its files' name.
     #[arg(long, value_name = "NAME", default_value = "VPNRootCA01")]
-    cn: CommonName,
+    cn: SubjectCommonName,
     /// How many authorities may stand between the root and a leaf.
     #[arg(long, value_name = "N", default_value_t = 4)]
     pathlen: u8,
@@ -26,16 +26,16 @@ pub struct Arguments {
 }
 
 /// Makes a root, and says what was made.
-pub fn init(arguments: &Arguments) -> Result<String, String> {
+pub fn init(arguments: &PkiInitArguments) -> Result<String, String> {
     let names = Folder::open(&arguments.directory.dir)?.names(arguments.cn.as_str())?;
-    let mut batch = Batch::check(names.iter(), "take another --cn or --dir")?;
+    let mut batch = NewFiles::check(names.iter(), "take another --cn or --dir")?;
     let mut rng = SystemRng::default();
     let size = arguments.strength.key_size.into();
     let (key, secret) = rsa_key::make(&mut rng, size).map_err(|error| error.to_string())?;
-    let order = Order {
+    let order = CertificateOrder {
         name: arguments.cn.clone(),
         months: arguments.strength.months,
-        kind: Kind::Authority { path_len: arguments.pathlen },
+        kind: CertificateKind::Authority { path_len: arguments.pathlen },
     };
     let root = order
         .self_signed(&key, clock::now().unix, &mut rng)
@@ -56,8 +56,8 @@ pub fn init(arguments: &Arguments) -> Result<String, String> {
 
 /// Writes a certificate's three files: `path` begins with it.
 pub fn write(
-    batch: &mut Batch,
-    names: &Names,
+    batch: &mut NewFiles,
+    names: &CertificateFiles,
     secret: &Secret,
     path: &[Certificate],
 ) -> Result<(), String> {
@@ -69,7 +69,7 @@ pub fn write(
 }
 
 /// The three files, with what each is for.
-pub fn list(names: &Names, pem: &str) -> String {
+pub fn list(names: &CertificateFiles, pem: &str) -> String {
     let line =
         |path: &std::path::Path, what: &str| format!("  {:<34} {what}", path.display().to_string());
     [

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::folder::{Batch, Folder, Issuer, Names, is_called};
+use super::folder::{CertificateFiles, Folder, Issuer, NewFiles, is_called};
 use super::input::{self, Unlock};
 use super::{Directory, Strength, init};
-use crate::certs::issue::{AltNameError, CommonName, Kind, Order, alt_name};
+use crate::certs::issue::{
+    AltNameError, CertificateKind, CertificateOrder, SubjectCommonName, alt_name,
+};
 use crate::crypto::signature::{KeyKind, rsa_key};
 use crate::pki::certificate::{AltName, Certificate};
 use crate::sys::clock;
@@ -19,13 +21,13 @@ const DAY: u64 = 86_400;
 
 /// What `s2sd pki issue` takes.
 #[derive(clap::Args, Debug)]
-pub struct Arguments {
+pub struct PkiIssueArguments {
     /// What the certificate is for, seen from Azure.
     #[arg(value_name = "WHAT")]
-    what: What,
+    what: IssuedKind,
     /// Its common name, which is also its files' name.
     #[arg(long, value_name = "NAME")]
-    cn: CommonName,
+    cn: SubjectCommonName,
     /// A subject alternative name; Azure needs none. May be repeated.
     #[arg(long, value_name = "NAME", value_parser = san)]
     san: Vec<AltName>,
@@ -51,7 +53,7 @@ pub struct Arguments {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum What {
+enum IssuedKind {
     /// Ours: this device presents it to Azure.
     Inbound,
     /// Azure's: goes into the Key Vault.
@@ -65,12 +67,12 @@ fn san(text: &str) -> Result<AltName, AltNameError> {
 }
 
 /// Issues a certificate, and says what was made.
-pub fn issue(arguments: &Arguments) -> Result<String, String> {
+pub fn issue(arguments: &PkiIssueArguments) -> Result<String, String> {
     let folder = Folder::open(&arguments.directory.dir)?;
     let now = clock::now().unix;
     let (old, names) = plan(arguments, &folder)?;
     let remedy = "take another --cn or --dir, or add --renew to renew what was issued";
-    let mut batch = Batch::check(names.iter(), remedy)?;
+    let mut batch = NewFiles::check(names.iter(), remedy)?;
     let order = order(arguments, old.as_ref())?;
     let subject = old.as_ref().map(Certificate::issuer);
     let by_key = arguments.by_key.as_deref();
@@ -101,7 +103,10 @@ pub fn issue(arguments: &Arguments) -> Result<String, String> {
 }
 
 /// The certificate to renew, if that is wanted, and the names of the new one's files.
-fn plan(arguments: &Arguments, folder: &Folder) -> Result<(Option<Certificate>, Names), String> {
+fn plan(
+    arguments: &PkiIssueArguments,
+    folder: &Folder,
+) -> Result<(Option<Certificate>, CertificateFiles), String> {
     let name = arguments.cn.as_str();
     if !arguments.renew {
         return Ok((None, folder.names(name)?));
@@ -116,7 +121,7 @@ fn plan(arguments: &Arguments, folder: &Folder) -> Result<(Option<Certificate>, 
             old.subject()
         ));
     }
-    let authority = arguments.what == What::Intermediate;
+    let authority = arguments.what == IssuedKind::Intermediate;
     if old.is_ca() != authority {
         return Err(format!(
             "{pem} is {} authority's certificate: say so",
@@ -127,40 +132,43 @@ fn plan(arguments: &Arguments, folder: &Folder) -> Result<(Option<Certificate>, 
 }
 
 /// What is wanted; what is not said is as it was in the certificate to renew.
-fn order(arguments: &Arguments, old: Option<&Certificate>) -> Result<Order, String> {
+fn order(
+    arguments: &PkiIssueArguments,
+    old: Option<&Certificate>,
+) -> Result<CertificateOrder, String> {
     let kind = match (arguments.what, arguments.pathlen) {
-        (What::Intermediate, _) if !arguments.san.is_empty() => {
+        (IssuedKind::Intermediate, _) if !arguments.san.is_empty() => {
             return Err("an authority needs no alternative name: leave --san out".to_owned());
         }
-        (What::Intermediate, given) => {
+        (IssuedKind::Intermediate, given) => {
             let before = old.and_then(Certificate::basic_constraints).and_then(|c| c.path_len);
             let before = before.and_then(|length| u8::try_from(length).ok());
-            Kind::Authority { path_len: given.or(before).unwrap_or(0) }
+            CertificateKind::Authority { path_len: given.or(before).unwrap_or(0) }
         }
         (_, Some(_)) => return Err("--pathlen is for an intermediate: leave it out".to_owned()),
         (_, None) => {
             let before = || old.map(|old| old.alt_names().to_vec()).unwrap_or_default();
             let given = Some(arguments.san.clone()).filter(|given| !given.is_empty());
-            Kind::Leaf { alt_names: given.unwrap_or_else(before) }
+            CertificateKind::Leaf { alt_names: given.unwrap_or_else(before) }
         }
     };
-    Ok(Order { name: arguments.cn.clone(), months: arguments.strength.months, kind })
+    Ok(CertificateOrder { name: arguments.cn.clone(), months: arguments.strength.months, kind })
 }
 
-fn headline(what: What, made: &Certificate, key: KeyKind, issuer: &Issuer) -> String {
+fn headline(what: IssuedKind, made: &Certificate, key: KeyKind, issuer: &Issuer) -> String {
     let what = match what {
-        What::Inbound => "inbound certificate (ours)",
-        What::Outbound => "outbound certificate (Azure's)",
-        What::Intermediate => "intermediate",
+        IssuedKind::Inbound => "inbound certificate (ours)",
+        IssuedKind::Outbound => "outbound certificate (Azure's)",
+        IssuedKind::Intermediate => "intermediate",
     };
     let by = issuer.authority.certificate().subject();
     format!("made the {what} {}, {key}, until {}, issued by {by}", made.subject(), made.not_after())
 }
 
-fn pem_use(what: What) -> &'static str {
+fn pem_use(what: IssuedKind) -> &'static str {
     match what {
-        What::Inbound => "it and what issued it: for inbound_certificate in s2sd.toml",
-        What::Outbound | What::Intermediate => "it and what issued it",
+        IssuedKind::Inbound => "it and what issued it: for inbound_certificate in s2sd.toml",
+        IssuedKind::Outbound | IssuedKind::Intermediate => "it and what issued it",
     }
 }
 
@@ -181,8 +189,8 @@ fn notes(made: &Certificate, issuer: &Issuer, wanted: UnixTime, months: u16) -> 
 }
 
 fn next(
-    what: What,
-    names: &Names,
+    what: IssuedKind,
+    names: &CertificateFiles,
     made: &Certificate,
     old: Option<&Certificate>,
     issuer: &Issuer,
@@ -191,13 +199,13 @@ fn next(
     let name = made.subject().common_name().unwrap_or_default();
     let same_issuer = old.is_some_and(|old| old.is_signed_by(issuer.authority.certificate()));
     match what {
-        What::Inbound if same_issuer => format!(
+        IssuedKind::Inbound if same_issuer => format!(
             "next: name {pem} and its key in s2sd.toml, and reload; subject and issuer are the same, so nothing changes in Azure"
         ),
-        What::Inbound => format!(
+        IssuedKind::Inbound => format!(
             "next: s2sd pki export --azure-chain {pem} prints inboundAuthCertificateChain; inboundAuthCertificateSubjectName is {name}"
         ),
-        What::Outbound => {
+        IssuedKind::Outbound => {
             let url = match old {
                 Some(_) => {
                     " as a new version; the connection's outboundAuthCertificate names the version, so update it there"
@@ -210,7 +218,7 @@ fn next(
                 pfx.display()
             )
         }
-        What::Intermediate => {
+        IssuedKind::Intermediate => {
             format!(
                 "next: s2sd pki issue inbound --cn NAME --by {pem}; its chain for Azure changes"
             )

@@ -32,30 +32,30 @@ use crate::crypto::signature::rsa_key::RsaSize;
 
 /// What `s2sd pki` takes.
 #[derive(clap::Args, Debug)]
-pub struct Arguments {
+pub struct PkiArguments {
     #[command(subcommand)]
-    command: Command,
+    command: PkiCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum PkiCommand {
     /// Make a root like that of Azure's article: NAME.key, NAME.pem, NAME.cer.
-    Init(init::Arguments),
+    Init(init::PkiInitArguments),
     /// Make a certificate for one side of a tunnel, or an intermediate authority; or renew one.
-    Issue(issue::Arguments),
+    Issue(issue::PkiIssueArguments),
     /// Explain certificates by the rules of Azure's article: exit code 0 fit, 1 warnings, 2 failures.
-    Show(show::Arguments),
+    Show(show::PkiShowArguments),
     /// Print the inbound chain as Azure takes it, or write a PKCS#12 file for Key Vault.
-    Export(export::Arguments),
+    Export(export::PkiExportArguments),
 }
 
 /// Does what the command line says.
-pub fn pki(arguments: &Arguments) -> ExitCode {
+pub fn pki(arguments: &PkiArguments) -> ExitCode {
     let done = match &arguments.command {
-        Command::Init(arguments) => init::init(arguments),
-        Command::Issue(arguments) => issue::issue(arguments),
-        Command::Show(arguments) => return show::show(arguments),
-        Command::Export(arguments) => export::export(arguments),
+        PkiCommand::Init(arguments) => init::init(arguments),
+        PkiCommand::Issue(arguments) => issue::issue(arguments),
+        PkiCommand::Show(arguments) => return show::show(arguments),
+        PkiCommand::Export(arguments) => export::export(arguments),
     };
     match done {
         Ok(told) => say(told),

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::super::complain;
-use super::folder::{Batch, PRIVATE};
+use super::folder::{NewFiles, PRIVATE};
 use super::input;
 use crate::rng::Rng;
 
 /// Where a password comes from.
 #[derive(clap::Args, Debug)]
-pub struct Choice {
+pub struct PasswordSource {
     /// The file with the new PKCS#12 file's password; without it, it is asked for.
     #[arg(long, value_name = "FILE", conflicts_with = "azure_chain")]
     password_file: Option<PathBuf>,
@@ -21,7 +21,7 @@ pub struct Choice {
     new_password_file: Option<PathBuf>,
 }
 
-impl Choice {
+impl PasswordSource {
     /// The file that would be made.
     pub fn new_file(&self) -> Option<&PathBuf> {
         self.new_password_file.as_ref()
@@ -30,7 +30,7 @@ impl Choice {
     /// The password for a new file.
     pub fn obtain(
         &self,
-        batch: &mut Batch,
+        batch: &mut NewFiles,
         rng: &mut dyn Rng,
     ) -> Result<Zeroizing<Vec<u8>>, String> {
         match (&self.password_file, &self.new_password_file) {

@@ -7,14 +7,14 @@ use super::super::{complain, fail, say};
 use super::Directory;
 use super::folder::Folder;
 use super::input::{self, Unlock};
-use crate::certs::review::{Direction, Review, Verdict};
+use crate::certs::review::{CertificateDirection, Review, ReviewVerdict};
 use crate::crypto::signature::PublicKey;
 use crate::pki::certificate::Certificate;
 use crate::sys::clock;
 
 /// What `s2sd pki show` takes.
 #[derive(clap::Args, Debug)]
-pub struct Arguments {
+pub struct PkiShowArguments {
     /// Certificates in PEM, DER, Windows' .cer or PKCS#12, or their names in the directory; several are looked at together.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
@@ -35,7 +35,7 @@ pub struct Arguments {
 }
 
 /// Explains. The exit code is 0 when everything fits, 1 when there are warnings, 2 when there are failures.
-pub fn show(arguments: &Arguments) -> ExitCode {
+pub fn show(arguments: &PkiShowArguments) -> ExitCode {
     let review = match review(arguments) {
         Ok(review) => review,
         Err(why) => {
@@ -52,13 +52,13 @@ pub fn show(arguments: &Arguments) -> ExitCode {
         Err(error) => return fail(error),
     };
     match review.verdict() {
-        Verdict::Ok => ExitCode::SUCCESS,
-        Verdict::Warn => ExitCode::from(1),
-        Verdict::Fail => ExitCode::from(2),
+        ReviewVerdict::Ok => ExitCode::SUCCESS,
+        ReviewVerdict::Warn => ExitCode::from(1),
+        ReviewVerdict::Fail => ExitCode::from(2),
     }
 }
 
-fn review(arguments: &Arguments) -> Result<Review, String> {
+fn review(arguments: &PkiShowArguments) -> Result<Review, String> {
     let unlock = Unlock::read("--password-file", arguments.password_file.as_deref())?;
     let folder = Folder::open(&arguments.directory.dir)?;
     let (mut certificates, mut keys): (Vec<Certificate>, Vec<PublicKey>) = Default::default();
@@ -72,9 +72,9 @@ fn review(arguments: &Arguments) -> Result<Review, String> {
         return Err(format!("{files} holds no certificate: name the certificate's file"));
     }
     let direction = match (arguments.inbound, arguments.outbound) {
-        (true, _) => Direction::Inbound,
-        (_, true) => Direction::Outbound,
-        _ => Direction::Either,
+        (true, _) => CertificateDirection::Inbound,
+        (_, true) => CertificateDirection::Outbound,
+        _ => CertificateDirection::Either,
     };
     Ok(Review::of(&certificates, &keys, direction, clock::now().unix))
 }

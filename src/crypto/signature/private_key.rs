@@ -18,7 +18,7 @@ use super::rsa_sha1::Exponent;
 use super::vault::Kept;
 use super::{KeyError, KeyKind, RSA_MAX_SIGNING_BITS, RSA_MIN_BITS, Scheme, SignError};
 use crate::crypto::secret;
-use crate::der::{self, DerError, Fault, Reader, tag};
+use crate::der::{self, DerError, DerFault, DerReader, tag};
 use crate::sys::random::SystemRng;
 
 /// A private key that can sign.
@@ -26,12 +26,12 @@ use crate::sys::random::SystemRng;
 /// Signing draws salts and nonces from the operating system: ring takes no other source than its own, so this is one of
 /// the few places where randomness does not come in as a value.
 pub struct PrivateKey {
-    secret: Secret,
+    secret: PrivateKeyKind,
     public: PublicKey,
     rng: SystemRng,
 }
 
-enum Secret {
+enum PrivateKeyKind {
     Rsa {
         pair: Box<RsaKeyPair>,
         exponent: Exponent,
@@ -55,9 +55,11 @@ impl PrivateKey {
     pub fn from_der(der: &[u8]) -> Result<PrivateKey, KeyError> {
         match Kept::take(der) {
             None => PrivateKey::read(der),
-            Some(Ok((kept, public))) => {
-                Ok(PrivateKey { secret: Secret::Kept(kept), public, rng: SystemRng::default() })
-            }
+            Some(Ok((kept, public))) => Ok(PrivateKey {
+                secret: PrivateKeyKind::Kept(kept),
+                public,
+                rng: SystemRng::default(),
+            }),
             // What a vault refuses is read here for the reason why. A key that is sound all the same does not stay here.
             Some(Err(refused)) => PrivateKey::read(der).and(Err(refused)),
         }
@@ -65,8 +67,8 @@ impl PrivateKey {
 
     /// Reads a key to sign with it in this process.
     pub fn read(der: &[u8]) -> Result<PrivateKey, KeyError> {
-        let mut outer = Reader::new(der);
-        let mut reader = Reader::new(outer.read(tag::SEQUENCE)?);
+        let mut outer = DerReader::new(der);
+        let mut reader = DerReader::new(outer.read(tag::SEQUENCE)?);
         outer.finish()?;
         if reader.peek() == Some(tag::SEQUENCE) {
             // EncryptedPrivateKeyInfo starts with its algorithm, everything else with a version.
@@ -95,12 +97,12 @@ impl PrivateKey {
         let unfit = SignError::Unfit { scheme, key: self.kind() };
         let failed = SignError::Failed(scheme);
         match (&self.secret, scheme) {
-            (Secret::Rsa { exponent, .. }, Scheme::RsaPkcs1Sha1) => {
+            (PrivateKeyKind::Rsa { exponent, .. }, Scheme::RsaPkcs1Sha1) => {
                 let signature = exponent.sign(message).ok_or(failed)?;
                 self.public.verify(scheme, message, &signature).map_err(|_| failed)?;
                 Ok(signature)
             }
-            (Secret::Rsa { pair, .. }, _) => {
+            (PrivateKeyKind::Rsa { pair, .. }, _) => {
                 let encoding = rsa_encoding(scheme).ok_or(unfit)?;
                 let mut signature = vec![0; pair.public().modulus_len()];
                 // ring checks the result with the public exponent before it gives it out.
@@ -108,7 +110,7 @@ impl PrivateKey {
                     .map_err(|_| failed)?;
                 Ok(signature)
             }
-            (Secret::Ecdsa(pair), _) => {
+            (PrivateKeyKind::Ecdsa(pair), _) => {
                 let der = match (self.kind(), scheme) {
                     (KeyKind::EcdsaP256, Scheme::EcdsaSha256)
                     | (KeyKind::EcdsaP384, Scheme::EcdsaSha384) => true,
@@ -119,9 +121,11 @@ impl PrivateKey {
                 let fixed = pair.sign(self.rng.as_ring(), message).map_err(|_| failed)?;
                 Ok(if der { ecdsa_der(fixed.as_ref()) } else { fixed.as_ref().to_vec() })
             }
-            (Secret::Ed25519(pair), Scheme::Ed25519) => Ok(pair.sign(message).as_ref().to_vec()),
-            (Secret::Ed25519(_), _) => Err(unfit),
-            (Secret::Kept(kept), _) => {
+            (PrivateKeyKind::Ed25519(pair), Scheme::Ed25519) => {
+                Ok(pair.sign(message).as_ref().to_vec())
+            }
+            (PrivateKeyKind::Ed25519(_), _) => Err(unfit),
+            (PrivateKeyKind::Kept(kept), _) => {
                 let signature = kept.sign(scheme, message)?;
                 // An answer to another question is none.
                 self.public.verify(scheme, message, &signature).map_err(|_| failed)?;
@@ -133,8 +137,8 @@ impl PrivateKey {
 
 /// A key in DER as PKCS#8, the one form that Key Vault takes: what is PKCS#1 or SEC1 gets the envelope (RFC 5958 §2).
 pub fn to_pkcs8(der: &[u8]) -> Result<secret::Secret, KeyError> {
-    let mut outer = Reader::new(der);
-    let mut reader = Reader::new(outer.read(tag::SEQUENCE)?);
+    let mut outer = DerReader::new(der);
+    let mut reader = DerReader::new(outer.read(tag::SEQUENCE)?);
     outer.finish()?;
     reader.small_unsigned()?;
     let algorithm = match reader.peek() {
@@ -155,42 +159,46 @@ pub fn to_pkcs8(der: &[u8]) -> Result<secret::Secret, KeyError> {
 }
 
 /// PrivateKeyInfo or OneAsymmetricKey (RFC 5958 §2), after its version.
-fn from_pkcs8(version: u32, mut reader: Reader<'_>) -> Result<PrivateKey, KeyError> {
+fn from_pkcs8(version: u32, mut reader: DerReader<'_>) -> Result<PrivateKey, KeyError> {
     if version > 1 {
-        return Err(reader.fault(Fault::Value).into());
+        return Err(reader.fault(DerFault::Value).into());
     }
     let (algorithm, parameters) = algorithm_identifier(&mut reader)?;
     let key = reader.read(tag::OCTET_STRING)?;
     // Attributes and the public key that may follow add nothing that is not in the key itself.
     match algorithm {
         OID_RSA => {
-            let mut inner = Reader::new(key);
-            let mut body = Reader::new(inner.read(tag::SEQUENCE)?);
+            let mut inner = DerReader::new(key);
+            let mut body = DerReader::new(inner.read(tag::SEQUENCE)?);
             inner.finish()?;
             let version = body.small_unsigned()?;
             from_pkcs1(version, body)
         }
         OID_EC => {
-            let kind = curve(Reader::new(parameters).read(tag::OID)?)?;
-            let mut inner = Reader::new(key);
-            let mut body = Reader::new(inner.read(tag::SEQUENCE)?);
+            let kind = curve(DerReader::new(parameters).read(tag::OID)?)?;
+            let mut inner = DerReader::new(key);
+            let mut body = DerReader::new(inner.read(tag::SEQUENCE)?);
             inner.finish()?;
             body.small_unsigned()?;
             from_sec1(body, Some(kind))
         }
         OID_ED25519 => {
-            let seed = Reader::new(key).read(tag::OCTET_STRING)?;
+            let seed = DerReader::new(key).read(tag::OCTET_STRING)?;
             let pair = Ed25519KeyPair::from_seed_unchecked(seed)
                 .map_err(|error| KeyError::Inconsistent(error.to_string()))?;
             let public = PublicKey::new(KeyKind::Ed25519, pair.public_key().as_ref().to_vec());
-            Ok(PrivateKey { secret: Secret::Ed25519(pair), public, rng: SystemRng::default() })
+            Ok(PrivateKey {
+                secret: PrivateKeyKind::Ed25519(pair),
+                public,
+                rng: SystemRng::default(),
+            })
         }
         other => Err(KeyError::Algorithm { oid: der::dotted(other) }),
     }
 }
 
 /// RSAPrivateKey, after its version.
-fn from_pkcs1(version: u32, mut reader: Reader<'_>) -> Result<PrivateKey, KeyError> {
+fn from_pkcs1(version: u32, mut reader: DerReader<'_>) -> Result<PrivateKey, KeyError> {
     if version != 0 {
         return Err(KeyError::Inconsistent("more than two primes".to_owned()));
     }
@@ -221,20 +229,20 @@ fn from_pkcs1(version: u32, mut reader: Reader<'_>) -> Result<PrivateKey, KeyErr
         .map_err(|error| KeyError::Inconsistent(error.to_string()))?;
     let exponent =
         Exponent::new(n, d).ok_or_else(|| KeyError::Inconsistent("private exponent".to_owned()))?;
-    let secret = Secret::Rsa { pair: Box::new(pair), exponent };
+    let secret = PrivateKeyKind::Rsa { pair: Box::new(pair), exponent };
     Ok(PrivateKey { secret, public, rng: SystemRng::default() })
 }
 
 /// ECPrivateKey (RFC 5915 §3), after its version. The curve comes from PKCS#8 around it, or from inside.
-fn from_sec1(mut reader: Reader<'_>, outer: Option<KeyKind>) -> Result<PrivateKey, KeyError> {
+fn from_sec1(mut reader: DerReader<'_>, outer: Option<KeyKind>) -> Result<PrivateKey, KeyError> {
     let scalar = reader.read(tag::OCTET_STRING)?;
     let inner = match reader.optional(tag::constructed(0))? {
-        Some(parameters) => Some(curve(Reader::new(parameters).read(tag::OID)?)?),
+        Some(parameters) => Some(curve(DerReader::new(parameters).read(tag::OID)?)?),
         None => None,
     };
-    let kind = outer.or(inner).ok_or_else(|| reader.fault(Fault::Value))?;
+    let kind = outer.or(inner).ok_or_else(|| reader.fault(DerFault::Value))?;
     let public = reader.optional(tag::constructed(1))?.ok_or(KeyError::PublicHalfMissing)?;
-    let point = Reader::new(public).bit_string()?;
+    let point = DerReader::new(public).bit_string()?;
     let algorithm = match kind {
         KeyKind::EcdsaP256 => &ring_signature::ECDSA_P256_SHA256_FIXED_SIGNING,
         _ => &ring_signature::ECDSA_P384_SHA384_FIXED_SIGNING,
@@ -245,11 +253,11 @@ fn from_sec1(mut reader: Reader<'_>, outer: Option<KeyKind>) -> Result<PrivateKe
         EcdsaKeyPair::from_private_key_and_public_key(algorithm, scalar, point, rng.as_ring())
             .map_err(|error| KeyError::Inconsistent(error.to_string()))?;
     let public = PublicKey::new(kind, point.to_vec());
-    Ok(PrivateKey { secret: Secret::Ecdsa(pair), public, rng })
+    Ok(PrivateKey { secret: PrivateKeyKind::Ecdsa(pair), public, rng })
 }
 
 fn unsigned_integers<'a, const N: usize>(
-    reader: &mut Reader<'a>,
+    reader: &mut DerReader<'a>,
 ) -> Result<[&'a [u8]; N], DerError> {
     let mut out: [&[u8]; N] = [&[]; N];
     for slot in &mut out {

@@ -3,7 +3,7 @@
 use ring::signature as ring_signature;
 
 use super::{KeyError, KeyKind, RSA_MAX_VERIFYING_BITS, RSA_MIN_BITS, Scheme, VerifyError};
-use crate::der::{self, DerError, Fault, Reader, tag};
+use crate::der::{self, DerError, DerFault, DerReader, tag};
 
 /// rsaEncryption (RFC 8017 appendix C).
 pub(super) const OID_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
@@ -28,17 +28,17 @@ pub struct PublicKey {
 impl PublicKey {
     /// Reads a SubjectPublicKeyInfo, whole.
     pub fn from_spki(spki: &[u8]) -> Result<PublicKey, KeyError> {
-        let (algorithm, parameters, octets) = Reader::sequence_of(spki, |reader| {
+        let (algorithm, parameters, octets) = DerReader::sequence_of(spki, |reader| {
             let (algorithm, parameters) = algorithm_identifier(reader)?;
             Ok((algorithm, parameters, reader.bit_string()?))
         })?;
         let kind = match (algorithm, parameters) {
             // RFC 3279 §2.3.1 wants NULL; old software leaves it out.
             (OID_RSA, [] | [tag::NULL, 0]) => KeyKind::Rsa { bits: rsa_bits(octets)? },
-            (OID_EC, named) => curve(Reader::new(named).read(tag::OID)?)?,
+            (OID_EC, named) => curve(DerReader::new(named).read(tag::OID)?)?,
             (OID_ED25519, []) => KeyKind::Ed25519,
             (OID_RSA | OID_ED25519, odd) => {
-                return Err(DerError { what: Fault::Value, left: odd.len() }.into());
+                return Err(DerError { what: DerFault::Value, left: odd.len() }.into());
             }
             (other, _) => return Err(KeyError::Algorithm { oid: der::dotted(other) }),
         };
@@ -131,9 +131,9 @@ impl PublicKey {
 
 /// An AlgorithmIdentifier's object identifier, and its parameters as they came (empty when absent).
 pub(super) fn algorithm_identifier<'a>(
-    reader: &mut Reader<'a>,
+    reader: &mut DerReader<'a>,
 ) -> Result<(&'a [u8], &'a [u8]), DerError> {
-    let mut inner = Reader::new(reader.read(tag::SEQUENCE)?);
+    let mut inner = DerReader::new(reader.read(tag::SEQUENCE)?);
     let oid = inner.read(tag::OID)?;
     let parameters = inner.rest();
     if !inner.is_empty() {
@@ -155,7 +155,7 @@ pub(super) fn curve(oid: &[u8]) -> Result<KeyKind, KeyError> {
 /// Checks an RSAPublicKey (RFC 8017 appendix A.1.1) and counts the bits of its modulus.
 fn rsa_bits(octets: &[u8]) -> Result<u32, KeyError> {
     let (modulus, exponent) =
-        Reader::sequence_of(octets, |reader| Ok((reader.unsigned()?, reader.unsigned()?)))?;
+        DerReader::sequence_of(octets, |reader| Ok((reader.unsigned()?, reader.unsigned()?)))?;
     rsa_exponent(exponent, 3)?;
     bits(modulus)
 }
@@ -168,7 +168,7 @@ pub(super) fn bits(modulus: &[u8]) -> Result<u32, KeyError> {
         .filter(|_| odd)
         .and_then(|octets| octets.checked_mul(8))
         .and_then(|bits| Some(bits - modulus.first()?.leading_zeros()))
-        .ok_or(KeyError::Malformed(DerError { what: Fault::Value, left: modulus.len() }))
+        .ok_or(KeyError::Malformed(DerError { what: DerFault::Value, left: modulus.len() }))
 }
 
 /// Refuses public exponents that are even, below `least` or beyond the 33 bits that ring works with.

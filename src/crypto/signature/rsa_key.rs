@@ -50,7 +50,7 @@ pub struct MakeKeyError(String);
 pub fn make(rng: &mut dyn Rng, size: RsaSize) -> Result<(PrivateKey, Secret), MakeKeyError> {
     let failed = |why: &dyn std::fmt::Display| MakeKeyError(why.to_string());
     let bits = usize::try_from(size.bits()).map_err(|error| failed(&error))?;
-    let made = rsa::PrivateKey::new(&mut Source(rng), bits).map_err(|error| failed(&error))?;
+    let made = rsa::PrivateKey::new(&mut RsaRandom(rng), bits).map_err(|error| failed(&error))?;
     let document = made.to_pkcs8_der().map_err(|error| failed(&error))?;
     let pkcs8 = Secret::copy_of(document.as_bytes());
     let key = PrivateKey::from_der(pkcs8.expose()).map_err(|error| failed(&error))?;
@@ -62,9 +62,9 @@ pub fn make(rng: &mut dyn Rng, size: RsaSize) -> Result<(PrivateKey, Secret), Ma
 }
 
 /// Our source of randomness in the type that `rsa` takes.
-struct Source<'a>(&'a mut dyn Rng);
+struct RsaRandom<'a>(&'a mut dyn Rng);
 
-impl TryRng for Source<'_> {
+impl TryRng for RsaRandom<'_> {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
@@ -81,7 +81,7 @@ impl TryRng for Source<'_> {
     }
 }
 
-impl TryCryptoRng for Source<'_> {}
+impl TryCryptoRng for RsaRandom<'_> {}
 
 #[cfg(test)]
 mod tests {

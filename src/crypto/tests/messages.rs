@@ -1,6 +1,6 @@
 //! IKE messages: the SK payload's body, there and back, and every single bit changed.
 
-use super::{Seeded, ike_suites};
+use super::{SeededRng, ike_suites};
 use crate::crypto::aead::AeadKey;
 use crate::crypto::keymat::{IkeKeys, IkeSpis, MessageKeys, Nonces, SkeySeed};
 use crate::crypto::mac::Mac;
@@ -20,7 +20,7 @@ fn every_size_goes_there_and_back() {
         for suite in ike_suites() {
             let keys = keys(&*provider, &suite, 1);
             let mut sealer =
-                provider.message_sealer(&suite, keys.of_initiator(), &mut Seeded(1)).unwrap();
+                provider.message_sealer(&suite, keys.of_initiator(), &mut SeededRng(1)).unwrap();
             let opener = provider.message_opener(&suite, keys.of_initiator()).unwrap();
             for len in (0..100).chain([1200, 65_000]) {
                 let text = vec![0x5a; len];
@@ -43,7 +43,7 @@ fn every_changed_bit_is_noticed() {
         for suite in ike_suites() {
             let keys = keys(&*provider, &suite, 1);
             let mut sealer =
-                provider.message_sealer(&suite, keys.of_responder(), &mut Seeded(1)).unwrap();
+                provider.message_sealer(&suite, keys.of_responder(), &mut SeededRng(1)).unwrap();
             let opener = provider.message_opener(&suite, keys.of_responder()).unwrap();
             let message = sealed(&mut *sealer, &suite, b"identity, certificate, proof");
             for bit in 0..message.len() * 8 {
@@ -66,7 +66,7 @@ fn every_changed_octet_of_key_is_noticed() {
         for suite in ike_suites() {
             let right = keys(&*provider, &suite, 1);
             let right = right.of_initiator();
-            let mut sealer = provider.message_sealer(&suite, right, &mut Seeded(1)).unwrap();
+            let mut sealer = provider.message_sealer(&suite, right, &mut SeededRng(1)).unwrap();
             let message = sealed(&mut *sealer, &suite, text);
             for at in 0..right.encryption.len() + right.integrity.len() {
                 let (mut encryption, mut integrity) =
@@ -89,7 +89,7 @@ fn a_direction_does_not_open_the_other() {
         for suite in ike_suites() {
             let keys = keys(&*provider, &suite, 1);
             let mut sealer =
-                provider.message_sealer(&suite, keys.of_initiator(), &mut Seeded(1)).unwrap();
+                provider.message_sealer(&suite, keys.of_initiator(), &mut SeededRng(1)).unwrap();
             let opener = provider.message_opener(&suite, keys.of_responder()).unwrap();
             let mut message = sealed(&mut *sealer, &suite, b"reflected");
             assert_eq!(opener.open(&mut message, BODY), Err(OpenError::Authentication), "{suite}");
@@ -121,14 +121,14 @@ fn a_wrong_layout_is_not_sealed() {
         for suite in ike_suites() {
             let keys = keys(&*provider, &suite, 1);
             let mut sealer =
-                provider.message_sealer(&suite, keys.of_initiator(), &mut Seeded(1)).unwrap();
+                provider.message_sealer(&suite, keys.of_initiator(), &mut SeededRng(1)).unwrap();
             let right = BODY + suite.protection.ike_layout().sealed_len(20);
             for len in (0..right).chain(right + 1..right + 40) {
-                let refused = sealer.seal(&mut vec![0; len], BODY, 20, &mut Seeded(1));
+                let refused = sealer.seal(&mut vec![0; len], BODY, 20, &mut SeededRng(1));
                 assert_eq!(refused, Err(SealError), "{suite} {len}");
             }
             assert_eq!(
-                sealer.seal(&mut vec![0; right], BODY, 20, &mut Seeded(1)),
+                sealer.seal(&mut vec![0; right], BODY, 20, &mut SeededRng(1)),
                 Ok(()),
                 "{suite}"
             );
@@ -142,7 +142,7 @@ fn no_iv_comes_twice() {
     for suite in ike_suites() {
         let provider = Standard::default();
         let keys = keys(&provider, &suite, 1);
-        let mut rng = Seeded(99);
+        let mut rng = SeededRng(99);
         let mut ivs = Vec::new();
         for _ in 0..3 {
             let mut sealer =
@@ -196,7 +196,7 @@ fn the_mac_covers_the_whole_message() {
         let provider = Standard::default();
         let keys = keys(&provider, &suite, 1);
         let mut sealer =
-            provider.message_sealer(&suite, keys.of_initiator(), &mut Seeded(1)).unwrap();
+            provider.message_sealer(&suite, keys.of_initiator(), &mut SeededRng(1)).unwrap();
         let message = sealed(&mut *sealer, &suite, b"text");
         let (authenticated, icv) = message.split_at(message.len() - integ.icv_len());
         assert!(
@@ -213,7 +213,7 @@ fn keys_of_another_suite_are_refused() {
         let short = MessageKeys { encryption: &[0; 16], integrity: &[] };
         for suite in &suites {
             assert!(provider.message_opener(suite, short).is_err(), "{suite}");
-            assert!(provider.message_sealer(suite, short, &mut Seeded(1)).is_err(), "{suite}");
+            assert!(provider.message_sealer(suite, short, &mut SeededRng(1)).is_err(), "{suite}");
         }
     }
 }
@@ -224,7 +224,7 @@ fn sealed(sealer: &mut dyn MessageSealer, suite: &IkeSuite, text: &[u8]) -> Vec<
     message.resize(BODY + layout.iv, 0xee);
     message.extend(text);
     message.resize(BODY + layout.sealed_len(text.len()), 0xee);
-    sealer.seal(&mut message, BODY, text.len(), &mut Seeded(5)).unwrap();
+    sealer.seal(&mut message, BODY, text.len(), &mut SeededRng(5)).unwrap();
     message
 }
 

@@ -12,7 +12,7 @@ mod suite;
 use std::collections::BTreeMap;
 
 use super::suite::{EspSuite, IkeSuite};
-use crate::rng::Seeded;
+use crate::rng::SeededRng;
 use crate::wire::codes::{EncrId, EsnId, IntegId, KeId, PrfId};
 
 /// A record of a vector file: `[name]`, then `key = hex`, continued on indented lines.

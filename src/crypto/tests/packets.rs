@@ -1,6 +1,6 @@
 //! ESP packets: published ones, sealed ones to the last octet, and every single bit changed.
 
-use super::{Record, Seeded, esp_suites, records};
+use super::{Record, SeededRng, esp_suites, records};
 use crate::crypto::esp::{HEADER_LEN, OpenKey, SealKey};
 use crate::crypto::keymat::EspKeys;
 use crate::crypto::mac::Mac;
@@ -94,7 +94,7 @@ fn suite_of(record: &Record) -> EspSuite {
 
 #[test]
 fn every_size_goes_there_and_back() {
-    let mut rng = Seeded(1);
+    let mut rng = SeededRng(1);
     for provider in providers() {
         for suite in esp_suites() {
             let (seal, open) = both(&*provider, &suite, &keys(&suite, 7));
@@ -268,7 +268,7 @@ fn both(provider: &dyn Provider, suite: &EspSuite, keys: &EspKeys) -> (SealKey, 
 fn keys(suite: &EspSuite, seed: u64) -> EspKeys {
     let draw = |len| {
         let mut octets = vec![0; len];
-        Seeded(seed).fill(&mut octets);
+        SeededRng(seed).fill(&mut octets);
         Secret::new(octets)
     };
     EspKeys {

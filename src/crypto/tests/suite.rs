@@ -1,7 +1,7 @@
 //! From transforms to suites and back, and what goes around a plaintext.
 
 use super::{esp_suites, ike_suites};
-use crate::crypto::{EspSuite, Group, IkeSuite, Role, Unsupported};
+use crate::crypto::{EspSuite, Group, IkeSuite, SaKind, Unsupported};
 use crate::wire::codes::{EncrId, EsnId, IntegId, KeId, PrfId};
 
 #[test]
@@ -56,7 +56,7 @@ fn a_suite_gives_back_its_transforms() {
 
 #[test]
 fn what_cannot_be_run_is_refused_with_its_reason() {
-    use Role::{Esp, Ike};
+    use SaKind::{Esp, Ike};
     let sha2 = Some(IntegId::HmacSha2_256_128);
     let ike = |encr, bits, prf, integ, ke| {
         IkeSuite::from_transforms(encr, bits, prf, integ, ke).unwrap_err()
@@ -137,7 +137,7 @@ fn what_cannot_be_run_is_refused_with_its_reason() {
 #[test]
 fn every_known_number_is_either_run_or_explained() {
     for &ke in KeId::KNOWN {
-        for role in [Role::Ike, Role::Esp] {
+        for role in [SaKind::Ike, SaKind::Esp] {
             match Group::from_id(role, ke) {
                 Ok(group) => assert_eq!(group.id(), ke),
                 Err(refusal) => assert!(refusal.to_string().contains("Group"), "{refusal}"),

@@ -1,32 +1,32 @@
 //! What callers at the control socket wish, carried out by the shell.
 
-use super::{Answer, Ask, Reply, Which};
-use crate::daemon::connection::Link;
+use super::{Ask, ControlAnswer, ControlReply, RekeyWhich};
+use crate::daemon::connection::RunningConnection;
 use crate::daemon::explain::explain;
-use crate::daemon::service::Shell;
+use crate::daemon::service::Service;
 use crate::daemon::status::{self, Status};
 use crate::ike::endpoint::command::Command;
 use crate::ike::{ChildId, PeerId};
 use crate::sys::clock;
 
-impl Shell {
+impl Service {
     /// Does what is asked.
-    pub(crate) fn answer(&mut self, ask: Ask) -> Reply {
+    pub(crate) fn answer(&mut self, ask: Ask) -> ControlReply {
         let answer = match ask {
             Ask::Status { connection } => self.status(connection.as_deref()),
             Ask::Up { connection } => self.want(&connection, true),
             Ask::Down { connection } => self.want(&connection, false),
             Ask::Rekey { connection, which } => self.rekey(&connection, which),
             Ask::Explain { connection } => self.explain(&connection),
-            Ask::Reload => self.reload().map(Answer::Done),
+            Ask::Reload => self.reload().map(ControlAnswer::Done),
         };
         match answer {
-            Ok(answer) => Reply::Result(Box::new(answer)),
-            Err(why) => Reply::Error(why),
+            Ok(answer) => ControlReply::Result(Box::new(answer)),
+            Err(why) => ControlReply::Error(why),
         }
     }
 
-    fn link(&self, name: &str) -> Result<&Link, String> {
+    fn link(&self, name: &str) -> Result<&RunningConnection, String> {
         let named = self.links.iter().find(|link| link.settings.name.as_str() == name);
         named.ok_or_else(|| {
             let names: Vec<&str> =
@@ -35,9 +35,9 @@ impl Shell {
         })
     }
 
-    fn status(&self, name: Option<&str>) -> Result<Answer, String> {
+    fn status(&self, name: Option<&str>) -> Result<ControlAnswer, String> {
         let now = clock::now();
-        let of = |link: &Link| {
+        let of = |link: &RunningConnection| {
             let lacking = link.lacking.clone();
             status::connection(&link.settings, &link.members, &link.routes, lacking, now)
         };
@@ -45,7 +45,7 @@ impl Shell {
             Some(name) => vec![of(self.link(name)?)],
             None => self.links.iter().map(of).collect(),
         };
-        Ok(Answer::Status(Status {
+        Ok(ControlAnswer::Status(Status {
             version: status::VERSION,
             device: self.config.device.name.to_string(),
             s2sd: env!("CARGO_PKG_VERSION").to_owned(),
@@ -58,7 +58,7 @@ impl Shell {
         }))
     }
 
-    fn want(&mut self, name: &str, up: bool) -> Result<Answer, String> {
+    fn want(&mut self, name: &str, up: bool) -> Result<ControlAnswer, String> {
         let peers = self.peers(name)?;
         let now = clock::now();
         self.stale = true;
@@ -69,10 +69,10 @@ impl Shell {
             self.endpoint.command(now, if up { Command::Up(peer) } else { Command::Down(peer) });
         }
         let done = if up { "is being brought up" } else { "is taken down and stays so" };
-        Ok(Answer::Done(vec![format!("{name} {done}")]))
+        Ok(ControlAnswer::Done(vec![format!("{name} {done}")]))
     }
 
-    fn rekey(&mut self, name: &str, which: Which) -> Result<Answer, String> {
+    fn rekey(&mut self, name: &str, which: RekeyWhich) -> Result<ControlAnswer, String> {
         let now = clock::now();
         let mut done = Vec::new();
         for peer in self.peers(name)? {
@@ -89,21 +89,21 @@ impl Shell {
                 done.push(format!("{tunnel} has no IKE SA to rekey"));
                 continue;
             }
-            if which != Which::Ike {
+            if which != RekeyWhich::Ike {
                 done.push(format!("{tunnel}: {} child SAs are being rekeyed", children.len()));
                 for child in children {
                     self.endpoint.command(now, Command::RekeyChild(peer, child));
                 }
             }
-            if which != Which::Child {
+            if which != RekeyWhich::Child {
                 done.push(format!("{tunnel}: the IKE SA is being rekeyed"));
                 self.endpoint.command(now, Command::RekeyIke(peer));
             }
         }
-        Ok(Answer::Done(done))
+        Ok(ControlAnswer::Done(done))
     }
 
-    fn explain(&self, name: &str) -> Result<Answer, String> {
+    fn explain(&self, name: &str) -> Result<ControlAnswer, String> {
         let (link, now) = (self.link(name)?, clock::now());
         let file = self.source.as_ref().and_then(|path| {
             Some((path.display().to_string(), std::fs::read_to_string(path).ok()?))
@@ -112,7 +112,7 @@ impl Shell {
         let members = link.members.iter();
         let explanations =
             members.map(|member| explain(&member.record, &link.settings, file, now)).collect();
-        Ok(Answer::Explanations(explanations))
+        Ok(ControlAnswer::Explanations(explanations))
     }
 
     fn peers(&self, name: &str) -> Result<Vec<PeerId>, String> {

@@ -12,5 +12,5 @@ pub(crate) mod handler;
 mod protocol;
 mod server;
 
-pub use protocol::{Answer, Ask, Line, Reply, VERSION, Which};
-pub use server::{Asked, Control};
+pub use protocol::{Ask, ControlAnswer, ControlReply, ProtocolLine, RekeyWhich, VERSION};
+pub use server::{ControlSocket, PendingQuestion};

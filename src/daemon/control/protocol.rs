@@ -10,7 +10,7 @@ pub const VERSION: u32 = 1;
 
 /// A line of either side.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Line<T> {
+pub struct ProtocolLine<T> {
     /// See [`VERSION`].
     pub version: u32,
     /// What is said.
@@ -18,10 +18,10 @@ pub struct Line<T> {
     pub body: T,
 }
 
-impl<T> Line<T> {
+impl<T> ProtocolLine<T> {
     /// Of this version.
-    pub fn new(body: T) -> Line<T> {
-        Line { version: VERSION, body }
+    pub fn new(body: T) -> ProtocolLine<T> {
+        ProtocolLine { version: VERSION, body }
     }
 }
 
@@ -49,7 +49,7 @@ pub enum Ask {
         /// Which connection.
         connection: String,
         /// Which keys.
-        which: Which,
+        which: RekeyWhich,
     },
     /// Read the configuration again.
     Reload,
@@ -63,7 +63,7 @@ pub enum Ask {
 /// Which keys to replace.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Which {
+pub enum RekeyWhich {
     /// Those of the IKE SA.
     Ike,
     /// Those of the packets.
@@ -75,9 +75,9 @@ pub enum Which {
 /// An answer.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reply {
+pub enum ControlReply {
     /// It was done, or here it is.
-    Result(Box<Answer>),
+    Result(Box<ControlAnswer>),
     /// It was not, for this reason.
     Error(String),
 }
@@ -85,7 +85,7 @@ pub enum Reply {
 /// What comes with success.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Answer {
+pub enum ControlAnswer {
     /// To [`Ask::Status`].
     Status(Status),
     /// To [`Ask::Explain`]: one for each tunnel.

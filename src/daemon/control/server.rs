@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use super::protocol::{Ask, Line, Reply, VERSION};
+use super::protocol::{Ask, ControlReply, ProtocolLine, VERSION};
 
 /// Callers that are served at a time; more wait.
 const CALLERS: usize = 16;
@@ -27,19 +27,19 @@ const PAUSE: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A question with the way back.
-pub type Asked = (Ask, oneshot::Sender<Reply>);
+pub type PendingQuestion = (Ask, oneshot::Sender<ControlReply>);
 
 /// The socket; it goes with this.
 #[derive(Debug)]
-pub struct Control {
+pub struct ControlSocket {
     path: PathBuf,
     task: JoinHandle<()>,
-    questions: mpsc::Receiver<Asked>,
+    questions: mpsc::Receiver<PendingQuestion>,
 }
 
-impl Control {
+impl ControlSocket {
     /// Opens the socket. One that a dead service left is replaced; a living one is not.
-    pub fn open(path: &Path) -> io::Result<Control> {
+    pub fn open(path: &Path) -> io::Result<ControlSocket> {
         let told = |error: io::Error| {
             let what = format!("the control socket {} cannot be made: {error}", path.display());
             io::Error::new(error.kind(), what)
@@ -59,16 +59,16 @@ impl Control {
         fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(told)?;
         let (sender, questions) = mpsc::channel(CALLERS);
         let task = tokio::spawn(serve(listener, sender));
-        Ok(Control { path: path.to_owned(), task, questions })
+        Ok(ControlSocket { path: path.to_owned(), task, questions })
     }
 
     /// The next question. Cancelling it loses none.
-    pub async fn next(&mut self) -> Option<Asked> {
+    pub async fn next(&mut self) -> Option<PendingQuestion> {
         self.questions.recv().await
     }
 }
 
-impl Drop for Control {
+impl Drop for ControlSocket {
     fn drop(&mut self) {
         self.task.abort();
         // Somebody removed it already, or the directory went.
@@ -76,7 +76,7 @@ impl Drop for Control {
     }
 }
 
-async fn serve(listener: UnixListener, questions: mpsc::Sender<Asked>) {
+async fn serve(listener: UnixListener, questions: mpsc::Sender<PendingQuestion>) {
     let places = std::sync::Arc::new(Semaphore::new(CALLERS));
     loop {
         let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await else { return };
@@ -95,7 +95,7 @@ async fn serve(listener: UnixListener, questions: mpsc::Sender<Asked>) {
     }
 }
 
-async fn attend(stream: UnixStream, questions: mpsc::Sender<Asked>) -> io::Result<()> {
+async fn attend(stream: UnixStream, questions: mpsc::Sender<PendingQuestion>) -> io::Result<()> {
     let caller = stream.peer_cred()?;
     let (reader, mut writer) = stream.into_split();
     // A stranger's line is read too: closing a socket with something unread in it would take the answer away.
@@ -106,34 +106,34 @@ async fn attend(stream: UnixStream, questions: mpsc::Sender<Asked>) -> io::Resul
         true => answer(&line, questions).await,
         false => refuse(&caller),
     };
-    let mut text = serde_json::to_vec(&Line::new(reply)).map_err(io::Error::other)?;
+    let mut text = serde_json::to_vec(&ProtocolLine::new(reply)).map_err(io::Error::other)?;
     text.push(b'\n');
     writer.write_all(&text).await
 }
 
-fn refuse(caller: &UCred) -> Reply {
+fn refuse(caller: &UCred) -> ControlReply {
     warn!(uid = caller.uid(), gid = caller.gid(), "a stranger at the control socket is refused");
     let group = Group::from_gid(getegid()).ok().flatten();
     let group = group.map_or_else(|| getegid().to_string(), |group| group.name);
-    Reply::Error(format!("not permitted: be root, or a member of the group {group}"))
+    ControlReply::Error(format!("not permitted: be root, or a member of the group {group}"))
 }
 
-async fn answer(line: &str, questions: mpsc::Sender<Asked>) -> Reply {
-    let ask = match serde_json::from_str::<Line<Ask>>(line) {
-        Ok(Line { version: VERSION, body }) => body,
-        Ok(Line { version, .. }) => {
-            return Reply::Error(format!(
+async fn answer(line: &str, questions: mpsc::Sender<PendingQuestion>) -> ControlReply {
+    let ask = match serde_json::from_str::<ProtocolLine<Ask>>(line) {
+        Ok(ProtocolLine { version: VERSION, body }) => body,
+        Ok(ProtocolLine { version, .. }) => {
+            return ControlReply::Error(format!(
                 "version {version} of the control protocol is not spoken here, {VERSION} is: restart the service, or \
                  use the s2sd that belongs to it"
             ));
         }
-        Err(error) => return Reply::Error(format!("not understood: {error}")),
+        Err(error) => return ControlReply::Error(format!("not understood: {error}")),
     };
     let (sender, receiver) = oneshot::channel();
     if questions.send((ask, sender)).await.is_err() {
-        return Reply::Error("the service is stopping".to_owned());
+        return ControlReply::Error("the service is stopping".to_owned());
     }
-    receiver.await.unwrap_or_else(|_| Reply::Error("the service is stopping".to_owned()))
+    receiver.await.unwrap_or_else(|_| ControlReply::Error("the service is stopping".to_owned()))
 }
 
 /// Root, ourselves, or a member of our group.

@@ -7,16 +7,16 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::settings::{Connection, Site};
 use crate::config::value::Host;
 use crate::doctor::facts::{ClockFacts, Facts};
-use crate::doctor::finding::{Check, Finding};
+use crate::doctor::finding::{Check, DoctorFinding};
 
 /// The lines about this host.
-pub fn judge(facts: &Facts) -> Vec<Finding> {
+pub fn judge(facts: &Facts) -> Vec<DoctorFinding> {
     let mut findings = configuration(facts);
     findings.extend(certificates(facts));
     findings.push(clock(&facts.clock));
     let Some((site, connection)) = &facts.settings else {
         let why = "not reached: the configuration has errors, so nothing can be dialled";
-        findings.push(Finding::skip(Check::Service, why));
+        findings.push(DoctorFinding::skip(Check::Service, why));
         return findings;
     };
     findings.push(service(facts));
@@ -24,15 +24,15 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-fn configuration(facts: &Facts) -> Vec<Finding> {
+fn configuration(facts: &Facts) -> Vec<DoctorFinding> {
     match facts.configuration.as_slice() {
-        [] => vec![Finding::ok(Check::Configuration, "nothing is wrong with it")],
+        [] => vec![DoctorFinding::ok(Check::Configuration, "nothing is wrong with it")],
         found => found.iter().map(|found| said(Check::Configuration, found)).collect(),
     }
 }
 
 /// What is wrong by this host's clock only is the clock's fault.
-fn certificates(facts: &Facts) -> Vec<Finding> {
+fn certificates(facts: &Facts) -> Vec<DoctorFinding> {
     let stays = |found: &&Diagnostic| {
         facts
             .certificates_then
@@ -40,11 +40,11 @@ fn certificates(facts: &Facts) -> Vec<Finding> {
             .any(|then| (then.line, &then.what) == (found.line, &found.what))
     };
     let (own, by_clock): (Vec<_>, Vec<_>) = facts.certificates.iter().partition(|d| stays(d));
-    let mut findings: Vec<Finding> =
+    let mut findings: Vec<DoctorFinding> =
         own.into_iter().map(|found| said(Check::Certificates, found)).collect();
     findings.extend(by_clock.into_iter().map(|found| {
         let seen = format!("by this host's clock, {}", found.what);
-        Finding::warn(Check::Certificates, seen).mend("set the clock right, see below")
+        DoctorFinding::warn(Check::Certificates, seen).mend("set the clock right, see below")
     }));
     if findings.is_empty() {
         let seen = match &facts.own {
@@ -52,21 +52,21 @@ fn certificates(facts: &Facts) -> Vec<Finding> {
             None if facts.settings.is_none() => return vec![],
             None => "nothing is wrong with them".to_owned(),
         };
-        findings.push(Finding::ok(Check::Certificates, seen));
+        findings.push(DoctorFinding::ok(Check::Certificates, seen));
     }
     findings
 }
 
-fn said(check: Check, found: &Diagnostic) -> Finding {
+fn said(check: Check, found: &Diagnostic) -> DoctorFinding {
     let Diagnostic { file, line, what, hint, .. } = found;
     let seen = format!("{what} ({file}:{line})");
     match found.severity {
-        Severity::Error => Finding::fail(check, seen).mend(hint.clone()),
-        Severity::Warning => Finding::warn(check, seen).mend(hint.clone()),
+        Severity::Error => DoctorFinding::fail(check, seen).mend(hint.clone()),
+        Severity::Warning => DoctorFinding::warn(check, seen).mend(hint.clone()),
     }
 }
 
-fn clock(clock: &ClockFacts) -> Finding {
+fn clock(clock: &ClockFacts) -> DoctorFinding {
     let set = "set it: `timedatectl set-ntp true`, or `date -u -s ...` and `hwclock -w` where there is no network time";
     if let Some(then) = clock.evidence() {
         let days = (then.0.abs_diff(clock.now.0) + 43_200) / 86_400;
@@ -82,24 +82,24 @@ fn clock(clock: &ClockFacts) -> Finding {
             "this host's clock is {days} days {way}: it says {}, but {rests_on}",
             clock.now
         );
-        return Finding::fail(Check::Clock, seen).mend(set);
+        return DoctorFinding::fail(Check::Clock, seen).mend(set);
     }
     match clock.synchronized {
-        Some(false) => Finding::warn(
+        Some(false) => DoctorFinding::warn(
             Check::Clock,
             format!("it says {}, and nothing keeps it right", clock.now),
         )
         .mend("certificates end by the clock: `timedatectl set-ntp true`"),
-        Some(true) => Finding::ok(Check::Clock, format!("{}, kept right", clock.now)),
-        None => Finding::ok(Check::Clock, clock.now.to_string()),
+        Some(true) => DoctorFinding::ok(Check::Clock, format!("{}, kept right", clock.now)),
+        None => DoctorFinding::ok(Check::Clock, clock.now.to_string()),
     }
 }
 
-fn service(facts: &Facts) -> Finding {
+fn service(facts: &Facts) -> DoctorFinding {
     let status = match &facts.service {
         Ok(status) => status,
         Err(why) => {
-            return Finding::warn(
+            return DoctorFinding::warn(
                 Check::Service,
                 format!("it cannot be asked, so the tunnel itself cannot be judged: {why}"),
             )
@@ -115,20 +115,22 @@ fn service(facts: &Facts) -> Finding {
         let seen = format!("{} is broken: {obstacle}", tunnel.interface);
         // Certificates that will not do break a tunnel too, and have their line already.
         return match facts.certificates.iter().any(|found| found.severity == Severity::Error) {
-            true => Finding::warn(Check::Service, seen),
-            false => Finding::fail(Check::Service, seen).mend("`journalctl -u s2sd` tells more"),
+            true => DoctorFinding::warn(Check::Service, seen),
+            false => {
+                DoctorFinding::fail(Check::Service, seen).mend("`journalctl -u s2sd` tells more")
+            }
         };
     }
     match status.state.as_str() {
         "down" => {
-            Finding::warn(Check::Service, "it runs, and an operator took the connection down")
+            DoctorFinding::warn(Check::Service, "it runs, and an operator took the connection down")
                 .mend(format!("s2sd up {}", facts.connection))
         }
-        state => Finding::ok(Check::Service, format!("it runs, the connection is {state}")),
+        state => DoctorFinding::ok(Check::Service, format!("it runs, the connection is {state}")),
     }
 }
 
-fn addresses(facts: &Facts, site: &Site, connection: &Connection) -> Vec<Finding> {
+fn addresses(facts: &Facts, site: &Site, connection: &Connection) -> Vec<DoctorFinding> {
     let own = |wanted: IpAddr| {
         let of = |(address, _): &(IpAddr, _)| *address == wanted;
         facts.interfaces.iter().find(|interface| interface.addresses.iter().any(of))
@@ -146,13 +148,13 @@ fn addresses(facts: &Facts, site: &Site, connection: &Connection) -> Vec<Finding
         },
     };
     if findings.is_empty() {
-        findings.push(Finding::ok(Check::Addresses, public));
+        findings.push(DoctorFinding::ok(Check::Addresses, public));
     }
     findings
 }
 
 /// A network that this host is in already cannot be behind the gateway too.
-fn overlaps(facts: &Facts, connection: &Connection) -> Vec<Finding> {
+fn overlaps(facts: &Facts, connection: &Connection) -> Vec<DoctorFinding> {
     let tunnels: Vec<&str> =
         connection.tunnels.iter().map(|tunnel| tunnel.interface.as_str()).collect();
     let mut findings = Vec::new();
@@ -166,7 +168,7 @@ fn overlaps(facts: &Facts, connection: &Connection) -> Vec<Finding> {
                 continue;
             };
             findings.push(
-                Finding::fail(
+                DoctorFinding::fail(
                     Check::Addresses,
                     format!(
                         "{other} is behind the gateway by `address_prefixes`, and overlaps {network}, the network of {} on this host",

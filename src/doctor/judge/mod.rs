@@ -16,8 +16,8 @@ pub mod traffic;
 mod tests;
 
 use super::az::Az;
-use super::facts::{Facts, TunnelFacts};
-use super::finding::{Check, Diagnosis, Finding, Verdict};
+use super::facts::{DoctorTunnelFacts, Facts};
+use super::finding::{Check, Diagnosis, DoctorFinding, FindingVerdict};
 use crate::config::settings::{Connection, Site};
 
 /// One tunnel with what belongs to it.
@@ -30,7 +30,7 @@ pub struct Case<'a> {
     /// The connection.
     pub connection: &'a Connection,
     /// The tunnel.
-    pub tunnel: &'a TunnelFacts,
+    pub tunnel: &'a DoctorTunnelFacts,
 }
 
 impl<'a> Case<'a> {
@@ -56,10 +56,10 @@ pub fn judge(facts: &Facts) -> Diagnosis {
     Diagnosis::new(facts.connection.clone(), findings)
 }
 
-fn of_tunnel(case: &Case<'_>) -> Vec<Finding> {
+fn of_tunnel(case: &Case<'_>) -> Vec<DoctorFinding> {
     let mut findings = reach::judge(case);
-    let fails = |findings: &[Finding]| {
-        findings.iter().find(|f| f.verdict == Verdict::Fail).map(|f| f.check)
+    let fails = |findings: &[DoctorFinding]| {
+        findings.iter().find(|f| f.verdict == FindingVerdict::Fail).map(|f| f.check)
     };
     findings.extend(match fails(&findings) {
         // A tunnel that is up has passed all that was found before: then the later checks still count.
@@ -74,6 +74,6 @@ fn of_tunnel(case: &Case<'_>) -> Vec<Finding> {
 }
 
 /// What comes after a failure is not looked at: it would only repeat it.
-fn not_reached(check: Check, failed: Check) -> Finding {
-    Finding::skip(check, format!("not reached: see {}", failed.name()))
+fn not_reached(check: Check, failed: Check) -> DoctorFinding {
+    DoctorFinding::skip(check, format!("not reached: see {}", failed.name()))
 }

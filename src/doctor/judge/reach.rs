@@ -6,17 +6,17 @@ use super::{Case, not_reached};
 use crate::config::algorithm::ConnectionMode;
 use crate::config::peers;
 use crate::config::value::Host;
-use crate::doctor::facts::{Survey, Way};
-use crate::doctor::finding::{Check, Finding, Verdict};
-use crate::doctor::probe::ike_probe::{Acceptance, Answer};
-use crate::doctor::probe::port_probe::{Error, Silence};
+use crate::doctor::facts::{RouteToGateway, Survey};
+use crate::doctor::finding::{Check, DoctorFinding, FindingVerdict};
+use crate::doctor::probe::ike_probe::{Acceptance, IkeProbeAnswer};
+use crate::doctor::probe::port_probe::{PortError, Silence};
 use crate::ike::diagnosis::azure_names;
 use crate::ike::diagnosis::difference::Difference;
 use crate::wire::codes::{KeId, NotifyType};
 use crate::wire::payload::sa::{SecurityAssociation, Transform};
 
 /// The lines from the route to what the gateway says of itself.
-pub fn judge(case: &Case<'_>) -> Vec<Finding> {
+pub fn judge(case: &Case<'_>) -> Vec<DoctorFinding> {
     let (route, way) = route(case);
     let mut findings = vec![route];
     let Some(way) = way else {
@@ -24,24 +24,27 @@ pub fn judge(case: &Case<'_>) -> Vec<Finding> {
         return findings;
     };
     findings.extend(ports(case, way));
-    let silent = findings.iter().find(|f| f.verdict == Verdict::Fail).map(|f| f.check);
+    let silent = findings.iter().find(|f| f.verdict == FindingVerdict::Fail).map(|f| f.check);
     match (case.tunnel.answer(), silent) {
         (Some(answer), _) => findings.extend(answered(case, way, answer)),
         (None, Some(check)) => findings.push(not_reached(Check::Proposal, check)),
         (None, None) => {
-            findings.push(Finding::skip(Check::Proposal, "the gateway does not answer, it dials"));
+            findings.push(DoctorFinding::skip(
+                Check::Proposal,
+                "the gateway does not answer, it dials",
+            ));
         }
     }
     findings
 }
 
-fn route<'a>(case: &Case<'a>) -> (Finding, Option<&'a Way>) {
+fn route<'a>(case: &Case<'a>) -> (DoctorFinding, Option<&'a RouteToGateway>) {
     let tunnel = case.tunnel;
     let address = match &tunnel.address {
         Ok(address) => address,
         Err(why) => {
             let seen = format!("the gateway {} has no address: {why}", tunnel.host);
-            let finding = Finding::fail(Check::Route, seen)
+            let finding = DoctorFinding::fail(Check::Route, seen)
                 .mend("see whether this host can look up names, or write the gateway's address")
                 .at_azure(case.az().gateway_addresses());
             return (finding, None);
@@ -55,17 +58,17 @@ fn route<'a>(case: &Case<'a>) -> (Finding, Option<&'a Way>) {
             );
             let remedy =
                 format!("give {address} a route by the uplink: ip route add {address} via ROUTER");
-            (Finding::fail(Check::Route, seen).mend(remedy), None)
+            (DoctorFinding::fail(Check::Route, seen).mend(remedy), None)
         }
         Ok(way) => {
             let by = way.interface.as_deref().unwrap_or("an interface without a name");
             let seen = format!("to {address} from {} by {by}", way.source);
-            (Finding::ok(Check::Route, seen), Some(way))
+            (DoctorFinding::ok(Check::Route, seen), Some(way))
         }
         Err(why) => {
             let seen = format!("no way leads to {address}: {why}");
             (
-                Finding::fail(Check::Route, seen)
+                DoctorFinding::fail(Check::Route, seen)
                     .mend("this host needs a default route, see `ip route`"),
                 None,
             )
@@ -73,7 +76,7 @@ fn route<'a>(case: &Case<'a>) -> (Finding, Option<&'a Way>) {
     }
 }
 
-fn ports(case: &Case<'_>, way: &Way) -> Vec<Finding> {
+fn ports(case: &Case<'_>, way: &RouteToGateway) -> Vec<DoctorFinding> {
     let tunnel = case.tunnel;
     match (&tunnel.ike, &tunnel.natt) {
         (Ok(_), Ok(_)) => vec![answers(Check::Udp500), answers(Check::Udp4500)],
@@ -82,7 +85,7 @@ fn ports(case: &Case<'_>, way: &Way) -> Vec<Finding> {
         }
         (Ok(_), Err(_)) if tunnel.is_up() => {
             let seen = "the probe was not answered, but the tunnel is up over it";
-            vec![answers(Check::Udp500), Finding::ok(Check::Udp4500, seen)]
+            vec![answers(Check::Udp500), DoctorFinding::ok(Check::Udp4500, seen)]
         }
         (Ok(_), Err(silence)) => {
             vec![answers(Check::Udp500), one_silent(case, Check::Udp4500, silence)]
@@ -91,11 +94,11 @@ fn ports(case: &Case<'_>, way: &Way) -> Vec<Finding> {
     }
 }
 
-fn answers(check: Check) -> Finding {
-    Finding::ok(check, "answered")
+fn answers(check: Check) -> DoctorFinding {
+    DoctorFinding::ok(check, "answered")
 }
 
-fn one_silent(case: &Case<'_>, check: Check, silence: &Silence) -> Finding {
+fn one_silent(case: &Case<'_>, check: Check, silence: &Silence) -> DoctorFinding {
     let host = &case.tunnel.host;
     let (name, other) = match check {
         Check::Udp500 => ("UDP 500", "UDP 4500"),
@@ -110,16 +113,16 @@ fn one_silent(case: &Case<'_>, check: Check, silence: &Silence) -> Finding {
         "let {name} pass in both directions: this host's firewall, the site's, and whatever filters before {host}"
     );
     let finding = match case.tunnel.is_up() {
-        true => Finding::warn(check, seen),
-        false => Finding::fail(check, seen),
+        true => DoctorFinding::warn(check, seen),
+        false => DoctorFinding::fail(check, seen),
     };
     finding.mend(remedy).at_azure(case.az().ike_log())
 }
 
 /// What this host's own firewall does.
-fn blocked_here(case: &Case<'_>, silence: &Silence) -> Option<Finding> {
+fn blocked_here(case: &Case<'_>, silence: &Silence) -> Option<DoctorFinding> {
     let host = &case.tunnel.host;
-    let seen = if silence.error == Some(Error::Forbidden) {
+    let seen = if silence.error == Some(PortError::Forbidden) {
         format!("this host's own firewall does not let packets to {host} out")
     } else {
         let answered = |sighting: &crate::doctor::probe::sniffer::Sighting| {
@@ -134,10 +137,10 @@ fn blocked_here(case: &Case<'_>, silence: &Silence) -> Option<Finding> {
     };
     let remedy =
         "let UDP 500 and 4500 pass in both directions: `nft list ruleset` shows what is in the way";
-    Some(Finding::fail(Check::Udp500, seen).mend(remedy))
+    Some(DoctorFinding::fail(Check::Udp500, seen).mend(remedy))
 }
 
-fn both_silent(case: &Case<'_>, way: &Way, silence: &Silence) -> Vec<Finding> {
+fn both_silent(case: &Case<'_>, way: &RouteToGateway, silence: &Silence) -> Vec<DoctorFinding> {
     if let Some(local) = blocked_here(case, silence) {
         return vec![local, not_reached(Check::Udp4500, Check::Udp500)];
     }
@@ -160,13 +163,13 @@ fn is_gateway(case: &Case<'_>, address: &IpAddr) -> bool {
 }
 
 /// The gateway dials us and does not answer: error 1225 at Azure.
-fn dials_only(case: &Case<'_>) -> Finding {
+fn dials_only(case: &Case<'_>) -> DoctorFinding {
     let host = &case.tunnel.host;
     let mode = case.connection.connection_mode;
     if mode == ConnectionMode::InitiatorOnly {
         let seen =
             format!("{host} dials and does not answer, as connection_mode InitiatorOnly says");
-        return Finding::ok(Check::Udp500, seen);
+        return DoctorFinding::ok(Check::Udp500, seen);
     }
     let seen = format!(
         "the gateway is InitiatorOnly: {host} does not answer when it is dialled, and dials itself (Azure logs our dials as \
@@ -175,18 +178,18 @@ fn dials_only(case: &Case<'_>) -> Finding {
     let remedy = "set connection_mode = \"InitiatorOnly\" here, so that this device waits for the gateway, or Azure's connectionMode to Default";
     let finding = match mode {
         // We answer too, so the gateway's own dials can succeed.
-        ConnectionMode::Default => Finding::warn(Check::Udp500, seen),
-        _ => Finding::fail(Check::Udp500, seen),
+        ConnectionMode::Default => DoctorFinding::warn(Check::Udp500, seen),
+        _ => DoctorFinding::fail(Check::Udp500, seen),
     };
     finding.mend(remedy).at_azure(case.az().set_mode(ConnectionMode::Default))
 }
 
-fn never_dialled(case: &Case<'_>, way: &Way) -> Finding {
+fn never_dialled(case: &Case<'_>, way: &RouteToGateway) -> DoctorFinding {
     let (host, seconds) = (&case.tunnel.host, case.tunnel.watched.as_secs());
     let known = &case.site.address;
     if case.tunnel.sighting.is_none() {
         let why = "the gateway is to dial, and who dials can be watched by root alone";
-        return Finding::skip(Check::Udp500, why);
+        return DoctorFinding::skip(Check::Udp500, why);
     }
     let seen = format!(
         "{host} is to dial (connection_mode InitiatorOnly), and did not within {seconds} s"
@@ -196,12 +199,17 @@ fn never_dialled(case: &Case<'_>, way: &Way) -> Finding {
          connection_mode = \"Default\" here and in Azure",
         way.source
     );
-    Finding::fail(Check::Udp500, seen)
+    DoctorFinding::fail(Check::Udp500, seen)
         .mend(remedy)
         .at_azure(case.az().set_mode(ConnectionMode::Default))
 }
 
-fn nobody_there(case: &Case<'_>, way: &Way, silence: &Silence, others: &[&IpAddr]) -> Finding {
+fn nobody_there(
+    case: &Case<'_>,
+    way: &RouteToGateway,
+    silence: &Silence,
+    others: &[&IpAddr],
+) -> DoctorFinding {
     let host = &case.tunnel.host;
     let az = case.az();
     if let [other, ..] = others {
@@ -209,17 +217,21 @@ fn nobody_there(case: &Case<'_>, way: &Way, silence: &Silence, others: &[&IpAddr
             "wrong peer address: nobody answers at {host}, and {other} dials this host, which no connection names"
         );
         let remedy = format!("if {other} is the gateway, write it into public_ip_addresses");
-        return Finding::fail(Check::Udp500, seen).mend(remedy).at_azure(az.gateway_addresses());
+        return DoctorFinding::fail(Check::Udp500, seen)
+            .mend(remedy)
+            .at_azure(az.gateway_addresses());
     }
     let wrong = match silence.error {
-        Some(error @ Error::PortClosed) => Some(format!("{error}, so it is no VPN gateway")),
-        Some(error @ Error::Unreachable) => Some(error.to_string()),
+        Some(error @ PortError::PortClosed) => Some(format!("{error}, so it is no VPN gateway")),
+        Some(error @ PortError::Unreachable) => Some(error.to_string()),
         _ => None,
     };
     if let Some(why) = wrong {
         let seen = format!("wrong peer address? nobody answers at {host}: {why}");
         let remedy = "compare public_ip_addresses with the gateway's";
-        return Finding::fail(Check::Udp500, seen).mend(remedy).at_azure(az.gateway_addresses());
+        return DoctorFinding::fail(Check::Udp500, seen)
+            .mend(remedy)
+            .at_azure(az.gateway_addresses());
     }
     let said = silence.error.map(|error| format!(" ({error})")).unwrap_or_default();
     let seen = format!("{host} answers neither on UDP 500 nor on UDP 4500{said}");
@@ -232,32 +244,36 @@ fn nobody_there(case: &Case<'_>, way: &Way, silence: &Silence, others: &[&IpAddr
          {}); Azure knows this site by another address than {known}; or the connection is InitiatorOnly there (1225 in its log)",
         way.source
     );
-    Finding::fail(Check::Udp500, seen).mend(remedy).at_azure(az.gateway_addresses())
+    DoctorFinding::fail(Check::Udp500, seen).mend(remedy).at_azure(az.gateway_addresses())
 }
 
-fn answered(case: &Case<'_>, way: &Way, answer: &Answer) -> Vec<Finding> {
+fn answered(case: &Case<'_>, way: &RouteToGateway, answer: &IkeProbeAnswer) -> Vec<DoctorFinding> {
     match answer {
-        Answer::Accepted(accepted) => {
+        IkeProbeAnswer::Accepted(accepted) => {
             let taken = lines(&accepted.chosen);
-            let mut findings = vec![Finding::ok(Check::Proposal, format!("both take {taken}"))];
+            let mut findings =
+                vec![DoctorFinding::ok(Check::Proposal, format!("both take {taken}"))];
             findings.push(nat(case, way, accepted));
             findings.push(fragmentation(accepted));
             findings
         }
         // Asked with a strange value, the gateway names a group of ours: it takes our proposal, and says no more of itself.
-        Answer::Group(group) if is_ours(case, *group) => {
-            vec![Finding::ok(Check::Proposal, format!("the gateway takes ours, with {group}"))]
+        IkeProbeAnswer::Group(group) if is_ours(case, *group) => {
+            vec![DoctorFinding::ok(
+                Check::Proposal,
+                format!("the gateway takes ours, with {group}"),
+            )]
         }
-        Answer::Group(group) => vec![wrong_group(case, *group)],
-        Answer::Refused(NotifyType::NoProposalChosen) => vec![no_proposal(case)],
-        Answer::Refused(kind) => {
+        IkeProbeAnswer::Group(group) => vec![wrong_group(case, *group)],
+        IkeProbeAnswer::Refused(NotifyType::NoProposalChosen) => vec![no_proposal(case)],
+        IkeProbeAnswer::Refused(kind) => {
             let seen = format!("the gateway refuses IKE_SA_INIT with {kind}");
-            vec![Finding::fail(Check::Proposal, seen).at_azure(case.az().ike_log())]
+            vec![DoctorFinding::fail(Check::Proposal, seen).at_azure(case.az().ike_log())]
         }
-        Answer::Cookie(_) => {
+        IkeProbeAnswer::Cookie(_) => {
             let seen =
                 "the gateway asks for one cookie after the other: it is busy, or under attack";
-            vec![Finding::warn(Check::Proposal, seen)]
+            vec![DoctorFinding::warn(Check::Proposal, seen)]
         }
     }
 }
@@ -267,9 +283,9 @@ fn is_ours(case: &Case<'_>, group: KeId) -> bool {
     policy.groups().iter().any(|ours| ours.id() == group)
 }
 
-fn wrong_group(case: &Case<'_>, group: KeId) -> Finding {
+fn wrong_group(case: &Case<'_>, group: KeId) -> DoctorFinding {
     let ours = &case.connection.ipsec_policy;
-    let name = azure_names::name(crate::crypto::Role::Ike, &Transform::new(group));
+    let name = azure_names::name(crate::crypto::SaKind::Ike, &Transform::new(group));
     let seen = format!(
         "wrong group: the gateway takes our ciphers with {group} alone, which is not our dh_group (here: {ours}); Azure logs \
          13822 or 13868"
@@ -280,10 +296,10 @@ fn wrong_group(case: &Case<'_>, group: KeId) -> Finding {
         ),
         None => "set a dh_group that both ends have".to_owned(),
     };
-    Finding::fail(Check::Proposal, seen).mend(remedy).at_azure(case.az().set_policy())
+    DoctorFinding::fail(Check::Proposal, seen).mend(remedy).at_azure(case.az().set_policy())
 }
 
-fn no_proposal(case: &Case<'_>) -> Finding {
+fn no_proposal(case: &Case<'_>) -> DoctorFinding {
     let az = case.az();
     let ours = &case.connection.ipsec_policy;
     match &case.tunnel.survey {
@@ -304,14 +320,14 @@ fn no_proposal(case: &Case<'_>) -> Finding {
                 Some((setting, None)) => format!("make {setting} the same on both ends"),
                 None => "make the policies of both ends the same".to_owned(),
             };
-            Finding::fail(Check::Proposal, seen).mend(remedy).at_azure(az.set_policy())
+            DoctorFinding::fail(Check::Proposal, seen).mend(remedy).at_azure(az.set_policy())
         }
         Some(Survey::Nothing) | None => {
             let seen = format!(
                 "no common IKE proposal: the gateway refuses {ours}, and whatever else an Azure connection can be set to; Azure logs \
                  13868 or 13825"
             );
-            Finding::fail(Check::Proposal, seen)
+            DoctorFinding::fail(Check::Proposal, seen)
                 .mend("compare the policies of both ends")
                 .at_azure(az.policy())
         }
@@ -323,13 +339,13 @@ fn lines(sa: &SecurityAssociation) -> String {
     all.join(", ")
 }
 
-fn nat(case: &Case<'_>, way: &Way, accepted: &Acceptance) -> Finding {
+fn nat(case: &Case<'_>, way: &RouteToGateway, accepted: &Acceptance) -> DoctorFinding {
     let nat = accepted.nat;
     let known = case.site.address.address();
     let az = case.az();
     if !nat.understood {
         let seen = "the gateway says nothing about addresses, so ESP in UDP may not pass";
-        return Finding::warn(Check::Nat, seen);
+        return DoctorFinding::warn(Check::Nat, seen);
     }
     match (nat.here, known) {
         (false, Some(known)) if known != way.source => {
@@ -340,38 +356,38 @@ fn nat(case: &Case<'_>, way: &Way, accepted: &Acceptance) -> Finding {
             let remedy = format!(
                 "write {source} as gateway_ip_address here and in the local network gateway {site}"
             );
-            Finding::warn(Check::Nat, seen).mend(remedy).at_azure(az.set_site_address(source))
+            DoctorFinding::warn(Check::Nat, seen).mend(remedy).at_azure(az.set_site_address(source))
         }
         (true, Some(known)) if known == way.source => {
             let seen = format!("a NAT translates our address {known}, which Azure cannot reach");
             let remedy = "gateway_ip_address, here and in Azure, is to be the NAT's public address";
-            Finding::warn(Check::Nat, seen)
+            DoctorFinding::warn(Check::Nat, seen)
                 .mend(remedy)
                 .at_azure(az.show("localNetworkGateway2.id"))
         }
         (true, _) => {
             let seen =
                 "a NAT translates our address: ESP travels in UDP, and this device has to dial";
-            let finding = Finding::ok(Check::Nat, seen);
+            let finding = DoctorFinding::ok(Check::Nat, seen);
             match case.connection.connection_mode {
-                ConnectionMode::InitiatorOnly => Finding::warn(Check::Nat, finding.seen)
+                ConnectionMode::InitiatorOnly => DoctorFinding::warn(Check::Nat, finding.seen)
                     .mend("lead UDP 500 and 4500 through the NAT to this host, or let this device dial")
                     .at_azure(az.set_mode(ConnectionMode::Default)),
                 _ => finding,
             }
         }
-        (false, _) if nat.there => Finding::ok(
+        (false, _) if nat.there => DoctorFinding::ok(
             Check::Nat,
             "none before this host; the gateway is behind one, or asks for ESP in UDP",
         ),
-        (false, _) => Finding::ok(Check::Nat, "none on the way"),
+        (false, _) => DoctorFinding::ok(Check::Nat, "none on the way"),
     }
 }
 
-fn fragmentation(accepted: &Acceptance) -> Finding {
+fn fragmentation(accepted: &Acceptance) -> DoctorFinding {
     match accepted.fragments {
-        true => Finding::ok(Check::Fragmentation, "the gateway takes IKE messages in fragments (RFC 7383)"),
-        false => Finding::warn(
+        true => DoctorFinding::ok(Check::Fragmentation, "the gateway takes IKE messages in fragments (RFC 7383)"),
+        false => DoctorFinding::warn(
             Check::Fragmentation,
             "the gateway takes no IKE fragments (RFC 7383): a long certificate path travels in IP fragments, which are often lost",
         )

@@ -8,9 +8,11 @@ use super::*;
 use crate::config;
 use crate::daemon::explain::Explanation;
 use crate::daemon::status::{ConnectionStatus, TunnelStatus};
-use crate::doctor::facts::{ClockFacts, Inner, Interface, OuterMtu, Rekey, Survey, Way};
-use crate::doctor::probe::ike_probe::{Acceptance, Answer};
-use crate::doctor::probe::port_probe::{Error, Silence};
+use crate::doctor::facts::{
+    ClockFacts, InnerPings, Interface, OuterMtu, RekeyOutcome, RouteToGateway, Survey,
+};
+use crate::doctor::probe::ike_probe::{Acceptance, IkeProbeAnswer};
+use crate::doctor::probe::port_probe::{PortError, Silence};
 use crate::doctor::probe::sniffer::Sighting;
 use crate::ike::negotiation::nat_detection::Nat;
 use crate::time::UnixTime;
@@ -55,9 +57,9 @@ fn status(state: &str) -> TunnelStatus {
     serde_json::from_str(&text).unwrap()
 }
 
-fn accepted(nat: Nat, fragments: bool) -> Answer {
+fn accepted(nat: Nat, fragments: bool) -> IkeProbeAnswer {
     let chosen = SecurityAssociation::default();
-    Answer::Accepted(Box::new(Acceptance { chosen, nat, fragments, authorities: vec![] }))
+    IkeProbeAnswer::Accepted(Box::new(Acceptance { chosen, nat, fragments, authorities: vec![] }))
 }
 
 fn none() -> Nat {
@@ -68,14 +70,14 @@ fn none() -> Nat {
 fn healthy(mode: &str) -> Facts {
     let config = config::parse("f", &FILE.replace("MODE", mode)).config.unwrap();
     let up = status("up");
-    let tunnel = TunnelFacts {
+    let tunnel = DoctorTunnelFacts {
         name: "c".into(),
         interface: "azure0".into(),
         host: GATEWAY.to_string(),
         address: Ok(GATEWAY),
-        way: Ok(Way { source: OWN, interface: Some("wan".into()) }),
+        way: Ok(RouteToGateway { source: OWN, interface: Some("wan".into()) }),
         ike: Ok(accepted(none(), true)),
-        natt: Ok(Answer::Group(KeId::Ecp384)),
+        natt: Ok(IkeProbeAnswer::Group(KeId::Ecp384)),
         survey: None,
         sighting: None,
         watched: Duration::ZERO,
@@ -83,15 +85,15 @@ fn healthy(mode: &str) -> Facts {
         outer: Some(OuterMtu { largest: 1500, tried: 1500 }),
         status: Some(up.clone()),
         explanation: None,
-        rekey: Some(Rekey::Done),
-        inner: Some(Inner {
+        rekey: Some(RekeyOutcome::Done),
+        inner: Some(InnerPings {
             source: Some(Ipv4Addr::new(10, 1, 0, 1)),
             asked: vec![Ipv4Addr::new(10, 2, 0, 4)],
             reply: Some((Ipv4Addr::new(10, 2, 0, 4), Duration::from_millis(9))),
             largest: Some(1400),
             mtu: 1400,
             moved: (1, 1),
-            ..Inner::default()
+            ..InnerPings::default()
         }),
     };
     Facts {
@@ -134,11 +136,11 @@ fn refused(facts: &mut Facts, reason: &str, step: &str) {
     facts.tunnels[0].inner = None;
 }
 
-fn silence(error: Option<Error>) -> Result<Answer, Silence> {
+fn silence(error: Option<PortError>) -> Result<IkeProbeAnswer, Silence> {
     Err(Silence { error })
 }
 
-fn silent(facts: &mut Facts, error: Option<Error>, dialled_by: &[IpAddr]) {
+fn silent(facts: &mut Facts, error: Option<PortError>, dialled_by: &[IpAddr]) {
     refused(facts, "no-answer", "IKE_SA_INIT");
     let tunnel = &mut facts.tunnels[0];
     (tunnel.ike, tunnel.natt) = (silence(error), silence(error));
@@ -147,7 +149,7 @@ fn silent(facts: &mut Facts, error: Option<Error>, dialled_by: &[IpAddr]) {
 }
 
 /// What the line says that is worst and first.
-fn worst(facts: &Facts) -> (Verdict, Check, String) {
+fn worst(facts: &Facts) -> (FindingVerdict, Check, String) {
     let diagnosis = judge(facts);
     let worst = diagnosis.verdict;
     let line = diagnosis.findings.iter().find(|finding| finding.verdict == worst).unwrap();
@@ -158,93 +160,106 @@ fn worst(facts: &Facts) -> (Verdict, Check, String) {
 #[test]
 fn nothing_is_wrong_with_a_healthy_tunnel() {
     let diagnosis = judge(&healthy("Default"));
-    assert!(diagnosis.findings.iter().all(|f| f.verdict == Verdict::Ok), "{diagnosis}");
+    assert!(diagnosis.findings.iter().all(|f| f.verdict == FindingVerdict::Ok), "{diagnosis}");
     let order: Vec<Check> = diagnosis.findings.iter().map(|finding| finding.check).collect();
     assert!(order.is_sorted(), "a packet's order: {order:?}");
 }
 
 #[test]
 fn each_fact_has_its_line() {
-    type Row = (Verdict, Check, &'static str, fn(&mut Facts));
+    type Row = (FindingVerdict, Check, &'static str, fn(&mut Facts));
     let rows: &[Row] = &[
-        (Verdict::Fail, Check::Clock, "10 days ahead", |f| {
+        (FindingVerdict::Fail, Check::Clock, "10 days ahead", |f| {
             f.clock.hardware = Some(UnixTime(f.clock.now.0 - 864_000));
         }),
-        (Verdict::Warn, Check::Clock, "timedatectl", |f| f.clock.synchronized = Some(false)),
-        (Verdict::Warn, Check::Service, "systemctl start", |f| f.service = Err("gone".into())),
-        (Verdict::Fail, Check::Addresses, "10.2.0.0/16", |f| {
+        (FindingVerdict::Warn, Check::Clock, "timedatectl", |f| f.clock.synchronized = Some(false)),
+        (FindingVerdict::Warn, Check::Service, "systemctl start", |f| {
+            f.service = Err("gone".into())
+        }),
+        (FindingVerdict::Fail, Check::Addresses, "10.2.0.0/16", |f| {
             let own = "10.2.3.4".parse().unwrap();
             f.interfaces[0].addresses.push((own, config::prefix::Prefix::of(own, 24).unwrap()));
         }),
-        (Verdict::Fail, Check::Route, "no way", |f| f.tunnels[0].way = Err("unreachable".into())),
-        (Verdict::Fail, Check::Route, "own tunnel", |f| {
-            f.tunnels[0].way = Ok(Way { source: OWN, interface: Some("azure0".into()) });
+        (FindingVerdict::Fail, Check::Route, "no way", |f| {
+            f.tunnels[0].way = Err("unreachable".into())
         }),
-        (Verdict::Fail, Check::Route, "no address", |f| {
+        (FindingVerdict::Fail, Check::Route, "own tunnel", |f| {
+            f.tunnels[0].way = Ok(RouteToGateway { source: OWN, interface: Some("azure0".into()) });
+        }),
+        (FindingVerdict::Fail, Check::Route, "no address", |f| {
             f.tunnels[0].address = Err("no DNS".into())
         }),
-        (Verdict::Warn, Check::Udp500, "UDP 500 is blocked", |f| f.tunnels[0].ike = silence(None)),
-        (Verdict::Fail, Check::Udp4500, "UDP 4500 is blocked", |f| {
+        (FindingVerdict::Warn, Check::Udp500, "UDP 500 is blocked", |f| {
+            f.tunnels[0].ike = silence(None)
+        }),
+        (FindingVerdict::Fail, Check::Udp4500, "UDP 4500 is blocked", |f| {
             refused(f, "no-answer", "IKE_AUTH");
             f.tunnels[0].natt = silence(None);
         }),
-        (Verdict::Fail, Check::Udp500, "own firewall does not let", |f| {
-            silent(f, Some(Error::Forbidden), &[]);
+        (FindingVerdict::Fail, Check::Udp500, "own firewall does not let", |f| {
+            silent(f, Some(PortError::Forbidden), &[]);
         }),
-        (Verdict::Fail, Check::Udp500, "one of four", |f| silent(f, None, &[])),
-        (Verdict::Fail, Check::Udp500, "wrong peer address?", |f| {
-            silent(f, Some(Error::PortClosed), &[]);
+        (FindingVerdict::Fail, Check::Udp500, "one of four", |f| silent(f, None, &[])),
+        (FindingVerdict::Fail, Check::Udp500, "wrong peer address?", |f| {
+            silent(f, Some(PortError::PortClosed), &[]);
         }),
-        (Verdict::Fail, Check::Udp500, "192.0.2.9 dials this host", |f| {
+        (FindingVerdict::Fail, Check::Udp500, "192.0.2.9 dials this host", |f| {
             silent(f, None, &["192.0.2.9".parse().unwrap()]);
         }),
-        (Verdict::Warn, Check::Udp500, "connectionMode=Default", |f| silent(f, None, &[GATEWAY])),
-        (Verdict::Fail, Check::Proposal, "dh_group = \"DHGroup14\"", |f| {
+        (FindingVerdict::Warn, Check::Udp500, "connectionMode=Default", |f| {
+            silent(f, None, &[GATEWAY])
+        }),
+        (FindingVerdict::Fail, Check::Proposal, "dh_group = \"DHGroup14\"", |f| {
             refused(f, "no-common-ike-proposal", "IKE_SA_INIT");
-            f.tunnels[0].ike = Ok(Answer::Refused(NotifyType::NoProposalChosen));
+            f.tunnels[0].ike = Ok(IkeProbeAnswer::Refused(NotifyType::NoProposalChosen));
             f.tunnels[0].survey = Some(Survey::Group(KeId::Modp2048));
         }),
-        (Verdict::Fail, Check::Proposal, "whatever else", |f| {
+        (FindingVerdict::Fail, Check::Proposal, "whatever else", |f| {
             refused(f, "no-common-ike-proposal", "IKE_SA_INIT");
-            f.tunnels[0].ike = Ok(Answer::Refused(NotifyType::NoProposalChosen));
+            f.tunnels[0].ike = Ok(IkeProbeAnswer::Refused(NotifyType::NoProposalChosen));
             f.tunnels[0].survey = Some(Survey::Nothing);
         }),
-        (Verdict::Warn, Check::Nat, "--gateway-ip-address 192.0.2.7", |f| {
+        (FindingVerdict::Warn, Check::Nat, "--gateway-ip-address 192.0.2.7", |f| {
             let source = "192.0.2.7".parse().unwrap();
-            f.tunnels[0].way = Ok(Way { source, interface: Some("wan".into()) });
+            f.tunnels[0].way = Ok(RouteToGateway { source, interface: Some("wan".into()) });
         }),
-        (Verdict::Warn, Check::Nat, "NAT's public address", |f| {
+        (FindingVerdict::Warn, Check::Nat, "NAT's public address", |f| {
             f.tunnels[0].ike = Ok(accepted(Nat { here: true, ..none() }, true));
         }),
-        (Verdict::Warn, Check::Fragmentation, "RFC 7383", |f| {
+        (FindingVerdict::Warn, Check::Fragmentation, "RFC 7383", |f| {
             f.tunnels[0].ike = Ok(accepted(none(), false));
         }),
-        (Verdict::Fail, Check::Authentication, "13826", |f| {
+        (FindingVerdict::Fail, Check::Authentication, "13826", |f| {
             refused(f, "credentials-refused", "IKE_AUTH");
         }),
-        (Verdict::Fail, Check::Authentication, "long ones are lost", |f| {
+        (FindingVerdict::Fail, Check::Authentication, "long ones are lost", |f| {
             refused(f, "no-answer", "IKE_AUTH");
         }),
-        (Verdict::Fail, Check::ChildProposal, "no common ESP", |f| {
+        (FindingVerdict::Fail, Check::ChildProposal, "no common ESP", |f| {
             refused(f, "no-common-esp-proposal", "IKE_AUTH");
         }),
-        (Verdict::Fail, Check::ForwardSecrecy, "PFS mismatch", |f| {
+        (FindingVerdict::Fail, Check::ForwardSecrecy, "PFS mismatch", |f| {
             refused(f, "no-common-esp-proposal", "CREATE_CHILD_SA (child rekey)");
         }),
-        (Verdict::Fail, Check::Selectors, "--use-policy-based-traffic-selectors false", |f| {
-            refused(f, "selectors-unacceptable", "IKE_AUTH");
+        (
+            FindingVerdict::Fail,
+            Check::Selectors,
+            "--use-policy-based-traffic-selectors false",
+            |f| {
+                refused(f, "selectors-unacceptable", "IKE_AUTH");
+            },
+        ),
+        (FindingVerdict::Warn, Check::ForwardSecrecy, "in a minute", |f| {
+            f.tunnels[0].rekey = Some(RekeyOutcome::Nothing(Duration::from_secs(5)));
         }),
-        (Verdict::Warn, Check::ForwardSecrecy, "in a minute", |f| {
-            f.tunnels[0].rekey = Some(Rekey::Nothing(Duration::from_secs(5)));
-        }),
-        (Verdict::Fail, Check::Mtu, "mtu = 1239", |f| {
+        (FindingVerdict::Fail, Check::Mtu, "mtu = 1239", |f| {
             f.tunnels[0].inner.as_mut().unwrap().largest = Some(1239);
         }),
-        (Verdict::Fail, Check::Mtu, "takes 1300 bytes", |f| {
+        (FindingVerdict::Fail, Check::Mtu, "takes 1300 bytes", |f| {
             f.tunnels[0].inner = None;
             f.tunnels[0].outer = Some(OuterMtu { largest: 1300, tried: 1500 });
         }),
-        (Verdict::Warn, Check::Packets, "--to ADDRESS", |f| {
+        (FindingVerdict::Warn, Check::Packets, "--to ADDRESS", |f| {
             let inner = f.tunnels[0].inner.as_mut().unwrap();
             (inner.reply, inner.largest, inner.moved) = (None, None, (1, 0));
         }),
@@ -262,9 +277,9 @@ fn each_fact_has_its_line() {
 #[test]
 fn a_gateway_that_dials_is_judged_by_who_is_to_dial() {
     for (mode, dials, verdict) in [
-        ("Default", true, Verdict::Warn),
-        ("ResponderOnly", true, Verdict::Fail),
-        ("InitiatorOnly", false, Verdict::Fail),
+        ("Default", true, FindingVerdict::Warn),
+        ("ResponderOnly", true, FindingVerdict::Fail),
+        ("InitiatorOnly", false, FindingVerdict::Fail),
     ] {
         let mut facts = healthy(mode);
         silent(&mut facts, None, if dials { &[GATEWAY] } else { &[] });
@@ -278,6 +293,7 @@ fn a_gateway_that_dials_is_judged_by_who_is_to_dial() {
 fn what_follows_from_a_failure_is_not_another() {
     let mut facts = healthy("Default");
     silent(&mut facts, None, &[]);
-    let failures = judge(&facts).findings.iter().filter(|f| f.verdict == Verdict::Fail).count();
+    let failures =
+        judge(&facts).findings.iter().filter(|f| f.verdict == FindingVerdict::Fail).count();
     assert_eq!(failures, 1);
 }

@@ -3,52 +3,52 @@
 use super::Case;
 use crate::config::peers;
 use crate::crypto::EspSuite;
-use crate::dataplane::mtu::Encapsulation;
-use crate::doctor::facts::{Inner, OuterMtu};
-use crate::doctor::finding::{Check, Finding};
-use crate::wire::packet::ip::Version;
+use crate::dataplane::mtu::OuterHeaders;
+use crate::doctor::facts::{InnerPings, OuterMtu};
+use crate::doctor::finding::{Check, DoctorFinding};
+use crate::wire::packet::ip::IpVersion;
 
 /// What Azure asks for (Azure docs, "About VPN devices"), and what "auto" gives at most.
 const AZURE_MTU: usize = 1400;
 
 /// The lines about packets.
-pub fn judge(case: &Case<'_>) -> Vec<Finding> {
+pub fn judge(case: &Case<'_>) -> Vec<DoctorFinding> {
     let inner = case.tunnel.inner.as_ref();
     vec![mtu(case, inner), packets(case, inner)]
 }
 
-fn mtu(case: &Case<'_>, inner: Option<&Inner>) -> Finding {
+fn mtu(case: &Case<'_>, inner: Option<&InnerPings>) -> DoctorFinding {
     let configured = inner.map(|inner| inner.mtu).filter(|mtu| *mtu > 0);
     let wanted = configured.or(case.connection.tunnel.mtu.map(usize::from)).unwrap_or(AZURE_MTU);
-    if let Some(Inner { largest: Some(largest), reply: Some((host, _)), .. }) = inner {
+    if let Some(InnerPings { largest: Some(largest), reply: Some((host, _)), .. }) = inner {
         return match *largest < wanted {
             true => too_large(case, wanted, *largest, &format!("pings to {host} show it")),
-            false => Finding::ok(
+            false => DoctorFinding::ok(
                 Check::Mtu,
                 format!("packets of {largest} bytes, the tunnel's MTU, pass both ways"),
             ),
         };
     }
     let Some(outer) = case.tunnel.outer else {
-        return Finding::skip(
+        return DoctorFinding::skip(
             Check::Mtu,
             "the path could not be measured: UDP 4500 does not answer",
         );
     };
     let Some(fits) = inner_mtu(case, outer) else {
-        return Finding::skip(Check::Mtu, "no suite is configured");
+        return DoctorFinding::skip(Check::Mtu, "no suite is configured");
     };
     let OuterMtu { largest, .. } = outer;
     match fits < wanted {
         true => too_large(case, wanted, fits, &format!("the path takes {largest} bytes at most")),
-        false => Finding::ok(
+        false => DoctorFinding::ok(
             Check::Mtu,
             format!("the path takes packets of {largest} bytes, so {wanted} fit into the tunnel"),
         ),
     }
 }
 
-fn too_large(case: &Case<'_>, mtu: usize, fits: usize, because: &str) -> Finding {
+fn too_large(case: &Case<'_>, mtu: usize, fits: usize, because: &str) -> DoctorFinding {
     let seen = format!(
         "MTU: packets above {fits} bytes are lost in the tunnel, whose MTU is {mtu}: {because}"
     );
@@ -57,7 +57,7 @@ fn too_large(case: &Case<'_>, mtu: usize, fits: usize, because: &str) -> Finding
          less than 1500 bytes (PPPoE, another tunnel)",
         case.tunnel.host
     );
-    Finding::fail(Check::Mtu, seen).mend(remedy)
+    DoctorFinding::fail(Check::Mtu, seen).mend(remedy)
 }
 
 /// What fits into the largest outer packet, by the configured suite.
@@ -66,22 +66,22 @@ fn inner_mtu(case: &Case<'_>, outer: OuterMtu) -> Option<usize> {
     let suite = esp.offered().iter().find_map(|line| EspSuite::try_from(*line).ok())?;
     let v6 = case.tunnel.address.as_ref().is_ok_and(std::net::IpAddr::is_ipv6);
     let udp = case.tunnel.status.as_ref().is_none_or(|status| status.encapsulation == "udp");
-    let version = if v6 { Version::V6 } else { Version::V4 };
-    Some(Encapsulation { version, udp }.inner_mtu(outer.largest, suite.protection.layout()))
+    let version = if v6 { IpVersion::V6 } else { IpVersion::V4 };
+    Some(OuterHeaders { version, udp }.inner_mtu(outer.largest, suite.protection.layout()))
 }
 
-fn packets(case: &Case<'_>, inner: Option<&Inner>) -> Finding {
+fn packets(case: &Case<'_>, inner: Option<&InnerPings>) -> DoctorFinding {
     let Some(inner) = inner else {
         let why = match &case.tunnel.status {
             Some(_) => "the tunnel is not up",
             None => "the service cannot be asked",
         };
-        return Finding::skip(Check::Packets, why);
+        return DoctorFinding::skip(Check::Packets, why);
     };
     let counts = case.tunnel.status.as_ref().map_or((0, 0), |s| (s.packets_out, s.packets_in));
     if let Some((host, after)) = inner.reply {
         let seen = format!("{host} answered a ping after {:.1} ms", after.as_secs_f64() * 1000.0);
-        return Finding::ok(Check::Packets, seen);
+        return DoctorFinding::ok(Check::Packets, seen);
     }
     let prefixes: Vec<String> =
         case.site.address_prefixes.iter().map(ToString::to_string).collect();
@@ -89,20 +89,20 @@ fn packets(case: &Case<'_>, inner: Option<&Inner>) -> Finding {
     if inner.source.is_none() {
         let why =
             format!("no address of this host lies in {prefixes}, so nobody would answer its pings");
-        return counted(counts, Finding::skip(Check::Packets, why));
+        return counted(counts, DoctorFinding::skip(Check::Packets, why));
     }
     if let Some(obstacle) = &inner.obstacle {
         let why = format!("pings need root, or CAP_NET_RAW: {obstacle}");
-        return counted(counts, Finding::skip(Check::Packets, why));
+        return counted(counts, DoctorFinding::skip(Check::Packets, why));
     }
     let asked: Vec<String> = inner.asked.iter().map(ToString::to_string).collect();
     let asked = asked.join(", ");
     if inner.moved.1 > 0 || counts.1 > 0 {
         let seen = format!("packets pass both ways; pings to {asked} were not answered");
         let finding = match inner.named {
-            true => Finding::warn(Check::Packets, seen)
+            true => DoctorFinding::warn(Check::Packets, seen)
                 .mend("see whether the host is up, and answers pings"),
-            false => Finding::ok(Check::Packets, seen),
+            false => DoctorFinding::ok(Check::Packets, seen),
         };
         return finding;
     }
@@ -118,13 +118,13 @@ fn packets(case: &Case<'_>, inner: Option<&Inner>) -> Finding {
         ),
         false => "name a host behind the gateway that answers pings: --to ADDRESS".to_owned(),
     };
-    Finding::warn(Check::Packets, seen).mend(remedy).at_azure(case.az().set_site_prefixes())
+    DoctorFinding::warn(Check::Packets, seen).mend(remedy).at_azure(case.az().set_site_prefixes())
 }
 
 /// Traffic that came in is as good as a ping.
-fn counted((out, came): (u64, u64), otherwise: Finding) -> Finding {
+fn counted((out, came): (u64, u64), otherwise: DoctorFinding) -> DoctorFinding {
     match came {
         0 => otherwise,
-        _ => Finding::ok(Check::Packets, format!("{out} went out and {came} came in so far")),
+        _ => DoctorFinding::ok(Check::Packets, format!("{out} went out and {came} came in so far")),
     }
 }

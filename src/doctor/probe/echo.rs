@@ -32,7 +32,7 @@ pub struct Pinger {
 
 /// A reply.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Reply {
+pub struct EchoReply {
     /// Whose.
     pub from: Ipv4Addr,
     /// How long it took.
@@ -51,7 +51,7 @@ impl Pinger {
     }
 
     /// Pings all of these with packets of `size` octets, IP header included; the first reply.
-    pub fn ping(&mut self, to: &[Ipv4Addr], size: usize, wait: Duration) -> Option<Reply> {
+    pub fn ping(&mut self, to: &[Ipv4Addr], size: usize, wait: Duration) -> Option<EchoReply> {
         self.sequence = self.sequence.wrapping_add(1);
         let message = request(self.identifier, self.sequence, size);
         let began = clock::now().mono;
@@ -72,7 +72,7 @@ impl Pinger {
             let packet = buffer.get(..len).unwrap_or_default();
             let from = replier(packet, self.identifier, self.sequence);
             if let Some(from) = from.filter(|from| sent.contains(from)) {
-                return Some(Reply { from, after: clock::now().mono.since(began) });
+                return Some(EchoReply { from, after: clock::now().mono.since(began) });
             }
         }
     }

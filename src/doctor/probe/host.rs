@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use crate::config::prefix::Prefix;
 use crate::config::value::Host;
-use crate::doctor::facts::{ClockFacts, Interface, Way};
+use crate::doctor::facts::{ClockFacts, Interface, RouteToGateway};
 use crate::sys::clock;
 use crate::sys::probe::UdpProbe;
 use crate::time::UnixTime;
@@ -50,10 +50,13 @@ pub fn resolve(host: &Host) -> Result<IpAddr, String> {
 }
 
 /// The way of outer packets to an address.
-pub fn way(remote: IpAddr, interfaces: &[Interface]) -> io::Result<Way> {
+pub fn way(remote: IpAddr, interfaces: &[Interface]) -> io::Result<RouteToGateway> {
     let source = UdpProbe::connect((remote, 500).into())?.local()?.ip();
     let has = |interface: &&Interface| interface.addresses.iter().any(|(own, _)| *own == source);
-    Ok(Way { source, interface: interfaces.iter().find(has).map(|found| found.name.clone()) })
+    Ok(RouteToGateway {
+        source,
+        interface: interfaces.iter().find(has).map(|found| found.name.clone()),
+    })
 }
 
 /// What there is to judge this host's clock by; `files` are those that were written when the connection was set up.

@@ -16,7 +16,7 @@ use crate::ike::negotiation::nat_detection::{self, Nat};
 use crate::ike::path::Path;
 use crate::rng::Rng;
 use crate::wire::codes::{ExchangeType, KeId, NotifyType};
-use crate::wire::header::{Flags, Header, MessageId, Version};
+use crate::wire::header::{Flags, Header, IkeVersion, MessageId};
 use crate::wire::message::Message;
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::ke::KeyExchange;
@@ -35,7 +35,7 @@ const GENERIC: usize = 4;
 
 /// What is asked.
 #[derive(Clone, Debug)]
-pub struct Knock<'a> {
+pub struct IkeProbe<'a> {
     /// What we offer.
     pub offer: &'a SecurityAssociation,
     /// Of which group the public value is.
@@ -48,7 +48,7 @@ pub struct Knock<'a> {
 
 /// A request that is out.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct PendingProbe {
     /// Ours.
     pub spi: IkeSpi,
     /// Where it goes.
@@ -59,7 +59,7 @@ pub struct Request {
 
 /// What came back.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Answer {
+pub enum IkeProbeAnswer {
     /// The peer would go on.
     Accepted(Box<Acceptance>),
     /// The peer wants to see this cookie first.
@@ -83,9 +83,9 @@ pub struct Acceptance {
     pub authorities: Vec<u8>,
 }
 
-impl Knock<'_> {
+impl IkeProbe<'_> {
     /// The request along a path.
-    pub fn request(&self, provider: &dyn Provider, rng: &mut dyn Rng, path: Path) -> Request {
+    pub fn request(&self, provider: &dyn Provider, rng: &mut dyn Rng, path: Path) -> PendingProbe {
         let spi = IkeSpi(rng.next_u64().max(1));
         let mut nonce = vec![0; NONCE];
         rng.fill(&mut nonce);
@@ -104,7 +104,7 @@ impl Knock<'_> {
         let header = Header {
             initiator_spi: spi,
             responder_spi: IkeSpi::ZERO,
-            version: Version::V2,
+            version: IkeVersion::V2,
             exchange: ExchangeType::IkeSaInit,
             flags: Flags::INITIATOR,
             message_id: MessageId(0),
@@ -117,13 +117,13 @@ impl Knock<'_> {
         }
         let bytes =
             encode(&chain).expect("an offer and a padding below 64 KiB fit their length fields");
-        Request { spi, path, bytes }
+        PendingProbe { spi, path, bytes }
     }
 }
 
-impl Request {
+impl PendingProbe {
     /// What a datagram says to this request; `None` when it does not belong to it.
-    pub fn read(&self, provider: &dyn Provider, datagram: &[u8]) -> Option<Answer> {
+    pub fn read(&self, provider: &dyn Provider, datagram: &[u8]) -> Option<IkeProbeAnswer> {
         let Message { header, chain, sealed: None } = Message::decode(datagram).ok()? else {
             return None;
         };
@@ -134,7 +134,7 @@ impl Request {
             return None;
         }
         if let Some(chosen) = chain.sa() {
-            return Some(Answer::Accepted(Box::new(Acceptance {
+            return Some(IkeProbeAnswer::Accepted(Box::new(Acceptance {
                 chosen: chosen.clone(),
                 nat: nat_detection::detect(provider, &chain, header, self.path),
                 fragments: chain.notify(NotifyType::FragmentationSupported).is_some(),
@@ -146,9 +146,9 @@ impl Request {
             })));
         }
         chain.notifies().find_map(|notify| match notify.kind {
-            NotifyType::Cookie => notify.cookie_data().map(|c| Answer::Cookie(c.to_vec())),
-            NotifyType::InvalidKePayload => notify.invalid_ke_group().map(Answer::Group),
-            kind => kind.is_error().then_some(Answer::Refused(kind)),
+            NotifyType::Cookie => notify.cookie_data().map(|c| IkeProbeAnswer::Cookie(c.to_vec())),
+            NotifyType::InvalidKePayload => notify.invalid_ke_group().map(IkeProbeAnswer::Group),
+            kind => kind.is_error().then_some(IkeProbeAnswer::Refused(kind)),
         })
     }
 }
@@ -167,13 +167,13 @@ mod tests {
         Path::new("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap(), Port::Ike)
     }
 
-    fn ask(length: usize) -> Request {
+    fn ask(length: usize) -> PendingProbe {
         let offer = offer(&DEFAULT_IKE, Spi::None, Groups::Negotiated);
-        let knock = Knock { offer: &offer, group: STRANGE, cookie: &[], length };
+        let knock = IkeProbe { offer: &offer, group: STRANGE, cookie: &[], length };
         knock.request(&Standard::default(), &mut SystemRng::default(), path())
     }
 
-    fn answer(request: &Request, payloads: Chain) -> Option<Answer> {
+    fn answer(request: &PendingProbe, payloads: Chain) -> Option<IkeProbeAnswer> {
         let asked = Message::decode(&request.bytes).unwrap().header;
         let header = Header { flags: Flags::RESPONSE, ..asked };
         let bytes = Message::clear(header, payloads).encode().unwrap();
@@ -200,11 +200,11 @@ mod tests {
     fn each_answer_is_told_from_the_others() {
         let request = ask(0);
         for (notify, expected) in [
-            (Notify::cookie(b"crumbs"), Some(Answer::Cookie(b"crumbs".to_vec()))),
-            (Notify::invalid_ke(KeId::Ecp384), Some(Answer::Group(KeId::Ecp384))),
+            (Notify::cookie(b"crumbs"), Some(IkeProbeAnswer::Cookie(b"crumbs".to_vec()))),
+            (Notify::invalid_ke(KeId::Ecp384), Some(IkeProbeAnswer::Group(KeId::Ecp384))),
             (
                 Notify::new(NotifyType::NoProposalChosen),
-                Some(Answer::Refused(NotifyType::NoProposalChosen)),
+                Some(IkeProbeAnswer::Refused(NotifyType::NoProposalChosen)),
             ),
             (Notify::new(NotifyType::FragmentationSupported), None),
         ] {
@@ -213,7 +213,9 @@ mod tests {
         let mut chain = Chain::new();
         chain.push(offer(&DEFAULT_IKE[..1], Spi::None, Groups::Negotiated));
         chain.push(Notify::new(NotifyType::FragmentationSupported));
-        let Some(Answer::Accepted(accepted)) = answer(&request, chain) else { panic!("accepted") };
+        let Some(IkeProbeAnswer::Accepted(accepted)) = answer(&request, chain) else {
+            panic!("accepted")
+        };
         assert!(accepted.fragments && !accepted.nat.understood);
         assert_eq!(accepted.chosen.proposals.len(), 1);
     }

@@ -1,6 +1,6 @@
 //! What is offered when a gateway is asked: our own policy, or more, to learn what it would take instead.
 
-use crate::crypto::{Group, Provider, Role, Standard};
+use crate::crypto::{Group, Provider, SaKind, Standard};
 use crate::ike::negotiation::combination::Combination;
 use crate::ike::negotiation::proposal::{Groups, offer};
 use crate::wire::codes::{EncrId, IntegId, KeId, PrfId, ProtocolId, TransformType};
@@ -54,7 +54,7 @@ pub fn everything() -> SecurityAssociation {
 
 /// The group of a number, if s2sd can run it.
 pub fn group(id: KeId) -> Option<Group> {
-    Group::from_id(Role::Ike, id).ok()
+    Group::from_id(SaKind::Ike, id).ok()
 }
 
 /// The cryptography of probes: the real one, for peers check public values.
@@ -65,10 +65,10 @@ pub fn provider() -> impl Provider {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ike::diagnosis::azure_names::{Names, ike_lines};
+    use crate::ike::diagnosis::azure_names::{PolicyNames, ike_lines};
     use crate::ike::negotiation::proposal::choose;
 
-    const STRONG: Names<'static> = Names {
+    const STRONG: PolicyNames<'static> = PolicyNames {
         ike_encryption: "GCMAES256",
         ike_integrity: "SHA384",
         dh_group: "ECP384",
@@ -77,7 +77,7 @@ mod tests {
         pfs_group: "ECP384",
     };
 
-    fn takes(names: &Names<'_>, offered: &SecurityAssociation) -> bool {
+    fn takes(names: &PolicyNames<'_>, offered: &SecurityAssociation) -> bool {
         choose(&ike_lines(names).unwrap(), offered, Groups::Negotiated).is_ok()
     }
 
@@ -85,11 +85,11 @@ mod tests {
     fn any_group_meets_a_peer_with_another_group_and_no_other_difference() {
         let ours = ike_lines(&STRONG).unwrap();
         for group in ["DHGroup2", "DHGroup14", "ECP256", "ECP384", "DHGroup24"] {
-            let theirs = Names { dh_group: group, ..STRONG };
+            let theirs = PolicyNames { dh_group: group, ..STRONG };
             assert_eq!(takes(&theirs, &own(&ours)), group == "ECP384");
             assert!(takes(&theirs, &any_group(&ours)), "{group}");
         }
-        let theirs = Names { ike_encryption: "AES256", ..STRONG };
+        let theirs = PolicyNames { ike_encryption: "AES256", ..STRONG };
         assert!(!takes(&theirs, &any_group(&ours)));
     }
 
@@ -98,7 +98,7 @@ mod tests {
         for ike_encryption in ["GCMAES256", "GCMAES128", "AES256", "AES192", "AES128"] {
             for ike_integrity in ["SHA384", "SHA256", "SHA1"] {
                 for dh_group in ["DHGroup2", "DHGroup14", "ECP256", "ECP384", "DHGroup24"] {
-                    let theirs = Names { ike_encryption, ike_integrity, dh_group, ..STRONG };
+                    let theirs = PolicyNames { ike_encryption, ike_integrity, dh_group, ..STRONG };
                     assert!(takes(&theirs, &everything()), "{theirs:?}");
                 }
             }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::ike_probe::{Answer, Knock, Request, STRANGE};
+use super::ike_probe::{IkeProbe, IkeProbeAnswer, PendingProbe, STRANGE};
 use super::offer;
 use crate::crypto::{Group, Provider};
 use crate::ike::path::{Path, Port};
@@ -30,12 +30,12 @@ const LONGEST: usize = 65_536;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Silence {
     /// What the network or this host said instead of the peer.
-    pub error: Option<Error>,
+    pub error: Option<PortError>,
 }
 
 /// What the network or this host said.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Error {
+pub enum PortError {
     /// A host is there, and nobody listens on the port.
     PortClosed,
     /// No way leads there, or nobody has the address.
@@ -65,20 +65,20 @@ impl Caller {
         &mut self,
         offer: &SecurityAssociation,
         groups: &[Group],
-    ) -> Result<Answer, Silence> {
+    ) -> Result<IkeProbeAnswer, Silence> {
         let Some(first) = groups.first() else { return Err(Silence::default()) };
         let (mut group, mut cookie) = (*first, Vec::new());
         let mut tried = vec![group];
         for _ in 0..ROUNDS {
-            let knock = Knock { offer, group, cookie: &cookie, length: 0 };
+            let knock = IkeProbe { offer, group, cookie: &cookie, length: 0 };
             match self.exchange(&knock, &PATIENT)? {
-                Answer::Cookie(wanted) => cookie = wanted,
-                Answer::Group(id) => match offer::group(id) {
+                IkeProbeAnswer::Cookie(wanted) => cookie = wanted,
+                IkeProbeAnswer::Group(id) => match offer::group(id) {
                     Some(other) if groups.contains(&other) && !tried.contains(&other) => {
                         group = other;
                         tried.push(other);
                     }
-                    _ => return Ok(Answer::Group(id)),
+                    _ => return Ok(IkeProbeAnswer::Group(id)),
                 },
                 answer => return Ok(answer),
             }
@@ -87,12 +87,16 @@ impl Caller {
     }
 
     /// Asks without obliging the peer to anything, in a message filled up to `length`.
-    pub fn touch(&mut self, offer: &SecurityAssociation, length: usize) -> Result<Answer, Silence> {
+    pub fn touch(
+        &mut self,
+        offer: &SecurityAssociation,
+        length: usize,
+    ) -> Result<IkeProbeAnswer, Silence> {
         let mut cookie = Vec::new();
         loop {
-            let knock = Knock { offer, group: STRANGE, cookie: &cookie, length };
+            let knock = IkeProbe { offer, group: STRANGE, cookie: &cookie, length };
             match self.exchange(&knock, &BRISK)? {
-                Answer::Cookie(wanted) if cookie.is_empty() => cookie = wanted,
+                IkeProbeAnswer::Cookie(wanted) if cookie.is_empty() => cookie = wanted,
                 answer => return Ok(answer),
             }
         }
@@ -106,9 +110,13 @@ impl Caller {
     }
 
     /// One question in one socket, until the answer or the end of patience.
-    fn exchange(&mut self, knock: &Knock<'_>, waits: &[Duration]) -> Result<Answer, Silence> {
+    fn exchange(
+        &mut self,
+        knock: &IkeProbe<'_>,
+        waits: &[Duration],
+    ) -> Result<IkeProbeAnswer, Silence> {
         let provider = offer::provider();
-        let told = |error: io::Error| Silence { error: Some(Error::of(&error)) };
+        let told = |error: io::Error| Silence { error: Some(PortError::of(&error)) };
         let remote = SocketAddr::new(self.remote, self.port.number());
         let socket = UdpProbe::connect(remote).map_err(told)?;
         let local = socket.local().map_err(told)?;
@@ -119,7 +127,7 @@ impl Caller {
             if let Err(error) = socket.send(&framed(self.port, &request.bytes)) {
                 silence = told(error);
             }
-            if silence.error == Some(Error::Other(libc::EMSGSIZE)) {
+            if silence.error == Some(PortError::Other(libc::EMSGSIZE)) {
                 break;
             }
             let until = clock::now().mono + *wait;
@@ -138,9 +146,9 @@ impl Caller {
 fn await_answer(
     socket: &UdpProbe,
     provider: &dyn Provider,
-    request: &Request,
+    request: &PendingProbe,
     until: Instant,
-) -> Result<Option<Answer>, Error> {
+) -> Result<Option<IkeProbeAnswer>, PortError> {
     let mut buffer = vec![0; LONGEST];
     let mut said = None;
     loop {
@@ -157,7 +165,7 @@ fn await_answer(
                 }
             }
             Err(error) if is_over(&error) => return said.map_or(Ok(None), Err),
-            Err(error) => said = Some(Error::of(&error)),
+            Err(error) => said = Some(PortError::of(&error)),
         }
     }
 }
@@ -180,26 +188,28 @@ fn is_over(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-impl Error {
-    fn of(error: &io::Error) -> Error {
+impl PortError {
+    fn of(error: &io::Error) -> PortError {
         match error.kind() {
-            io::ErrorKind::ConnectionRefused => Error::PortClosed,
+            io::ErrorKind::ConnectionRefused => PortError::PortClosed,
             io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-                Error::Unreachable
+                PortError::Unreachable
             }
-            io::ErrorKind::PermissionDenied => Error::Forbidden,
-            _ => Error::Other(error.raw_os_error().unwrap_or(0)),
+            io::ErrorKind::PermissionDenied => PortError::Forbidden,
+            _ => PortError::Other(error.raw_os_error().unwrap_or(0)),
         }
     }
 }
 
-impl std::fmt::Display for Error {
+impl std::fmt::Display for PortError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Error::PortClosed => f.write_str("the host there says that nobody listens on the port"),
-            Error::Unreachable => f.write_str("the network says that it cannot be reached"),
-            Error::Forbidden => f.write_str("a firewall on this host forbids the packet"),
-            Error::Other(number) => write!(f, "{}", io::Error::from_raw_os_error(*number)),
+            PortError::PortClosed => {
+                f.write_str("the host there says that nobody listens on the port")
+            }
+            PortError::Unreachable => f.write_str("the network says that it cannot be reached"),
+            PortError::Forbidden => f.write_str("a firewall on this host forbids the packet"),
+            PortError::Other(number) => write!(f, "{}", io::Error::from_raw_os_error(*number)),
         }
     }
 }
@@ -219,14 +229,14 @@ mod tests {
     #[test]
     fn errors_of_the_network_have_names() {
         for (number, error) in [
-            (libc::ECONNREFUSED, Error::PortClosed),
-            (libc::EHOSTUNREACH, Error::Unreachable),
-            (libc::ENETUNREACH, Error::Unreachable),
-            (libc::EPERM, Error::Forbidden),
-            (libc::EACCES, Error::Forbidden),
-            (libc::EMSGSIZE, Error::Other(libc::EMSGSIZE)),
+            (libc::ECONNREFUSED, PortError::PortClosed),
+            (libc::EHOSTUNREACH, PortError::Unreachable),
+            (libc::ENETUNREACH, PortError::Unreachable),
+            (libc::EPERM, PortError::Forbidden),
+            (libc::EACCES, PortError::Forbidden),
+            (libc::EMSGSIZE, PortError::Other(libc::EMSGSIZE)),
         ] {
-            assert_eq!(Error::of(&io::Error::from_raw_os_error(number)), error);
+            assert_eq!(PortError::of(&io::Error::from_raw_os_error(number)), error);
         }
     }
 }

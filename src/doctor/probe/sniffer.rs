@@ -20,7 +20,7 @@ use pnet_packet::udp::UdpPacket;
 
 use crate::wire::codes::ExchangeType;
 use crate::wire::header::Header;
-use crate::wire::packet::datagram::Datagram;
+use crate::wire::packet::datagram::Classified;
 use crate::wire::spi::IkeSpi;
 
 /// How often the watcher looks whether it may go home.
@@ -118,8 +118,8 @@ impl Sighting {
         }
         let Some(udp) = UdpPacket::new(ip.payload()) else { return };
         let message = match (udp.get_source(), udp.get_destination()) {
-            (4500, _) | (_, 4500) => match Datagram::classify(udp.payload()) {
-                Datagram::Ike(message) => message,
+            (4500, _) | (_, 4500) => match Classified::classify(udp.payload()) {
+                Classified::Ike(message) => message,
                 _ => return,
             },
             (500, _) | (_, 500) => udp.payload(),
@@ -144,7 +144,7 @@ mod tests {
     use pnet_packet::udp::MutableUdpPacket;
 
     use super::*;
-    use crate::wire::header::{Flags, MessageId, Version};
+    use crate::wire::header::{Flags, IkeVersion, MessageId};
     use crate::wire::message::Message;
     use crate::wire::packet::datagram::NON_ESP_MARKER;
     use crate::wire::payload::chain::Chain;
@@ -156,7 +156,7 @@ mod tests {
         let header = Header {
             initiator_spi: IkeSpi(1),
             responder_spi: IkeSpi(responder),
-            version: Version::V2,
+            version: IkeVersion::V2,
             exchange,
             flags,
             message_id: MessageId(0),

@@ -19,20 +19,20 @@ use crate::time::Instant;
 
 /// Where datagrams come from, as far as it is accountable.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Source {
+pub enum AccountedSource {
     /// An IPv4 address.
     V4([u8; 4]),
     /// An IPv6 /64.
     V6([u8; 8]),
 }
 
-impl From<IpAddr> for Source {
-    fn from(address: IpAddr) -> Source {
+impl From<IpAddr> for AccountedSource {
+    fn from(address: IpAddr) -> AccountedSource {
         match address.to_canonical() {
-            IpAddr::V4(address) => Source::V4(address.octets()),
+            IpAddr::V4(address) => AccountedSource::V4(address.octets()),
             IpAddr::V6(address) => {
                 let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                Source::V6([a, b, c, d, e, f, g, h])
+                AccountedSource::V6([a, b, c, d, e, f, g, h])
             }
         }
     }
@@ -60,7 +60,7 @@ impl Default for HalfOpenLimits {
 pub struct HalfOpen {
     limits: HalfOpenLimits,
     /// No entry is zero, so there are at most `limits.total`.
-    by_source: BTreeMap<Source, usize>,
+    by_source: BTreeMap<AccountedSource, usize>,
     total: usize,
 }
 
@@ -116,7 +116,7 @@ impl HalfOpen {
 
     /// One was completed or forgotten.
     pub fn leave(&mut self, address: IpAddr) {
-        let source = Source::from(address);
+        let source = AccountedSource::from(address);
         let Some(count) = self.by_source.get_mut(&source) else { return };
         *count = count.saturating_sub(1);
         if *count == 0 {
@@ -187,7 +187,7 @@ impl Bucket {
 pub struct Buckets {
     rate: Rate,
     most: usize,
-    by_source: BTreeMap<Source, Bucket>,
+    by_source: BTreeMap<AccountedSource, Bucket>,
     newcomers: Bucket,
     /// When full buckets were last looked for: a flood must not make us search at every datagram.
     swept: Instant,
@@ -205,7 +205,7 @@ impl Buckets {
 
     /// Takes one from a source's bucket, if there is one.
     pub fn take(&mut self, address: IpAddr, now: Instant) -> bool {
-        let source = Source::from(address);
+        let source = AccountedSource::from(address);
         if let Some(bucket) = self.by_source.get_mut(&source) {
             return bucket.take(self.rate, now);
         }
@@ -221,7 +221,7 @@ impl Buckets {
 
     /// Whether there is one in a source's bucket.
     pub fn has_one(&self, address: IpAddr, now: Instant) -> bool {
-        match self.by_source.get(&Source::from(address)) {
+        match self.by_source.get(&AccountedSource::from(address)) {
             Some(bucket) => bucket.has_one(self.rate, now),
             None => self.by_source.len() < self.most || self.newcomers.has_one(self.rate, now),
         }
@@ -256,7 +256,8 @@ mod tests {
     #[test]
     fn a_source_is_an_address_or_a_slash_64() {
         let same = |a: &str, b: &str| {
-            let source = |text: &str| Source::from(text.parse::<IpAddr>().expect("an address"));
+            let source =
+                |text: &str| AccountedSource::from(text.parse::<IpAddr>().expect("an address"));
             source(a) == source(b)
         };
         assert!(same("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"));

@@ -31,7 +31,7 @@ pub struct Cookies {
 
 /// What a cookie is bound to: the fields of the IKE_SA_INIT request that carries it.
 #[derive(Clone, Copy, Debug)]
-pub struct Claim<'a> {
+pub struct CookieBinding<'a> {
     /// Where the request came from. The port may change behind a NAT, the address not.
     pub source: IpAddr,
     /// Its initiator SPI.
@@ -62,12 +62,12 @@ impl Cookies {
     }
 
     /// The cookie to ask this stranger for.
-    pub fn issue(&self, provider: &dyn Provider, claim: Claim<'_>) -> Vec<u8> {
+    pub fn issue(&self, provider: &dyn Provider, claim: CookieBinding<'_>) -> Vec<u8> {
         bake(provider, self.version, &self.current, claim)
     }
 
     /// Whether a cookie is one that we issued for this claim, lately.
-    pub fn verify(&self, provider: &dyn Provider, cookie: &[u8], claim: Claim<'_>) -> bool {
+    pub fn verify(&self, provider: &dyn Provider, cookie: &[u8], claim: CookieBinding<'_>) -> bool {
         let secret = match cookie.first() {
             Some(version) if *version == self.version => &self.current,
             Some(version) if *version == self.version.wrapping_sub(1) => &self.previous,
@@ -84,7 +84,12 @@ fn secret(rng: &mut dyn Rng) -> Secret {
     Secret::new(bytes)
 }
 
-fn bake(provider: &dyn Provider, version: u8, secret: &Secret, claim: Claim<'_>) -> Vec<u8> {
+fn bake(
+    provider: &dyn Provider,
+    version: u8,
+    secret: &Secret,
+    claim: CookieBinding<'_>,
+) -> Vec<u8> {
     let (v4, v6);
     let source: &[u8] = match claim.source {
         IpAddr::V4(address) => {
@@ -108,23 +113,23 @@ fn bake(provider: &dyn Provider, version: u8, secret: &Secret, claim: Claim<'_>)
 mod tests {
     use super::*;
     use crate::crypto::Standard;
-    use crate::ike::sa::jitter::fixed::Seeded;
+    use crate::rng::SeededRng;
     use crate::wire::payload::notify::MAX_COOKIE;
 
     const START: Instant = Instant(50_000_000_000);
 
-    fn claim(source: &str, spi: u64, nonce: &'static [u8]) -> Claim<'static> {
-        Claim { source: source.parse().expect("an address"), spi: IkeSpi(spi), nonce }
+    fn claim(source: &str, spi: u64, nonce: &'static [u8]) -> CookieBinding<'static> {
+        CookieBinding { source: source.parse().expect("an address"), spi: IkeSpi(spi), nonce }
     }
 
-    fn genuine() -> Claim<'static> {
+    fn genuine() -> CookieBinding<'static> {
         claim("192.0.2.1", 7, &[1; 32])
     }
 
     #[test]
     fn a_cookie_is_good_for_its_claim_alone() {
         let provider = Standard::default();
-        let cookies = Cookies::new(START, &mut Seeded(1));
+        let cookies = Cookies::new(START, &mut SeededRng(1));
         let cookie = cookies.issue(&provider, genuine());
         assert!((1..=MAX_COOKIE).contains(&cookie.len()));
         assert!(cookies.verify(&provider, &cookie, genuine()));
@@ -142,7 +147,7 @@ mod tests {
     #[test]
     fn no_octet_of_a_cookie_may_change() {
         let provider = Standard::default();
-        let cookies = Cookies::new(START, &mut Seeded(2));
+        let cookies = Cookies::new(START, &mut SeededRng(2));
         let cookie = cookies.issue(&provider, genuine());
         for at in 0..cookie.len() {
             let mut forged = cookie.clone();
@@ -152,14 +157,14 @@ mod tests {
         assert!(!cookies.verify(&provider, &[], genuine()));
         assert!(!cookies.verify(&provider, &cookie[..32], genuine()));
         // Another device's, or this one's before a restart.
-        let others = Cookies::new(START, &mut Seeded(3)).issue(&provider, genuine());
+        let others = Cookies::new(START, &mut SeededRng(3)).issue(&provider, genuine());
         assert!(!cookies.verify(&provider, &others, genuine()));
     }
 
     #[test]
     fn a_cookie_outlives_one_rotation_and_not_two() {
         let provider = Standard::default();
-        let rng = &mut Seeded(4);
+        let rng = &mut SeededRng(4);
         let mut cookies = Cookies::new(START, rng);
         let cookie = cookies.issue(&provider, genuine());
         for (seconds, good) in [(59, true), (60, true), (119, true), (120, false)] {
@@ -171,7 +176,7 @@ mod tests {
     #[test]
     fn a_cookie_does_not_outlive_a_quiet_time() {
         let provider = Standard::default();
-        let rng = &mut Seeded(5);
+        let rng = &mut SeededRng(5);
         let mut cookies = Cookies::new(START, rng);
         let cookie = cookies.issue(&provider, genuine());
         cookies.rotate(START + ROTATION * 2, rng);
@@ -182,7 +187,7 @@ mod tests {
 
     #[test]
     fn secrets_do_not_print() {
-        let text = format!("{:?}", Cookies::new(START, &mut Seeded(6)));
+        let text = format!("{:?}", Cookies::new(START, &mut SeededRng(6)));
         assert!(text.contains("<secret>") && !text.contains('['), "{text}");
     }
 }

@@ -16,24 +16,24 @@ use std::net::IpAddr;
 
 use super::endpoint::Endpoint;
 use super::endpoint::config::EndpointConfig;
-use super::endpoint::event::{Event, Limit};
+use super::endpoint::event::{IkeEvent, LimitKind};
 use super::error::Error;
 use super::exchange::acceptance;
 use super::exchange::auth::InitAnswered;
-use super::exchange::init::{self, Knock};
+use super::exchange::init::{self, InitRequest};
 use super::exchange::rekey_child::kinds;
-use super::exchange::step::{Half, Step};
+use super::exchange::step::{MessageHalf, Step};
 use super::ids::PeerId;
 use super::path::Path;
 use super::peer::Handshake;
 use crate::time::{Instant, Now};
 use crate::wire::codes::{ExchangeType, NotifyType};
-use crate::wire::header::{Flags, Header, MessageId, Version};
+use crate::wire::header::{Flags, Header, IkeVersion, MessageId};
 use crate::wire::message::Message;
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::notify::Notify;
 use budget::{Admission, Bucket, Buckets, HalfOpen, Rate};
-use cookie::{Claim, Cookies};
+use cookie::{CookieBinding, Cookies};
 
 /// Sources whose stateless answers are counted one by one.
 const SOURCES: usize = 1024;
@@ -42,7 +42,7 @@ const LONGEST: usize = 8 << 10;
 
 /// What is kept over everybody whom we do not know.
 #[derive(Debug)]
-pub(crate) struct Strangers {
+pub(crate) struct Admissions {
     pub(crate) half_open: HalfOpen,
     pub(crate) cookies: Cookies,
     errors: Bucket,
@@ -53,9 +53,9 @@ pub(crate) struct Strangers {
     lines: Bucket,
 }
 
-impl Strangers {
-    pub(crate) fn new(settings: &EndpointConfig, cookies: Cookies) -> Strangers {
-        Strangers {
+impl Admissions {
+    pub(crate) fn new(settings: &EndpointConfig, cookies: Cookies) -> Admissions {
+        Admissions {
             half_open: HalfOpen::new(settings.half_open),
             cookies,
             errors: Bucket::default(),
@@ -110,14 +110,14 @@ impl Endpoint {
             Ok(message) if message.sealed.is_none() => message.chain,
             _ => return self.ignore(now, path, "an IKE_SA_INIT that does not read"),
         };
-        if acceptance::accept(Step::Init, Half::Request, kinds(&chain)).is_err() {
+        if acceptance::accept(Step::Init, MessageHalf::Request, kinds(&chain)).is_err() {
             return self.ignore(now, path, "an IKE_SA_INIT with payloads missing");
         }
         if self.repeats(now, id, path, header, bytes) {
             return;
         }
         let Some(proven) = self.has_room(now, path, header, &chain) else { return };
-        let knock = Knock { header: *header, chain: &chain, bytes, path };
+        let knock = InitRequest { header: *header, chain: &chain, bytes, path };
         let mut refused: Option<Error> = None;
         self.with(now, id, |peer, ctx| match init::grant(ctx, &knock) {
             Ok(keyed) => {
@@ -132,7 +132,7 @@ impl Endpoint {
         self.strangers.charge(path.remote.ip(), proven, now.mono);
         if self.strangers.may_tell(now.mono) {
             let story = Some(&chain);
-            self.with(now, id, |_, ctx| ctx.refuse(Step::Init, Half::Request, error, story));
+            self.with(now, id, |_, ctx| ctx.refuse(Step::Init, MessageHalf::Request, error, story));
         }
         if let Some(notice) = error.to_notify() {
             let notify = Notify::with_data(notice.kind, notice.data());
@@ -145,7 +145,7 @@ impl Endpoint {
     fn has_room(&mut self, now: Now, path: Path, header: &Header, chain: &Chain) -> Option<bool> {
         let nonce = chain.nonce()?;
         let source = path.remote.ip();
-        let claim = Claim { source, spi: header.initiator_spi, nonce: nonce.bytes() };
+        let claim = CookieBinding { source, spi: header.initiator_spi, nonce: nonce.bytes() };
         self.strangers.cookies.rotate(now.mono, &mut *self.rng.0);
         let cookies = &self.strangers.cookies;
         let shown = chain.notify(NotifyType::Cookie).and_then(Notify::cookie_data);
@@ -160,7 +160,7 @@ impl Endpoint {
             }
             Admission::Refuse => {
                 if self.strangers.may_tell(now.mono) {
-                    self.out.event(Event::Limited(Limit::HalfOpen));
+                    self.out.event(IkeEvent::Limited(LimitKind::HalfOpen));
                 }
                 None
             }
@@ -219,7 +219,7 @@ impl Endpoint {
 
     fn send_clear(&mut self, path: Path, header: &Header, notify: Notify) {
         let flags = Flags::RESPONSE.with(Flags::INITIATOR, !header.is_from_initiator());
-        let answer = Header { flags, version: Version::V2, ..*header };
+        let answer = Header { flags, version: IkeVersion::V2, ..*header };
         let chain: Chain = std::iter::once(notify.into()).collect();
         self.out.transmit(path, init::encode(answer, chain));
     }
@@ -231,14 +231,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::rng::Seeded;
+    use crate::rng::SeededRng;
 
     /// A forger of sources gets cookies, an attacker with a real one silence, and neither has an effect on anybody else.
     #[test]
     fn failures_without_end_are_asked_for_cookies_and_then_not_heard() {
         let start = Instant(1_000_000_000);
-        let cookies = Cookies::new(start, &mut Seeded(1));
-        let mut strangers = Strangers::new(&EndpointConfig::default(), cookies);
+        let cookies = Cookies::new(start, &mut SeededRng(1));
+        let mut strangers = Admissions::new(&EndpointConfig::default(), cookies);
         let [bad, good] = [1, 2].map(|host| IpAddr::from(Ipv4Addr::new(192, 0, 2, host)));
         for (proven, then) in [(false, Admission::Cookie), (true, Admission::Refuse)] {
             for _ in 0..8 {

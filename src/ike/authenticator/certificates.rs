@@ -1,24 +1,24 @@
 //! The real [`Authenticator`]: certificates judged by [`crate::pki`], our own key in this process.
 
-use super::{Authenticator, Claim, Disbelief, Proven, SignFailed};
-use crate::ike::diagnosis::refusal::Remedy;
+use super::{Authenticator, Disbelief, PeerProof, Proven, SignFailed};
+use crate::ike::diagnosis::refusal::RefusalRemedy;
 use crate::ike::diagnosis::setting::Setting;
 use crate::ike::error::AuthFailed;
 use crate::pki::auth::{self, ANNOUNCED, AuthPolicy, DigitalSignatures};
 use crate::pki::identity::{Expectation, Id};
 use crate::pki::own_identity::OwnIdentity;
 use crate::pki::path::{PathReason, Trust};
-use crate::pki::{Reason, Refusal};
+use crate::pki::{TrustReason, TrustRefusal};
 use crate::rng::Rng;
 use crate::time::{Now, UnixTime};
 use crate::wire::codes::{CertEncoding, HashId};
-use crate::wire::payload::auth::Authentication;
-use crate::wire::payload::cert::{AUTHORITY_LEN, Certificate};
+use crate::wire::payload::auth::AuthPayload;
+use crate::wire::payload::cert::{AUTHORITY_LEN, CertPayload};
 use crate::wire::payload::id::Identity;
 
 /// What one connection proves itself with, and what it takes as proof.
 #[derive(Debug)]
-pub struct Certificates {
+pub struct CertificateAuthenticator {
     /// Our certificate, its path and its key.
     pub own: OwnIdentity,
     /// The ID payload that we send; the leaf's subject unless configured otherwise. What Azure wants is not published.
@@ -31,15 +31,21 @@ pub struct Certificates {
     pub policy: AuthPolicy,
 }
 
-impl Certificates {
+impl CertificateAuthenticator {
     /// With the leaf's subject for an ID and the default signatures.
-    pub fn new(own: OwnIdentity, trust: Trust, expected: Expectation) -> Certificates {
-        Certificates { id: own.id(), own, trust, expected, policy: AuthPolicy::default() }
+    pub fn new(own: OwnIdentity, trust: Trust, expected: Expectation) -> CertificateAuthenticator {
+        CertificateAuthenticator {
+            id: own.id(),
+            own,
+            trust,
+            expected,
+            policy: AuthPolicy::default(),
+        }
     }
 
-    fn judge(&self, claim: &Claim<'_>, now: Now) -> Result<Proven, Refusal> {
+    fn judge(&self, claim: &PeerProof<'_>, now: Now) -> Result<Proven, TrustRefusal> {
         let of_x509 =
-            |certificate: &&Certificate| certificate.encoding == CertEncoding::X509Signature;
+            |certificate: &&CertPayload| certificate.encoding == CertEncoding::X509Signature;
         let presented: Vec<&[u8]> =
             claim.certificates.iter().filter(of_x509).map(|c| c.data.as_slice()).collect();
         let path = self.trust.validate(&presented, now.unix)?;
@@ -53,13 +59,13 @@ impl Certificates {
     }
 }
 
-impl Authenticator for Certificates {
+impl Authenticator for CertificateAuthenticator {
     fn identity(&self) -> Identity {
         Identity::new(self.id.kind(), self.id.data())
     }
 
-    fn certificates(&self) -> Vec<Certificate> {
-        self.own.certificates().iter().map(|c| Certificate::x509(c.as_der())).collect()
+    fn certificates(&self) -> Vec<CertPayload> {
+        self.own.certificates().iter().map(|c| CertPayload::x509(c.as_der())).collect()
     }
 
     fn authorities(&self) -> Vec<[u8; AUTHORITY_LEN]> {
@@ -79,25 +85,26 @@ impl Authenticator for Certificates {
         octets: &[u8],
         theirs: &[HashId],
         _: &mut dyn Rng,
-    ) -> Result<Authentication, SignFailed> {
+    ) -> Result<AuthPayload, SignFailed> {
         let announced = (!theirs.is_empty()).then_some(theirs);
         let made =
             auth::choose(self.own.key().kind(), announced, &self.policy).and_then(|choice| {
                 let data = auth::sign(self.own.key(), choice, &[octets])?;
-                Ok(Authentication::new(choice.method, data))
+                Ok(AuthPayload::new(choice.method, data))
             });
         made.map_err(|refusal| SignFailed { reason: refusal.to_string() })
     }
 
-    fn verify(&self, claim: &Claim<'_>, now: Now) -> Result<Proven, Disbelief> {
+    fn verify(&self, claim: &PeerProof<'_>, now: Now) -> Result<Proven, Disbelief> {
         self.judge(claim, now).map_err(|refusal| {
             let kind = match refusal.reason {
-                Reason::Path(_) => AuthFailed::Certificate,
-                Reason::Identity(_) => AuthFailed::Identity,
-                Reason::Auth(auth::AuthReason::Method(_)) => AuthFailed::Method,
-                Reason::Auth(_) => AuthFailed::Signature,
+                TrustReason::Path(_) => AuthFailed::Certificate,
+                TrustReason::Identity(_) => AuthFailed::Identity,
+                TrustReason::Auth(auth::AuthReason::Method(_)) => AuthFailed::Method,
+                TrustReason::Auth(_) => AuthFailed::Signature,
             };
-            let remedy = Remedy { what: refusal.remedy(), setting: setting(&refusal.reason) };
+            let remedy =
+                RefusalRemedy { what: refusal.remedy(), setting: setting(&refusal.reason) };
             Disbelief { kind, reason: refusal.finding(), remedy: Some(remedy) }
         })
     }
@@ -109,15 +116,15 @@ impl Authenticator for Certificates {
 }
 
 /// The setting that would mend it; most rules are about the certificate itself.
-fn setting(reason: &Reason) -> Option<Setting> {
+fn setting(reason: &TrustReason) -> Option<Setting> {
     match reason {
-        Reason::Path(
+        TrustReason::Path(
             PathReason::NoRoots
             | PathReason::UnknownRoot { .. }
             | PathReason::MissingIssuer { .. }
             | PathReason::WrongIssuerKey { .. },
         ) => Some(Setting::OutboundCertificateRoots),
-        Reason::Identity(_) => Some(Setting::OutboundCertificateSubjectName),
-        Reason::Path(_) | Reason::Auth(_) => None,
+        TrustReason::Identity(_) => Some(Setting::OutboundCertificateSubjectName),
+        TrustReason::Path(_) | TrustReason::Auth(_) => None,
     }
 }

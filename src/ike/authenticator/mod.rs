@@ -8,13 +8,13 @@ pub mod certificates;
 
 use std::fmt::Debug;
 
-use super::diagnosis::refusal::Remedy;
+use super::diagnosis::refusal::RefusalRemedy;
 use super::error::AuthFailed;
 use crate::rng::Rng;
 use crate::time::{Now, UnixTime};
 use crate::wire::codes::HashId;
-use crate::wire::payload::auth::Authentication;
-use crate::wire::payload::cert::{AUTHORITY_LEN, Certificate};
+use crate::wire::payload::auth::AuthPayload;
+use crate::wire::payload::cert::{AUTHORITY_LEN, CertPayload};
 use crate::wire::payload::id::Identity;
 
 /// One end's credentials together with what it believes of the other end.
@@ -23,7 +23,7 @@ pub trait Authenticator: Debug {
     fn identity(&self) -> Identity;
 
     /// Our CERT payloads, leaf first, then upwards, without the root.
-    fn certificates(&self) -> Vec<Certificate>;
+    fn certificates(&self) -> Vec<CertPayload>;
 
     /// What goes into our CERTREQ payload: SHA-1 hashes of the public keys we trust. Empty: no payload.
     fn authorities(&self) -> Vec<[u8; AUTHORITY_LEN]>;
@@ -37,10 +37,10 @@ pub trait Authenticator: Debug {
         octets: &[u8],
         theirs: &[HashId],
         rng: &mut dyn Rng,
-    ) -> Result<Authentication, SignFailed>;
+    ) -> Result<AuthPayload, SignFailed>;
 
     /// Judges the peer's proof.
-    fn verify(&self, claim: &Claim<'_>, now: Now) -> Result<Proven, Disbelief>;
+    fn verify(&self, claim: &PeerProof<'_>, now: Now) -> Result<Proven, Disbelief>;
 
     /// When our own credentials run out.
     fn not_after(&self) -> UnixTime;
@@ -48,13 +48,13 @@ pub trait Authenticator: Debug {
 
 /// What the peer says about itself in IKE_AUTH.
 #[derive(Clone, Copy, Debug)]
-pub struct Claim<'a> {
+pub struct PeerProof<'a> {
     /// Its ID payload.
     pub identity: &'a Identity,
     /// Its CERT payloads, as they came.
-    pub certificates: &'a [Certificate],
+    pub certificates: &'a [CertPayload],
     /// Its AUTH payload.
-    pub auth: &'a Authentication,
+    pub auth: &'a AuthPayload,
     /// What that has to sign.
     pub octets: &'a [u8],
 }
@@ -76,7 +76,7 @@ pub struct Disbelief {
     /// The sentence for the operator: which certificate, which rule, expected against found.
     pub reason: String,
     /// What would mend it, if that is known.
-    pub remedy: Option<Remedy>,
+    pub remedy: Option<RefusalRemedy>,
 }
 
 /// Our own key did not sign.

@@ -2,19 +2,19 @@
 //!
 //! Sources: the Azure documentation's "About VPN devices" (default lists), "Configure custom IPsec/IKE connection
 //! policies" (names) and "About cryptographic requirements and Azure VPN gateways" (groups). The lists are in Azure's
-//! order, with all their lines; what s2sd cannot run falls out where a policy is made ([`crate::ike::negotiation::proposal::Policy::new`]).
+//! order, with all their lines; what s2sd cannot run falls out where a policy is made ([`crate::ike::negotiation::proposal::ProposalPolicy::new`]).
 
 use thiserror::Error;
 
 use super::setting::Setting;
-use crate::crypto::Role;
-use crate::ike::negotiation::combination::{Cipher, Combination};
+use crate::crypto::SaKind;
+use crate::ike::negotiation::combination::{Combination, CombinationCipher};
 use crate::wire::codes::{EncrId, EsnId, IntegId, KeId, PrfId};
 use crate::wire::payload::sa::{Transform, TransformId};
 
 /// The six fields of a custom policy that choose algorithms, as Azure names their values.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Names<'a> {
+pub struct PolicyNames<'a> {
     /// `ike_encryption`.
     pub ike_encryption: &'a str,
     /// `ike_integrity`.
@@ -88,7 +88,7 @@ pub fn names(setting: Setting) -> &'static [&'static str] {
 ///
 /// With an AEAD cipher `ike_integrity` names the PRF, which is inferred. Where it repeats the cipher there,
 /// Azure's choice of PRF is not published; its point-to-site table has both, so both are said.
-pub fn ike_lines(names: &Names<'_>) -> Result<Vec<Combination>, NameError> {
+pub fn ike_lines(names: &PolicyNames<'_>) -> Result<Vec<Combination>, NameError> {
     let (encr, key_bits) = encryption(Setting::IkeEncryption, names.ike_encryption)?;
     let hashes: &[&str] = match known(Setting::IkeIntegrity, names.ike_integrity)? {
         "GCMAES256" | "GCMAES128" if encr == EncrId::AesGcm16 => &["SHA384", "SHA256"],
@@ -99,13 +99,13 @@ pub fn ike_lines(names: &Names<'_>) -> Result<Vec<Combination>, NameError> {
         let (integ, prf) =
             hash(name).ok_or(NameError::Unknown { setting: Setting::IkeIntegrity })?;
         let integ = (encr != EncrId::AesGcm16).then_some(integ);
-        Ok(Combination::Ike { cipher: Cipher { encr, key_bits, integ }, prf, ke })
+        Ok(Combination::Ike { cipher: CombinationCipher { encr, key_bits, integ }, prf, ke })
     };
     hashes.iter().map(line).collect()
 }
 
 /// The ESP line of a custom policy. Azure was never seen to offer extended sequence numbers.
-pub fn esp_line(names: &Names<'_>) -> Result<Combination, NameError> {
+pub fn esp_line(names: &PolicyNames<'_>) -> Result<Combination, NameError> {
     let (encr, key_bits) = encryption(Setting::IpsecEncryption, names.ipsec_encryption)?;
     let encryption = known(Setting::IpsecEncryption, names.ipsec_encryption)?;
     let integrity = known(Setting::IpsecIntegrity, names.ipsec_integrity)?;
@@ -122,11 +122,15 @@ pub fn esp_line(names: &Names<'_>) -> Result<Combination, NameError> {
         "PFSMM" => group(Setting::DhGroup, names.dh_group)?,
         name => group(Setting::PfsGroup, name)?,
     };
-    Ok(Combination::Esp { cipher: Cipher { encr, key_bits, integ }, ke, esn: EsnId::Sequence32 })
+    Ok(Combination::Esp {
+        cipher: CombinationCipher { encr, key_bits, integ },
+        ke,
+        esn: EsnId::Sequence32,
+    })
 }
 
 /// Azure's name for one transform.
-pub fn name(role: Role, transform: &Transform) -> Option<&'static str> {
+pub fn name(role: SaKind, transform: &Transform) -> Option<&'static str> {
     let setting = Setting::of_transform(role, transform.id.kind());
     let has = |name: &&&str| match (transform.id, setting) {
         (TransformId::Encryption(id), _) => {
@@ -239,29 +243,30 @@ pub const DEFAULT_ESP_RESPONDER: [Combination; 26] = [
     esp(DES3_SHA1, Some(KeId::Modp2048)),
 ];
 
-const GCMAES256: Cipher = Cipher { encr: EncrId::AesGcm16, key_bits: Some(256), integ: None };
-const AES256_SHA1: Cipher = cbc(256, IntegId::HmacSha1_96);
-const AES256_SHA256: Cipher = cbc(256, IntegId::HmacSha2_256_128);
-const AES128_SHA1: Cipher = cbc(128, IntegId::HmacSha1_96);
-const AES128_SHA256: Cipher = cbc(128, IntegId::HmacSha2_256_128);
-const DES3_SHA1: Cipher = fixed(EncrId::TripleDes, IntegId::HmacSha1_96);
-const DES3_SHA256: Cipher = fixed(EncrId::TripleDes, IntegId::HmacSha2_256_128);
-const DES_SHA1: Cipher = fixed(EncrId::Des, IntegId::HmacSha1_96);
+const GCMAES256: CombinationCipher =
+    CombinationCipher { encr: EncrId::AesGcm16, key_bits: Some(256), integ: None };
+const AES256_SHA1: CombinationCipher = cbc(256, IntegId::HmacSha1_96);
+const AES256_SHA256: CombinationCipher = cbc(256, IntegId::HmacSha2_256_128);
+const AES128_SHA1: CombinationCipher = cbc(128, IntegId::HmacSha1_96);
+const AES128_SHA256: CombinationCipher = cbc(128, IntegId::HmacSha2_256_128);
+const DES3_SHA1: CombinationCipher = fixed(EncrId::TripleDes, IntegId::HmacSha1_96);
+const DES3_SHA256: CombinationCipher = fixed(EncrId::TripleDes, IntegId::HmacSha2_256_128);
+const DES_SHA1: CombinationCipher = fixed(EncrId::Des, IntegId::HmacSha1_96);
 
-const fn cbc(bits: u16, integ: IntegId) -> Cipher {
-    Cipher { encr: EncrId::AesCbc, key_bits: Some(bits), integ: Some(integ) }
+const fn cbc(bits: u16, integ: IntegId) -> CombinationCipher {
+    CombinationCipher { encr: EncrId::AesCbc, key_bits: Some(bits), integ: Some(integ) }
 }
 
 /// A cipher with one key length, which is then not said.
-const fn fixed(encr: EncrId, integ: IntegId) -> Cipher {
-    Cipher { encr, key_bits: None, integ: Some(integ) }
+const fn fixed(encr: EncrId, integ: IntegId) -> CombinationCipher {
+    CombinationCipher { encr, key_bits: None, integ: Some(integ) }
 }
 
-const fn ike(cipher: Cipher, prf: PrfId) -> Combination {
+const fn ike(cipher: CombinationCipher, prf: PrfId) -> Combination {
     Combination::Ike { cipher, prf, ke: KeId::Modp1024 }
 }
 
-const fn esp(cipher: Cipher, ke: Option<KeId>) -> Combination {
+const fn esp(cipher: CombinationCipher, ke: Option<KeId>) -> Combination {
     Combination::Esp { cipher, ke, esn: EsnId::Sequence32 }
 }
 
@@ -269,7 +274,7 @@ const fn esp(cipher: Cipher, ke: Option<KeId>) -> Combination {
 mod tests {
     use super::*;
 
-    const RECOMMENDED: Names<'static> = Names {
+    const RECOMMENDED: PolicyNames<'static> = PolicyNames {
         ike_encryption: "GCMAES256",
         ike_integrity: "SHA384",
         dh_group: "ECP384",
@@ -278,7 +283,7 @@ mod tests {
         pfs_group: "ECP384",
     };
 
-    fn lines(names: &Names<'_>) -> (Vec<String>, String) {
+    fn lines(names: &PolicyNames<'_>) -> (Vec<String>, String) {
         let ike = ike_lines(names).expect("names").iter().map(ToString::to_string).collect();
         (ike, esp_line(names).expect("names").to_string())
     }
@@ -288,7 +293,7 @@ mod tests {
         let (ike, esp) = lines(&RECOMMENDED);
         assert_eq!(ike, ["AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_384"]);
         assert_eq!(esp, "AES_GCM_16_256/ECP_384/NO_ESN");
-        let (ike, esp) = lines(&Names {
+        let (ike, esp) = lines(&PolicyNames {
             ike_encryption: "aes256",
             ike_integrity: "SHA1",
             dh_group: "DHGroup2",
@@ -298,7 +303,7 @@ mod tests {
         });
         assert_eq!(ike, ["AES_CBC_256/PRF_HMAC_SHA1/HMAC_SHA1_96/MODP_1024"]);
         assert_eq!(esp, "AES_CBC_128/HMAC_SHA2_256_128/MODP_1024/NO_ESN");
-        let (ike, _) = lines(&Names { ike_integrity: "GCMAES256", ..RECOMMENDED });
+        let (ike, _) = lines(&PolicyNames { ike_integrity: "GCMAES256", ..RECOMMENDED });
         assert_eq!(
             ike,
             [
@@ -328,7 +333,7 @@ mod tests {
         for encryption in names(Setting::IpsecEncryption) {
             for integrity in names(Setting::IpsecIntegrity) {
                 let half = encryption.starts_with("GCM") || integrity.starts_with("GCM");
-                let names = Names {
+                let names = PolicyNames {
                     ipsec_encryption: encryption,
                     ipsec_integrity: integrity,
                     ..RECOMMENDED
@@ -342,20 +347,21 @@ mod tests {
             }
         }
         for pfs in names(Setting::PfsGroup) {
-            let line = esp_line(&Names { pfs_group: pfs, ..RECOMMENDED }).expect("a group");
+            let line = esp_line(&PolicyNames { pfs_group: pfs, ..RECOMMENDED }).expect("a group");
             assert_eq!(line.group().is_none(), *pfs == "None");
         }
     }
 
     #[test]
     fn a_wrong_name_is_told_the_right_ones() {
-        let error = ike_lines(&Names { dh_group: "DHGroup15", ..RECOMMENDED }).unwrap_err();
+        let error = ike_lines(&PolicyNames { dh_group: "DHGroup15", ..RECOMMENDED }).unwrap_err();
         assert_eq!(
             error.to_string(),
             "dh_group takes one of DHGroup24, ECP384, ECP256, DHGroup14, DHGroup2048, DHGroup2, DHGroup1, None"
         );
         // An AEAD name as the integrity of a cipher that needs one.
-        let names = Names { ike_encryption: "AES256", ike_integrity: "GCMAES256", ..RECOMMENDED };
+        let names =
+            PolicyNames { ike_encryption: "AES256", ike_integrity: "GCMAES256", ..RECOMMENDED };
         assert_eq!(ike_lines(&names), Err(NameError::Unknown { setting: Setting::IkeIntegrity }));
     }
 
@@ -364,7 +370,7 @@ mod tests {
     fn numbers_become_names() {
         let twins = [("DHGroup2048", "DHGroup14"), ("PFS14", "PFS2048")];
         for setting in [Setting::DhGroup, Setting::PfsGroup] {
-            let role = if setting == Setting::DhGroup { Role::Ike } else { Role::Esp };
+            let role = if setting == Setting::DhGroup { SaKind::Ike } else { SaKind::Esp };
             for known in names(setting).iter().filter(|known| group(setting, known).is_ok()) {
                 let Ok(Some(id)) = group(setting, known) else { continue };
                 let twin = twins.iter().find(|(second, _)| second == known);
@@ -376,12 +382,12 @@ mod tests {
             let (id, bits) = encryption(Setting::IpsecEncryption, known).expect("known");
             let transform = bits
                 .map_or_else(|| Transform::new(id), |bits| Transform::with_key_length(id, bits));
-            assert_eq!(name(Role::Esp, &transform), Some(*known));
+            assert_eq!(name(SaKind::Esp, &transform), Some(*known));
         }
-        assert_eq!(name(Role::Ike, &Transform::new(PrfId::HmacSha2_384)), Some("SHA384"));
-        assert_eq!(name(Role::Esp, &Transform::new(IntegId::HmacSha1_96)), Some("SHA1"));
-        assert_eq!(name(Role::Ike, &Transform::new(KeId::Curve25519)), None);
-        assert_eq!(name(Role::Esp, &Transform::new(EsnId::Extended64)), None);
+        assert_eq!(name(SaKind::Ike, &Transform::new(PrfId::HmacSha2_384)), Some("SHA384"));
+        assert_eq!(name(SaKind::Esp, &Transform::new(IntegId::HmacSha1_96)), Some("SHA1"));
+        assert_eq!(name(SaKind::Ike, &Transform::new(KeId::Curve25519)), None);
+        assert_eq!(name(SaKind::Esp, &Transform::new(EsnId::Extended64)), None);
     }
 
     #[test]

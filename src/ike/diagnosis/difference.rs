@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::azure_names;
 use super::setting::Setting;
-use crate::crypto::Role;
+use crate::crypto::SaKind;
 use crate::ike::negotiation::combination::{Combination, is_none};
 use crate::wire::codes::TransformType;
 use crate::wire::payload::sa::{Proposal, SecurityAssociation, Transform, TransformId};
@@ -13,7 +13,7 @@ use crate::wire::payload::sa::{Proposal, SecurityAssociation, Transform, Transfo
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Difference {
     /// For which kind of SA.
-    pub role: Role,
+    pub role: SaKind,
     /// In which type of transform.
     pub kind: TransformType,
     /// What we allow of it; empty for "none".
@@ -92,7 +92,7 @@ fn same(a: &Transform, b: &Transform) -> bool {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match (self.role, self.kind) {
-            (Role::Esp, TransformType::KeyExchange) => "for PFS ",
+            (SaKind::Esp, TransformType::KeyExchange) => "for PFS ",
             _ => "",
         };
         let only = if self.lines.is_none() && self.theirs.len() == 1 { " only" } else { "" };
@@ -135,12 +135,12 @@ fn name(transform: &Transform) -> String {
 mod tests {
     use super::*;
     use crate::ike::diagnosis::azure_names::{
-        DEFAULT_ESP_INITIATOR, DEFAULT_IKE, Names, esp_line, ike_lines,
+        DEFAULT_ESP_INITIATOR, DEFAULT_IKE, PolicyNames, esp_line, ike_lines,
     };
     use crate::ike::negotiation::proposal::{Groups, choose, offer};
     use crate::wire::spi::{EspSpi, Spi};
 
-    const STRONG: Names<'static> = Names {
+    const STRONG: PolicyNames<'static> = PolicyNames {
         ike_encryption: "GCMAES256",
         ike_integrity: "SHA384",
         dh_group: "ECP384",
@@ -149,7 +149,7 @@ mod tests {
         pfs_group: "ECP384",
     };
 
-    fn ike(names: &Names<'_>) -> Vec<Combination> {
+    fn ike(names: &PolicyNames<'_>) -> Vec<Combination> {
         ike_lines(names).expect("names")
     }
 
@@ -160,8 +160,8 @@ mod tests {
     #[test]
     fn the_group_alone() {
         let mut ours = ike(&STRONG);
-        ours.extend(ike(&Names { dh_group: "DHGroup14", ..STRONG }));
-        let theirs = ike(&Names { dh_group: "DHGroup2", ..STRONG });
+        ours.extend(ike(&PolicyNames { dh_group: "DHGroup14", ..STRONG }));
+        let theirs = ike(&PolicyNames { dh_group: "DHGroup2", ..STRONG });
         let difference = between(&ours, &theirs).expect("they differ");
         assert_eq!(
             difference.to_string(),
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn pfs_on_one_side() {
         let with = [esp_line(&STRONG).expect("names")];
-        let without = [esp_line(&Names { pfs_group: "None", ..STRONG }).expect("names")];
+        let without = [esp_line(&PolicyNames { pfs_group: "None", ..STRONG }).expect("names")];
         let theirs = between(&with, &without).expect("they differ");
         assert_eq!(theirs.to_string(), "for PFS they offer no group, we allow ECP_384");
         assert_eq!((theirs.setting(), theirs.their_name()), (Setting::PfsGroup, Some("None")));

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::crypto::Role;
+use crate::crypto::SaKind;
 use crate::wire::codes::TransformType;
 
 /// One setting of a connection.
@@ -62,14 +62,14 @@ impl Setting {
     }
 
     /// The setting that decides a transform type.
-    pub fn of_transform(role: Role, kind: TransformType) -> Setting {
+    pub fn of_transform(role: SaKind, kind: TransformType) -> Setting {
         match (role, kind) {
-            (Role::Ike, TransformType::Encryption) => Setting::IkeEncryption,
-            (Role::Ike, TransformType::Prf | TransformType::Integrity) => Setting::IkeIntegrity,
-            (Role::Ike, TransformType::KeyExchange) => Setting::DhGroup,
-            (Role::Esp, TransformType::Encryption) => Setting::IpsecEncryption,
-            (Role::Esp, TransformType::Integrity) => Setting::IpsecIntegrity,
-            (Role::Esp, TransformType::KeyExchange) => Setting::PfsGroup,
+            (SaKind::Ike, TransformType::Encryption) => Setting::IkeEncryption,
+            (SaKind::Ike, TransformType::Prf | TransformType::Integrity) => Setting::IkeIntegrity,
+            (SaKind::Ike, TransformType::KeyExchange) => Setting::DhGroup,
+            (SaKind::Esp, TransformType::Encryption) => Setting::IpsecEncryption,
+            (SaKind::Esp, TransformType::Integrity) => Setting::IpsecIntegrity,
+            (SaKind::Esp, TransformType::KeyExchange) => Setting::PfsGroup,
             _ => Setting::IpsecPolicy,
         }
     }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::ike::admission::budget::HalfOpenLimits;
 use crate::ike::authenticator::Authenticator;
-use crate::ike::negotiation::proposal::Policy;
+use crate::ike::negotiation::proposal::ProposalPolicy;
 use crate::ike::sa::dpd::DpdTimeout;
-use crate::ike::testing::emulation::Profile;
+use crate::ike::testing::emulation::PeerBehaviour;
 use crate::wire::payload::id::Identity;
-use crate::wire::selector::narrow::SelectorPair;
+use crate::wire::selector::narrow::ChildSelectors;
 
 /// What holds for all peers.
 #[derive(Clone, Debug)]
@@ -42,17 +42,17 @@ pub struct PeerConfig {
     /// The connection's name in the log.
     pub name: Box<str>,
     /// Who may start.
-    pub role: Role,
+    pub role: DialRole,
     /// Our address towards it.
     pub local: IpAddr,
     /// Where it may be. Dialled in turn; an answerer accepts it from these. Empty: from anywhere, and never dialled.
     pub remotes: Vec<IpAddr>,
     /// How ESP travels.
-    pub encapsulation: Encapsulation,
+    pub encapsulation: EspEncapsulation,
     /// Dial port 4500 from the first message on, as where port 500 is blocked.
     pub start_on_4500: bool,
     /// Suites for the IKE SA.
-    pub ike: Policy,
+    pub ike: ProposalPolicy,
     /// The tunnels' policies; each is a [`crate::ike::Slot`].
     pub children: Vec<ChildConfig>,
     /// How the two ends prove themselves.
@@ -68,7 +68,7 @@ pub struct PeerConfig {
     /// Bring the IKE SA up without a first child (RFC 6023), when the peer can.
     pub childless: bool,
     /// Whose manners to keep: our own, or in a test Azure's.
-    pub profile: Profile,
+    pub profile: PeerBehaviour,
 }
 
 /// One tunnel policy.
@@ -77,9 +77,9 @@ pub struct ChildConfig {
     /// Its name in the log.
     pub name: Box<str>,
     /// Suites, with the groups for perfect forward secrecy.
-    pub esp: Policy,
+    pub esp: ProposalPolicy,
     /// What lies behind us and behind the peer.
-    pub selectors: SelectorPair,
+    pub selectors: ChildSelectors,
     /// When it ends; it is rekeyed some time before.
     pub lifetime_time: Duration,
     /// After how many octets it ends; it is rekeyed some time before.
@@ -90,7 +90,7 @@ pub struct ChildConfig {
 
 /// Who may send the first IKE_SA_INIT: the mirror image of Azure's `connectionMode`. Everything after it is open to both.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Role {
+pub enum DialRole {
     /// We dial, and answer too: Azure's `Default`.
     #[default]
     Both,
@@ -100,21 +100,21 @@ pub enum Role {
     Answer,
 }
 
-impl Role {
+impl DialRole {
     /// Whether we may dial.
     pub fn dials(self) -> bool {
-        self != Role::Answer
+        self != DialRole::Answer
     }
 
     /// Whether we answer a first message.
     pub fn answers(self) -> bool {
-        self != Role::Dial
+        self != DialRole::Dial
     }
 }
 
 /// How ESP travels.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Encapsulation {
+pub enum EspEncapsulation {
     /// Always in UDP on port 4500: a NAT is feigned in the detection payloads, so that the peer agrees (RFC 7296 §2.23).
     #[default]
     Udp,

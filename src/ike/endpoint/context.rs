@@ -4,15 +4,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::config::{ChildConfig, EndpointConfig, PeerConfig};
-use super::event::Event;
+use super::event::IkeEvent;
 use super::output::Outputs;
 use super::spis::Spis;
 use crate::crypto::Provider;
 use crate::ike::admission::budget::HalfOpen;
-use crate::ike::diagnosis::refusal::{Refusal, Remedy};
+use crate::ike::diagnosis::refusal::{Refusal, RefusalRemedy};
 use crate::ike::diagnosis::setting::Setting;
 use crate::ike::error::{AuthFailed, Error, Incompatible};
-use crate::ike::exchange::step::{Half, Step};
+use crate::ike::exchange::step::{MessageHalf, Step};
 use crate::ike::ids::{ChildId, PeerId};
 use crate::ike::negotiation::combination::Combination;
 use crate::rng::Rng;
@@ -20,11 +20,11 @@ use crate::time::{Instant, Now};
 use crate::wire::codes::NotifyType;
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::ts::TrafficSelectors;
-use crate::wire::selector::narrow::SelectorPair;
+use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::selector::set::SelectorSet;
 
 /// The moment, the tools and the way out, for one input of one peer.
-pub(crate) struct Ctx<'a> {
+pub(crate) struct Context<'a> {
     pub(crate) now: Now,
     pub(crate) peer: PeerId,
     pub(crate) config: Rc<PeerConfig>,
@@ -36,28 +36,38 @@ pub(crate) struct Ctx<'a> {
     pub(crate) half_open: &'a mut HalfOpen,
     pub(crate) next_child: &'a mut u64,
     /// What a lower floor had to say about the failure that is being handled.
-    pub(crate) reason: Option<(String, Option<Remedy>)>,
+    pub(crate) reason: Option<(String, Option<RefusalRemedy>)>,
 }
 
-impl Ctx<'_> {
+impl Context<'_> {
     /// How long to wait before dialling again, after so many failures in a row.
     pub(crate) fn redial_pause(&mut self, failures: u32) -> Duration {
         self.config.profile.redial_pause(failures, self.rng)
     }
 
     /// Keeps a sentence for the refusal that follows, and what would mend it where that is known.
-    pub(crate) fn explain(&mut self, reason: String, remedy: Option<Remedy>) {
+    pub(crate) fn explain(&mut self, reason: String, remedy: Option<RefusalRemedy>) {
         self.reason = Some((reason, remedy));
     }
 
     /// Tells of a failure, with what both ends had to offer as far as `theirs` shows it.
-    pub(crate) fn refuse(&mut self, step: Step, half: Half, error: Error, theirs: Option<&Chain>) {
+    pub(crate) fn refuse(
+        &mut self,
+        step: Step,
+        half: MessageHalf,
+        error: Error,
+        theirs: Option<&Chain>,
+    ) {
         let mut refusal = Refusal::new(error, step);
         let lines = match (step, half) {
-            (Step::Init | Step::RekeyIke, Half::Request) => self.config.ike.accepted().to_vec(),
-            (Step::Init | Step::RekeyIke, Half::Response) => self.config.ike.offered().to_vec(),
-            (_, Half::Request) => self.esp_lines(step, |child| child.esp.accepted()),
-            (_, Half::Response) => self.esp_lines(step, |child| child.esp.offered()),
+            (Step::Init | Step::RekeyIke, MessageHalf::Request) => {
+                self.config.ike.accepted().to_vec()
+            }
+            (Step::Init | Step::RekeyIke, MessageHalf::Response) => {
+                self.config.ike.offered().to_vec()
+            }
+            (_, MessageHalf::Request) => self.esp_lines(step, |child| child.esp.accepted()),
+            (_, MessageHalf::Response) => self.esp_lines(step, |child| child.esp.offered()),
         };
         let sa = theirs.and_then(Chain::sa);
         refusal = match (error, sa) {
@@ -78,7 +88,7 @@ impl Ctx<'_> {
             refusal = refusal.with_detail(reason);
             refusal.remedy = remedy;
         }
-        self.out.event(Event::Refused(self.peer, Box::new(refusal)));
+        self.out.event(IkeEvent::Refused(self.peer, Box::new(refusal)));
     }
 
     /// A peer that does not believe us need not say why; that our own time is up we know ourselves.
@@ -86,7 +96,7 @@ impl Ctx<'_> {
         let until = self.config.credentials.not_after();
         if until < self.now.unix {
             let what = "renew inbound_certificate, or the certificate above it that ran out".into();
-            let remedy = Remedy { what, setting: Some(Setting::InboundCertificate) };
+            let remedy = RefusalRemedy { what, setting: Some(Setting::InboundCertificate) };
             self.explain(format!("our own certificate expired on {until}"), Some(remedy));
         }
     }
@@ -108,7 +118,7 @@ impl Ctx<'_> {
     }
 
     fn with_selectors(&self, refusal: Refusal, theirs: Option<&Chain>) -> Refusal {
-        let union = |side: fn(&SelectorPair) -> &SelectorSet| {
+        let union = |side: fn(&ChildSelectors) -> &SelectorSet| {
             let sets = self.config.children.iter().map(|child| side(&child.selectors));
             TrafficSelectors::from(&sets.fold(SelectorSet::EMPTY, |all, set| all.union(set)))
         };

@@ -7,12 +7,12 @@ use crate::ike::diagnosis::refusal::Refusal;
 use crate::ike::ids::{ChildId, PeerId, Slot};
 use crate::ike::path::Path;
 use crate::time::UnixTime;
-use crate::wire::selector::narrow::SelectorPair;
+use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::spi::{EspSpi, IkeSpi};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+pub enum IkeEvent {
     /// We started to dial a peer.
     Dialling {
         /// Whom.
@@ -79,7 +79,7 @@ pub enum Event {
         /// The peer's SPI.
         outbound: EspSpi,
         /// What lies behind us and behind the peer.
-        selectors: SelectorPair,
+        selectors: ChildSelectors,
     },
     /// A child SA pair is gone.
     ChildDown {
@@ -95,7 +95,7 @@ pub enum Event {
     /// The address or port of the peer changed.
     Moved(PeerId, Path),
     /// Something was dropped for a limit; told at most once a second for each kind.
-    Limited(Limit),
+    Limited(LimitKind),
     /// A datagram of an unknown SA or an unwelcome peer was dropped; rate limited likewise.
     Ignored(Path, &'static str),
 }
@@ -125,7 +125,7 @@ pub enum Cause {
 
 /// What a limit is on.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Limit {
+pub enum LimitKind {
     /// Half-open IKE SAs, in all or for one source.
     HalfOpen,
     /// Fragments of one message.

@@ -11,21 +11,21 @@ pub(crate) mod spis;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::admission::Strangers;
+use super::admission::Admissions;
 use super::admission::cookie::Cookies;
 use super::ids::{ChildId, PeerId};
 use super::path::{Datagram, Path};
 use super::peer::Peer;
-use super::sa::task::Wish;
+use super::sa::task::TaskKind;
 use crate::crypto::{IkeSuite, Provider};
 use crate::rng::Rng;
 use crate::time::{Instant, Now, UnixTime};
-use crate::wire::header::{Header, Version};
+use crate::wire::header::{Header, IkeVersion};
 use crate::wire::spi::{EspSpi, IkeSpi};
 use command::{Command, DataEvent};
 use config::{EndpointConfig, PeerConfig};
-use context::Ctx;
-use event::{Cause, Event};
+use context::Context;
+use event::{Cause, IkeEvent};
 use output::{Output, Outputs};
 use schedule::{Schedule, Timer};
 use spis::Spis;
@@ -38,13 +38,13 @@ use spis::Spis;
 pub struct Endpoint {
     pub(crate) settings: EndpointConfig,
     pub(crate) provider: Box<dyn Provider>,
-    pub(crate) rng: Tamed,
+    pub(crate) rng: OpaqueRng,
     pub(crate) peers: BTreeMap<PeerId, Peer>,
     /// Where peers are expected from; those of no fixed address under `None`.
     pub(crate) addresses: BTreeMap<Option<IpAddr>, Vec<PeerId>>,
     pub(crate) spis: Spis,
     pub(crate) schedule: Schedule,
-    pub(crate) strangers: Strangers,
+    pub(crate) strangers: Admissions,
     pub(crate) out: Outputs,
     pub(crate) next_child: u64,
     revision: u64,
@@ -70,9 +70,9 @@ pub struct IkeFacts {
 }
 
 /// A source of randomness that prints nothing.
-pub(crate) struct Tamed(pub(super) Box<dyn Rng>);
+pub(crate) struct OpaqueRng(pub(super) Box<dyn Rng>);
 
-impl std::fmt::Debug for Tamed {
+impl std::fmt::Debug for OpaqueRng {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("<rng>")
     }
@@ -86,11 +86,11 @@ impl Endpoint {
         mut rng: Box<dyn Rng>,
     ) -> Endpoint {
         let cookies = Cookies::new(Instant::default(), &mut *rng);
-        let strangers = Strangers::new(&settings, cookies);
+        let strangers = Admissions::new(&settings, cookies);
         Endpoint {
             settings,
             provider,
-            rng: Tamed(rng),
+            rng: OpaqueRng(rng),
             peers: BTreeMap::new(),
             addresses: BTreeMap::new(),
             spis: Spis::default(),
@@ -108,7 +108,7 @@ impl Endpoint {
         let Ok(header) = Header::decode(bytes) else {
             return self.ignore(now, path, "not an IKE message");
         };
-        if header.version.major != Version::V2.major {
+        if header.version.major != IkeVersion::V2.major {
             return self.refuse_version(now, path, &header);
         }
         let own =
@@ -146,14 +146,14 @@ impl Endpoint {
             DataEvent::SoftLimit(peer, child) => self.on_child(now, peer, child, |sa, ctx| {
                 if sa.child(child).is_some_and(crate::ike::sa::child::ChildSa::is_live) {
                     let at = ctx.now.mono;
-                    sa.want(ctx, Wish::RekeyChild(child, None), at);
+                    sa.want(ctx, TaskKind::RekeyChild(child, None), at);
                 }
             }),
             DataEvent::HardLimit(peer, child) => self.on_child(now, peer, child, |sa, ctx| {
                 let spi = sa.child(child).map(|child| child.inbound.spi);
                 if let Some(spi) = spi.filter(|_| sa.depart(child, Cause::Expired)) {
                     let at = ctx.now.mono;
-                    sa.want(ctx, Wish::Disown(spi), at);
+                    sa.want(ctx, TaskKind::Disown(spi), at);
                 }
             }),
             DataEvent::FirstPacket(spi) => {
@@ -201,7 +201,7 @@ impl Endpoint {
                 peer.dial.renew = false;
                 peer.close_all(ctx, Cause::Command);
             }),
-            Command::RekeyIke(id) => self.on_main(now, id, Wish::RekeyIke(None)),
+            Command::RekeyIke(id) => self.on_main(now, id, TaskKind::RekeyIke(None)),
             Command::RekeyChild(peer, child) => {
                 self.handle_data_event(now, DataEvent::SoftLimit(peer, child));
             }
@@ -209,7 +209,7 @@ impl Endpoint {
                 peer.dial.renew(ctx.now.mono);
                 peer.conclude(ctx);
             }),
-            Command::Probe(id) => self.on_main(now, id, Wish::Probe),
+            Command::Probe(id) => self.on_main(now, id, TaskKind::Probe),
         }
     }
 
@@ -248,11 +248,11 @@ impl Endpoint {
         &mut self,
         now: Now,
         id: PeerId,
-        turn: impl FnOnce(&mut Peer, &mut Ctx<'_>),
+        turn: impl FnOnce(&mut Peer, &mut Context<'_>),
     ) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         self.revision += 1;
-        let mut ctx = Ctx {
+        let mut ctx = Context {
             now,
             peer: id,
             config: std::rc::Rc::clone(&peer.config),
@@ -276,7 +276,7 @@ impl Endpoint {
         now: Now,
         id: PeerId,
         child: ChildId,
-        turn: impl FnOnce(&mut super::sa::IkeSa, &mut Ctx<'_>),
+        turn: impl FnOnce(&mut super::sa::IkeSa, &mut Context<'_>),
     ) {
         self.with(now, id, |peer, ctx| {
             if let Some(sa) = peer.sa_of_child(child) {
@@ -286,13 +286,13 @@ impl Endpoint {
         });
     }
 
-    fn on_spi(&mut self, now: Now, spi: EspSpi, turn: impl FnOnce(&mut Peer, &mut Ctx<'_>)) {
+    fn on_spi(&mut self, now: Now, spi: EspSpi, turn: impl FnOnce(&mut Peer, &mut Context<'_>)) {
         if let Some(peer) = self.spis.peer_of_esp(spi) {
             self.with(now, peer, turn);
         }
     }
 
-    fn on_main(&mut self, now: Now, id: PeerId, wish: Wish) {
+    fn on_main(&mut self, now: Now, id: PeerId, wish: TaskKind) {
         self.with(now, id, |peer, ctx| {
             let main = peer.main().map(super::sa::IkeSa::spi);
             if let Some(sa) = peer.sas.iter_mut().find(|sa| Some(sa.spi()) == main) {
@@ -366,7 +366,7 @@ impl Endpoint {
     /// Tells of a datagram that was dropped, at most so often.
     pub(crate) fn ignore(&mut self, now: Now, path: Path, why: &'static str) {
         if self.strangers.may_tell(now.mono) {
-            self.out.event(Event::Ignored(path, why));
+            self.out.event(IkeEvent::Ignored(path, why));
         }
     }
 }

@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 
-use super::event::Event;
+use super::event::IkeEvent;
 use crate::crypto::EspSuite;
 use crate::crypto::keymat::EspKeys;
 use crate::ike::ids::{ChildId, PeerId, Slot};
@@ -18,7 +18,7 @@ use crate::ike::path::{Path, Transmit};
 use crate::ike::sa::lifetime::Deadlines;
 use crate::ike::testing::mutation::{self, Mutation};
 use crate::time::Instant;
-use crate::wire::selector::narrow::SelectorPair;
+use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::spi::EspSpi;
 
 /// One effect.
@@ -71,7 +71,7 @@ pub enum Output {
     /// Send a NAT keepalive: one octet 0xFF without a marker (RFC 3948 §2.3).
     Keepalive(Path),
     /// Tell whoever listens.
-    Event(Event),
+    Event(IkeEvent),
 }
 
 /// One direction of a child SA, with all that the data plane has to know.
@@ -90,7 +90,7 @@ pub struct EspSa {
     /// The keys of this direction.
     pub keys: EspKeys,
     /// What lies behind us and behind the peer.
-    pub selectors: SelectorPair,
+    pub selectors: ChildSelectors,
     /// When the pair was made.
     pub made_at: Instant,
     /// When to report a soft limit, and when to stop.
@@ -110,7 +110,7 @@ impl Outputs {
         self.0.push_back(output);
     }
 
-    pub(crate) fn event(&mut self, event: Event) {
+    pub(crate) fn event(&mut self, event: IkeEvent) {
         self.push(Output::Event(event));
     }
 

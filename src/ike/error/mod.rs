@@ -8,7 +8,7 @@
 
 use thiserror::Error as ThisError;
 
-use super::exchange::step::{Half, Step};
+use super::exchange::step::{MessageHalf, Step};
 use crate::wire::codes::{ExchangeType, KeId, NotifyType, PayloadType, ProtocolId};
 use crate::wire::header::MessageId;
 use crate::wire::spi::EspSpi;
@@ -18,7 +18,7 @@ use crate::wire::spi::EspSpi;
 pub enum Error {
     /// The bytes do not make a message.
     #[error(transparent)]
-    Malformed(#[from] Malformed),
+    Malformed(#[from] MalformedMessage),
     /// The message reads well and breaks the protocol.
     #[error(transparent)]
     PeerMisbehaved(#[from] PeerMisbehaved),
@@ -38,7 +38,7 @@ pub enum Error {
 
 /// The bytes do not make a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ThisError)]
-pub enum Malformed {
+pub enum MalformedMessage {
     /// Broken before anything could be authenticated: header, lengths, checksum. Anyone may have sent it.
     #[error("the message does not read, or its checksum is wrong")]
     Outside,
@@ -221,7 +221,7 @@ pub enum Fate {
     /// The exchange ends here; all that existed before it lives on.
     RefuseExchange,
     /// The exchange ends, and the child it was about goes.
-    DeleteChild(Which),
+    DeleteChild(WhichChild),
     /// The IKE SA goes with all its children.
     DeleteIke(Farewell),
     /// The exchange ends; the task stays wanted and is tried again after a pause.
@@ -232,7 +232,7 @@ pub enum Fate {
 
 /// Which child of a rekey goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Which {
+pub enum WhichChild {
     /// The one that was to be replaced; the peer does not have it any more.
     Old,
     /// The one just made; the peer has to be told.
@@ -267,8 +267,8 @@ impl Error {
     /// response did. `None` says nothing; nobody answers a message that was not authentic, nor a refusal.
     pub fn to_notify(self) -> Option<Notice> {
         match self {
-            Error::Malformed(Malformed::Outside) => None,
-            Error::Malformed(Malformed::Inside) => Notice::plain(NotifyType::InvalidSyntax),
+            Error::Malformed(MalformedMessage::Outside) => None,
+            Error::Malformed(MalformedMessage::Inside) => Notice::plain(NotifyType::InvalidSyntax),
             Error::PeerMisbehaved(PeerMisbehaved::MessageId(_)) => None,
             Error::PeerMisbehaved(_) => Notice::plain(NotifyType::InvalidSyntax),
             Error::Incompatible(mismatch) => match mismatch {
@@ -302,9 +302,9 @@ impl Error {
     }
 
     /// What becomes of things, when the error arose while we read this half of this step.
-    pub fn to_fate(self, step: Step, half: Half) -> Fate {
+    pub fn to_fate(self, step: Step, half: MessageHalf) -> Fate {
         match (self, half) {
-            (Error::Malformed(Malformed::Outside), _)
+            (Error::Malformed(MalformedMessage::Outside), _)
             | (Error::PeerMisbehaved(PeerMisbehaved::MessageId(_)), _) => Fate::Ignore,
             (Error::Busy(Busy::NoAnswer), _) => match step {
                 Step::Init => Fate::RetryLater,
@@ -313,8 +313,8 @@ impl Error {
             // Nobody proved anything yet: a request leaves no trace, and a response may be a forger's, so the
             // genuine one is still waited for (RFC 7296 §2.21.1).
             _ if step == Step::Init => Fate::Ignore,
-            (error, Half::Request) => error.fate_of_request(step),
-            (error, Half::Response) => error.fate_of_response(step),
+            (error, MessageHalf::Request) => error.fate_of_request(step),
+            (error, MessageHalf::Response) => error.fate_of_response(step),
         }
     }
 
@@ -349,16 +349,16 @@ impl Error {
             | Error::Incompatible(
                 Incompatible::CriticalPayload(_) | Incompatible::MajorVersion(_),
             ) => match step {
-                Step::NewChild | Step::RekeyChild => Fate::DeleteChild(Which::New),
+                Step::NewChild | Step::RekeyChild => Fate::DeleteChild(WhichChild::New),
                 _ => Fate::DeleteIke(Farewell::Delete),
             },
             Error::Local(_) => match step {
-                Step::NewChild | Step::RekeyChild => Fate::DeleteChild(Which::New),
+                Step::NewChild | Step::RekeyChild => Fate::DeleteChild(WhichChild::New),
                 Step::Inform => Fate::Ignore,
                 _ => Fate::DeleteIke(Farewell::Delete),
             },
             Error::Busy(Busy::ChildGoneThere) if step == Step::RekeyChild => {
-                Fate::DeleteChild(Which::Old)
+                Fate::DeleteChild(WhichChild::Old)
             }
             // A peer without IKE rekeying or further children: start over beside it (RFC 7296 §1.3, §2.8).
             Error::Incompatible(Incompatible::Refused(_)) if step == Step::RekeyIke => Fate::Renew,

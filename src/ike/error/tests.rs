@@ -2,7 +2,8 @@ use super::*;
 
 /// Every error there is, with one value for each that carries data.
 fn every_error() -> Vec<Error> {
-    let mut all: Vec<Error> = vec![Malformed::Outside.into(), Malformed::Inside.into()];
+    let mut all: Vec<Error> =
+        vec![MalformedMessage::Outside.into(), MalformedMessage::Inside.into()];
     all.extend(
         [
             PeerMisbehaved::AnswerNotOffered,
@@ -84,7 +85,7 @@ fn error_notifies_carry_what_the_rfc_says() {
 #[test]
 fn nothing_unauthenticated_changes_state() {
     for error in every_error() {
-        for half in [Half::Request, Half::Response] {
+        for half in [MessageHalf::Request, MessageHalf::Response] {
             let fate = error.to_fate(Step::Init, half);
             // Silence is no message; it ends the attempt, not more.
             let allowed =
@@ -93,8 +94,8 @@ fn nothing_unauthenticated_changes_state() {
         }
     }
     for step in Step::ALL {
-        for half in [Half::Request, Half::Response] {
-            assert_eq!(Error::from(Malformed::Outside).to_fate(step, half), Fate::Ignore);
+        for half in [MessageHalf::Request, MessageHalf::Response] {
+            assert_eq!(Error::from(MalformedMessage::Outside).to_fate(step, half), Fate::Ignore);
         }
     }
 }
@@ -104,11 +105,11 @@ fn a_response_never_ends_in_a_refusal_and_a_request_never_in_a_retry() {
     for error in every_error() {
         for step in Step::ALL {
             assert_ne!(
-                error.to_fate(step, Half::Response),
+                error.to_fate(step, MessageHalf::Response),
                 Fate::RefuseExchange,
                 "{error}, {step}"
             );
-            let fate = error.to_fate(step, Half::Request);
+            let fate = error.to_fate(step, MessageHalf::Request);
             let silence = error == Busy::NoAnswer.into();
             assert!(silence || !matches!(fate, Fate::RetryLater | Fate::Renew), "{error}, {step}");
             // Their request failed: our response is the farewell.
@@ -119,11 +120,11 @@ fn a_response_never_ends_in_a_refusal_and_a_request_never_in_a_retry() {
 
 #[test]
 fn the_fates_that_matter() {
-    use Half::{Request, Response};
+    use MessageHalf::{Request, Response};
     let silent = Fate::DeleteIke(Farewell::Silent);
     let delete = Fate::DeleteIke(Farewell::Delete);
     let told = Error::told;
-    let table: &[(Error, Step, Half, Fate)] = &[
+    let table: &[(Error, Step, MessageHalf, Fate)] = &[
         // RFC 7296 §1.2: no child, but the IKE SA stands.
         (Incompatible::Proposal.into(), Step::Auth, Request, Fate::RefuseExchange),
         (Incompatible::Selectors.into(), Step::Auth, Request, Fate::RefuseExchange),
@@ -135,9 +136,9 @@ fn the_fates_that_matter() {
         (told(NotifyType::AuthenticationFailed), Step::Inform, Request, silent),
         (Local::Signing.into(), Step::Auth, Request, silent),
         // §2.21.3
-        (Malformed::Inside.into(), Step::NewChild, Request, silent),
+        (MalformedMessage::Inside.into(), Step::NewChild, Request, silent),
         (told(NotifyType::InvalidSyntax), Step::RekeyChild, Response, silent),
-        (Malformed::Inside.into(), Step::Inform, Response, delete),
+        (MalformedMessage::Inside.into(), Step::Inform, Response, delete),
         // §2.25
         (Busy::Crossing.into(), Step::RekeyChild, Request, Fate::RefuseExchange),
         (told(NotifyType::TemporaryFailure), Step::RekeyChild, Response, Fate::RetryLater),
@@ -146,7 +147,7 @@ fn the_fates_that_matter() {
             told(NotifyType::ChildSaNotFound),
             Step::RekeyChild,
             Response,
-            Fate::DeleteChild(Which::Old),
+            Fate::DeleteChild(WhichChild::Old),
         ),
         (told(NotifyType::ChildSaNotFound), Step::Inform, Response, Fate::Ignore),
         // §1.3, §2.8
@@ -158,7 +159,7 @@ fn the_fates_that_matter() {
             PeerMisbehaved::AnswerNotOffered.into(),
             Step::RekeyChild,
             Response,
-            Fate::DeleteChild(Which::New),
+            Fate::DeleteChild(WhichChild::New),
         ),
         (PeerMisbehaved::AnswerNotOffered.into(), Step::RekeyIke, Response, delete),
         (PeerMisbehaved::MessageId(MessageId(9)).into(), Step::Inform, Request, Fate::Ignore),

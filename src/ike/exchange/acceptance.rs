@@ -1,11 +1,11 @@
 //! What each message must and may contain, as data.
 //!
-//! A message of one step and half has one or more [`Form`]s: a response either does what was asked, or refuses with
+//! A message of one step and half has one or more [`MessageForm`]s: a response either does what was asked, or refuses with
 //! notifies only. [`accept`] finds the form that a message has; handlers then take its payloads without asking again
 //! whether they are there. Order does not matter (RFC 7296 §2.5). A type that nobody named is refused when critical and
 //! passed over when not; a named one in the wrong place is the peer's fault.
 
-use super::step::{Half, Step};
+use super::step::{MessageHalf, Step};
 use crate::ike::error::{Error, Incompatible, PeerMisbehaved};
 use crate::wire::codes::PayloadType;
 use PayloadType::{
@@ -16,7 +16,7 @@ use PayloadType::{
 
 /// One shape that a message may have.
 #[derive(Debug, Eq, PartialEq)]
-pub struct Form {
+pub struct MessageForm {
     /// What this message says, for the log.
     pub story: &'static str,
     /// What a handler may do with it.
@@ -43,9 +43,9 @@ pub enum Meaning {
 /// Finds the form of a message from its payload types and their critical bits.
 pub fn accept(
     step: Step,
-    half: Half,
+    half: MessageHalf,
     payloads: impl IntoIterator<Item = (PayloadType, bool)>,
-) -> Result<&'static Form, Error> {
+) -> Result<&'static MessageForm, Error> {
     let mut present = Vec::new();
     for (payload, critical) in payloads {
         match payload {
@@ -93,17 +93,17 @@ pub fn purpose(payloads: impl IntoIterator<Item = PayloadType>, has_rekey_notify
 }
 
 /// The forms of a message, the fullest first: the first whose required payloads are all there is the message's own.
-pub fn forms(step: Step, half: Half) -> &'static [Form] {
+pub fn forms(step: Step, half: MessageHalf) -> &'static [MessageForm] {
     match (step, half) {
-        (Step::Init, Half::Request) => INIT_REQUEST,
-        (Step::Init, Half::Response) => INIT_RESPONSE,
-        (Step::Auth, Half::Request) => AUTH_REQUEST,
-        (Step::Auth, Half::Response) => AUTH_RESPONSE,
-        (Step::NewChild, Half::Request) => NEW_CHILD_REQUEST,
-        (Step::RekeyChild, Half::Request) => REKEY_CHILD_REQUEST,
-        (Step::NewChild | Step::RekeyChild, Half::Response) => CHILD_RESPONSE,
-        (Step::RekeyIke, Half::Request) => REKEY_IKE_REQUEST,
-        (Step::RekeyIke, Half::Response) => REKEY_IKE_RESPONSE,
+        (Step::Init, MessageHalf::Request) => INIT_REQUEST,
+        (Step::Init, MessageHalf::Response) => INIT_RESPONSE,
+        (Step::Auth, MessageHalf::Request) => AUTH_REQUEST,
+        (Step::Auth, MessageHalf::Response) => AUTH_RESPONSE,
+        (Step::NewChild, MessageHalf::Request) => NEW_CHILD_REQUEST,
+        (Step::RekeyChild, MessageHalf::Request) => REKEY_CHILD_REQUEST,
+        (Step::NewChild | Step::RekeyChild, MessageHalf::Response) => CHILD_RESPONSE,
+        (Step::RekeyIke, MessageHalf::Request) => REKEY_IKE_REQUEST,
+        (Step::RekeyIke, MessageHalf::Response) => REKEY_IKE_RESPONSE,
         (Step::Inform, _) => INFORM,
     }
 }
@@ -114,7 +114,7 @@ fn is_repeatable(payload: PayloadType) -> bool {
 }
 
 /// RFC 7296 §1.2: `HDR, SAi1, KEi, Ni`.
-const INIT_REQUEST: &[Form] = &[Form {
+const INIT_REQUEST: &[MessageForm] = &[MessageForm {
     story: "asks for an IKE SA",
     meaning: Meaning::Whole,
     required: &[Sa, Ke, Nonce],
@@ -122,14 +122,14 @@ const INIT_REQUEST: &[Form] = &[Form {
 }];
 
 /// RFC 7296 §1.2: `HDR, SAr1, KEr, Nr, [CERTREQ]`; §2.6 COOKIE and §1.2 INVALID_KE_PAYLOAD stand alone.
-const INIT_RESPONSE: &[Form] = &[
-    Form {
+const INIT_RESPONSE: &[MessageForm] = &[
+    MessageForm {
         story: "takes the IKE SA",
         meaning: Meaning::Whole,
         required: &[Sa, Ke, Nonce],
         optional: &[CertReq],
     },
-    Form {
+    MessageForm {
         story: "asks again, or refuses",
         meaning: Meaning::Notifies,
         required: &[Notify],
@@ -138,20 +138,20 @@ const INIT_RESPONSE: &[Form] = &[
 ];
 
 /// RFC 7296 §1.2: `HDR, SK {IDi, [CERT,] [CERTREQ,] [IDr,] AUTH, SAi2, TSi, TSr}`; childless is RFC 6023.
-const AUTH_REQUEST: &[Form] = &[
-    Form {
+const AUTH_REQUEST: &[MessageForm] = &[
+    MessageForm {
         story: "proves itself and asks for the first child",
         meaning: Meaning::Whole,
         required: &[IdI, Auth, Sa, TsI, TsR],
         optional: &[Cert, CertReq, IdR, Cp],
     },
-    Form {
+    MessageForm {
         story: "proves itself and asks for no child",
         meaning: Meaning::Childless,
         required: &[IdI, Auth],
         optional: &[Cert, CertReq, IdR, Cp],
     },
-    Form {
+    MessageForm {
         story: "names itself and waits for EAP",
         meaning: Meaning::Eap,
         required: &[IdI],
@@ -160,26 +160,26 @@ const AUTH_REQUEST: &[Form] = &[
 ];
 
 /// RFC 7296 §1.2: `HDR, SK {IDr, [CERT,] AUTH, SAr2, TSi, TSr}`; without the child when that was refused.
-const AUTH_RESPONSE: &[Form] = &[
-    Form {
+const AUTH_RESPONSE: &[MessageForm] = &[
+    MessageForm {
         story: "proves itself and takes the first child",
         meaning: Meaning::Whole,
         required: &[IdR, Auth, Sa, TsI, TsR],
         optional: &[Cert, Cp],
     },
-    Form {
+    MessageForm {
         story: "wants EAP",
         meaning: Meaning::Eap,
         required: &[Eap],
         optional: &[IdR, Cert, Auth],
     },
-    Form {
+    MessageForm {
         story: "proves itself and makes no child",
         meaning: Meaning::Childless,
         required: &[IdR, Auth],
         optional: &[Cert, Cp],
     },
-    Form {
+    MessageForm {
         story: "refuses to authenticate",
         meaning: Meaning::Notifies,
         required: &[Notify],
@@ -188,7 +188,7 @@ const AUTH_RESPONSE: &[Form] = &[
 ];
 
 /// RFC 7296 §1.3.1: `HDR, SK {SA, Ni, [KEi,] TSi, TSr}`.
-const NEW_CHILD_REQUEST: &[Form] = &[Form {
+const NEW_CHILD_REQUEST: &[MessageForm] = &[MessageForm {
     story: "asks for a child",
     meaning: Meaning::Whole,
     required: &[Sa, Nonce, TsI, TsR],
@@ -196,7 +196,7 @@ const NEW_CHILD_REQUEST: &[Form] = &[Form {
 }];
 
 /// RFC 7296 §1.3.3: `HDR, SK {N(REKEY_SA), SA, Ni, [KEi,] TSi, TSr}`.
-const REKEY_CHILD_REQUEST: &[Form] = &[Form {
+const REKEY_CHILD_REQUEST: &[MessageForm] = &[MessageForm {
     story: "asks for a child's successor",
     meaning: Meaning::Whole,
     required: &[Notify, Sa, Nonce, TsI, TsR],
@@ -204,14 +204,14 @@ const REKEY_CHILD_REQUEST: &[Form] = &[Form {
 }];
 
 /// RFC 7296 §1.3.1, §1.3.3: `HDR, SK {SA, Nr, [KEr,] TSi, TSr}`.
-const CHILD_RESPONSE: &[Form] = &[
-    Form {
+const CHILD_RESPONSE: &[MessageForm] = &[
+    MessageForm {
         story: "takes the child",
         meaning: Meaning::Whole,
         required: &[Sa, Nonce, TsI, TsR],
         optional: &[Ke, Cp],
     },
-    Form {
+    MessageForm {
         story: "refuses the child",
         meaning: Meaning::Notifies,
         required: &[Notify],
@@ -220,7 +220,7 @@ const CHILD_RESPONSE: &[Form] = &[
 ];
 
 /// RFC 7296 §1.3.2: `HDR, SK {SA, Ni, KEi}`.
-const REKEY_IKE_REQUEST: &[Form] = &[Form {
+const REKEY_IKE_REQUEST: &[MessageForm] = &[MessageForm {
     story: "asks for the IKE SA's successor",
     meaning: Meaning::Whole,
     required: &[Sa, Nonce, Ke],
@@ -228,14 +228,14 @@ const REKEY_IKE_REQUEST: &[Form] = &[Form {
 }];
 
 /// RFC 7296 §1.3.2: `HDR, SK {SA, Nr, KEr}`.
-const REKEY_IKE_RESPONSE: &[Form] = &[
-    Form {
+const REKEY_IKE_RESPONSE: &[MessageForm] = &[
+    MessageForm {
         story: "takes the IKE SA's successor",
         meaning: Meaning::Whole,
         required: &[Sa, Nonce, Ke],
         optional: &[],
     },
-    Form {
+    MessageForm {
         story: "refuses the IKE SA's successor",
         meaning: Meaning::Notifies,
         required: &[Notify],
@@ -244,14 +244,18 @@ const REKEY_IKE_RESPONSE: &[Form] = &[
 ];
 
 /// RFC 7296 §1.4: `HDR, SK {[N,] [D,] [CP,] ...}`; an empty one asks for life and is its proof.
-const INFORM: &[Form] =
-    &[Form { story: "informs", meaning: Meaning::Whole, required: &[], optional: &[Delete, Cp] }];
+const INFORM: &[MessageForm] = &[MessageForm {
+    story: "informs",
+    meaning: Meaning::Whole,
+    required: &[],
+    optional: &[Delete, Cp],
+}];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn judge(step: Step, half: Half, payloads: &[PayloadType]) -> Result<Meaning, Error> {
+    fn judge(step: Step, half: MessageHalf, payloads: &[PayloadType]) -> Result<Meaning, Error> {
         accept(step, half, payloads.iter().map(|&payload| (payload, false)))
             .map(|form| form.meaning)
     }
@@ -259,7 +263,7 @@ mod tests {
     #[test]
     fn each_form_accepts_itself_in_any_order_and_misses_each_of_its_parts() {
         for step in Step::ALL {
-            for half in [Half::Request, Half::Response] {
+            for half in [MessageHalf::Request, MessageHalf::Response] {
                 for form in forms(step, half) {
                     let mut payloads: Vec<_> =
                         form.required.iter().chain(form.optional).copied().collect();
@@ -281,7 +285,7 @@ mod tests {
     #[test]
     fn the_fuller_form_comes_first() {
         for step in Step::ALL {
-            for half in [Half::Request, Half::Response] {
+            for half in [MessageHalf::Request, MessageHalf::Response] {
                 let forms = forms(step, half);
                 for (at, form) in forms.iter().enumerate() {
                     let hidden = forms.iter().take(at).any(|earlier| {
@@ -310,32 +314,46 @@ mod tests {
             (Step::Inform, &[Delete, Delete], Whole),
         ];
         for (step, payloads, meaning) in table {
-            assert_eq!(judge(*step, Half::Response, payloads), Ok(*meaning), "{step} {payloads:?}");
+            assert_eq!(
+                judge(*step, MessageHalf::Response, payloads),
+                Ok(*meaning),
+                "{step} {payloads:?}"
+            );
         }
     }
 
     #[test]
     fn the_peers_faults_are_named() {
-        let table: &[(Step, Half, &[PayloadType], PeerMisbehaved)] = &[
-            (Step::Init, Half::Request, &[Sa, Ke], PeerMisbehaved::Missing(Nonce)),
-            (Step::Init, Half::Request, &[Sa, Ke, Nonce, Nonce], PeerMisbehaved::Repeated(Nonce)),
+        let table: &[(Step, MessageHalf, &[PayloadType], PeerMisbehaved)] = &[
+            (Step::Init, MessageHalf::Request, &[Sa, Ke], PeerMisbehaved::Missing(Nonce)),
             (
                 Step::Init,
-                Half::Request,
+                MessageHalf::Request,
+                &[Sa, Ke, Nonce, Nonce],
+                PeerMisbehaved::Repeated(Nonce),
+            ),
+            (
+                Step::Init,
+                MessageHalf::Request,
                 &[Sa, Ke, Nonce, TsI],
                 PeerMisbehaved::UnexpectedPayload(TsI),
             ),
-            (Step::Auth, Half::Request, &[Auth], PeerMisbehaved::Missing(IdI)),
+            (Step::Auth, MessageHalf::Request, &[Auth], PeerMisbehaved::Missing(IdI)),
             (
                 Step::Auth,
-                Half::Response,
+                MessageHalf::Response,
                 &[IdR, Auth, Sa, TsI],
                 // Half a child is no childless answer.
                 PeerMisbehaved::UnexpectedPayload(Sa),
             ),
-            (Step::NewChild, Half::Response, &[], PeerMisbehaved::Missing(Sa)),
-            (Step::NewChild, Half::Response, &[Notify, Sa], PeerMisbehaved::UnexpectedPayload(Sa)),
-            (Step::Inform, Half::Request, &[Sa], PeerMisbehaved::UnexpectedPayload(Sa)),
+            (Step::NewChild, MessageHalf::Response, &[], PeerMisbehaved::Missing(Sa)),
+            (
+                Step::NewChild,
+                MessageHalf::Response,
+                &[Notify, Sa],
+                PeerMisbehaved::UnexpectedPayload(Sa),
+            ),
+            (Step::Inform, MessageHalf::Request, &[Sa], PeerMisbehaved::UnexpectedPayload(Sa)),
         ];
         for (step, half, payloads, fault) in table {
             assert_eq!(judge(*step, *half, payloads), Err((*fault).into()), "{step} {payloads:?}");
@@ -346,14 +364,15 @@ mod tests {
     fn an_unknown_type_matters_only_when_critical() {
         for unknown in [PayloadType::Unknown(200), PayloadType::PuzzleSolution] {
             let twice = [(unknown, false), (unknown, false)];
-            assert!(accept(Step::Inform, Half::Request, twice).is_ok());
+            assert!(accept(Step::Inform, MessageHalf::Request, twice).is_ok());
             assert_eq!(
-                accept(Step::Inform, Half::Request, [(unknown, true)]).map(|form| form.meaning),
+                accept(Step::Inform, MessageHalf::Request, [(unknown, true)])
+                    .map(|form| form.meaning),
                 Err(Incompatible::CriticalPayload(unknown).into())
             );
         }
         // On a known type the bit says nothing.
-        assert!(accept(Step::Inform, Half::Request, [(Delete, true)]).is_ok());
+        assert!(accept(Step::Inform, MessageHalf::Request, [(Delete, true)]).is_ok());
     }
 
     #[test]

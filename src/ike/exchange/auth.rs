@@ -13,30 +13,30 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::acceptance::{self, Meaning};
-use super::create_child::{self, Wanted};
-use super::init::Keyed;
+use super::create_child::{self, ChildOffer};
+use super::init::InitDone;
 use super::rekey_child::{self, kinds};
-use super::step::{Half, Party, Step};
+use super::step::{MessageHalf, Party, Step};
 use crate::crypto::keymat::{SkP, signed_octets};
 use crate::ike::admission::budget::{Bucket, Rate};
-use crate::ike::authenticator::{Claim, Proven};
-use crate::ike::endpoint::config::Encapsulation;
-use crate::ike::endpoint::context::Ctx;
-use crate::ike::endpoint::event::Event;
+use crate::ike::authenticator::{PeerProof, Proven};
+use crate::ike::endpoint::config::EspEncapsulation;
+use crate::ike::endpoint::context::Context;
+use crate::ike::endpoint::event::IkeEvent;
 use crate::ike::error::{AuthFailed, Error, Incompatible, Local, PeerMisbehaved};
 use crate::ike::ids::Slot;
 use crate::ike::path::{Path, Port};
 use crate::ike::sa::channel::{Channel, Envelope};
 use crate::ike::sa::child::ChildSa;
-use crate::ike::sa::retransmit::{Retransmit, Schedule, Verdict};
+use crate::ike::sa::retransmit::{Retransmit, RetransmitSchedule, RetransmitVerdict};
 use crate::ike::sa::task::Tasks;
 use crate::ike::sa::window::{Answered, Datagrams, Fingerprint, ReplyWindow, RequestWindow};
-use crate::ike::sa::{IkeSa, Origin, Standing, datagram_limit};
+use crate::ike::sa::{IkeLifecycle, IkeSa, Origin, datagram_limit};
 use crate::time::{Instant, UnixTime};
 use crate::wire::codes::{ExchangeType, NotifyType, PayloadType};
 use crate::wire::header::MessageId;
 use crate::wire::payload::Payload;
-use crate::wire::payload::cert::{Certificate, CertificateRequest};
+use crate::wire::payload::cert::{CertPayload, CertificateRequest};
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::id::Identity;
 use crate::wire::payload::notify::Notify;
@@ -50,9 +50,9 @@ const HALF_OPEN: Duration = Duration::from_secs(30);
 /// Our request is out.
 #[derive(Debug)]
 pub(crate) struct AuthSent {
-    pub(crate) keyed: Keyed,
+    pub(crate) keyed: InitDone,
     /// The child that it asks for; none when the IKE SA comes up childless.
-    pub(crate) wanted: Option<Wanted>,
+    pub(crate) wanted: Option<ChildOffer>,
     pub(crate) datagrams: Datagrams,
     pub(crate) timer: Retransmit,
 }
@@ -60,7 +60,7 @@ pub(crate) struct AuthSent {
 /// IKE_SA_INIT was answered; the peer is to prove itself.
 #[derive(Debug)]
 pub(crate) struct InitAnswered {
-    pub(crate) keyed: Keyed,
+    pub(crate) keyed: InitDone,
     /// Who is charged for it.
     pub(crate) source: IpAddr,
     pub(crate) forget_at: Instant,
@@ -80,7 +80,7 @@ pub(crate) struct AuthRefused {
 
 /// What came of an attempt.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum AuthOutcome {
     /// Both are proven.
     Up(Box<IkeSa>),
     /// The peer is not what it has to be, and is told so on an IKE SA that only lives for that.
@@ -92,8 +92,8 @@ pub(crate) enum Outcome {
 impl AuthSent {
     /// Proves us to the peer and asks for the first child of `slot`.
     pub(crate) fn start(
-        ctx: &mut Ctx<'_>,
-        mut keyed: Keyed,
+        ctx: &mut Context<'_>,
+        mut keyed: InitDone,
         slot: Option<Slot>,
         initial_contact: bool,
     ) -> Result<AuthSent, Error> {
@@ -121,14 +121,14 @@ impl AuthSent {
         for bytes in &datagrams {
             ctx.out.transmit(keyed.path, bytes.clone());
         }
-        let timer = Retransmit::start(Schedule::DIAL, ctx.mono(), ctx.rng);
+        let timer = Retransmit::start(RetransmitSchedule::DIAL, ctx.mono(), ctx.rng);
         Ok(AuthSent { keyed, wanted, datagrams, timer })
     }
 
     /// The deadline has come: the request again, or the end of the attempt.
-    pub(crate) fn wake(&mut self, ctx: &mut Ctx<'_>) -> Verdict {
+    pub(crate) fn wake(&mut self, ctx: &mut Context<'_>) -> RetransmitVerdict {
         let verdict = self.timer.fire(ctx.mono(), ctx.rng);
-        if verdict == Verdict::Resend {
+        if verdict == RetransmitVerdict::Resend {
             for bytes in &self.datagrams {
                 ctx.out.transmit(self.keyed.path, bytes.clone());
             }
@@ -137,7 +137,7 @@ impl AuthSent {
     }
 
     /// The peer's authentic answer.
-    pub(crate) fn finish(self, ctx: &mut Ctx<'_>, answer: Result<Chain, Error>) -> Outcome {
+    pub(crate) fn finish(self, ctx: &mut Context<'_>, answer: Result<Chain, Error>) -> AuthOutcome {
         let AuthSent { keyed, wanted, .. } = self;
         let believed = answer.and_then(|answer| {
             believe_responder(ctx, &keyed, &answer).map(|proven| (proven, answer))
@@ -148,12 +148,15 @@ impl AuthSent {
                 if let Some(wanted) = &wanted {
                     create_child::abandon(ctx, wanted);
                 }
-                ctx.refuse(Step::Auth, Half::Response, error, None);
+                ctx.refuse(Step::Auth, MessageHalf::Response, error, None);
                 if error.to_notify().is_none() {
-                    return Outcome::Failed;
+                    return AuthOutcome::Failed;
                 }
                 let nobody = Proven { name: String::new(), until: UnixTime(0) };
-                return Outcome::Reject(Box::new(establish(ctx, keyed, nobody, Party::We)), error);
+                return AuthOutcome::Reject(
+                    Box::new(establish(ctx, keyed, nobody, Party::We)),
+                    error,
+                );
             }
         };
         let nonces = keyed.nonces.clone();
@@ -161,17 +164,17 @@ impl AuthSent {
         if let Some(wanted) = wanted {
             first_child(ctx, &mut sa, &wanted, &nonces, &answer);
         }
-        Outcome::Up(Box::new(sa))
+        AuthOutcome::Up(Box::new(sa))
     }
 }
 
 impl InitAnswered {
-    pub(crate) fn new(ctx: &Ctx<'_>, keyed: Keyed, source: IpAddr) -> InitAnswered {
+    pub(crate) fn new(ctx: &Context<'_>, keyed: InitDone, source: IpAddr) -> InitAnswered {
         InitAnswered::until(ctx.now.mono + HALF_OPEN, keyed, source)
     }
 
     /// One that is forgotten at a known time.
-    pub(crate) fn until(forget_at: Instant, keyed: Keyed, source: IpAddr) -> InitAnswered {
+    pub(crate) fn until(forget_at: Instant, keyed: InitDone, source: IpAddr) -> InitAnswered {
         InitAnswered { keyed, source, forget_at, again: Bucket::default() }
     }
 
@@ -188,7 +191,7 @@ impl InitAnswered {
     /// The peer's authentic request, whole: prove it, prove us, make the child.
     pub(crate) fn finish(
         self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Context<'_>,
         path: Path,
         fingerprint: Fingerprint,
         request: Result<Chain, Error>,
@@ -222,7 +225,7 @@ impl InitAnswered {
             match create_child::grant_first(ctx, &sa.channel, &request, &nonces, &mut answer) {
                 Ok(child) => rekey_child::install(ctx, &mut sa, child, None),
                 Err(error) => {
-                    ctx.refuse(Step::Auth, Half::Request, error, Some(&request));
+                    ctx.refuse(Step::Auth, MessageHalf::Request, error, Some(&request));
                     answer.extend(error.to_notify().map(|notice| {
                         Payload::Notify(Notify::with_data(notice.kind, notice.data()))
                     }));
@@ -236,8 +239,8 @@ impl InitAnswered {
 
 /// Our AUTH payload.
 fn push_proof(
-    ctx: &mut Ctx<'_>,
-    keyed: &Keyed,
+    ctx: &mut Context<'_>,
+    keyed: &InitDone,
     identity: &Identity,
     chain: &mut Chain,
 ) -> Result<(), Error> {
@@ -262,8 +265,12 @@ fn push_proof(
 }
 
 /// Judges the initiator's request.
-fn believe_initiator(ctx: &mut Ctx<'_>, keyed: &Keyed, request: &Chain) -> Result<Proven, Error> {
-    let form = acceptance::accept(Step::Auth, Half::Request, kinds(request))?;
+fn believe_initiator(
+    ctx: &mut Context<'_>,
+    keyed: &InitDone,
+    request: &Chain,
+) -> Result<Proven, Error> {
+    let form = acceptance::accept(Step::Auth, MessageHalf::Request, kinds(request))?;
     if form.meaning == Meaning::Eap {
         return Err(AuthFailed::Method.into());
     }
@@ -273,8 +280,12 @@ fn believe_initiator(ctx: &mut Ctx<'_>, keyed: &Keyed, request: &Chain) -> Resul
 }
 
 /// Judges the responder's answer.
-fn believe_responder(ctx: &mut Ctx<'_>, keyed: &Keyed, answer: &Chain) -> Result<Proven, Error> {
-    let form = acceptance::accept(Step::Auth, Half::Response, kinds(answer))?;
+fn believe_responder(
+    ctx: &mut Context<'_>,
+    keyed: &InitDone,
+    answer: &Chain,
+) -> Result<Proven, Error> {
+    let form = acceptance::accept(Step::Auth, MessageHalf::Response, kinds(answer))?;
     match form.meaning {
         Meaning::Whole | Meaning::Childless => {}
         Meaning::Eap => return Err(AuthFailed::Method.into()),
@@ -289,14 +300,14 @@ fn believe_responder(ctx: &mut Ctx<'_>, keyed: &Keyed, answer: &Chain) -> Result
 }
 
 fn believe(
-    ctx: &mut Ctx<'_>,
-    keyed: &Keyed,
+    ctx: &mut Context<'_>,
+    keyed: &InitDone,
     identity: &Identity,
     chain: &Chain,
 ) -> Result<Proven, Error> {
     let auth = chain.authentication();
     let auth = auth.ok_or(PeerMisbehaved::Missing(PayloadType::Authentication))?;
-    let certificates: Vec<Certificate> = chain.certificates().cloned().collect();
+    let certificates: Vec<CertPayload> = chain.certificates().cloned().collect();
     let channel = &keyed.channel;
     let (sk_p, own_nonce) = match channel.made_by {
         Party::We => (SkP::Responder(&channel.keys.pr), &keyed.nonces.initiator),
@@ -305,7 +316,7 @@ fn believe(
     let (prf, body) = (channel.suite.prf, identity.signed_body());
     let octets =
         signed_octets(ctx.provider, prf, sk_p, &keyed.peer_message, own_nonce.bytes(), &body);
-    let claim = Claim { identity, certificates: &certificates, auth, octets: &octets };
+    let claim = PeerProof { identity, certificates: &certificates, auth, octets: &octets };
     ctx.config.credentials.verify(&claim, ctx.now).map_err(|disbelief| {
         let kind = disbelief.kind;
         ctx.explain(disbelief.reason, disbelief.remedy);
@@ -314,8 +325,13 @@ fn believe(
 }
 
 /// Answers a proof that does not hold (RFC 7296 §2.21.2).
-fn refuse(ctx: &mut Ctx<'_>, keyed: Keyed, path: Path, error: Error) -> (Channel, Datagrams) {
-    ctx.refuse(Step::Auth, Half::Request, error, None);
+fn refuse(
+    ctx: &mut Context<'_>,
+    keyed: InitDone,
+    path: Path,
+    error: Error,
+) -> (Channel, Datagrams) {
+    ctx.refuse(Step::Auth, MessageHalf::Request, error, None);
     let mut channel = keyed.channel;
     let chain: Chain = error
         .to_notify()
@@ -333,9 +349,9 @@ fn refuse(ctx: &mut Ctx<'_>, keyed: Keyed, path: Path, error: Error) -> (Channel
 
 /// The first child from the peer's answer; without it the IKE SA stands, and the child is asked for again.
 fn first_child(
-    ctx: &mut Ctx<'_>,
+    ctx: &mut Context<'_>,
     sa: &mut IkeSa,
-    wanted: &Wanted,
+    wanted: &ChildOffer,
     nonces: &crate::ike::exchange::NoncePair,
     answer: &Chain,
 ) {
@@ -348,9 +364,9 @@ fn first_child(
     match made {
         Ok(child) => rekey_child::install(ctx, sa, child, None),
         Err(error) => {
-            ctx.refuse(Step::Auth, Half::Response, error, None);
+            ctx.refuse(Step::Auth, MessageHalf::Response, error, None);
             if answer.sa().is_some() {
-                sa.want(ctx, crate::ike::sa::task::Wish::Disown(wanted.spi), ctx.mono());
+                sa.want(ctx, crate::ike::sa::task::TaskKind::Disown(wanted.spi), ctx.mono());
             }
             create_child::abandon(ctx, wanted);
         }
@@ -358,8 +374,8 @@ fn first_child(
 }
 
 /// The IKE SA that both ends now have.
-fn establish(ctx: &mut Ctx<'_>, keyed: Keyed, proven: Proven, dialled_by: Party) -> IkeSa {
-    let Keyed { channel, nonces, path, nat, began_at, .. } = keyed;
+fn establish(ctx: &mut Context<'_>, keyed: InitDone, proven: Proven, dialled_by: Party) -> IkeSa {
+    let InitDone { channel, nonces, path, nat, began_at, .. } = keyed;
     let now = ctx.mono();
     let limits = ctx.config.profile.ike_lifetime(ctx.config.ike_lifetime).draw(now, ctx.rng);
     let (asks, answers) = match dialled_by {
@@ -367,13 +383,13 @@ fn establish(ctx: &mut Ctx<'_>, keyed: Keyed, proven: Proven, dialled_by: Party)
         Party::Peer => (0, 1),
     };
     let encapsulated = match ctx.config.encapsulation {
-        Encapsulation::Udp => true,
-        Encapsulation::Auto => path.port == Port::NatT && nat.is_any(),
-        Encapsulation::Esp => false,
+        EspEncapsulation::Udp => true,
+        EspEncapsulation::Auto => path.port == Port::NatT && nat.is_any(),
+        EspEncapsulation::Esp => false,
     };
     let reauth_at = reauthentication(ctx, &proven);
     if !proven.name.is_empty() {
-        ctx.out.event(Event::IkeUp {
+        ctx.out.event(IkeEvent::IkeUp {
             peer: ctx.peer,
             ike: channel.own,
             suite: channel.suite,
@@ -386,7 +402,7 @@ fn establish(ctx: &mut Ctx<'_>, keyed: Keyed, proven: Proven, dialled_by: Party)
         channel,
         origin: Origin { dialled_by, nonces, began_at, up_at: now },
         proven,
-        standing: Standing::Live,
+        standing: IkeLifecycle::Live,
         path,
         nat,
         encapsulated,
@@ -407,7 +423,7 @@ fn establish(ctx: &mut Ctx<'_>, keyed: Keyed, proven: Proven, dialled_by: Party)
 }
 
 /// When both ends are to prove themselves again: at the configured age, and before either certificate runs out.
-fn reauthentication(ctx: &Ctx<'_>, proven: &Proven) -> Option<Instant> {
+fn reauthentication(ctx: &Context<'_>, proven: &Proven) -> Option<Instant> {
     let ends = proven.until.0.min(ctx.config.credentials.not_after().0);
     let left = Duration::from_secs(ends.saturating_sub(ctx.now.unix.0));
     // Nine tenths of what is left, and a minute at least, so that a certificate at its end does not make us dial in circles.

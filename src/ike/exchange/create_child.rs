@@ -12,24 +12,24 @@ use std::rc::Rc;
 use super::step::Party;
 use super::{Exchange, NoncePair};
 use crate::crypto::keymat::{ChildKeys, Nonces};
-use crate::crypto::{EspSuite, Group, KeyExchange, SharedSecret};
+use crate::crypto::{EspSuite, Group, KeyAgreement, SharedSecret};
 use crate::ike::endpoint::config::ChildConfig;
-use crate::ike::endpoint::context::Ctx;
+use crate::ike::endpoint::context::Context;
 use crate::ike::error::{Busy, Error, Incompatible, PeerMisbehaved};
 use crate::ike::ids::Slot;
 use crate::ike::negotiation::combination::Combination;
 use crate::ike::negotiation::narrow::{self, Grant, Payloads};
-use crate::ike::negotiation::proposal::{self, Choice, Groups};
+use crate::ike::negotiation::proposal::{self, Groups, SelectedProposal};
 use crate::ike::sa::IkeSa;
 use crate::ike::sa::channel::Channel;
-use crate::ike::sa::child::{ChildSa, Half, OutState, Standing};
+use crate::ike::sa::child::{ChildHalf, ChildLifecycle, ChildSa, OutState};
 use crate::ike::sa::lifetime;
 use crate::wire::codes::PayloadType;
 use crate::wire::payload::Payload;
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::ke;
 use crate::wire::payload::nonce::Nonce;
-use crate::wire::selector::narrow::SelectorPair;
+use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::spi::EspSpi;
 
 /// Octets in our nonces: half the longest PRF key at least (RFC 7296 §2.10).
@@ -37,10 +37,10 @@ const NONCE_LEN: usize = 32;
 
 /// What we asked for, to understand the answer by.
 #[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) wanted: Wanted,
+pub(crate) struct NewChildRequest {
+    pub(crate) wanted: ChildOffer,
     pub(crate) nonce: Nonce,
-    pub(crate) exchange: Option<Box<dyn KeyExchange>>,
+    pub(crate) exchange: Option<Box<dyn KeyAgreement>>,
     /// SPIs that the peer deleted meanwhile and that we do not know: the answer may be about one of them.
     pub(crate) withdrawn: Vec<EspSpi>,
 }
@@ -50,13 +50,13 @@ const MAX_WITHDRAWN: usize = 16;
 
 /// The part of it that IKE_AUTH has too.
 #[derive(Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct ChildOffer {
     pub(crate) slot: Slot,
     /// Our SPI: reserved.
     pub(crate) spi: EspSpi,
     /// The lines we offered.
     pub(crate) lines: Vec<Combination>,
-    pub(crate) selectors: SelectorPair,
+    pub(crate) selectors: ChildSelectors,
 }
 
 /// Two ends agreed on this much; keys are missing.
@@ -66,7 +66,7 @@ struct Agreed {
     suite: EspSuite,
     own_spi: EspSpi,
     peer_spi: EspSpi,
-    selectors: SelectorPair,
+    selectors: ChildSelectors,
     asked_by: Party,
 }
 
@@ -79,7 +79,7 @@ pub(crate) struct Granted {
 }
 
 /// A fresh nonce of ours.
-pub(crate) fn draw_nonce(ctx: &mut Ctx<'_>) -> Nonce {
+pub(crate) fn draw_nonce(ctx: &mut Context<'_>) -> Nonce {
     let mut bytes = [0; NONCE_LEN];
     ctx.rng.fill(&mut bytes);
     Nonce::new(bytes).expect("32 octets are a nonce")
@@ -87,11 +87,11 @@ pub(crate) fn draw_nonce(ctx: &mut Ctx<'_>) -> Nonce {
 
 /// Asks for a child: `group` is the one to send a KE payload of, when perfect forward secrecy is wanted.
 pub(crate) fn ask(
-    ctx: &mut Ctx<'_>,
+    ctx: &mut Context<'_>,
     slot: Slot,
-    selectors: SelectorPair,
+    selectors: ChildSelectors,
     group: Option<Group>,
-) -> Option<(Chain, Asked)> {
+) -> Option<(Chain, NewChildRequest)> {
     let config = Rc::clone(&ctx.config);
     let child = config.children.get(usize::from(slot.0))?;
     let group = group.or_else(|| child.esp.groups().first().copied());
@@ -106,12 +106,16 @@ pub(crate) fn ask(
         chain.push(ke::KeyExchange::new(exchange.group().id(), exchange.public_value()));
     }
     push_selectors(&mut chain, narrow::request(&selectors, None));
-    let wanted = Wanted { slot, spi, lines, selectors };
-    Some((chain, Asked { wanted, nonce, exchange, withdrawn: Vec::new() }))
+    let wanted = ChildOffer { slot, spi, lines, selectors };
+    Some((chain, NewChildRequest { wanted, nonce, exchange, withdrawn: Vec::new() }))
 }
 
 /// Asks for the first child, within IKE_AUTH: no group of its own (RFC 7296 §1.2).
-pub(crate) fn ask_first(ctx: &mut Ctx<'_>, slot: Slot, chain: &mut Chain) -> Option<Wanted> {
+pub(crate) fn ask_first(
+    ctx: &mut Context<'_>,
+    slot: Slot,
+    chain: &mut Chain,
+) -> Option<ChildOffer> {
     let config = Rc::clone(&ctx.config);
     let child = config.children.get(usize::from(slot.0))?;
     let spi = ctx.spis.reserve_esp(ctx.peer, ctx.rng);
@@ -119,14 +123,14 @@ pub(crate) fn ask_first(ctx: &mut Ctx<'_>, slot: Slot, chain: &mut Chain) -> Opt
     let selectors = child.selectors.clone();
     chain.push(proposal::offer(&lines, spi, Groups::Omitted));
     push_selectors(chain, narrow::request(&selectors, None));
-    Some(Wanted { slot, spi, lines, selectors })
+    Some(ChildOffer { slot, spi, lines, selectors })
 }
 
 /// Makes the child that we asked for from the peer's answer.
 pub(crate) fn take(
-    ctx: &mut Ctx<'_>,
+    ctx: &mut Context<'_>,
     channel: &Channel,
-    asked: Asked,
+    asked: NewChildRequest,
     answer: &Chain,
 ) -> Result<(ChildSa, NoncePair), Error> {
     let agreed = agree(&asked.wanted, Groups::Negotiated, answer)?;
@@ -149,9 +153,9 @@ pub(crate) fn take(
 
 /// Makes the first child from the peer's IKE_AUTH answer.
 pub(crate) fn take_first(
-    ctx: &mut Ctx<'_>,
+    ctx: &mut Context<'_>,
     channel: &Channel,
-    wanted: &Wanted,
+    wanted: &ChildOffer,
     nonces: &NoncePair,
     answer: &Chain,
 ) -> Result<ChildSa, Error> {
@@ -161,7 +165,7 @@ pub(crate) fn take_first(
 
 /// Makes the child that the peer asks for. `only` restricts it to the slot of the child that it replaces.
 pub(crate) fn grant(
-    ctx: &mut Ctx<'_>,
+    ctx: &mut Context<'_>,
     channel: &Channel,
     request: &Chain,
     only: Option<Slot>,
@@ -198,7 +202,7 @@ pub(crate) fn grant(
 
 /// Makes the first child that the peer asks for in IKE_AUTH, and adds the answer to `chain`.
 pub(crate) fn grant_first(
-    ctx: &mut Ctx<'_>,
+    ctx: &mut Context<'_>,
     channel: &Channel,
     request: &Chain,
     nonces: &NoncePair,
@@ -226,7 +230,7 @@ pub(crate) fn public_value(chain: &Chain, group: Group) -> Result<&[u8], Error> 
 
 /// Both public values to one secret.
 pub(crate) fn finish_exchange(
-    exchange: Box<dyn KeyExchange>,
+    exchange: Box<dyn KeyAgreement>,
     public: &[u8],
 ) -> Result<SharedSecret, Error> {
     let group = exchange.group().id();
@@ -258,19 +262,24 @@ pub(crate) fn is_asking(sa: &IkeSa) -> bool {
 }
 
 /// What the peer's answer to our request settled.
-fn agree(wanted: &Wanted, groups: Groups, answer: &Chain) -> Result<Agreed, Error> {
+fn agree(wanted: &ChildOffer, groups: Groups, answer: &Chain) -> Result<Agreed, Error> {
     let sa = answer.sa().ok_or(PeerMisbehaved::Missing(PayloadType::Sa))?;
     let choice = proposal::read_answer(&wanted.lines, sa, groups)?;
     let (suite, peer_spi) = (choice.esp_suite()?, choice.esp_spi()?);
     let near = answer.ts_initiator().ok_or(PeerMisbehaved::Missing(PayloadType::TsInitiator))?;
     let far = answer.ts_responder().ok_or(PeerMisbehaved::Missing(PayloadType::TsResponder))?;
     let selectors = narrow::take(&wanted.selectors, near, far)?;
-    let Wanted { slot, spi, .. } = *wanted;
+    let ChildOffer { slot, spi, .. } = *wanted;
     Ok(Agreed { slot, suite, own_spi: spi, peer_spi, selectors, asked_by: Party::We })
 }
 
 /// The line of a slot's policy that fits the peer's offer.
-fn choose(ctx: &Ctx<'_>, slot: Slot, request: &Chain, groups: Groups) -> Result<Choice, Error> {
+fn choose(
+    ctx: &Context<'_>,
+    slot: Slot,
+    request: &Chain,
+    groups: Groups,
+) -> Result<SelectedProposal, Error> {
     let sa = request.sa().ok_or(PeerMisbehaved::Missing(PayloadType::Sa))?;
     let child = child_config(ctx, slot).ok_or(Error::from(Incompatible::Selectors))?;
     if groups == Groups::Negotiated {
@@ -281,14 +290,14 @@ fn choose(ctx: &Ctx<'_>, slot: Slot, request: &Chain, groups: Groups) -> Result<
 
 /// Which slot the peer's selectors fit, and what they are narrowed to.
 fn grant_selectors(
-    ctx: &Ctx<'_>,
+    ctx: &Context<'_>,
     request: &Chain,
     only: Option<Slot>,
 ) -> Result<(Slot, Grant), Error> {
     let near = request.ts_initiator().ok_or(PeerMisbehaved::Missing(PayloadType::TsInitiator))?;
     let far = request.ts_responder().ok_or(PeerMisbehaved::Missing(PayloadType::TsResponder))?;
     let slots = (0..).map(Slot).zip(&ctx.config.children);
-    let (slots, policies): (Vec<Slot>, Vec<&SelectorPair>) = slots
+    let (slots, policies): (Vec<Slot>, Vec<&ChildSelectors>) = slots
         .filter(|(slot, _)| only.is_none_or(|only| only == *slot))
         .map(|(slot, child)| (slot, &child.selectors))
         .unzip();
@@ -299,7 +308,7 @@ fn grant_selectors(
 
 /// Derives the keys, and the child is there; nothing of it is installed yet.
 fn make(
-    ctx: &mut Ctx<'_>,
+    ctx: &mut Context<'_>,
     channel: &Channel,
     agreed: Agreed,
     nonces: &NoncePair,
@@ -330,24 +339,24 @@ fn make(
         slot,
         suite,
         selectors,
-        inbound: Half { spi: own_spi, keys: theirs },
-        outbound: Half { spi: peer_spi, keys: ours },
+        inbound: ChildHalf { spi: own_spi, keys: theirs },
+        outbound: ChildHalf { spi: peer_spi, keys: ours },
         made_by: asked_by,
         made_at: ctx.now.mono,
         may_send: asked_by == Party::We,
         out: OutState::Registered,
-        standing: Standing::Live,
+        standing: ChildLifecycle::Live,
         rekey_at: Some(limits.time.soft),
         expire_at: limits.time.hard,
         limits,
     }
 }
 
-fn child_config<'a>(ctx: &'a Ctx<'_>, slot: Slot) -> Option<&'a ChildConfig> {
+fn child_config<'a>(ctx: &'a Context<'_>, slot: Slot) -> Option<&'a ChildConfig> {
     ctx.config.children.get(usize::from(slot.0))
 }
 
 /// Frees the SPI that a request had reserved.
-pub(crate) fn abandon(ctx: &mut Ctx<'_>, wanted: &Wanted) {
+pub(crate) fn abandon(ctx: &mut Context<'_>, wanted: &ChildOffer) {
     ctx.spis.release_esp(wanted.spi);
 }

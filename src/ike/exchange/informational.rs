@@ -13,11 +13,11 @@ use super::collision::{self, Closure, Deletion};
 use super::create_child;
 use super::rekey_child;
 use super::rekey_ike;
-use crate::ike::endpoint::context::Ctx;
+use crate::ike::endpoint::context::Context;
 use crate::ike::endpoint::event::Cause;
 use crate::ike::error::{AuthFailed, Error};
-use crate::ike::sa::task::Wish;
-use crate::ike::sa::{Deed, IkeSa, Standing};
+use crate::ike::sa::task::TaskKind;
+use crate::ike::sa::{IkeLifecycle, IkeSa, SaEffect};
 use crate::wire::codes::{NotifyType, ProtocolId};
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::delete::Delete;
@@ -25,15 +25,15 @@ use crate::wire::payload::notify::Notify;
 use crate::wire::spi::EspSpi;
 
 /// Asks for a sign of life.
-pub(crate) fn probe(ctx: &mut Ctx<'_>, sa: &mut IkeSa) {
-    sa.ask(ctx, Wish::Probe, Exchange::Probe, &Chain::new());
+pub(crate) fn probe(ctx: &mut Context<'_>, sa: &mut IkeSa) {
+    sa.ask(ctx, TaskKind::Probe, Exchange::Probe, &Chain::new());
 }
 
 /// Deletes children, by our inbound SPIs; `spis` are of children that are gone here already.
 pub(crate) fn delete_children(
-    ctx: &mut Ctx<'_>,
+    ctx: &mut Context<'_>,
     sa: &mut IkeSa,
-    wish: Wish,
+    wish: TaskKind,
     children: Vec<crate::ike::ids::ChildId>,
     mut spis: Vec<EspSpi>,
 ) {
@@ -48,7 +48,7 @@ pub(crate) fn delete_children(
 
 /// Deletes the IKE SA.
 pub(crate) fn delete_ike(
-    ctx: &mut Ctx<'_>,
+    ctx: &mut Context<'_>,
     sa: &mut IkeSa,
     cause: Cause,
     notify: Option<NotifyType>,
@@ -58,15 +58,15 @@ pub(crate) fn delete_ike(
         chain.push(Notify::new(kind));
     }
     chain.push(Delete::ike_sa());
-    sa.ask(ctx, Wish::CloseIke(cause, notify), Exchange::CloseIke, &chain);
+    sa.ask(ctx, TaskKind::CloseIke(cause, notify), Exchange::CloseIke, &chain);
 }
 
 /// The peer informs us.
 pub(crate) fn answer(
-    ctx: &mut Ctx<'_>,
+    ctx: &mut Context<'_>,
     sa: &mut IkeSa,
     request: &Chain,
-) -> Result<(Chain, Vec<Deed>), Error> {
+) -> Result<(Chain, Vec<SaEffect>), Error> {
     if let Some(fatal) = request.notifies().find_map(|notify| fatal(notify.kind)) {
         return Err(fatal);
     }
@@ -95,21 +95,21 @@ pub(crate) fn answer(
 }
 
 /// The peer deletes the IKE SA. Our own request under way on it is forgotten (RFC 7296 §2.25.2).
-fn deleted(ctx: &mut Ctx<'_>, sa: &mut IkeSa) -> Vec<Deed> {
+fn deleted(ctx: &mut Context<'_>, sa: &mut IkeSa) -> Vec<SaEffect> {
     let activity = sa.activity();
     let cause = match sa.standing {
-        Standing::Live => Cause::DeletedByPeer,
-        Standing::Replaced { .. } => Cause::Rekeyed,
-        Standing::Rival { .. } => Cause::Duplicate,
-        Standing::Leaving(cause) => cause,
+        IkeLifecycle::Live => Cause::DeletedByPeer,
+        IkeLifecycle::Replaced { .. } => Cause::Rekeyed,
+        IkeLifecycle::Rival { .. } => Cause::Duplicate,
+        IkeLifecycle::Leaving(cause) => cause,
     };
     let Some(Exchange::RekeyIke(asked)) = sa.flight.take().map(|flight| flight.exchange) else {
-        return vec![Deed::End(cause)];
+        return vec![SaEffect::End(cause)];
     };
     let closure = collision::on_delete_ike(activity, asked.rival.rival());
     match (closure, rekey_ike::forget(ctx, sa, &asked)) {
-        (Closure::RivalStands, Some(promote)) => vec![promote, Deed::End(Cause::Rekeyed)],
-        _ => vec![Deed::End(cause)],
+        (Closure::RivalStands, Some(promote)) => vec![promote, SaEffect::End(Cause::Rekeyed)],
+        _ => vec![SaEffect::End(cause)],
     }
 }
 

@@ -12,20 +12,20 @@ use super::NoncePair;
 use super::acceptance::{self, Meaning};
 use super::create_child::{draw_nonce, finish_exchange, public_value};
 use super::rekey_child::kinds;
-use super::step::{Half, Party, Step};
+use super::step::{MessageHalf, Party, Step};
 use crate::crypto::keymat::{Nonces, SkeySeed};
-use crate::crypto::{Group, IkeSuite, KeyExchange, Role, SharedSecret};
-use crate::ike::endpoint::config::Encapsulation;
-use crate::ike::endpoint::context::Ctx;
-use crate::ike::error::{Error, Local, Malformed, PeerMisbehaved};
+use crate::crypto::{Group, IkeSuite, KeyAgreement, SaKind, SharedSecret};
+use crate::ike::endpoint::config::EspEncapsulation;
+use crate::ike::endpoint::context::Context;
+use crate::ike::error::{Error, Local, MalformedMessage, PeerMisbehaved};
 use crate::ike::negotiation::nat_detection::{self, Nat};
 use crate::ike::negotiation::proposal::{self, Groups};
 use crate::ike::path::{Path, Port};
 use crate::ike::sa::channel::{Channel, Parties};
-use crate::ike::sa::retransmit::{Retransmit, Schedule, Verdict};
+use crate::ike::sa::retransmit::{Retransmit, RetransmitSchedule, RetransmitVerdict};
 use crate::time::Instant;
 use crate::wire::codes::{ExchangeType, HashId, NotifyType, PayloadType};
-use crate::wire::header::{Flags, Header, MessageId, Version};
+use crate::wire::header::{Flags, Header, IkeVersion, MessageId};
 use crate::wire::message::Message;
 use crate::wire::payload::cert::CertificateRequest;
 use crate::wire::payload::chain::Chain;
@@ -43,7 +43,7 @@ pub(crate) struct InitSent {
     pub(crate) spi: IkeSpi,
     pub(crate) path: Path,
     pub(crate) nonce: Nonce,
-    pub(crate) exchange: Box<dyn KeyExchange>,
+    pub(crate) exchange: Box<dyn KeyAgreement>,
     /// Groups that this attempt has sent a public value of.
     pub(crate) tried: Vec<Group>,
     /// The cookie that the request carries; empty when none was asked for.
@@ -59,7 +59,7 @@ pub(crate) struct InitSent {
 
 /// The keys are made; IKE_AUTH comes next.
 #[derive(Debug)]
-pub(crate) struct Keyed {
+pub(crate) struct InitDone {
     pub(crate) channel: Channel,
     pub(crate) nonces: NoncePair,
     /// Both IKE_SA_INIT messages, which AUTH signs: ours and the peer's.
@@ -76,21 +76,21 @@ pub(crate) struct Keyed {
 
 /// What a datagram made of our attempt.
 #[derive(Debug)]
-pub(crate) enum Heard {
+pub(crate) enum InitProgress {
     /// Nothing, or little: the attempt goes on.
     Wait(Box<InitSent>),
     /// The answer.
-    Keyed(Box<Keyed>),
+    Keyed(Box<InitDone>),
 }
 
 impl InitSent {
     /// Dials.
-    pub(crate) fn start(ctx: &mut Ctx<'_>, path: Path) -> Option<InitSent> {
+    pub(crate) fn start(ctx: &mut Context<'_>, path: Path) -> Option<InitSent> {
         let group = ctx.config.ike.groups().first().copied()?;
         let spi = ctx.spis.reserve_ike(ctx.peer, ctx.rng);
         let nonce = draw_nonce(ctx);
         let exchange = ctx.provider.start_exchange(group, ctx.rng);
-        let timer = Retransmit::start(Schedule::DIAL, ctx.mono(), ctx.rng);
+        let timer = Retransmit::start(RetransmitSchedule::DIAL, ctx.mono(), ctx.rng);
         let began_at = ctx.mono();
         let mut sent = InitSent {
             spi,
@@ -110,17 +110,17 @@ impl InitSent {
     }
 
     /// A datagram for our SPI arrived.
-    pub(crate) fn hear(self: Box<Self>, ctx: &mut Ctx<'_>, bytes: &[u8]) -> Heard {
+    pub(crate) fn hear(self: Box<Self>, ctx: &mut Context<'_>, bytes: &[u8]) -> InitProgress {
         match self.answered(ctx, bytes) {
             Ok(heard) => heard,
-            Err((sent, _)) => Heard::Wait(sent),
+            Err((sent, _)) => InitProgress::Wait(sent),
         }
     }
 
     /// The deadline has come: the request again, or the end of the attempt.
-    pub(crate) fn wake(&mut self, ctx: &mut Ctx<'_>) -> Verdict {
+    pub(crate) fn wake(&mut self, ctx: &mut Context<'_>) -> RetransmitVerdict {
         let verdict = self.timer.fire(ctx.mono(), ctx.rng);
-        if verdict == Verdict::Resend {
+        if verdict == RetransmitVerdict::Resend {
             ctx.out.transmit(self.path, self.request.clone());
         }
         verdict
@@ -128,12 +128,12 @@ impl InitSent {
 
     fn answered(
         mut self: Box<Self>,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Context<'_>,
         bytes: &[u8],
-    ) -> Result<Heard, (Box<InitSent>, Error)> {
+    ) -> Result<InitProgress, (Box<InitSent>, Error)> {
         let message = match Message::decode(bytes) {
             Ok(message) if message.sealed.is_none() => message,
-            _ => return Err((self, Malformed::Outside.into())),
+            _ => return Err((self, MalformedMessage::Outside.into())),
         };
         let header = message.header;
         let is_answer = header.is_response()
@@ -143,10 +143,10 @@ impl InitSent {
         if !is_answer {
             return Err((self, PeerMisbehaved::UnexpectedExchange(header.exchange).into()));
         }
-        match acceptance::accept(Step::Init, Half::Response, kinds(&message.chain)) {
+        match acceptance::accept(Step::Init, MessageHalf::Response, kinds(&message.chain)) {
             Ok(form) if form.meaning == Meaning::Notifies => {
                 self.notified(ctx, &message.chain);
-                Ok(Heard::Wait(self))
+                Ok(InitProgress::Wait(self))
             }
             Ok(_) => self.keyed(ctx, &message, bytes),
             Err(error) => Err((self, error)),
@@ -154,13 +154,13 @@ impl InitSent {
     }
 
     /// The peer asks to ask again, or gives an error that anyone may have sent.
-    fn notified(&mut self, ctx: &mut Ctx<'_>, chain: &Chain) {
+    fn notified(&mut self, ctx: &mut Context<'_>, chain: &Chain) {
         let again = chain.notifies().find_map(|notify| {
             if let Some(cookie) = notify.cookie_data() {
                 return (self.cookies < MAX_COOKIES && self.cookie != cookie)
                     .then(|| (cookie.to_vec(), None));
             }
-            let group = Group::from_id(Role::Ike, notify.invalid_ke_group()?).ok()?;
+            let group = Group::from_id(SaKind::Ike, notify.invalid_ke_group()?).ok()?;
             let fresh = ctx.config.ike.groups().contains(&group) && !self.tried.contains(&group);
             fresh.then(|| (self.cookie.clone(), Some(group)))
         });
@@ -181,7 +181,7 @@ impl InitSent {
                     if !self.hearsay.contains(&kind) && self.hearsay.len() < 8 {
                         // Told at once, for it is most likely true; the attempt goes on, for it may be forged.
                         self.hearsay.push(kind);
-                        ctx.refuse(Step::Init, Half::Response, Error::told(kind), None);
+                        ctx.refuse(Step::Init, MessageHalf::Response, Error::told(kind), None);
                     }
                 }
             }
@@ -190,10 +190,10 @@ impl InitSent {
 
     fn keyed(
         self: Box<Self>,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Context<'_>,
         message: &Message,
         bytes: &[u8],
-    ) -> Result<Heard, (Box<InitSent>, Error)> {
+    ) -> Result<InitProgress, (Box<InitSent>, Error)> {
         let chain = &message.chain;
         let header = message.header;
         let settled = chain
@@ -247,9 +247,9 @@ impl InitSent {
                 hearsay,
             };
             sent.send(ctx);
-            return Ok(Heard::Wait(Box::new(sent)));
+            return Ok(InitProgress::Wait(Box::new(sent)));
         };
-        Ok(Heard::Keyed(Box::new(Keyed {
+        Ok(InitProgress::Keyed(Box::new(InitDone {
             channel,
             nonces,
             own_message: request,
@@ -263,7 +263,7 @@ impl InitSent {
     }
 
     /// Builds the request anew and sends it.
-    fn send(&mut self, ctx: &mut Ctx<'_>) {
+    fn send(&mut self, ctx: &mut Context<'_>) {
         let mut chain = Chain::new();
         if !self.cookie.is_empty() {
             chain.push(Notify::cookie(&self.cookie));
@@ -277,31 +277,31 @@ impl InitSent {
         let header = Header {
             initiator_spi: self.spi,
             responder_spi: IkeSpi::ZERO,
-            version: Version::V2,
+            version: IkeVersion::V2,
             exchange: ExchangeType::IkeSaInit,
             flags: Flags::INITIATOR,
             message_id: MessageId(0),
         };
         self.request = encode(header, chain);
         ctx.out.transmit(self.path, self.request.clone());
-        self.timer = Retransmit::start(Schedule::DIAL, ctx.mono(), ctx.rng);
+        self.timer = Retransmit::start(RetransmitSchedule::DIAL, ctx.mono(), ctx.rng);
     }
 }
 
 /// A stranger's request that is worth an answer: its parts, checked.
 #[derive(Debug)]
-pub(crate) struct Knock<'a> {
+pub(crate) struct InitRequest<'a> {
     pub(crate) header: Header,
     pub(crate) chain: &'a Chain,
     pub(crate) bytes: &'a [u8],
     pub(crate) path: Path,
 }
 
-/// Answers IKE_SA_INIT. The answer's octets are in [`Keyed::own_message`].
+/// Answers IKE_SA_INIT. The answer's octets are in [`InitDone::own_message`].
 ///
 /// INVALID_KE_PAYLOAD comes back as `Incompatible::Group`: it is answered without keeping anything.
-pub(crate) fn grant(ctx: &mut Ctx<'_>, knock: &Knock<'_>) -> Result<Keyed, Error> {
-    let Knock { header, chain, bytes, path } = knock;
+pub(crate) fn grant(ctx: &mut Context<'_>, knock: &InitRequest<'_>) -> Result<InitDone, Error> {
+    let InitRequest { header, chain, bytes, path } = knock;
     let sa = chain.sa().ok_or(PeerMisbehaved::Missing(PayloadType::Sa))?;
     let choice = proposal::choose(ctx.config.ike.accepted(), sa, Groups::Negotiated)?;
     let suite = choice.ike_suite()?;
@@ -326,8 +326,8 @@ pub(crate) fn grant(ctx: &mut Ctx<'_>, knock: &Knock<'_>) -> Result<Keyed, Error
         answer.push(CertificateRequest::x509(&authorities));
     }
     let response =
-        Header { responder_spi: own, flags: Flags::RESPONSE, version: Version::V2, ..*header };
-    Ok(Keyed {
+        Header { responder_spi: own, flags: Flags::RESPONSE, version: IkeVersion::V2, ..*header };
+    Ok(InitDone {
         channel,
         nonces,
         own_message: encode(response, answer),
@@ -347,7 +347,7 @@ pub(crate) fn encode(header: Header, chain: Chain) -> Vec<u8> {
 
 /// SKEYSEED, the seven keys, and ciphers for both directions.
 fn make_channel(
-    ctx: &mut Ctx<'_>,
+    ctx: &mut Context<'_>,
     parties: Parties,
     suite: IkeSuite,
     nonces: &NoncePair,
@@ -361,13 +361,13 @@ fn make_channel(
 
 /// Our NAT detection hashes and what else we can do.
 fn push_abilities(
-    ctx: &Ctx<'_>,
+    ctx: &Context<'_>,
     chain: &mut Chain,
     initiator: IkeSpi,
     responder: IkeSpi,
     path: Path,
 ) {
-    let feign = ctx.config.encapsulation == Encapsulation::Udp;
+    let feign = ctx.config.encapsulation == EspEncapsulation::Udp;
     for notify in nat_detection::notifies(ctx.provider, (initiator, responder), path, feign) {
         chain.push(notify);
     }
@@ -382,12 +382,12 @@ fn push_abilities(
 }
 
 /// Where IKE_AUTH goes: to port 4500 when there is a NAT or ESP is to travel in UDP anyway (RFC 7296 §2.23).
-fn next_path(ctx: &Ctx<'_>, path: Path, nat: Nat) -> Path {
+fn next_path(ctx: &Context<'_>, path: Path, nat: Nat) -> Path {
     let float = path.port == Port::Ike
         && match ctx.config.encapsulation {
-            Encapsulation::Udp => true,
-            Encapsulation::Auto => nat.is_any(),
-            Encapsulation::Esp => false,
+            EspEncapsulation::Udp => true,
+            EspEncapsulation::Auto => nat.is_any(),
+            EspEncapsulation::Esp => false,
         };
     if float { path.floated() } else { path }
 }

@@ -25,11 +25,11 @@ pub(crate) enum Exchange {
     /// The Delete of this IKE SA.
     CloseIke,
     /// A further child.
-    NewChild(create_child::Asked),
+    NewChild(create_child::NewChildRequest),
     /// A child's successor.
-    RekeyChild(rekey_child::Asked),
+    RekeyChild(rekey_child::RekeyChildRequest),
     /// The IKE SA's successor.
-    RekeyIke(rekey_ike::Asked),
+    RekeyIke(rekey_ike::RekeyIkeRequest),
 }
 
 impl Exchange {
@@ -57,8 +57,11 @@ pub(crate) struct NoncePair {
 }
 
 impl NoncePair {
-    pub(crate) fn view(&self) -> collision::Nonces<'_> {
-        collision::Nonces { initiator: self.initiator.bytes(), responder: self.responder.bytes() }
+    pub(crate) fn view(&self) -> collision::ExchangeNonces<'_> {
+        collision::ExchangeNonces {
+            initiator: self.initiator.bytes(),
+            responder: self.responder.bytes(),
+        }
     }
 }
 

@@ -15,12 +15,12 @@ use super::create_child::{self, Granted};
 use super::step::Party;
 use super::{Crossing, Exchange};
 use crate::crypto::Group;
-use crate::ike::endpoint::context::Ctx;
-use crate::ike::endpoint::event::{Cause, Event};
+use crate::ike::endpoint::context::Context;
+use crate::ike::endpoint::event::{Cause, IkeEvent};
 use crate::ike::error::{Busy, Error, Incompatible, PeerMisbehaved};
 use crate::ike::ids::ChildId;
 use crate::ike::sa::child::{self, ChildSa};
-use crate::ike::sa::task::Wish;
+use crate::ike::sa::task::TaskKind;
 use crate::ike::sa::{IkeSa, LINGER};
 use crate::ike::testing::mutation::{self, Mutation};
 use crate::wire::codes::{NotifyType, PayloadType};
@@ -29,32 +29,32 @@ use crate::wire::payload::notify::Notify;
 
 /// What we asked for.
 #[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) new: create_child::Asked,
+pub(crate) struct RekeyChildRequest {
+    pub(crate) new: create_child::NewChildRequest,
     pub(crate) old: ChildId,
     pub(crate) rival: Crossing<ChildId>,
 }
 
 /// Asks for a successor, unless the child is gone or going.
-pub(crate) fn ask(ctx: &mut Ctx<'_>, sa: &mut IkeSa, old: ChildId, group: Option<Group>) {
+pub(crate) fn ask(ctx: &mut Context<'_>, sa: &mut IkeSa, old: ChildId, group: Option<Group>) {
     let Some(child) = sa.child(old).filter(|child| child.is_live()) else { return };
     let (slot, selectors, spi) = (child.slot, child.selectors.clone(), child.inbound.spi);
     let Some((chain, new)) = create_child::ask(ctx, slot, selectors, group) else { return };
     let mut request = Chain::new();
     request.push(Notify::rekey(spi));
     request.extend(chain.iter().cloned());
-    let exchange = Exchange::RekeyChild(Asked { new, old, rival: Crossing::None });
-    sa.ask(ctx, Wish::RekeyChild(old, group), exchange, &request);
+    let exchange = Exchange::RekeyChild(RekeyChildRequest { new, old, rival: Crossing::None });
+    sa.ask(ctx, TaskKind::RekeyChild(old, group), exchange, &request);
 }
 
 /// The peer granted the successor: decide which of two stays, install ours, and see to the end of what does not stay.
 pub(crate) fn granted(
-    ctx: &mut Ctx<'_>,
+    ctx: &mut Context<'_>,
     sa: &mut IkeSa,
-    asked: Asked,
+    asked: RekeyChildRequest,
     answer: &Chain,
 ) -> Result<(), Error> {
-    let Asked { new, old, rival } = asked;
+    let RekeyChildRequest { new, old, rival } = asked;
     let (mut child, nonces) = create_child::take(ctx, &sa.channel, new, answer)?;
     let stays = collision::successor(nonces.view(), rival.rival());
     let id = child.id;
@@ -82,9 +82,9 @@ pub(crate) fn granted(
 
 /// The peer refused for the moment, or does not know the child.
 pub(crate) fn refused(
-    ctx: &mut Ctx<'_>,
+    ctx: &mut Context<'_>,
     sa: &mut IkeSa,
-    asked: &Asked,
+    asked: &RekeyChildRequest,
     unknown_there: bool,
 ) -> AfterRefusal {
     let after = collision::after_refused_rekey(
@@ -104,7 +104,11 @@ pub(crate) fn refused(
 }
 
 /// The peer asks for a successor.
-pub(crate) fn answer(ctx: &mut Ctx<'_>, sa: &mut IkeSa, request: &Chain) -> Result<Chain, Error> {
+pub(crate) fn answer(
+    ctx: &mut Context<'_>,
+    sa: &mut IkeSa,
+    request: &Chain,
+) -> Result<Chain, Error> {
     let notify = request.notify(NotifyType::RekeySa);
     let spi = notify.and_then(Notify::rekey_spi).ok_or(Error::from(PeerMisbehaved::Spi))?;
     // The SPI is the sender's inbound one (RFC 7296 §1.3.3): our outbound.
@@ -140,14 +144,14 @@ pub(crate) fn answer(ctx: &mut Ctx<'_>, sa: &mut IkeSa, request: &Chain) -> Resu
 
 /// Puts a child among the others: inbound first, so that nothing arrives unreadable.
 pub(crate) fn install(
-    ctx: &mut Ctx<'_>,
+    ctx: &mut Context<'_>,
     sa: &mut IkeSa,
     child: ChildSa,
     replaces: Option<ChildId>,
 ) {
     child.install_inbound(ctx, sa.path, sa.encapsulated);
     child.install_outbound(ctx, sa.path, sa.encapsulated);
-    ctx.out.event(Event::ChildUp {
+    ctx.out.event(IkeEvent::ChildUp {
         peer: ctx.peer,
         child: child.id,
         slot: child.slot,
@@ -161,11 +165,11 @@ pub(crate) fn install(
 }
 
 /// The peer has made this child's successor and is to delete it.
-fn replaced(ctx: &mut Ctx<'_>, sa: &mut IkeSa, old: ChildId) {
+fn replaced(ctx: &mut Context<'_>, sa: &mut IkeSa, old: ChildId) {
     let overdue = ctx.mono() + LINGER;
     if let Some(child) = sa.child_mut(old).filter(|child| child.is_live()) {
-        child.standing = child::Standing::Replaced { overdue };
-        sa.tasks.forget(|wish| matches!(wish, Wish::RekeyChild(of, _) if of == old));
+        child.standing = child::ChildLifecycle::Replaced { overdue };
+        sa.tasks.forget(|wish| matches!(wish, TaskKind::RekeyChild(of, _) if of == old));
     }
 }
 

@@ -16,15 +16,15 @@ use super::create_child::{self, draw_nonce};
 use super::step::Party;
 use super::{Crossing, Exchange, NoncePair};
 use crate::crypto::keymat::{Nonces, SkeySeed};
-use crate::crypto::{Group, IkeSuite, KeyExchange, SharedSecret};
-use crate::ike::endpoint::context::Ctx;
+use crate::crypto::{Group, IkeSuite, KeyAgreement, SharedSecret};
+use crate::ike::endpoint::context::Context;
 use crate::ike::error::{Busy, Error, Local, PeerMisbehaved};
 use crate::ike::negotiation::combination::Combination;
 use crate::ike::negotiation::proposal::{self, Groups};
 use crate::ike::sa::channel::{Channel, Parties};
-use crate::ike::sa::task::{Tasks, Wish};
+use crate::ike::sa::task::{TaskKind, Tasks};
 use crate::ike::sa::window::{ReplyWindow, RequestWindow};
-use crate::ike::sa::{Deed, IkeSa, LINGER, Standing};
+use crate::ike::sa::{IkeLifecycle, IkeSa, LINGER, SaEffect};
 use crate::wire::codes::PayloadType;
 use crate::wire::header::MessageId;
 use crate::wire::payload::chain::Chain;
@@ -34,19 +34,19 @@ use crate::wire::spi::IkeSpi;
 
 /// What we asked for.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct RekeyIkeRequest {
     /// Our SPI of the successor: reserved.
     pub(crate) spi: IkeSpi,
     pub(crate) nonce: Nonce,
     /// None when a restart has cost us the private value: then the answer is of no use.
-    pub(crate) exchange: Option<Box<dyn KeyExchange>>,
+    pub(crate) exchange: Option<Box<dyn KeyAgreement>>,
     /// The lines we offered.
     pub(crate) lines: Vec<Combination>,
     pub(crate) rival: Crossing<IkeSpi>,
 }
 
 /// Asks for a successor with the same suite; in another group only when the peer wants it so.
-pub(crate) fn ask(ctx: &mut Ctx<'_>, sa: &mut IkeSa, group: Option<Group>) {
+pub(crate) fn ask(ctx: &mut Context<'_>, sa: &mut IkeSa, group: Option<Group>) {
     let current = sa.channel.suite;
     let suite = IkeSuite { group: group.unwrap_or(current.group), ..current };
     let spi = ctx.spis.reserve_ike(ctx.peer, ctx.rng);
@@ -57,18 +57,19 @@ pub(crate) fn ask(ctx: &mut Ctx<'_>, sa: &mut IkeSa, group: Option<Group>) {
     chain.push(proposal::offer(&lines, spi, Groups::Negotiated));
     chain.push(nonce.clone());
     chain.push(ke::KeyExchange::new(suite.group.id(), exchange.public_value()));
-    let asked = Asked { spi, nonce, exchange: Some(exchange), lines, rival: Crossing::None };
-    sa.ask(ctx, Wish::RekeyIke(group), Exchange::RekeyIke(asked), &chain);
+    let asked =
+        RekeyIkeRequest { spi, nonce, exchange: Some(exchange), lines, rival: Crossing::None };
+    sa.ask(ctx, TaskKind::RekeyIke(group), Exchange::RekeyIke(asked), &chain);
 }
 
 /// The peer granted the successor: make it, and decide whether it stays.
 pub(crate) fn granted(
-    ctx: &mut Ctx<'_>,
+    ctx: &mut Context<'_>,
     sa: &mut IkeSa,
-    asked: Asked,
+    asked: RekeyIkeRequest,
     answer: &Chain,
-) -> Result<Deed, Error> {
-    let Asked { spi, nonce, exchange, lines, rival } = asked;
+) -> Result<SaEffect, Error> {
+    let RekeyIkeRequest { spi, nonce, exchange, lines, rival } = asked;
     let payload = answer.sa().ok_or(PeerMisbehaved::Missing(PayloadType::Sa))?;
     let choice = proposal::read_answer(&lines, payload, Groups::Negotiated)?;
     let suite = choice.ike_suite()?;
@@ -90,18 +91,18 @@ pub(crate) fn granted(
     match (collision::successor(nonces.view(), rival.rival()), rival) {
         (Party::Peer, Crossing::Standing(to, _)) => {
             replaced(ctx, sa);
-            Ok(Deed::Yield(Box::new(successor), to))
+            Ok(SaEffect::Yield(Box::new(successor), to))
         }
-        _ => Ok(Deed::Succeed(Box::new(successor))),
+        _ => Ok(SaEffect::Succeed(Box::new(successor))),
     }
 }
 
 /// The peer asks for a successor.
 pub(crate) fn answer(
-    ctx: &mut Ctx<'_>,
+    ctx: &mut Context<'_>,
     sa: &mut IkeSa,
     request: &Chain,
-) -> Result<(Chain, Deed), Error> {
+) -> Result<(Chain, SaEffect), Error> {
     let creation = collision::on_rekey_ike(sa.activity());
     if matches!(creation, Creation::NotNow | Creation::NotFound) {
         return Err(Busy::Crossing.into());
@@ -126,38 +127,42 @@ pub(crate) fn answer(
     match (creation, sa.flight.as_mut().map(|flight| &mut flight.exchange)) {
         (Creation::Rival, Some(Exchange::RekeyIke(asked))) => {
             asked.rival = Crossing::Standing(own, nonces);
-            successor.standing = Standing::Rival { overdue: ctx.mono() + LINGER };
-            Ok((chain, Deed::Keep(Box::new(successor))))
+            successor.standing = IkeLifecycle::Rival { overdue: ctx.mono() + LINGER };
+            Ok((chain, SaEffect::Keep(Box::new(successor))))
         }
         _ => {
             replaced(ctx, sa);
-            Ok((chain, Deed::Succeed(Box::new(successor))))
+            Ok((chain, SaEffect::Succeed(Box::new(successor))))
         }
     }
 }
 
 /// The peer refused, or is done with the old IKE SA: its own successor stands, if it made one.
-pub(crate) fn forget(ctx: &mut Ctx<'_>, sa: &mut IkeSa, asked: &Asked) -> Option<Deed> {
+pub(crate) fn forget(
+    ctx: &mut Context<'_>,
+    sa: &mut IkeSa,
+    asked: &RekeyIkeRequest,
+) -> Option<SaEffect> {
     ctx.spis.release_ike(asked.spi);
     match asked.rival {
         Crossing::Standing(to, _) => {
             replaced(ctx, sa);
-            Some(Deed::Promote(to))
+            Some(SaEffect::Promote(to))
         }
         Crossing::None | Crossing::Withdrawn => None,
     }
 }
 
 /// The peer's successor has taken over; the peer is to delete this one.
-fn replaced(ctx: &mut Ctx<'_>, sa: &mut IkeSa) {
+fn replaced(ctx: &mut Context<'_>, sa: &mut IkeSa) {
     if sa.is_live() {
-        sa.standing = Standing::Replaced { overdue: ctx.mono() + LINGER };
+        sa.standing = IkeLifecycle::Replaced { overdue: ctx.mono() + LINGER };
     }
 }
 
 /// An IKE SA in the place of `old`, as yet without its children.
 fn successor(
-    ctx: &mut Ctx<'_>,
+    ctx: &mut Context<'_>,
     old: &IkeSa,
     parties: Parties,
     suite: IkeSuite,
@@ -175,7 +180,7 @@ fn successor(
         channel,
         origin: old.origin.clone(),
         proven: old.proven.clone(),
-        standing: Standing::Live,
+        standing: IkeLifecycle::Live,
         path: old.path,
         nat: old.nat,
         encapsulated: old.encapsulated,

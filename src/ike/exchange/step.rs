@@ -55,7 +55,7 @@ impl fmt::Display for Step {
 
 /// The two halves of an exchange.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Half {
+pub enum MessageHalf {
     /// What the exchange's initiator sends.
     Request,
     /// What its responder answers.

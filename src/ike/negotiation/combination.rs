@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::crypto::{EspSuite, IkeSuite, Role, Unsupported};
+use crate::crypto::{EspSuite, IkeSuite, SaKind, Unsupported};
 use crate::wire::codes::{EncrId, EsnId, IntegId, KeId, PrfId, TransformType};
 use crate::wire::payload::sa::{Transform, TransformId};
 
@@ -15,7 +15,7 @@ pub enum Combination {
     /// Of an IKE SA.
     Ike {
         /// How its messages are enciphered.
-        cipher: Cipher,
+        cipher: CombinationCipher,
         /// Its pseudo-random function.
         prf: PrfId,
         /// Its key exchange.
@@ -24,7 +24,7 @@ pub enum Combination {
     /// Of a child SA.
     Esp {
         /// How its packets are enciphered.
-        cipher: Cipher,
+        cipher: CombinationCipher,
         /// A key exchange of its own, for perfect forward secrecy.
         ke: Option<KeId>,
         /// Its sequence numbers.
@@ -34,7 +34,7 @@ pub enum Combination {
 
 /// Encryption with what belongs to it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Cipher {
+pub struct CombinationCipher {
     /// The algorithm.
     pub encr: EncrId,
     /// The Key Length attribute, for algorithms that have one.
@@ -45,15 +45,15 @@ pub struct Cipher {
 
 impl Combination {
     /// Which kind of SA it is for.
-    pub fn role(&self) -> Role {
+    pub fn role(&self) -> SaKind {
         match self {
-            Combination::Ike { .. } => Role::Ike,
-            Combination::Esp { .. } => Role::Esp,
+            Combination::Ike { .. } => SaKind::Ike,
+            Combination::Esp { .. } => SaKind::Esp,
         }
     }
 
     /// The encryption part.
-    pub fn cipher(&self) -> Cipher {
+    pub fn cipher(&self) -> CombinationCipher {
         match *self {
             Combination::Ike { cipher, .. } | Combination::Esp { cipher, .. } => cipher,
         }
@@ -143,12 +143,12 @@ impl TryFrom<Combination> for IkeSuite {
     type Error = Unsupported;
 
     fn try_from(line: Combination) -> Result<IkeSuite, Unsupported> {
-        let Cipher { encr, key_bits, integ } = line.cipher();
+        let CombinationCipher { encr, key_bits, integ } = line.cipher();
         match line {
             Combination::Ike { prf, ke, .. } => {
                 IkeSuite::from_transforms(encr, key_bits, prf, integ, ke)
             }
-            Combination::Esp { .. } => Err(Unsupported::Encryption(Role::Ike, encr)),
+            Combination::Esp { .. } => Err(Unsupported::Encryption(SaKind::Ike, encr)),
         }
     }
 }
@@ -157,12 +157,12 @@ impl TryFrom<Combination> for EspSuite {
     type Error = Unsupported;
 
     fn try_from(line: Combination) -> Result<EspSuite, Unsupported> {
-        let Cipher { encr, key_bits, integ } = line.cipher();
+        let CombinationCipher { encr, key_bits, integ } = line.cipher();
         match line {
             Combination::Esp { ke, esn, .. } => {
                 EspSuite::from_transforms(encr, key_bits, integ, ke, esn)
             }
-            Combination::Ike { .. } => Err(Unsupported::Encryption(Role::Esp, encr)),
+            Combination::Ike { .. } => Err(Unsupported::Encryption(SaKind::Esp, encr)),
         }
     }
 }
@@ -171,7 +171,7 @@ impl From<IkeSuite> for Combination {
     fn from(suite: IkeSuite) -> Combination {
         let protection = suite.protection;
         Combination::Ike {
-            cipher: Cipher {
+            cipher: CombinationCipher {
                 encr: protection.encr_id(),
                 key_bits: protection.key_bits(),
                 integ: protection.integ().map(|integ| integ.id()),
@@ -186,7 +186,7 @@ impl From<EspSuite> for Combination {
     fn from(suite: EspSuite) -> Combination {
         let protection = suite.protection;
         Combination::Esp {
-            cipher: Cipher {
+            cipher: CombinationCipher {
                 encr: protection.encr_id(),
                 key_bits: protection.key_bits(),
                 integ: protection.integ().map(|integ| integ.id()),

@@ -14,7 +14,7 @@ use crate::ike::testing::mutation::{self, Mutation};
 use crate::wire::payload::ts::{MAX_SELECTORS, TrafficSelectors};
 use crate::wire::selector::Selector;
 use crate::wire::selector::address::AddressRange;
-use crate::wire::selector::narrow::{SelectorPair, Tuple, choose};
+use crate::wire::selector::narrow::{ChildSelectors, Tuple, choose};
 use crate::wire::selector::ports::Ports;
 use crate::wire::selector::set::SelectorSet;
 
@@ -33,14 +33,14 @@ pub struct Grant {
     /// Which of the policies it falls under.
     pub policy: usize,
     /// What the child carries.
-    pub selectors: SelectorPair,
+    pub selectors: ChildSelectors,
     /// What to answer.
     pub answer: Payloads,
 }
 
 /// What we ask for: the whole policy, and in front of it the packet that made us ask, if there is one. A peer that cannot
 /// take all then sees what matters most.
-pub fn request(policy: &SelectorPair, packet: Option<&Tuple>) -> Payloads {
+pub fn request(policy: &ChildSelectors, packet: Option<&Tuple>) -> Payloads {
     let packet = packet.filter(|packet| policy.matches_outbound(packet));
     let near = packet.map(|p| selector(p.source, p.protocol, p.source_port));
     let far = packet.map(|p| selector(p.destination, p.protocol, p.destination_port));
@@ -49,7 +49,7 @@ pub fn request(policy: &SelectorPair, packet: Option<&Tuple>) -> Payloads {
 
 /// What we grant: of the policies that the request meets the best, narrowed to what both ends allow.
 pub fn grant<'p>(
-    policies: impl IntoIterator<Item = &'p SelectorPair>,
+    policies: impl IntoIterator<Item = &'p ChildSelectors>,
     near: &TrafficSelectors,
     far: &TrafficSelectors,
 ) -> Result<Grant, Error> {
@@ -58,7 +58,7 @@ pub fn grant<'p>(
     let local: Vec<Selector> = far.selectors().copied().collect();
     if mutation::is(Mutation::WidenSelectors) {
         let answer = Payloads { near: near.clone(), far: far.clone() };
-        let selectors = SelectorPair {
+        let selectors = ChildSelectors {
             local: local.into_iter().collect(),
             remote: remote.into_iter().collect(),
         };
@@ -69,19 +69,19 @@ pub fn grant<'p>(
     let answer =
         Payloads { near: remote.iter().copied().collect(), far: local.iter().copied().collect() };
     let selectors =
-        SelectorPair { local: local.into_iter().collect(), remote: remote.into_iter().collect() };
+        ChildSelectors { local: local.into_iter().collect(), remote: remote.into_iter().collect() };
     Ok(Grant { policy: choice.policy, selectors, answer })
 }
 
 /// What we take from the answer to our own request: a part of the policy, which was all that we asked for. A responder may
 /// narrow and never widen.
 pub fn take(
-    policy: &SelectorPair,
+    policy: &ChildSelectors,
     near: &TrafficSelectors,
     far: &TrafficSelectors,
-) -> Result<SelectorPair, Error> {
+) -> Result<ChildSelectors, Error> {
     let set = |ts: &TrafficSelectors| ts.selectors().copied().collect::<SelectorSet>();
-    let taken = SelectorPair { local: set(near), remote: set(far) };
+    let taken = ChildSelectors { local: set(near), remote: set(far) };
     let is_foreign = near.has_unknown() || far.has_unknown();
     let is_empty = taken.local.is_empty() || taken.remote.is_empty();
     match is_foreign || is_empty || !policy.covers(&taken) {
@@ -109,14 +109,14 @@ mod tests {
     use super::*;
     use crate::wire::codes::TsType;
     use crate::wire::payload::ts::TrafficSelector;
-    use crate::wire::reserved::Reserved;
+    use crate::wire::reserved::ReservedBits;
 
     fn set(texts: &[&str]) -> SelectorSet {
         texts.iter().map(|text| text.parse::<Selector>().expect("a selector")).collect()
     }
 
-    fn pair(local: &[&str], remote: &[&str]) -> SelectorPair {
-        SelectorPair { local: set(local), remote: set(remote) }
+    fn pair(local: &[&str], remote: &[&str]) -> ChildSelectors {
+        ChildSelectors { local: set(local), remote: set(remote) }
     }
 
     fn ts(texts: &[&str]) -> TrafficSelectors {
@@ -199,7 +199,8 @@ mod tests {
         let label = TrafficSelector::Unknown { kind: TsType::SecLabel, second: 0, body: vec![1] };
         let mut labelled = ts(&["10.1.0.0/24"]);
         labelled.entries.push(label.clone());
-        let only_label = TrafficSelectors { entries: vec![label], reserved: Reserved::default() };
+        let only_label =
+            TrafficSelectors { entries: vec![label], reserved: ReservedBits::default() };
         for (near, far) in [
             (ts(ANY), ts(&["10.2.0.0/16"])),
             (ts(&["10.1.0.0/24"]), ts(ANY)),
@@ -226,15 +227,15 @@ mod tests {
         /// within both policies, and it is refused only where nothing is common.
         #[test]
         fn what_is_granted_is_taken(a in prefixes(), b in prefixes(), c in prefixes(), d in prefixes()) {
-            let asker = SelectorPair { local: a, remote: b };
-            let granter = SelectorPair { local: c, remote: d };
+            let asker = ChildSelectors { local: a, remote: b };
+            let granter = ChildSelectors { local: c, remote: d };
             let asked = request(&asker, None);
             let common = !asker.local.intersect(&granter.remote).is_empty()
                 && !asker.remote.intersect(&granter.local).is_empty();
             match grant([&granter], &asked.near, &asked.far) {
                 Ok(granted) => {
                     let taken = take(&asker, &granted.answer.near, &granted.answer.far);
-                    let mirrored = SelectorPair {
+                    let mirrored = ChildSelectors {
                         local: granted.selectors.remote.clone(),
                         remote: granted.selectors.local.clone(),
                     };

@@ -80,7 +80,7 @@ mod tests {
     use crate::crypto::Standard;
     use crate::ike::path::Port;
     use crate::wire::codes::ExchangeType;
-    use crate::wire::header::{Flags, MessageId, Version};
+    use crate::wire::header::{Flags, IkeVersion, MessageId};
 
     const SPIS: (IkeSpi, IkeSpi) = (IkeSpi(0x0102_0304_0506_0708), IkeSpi(0));
 
@@ -96,7 +96,7 @@ mod tests {
         Header {
             initiator_spi: SPIS.0,
             responder_spi: SPIS.1,
-            version: Version::V2,
+            version: IkeVersion::V2,
             exchange: ExchangeType::IkeSaInit,
             flags: Flags::INITIATOR,
             message_id: MessageId(0),

@@ -7,22 +7,22 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Handshake, Peer, fingerprint, release};
-use crate::ike::endpoint::context::Ctx;
-use crate::ike::endpoint::event::{Cause, Event};
+use crate::ike::endpoint::context::Context;
+use crate::ike::endpoint::event::{Cause, IkeEvent};
 use crate::ike::endpoint::schedule::{Earliest, Timer};
 use crate::ike::error::Busy;
 use crate::ike::exchange::Exchange;
-use crate::ike::exchange::auth::{AuthSent, Outcome};
+use crate::ike::exchange::auth::{AuthOutcome, AuthSent};
 use crate::ike::exchange::collision::{self, Age, Closing, Dialled};
-use crate::ike::exchange::init::{Heard, InitSent};
-use crate::ike::exchange::step::{Half, Party, Step};
+use crate::ike::exchange::init::{InitProgress, InitSent};
+use crate::ike::exchange::step::{MessageHalf, Party, Step};
 use crate::ike::ids::Slot;
 use crate::ike::path::{Path, Port};
-use crate::ike::sa::channel::Opened;
+use crate::ike::sa::channel::OpenedMessage;
 use crate::ike::sa::child::ChildSa;
 use crate::ike::sa::jitter::duration_between;
-use crate::ike::sa::retransmit::Verdict;
-use crate::ike::sa::task::Wish;
+use crate::ike::sa::retransmit::RetransmitVerdict;
+use crate::ike::sa::task::TaskKind;
 use crate::ike::sa::{IkeSa, Surplus};
 use crate::time::Instant;
 use crate::wire::codes::ExchangeType;
@@ -62,7 +62,7 @@ pub(crate) struct Dial {
 
 /// How it went with one slot's children.
 #[derive(Debug, Default)]
-pub(crate) struct Care {
+pub(crate) struct SlotRetry {
     /// Children in a row that the peer deleted soon.
     pub(crate) failures: u32,
     /// When the next may be asked for; drawn when the slot is first found empty.
@@ -77,24 +77,24 @@ impl Dial {
     }
 
     /// An IKE SA was lost: pause a moment before dialling, so that two ends do not do so in step.
-    pub(crate) fn lost(&mut self, ctx: &mut Ctx<'_>, cause: Cause) {
+    pub(crate) fn lost(&mut self, ctx: &mut Context<'_>, cause: Cause) {
         if !matches!(cause, Cause::Rekeyed | Cause::Duplicate) {
             self.at = self.at.max(ctx.now.mono + ctx.redial_pause(self.failures));
         }
     }
 
-    fn failed(&mut self, ctx: &mut Ctx<'_>) {
+    fn failed(&mut self, ctx: &mut Context<'_>) {
         self.failures = self.failures.saturating_add(1);
         self.next_remote = self.next_remote.wrapping_add(1);
         let pause = ctx.redial_pause(self.failures);
         self.at = ctx.now.mono + pause;
-        ctx.out.event(Event::DialPaused { peer: ctx.peer, pause });
+        ctx.out.event(IkeEvent::DialPaused { peer: ctx.peer, pause });
     }
 }
 
-impl Care {
+impl SlotRetry {
     /// A child of the slot is gone.
-    pub(crate) fn lost(&mut self, ctx: &mut Ctx<'_>, child: &ChildSa, cause: Cause) {
+    pub(crate) fn lost(&mut self, ctx: &mut Context<'_>, child: &ChildSa, cause: Cause) {
         if cause == Cause::DeletedByPeer {
             let brief = ctx.now.mono.since(child.made_at) < BRIEF;
             self.failures = if brief { self.failures.saturating_add(1) } else { 0 };
@@ -104,7 +104,7 @@ impl Care {
 
 impl Peer {
     /// This IKE SA cannot give what is wanted: a fresh one may.
-    pub(crate) fn renew(&mut self, ctx: &mut Ctx<'_>, spi: IkeSpi) {
+    pub(crate) fn renew(&mut self, ctx: &mut Context<'_>, spi: IkeSpi) {
         let now = ctx.mono();
         let up_at = self.sas.iter().find(|sa| sa.spi() == spi).map_or(now, |sa| sa.origin.up_at);
         let rested = up_at + duration_between(RENEWAL.0, RENEWAL.1, ctx.rng);
@@ -112,7 +112,7 @@ impl Peer {
     }
 
     /// Compares what is wanted with what is there.
-    pub(crate) fn tend(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn tend(&mut self, ctx: &mut Context<'_>) {
         self.close_surplus(ctx);
         self.close_twin(ctx);
         self.fill_slots(ctx);
@@ -150,12 +150,12 @@ impl Peer {
         (may && lacks && !dialling).then_some(self.dial.at)
     }
 
-    fn dial(&mut self, ctx: &mut Ctx<'_>) {
+    fn dial(&mut self, ctx: &mut Context<'_>) {
         let Some(remote) = self.next_remote() else { return };
         let port = if self.config.start_on_4500 { Port::NatT } else { Port::Ike };
         let path = Path::new(self.config.local, remote, port);
         let attempt = self.dial.failures.saturating_add(1);
-        ctx.out.event(Event::Dialling { peer: self.id, attempt, path });
+        ctx.out.event(IkeEvent::Dialling { peer: self.id, attempt, path });
         match InitSent::start(ctx, path) {
             Some(phase) => self.handshakes.push(Handshake::InitSent(Box::new(phase))),
             // A policy without a group that we can run: the configuration refuses it before it comes here.
@@ -173,7 +173,7 @@ impl Peer {
     /// A datagram for an attempt.
     pub(crate) fn advance(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Context<'_>,
         phase: Handshake,
         header: &Header,
         path: Path,
@@ -181,8 +181,8 @@ impl Peer {
     ) {
         match phase {
             Handshake::InitSent(sent) => match sent.hear(ctx, bytes) {
-                Heard::Wait(sent) => self.handshakes.push(Handshake::InitSent(sent)),
-                Heard::Keyed(keyed) => self.prove(ctx, *keyed),
+                InitProgress::Wait(sent) => self.handshakes.push(Handshake::InitSent(sent)),
+                InitProgress::Keyed(keyed) => self.prove(ctx, *keyed),
             },
             Handshake::AuthSent(sent) => self.hear_proof(ctx, sent, header, bytes),
             Handshake::InitAnswered(answered) => {
@@ -200,7 +200,7 @@ impl Peer {
     }
 
     /// IKE_SA_INIT is through: go on to IKE_AUTH.
-    fn prove(&mut self, ctx: &mut Ctx<'_>, keyed: crate::ike::exchange::init::Keyed) {
+    fn prove(&mut self, ctx: &mut Context<'_>, keyed: crate::ike::exchange::init::InitDone) {
         let spi = keyed.channel.own;
         let slot = self.config.children.iter().position(|child| child.keep_up);
         let slot = slot.and_then(|slot| u16::try_from(slot).ok()).map(Slot);
@@ -210,7 +210,7 @@ impl Peer {
             Ok(phase) => self.handshakes.push(Handshake::AuthSent(Box::new(phase))),
             Err(error) => {
                 ctx.spis.release_ike(spi);
-                ctx.refuse(Step::Auth, Half::Request, error, None);
+                ctx.refuse(Step::Auth, MessageHalf::Request, error, None);
                 self.dial.failed(ctx);
             }
         }
@@ -219,7 +219,7 @@ impl Peer {
     /// The responder's IKE_AUTH.
     fn hear_proof(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Context<'_>,
         mut sent: Box<AuthSent>,
         header: &Header,
         bytes: &[u8],
@@ -229,19 +229,19 @@ impl Peer {
             && header.message_id == crate::ike::exchange::auth::AUTH_ID;
         let print = fingerprint(ctx, bytes);
         let opened = answers.then(|| sent.keyed.channel.open(ctx.now.mono, bytes, print)).flatten();
-        let Some(Opened::Whole(answer, _)) = opened else {
+        let Some(OpenedMessage::Whole(answer, _)) = opened else {
             self.handshakes.push(Handshake::AuthSent(sent));
             return;
         };
         let spi = sent.keyed.channel.own;
         match sent.finish(ctx, answer) {
-            Outcome::Up(sa) => self.welcome(ctx, *sa, false),
-            Outcome::Reject(mut sa, error) => {
+            AuthOutcome::Up(sa) => self.welcome(ctx, *sa, false),
+            AuthOutcome::Reject(mut sa, error) => {
                 sa.close(ctx, Cause::Failed, error.to_notify().map(|notice| notice.kind));
                 self.sas.push(*sa);
                 self.dial.failed(ctx);
             }
-            Outcome::Failed => {
+            AuthOutcome::Failed => {
                 ctx.spis.release_ike(spi);
                 self.dial.failed(ctx);
             }
@@ -251,7 +251,7 @@ impl Peer {
     /// The initiator's IKE_AUTH.
     fn judge(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Context<'_>,
         mut answered: Box<crate::ike::exchange::auth::InitAnswered>,
         header: &Header,
         path: Path,
@@ -263,7 +263,7 @@ impl Peer {
         let print = fingerprint(ctx, bytes);
         let channel = &mut answered.keyed.channel;
         let opened = asks.then(|| channel.open(ctx.now.mono, bytes, print)).flatten();
-        let Some(Opened::Whole(request, print)) = opened else {
+        let Some(OpenedMessage::Whole(request, print)) = opened else {
             self.handshakes.push(Handshake::InitAnswered(answered));
             return;
         };
@@ -274,7 +274,7 @@ impl Peer {
     }
 
     /// A new IKE SA with the peer is up: what becomes of the others?
-    fn welcome(&mut self, ctx: &mut Ctx<'_>, sa: IkeSa, initial_contact: bool) {
+    fn welcome(&mut self, ctx: &mut Context<'_>, sa: IkeSa, initial_contact: bool) {
         let began_at = sa.origin.began_at;
         if initial_contact {
             // Only what was up before the peer began to dial: a crossing attempt of ours is news to it.
@@ -315,7 +315,7 @@ impl Peer {
     }
 
     /// Has room for one more IKE SA. Where they come faster than Deletes are answered, the oldest does not wait for that.
-    pub(crate) fn make_room(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn make_room(&mut self, ctx: &mut Context<'_>) {
         while self.sas.len() >= MOST {
             let idle = self.sas.iter().filter(|sa| !sa.is_live() || sa.surplus.is_some());
             let oldest = idle.min_by_key(|sa| sa.origin.up_at).map(IkeSa::spi);
@@ -325,7 +325,7 @@ impl Peer {
     }
 
     /// An attempt of ours that has proved nothing yet is not needed any more.
-    fn stop_init(&mut self, ctx: &mut Ctx<'_>) {
+    fn stop_init(&mut self, ctx: &mut Context<'_>) {
         self.handshakes.retain(|handshake| {
             let stop = matches!(handshake, Handshake::InitSent(_));
             if stop {
@@ -336,7 +336,7 @@ impl Peer {
     }
 
     /// Closes IKE SAs that are one too many, when their time has come.
-    fn close_surplus(&mut self, ctx: &mut Ctx<'_>) {
+    fn close_surplus(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now.mono;
         let stays = self.main().map(|sa| (sa.spi(), sa.heard_at, sa.children.len()));
         let Some((stays, heard_at, children)) = stays else { return };
@@ -364,13 +364,13 @@ impl Peer {
             && sa.flight.is_none()
             && sa.heard_at + Duration::from_secs(2) <= now
         {
-            sa.want(ctx, Wish::Probe, now);
+            sa.want(ctx, TaskKind::Probe, now);
         }
     }
 
     /// Two children that do the same work: both ends asked at once. The one that the IKE SA's responder asked for goes, or the older
     /// of two that one end asked for; whoever asked for it deletes it.
-    fn close_twin(&mut self, ctx: &mut Ctx<'_>) {
+    fn close_twin(&mut self, ctx: &mut Context<'_>) {
         let Some(main) = self.main().map(IkeSa::spi) else { return };
         let Some(sa) = self.sas.iter_mut().find(|sa| sa.spi() == main) else { return };
         if matches!(sa.flight.as_ref().map(|f| &f.exchange), Some(Exchange::RekeyChild(_))) {
@@ -402,8 +402,9 @@ impl Peer {
                     Exchange::NewChild(asked) => asked.wanted.slot == *slot,
                     _ => false,
                 });
-                let wished =
-                    main.tasks.wants(|wish| matches!(wish, Wish::NewChild(of, _) if of == *slot));
+                let wished = main
+                    .tasks
+                    .wants(|wish| matches!(wish, TaskKind::NewChild(of, _) if of == *slot));
                 !has && !asked && !wished
             })
             .collect()
@@ -411,7 +412,7 @@ impl Peer {
 
     /// Wants a child for each empty slot: at once when we dialled, after a courtesy when the peer did, later each time when the
     /// peer keeps deleting it.
-    fn fill_slots(&mut self, ctx: &mut Ctx<'_>) {
+    fn fill_slots(&mut self, ctx: &mut Context<'_>) {
         let Some(main) = self.main() else { return };
         let (spi, dialled_by) = (main.spi(), main.origin.dialled_by);
         let empty = self.empty_slots(main);
@@ -433,13 +434,13 @@ impl Peer {
                 && let Some(sa) = self.sas.iter_mut().find(|sa| sa.spi() == spi)
             {
                 care.at = None;
-                sa.want(ctx, Wish::NewChild(slot, None), at);
+                sa.want(ctx, TaskKind::NewChild(slot, None), at);
             }
         }
     }
 
     /// Deadlines of attempts.
-    pub(crate) fn wake_handshakes(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn wake_handshakes(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now.mono;
         for mut handshake in std::mem::take(&mut self.handshakes) {
             if handshake.due().0 > now {
@@ -449,16 +450,16 @@ impl Peer {
             let verdict = match &mut handshake {
                 Handshake::InitSent(phase) => phase.wake(ctx),
                 Handshake::AuthSent(phase) => phase.wake(ctx),
-                Handshake::InitAnswered(_) | Handshake::AuthRefused(_) => Verdict::GiveUp,
+                Handshake::InitAnswered(_) | Handshake::AuthRefused(_) => RetransmitVerdict::GiveUp,
             };
             match verdict {
-                Verdict::Resend => self.handshakes.push(handshake),
-                Verdict::GiveUp => self.give_up(ctx, &handshake),
+                RetransmitVerdict::Resend => self.handshakes.push(handshake),
+                RetransmitVerdict::GiveUp => self.give_up(ctx, &handshake),
             }
         }
     }
 
-    fn give_up(&mut self, ctx: &mut Ctx<'_>, handshake: &Handshake) {
+    fn give_up(&mut self, ctx: &mut Context<'_>, handshake: &Handshake) {
         release(ctx, handshake);
         let silent_in = match handshake {
             // The peer was not silent: what it said was told when it came.
@@ -468,7 +469,7 @@ impl Peer {
         };
         if handshake.is_ours() {
             if let Some(step) = silent_in {
-                ctx.refuse(step, Half::Response, Busy::NoAnswer.into(), None);
+                ctx.refuse(step, MessageHalf::Response, Busy::NoAnswer.into(), None);
             }
             self.dial.failed(ctx);
         }

@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::endpoint::config::PeerConfig;
-use super::endpoint::context::Ctx;
-use super::endpoint::event::{Cause, Event};
+use super::endpoint::context::Context;
+use super::endpoint::event::{Cause, IkeEvent};
 use super::endpoint::schedule::{Earliest, Timer};
 use super::exchange::auth::{AuthRefused, AuthSent, InitAnswered};
 use super::exchange::init::InitSent;
@@ -19,17 +19,17 @@ use super::exchange::{Crossing, Exchange};
 use super::exchange::{create_child, rekey_ike};
 use super::ids::{ChildId, PeerId, Slot};
 use super::path::Path;
-use super::sa::channel::Opened;
-use super::sa::child::{self, Candidate, ChildSa, OutState};
-use super::sa::task::Wish;
-use super::sa::window::{Arrival, Fingerprint};
-use super::sa::{Deed, IkeSa, Standing};
+use super::sa::channel::OpenedMessage;
+use super::sa::child::{self, ChildSa, OutState, SendCandidate};
+use super::sa::task::TaskKind;
+use super::sa::window::{Fingerprint, RequestArrival};
+use super::sa::{IkeLifecycle, IkeSa, SaEffect};
 use super::testing::mutation::{self, Mutation};
 use crate::crypto::Hash;
 use crate::time::Instant;
 use crate::wire::header::Header;
 use crate::wire::spi::{EspSpi, IkeSpi};
-use care::{Care, Dial};
+use care::{Dial, SlotRetry};
 
 /// One remote gateway.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(crate) struct Peer {
     pub(crate) config: Rc<PeerConfig>,
     pub(crate) dial: Dial,
     /// How it went with each slot's children, in the order of the configuration.
-    pub(crate) care: Vec<Care>,
+    pub(crate) care: Vec<SlotRetry>,
     pub(crate) handshakes: Vec<Handshake>,
     pub(crate) sas: Vec<IkeSa>,
     pub(crate) draining: Vec<Draining>,
@@ -97,7 +97,7 @@ impl Handshake {
 
 impl Peer {
     pub(crate) fn new(id: PeerId, config: PeerConfig) -> Peer {
-        let care = config.children.iter().map(|_| Care::default()).collect();
+        let care = config.children.iter().map(|_| SlotRetry::default()).collect();
         Peer {
             id,
             config: Rc::new(config),
@@ -113,7 +113,7 @@ impl Peer {
     /// A datagram for one of our SPIs.
     pub(crate) fn receive(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Context<'_>,
         own: IkeSpi,
         header: &Header,
         path: Path,
@@ -139,37 +139,37 @@ impl Peer {
     /// The peer's request on an established IKE SA.
     fn hear_request(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Context<'_>,
         sa: &mut IkeSa,
         header: &Header,
         path: Path,
         bytes: &[u8],
-    ) -> Vec<Deed> {
+    ) -> Vec<SaEffect> {
         let fingerprint = fingerprint(ctx, bytes);
         let from_peer = path == sa.path;
         match sa.replies.classify(header.message_id, fingerprint, from_peer, ctx.mono()) {
-            Arrival::New => {}
-            Arrival::Repeated(_) if mutation::is(Mutation::RepeatRequest) => {}
-            Arrival::Repeated(datagrams) => {
+            RequestArrival::New => {}
+            RequestArrival::Repeated(_) if mutation::is(Mutation::RepeatRequest) => {}
+            RequestArrival::Repeated(datagrams) => {
                 let datagrams = datagrams.to_vec();
                 sa.transmit(ctx, path, &datagrams);
                 return Vec::new();
             }
-            Arrival::Outside => return Vec::new(),
+            RequestArrival::Outside => return Vec::new(),
         }
         let (chain, fingerprint) = match sa.channel.open(ctx.mono(), bytes, fingerprint) {
             None => return Vec::new(),
-            Some(Opened::Fragment) => {
+            Some(OpenedMessage::Fragment) => {
                 sa.alive(ctx.mono());
                 return Vec::new();
             }
-            Some(Opened::Whole(chain, fingerprint)) => (chain, fingerprint),
+            Some(OpenedMessage::Whole(chain, fingerprint)) => (chain, fingerprint),
         };
         sa.heard(ctx, path);
         let mut deeds = Vec::new();
-        if matches!(sa.standing, Standing::Rival { .. }) && adopts(&chain) {
+        if matches!(sa.standing, IkeLifecycle::Rival { .. }) && adopts(&chain) {
             // The peer uses its successor: it never saw our crossing request (RFC 7296 §2.8.2).
-            sa.standing = Standing::Live;
+            sa.standing = IkeLifecycle::Live;
             self.inherit(ctx, sa);
         }
         let (answer, more) = sa.answer(ctx, header.exchange, chain);
@@ -182,12 +182,12 @@ impl Peer {
     /// The peer's answer on an established IKE SA.
     fn hear_answer(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Context<'_>,
         sa: &mut IkeSa,
         header: &Header,
         path: Path,
         bytes: &[u8],
-    ) -> Vec<Deed> {
+    ) -> Vec<SaEffect> {
         let kind = sa.flight.as_ref().map(|flight| flight.exchange.kind());
         if !sa.requests.awaits(header.message_id) || kind != Some(header.exchange) {
             return Vec::new();
@@ -195,11 +195,11 @@ impl Peer {
         let fingerprint = fingerprint(ctx, bytes);
         let chain = match sa.channel.open(ctx.mono(), bytes, fingerprint) {
             None => return Vec::new(),
-            Some(Opened::Fragment) => {
+            Some(OpenedMessage::Fragment) => {
                 sa.alive(ctx.mono());
                 return Vec::new();
             }
-            Some(Opened::Whole(chain, _)) => chain,
+            Some(OpenedMessage::Whole(chain, _)) => chain,
         };
         sa.requests.finish();
         let Some(flight) = sa.flight.take() else { return Vec::new() };
@@ -208,25 +208,25 @@ impl Peer {
     }
 
     /// What an input on the IKE SA `spi` means for the others.
-    pub(crate) fn carry_out(&mut self, ctx: &mut Ctx<'_>, spi: IkeSpi, deeds: Vec<Deed>) {
+    pub(crate) fn carry_out(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, deeds: Vec<SaEffect>) {
         for deed in deeds {
             match deed {
-                Deed::End(cause) => self.bury(ctx, spi, cause),
-                Deed::Succeed(successor) => self.succeed(ctx, spi, *successor),
-                Deed::Keep(rival) => self.sas.push(*rival),
-                Deed::Yield(mut ours, to) => {
+                SaEffect::End(cause) => self.bury(ctx, spi, cause),
+                SaEffect::Succeed(successor) => self.succeed(ctx, spi, *successor),
+                SaEffect::Keep(rival) => self.sas.push(*rival),
+                SaEffect::Yield(mut ours, to) => {
                     ours.close(ctx, Cause::Duplicate, None);
                     self.sas.push(*ours);
                     self.promote(ctx, spi, to);
                 }
-                Deed::Promote(to) => self.promote(ctx, spi, to),
-                Deed::Renew => self.renew(ctx, spi),
+                SaEffect::Promote(to) => self.promote(ctx, spi, to),
+                SaEffect::Renew => self.renew(ctx, spi),
             }
         }
     }
 
     /// A successor takes the place of an IKE SA: children and wishes go over.
-    fn succeed(&mut self, ctx: &mut Ctx<'_>, spi: IkeSpi, mut successor: IkeSa) {
+    fn succeed(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, mut successor: IkeSa) {
         if let Some(old) = self.sas.iter_mut().find(|sa| sa.spi() == spi) {
             hand_over(ctx, old, &mut successor);
             if successor.channel.made_by == Party::We {
@@ -238,10 +238,10 @@ impl Peer {
     }
 
     /// The peer's successor of `spi` stands.
-    fn promote(&mut self, ctx: &mut Ctx<'_>, spi: IkeSpi, to: IkeSpi) {
+    fn promote(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, to: IkeSpi) {
         let Some(at) = self.sas.iter().position(|sa| sa.spi() == to) else { return };
         let mut successor = self.sas.remove(at);
-        successor.standing = Standing::Live;
+        successor.standing = IkeLifecycle::Live;
         if let Some(old) = self.sas.iter_mut().find(|sa| sa.spi() == spi) {
             hand_over(ctx, old, &mut successor);
         }
@@ -249,7 +249,7 @@ impl Peer {
     }
 
     /// A rival that the peer uses takes over from the IKE SA whose rekeying it crossed.
-    fn inherit(&mut self, ctx: &mut Ctx<'_>, rival: &mut IkeSa) {
+    fn inherit(&mut self, ctx: &mut Context<'_>, rival: &mut IkeSa) {
         let crossed = |sa: &&mut IkeSa| match sa.flight.as_ref().map(|flight| &flight.exchange) {
             Some(Exchange::RekeyIke(asked)) => {
                 matches!(asked.rival, Crossing::Standing(spi, _) if spi == rival.spi())
@@ -262,17 +262,17 @@ impl Peer {
     }
 
     /// An IKE SA ends here and now, with all that hangs on it.
-    pub(crate) fn bury(&mut self, ctx: &mut Ctx<'_>, spi: IkeSpi, cause: Cause) {
+    pub(crate) fn bury(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, cause: Cause) {
         let Some(at) = self.sas.iter().position(|sa| sa.spi() == spi) else { return };
         let mut sa = self.sas.remove(at);
         match sa.flight.take().map(|flight| flight.exchange) {
             Some(Exchange::NewChild(asked)) => create_child::abandon(ctx, &asked.wanted),
             Some(Exchange::RekeyChild(asked)) => create_child::abandon(ctx, &asked.new.wanted),
             Some(Exchange::RekeyIke(asked)) => {
-                if let Some(Deed::Promote(to)) = rekey_ike::forget(ctx, &mut sa, &asked)
+                if let Some(SaEffect::Promote(to)) = rekey_ike::forget(ctx, &mut sa, &asked)
                     && let Some(rival) = self.sas.iter_mut().find(|sa| sa.spi() == to)
                 {
-                    rival.standing = Standing::Live;
+                    rival.standing = IkeLifecycle::Live;
                     hand_over(ctx, &mut sa, rival);
                 }
             }
@@ -289,7 +289,7 @@ impl Peer {
             sa.depart(id, of_children);
         }
         self.lay_down(ctx, &mut sa);
-        ctx.out.event(Event::IkeDown { peer: self.id, ike: spi, cause });
+        ctx.out.event(IkeEvent::IkeDown { peer: self.id, ike: spi, cause });
         self.dial.lost(ctx, cause);
     }
 
@@ -305,7 +305,7 @@ impl Peer {
     }
 
     /// The configuration is another one than when these SAs were made; `was_local` was our address in it.
-    pub(crate) fn adapt(&mut self, ctx: &mut Ctx<'_>, was_local: IpAddr) {
+    pub(crate) fn adapt(&mut self, ctx: &mut Context<'_>, was_local: IpAddr) {
         let kept = self.config.children.len();
         self.care.resize_with(kept, Default::default);
         for sa in &mut self.sas {
@@ -320,7 +320,7 @@ impl Peer {
     }
 
     /// Everything that follows from any input.
-    pub(crate) fn conclude(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn conclude(&mut self, ctx: &mut Context<'_>) {
         self.tend(ctx);
         self.settle(ctx, None);
         for at in 0..self.sas.len() {
@@ -333,17 +333,17 @@ impl Peer {
 
     /// Sees to it that each slot's traffic has the right carrier, and to the end of children that departed. `handled` is the
     /// IKE SA that is being handled and so is not among the others.
-    pub(crate) fn settle(&mut self, ctx: &mut Ctx<'_>, mut handled: Option<&mut IkeSa>) {
+    pub(crate) fn settle(&mut self, ctx: &mut Context<'_>, mut handled: Option<&mut IkeSa>) {
         let slots = self.config.children.len();
         for slot in (0..slots).filter_map(|slot| u16::try_from(slot).ok()).map(Slot) {
             let all = self.sas.iter_mut().chain(handled.as_deref_mut());
             let mut children: Vec<&mut ChildSa> =
                 all.flat_map(|sa| &mut sa.children).filter(|child| child.slot == slot).collect();
-            let carrier = child::carrier(children.iter().map(|child| Candidate {
+            let carrier = child::carrier(children.iter().map(|child| SendCandidate {
                 id: child.id,
                 may_send: child.may_send,
                 out: child.out,
-                leaving: child.standing == child::Standing::Leaving,
+                leaving: child.standing == child::ChildLifecycle::Leaving,
             }));
             for child in &mut children {
                 if Some(child.id) == carrier && child.out != OutState::Active {
@@ -353,7 +353,7 @@ impl Peer {
                 }
             }
             for child in children {
-                if child.standing == child::Standing::Leaving {
+                if child.standing == child::ChildLifecycle::Leaving {
                     child.retire(ctx);
                 }
             }
@@ -367,16 +367,16 @@ impl Peer {
         }
     }
 
-    fn lay_down(&mut self, ctx: &mut Ctx<'_>, sa: &mut IkeSa) {
+    fn lay_down(&mut self, ctx: &mut Context<'_>, sa: &mut IkeSa) {
         let mut departed = take_departed(sa);
         self.lay_down_all(ctx, &mut departed);
     }
 
     /// Children that departed send no more, and drain or stop receiving.
-    fn lay_down_all(&mut self, ctx: &mut Ctx<'_>, departed: &mut Vec<(ChildSa, Cause)>) {
+    fn lay_down_all(&mut self, ctx: &mut Context<'_>, departed: &mut Vec<(ChildSa, Cause)>) {
         for (mut child, cause) in departed.drain(..) {
             child.retire(ctx);
-            ctx.out.event(Event::ChildDown { peer: self.id, child: child.id, cause });
+            ctx.out.event(IkeEvent::ChildDown { peer: self.id, child: child.id, cause });
             if let Some(care) = self.care.get_mut(usize::from(child.slot.0)) {
                 care.lost(ctx, &child, cause);
             }
@@ -415,7 +415,7 @@ impl Peer {
     }
 
     /// Deadlines have come.
-    pub(crate) fn wake(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn wake(&mut self, ctx: &mut Context<'_>) {
         self.wake_handshakes(ctx);
         let spis: Vec<IkeSpi> = self.sas.iter().map(IkeSa::spi).collect();
         for spi in spis {
@@ -440,7 +440,7 @@ impl Peer {
     }
 
     /// The peer sends on this inbound SA, so it has it: we may send on its other half.
-    pub(crate) fn first_packet(&mut self, ctx: &mut Ctx<'_>, spi: EspSpi) {
+    pub(crate) fn first_packet(&mut self, ctx: &mut Context<'_>, spi: EspSpi) {
         let children = self.sas.iter_mut().flat_map(|sa| &mut sa.children);
         for child in children.filter(|child| child.inbound.spi == spi) {
             child.may_send = true;
@@ -449,7 +449,7 @@ impl Peer {
     }
 
     /// Says goodbye on all IKE SAs and gives up all attempts.
-    pub(crate) fn close_all(&mut self, ctx: &mut Ctx<'_>, cause: Cause) {
+    pub(crate) fn close_all(&mut self, ctx: &mut Context<'_>, cause: Cause) {
         for handshake in std::mem::take(&mut self.handshakes) {
             release(ctx, &handshake);
         }
@@ -461,7 +461,7 @@ impl Peer {
 }
 
 /// Frees what an attempt had reserved.
-pub(crate) fn release(ctx: &mut Ctx<'_>, handshake: &Handshake) {
+pub(crate) fn release(ctx: &mut Context<'_>, handshake: &Handshake) {
     ctx.spis.release_ike(handshake.spi());
     match handshake {
         Handshake::InitAnswered(phase) => ctx.half_open.leave(phase.source),
@@ -476,7 +476,7 @@ pub(crate) fn release(ctx: &mut Ctx<'_>, handshake: &Handshake) {
 }
 
 /// What makes two datagrams the same message (RFC 7296 §2.1).
-pub(crate) fn fingerprint(ctx: &Ctx<'_>, bytes: &[u8]) -> Fingerprint {
+pub(crate) fn fingerprint(ctx: &Context<'_>, bytes: &[u8]) -> Fingerprint {
     let digest = ctx.provider.hash(Hash::Sha2_256, &[bytes]);
     let mut octets = [0; 32];
     for (to, from) in octets.iter_mut().zip(digest.as_ref()) {
@@ -490,7 +490,7 @@ fn take_departed(sa: &mut IkeSa) -> Vec<(ChildSa, Cause)> {
 }
 
 /// Children and wishes go from an IKE SA to its successor (RFC 7296 §2.8).
-fn hand_over(ctx: &mut Ctx<'_>, old: &mut IkeSa, new: &mut IkeSa) {
+fn hand_over(ctx: &mut Context<'_>, old: &mut IkeSa, new: &mut IkeSa) {
     if !mutation::is(Mutation::ForgetChildrenAtIkeRekey) {
         new.children.append(&mut old.children);
     }
@@ -498,14 +498,14 @@ fn hand_over(ctx: &mut Ctx<'_>, old: &mut IkeSa, new: &mut IkeSa) {
     new.surplus = old.surplus.take();
     for task in std::mem::take(&mut old.tasks.0) {
         match task.wish {
-            Wish::CloseIke(..) => old.tasks.0.push_back(task),
-            Wish::RekeyIke(_) | Wish::Probe => {}
+            TaskKind::CloseIke(..) => old.tasks.0.push_back(task),
+            TaskKind::RekeyIke(_) | TaskKind::Probe => {}
             _ => _ = new.tasks.push(task.wish, task.not_before),
         }
     }
-    ctx.out.event(Event::IkeRekeyed { peer: ctx.peer, old: old.spi(), new: new.spi() });
+    ctx.out.event(IkeEvent::IkeRekeyed { peer: ctx.peer, old: old.spi(), new: new.spi() });
     // What was to go when its rekeying was under way goes none the less.
-    if let Standing::Leaving(cause) = old.standing {
+    if let IkeLifecycle::Leaving(cause) = old.standing {
         new.close(ctx, cause, None);
     }
 }

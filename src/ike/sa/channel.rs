@@ -2,19 +2,19 @@
 
 use std::fmt;
 
-use super::fragment::{Assembly, Outcome};
+use super::fragment::{Assembly, Reassembly};
 use super::window::Fingerprint;
 use crate::crypto::keymat::{IkeKeys, IkeSpis, Nonces, SkeySeed};
 use crate::crypto::suite::Layout;
 use crate::crypto::{IkeSuite, KeyLengthError, MessageOpener, MessageSealer, Provider};
-use crate::ike::error::{Error, Incompatible, Local, Malformed};
+use crate::ike::error::{Error, Incompatible, Local, MalformedMessage};
 use crate::ike::exchange::step::Party;
 use crate::ike::testing::mutation::{self, Mutation};
 use crate::rng::Rng;
 use crate::time::Instant;
 use crate::wire::codes::{ExchangeType, PayloadType};
 use crate::wire::error::DecodeError;
-use crate::wire::header::{Flags, Header, MessageId, Version};
+use crate::wire::header::{Flags, Header, IkeVersion, MessageId};
 use crate::wire::message::Message;
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::sk::{Room, Sealing};
@@ -56,7 +56,7 @@ pub(crate) struct Envelope {
 
 /// What came of a datagram that authenticated.
 #[derive(Debug)]
-pub(crate) enum Opened {
+pub(crate) enum OpenedMessage {
     /// A whole message, and what it will be known by: the fingerprint of its datagram, or of its first fragment's
     /// (RFC 7383 §2.6.1). Its content may still be refused.
     Whole(Result<Chain, Error>, Fingerprint),
@@ -109,10 +109,10 @@ impl Channel {
         now: Instant,
         datagram: &[u8],
         fingerprint: Fingerprint,
-    ) -> Option<Opened> {
+    ) -> Option<OpenedMessage> {
         let message = Message::decode(datagram).ok()?;
         if mutation::is(Mutation::AcceptClearMessages) && message.sealed.is_none() {
-            return Some(Opened::Whole(Ok(message.chain), fingerprint));
+            return Some(OpenedMessage::Whole(Ok(message.chain), fingerprint));
         }
         let sealed = message.sealed.filter(|_| message.chain.is_empty())?;
         let mut bytes = datagram.to_vec();
@@ -120,7 +120,7 @@ impl Channel {
         let range = self.opener.open(&mut bytes, body).ok()?;
         let text = bytes.get(range)?;
         let Some(fragment) = sealed.fragment else {
-            return Some(Opened::Whole(decode(sealed.first, text), fingerprint));
+            return Some(OpenedMessage::Whole(decode(sealed.first, text), fingerprint));
         };
         if !self.fragments {
             return None;
@@ -137,13 +137,13 @@ impl Channel {
             arriving.fingerprint = fingerprint;
         }
         match arriving.assembly.add(fragment, sealed.first, text, now) {
-            Outcome::More => Some(Opened::Fragment),
-            Outcome::Whole(kind, text) => {
+            Reassembly::More => Some(OpenedMessage::Fragment),
+            Reassembly::Whole(kind, text) => {
                 let fingerprint = arriving.fingerprint;
                 *slot = None;
-                Some(Opened::Whole(decode(kind, &text), fingerprint))
+                Some(OpenedMessage::Whole(decode(kind, &text), fingerprint))
             }
-            Outcome::Dropped => None,
+            Reassembly::Dropped => None,
         }
     }
 
@@ -175,7 +175,7 @@ impl Channel {
         Header {
             initiator_spi,
             responder_spi,
-            version: Version::V2,
+            version: IkeVersion::V2,
             exchange: envelope.exchange,
             flags,
             message_id: envelope.id,
@@ -238,6 +238,6 @@ fn decode(first: PayloadType, text: &[u8]) -> Result<Chain, Error> {
         DecodeError::UnsupportedCritical { payload, .. } => {
             Incompatible::CriticalPayload(payload).into()
         }
-        DecodeError::Malformed(_) | DecodeError::MajorVersion(_) => Malformed::Inside.into(),
+        DecodeError::Malformed(_) | DecodeError::MajorVersion(_) => MalformedMessage::Inside.into(),
     })
 }

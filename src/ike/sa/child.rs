@@ -16,14 +16,14 @@
 use super::lifetime::Deadlines;
 use crate::crypto::keymat::EspKeys;
 use crate::crypto::{EspSuite, Secret};
-use crate::ike::endpoint::context::Ctx;
+use crate::ike::endpoint::context::Context;
 use crate::ike::endpoint::output::{EspSa, Output};
 use crate::ike::exchange::step::Party;
 use crate::ike::ids::{ChildId, Slot};
 use crate::ike::path::Path;
 use crate::ike::testing::mutation::{self, Mutation};
 use crate::time::Instant;
-use crate::wire::selector::narrow::SelectorPair;
+use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::spi::EspSpi;
 
 /// Where an outbound half stands.
@@ -39,7 +39,7 @@ pub enum OutState {
 
 /// What is going to become of a child.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Standing {
+pub(crate) enum ChildLifecycle {
     /// It goes on.
     Live,
     /// The peer made its successor and is to delete it; when it has not by then, we do.
@@ -53,7 +53,7 @@ pub(crate) enum Standing {
 
 /// One direction: whoever receives chose the SPI.
 #[derive(Debug)]
-pub(crate) struct Half {
+pub(crate) struct ChildHalf {
     pub(crate) spi: EspSpi,
     pub(crate) keys: EspKeys,
 }
@@ -64,16 +64,16 @@ pub(crate) struct ChildSa {
     pub(crate) id: ChildId,
     pub(crate) slot: Slot,
     pub(crate) suite: EspSuite,
-    pub(crate) selectors: SelectorPair,
-    pub(crate) inbound: Half,
-    pub(crate) outbound: Half,
+    pub(crate) selectors: ChildSelectors,
+    pub(crate) inbound: ChildHalf,
+    pub(crate) outbound: ChildHalf,
     /// Who asked for it.
     pub(crate) made_by: Party,
     pub(crate) made_at: Instant,
     /// Whether the peer is known to receive on it: it answered our request, or it sent a packet on it (RFC 7296 §2.8).
     pub(crate) may_send: bool,
     pub(crate) out: OutState,
-    pub(crate) standing: Standing,
+    pub(crate) standing: ChildLifecycle,
     pub(crate) limits: Deadlines,
     /// When to ask for a successor; none once asked.
     pub(crate) rekey_at: Option<Instant>,
@@ -82,18 +82,18 @@ pub(crate) struct ChildSa {
 }
 
 impl ChildSa {
-    pub(crate) fn install_inbound(&self, ctx: &mut Ctx<'_>, path: Path, encapsulated: bool) {
+    pub(crate) fn install_inbound(&self, ctx: &mut Context<'_>, path: Path, encapsulated: bool) {
         let sa = self.data_plane(&self.inbound, ctx, path, encapsulated);
         ctx.out.push(Output::InstallInbound(sa));
     }
 
-    pub(crate) fn install_outbound(&self, ctx: &mut Ctx<'_>, path: Path, encapsulated: bool) {
+    pub(crate) fn install_outbound(&self, ctx: &mut Context<'_>, path: Path, encapsulated: bool) {
         let sa = self.data_plane(&self.outbound, ctx, path, encapsulated);
         ctx.out.push(Output::InstallOutbound(sa));
     }
 
     /// Carries the slot's traffic from now on.
-    pub(crate) fn activate(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn activate(&mut self, ctx: &mut Context<'_>) {
         self.out = OutState::Active;
         if mutation::is(Mutation::ForgetOutbound) {
             return;
@@ -107,7 +107,7 @@ impl ChildSa {
     }
 
     /// Never sends again.
-    pub(crate) fn retire(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn retire(&mut self, ctx: &mut Context<'_>) {
         if self.out != OutState::Retired {
             self.out = OutState::Retired;
             ctx.out.push(Output::RetireOutbound {
@@ -119,7 +119,7 @@ impl ChildSa {
     }
 
     /// Stops receiving; the pair is gone with this.
-    pub(crate) fn remove(mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn remove(mut self, ctx: &mut Context<'_>) {
         self.retire(ctx);
         ctx.spis.release_esp(self.inbound.spi);
         ctx.out.push(Output::RemoveInbound {
@@ -131,15 +131,21 @@ impl ChildSa {
 
     /// Whether it goes on: neither leaving nor replaced.
     pub(crate) fn is_live(&self) -> bool {
-        self.standing == Standing::Live
+        self.standing == ChildLifecycle::Live
     }
 
     /// Whether it is to be deleted by us.
     pub(crate) fn is_leaving(&self) -> bool {
-        self.standing == Standing::Leaving
+        self.standing == ChildLifecycle::Leaving
     }
 
-    fn data_plane(&self, half: &Half, ctx: &Ctx<'_>, path: Path, encapsulated: bool) -> Box<EspSa> {
+    fn data_plane(
+        &self,
+        half: &ChildHalf,
+        ctx: &Context<'_>,
+        path: Path,
+        encapsulated: bool,
+    ) -> Box<EspSa> {
         Box::new(EspSa {
             peer: ctx.peer,
             child: self.id,
@@ -166,7 +172,7 @@ fn copy_keys(keys: &EspKeys) -> EspKeys {
 
 /// One child SA of a slot, as far as it matters for which of them sends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Candidate {
+pub(crate) struct SendCandidate {
     pub(crate) id: ChildId,
     pub(crate) may_send: bool,
     pub(crate) out: OutState,
@@ -176,7 +182,7 @@ pub(crate) struct Candidate {
 /// Which child of a slot carries its outbound traffic: of those that are not going, one that the peer is known to receive
 /// on before one that is not, then the newest. An old child so goes on sending until its successor is proven, and a
 /// successor steps in at once when the old one goes.
-pub(crate) fn carrier(candidates: impl IntoIterator<Item = Candidate>) -> Option<ChildId> {
+pub(crate) fn carrier(candidates: impl IntoIterator<Item = SendCandidate>) -> Option<ChildId> {
     candidates
         .into_iter()
         .filter(|c| !c.leaving && c.out != OutState::Retired)
@@ -188,13 +194,13 @@ pub(crate) fn carrier(candidates: impl IntoIterator<Item = Candidate>) -> Option
 mod tests {
     use super::*;
 
-    fn candidate(id: u64, may_send: bool, leaving: bool) -> Candidate {
-        Candidate { id: ChildId(id), may_send, out: OutState::Registered, leaving }
+    fn candidate(id: u64, may_send: bool, leaving: bool) -> SendCandidate {
+        SendCandidate { id: ChildId(id), may_send, out: OutState::Registered, leaving }
     }
 
     #[test]
     fn the_carrier_is_the_newest_proven_child_that_stays() {
-        let table: &[(&[Candidate], Option<u64>)] = &[
+        let table: &[(&[SendCandidate], Option<u64>)] = &[
             (&[], None),
             (&[candidate(1, false, false)], Some(1)),
             // The peer's rekey: its new child waits for the first packet.
@@ -219,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_retired_half_never_comes_back() {
-        let retired = Candidate { out: OutState::Retired, ..candidate(2, true, false) };
+        let retired = SendCandidate { out: OutState::Retired, ..candidate(2, true, false) };
         assert_eq!(carrier([candidate(1, true, false), retired]), Some(ChildId(1)));
     }
 }

@@ -2,13 +2,13 @@
 //! meaning. What each exchange does is in its own file.
 
 use super::retransmit;
-use super::task::Wish;
-use super::{Deed, Flight, IkeSa, Standing};
-use crate::crypto::{Group, Role};
-use crate::ike::endpoint::context::Ctx;
+use super::task::TaskKind;
+use super::{Flight, IkeLifecycle, IkeSa, SaEffect};
+use crate::crypto::{Group, SaKind};
+use crate::ike::endpoint::context::Context;
 use crate::ike::endpoint::event::Cause;
 use crate::ike::error::{
-    Busy, Detail, Error, Farewell, Fate, Incompatible, Local, PeerMisbehaved, Which,
+    Busy, Detail, Error, Farewell, Fate, Incompatible, Local, PeerMisbehaved, WhichChild,
 };
 use crate::ike::exchange::Exchange;
 use crate::ike::exchange::acceptance::{self, Meaning};
@@ -17,7 +17,7 @@ use crate::ike::exchange::create_child::{self, Granted};
 use crate::ike::exchange::informational;
 use crate::ike::exchange::rekey_child::{self, kinds};
 use crate::ike::exchange::rekey_ike;
-use crate::ike::exchange::step::{Half, Step};
+use crate::ike::exchange::step::{MessageHalf, Step};
 use crate::ike::testing::mutation::{self, Mutation};
 use crate::wire::codes::{ExchangeType, NotifyType};
 use crate::wire::payload::chain::Chain;
@@ -26,8 +26,8 @@ use crate::wire::spi::EspSpi;
 
 impl IkeSa {
     /// Asks for the next thing wanted, if nothing is under way.
-    pub(crate) fn pump(&mut self, ctx: &mut Ctx<'_>) {
-        if matches!(self.standing, Standing::Rival { .. } | Standing::Replaced { .. }) {
+    pub(crate) fn pump(&mut self, ctx: &mut Context<'_>) {
+        if matches!(self.standing, IkeLifecycle::Rival { .. } | IkeLifecycle::Replaced { .. }) {
             return;
         }
         while self.flight.is_none() {
@@ -38,41 +38,46 @@ impl IkeSa {
             }
             let Some(wish) = self.tasks.take_due(ctx.mono()) else { return };
             match wish {
-                Wish::CloseIke(cause, notify) => {
+                TaskKind::CloseIke(cause, notify) => {
                     informational::delete_ike(ctx, self, cause, notify);
                 }
-                Wish::CloseChild(_) | Wish::Disown(_) => {
+                TaskKind::CloseChild(_) | TaskKind::Disown(_) => {
                     self.tasks.push(wish, ctx.mono());
                     let (children, spis) = self.tasks.take_closings(ctx.mono());
                     informational::delete_children(ctx, self, wish, children, spis);
                 }
-                Wish::RekeyIke(group) => rekey_ike::ask(ctx, self, group),
-                Wish::RekeyChild(child, group) => rekey_child::ask(ctx, self, child, group),
-                Wish::NewChild(slot, group) => self.ask_child(ctx, slot, group),
-                Wish::Probe => informational::probe(ctx, self),
+                TaskKind::RekeyIke(group) => rekey_ike::ask(ctx, self, group),
+                TaskKind::RekeyChild(child, group) => rekey_child::ask(ctx, self, child, group),
+                TaskKind::NewChild(slot, group) => self.ask_child(ctx, slot, group),
+                TaskKind::Probe => informational::probe(ctx, self),
             }
         }
     }
 
-    fn ask_child(&mut self, ctx: &mut Ctx<'_>, slot: crate::ike::ids::Slot, group: Option<Group>) {
+    fn ask_child(
+        &mut self,
+        ctx: &mut Context<'_>,
+        slot: crate::ike::ids::Slot,
+        group: Option<Group>,
+    ) {
         let config = std::rc::Rc::clone(&ctx.config);
         let Some(child) = config.children.get(usize::from(slot.0)) else { return };
         let selectors = child.selectors.clone();
         let Some((chain, asked)) = create_child::ask(ctx, slot, selectors, group) else { return };
-        self.ask(ctx, Wish::NewChild(slot, group), Exchange::NewChild(asked), &chain);
+        self.ask(ctx, TaskKind::NewChild(slot, group), Exchange::NewChild(asked), &chain);
     }
 
     /// The answer to a request of the peer, and what follows from it.
     pub(crate) fn answer(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Context<'_>,
         exchange: ExchangeType,
         request: Result<Chain, Error>,
-    ) -> (Chain, Vec<Deed>) {
+    ) -> (Chain, Vec<SaEffect>) {
         let mut step = Step::Inform;
         let outcome = request.as_ref().map_err(|error| *error).and_then(|request| {
             step = step_of(exchange, request)?;
-            acceptance::accept(step, Half::Request, kinds(request))?;
+            acceptance::accept(step, MessageHalf::Request, kinds(request))?;
             match step {
                 Step::NewChild => self.grant_child(ctx, request).map(|chain| (chain, Vec::new())),
                 Step::RekeyChild => {
@@ -85,7 +90,7 @@ impl IkeSa {
             }
         });
         outcome.unwrap_or_else(|error| {
-            ctx.refuse(step, Half::Request, error, request.as_ref().ok());
+            ctx.refuse(step, MessageHalf::Request, error, request.as_ref().ok());
             let mut chain = Chain::new();
             if let Some(notice) = error.to_notify() {
                 chain.push(match notice.detail {
@@ -93,15 +98,15 @@ impl IkeSa {
                     _ => Notify::with_data(notice.kind, notice.data()),
                 });
             }
-            let deeds = match error.to_fate(step, Half::Request) {
-                Fate::DeleteIke(_) => vec![Deed::End(Cause::Failed)],
+            let deeds = match error.to_fate(step, MessageHalf::Request) {
+                Fate::DeleteIke(_) => vec![SaEffect::End(Cause::Failed)],
                 _ => Vec::new(),
             };
             (chain, deeds)
         })
     }
 
-    fn grant_child(&mut self, ctx: &mut Ctx<'_>, request: &Chain) -> Result<Chain, Error> {
+    fn grant_child(&mut self, ctx: &mut Context<'_>, request: &Chain) -> Result<Chain, Error> {
         if collision::on_new_child(self.activity()) != Creation::Usual {
             return Err(Busy::Crossing.into());
         }
@@ -116,16 +121,16 @@ impl IkeSa {
     /// What follows from the peer's answer to our request.
     pub(crate) fn take_answer(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Context<'_>,
         flight: Flight,
         answer: Result<Chain, Error>,
-    ) -> Vec<Deed> {
+    ) -> Vec<SaEffect> {
         let Flight { wish, exchange, .. } = flight;
         let step = exchange.step();
         let answer = answer.and_then(|answer| read(step, answer));
         let error = match (exchange, answer) {
             (Exchange::Probe, Ok(_)) => return Vec::new(),
-            (Exchange::CloseIke, _) => return vec![Deed::End(self.cause_of_leaving())],
+            (Exchange::CloseIke, _) => return vec![SaEffect::End(self.cause_of_leaving())],
             (Exchange::CloseChildren(children), _) => {
                 for id in children {
                     self.depart(id, Cause::Rekeyed);
@@ -188,29 +193,35 @@ impl IkeSa {
     }
 
     /// The peer made something of an answer that we cannot use.
-    fn disown(&mut self, ctx: &mut Ctx<'_>, spi: EspSpi, error: Error) -> Error {
+    fn disown(&mut self, ctx: &mut Context<'_>, spi: EspSpi, error: Error) -> Error {
         ctx.spis.release_esp(spi);
-        self.want(ctx, Wish::Disown(spi), ctx.mono());
+        self.want(ctx, TaskKind::Disown(spi), ctx.mono());
         error
     }
 
     /// What becomes of a wish that failed.
-    fn suffer(&mut self, ctx: &mut Ctx<'_>, step: Step, wish: Wish, error: Error) -> Vec<Deed> {
+    fn suffer(
+        &mut self,
+        ctx: &mut Context<'_>,
+        step: Step,
+        wish: TaskKind,
+        error: Error,
+    ) -> Vec<SaEffect> {
         if let Some(again) = in_the_wanted_group(ctx, wish, error) {
             self.want(ctx, again, ctx.mono());
             return Vec::new();
         }
-        ctx.refuse(step, Half::Response, error, None);
-        match error.to_fate(step, Half::Response) {
+        ctx.refuse(step, MessageHalf::Response, error, None);
+        match error.to_fate(step, MessageHalf::Response) {
             Fate::Ignore | Fate::RefuseExchange => {}
             Fate::RetryLater if mutation::is(Mutation::IgnoreTemporaryFailure) => {}
-            Fate::RetryLater | Fate::DeleteChild(Which::New) => self.want_later(ctx, wish),
-            Fate::DeleteChild(Which::Old) => {
-                if let Wish::RekeyChild(old, _) = wish {
+            Fate::RetryLater | Fate::DeleteChild(WhichChild::New) => self.want_later(ctx, wish),
+            Fate::DeleteChild(WhichChild::Old) => {
+                if let TaskKind::RekeyChild(old, _) = wish {
                     self.depart(old, Cause::DeletedByPeer);
                 }
             }
-            Fate::DeleteIke(Farewell::Silent) => return vec![Deed::End(Cause::Failed)],
+            Fate::DeleteIke(Farewell::Silent) => return vec![SaEffect::End(Cause::Failed)],
             Fate::DeleteIke(Farewell::Delete) => {
                 let notify = error.to_notify().map(|notice| notice.kind);
                 self.close(ctx, Cause::Failed, notify);
@@ -223,14 +234,14 @@ impl IkeSa {
                 if step == Step::NewChild {
                     self.want_later(ctx, wish);
                 }
-                return vec![Deed::Renew];
+                return vec![SaEffect::Renew];
             }
         }
         Vec::new()
     }
 
     /// Wants it again after a pause, a longer one after each refusal.
-    fn want_later(&mut self, ctx: &mut Ctx<'_>, wish: Wish) {
+    fn want_later(&mut self, ctx: &mut Context<'_>, wish: TaskKind) {
         let pause = retransmit::retry_pause(self.refusals, ctx.rng);
         self.refusals = self.refusals.saturating_add(1);
         self.want(ctx, wish, ctx.mono() + pause);
@@ -238,7 +249,7 @@ impl IkeSa {
 
     fn cause_of_leaving(&self) -> Cause {
         match self.standing {
-            Standing::Leaving(cause) => cause,
+            IkeLifecycle::Leaving(cause) => cause,
             _ => Cause::Command,
         }
     }
@@ -263,7 +274,7 @@ fn read(step: Step, answer: Chain) -> Result<Chain, Error> {
         let group = notify.invalid_ke_group().map(Incompatible::Group);
         return Err(group.map_or_else(|| Error::told(notify.kind), Error::from));
     }
-    let form = acceptance::accept(step, Half::Response, kinds(&answer))?;
+    let form = acceptance::accept(step, MessageHalf::Response, kinds(&answer))?;
     match form.meaning {
         Meaning::Notifies => Err(Local::Blamed(NotifyType::Unknown(0)).into()),
         _ => Ok(answer),
@@ -271,23 +282,23 @@ fn read(step: Step, answer: Chain) -> Result<Chain, Error> {
 }
 
 /// The same wish in the group that the peer asks for, once, and only in one that we offer.
-fn in_the_wanted_group(ctx: &Ctx<'_>, wish: Wish, error: Error) -> Option<Wish> {
+fn in_the_wanted_group(ctx: &Context<'_>, wish: TaskKind, error: Error) -> Option<TaskKind> {
     let Error::Incompatible(Incompatible::Group(group)) = error else { return None };
     let esp = |slot: crate::ike::ids::Slot| {
-        let group = Group::from_id(Role::Esp, group).ok()?;
+        let group = Group::from_id(SaKind::Esp, group).ok()?;
         let child = ctx.config.children.get(usize::from(slot.0))?;
         child.esp.groups().contains(&group).then_some(group)
     };
     match wish {
-        Wish::RekeyIke(None) => {
-            let group = Group::from_id(Role::Ike, group).ok()?;
-            ctx.config.ike.groups().contains(&group).then_some(Wish::RekeyIke(Some(group)))
+        TaskKind::RekeyIke(None) => {
+            let group = Group::from_id(SaKind::Ike, group).ok()?;
+            ctx.config.ike.groups().contains(&group).then_some(TaskKind::RekeyIke(Some(group)))
         }
-        Wish::NewChild(slot, None) => Some(Wish::NewChild(slot, Some(esp(slot)?))),
-        Wish::RekeyChild(child, None) => {
-            let group = Group::from_id(Role::Esp, group).ok()?;
+        TaskKind::NewChild(slot, None) => Some(TaskKind::NewChild(slot, Some(esp(slot)?))),
+        TaskKind::RekeyChild(child, None) => {
+            let group = Group::from_id(SaKind::Esp, group).ok()?;
             let offered = ctx.config.children.iter().any(|c| c.esp.groups().contains(&group));
-            offered.then_some(Wish::RekeyChild(child, Some(group)))
+            offered.then_some(TaskKind::RekeyChild(child, Some(group)))
         }
         _ => None,
     }

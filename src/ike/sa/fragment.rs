@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::time::Instant;
 use crate::wire::codes::PayloadType;
 use crate::wire::header::MessageId;
-use crate::wire::payload::sk::Fragment;
+use crate::wire::payload::sk::FragmentNumber;
 
 /// Fragments of one message. At the smallest datagrams in use (576 octets) this is beyond [`MAX_OCTETS`].
 pub const MAX_FRAGMENTS: u16 = 64;
@@ -34,7 +34,7 @@ pub struct Assembly {
 
 /// What a fragment brought.
 #[derive(Clone, Eq, PartialEq)]
-pub enum Outcome {
+pub enum Reassembly {
     /// It was new; more are to come.
     More,
     /// It was the last one missing: the first payload's type, and the plaintext of the message.
@@ -74,16 +74,16 @@ impl Assembly {
     /// Takes an authenticated fragment's plaintext; `first` is the payload type that its header names.
     pub fn add(
         &mut self,
-        fragment: Fragment,
+        fragment: FragmentNumber,
         first: PayloadType,
         text: &[u8],
         now: Instant,
-    ) -> Outcome {
+    ) -> Reassembly {
         if now >= self.deadline {
             *self = Assembly::new(self.id, now);
         }
         if fragment.total() > MAX_FRAGMENTS || fragment.total() < self.total {
-            return Outcome::Dropped;
+            return Reassembly::Dropped;
         }
         // The sender has cut the message anew, into smaller parts: the old ones are of no use (RFC 7383 §2.6).
         if fragment.total() > self.total {
@@ -91,11 +91,11 @@ impl Assembly {
             self.total = fragment.total();
         }
         if self.parts.contains_key(&fragment.number()) {
-            return Outcome::Dropped;
+            return Reassembly::Dropped;
         }
         if self.octets.saturating_add(text.len()) > MAX_OCTETS {
             self.clear();
-            return Outcome::Dropped;
+            return Reassembly::Dropped;
         }
         if fragment.number() == 1 {
             self.first = first;
@@ -103,11 +103,11 @@ impl Assembly {
         self.octets += text.len();
         self.parts.insert(fragment.number(), text.to_vec());
         if self.parts.len() < usize::from(self.total) {
-            return Outcome::More;
+            return Reassembly::More;
         }
         // As many different numbers from 1 to the total as the total says: all of them, and in order.
         let whole = std::mem::take(&mut self.parts).into_values().flatten().collect();
-        let outcome = Outcome::Whole(self.first, whole);
+        let outcome = Reassembly::Whole(self.first, whole);
         self.clear();
         outcome
     }
@@ -125,12 +125,12 @@ impl fmt::Debug for Assembly {
     }
 }
 
-impl fmt::Debug for Outcome {
+impl fmt::Debug for Reassembly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::More => f.write_str("More"),
-            Outcome::Whole(first, text) => write!(f, "Whole({first}, {} octets)", text.len()),
-            Outcome::Dropped => f.write_str("Dropped"),
+            Reassembly::More => f.write_str("More"),
+            Reassembly::Whole(first, text) => write!(f, "Whole({first}, {} octets)", text.len()),
+            Reassembly::Dropped => f.write_str("Dropped"),
         }
     }
 }
@@ -143,8 +143,8 @@ mod tests {
 
     const START: Instant = Instant(9_000_000_000);
 
-    fn fragment(number: u16, total: u16) -> Fragment {
-        Fragment::new(number, total).expect("in range")
+    fn fragment(number: u16, total: u16) -> FragmentNumber {
+        FragmentNumber::new(number, total).expect("in range")
     }
 
     fn assembly() -> Assembly {
@@ -152,14 +152,14 @@ mod tests {
     }
 
     /// Adds a fragment that says its own number.
-    fn add(assembly: &mut Assembly, number: u16, total: u16) -> Outcome {
+    fn add(assembly: &mut Assembly, number: u16, total: u16) -> Reassembly {
         let first = if number == 1 { PayloadType::IdInitiator } else { PayloadType::None };
         let text = format!("{number}/{total} ");
         assembly.add(fragment(number, total), first, text.as_bytes(), START)
     }
 
-    fn whole(text: &str) -> Outcome {
-        Outcome::Whole(PayloadType::IdInitiator, text.as_bytes().to_vec())
+    fn whole(text: &str) -> Reassembly {
+        Reassembly::Whole(PayloadType::IdInitiator, text.as_bytes().to_vec())
     }
 
     #[test]
@@ -170,10 +170,10 @@ mod tests {
     #[test]
     fn repetitions_are_dropped_and_the_first_copy_counts() {
         let mut assembly = assembly();
-        assert_eq!(add(&mut assembly, 2, 2), Outcome::More);
+        assert_eq!(add(&mut assembly, 2, 2), Reassembly::More);
         assert_eq!(
             assembly.add(fragment(2, 2), PayloadType::None, b"other", START),
-            Outcome::Dropped
+            Reassembly::Dropped
         );
         assert_eq!(add(&mut assembly, 1, 2), whole("1/2 2/2 "));
         assert_eq!(assembly.octets(), 0);
@@ -182,36 +182,36 @@ mod tests {
     #[test]
     fn a_larger_total_replaces_and_a_smaller_one_is_dropped() {
         let mut assembly = assembly();
-        assert_eq!(add(&mut assembly, 1, 2), Outcome::More);
-        assert_eq!(add(&mut assembly, 3, 3), Outcome::More);
-        assert_eq!(add(&mut assembly, 2, 2), Outcome::Dropped);
-        assert_eq!(add(&mut assembly, 1, 3), Outcome::More);
+        assert_eq!(add(&mut assembly, 1, 2), Reassembly::More);
+        assert_eq!(add(&mut assembly, 3, 3), Reassembly::More);
+        assert_eq!(add(&mut assembly, 2, 2), Reassembly::Dropped);
+        assert_eq!(add(&mut assembly, 1, 3), Reassembly::More);
         assert_eq!(add(&mut assembly, 2, 3), whole("1/3 2/3 3/3 "));
     }
 
     #[test]
     fn the_store_is_bounded() {
         let mut assembly = assembly();
-        assert_eq!(add(&mut assembly, 1, MAX_FRAGMENTS + 1), Outcome::Dropped);
-        assert_eq!(add(&mut assembly, 1, u16::MAX), Outcome::Dropped);
+        assert_eq!(add(&mut assembly, 1, MAX_FRAGMENTS + 1), Reassembly::Dropped);
+        assert_eq!(add(&mut assembly, 1, u16::MAX), Reassembly::Dropped);
         assert_eq!(assembly.octets(), 0);
         let half = vec![0; MAX_OCTETS / 2];
         for number in 1..=2 {
             let outcome = assembly.add(fragment(number, 4), PayloadType::None, &half, START);
-            assert_eq!(outcome, Outcome::More);
+            assert_eq!(outcome, Reassembly::More);
         }
         let outcome = assembly.add(fragment(3, 4), PayloadType::None, &[0], START);
-        assert_eq!((outcome, assembly.octets()), (Outcome::Dropped, 0));
+        assert_eq!((outcome, assembly.octets()), (Reassembly::Dropped, 0));
     }
 
     #[test]
     fn an_incomplete_message_is_forgotten_in_time() {
         let mut assembly = assembly();
-        assert_eq!(add(&mut assembly, 1, 2), Outcome::More);
+        assert_eq!(add(&mut assembly, 1, 2), Reassembly::More);
         let late = assembly.deadline();
         assert_eq!(late, START + MAX_AGE);
         let second = assembly.add(fragment(2, 2), PayloadType::None, b"late", late);
-        assert_eq!(second, Outcome::More);
+        assert_eq!(second, Reassembly::More);
         assert_eq!(assembly.deadline(), late + MAX_AGE);
         // A stream of fragments does not push the end out.
         assembly.add(fragment(2, 3), PayloadType::None, b"again", late + Duration::from_secs(9));
@@ -246,12 +246,12 @@ mod tests {
                 let first = if number == 1 { PayloadType::Sa } else { PayloadType::None };
                 let outcome = assembly.add(fragment(number, total), first, shares[at], START);
                 let expected = match (seen.insert(number), seen.len() == shares.len()) {
-                    (false, _) => Outcome::Dropped,
-                    (true, false) => Outcome::More,
-                    (true, true) => Outcome::Whole(PayloadType::Sa, text.clone()),
+                    (false, _) => Reassembly::Dropped,
+                    (true, false) => Reassembly::More,
+                    (true, true) => Reassembly::Whole(PayloadType::Sa, text.clone()),
                 };
                 prop_assert_eq!(&outcome, &expected);
-                if matches!(outcome, Outcome::Whole(..)) {
+                if matches!(outcome, Reassembly::Whole(..)) {
                     break;
                 }
             }

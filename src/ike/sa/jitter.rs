@@ -35,32 +35,16 @@ pub mod fixed {
             out.fill(self.0);
         }
     }
-
-    /// SplitMix64.
-    #[derive(Debug)]
-    pub struct Seeded(pub u64);
-
-    impl Rng for Seeded {
-        fn fill(&mut self, out: &mut [u8]) {
-            for byte in out {
-                self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-                let mut z = self.0;
-                z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-                z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-                [*byte, ..] = (z ^ (z >> 31)).to_be_bytes();
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::fixed::Seeded;
     use super::*;
+    use crate::rng::SeededRng;
 
     #[test]
     fn draws_stay_inside_and_reach_both_ends() {
-        let mut rng = Seeded(1);
+        let mut rng = SeededRng(1);
         let draws: Vec<u64> = (0..200).map(|_| number_between(10, 13, &mut rng)).collect();
         for wanted in 10..=13 {
             assert!(draws.contains(&wanted));

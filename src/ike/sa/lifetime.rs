@@ -50,16 +50,16 @@ pub struct Lifetime {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Deadlines {
     /// In time.
-    pub time: Limit<Instant>,
+    pub time: LimitPair<Instant>,
     /// In octets of inner packets, in one direction.
-    pub bytes: Limit<u64>,
+    pub bytes: LimitPair<u64>,
     /// In packets, in one direction.
-    pub packets: Limit<u64>,
+    pub packets: LimitPair<u64>,
 }
 
 /// A pair of limits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Limit<T> {
+pub struct LimitPair<T> {
     /// Here the successor is due.
     pub soft: T,
     /// Here the SA ends.
@@ -109,12 +109,12 @@ impl Lifetime {
         let soft_max = u64::try_from(self.soft_time_max.as_nanos()).unwrap_or(u64::MAX);
         let soft = self.draw_soft(time, soft_max, rng);
         Deadlines {
-            time: Limit { soft: now + Duration::from_nanos(soft), hard: now + self.time },
-            bytes: Limit {
+            time: LimitPair { soft: now + Duration::from_nanos(soft), hard: now + self.time },
+            bytes: LimitPair {
                 soft: self.draw_soft(self.bytes, self.soft_bytes_max, rng),
                 hard: self.bytes,
             },
-            packets: Limit {
+            packets: LimitPair {
                 soft: self.draw_soft(self.packets, u64::MAX, rng),
                 hard: self.packets,
             },
@@ -138,22 +138,24 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ike::sa::jitter::fixed::{Fixed, Seeded};
+    use crate::ike::sa::jitter::fixed::Fixed;
+    use crate::rng::SeededRng;
 
     const START: Instant = Instant(77_000_000_000);
 
-    fn seconds(limit: Limit<Instant>) -> (u64, u64) {
+    fn seconds(limit: LimitPair<Instant>) -> (u64, u64) {
         (limit.soft.since(START).as_secs(), limit.hard.since(START).as_secs())
     }
 
     #[test]
     fn an_ike_sa_is_rekeyed_well_before_azure_does_and_never_outlives_azures() {
         for seed in 0..200 {
-            let drawn = Lifetime::ike(Duration::from_secs(86_400)).draw(START, &mut Seeded(seed));
+            let drawn =
+                Lifetime::ike(Duration::from_secs(86_400)).draw(START, &mut SeededRng(seed));
             let (soft, hard) = seconds(drawn.time);
             assert!((22_560..=24_000).contains(&soft), "{soft}");
             assert_eq!(hard, 28_800);
-            assert_eq!(drawn.bytes, Limit { soft: u64::MAX, hard: u64::MAX });
+            assert_eq!(drawn.bytes, LimitPair { soft: u64::MAX, hard: u64::MAX });
         }
     }
 
@@ -161,7 +163,7 @@ mod tests {
     fn a_default_child_keeps_to_its_caps() {
         for seed in 0..200 {
             let drawn =
-                Lifetime::child(CHILD_TIME, CHILD_BYTES, false).draw(START, &mut Seeded(seed));
+                Lifetime::child(CHILD_TIME, CHILD_BYTES, false).draw(START, &mut SeededRng(seed));
             let (soft, hard) = seconds(drawn.time);
             assert!((19_710..=21_600).contains(&soft), "{soft}");
             assert_eq!(hard, 27_000);
@@ -177,7 +179,7 @@ mod tests {
     fn chance_survives_the_caps() {
         let softs: std::collections::BTreeSet<u64> = (0..50)
             .map(|seed| {
-                Lifetime::child(CHILD_TIME, CHILD_BYTES, true).draw(START, &mut Seeded(seed))
+                Lifetime::child(CHILD_TIME, CHILD_BYTES, true).draw(START, &mut SeededRng(seed))
             })
             .map(|drawn| drawn.bytes.soft)
             .collect();
@@ -189,18 +191,18 @@ mod tests {
         let drawn = Lifetime::child(Duration::from_secs(300), 1024 * 1024, false)
             .draw(START, &mut Fixed(0));
         assert_eq!(seconds(drawn.time), (225, 300));
-        assert_eq!(drawn.bytes, Limit { soft: 786_432, hard: 1_048_576 });
+        assert_eq!(drawn.bytes, LimitPair { soft: 786_432, hard: 1_048_576 });
     }
 
     proptest! {
         #[test]
         fn soft_comes_before_hard(time in 10u64..100_000, bytes in 1_000u64.., esn: bool, seed: u64) {
             let lifetime = Lifetime::child(Duration::from_secs(time), bytes, esn);
-            let drawn = lifetime.draw(START, &mut Seeded(seed));
+            let drawn = lifetime.draw(START, &mut SeededRng(seed));
             prop_assert!(drawn.time.soft < drawn.time.hard);
             prop_assert!(drawn.bytes.soft < drawn.bytes.hard || drawn.bytes.hard == u64::MAX);
             prop_assert!(drawn.packets.soft < drawn.packets.hard);
-            let drawn = Lifetime::ike(Duration::from_secs(time)).draw(START, &mut Seeded(seed));
+            let drawn = Lifetime::ike(Duration::from_secs(time)).draw(START, &mut SeededRng(seed));
             prop_assert!(drawn.time.soft < drawn.time.hard);
             prop_assert!(drawn.time.hard <= START + IKE_HARD);
         }

@@ -8,7 +8,7 @@
 //!   Rival: the peer's successor while our own request for one was under way; it lives, or is withdrawn
 //! ```
 //!
-//! What an input does beyond this IKE SA is returned as [`Deed`]s, which the peer that owns it carries out.
+//! What an input does beyond this IKE SA is returned as [`SaEffect`]s, which the peer that owns it carries out.
 
 pub(crate) mod channel;
 pub mod child;
@@ -25,8 +25,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::authenticator::Proven;
-use super::endpoint::context::Ctx;
-use super::endpoint::event::{Cause, Event, Limit as Bound};
+use super::endpoint::context::Context;
+use super::endpoint::event::{Cause, IkeEvent, LimitKind as Bound};
 use super::endpoint::output::Output;
 use super::endpoint::schedule::{Earliest, Timer};
 use super::exchange::collision::{ChildActivity, IkeActivity};
@@ -42,8 +42,8 @@ use crate::wire::payload::chain::Chain;
 use crate::wire::spi::{EspSpi, IkeSpi};
 use channel::{Channel, Envelope};
 use child::ChildSa;
-use retransmit::{Retransmit, Schedule, Verdict};
-use task::{Tasks, Wish};
+use retransmit::{Retransmit, RetransmitSchedule, RetransmitVerdict};
+use task::{TaskKind, Tasks};
 use window::{Datagrams, Fingerprint, ReplyWindow, RequestWindow};
 
 /// A NAT forgets a mapping that it sees no packet of (RFC 3948 §4).
@@ -58,7 +58,7 @@ pub(crate) struct IkeSa {
     pub(crate) channel: Channel,
     pub(crate) origin: Origin,
     pub(crate) proven: Proven,
-    pub(crate) standing: Standing,
+    pub(crate) standing: IkeLifecycle,
     pub(crate) path: Path,
     pub(crate) nat: Nat,
     /// ESP travels in UDP.
@@ -107,7 +107,7 @@ pub(crate) struct Origin {
 
 /// What is going to become of an IKE SA.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Standing {
+pub(crate) enum IkeLifecycle {
     /// It goes on.
     Live,
     /// The peer's successor of an IKE SA that we are rekeying too: one of the two will be withdrawn.
@@ -127,14 +127,14 @@ pub(crate) enum Standing {
 /// Our request under way, with the wish that it came from.
 #[derive(Debug)]
 pub(crate) struct Flight {
-    pub(crate) wish: Wish,
+    pub(crate) wish: TaskKind,
     pub(crate) exchange: Exchange,
     pub(crate) timer: Retransmit,
 }
 
 /// An SPI of ours that is in a request and in no SA yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Reserved {
+pub(crate) enum ReservedSpi {
     /// Of a successor.
     Ike(IkeSpi),
     /// Of a child.
@@ -143,7 +143,7 @@ pub(crate) enum Reserved {
 
 /// What follows from an input for the peer as a whole.
 #[derive(Debug)]
-pub(crate) enum Deed {
+pub(crate) enum SaEffect {
     /// This IKE SA is over, without another word.
     End(Cause),
     /// This IKE SA takes the place of the one that the input was for.
@@ -165,7 +165,7 @@ impl IkeSa {
     }
 
     pub(crate) fn is_live(&self) -> bool {
-        self.standing == Standing::Live
+        self.standing == IkeLifecycle::Live
     }
 
     pub(crate) fn child(&self, id: ChildId) -> Option<&ChildSa> {
@@ -177,11 +177,11 @@ impl IkeSa {
     }
 
     /// The SPIs that the request under way has reserved.
-    pub(crate) fn reserved(&self) -> Option<Reserved> {
+    pub(crate) fn reserved(&self) -> Option<ReservedSpi> {
         match &self.flight.as_ref()?.exchange {
-            Exchange::NewChild(asked) => Some(Reserved::Esp(asked.wanted.spi)),
-            Exchange::RekeyChild(asked) => Some(Reserved::Esp(asked.new.wanted.spi)),
-            Exchange::RekeyIke(asked) => Some(Reserved::Ike(asked.spi)),
+            Exchange::NewChild(asked) => Some(ReservedSpi::Esp(asked.wanted.spi)),
+            Exchange::RekeyChild(asked) => Some(ReservedSpi::Esp(asked.new.wanted.spi)),
+            Exchange::RekeyIke(asked) => Some(ReservedSpi::Ike(asked.spi)),
             Exchange::Probe | Exchange::CloseChildren(_) | Exchange::CloseIke => None,
         }
     }
@@ -191,7 +191,7 @@ impl IkeSa {
         let Some(at) = self.children.iter().position(|child| child.id == id) else { return false };
         let child = self.children.remove(at);
         self.tasks.forget(
-            |wish| matches!(wish, Wish::CloseChild(of) | Wish::RekeyChild(of, _) if of == id),
+            |wish| matches!(wish, TaskKind::CloseChild(of) | TaskKind::RekeyChild(of, _) if of == id),
         );
         self.departed.push((child, cause));
         true
@@ -200,9 +200,11 @@ impl IkeSa {
     /// What we are doing to this IKE SA, for the tables of [`crate::ike::exchange::collision`].
     pub(crate) fn activity(&self) -> IkeActivity {
         match self.standing {
-            Standing::Leaving(_) => return IkeActivity::Closing,
-            Standing::Replaced { .. } | Standing::Rival { .. } => return IkeActivity::Replaced,
-            Standing::Live => {}
+            IkeLifecycle::Leaving(_) => return IkeActivity::Closing,
+            IkeLifecycle::Replaced { .. } | IkeLifecycle::Rival { .. } => {
+                return IkeActivity::Replaced;
+            }
+            IkeLifecycle::Live => {}
         }
         match self.flight.as_ref().map(|flight| &flight.exchange) {
             Some(Exchange::RekeyIke(_)) => IkeActivity::Rekeying,
@@ -222,56 +224,67 @@ impl IkeSa {
         };
         match self.child(id).map(|child| child.standing) {
             None => ChildActivity::Gone,
-            Some(child::Standing::Leaving) => ChildActivity::Closing,
-            Some(child::Standing::Replaced { .. }) => ChildActivity::Replaced,
-            Some(child::Standing::Live) if rekeying => ChildActivity::Rekeying,
-            Some(child::Standing::Live) => ChildActivity::Idle,
+            Some(child::ChildLifecycle::Leaving) => ChildActivity::Closing,
+            Some(child::ChildLifecycle::Replaced { .. }) => ChildActivity::Replaced,
+            Some(child::ChildLifecycle::Live) if rekeying => ChildActivity::Rekeying,
+            Some(child::ChildLifecycle::Live) => ChildActivity::Idle,
         }
     }
 
     /// Wants something of this IKE SA; at most once, and within bounds. One that has a successor, or may be withdrawn, is asked
     /// for nothing.
-    pub(crate) fn want(&mut self, ctx: &mut Ctx<'_>, wish: Wish, not_before: Instant) {
-        if matches!(self.standing, Standing::Rival { .. } | Standing::Replaced { .. }) {
+    pub(crate) fn want(&mut self, ctx: &mut Context<'_>, wish: TaskKind, not_before: Instant) {
+        if matches!(self.standing, IkeLifecycle::Rival { .. } | IkeLifecycle::Replaced { .. }) {
             return;
         }
         if !self.tasks.push(wish, not_before) {
-            ctx.out.event(Event::Limited(Bound::Tasks));
+            ctx.out.event(IkeEvent::Limited(Bound::Tasks));
         }
     }
 
     /// Wants this child gone: it sends no more from here on, and receives until the peer has agreed.
-    pub(crate) fn close_child(&mut self, ctx: &mut Ctx<'_>, id: ChildId) {
+    pub(crate) fn close_child(&mut self, ctx: &mut Context<'_>, id: ChildId) {
         let Some(child) = self.child_mut(id) else { return };
-        if child.standing == child::Standing::Leaving {
+        if child.standing == child::ChildLifecycle::Leaving {
             return;
         }
-        child.standing = child::Standing::Leaving;
-        self.tasks.forget(|wish| matches!(wish, Wish::RekeyChild(of, _) if of == id));
-        self.want(ctx, Wish::CloseChild(id), ctx.mono());
+        child.standing = child::ChildLifecycle::Leaving;
+        self.tasks.forget(|wish| matches!(wish, TaskKind::RekeyChild(of, _) if of == id));
+        self.want(ctx, TaskKind::CloseChild(id), ctx.mono());
     }
 
     /// Wants this IKE SA gone, all its children with it.
-    pub(crate) fn close(&mut self, ctx: &mut Ctx<'_>, cause: Cause, notify: Option<NotifyType>) {
-        if matches!(self.standing, Standing::Leaving(_)) {
+    pub(crate) fn close(
+        &mut self,
+        ctx: &mut Context<'_>,
+        cause: Cause,
+        notify: Option<NotifyType>,
+    ) {
+        if matches!(self.standing, IkeLifecycle::Leaving(_)) {
             return;
         }
-        self.standing = Standing::Leaving(cause);
+        self.standing = IkeLifecycle::Leaving(cause);
         for child in &mut self.children {
-            child.standing = child::Standing::Leaving;
+            child.standing = child::ChildLifecycle::Leaving;
         }
         self.tasks.forget(|_| true);
-        self.want(ctx, Wish::CloseIke(cause, notify), ctx.mono());
+        self.want(ctx, TaskKind::CloseIke(cause, notify), ctx.mono());
     }
 
     /// Sends a request. `exchange` is how its answer will be understood.
-    pub(crate) fn ask(&mut self, ctx: &mut Ctx<'_>, wish: Wish, exchange: Exchange, chain: &Chain) {
+    pub(crate) fn ask(
+        &mut self,
+        ctx: &mut Context<'_>,
+        wish: TaskKind,
+        exchange: Exchange,
+        chain: &Chain,
+    ) {
         let Some(id) = self.requests.free() else { return };
         let envelope = Envelope { exchange: exchange.kind(), id, response: false };
         let limit = datagram_limit(ctx, self.path);
         let Ok(datagrams) = self.channel.seal(envelope, chain, limit, ctx.rng) else {
             // Keys that do not seal will not do so later either.
-            self.standing = Standing::Leaving(Cause::Failed);
+            self.standing = IkeLifecycle::Leaving(Cause::Failed);
             self.expire_at = ctx.mono();
             return;
         };
@@ -284,7 +297,7 @@ impl IkeSa {
     /// Sends the answer to the request that is being handled, and keeps it.
     pub(crate) fn reply(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Context<'_>,
         path: Path,
         exchange: ExchangeType,
         fingerprint: Fingerprint,
@@ -297,7 +310,7 @@ impl IkeSa {
         let envelope = Envelope { exchange, id, response: true };
         let limit = datagram_limit(ctx, path);
         let Ok(datagrams) = self.channel.seal(envelope, chain, limit, ctx.rng) else {
-            self.standing = Standing::Leaving(Cause::Failed);
+            self.standing = IkeLifecycle::Leaving(Cause::Failed);
             self.expire_at = ctx.mono();
             return;
         };
@@ -309,7 +322,7 @@ impl IkeSa {
     ///
     /// An end that is not behind a NAT answers to where the peer was last seen; one that is does not, since anyone on the way could
     /// send it elsewhere (RFC 7296 §2.23).
-    pub(crate) fn heard(&mut self, ctx: &mut Ctx<'_>, path: Path) {
+    pub(crate) fn heard(&mut self, ctx: &mut Context<'_>, path: Path) {
         self.alive(ctx.mono());
         if path != self.path && !self.nat.here {
             self.move_to(ctx, path);
@@ -327,20 +340,20 @@ impl IkeSa {
     }
 
     /// The peer is elsewhere.
-    pub(crate) fn move_to(&mut self, ctx: &mut Ctx<'_>, path: Path) {
+    pub(crate) fn move_to(&mut self, ctx: &mut Context<'_>, path: Path) {
         self.path = path;
         let encapsulated = self.encapsulated;
         ctx.out.push(Output::PeerMoved { peer: ctx.peer, path, encapsulated });
-        ctx.out.event(Event::Moved(ctx.peer, path));
+        ctx.out.event(IkeEvent::Moved(ctx.peer, path));
     }
 
     /// We are elsewhere: the peer learns it from the next thing that authenticates, so something is said at once.
-    pub(crate) fn come_from(&mut self, ctx: &mut Ctx<'_>, local: IpAddr) {
+    pub(crate) fn come_from(&mut self, ctx: &mut Context<'_>, local: IpAddr) {
         if self.path.local.ip() != local {
             let local = SocketAddr::new(local, self.path.local.port());
             self.move_to(ctx, Path { local, ..self.path });
             if self.is_live() {
-                self.want(ctx, Wish::Probe, ctx.mono());
+                self.want(ctx, TaskKind::Probe, ctx.mono());
             }
         }
     }
@@ -356,7 +369,7 @@ impl IkeSa {
             None => earliest.maybe(self.tasks.due_at(), Timer::Retry),
         }
         match self.standing {
-            Standing::Live => {
+            IkeLifecycle::Live => {
                 let idle = self.flight.is_none() && self.tasks.due_at().is_none();
                 if idle && !mutation::is(Mutation::NeverProbe) {
                     earliest.at(ctx_dpd.probe_at(self.heard_at), Timer::Liveness);
@@ -364,10 +377,10 @@ impl IkeSa {
                 earliest.maybe(self.rekey_at, Timer::Rekey);
                 earliest.maybe(self.reauth_at, Timer::Reauthenticate);
             }
-            Standing::Rival { overdue } | Standing::Replaced { overdue } => {
+            IkeLifecycle::Rival { overdue } | IkeLifecycle::Replaced { overdue } => {
                 earliest.at(overdue, Timer::Linger);
             }
-            Standing::Leaving(_) => {}
+            IkeLifecycle::Leaving(_) => {}
         }
         earliest.at(self.expire_at, Timer::Expire);
         if self.nat.here && self.path.port == Port::NatT {
@@ -377,15 +390,15 @@ impl IkeSa {
         for child in &self.children {
             earliest.at(child.expire_at, Timer::Expire);
             match child.standing {
-                child::Standing::Live => earliest.maybe(child.rekey_at, Timer::Rekey),
-                child::Standing::Replaced { overdue } => earliest.at(overdue, Timer::Linger),
-                child::Standing::Leaving => {}
+                child::ChildLifecycle::Live => earliest.maybe(child.rekey_at, Timer::Rekey),
+                child::ChildLifecycle::Replaced { overdue } => earliest.at(overdue, Timer::Linger),
+                child::ChildLifecycle::Leaving => {}
             }
         }
     }
 
     /// Acts on all deadlines that have come.
-    pub(crate) fn wake(&mut self, ctx: &mut Ctx<'_>) -> Option<Deed> {
+    pub(crate) fn wake(&mut self, ctx: &mut Context<'_>) -> Option<SaEffect> {
         let now = ctx.mono();
         self.channel.expire_fragments(now);
         self.keep_nat_open(ctx);
@@ -393,16 +406,16 @@ impl IkeSa {
             return Some(deed);
         }
         if self.expire_at <= now {
-            return Some(Deed::End(match self.standing {
-                Standing::Leaving(cause) => cause,
+            return Some(SaEffect::End(match self.standing {
+                IkeLifecycle::Leaving(cause) => cause,
                 _ => Cause::Expired,
             }));
         }
         match self.standing {
-            Standing::Rival { overdue } if overdue <= now => {
-                return Some(Deed::End(Cause::Duplicate));
+            IkeLifecycle::Rival { overdue } if overdue <= now => {
+                return Some(SaEffect::End(Cause::Duplicate));
             }
-            Standing::Replaced { overdue } if overdue <= now => {
+            IkeLifecycle::Replaced { overdue } if overdue <= now => {
                 self.close(ctx, Cause::Rekeyed, None);
             }
             _ => {}
@@ -413,21 +426,21 @@ impl IkeSa {
         }
         if self.rekey_at.is_some_and(|at| at <= now) {
             self.rekey_at = None;
-            self.want(ctx, Wish::RekeyIke(None), now);
+            self.want(ctx, TaskKind::RekeyIke(None), now);
         }
         let silent = ctx.config.dpd_timeout.probe_at(self.heard_at) <= now;
         let silent = silent && !mutation::is(Mutation::NeverProbe);
         if silent && self.flight.is_none() && self.tasks.due_at().is_none() {
-            self.want(ctx, Wish::Probe, now);
+            self.want(ctx, TaskKind::Probe, now);
         }
         if self.reauth_at.is_some_and(|at| at <= now) {
             self.reauth_at = None;
-            return Some(Deed::Renew);
+            return Some(SaEffect::Renew);
         }
         None
     }
 
-    fn wake_children(&mut self, ctx: &mut Ctx<'_>) {
+    fn wake_children(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.mono();
         let mut expired = Vec::new();
         let mut overdue = Vec::new();
@@ -435,7 +448,7 @@ impl IkeSa {
         for child in &mut self.children {
             if child.expire_at <= now {
                 expired.push((child.id, child.inbound.spi));
-            } else if matches!(child.standing, child::Standing::Replaced { overdue } if overdue <= now)
+            } else if matches!(child.standing, child::ChildLifecycle::Replaced { overdue } if overdue <= now)
             {
                 overdue.push(child.id);
             } else if child.is_live() && child.rekey_at.is_some_and(|at| at <= now) {
@@ -445,22 +458,22 @@ impl IkeSa {
         }
         for (id, spi) in expired {
             self.depart(id, Cause::Expired);
-            if !matches!(self.standing, Standing::Leaving(_)) {
-                self.want(ctx, Wish::Disown(spi), now);
+            if !matches!(self.standing, IkeLifecycle::Leaving(_)) {
+                self.want(ctx, TaskKind::Disown(spi), now);
             }
         }
         for id in overdue {
             self.close_child(ctx, id);
         }
         for id in due {
-            self.want(ctx, Wish::RekeyChild(id, None), now);
+            self.want(ctx, TaskKind::RekeyChild(id, None), now);
         }
     }
 
-    fn retransmit(&mut self, ctx: &mut Ctx<'_>) -> Option<Deed> {
+    fn retransmit(&mut self, ctx: &mut Context<'_>) -> Option<SaEffect> {
         let flight = self.flight.as_mut().filter(|flight| flight.timer.due() <= ctx.now.mono)?;
         match flight.timer.fire(ctx.now.mono, ctx.rng) {
-            Verdict::Resend => {
+            RetransmitVerdict::Resend => {
                 let mut datagrams = self.requests.outstanding()?.datagrams.clone();
                 if mutation::is(Mutation::AlterRetransmission) {
                     datagrams.iter_mut().filter_map(|d| d.last_mut()).for_each(|octet| *octet ^= 1);
@@ -468,14 +481,14 @@ impl IkeSa {
                 self.transmit(ctx, self.path, &datagrams);
                 None
             }
-            Verdict::GiveUp => Some(Deed::End(match self.standing {
-                Standing::Leaving(cause) => cause,
+            RetransmitVerdict::GiveUp => Some(SaEffect::End(match self.standing {
+                IkeLifecycle::Leaving(cause) => cause,
                 _ => Cause::Silence,
             })),
         }
     }
 
-    fn keep_nat_open(&mut self, ctx: &mut Ctx<'_>) {
+    fn keep_nat_open(&mut self, ctx: &mut Context<'_>) {
         let due = self.sent_at + KEEPALIVE <= ctx.mono();
         if due && self.nat.here && self.path.port == Port::NatT {
             self.sent_at = ctx.mono();
@@ -483,7 +496,7 @@ impl IkeSa {
         }
     }
 
-    pub(crate) fn transmit(&mut self, ctx: &mut Ctx<'_>, path: Path, datagrams: &Datagrams) {
+    pub(crate) fn transmit(&mut self, ctx: &mut Context<'_>, path: Path, datagrams: &Datagrams) {
         for bytes in datagrams {
             ctx.out.transmit(path, bytes.clone());
         }
@@ -493,13 +506,13 @@ impl IkeSa {
     }
 
     /// How long a request is repeated.
-    fn patience(&self, ctx: &Ctx<'_>) -> Schedule {
-        Schedule::established(ctx.config.dpd_timeout.probe_budget())
+    fn patience(&self, ctx: &Context<'_>) -> RetransmitSchedule {
+        RetransmitSchedule::established(ctx.config.dpd_timeout.probe_budget())
     }
 }
 
 /// The largest message on this path: on port 4500 the non-ESP marker takes four octets.
-pub(crate) fn datagram_limit(ctx: &Ctx<'_>, path: Path) -> usize {
+pub(crate) fn datagram_limit(ctx: &Context<'_>, path: Path) -> usize {
     match path.port {
         Port::Ike => ctx.settings.max_datagram,
         Port::NatT => ctx.settings.max_datagram.saturating_sub(4),

@@ -11,7 +11,7 @@ use crate::time::Instant;
 
 /// The shape of a series of waits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Schedule {
+pub struct RetransmitSchedule {
     /// The first wait, before jitter.
     pub first: Duration,
     /// No wait is longer, before jitter.
@@ -20,17 +20,17 @@ pub struct Schedule {
     pub budget: Duration,
 }
 
-impl Schedule {
+impl RetransmitSchedule {
     /// For IKE_SA_INIT and IKE_AUTH: nothing is lost yet, and a redial follows.
-    pub const DIAL: Schedule = Schedule {
+    pub const DIAL: RetransmitSchedule = RetransmitSchedule {
         first: Duration::from_millis(500),
         longest: Duration::from_secs(16),
         budget: Duration::from_secs(60),
     };
 
     /// For requests on an established IKE SA: silence for as long as the DPD timeout is death.
-    pub fn established(silence: Duration) -> Schedule {
-        Schedule {
+    pub fn established(silence: Duration) -> RetransmitSchedule {
+        RetransmitSchedule {
             first: Duration::from_millis(500),
             longest: Duration::from_secs(8),
             budget: silence,
@@ -40,7 +40,7 @@ impl Schedule {
 
 /// What to do when a request's deadline has come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Verdict {
+pub enum RetransmitVerdict {
     /// Send it again.
     Resend,
     /// The peer is gone.
@@ -50,7 +50,7 @@ pub enum Verdict {
 /// The timer of one request under way.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Retransmit {
-    pub(crate) schedule: Schedule,
+    pub(crate) schedule: RetransmitSchedule,
     /// When the budget began: at the request, or at the last sign of life since.
     pub(crate) since: Instant,
     /// When to act.
@@ -61,7 +61,7 @@ pub struct Retransmit {
 
 impl Retransmit {
     /// The request was sent for the first time.
-    pub fn start(schedule: Schedule, now: Instant, rng: &mut dyn Rng) -> Retransmit {
+    pub fn start(schedule: RetransmitSchedule, now: Instant, rng: &mut dyn Rng) -> Retransmit {
         let mut timer = Retransmit { schedule, since: now, due: now, sent: 1 };
         timer.plan(now, rng);
         timer
@@ -83,13 +83,13 @@ impl Retransmit {
     }
 
     /// The deadline has come.
-    pub fn fire(&mut self, now: Instant, rng: &mut dyn Rng) -> Verdict {
+    pub fn fire(&mut self, now: Instant, rng: &mut dyn Rng) -> RetransmitVerdict {
         if now >= self.end() {
-            return Verdict::GiveUp;
+            return RetransmitVerdict::GiveUp;
         }
         self.sent = self.sent.saturating_add(1);
         self.plan(now, rng);
-        Verdict::Resend
+        RetransmitVerdict::Resend
     }
 
     fn plan(&mut self, now: Instant, rng: &mut dyn Rng) {
@@ -128,21 +128,21 @@ fn jittered(wait: Duration, rng: &mut dyn Rng) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ike::sa::jitter::fixed::Seeded;
+    use crate::rng::SeededRng;
 
     const START: Instant = Instant(1_000_000_000_000);
 
     /// Runs a timer to its end without an answer; when each sending happened, and when it gave up.
-    fn run(schedule: Schedule, seed: u64) -> (Vec<Instant>, Instant) {
-        let mut rng = Seeded(seed);
+    fn run(schedule: RetransmitSchedule, seed: u64) -> (Vec<Instant>, Instant) {
+        let mut rng = SeededRng(seed);
         let mut timer = Retransmit::start(schedule, START, &mut rng);
         let mut sent = vec![START];
         loop {
             let now = timer.due();
             assert!(now > *sent.last().expect("one"), "no progress");
             match timer.fire(now, &mut rng) {
-                Verdict::Resend => sent.push(now),
-                Verdict::GiveUp => return (sent, now),
+                RetransmitVerdict::Resend => sent.push(now),
+                RetransmitVerdict::GiveUp => return (sent, now),
             }
         }
     }
@@ -150,7 +150,9 @@ mod tests {
     #[test]
     fn waits_double_within_their_jitter_and_end_on_the_budget() {
         for seed in 0..50 {
-            for schedule in [Schedule::DIAL, Schedule::established(Duration::from_secs(45))] {
+            for schedule in
+                [RetransmitSchedule::DIAL, RetransmitSchedule::established(Duration::from_secs(45))]
+            {
                 let (sent, end) = run(schedule, seed);
                 assert_eq!(end, START + schedule.budget);
                 assert!((7..=14).contains(&sent.len()), "{} sendings", sent.len());
@@ -166,27 +168,30 @@ mod tests {
 
     #[test]
     fn two_ends_do_not_stay_in_step() {
-        assert_ne!(run(Schedule::DIAL, 1).0[1..4], run(Schedule::DIAL, 2).0[1..4]);
+        assert_ne!(
+            run(RetransmitSchedule::DIAL, 1).0[1..4],
+            run(RetransmitSchedule::DIAL, 2).0[1..4]
+        );
     }
 
     #[test]
     fn the_dial_outlasts_a_planned_failover() {
-        assert!(Schedule::DIAL.budget >= Duration::from_secs(45));
+        assert!(RetransmitSchedule::DIAL.budget >= Duration::from_secs(45));
     }
 
     #[test]
     fn signs_of_life_extend_the_budget() {
-        let mut rng = Seeded(3);
-        let schedule = Schedule::established(Duration::from_secs(9));
+        let mut rng = SeededRng(3);
+        let schedule = RetransmitSchedule::established(Duration::from_secs(9));
         let mut timer = Retransmit::start(schedule, START, &mut rng);
         let mut now = START;
         while now < START + Duration::from_secs(60) {
             now = timer.due();
-            assert_eq!(timer.fire(now, &mut rng), Verdict::Resend);
+            assert_eq!(timer.fire(now, &mut rng), RetransmitVerdict::Resend);
             timer.heard(now);
         }
         let last = now;
-        while timer.fire(timer.due(), &mut rng) == Verdict::Resend {}
+        while timer.fire(timer.due(), &mut rng) == RetransmitVerdict::Resend {}
         assert_eq!(timer.due(), last + Duration::from_secs(9));
         // An older sign of life does not shorten it.
         timer.heard(START);
@@ -195,7 +200,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_their_cap_and_stay_there() {
-        let mut rng = Seeded(4);
+        let mut rng = SeededRng(4);
         for failures in [0, 1, 5, 6, 31, 32, 1_000_000, u32::MAX] {
             let pause = redial_pause(failures, &mut rng);
             assert!(pause >= Duration::from_millis(750) && pause <= Duration::from_secs(75));

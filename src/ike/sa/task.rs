@@ -14,7 +14,7 @@ const MAX_TASKS: usize = 256;
 
 /// One thing wanted; each becomes one request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Wish {
+pub(crate) enum TaskKind {
     /// Delete this IKE SA, for this reason, and say so with a notify when there is one.
     CloseIke(Cause, Option<NotifyType>),
     /// Delete this child, and all others that wait for the same.
@@ -34,7 +34,7 @@ pub(crate) enum Wish {
 /// A wish and when it may be asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Task {
-    pub(crate) wish: Wish,
+    pub(crate) wish: TaskKind,
     pub(crate) not_before: Instant,
 }
 
@@ -42,29 +42,29 @@ pub(crate) struct Task {
 #[derive(Debug, Default)]
 pub(crate) struct Tasks(pub(crate) VecDeque<Task>);
 
-impl Wish {
+impl TaskKind {
     /// What goes first: ends before successors, so that nothing new is made of what is to go.
     fn rank(self) -> u8 {
         match self {
-            Wish::CloseIke(..) => 0,
-            Wish::CloseChild(_) | Wish::Disown(_) => 1,
-            Wish::RekeyChild(..) => 2,
-            Wish::NewChild(..) => 3,
-            Wish::RekeyIke(_) => 4,
-            Wish::Probe => 5,
+            TaskKind::CloseIke(..) => 0,
+            TaskKind::CloseChild(_) | TaskKind::Disown(_) => 1,
+            TaskKind::RekeyChild(..) => 2,
+            TaskKind::NewChild(..) => 3,
+            TaskKind::RekeyIke(_) => 4,
+            TaskKind::Probe => 5,
         }
     }
 
     /// Whether both are for the same end, whatever the details.
-    fn same(self, other: Wish) -> bool {
+    fn same(self, other: TaskKind) -> bool {
         match (self, other) {
-            (Wish::CloseIke(..), Wish::CloseIke(..))
-            | (Wish::RekeyIke(_), Wish::RekeyIke(_))
-            | (Wish::Probe, Wish::Probe) => true,
-            (Wish::CloseChild(a), Wish::CloseChild(b))
-            | (Wish::RekeyChild(a, _), Wish::RekeyChild(b, _)) => a == b,
-            (Wish::NewChild(a, _), Wish::NewChild(b, _)) => a == b,
-            (Wish::Disown(a), Wish::Disown(b)) => a == b,
+            (TaskKind::CloseIke(..), TaskKind::CloseIke(..))
+            | (TaskKind::RekeyIke(_), TaskKind::RekeyIke(_))
+            | (TaskKind::Probe, TaskKind::Probe) => true,
+            (TaskKind::CloseChild(a), TaskKind::CloseChild(b))
+            | (TaskKind::RekeyChild(a, _), TaskKind::RekeyChild(b, _)) => a == b,
+            (TaskKind::NewChild(a, _), TaskKind::NewChild(b, _)) => a == b,
+            (TaskKind::Disown(a), TaskKind::Disown(b)) => a == b,
             _ => false,
         }
     }
@@ -72,7 +72,7 @@ impl Wish {
 
 impl Tasks {
     /// Wants something, once. False when there is no room for it.
-    pub(crate) fn push(&mut self, wish: Wish, not_before: Instant) -> bool {
+    pub(crate) fn push(&mut self, wish: TaskKind, not_before: Instant) -> bool {
         if let Some(held) = self.0.iter_mut().find(|task| task.wish.same(wish)) {
             held.not_before = held.not_before.min(not_before);
             return true;
@@ -85,7 +85,7 @@ impl Tasks {
     }
 
     /// Takes what is to be asked next, if anything is due.
-    pub(crate) fn take_due(&mut self, now: Instant) -> Option<Wish> {
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<TaskKind> {
         let due = self.0.iter().enumerate().filter(|(_, task)| task.not_before <= now);
         let (at, _) = due.min_by_key(|(at, task)| (task.wish.rank(), *at))?;
         self.0.remove(at).map(|task| task.wish)
@@ -97,8 +97,8 @@ impl Tasks {
         self.0.retain(|task| {
             match task.wish {
                 _ if task.not_before > now => return true,
-                Wish::CloseChild(child) => children.push(child),
-                Wish::Disown(spi) => spis.push(spi),
+                TaskKind::CloseChild(child) => children.push(child),
+                TaskKind::Disown(spi) => spis.push(spi),
                 _ => return true,
             }
             false
@@ -107,11 +107,11 @@ impl Tasks {
     }
 
     /// Forgets what fits.
-    pub(crate) fn forget(&mut self, which: impl Fn(Wish) -> bool) {
+    pub(crate) fn forget(&mut self, which: impl Fn(TaskKind) -> bool) {
         self.0.retain(|task| !which(task.wish));
     }
 
-    pub(crate) fn wants(&self, which: impl Fn(Wish) -> bool) -> bool {
+    pub(crate) fn wants(&self, which: impl Fn(TaskKind) -> bool) -> bool {
         self.0.iter().any(|task| which(task.wish))
     }
 
@@ -130,26 +130,26 @@ mod tests {
         let mut tasks = Tasks::default();
         let at = Instant(5);
         for wish in [
-            Wish::Probe,
-            Wish::RekeyChild(ChildId(1), None),
-            Wish::RekeyChild(ChildId(2), None),
-            Wish::CloseChild(ChildId(3)),
+            TaskKind::Probe,
+            TaskKind::RekeyChild(ChildId(1), None),
+            TaskKind::RekeyChild(ChildId(2), None),
+            TaskKind::CloseChild(ChildId(3)),
         ] {
             assert!(tasks.push(wish, at));
         }
-        assert!(tasks.push(Wish::Probe, Instant(3)));
+        assert!(tasks.push(TaskKind::Probe, Instant(3)));
         assert_eq!(tasks.0.len(), 4);
         assert_eq!(tasks.take_due(Instant(2)), None);
-        assert_eq!(tasks.take_due(Instant(4)), Some(Wish::Probe));
-        assert_eq!(tasks.take_due(at), Some(Wish::CloseChild(ChildId(3))));
-        assert_eq!(tasks.take_due(at), Some(Wish::RekeyChild(ChildId(1), None)));
+        assert_eq!(tasks.take_due(Instant(4)), Some(TaskKind::Probe));
+        assert_eq!(tasks.take_due(at), Some(TaskKind::CloseChild(ChildId(3))));
+        assert_eq!(tasks.take_due(at), Some(TaskKind::RekeyChild(ChildId(1), None)));
         assert_eq!(tasks.due_at(), Some(at));
     }
 
     #[test]
     fn the_queue_has_an_end() {
         let mut tasks = Tasks::default();
-        let taken = (0..1000).filter(|&n| tasks.push(Wish::CloseChild(ChildId(n)), Instant(0)));
+        let taken = (0..1000).filter(|&n| tasks.push(TaskKind::CloseChild(ChildId(n)), Instant(0)));
         assert_eq!(taken.count(), MAX_TASKS);
     }
 }

@@ -107,7 +107,7 @@ pub struct Fingerprint(pub [u8; 32]);
 
 /// What an incoming request is, by its id and octets alone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Arrival<'a> {
+pub enum RequestArrival<'a> {
     /// The next one: open it.
     New,
     /// The last one again, which did not come too often: send this again.
@@ -145,13 +145,13 @@ impl ReplyWindow {
         fingerprint: Fingerprint,
         from_peer: bool,
         now: Instant,
-    ) -> Arrival<'_> {
+    ) -> RequestArrival<'_> {
         if id == self.expected {
-            return Arrival::New;
+            return RequestArrival::New;
         }
         let last = self.answered.as_mut().filter(|_| id.0.checked_add(1) == Some(self.expected.0));
         last.and_then(|last| last.again(fingerprint, from_peer, now))
-            .map_or(Arrival::Outside, |datagrams| Arrival::Repeated(datagrams))
+            .map_or(RequestArrival::Outside, |datagrams| RequestArrival::Repeated(datagrams))
     }
 
     /// The expected request was authentic and this is our answer: kept until the next request (RFC 7296 §2.1).
@@ -233,16 +233,22 @@ mod tests {
     #[test]
     fn a_repetition_gets_the_same_octets_and_nothing_else_does() {
         let mut window = ReplyWindow::starting_at(MessageId(0));
-        assert_eq!(window.classify(MessageId(0), A, true, NOW), Arrival::New);
-        assert_eq!(window.classify(MessageId(1), A, true, NOW), Arrival::Outside);
+        assert_eq!(window.classify(MessageId(0), A, true, NOW), RequestArrival::New);
+        assert_eq!(window.classify(MessageId(1), A, true, NOW), RequestArrival::Outside);
         window.answer(A, datagrams(5));
-        assert_eq!(window.classify(MessageId(0), A, true, NOW), Arrival::Repeated(&datagrams(5)));
-        assert_eq!(window.classify(MessageId(0), B, true, NOW), Arrival::Outside);
-        assert_eq!(window.classify(MessageId(1), A, true, NOW), Arrival::New);
-        assert_eq!(window.classify(MessageId(2), B, true, NOW), Arrival::Outside);
+        assert_eq!(
+            window.classify(MessageId(0), A, true, NOW),
+            RequestArrival::Repeated(&datagrams(5))
+        );
+        assert_eq!(window.classify(MessageId(0), B, true, NOW), RequestArrival::Outside);
+        assert_eq!(window.classify(MessageId(1), A, true, NOW), RequestArrival::New);
+        assert_eq!(window.classify(MessageId(2), B, true, NOW), RequestArrival::Outside);
         window.answer(B, datagrams(6));
-        assert_eq!(window.classify(MessageId(0), A, true, NOW), Arrival::Outside);
-        assert_eq!(window.classify(MessageId(1), B, true, NOW), Arrival::Repeated(&datagrams(6)));
+        assert_eq!(window.classify(MessageId(0), A, true, NOW), RequestArrival::Outside);
+        assert_eq!(
+            window.classify(MessageId(1), B, true, NOW),
+            RequestArrival::Repeated(&datagrams(6))
+        );
     }
 
     #[test]
@@ -250,8 +256,9 @@ mod tests {
         let mut window = ReplyWindow::starting_at(MessageId(0));
         window.answer(A, datagrams(5));
         let mut answers = |from_peer, now| {
-            let is_answered =
-                |_: &u32| window.classify(MessageId(0), A, from_peer, now) != Arrival::Outside;
+            let is_answered = |_: &u32| {
+                window.classify(MessageId(0), A, from_peer, now) != RequestArrival::Outside
+            };
             (0..100).filter(is_answered).count()
         };
         let burst = Rate::REPEATS.burst as usize;
@@ -259,15 +266,18 @@ mod tests {
         assert_eq!(answers(false, NOW + Rate::REPEATS.interval * 2), 2);
         assert_eq!(answers(true, NOW), burst, "the peer's own share");
         window.answer(B, datagrams(6));
-        assert_eq!(window.classify(MessageId(1), B, true, NOW), Arrival::Repeated(&datagrams(6)));
+        assert_eq!(
+            window.classify(MessageId(1), B, true, NOW),
+            RequestArrival::Repeated(&datagrams(6))
+        );
     }
 
     #[test]
     fn nothing_comes_before_the_first_request() {
         let mut window = ReplyWindow::starting_at(MessageId(0));
-        assert_eq!(window.classify(MessageId(u32::MAX), A, true, NOW), Arrival::Outside);
+        assert_eq!(window.classify(MessageId(u32::MAX), A, true, NOW), RequestArrival::Outside);
         let mut window = ReplyWindow::starting_at(MessageId(1));
-        assert_eq!(window.classify(MessageId(0), A, true, NOW), Arrival::Outside);
+        assert_eq!(window.classify(MessageId(0), A, true, NOW), RequestArrival::Outside);
     }
 
     #[test]

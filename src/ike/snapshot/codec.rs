@@ -11,10 +11,10 @@ use crate::time::{Instant, UnixTime};
 
 /// Writes. The octets hold keys, so they are wiped wherever they have been.
 #[derive(Debug, Default)]
-pub(crate) struct Pen(Zeroizing<Vec<u8>>);
+pub(crate) struct Encoder(Zeroizing<Vec<u8>>);
 
-/// Reads what a [`Pen`] wrote.
-pub(crate) struct Eye<'a> {
+/// Reads what a [`Encoder`] wrote.
+pub(crate) struct Decoder<'a> {
     rest: &'a [u8],
     /// Ciphers are made again from their keys.
     pub(crate) provider: &'a dyn Provider,
@@ -36,15 +36,15 @@ pub enum Corrupt {
 }
 
 /// Something that a snapshot holds.
-pub(crate) trait Field: Sized {
+pub(crate) trait SnapshotField: Sized {
     /// Writes it.
-    fn save(&self, pen: &mut Pen);
+    fn save(&self, pen: &mut Encoder);
 
     /// Reads it.
-    fn load(eye: &mut Eye<'_>) -> Result<Self, Corrupt>;
+    fn load(eye: &mut Decoder<'_>) -> Result<Self, Corrupt>;
 }
 
-impl Pen {
+impl Encoder {
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         let needed = self.0.len() + bytes.len();
         if needed > self.0.capacity() {
@@ -58,7 +58,10 @@ impl Pen {
     }
 
     /// Writes a list by reference.
-    pub(crate) fn list<'t, T: Field + 't>(&mut self, items: impl ExactSizeIterator<Item = &'t T>) {
+    pub(crate) fn list<'t, T: SnapshotField + 't>(
+        &mut self,
+        items: impl ExactSizeIterator<Item = &'t T>,
+    ) {
         items.len().save(self);
         items.for_each(|item| item.save(self));
     }
@@ -68,13 +71,13 @@ impl Pen {
     }
 }
 
-impl<'a> Eye<'a> {
+impl<'a> Decoder<'a> {
     pub(crate) fn new(
         bytes: &'a [u8],
         provider: &'a dyn Provider,
         rng: &'a mut dyn Rng,
-    ) -> Eye<'a> {
-        Eye { rest: bytes, provider, rng }
+    ) -> Decoder<'a> {
+        Decoder { rest: bytes, provider, rng }
     }
 
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], Corrupt> {
@@ -88,7 +91,7 @@ impl<'a> Eye<'a> {
     }
 }
 
-impl std::fmt::Debug for Eye<'_> {
+impl std::fmt::Debug for Decoder<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Eye({} octets left)", self.rest.len())
     }
@@ -96,12 +99,12 @@ impl std::fmt::Debug for Eye<'_> {
 
 macro_rules! integers {
     ($($int:ty),*) => {$(
-        impl Field for $int {
-            fn save(&self, pen: &mut Pen) {
+        impl SnapshotField for $int {
+            fn save(&self, pen: &mut Encoder) {
                 pen.put(&self.to_be_bytes());
             }
 
-            fn load(eye: &mut Eye<'_>) -> Result<$int, Corrupt> {
+            fn load(eye: &mut Decoder<'_>) -> Result<$int, Corrupt> {
                 let bytes = eye.take(size_of::<$int>())?;
                 let bytes = bytes.try_into().map_err(|_| Corrupt::Field("a number"))?;
                 Ok(<$int>::from_be_bytes(bytes))
@@ -112,22 +115,22 @@ macro_rules! integers {
 
 integers!(u8, u16, u32, u64);
 
-impl Field for usize {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for usize {
+    fn save(&self, pen: &mut Encoder) {
         (*self as u64).save(pen);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<usize, Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<usize, Corrupt> {
         usize::try_from(u64::load(eye)?).map_err(|_| Corrupt::Field("a count"))
     }
 }
 
-impl Field for bool {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for bool {
+    fn save(&self, pen: &mut Encoder) {
         u8::from(*self).save(pen);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<bool, Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<bool, Corrupt> {
         match u8::load(eye)? {
             0 => Ok(false),
             1 => Ok(true),
@@ -136,83 +139,83 @@ impl Field for bool {
     }
 }
 
-impl Field for Duration {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for Duration {
+    fn save(&self, pen: &mut Encoder) {
         u64::try_from(self.as_nanos()).unwrap_or(u64::MAX).save(pen);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<Duration, Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<Duration, Corrupt> {
         u64::load(eye).map(Duration::from_nanos)
     }
 }
 
-impl Field for Instant {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for Instant {
+    fn save(&self, pen: &mut Encoder) {
         self.0.save(pen);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<Instant, Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<Instant, Corrupt> {
         u64::load(eye).map(Instant)
     }
 }
 
-impl Field for UnixTime {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for UnixTime {
+    fn save(&self, pen: &mut Encoder) {
         self.0.save(pen);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<UnixTime, Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<UnixTime, Corrupt> {
         u64::load(eye).map(UnixTime)
     }
 }
 
-impl Field for Vec<u8> {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for Vec<u8> {
+    fn save(&self, pen: &mut Encoder) {
         self.len().save(pen);
         pen.put(self);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<Vec<u8>, Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<Vec<u8>, Corrupt> {
         let len = usize::load(eye)?;
         eye.take(len).map(<[u8]>::to_vec)
     }
 }
 
-impl Field for String {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for String {
+    fn save(&self, pen: &mut Encoder) {
         self.len().save(pen);
         pen.put(self.as_bytes());
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<String, Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<String, Corrupt> {
         String::from_utf8(Vec::load(eye)?).map_err(|_| Corrupt::Field("a text"))
     }
 }
 
-impl Field for Secret {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for Secret {
+    fn save(&self, pen: &mut Encoder) {
         self.len().save(pen);
         pen.put(self.expose());
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<Secret, Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<Secret, Corrupt> {
         let len = usize::load(eye)?;
         eye.take(len).map(Secret::copy_of)
     }
 }
 
-impl Field for [u8; 32] {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for [u8; 32] {
+    fn save(&self, pen: &mut Encoder) {
         pen.put(self);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<[u8; 32], Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<[u8; 32], Corrupt> {
         eye.take(32)?.try_into().map_err(|_| Corrupt::Field("a hash"))
     }
 }
 
-impl Field for IpAddr {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for IpAddr {
+    fn save(&self, pen: &mut Encoder) {
         match self {
             IpAddr::V4(v4) => {
                 pen.put(&[4]);
@@ -225,7 +228,7 @@ impl Field for IpAddr {
         }
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<IpAddr, Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<IpAddr, Corrupt> {
         let wrong = |_| Corrupt::Field("an address");
         match u8::load(eye)? {
             4 => <[u8; 4]>::try_from(eye.take(4)?).map(IpAddr::from).map_err(wrong),
@@ -235,47 +238,47 @@ impl Field for IpAddr {
     }
 }
 
-impl Field for SocketAddr {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for SocketAddr {
+    fn save(&self, pen: &mut Encoder) {
         self.ip().save(pen);
         self.port().save(pen);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<SocketAddr, Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<SocketAddr, Corrupt> {
         Ok(SocketAddr::new(IpAddr::load(eye)?, u16::load(eye)?))
     }
 }
 
-impl<T: Field> Field for Option<T> {
-    fn save(&self, pen: &mut Pen) {
+impl<T: SnapshotField> SnapshotField for Option<T> {
+    fn save(&self, pen: &mut Encoder) {
         self.is_some().save(pen);
         if let Some(value) = self {
             value.save(pen);
         }
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<Option<T>, Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<Option<T>, Corrupt> {
         bool::load(eye)?.then(|| T::load(eye)).transpose()
     }
 }
 
-impl<T: Field> Field for Box<T> {
-    fn save(&self, pen: &mut Pen) {
+impl<T: SnapshotField> SnapshotField for Box<T> {
+    fn save(&self, pen: &mut Encoder) {
         (**self).save(pen);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<Box<T>, Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<Box<T>, Corrupt> {
         T::load(eye).map(Box::new)
     }
 }
 
-impl<T: Field, U: Field> Field for (T, U) {
-    fn save(&self, pen: &mut Pen) {
+impl<T: SnapshotField, U: SnapshotField> SnapshotField for (T, U) {
+    fn save(&self, pen: &mut Encoder) {
         self.0.save(pen);
         self.1.save(pen);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<(T, U), Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<(T, U), Corrupt> {
         Ok((T::load(eye)?, U::load(eye)?))
     }
 }
@@ -283,12 +286,12 @@ impl<T: Field, U: Field> Field for (T, U) {
 /// Lists of anything but octets, which are one piece.
 macro_rules! lists {
     ($($item:ty),* $(,)?) => {$(
-        impl Field for Vec<$item> {
-            fn save(&self, pen: &mut Pen) {
+        impl SnapshotField for Vec<$item> {
+            fn save(&self, pen: &mut Encoder) {
                 pen.list(self.iter());
             }
 
-            fn load(eye: &mut Eye<'_>) -> Result<Vec<$item>, Corrupt> {
+            fn load(eye: &mut Decoder<'_>) -> Result<Vec<$item>, Corrupt> {
                 (0..usize::load(eye)?).map(|_| <$item>::load(eye)).collect()
             }
         }
@@ -299,14 +302,14 @@ pub(crate) use lists;
 /// A struct, by all its fields: one that is forgotten does not compile.
 macro_rules! records {
     ($($name:ident { $($field:ident),* $(,)? })*) => {$(
-        impl Field for $name {
-            fn save(&self, pen: &mut Pen) {
+        impl SnapshotField for $name {
+            fn save(&self, pen: &mut Encoder) {
                 let $name { $($field),* } = self;
                 $($field.save(pen);)*
             }
 
-            fn load(eye: &mut Eye<'_>) -> Result<$name, Corrupt> {
-                $(let $field = Field::load(eye)?;)*
+            fn load(eye: &mut Decoder<'_>) -> Result<$name, Corrupt> {
+                $(let $field = SnapshotField::load(eye)?;)*
                 Ok($name { $($field),* })
             }
         }
@@ -317,8 +320,8 @@ pub(crate) use records;
 /// An enum, by all its variants, each with a number that never changes its meaning.
 macro_rules! variants {
     ($($name:ident { $($tag:literal => $variant:ident { $($field:tt : $bind:ident),* $(,)? }),* $(,)? })*) => {$(
-        impl Field for $name {
-            fn save(&self, pen: &mut Pen) {
+        impl SnapshotField for $name {
+            fn save(&self, pen: &mut Encoder) {
                 match self {
                     $($name::$variant { $($field: $bind),* } => {
                         pen.put(&[$tag]);
@@ -327,10 +330,10 @@ macro_rules! variants {
                 }
             }
 
-            fn load(eye: &mut Eye<'_>) -> Result<$name, Corrupt> {
+            fn load(eye: &mut Decoder<'_>) -> Result<$name, Corrupt> {
                 match u8::load(eye)? {
                     $($tag => {
-                        $(let $bind = Field::load(eye)?;)*
+                        $(let $bind = SnapshotField::load(eye)?;)*
                         Ok($name::$variant { $($field: $bind),* })
                     })*
                     _ => Err(Corrupt::Field(stringify!($name))),
@@ -344,12 +347,12 @@ pub(crate) use variants;
 /// A code of a registry, by its number; or a name, by what it wraps.
 macro_rules! numbers {
     ($($name:ty: $int:ty),* $(,)?) => {$(
-        impl Field for $name {
-            fn save(&self, pen: &mut Pen) {
+        impl SnapshotField for $name {
+            fn save(&self, pen: &mut Encoder) {
                 <$int>::from(*self).save(pen);
             }
 
-            fn load(eye: &mut Eye<'_>) -> Result<$name, Corrupt> {
+            fn load(eye: &mut Decoder<'_>) -> Result<$name, Corrupt> {
                 <$int>::load(eye).map(<$name>::from)
             }
         }
@@ -360,13 +363,13 @@ pub(crate) use numbers;
 /// A number with a meaning.
 macro_rules! newtypes {
     ($($name:ident),* $(,)?) => {$(
-        impl Field for $name {
-            fn save(&self, pen: &mut Pen) {
+        impl SnapshotField for $name {
+            fn save(&self, pen: &mut Encoder) {
                 self.0.save(pen);
             }
 
-            fn load(eye: &mut Eye<'_>) -> Result<$name, Corrupt> {
-                Field::load(eye).map($name)
+            fn load(eye: &mut Decoder<'_>) -> Result<$name, Corrupt> {
+                SnapshotField::load(eye).map($name)
             }
         }
     )*};

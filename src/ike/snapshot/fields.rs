@@ -1,39 +1,41 @@
 //! Every field of every part of the engine, listed by hand: what is here survives a restart.
 
-use super::codec::{Corrupt, Eye, Field, Pen, lists, newtypes, numbers, records, variants};
+use super::codec::{
+    Corrupt, Decoder, Encoder, SnapshotField, lists, newtypes, numbers, records, variants,
+};
 use crate::crypto::keymat::{EspKeys, IkeKeys, SkAi, SkAr, SkD, SkEi, SkEr, SkPi, SkPr};
-use crate::crypto::{EspSuite, Group, IkeSuite, KeyExchange, Secret};
+use crate::crypto::{EspSuite, Group, IkeSuite, KeyAgreement, Secret};
 use crate::ike::admission::cookie::Cookies;
 use crate::ike::authenticator::Proven;
 use crate::ike::endpoint::event::Cause;
 use crate::ike::exchange::auth::{AuthRefused, AuthSent, InitAnswered};
-use crate::ike::exchange::create_child::{Asked as NewChild, Wanted};
-use crate::ike::exchange::init::{InitSent, Keyed};
-use crate::ike::exchange::rekey_child::Asked as RekeyChild;
-use crate::ike::exchange::rekey_ike::Asked as RekeyIke;
+use crate::ike::exchange::create_child::{ChildOffer, NewChildRequest as NewChild};
+use crate::ike::exchange::init::{InitDone, InitSent};
+use crate::ike::exchange::rekey_child::RekeyChildRequest as RekeyChild;
+use crate::ike::exchange::rekey_ike::RekeyIkeRequest as RekeyIke;
 use crate::ike::exchange::step::Party;
 use crate::ike::exchange::{Crossing, Exchange, NoncePair};
 use crate::ike::ids::{ChildId, PeerId, Slot};
-use crate::ike::negotiation::combination::{Cipher, Combination};
+use crate::ike::negotiation::combination::{Combination, CombinationCipher};
 use crate::ike::negotiation::nat_detection::Nat;
 use crate::ike::path::{Path, Port};
-use crate::ike::peer::care::{Care, Dial};
+use crate::ike::peer::care::{Dial, SlotRetry};
 use crate::ike::peer::{Draining, Handshake};
 use crate::ike::sa::channel::{Arriving, Channel, Parties};
-use crate::ike::sa::child::{ChildSa, Half, OutState, Standing as ChildStanding};
+use crate::ike::sa::child::{ChildHalf, ChildLifecycle as ChildStanding, ChildSa, OutState};
 use crate::ike::sa::fragment::Assembly;
-use crate::ike::sa::lifetime::{Deadlines, Limit};
-use crate::ike::sa::retransmit::{Retransmit, Schedule};
-use crate::ike::sa::task::{Task, Tasks, Wish};
+use crate::ike::sa::lifetime::{Deadlines, LimitPair};
+use crate::ike::sa::retransmit::{Retransmit, RetransmitSchedule};
+use crate::ike::sa::task::{Task, TaskKind, Tasks};
 use crate::ike::sa::window::{Answered, Fingerprint, Outstanding, ReplyWindow, RequestWindow};
-use crate::ike::sa::{Flight, IkeSa, Origin, Standing, Surplus};
+use crate::ike::sa::{Flight, IkeLifecycle, IkeSa, Origin, Surplus};
 use crate::time::Instant;
 use crate::wire::codes::{EncrId, EsnId, HashId, IntegId, KeId, NotifyType, PayloadType, PrfId};
 use crate::wire::header::MessageId;
 use crate::wire::payload::nonce::Nonce;
 use crate::wire::selector::Selector;
 use crate::wire::selector::address::AddressRange;
-use crate::wire::selector::narrow::SelectorPair;
+use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::selector::ports::Ports;
 use crate::wire::selector::set::SelectorSet;
 use crate::wire::spi::{EspSpi, IkeSpi};
@@ -41,7 +43,7 @@ use crate::wire::spi::{EspSpi, IkeSpi};
 records! {
     Cookies { current, previous, version, since }
     Retransmit { schedule, since, due, sent }
-    Schedule { first, longest, budget }
+    RetransmitSchedule { first, longest, budget }
 }
 
 newtypes!(ChildId, EspSpi, Fingerprint, IkeSpi, MessageId, PeerId, Slot);
@@ -52,7 +54,7 @@ numbers!(
 );
 
 lists!(
-    Care,
+    SlotRetry,
     ChildId,
     ChildSa,
     Combination,
@@ -67,18 +69,18 @@ lists!(
 );
 
 records! {
-    Care { failures, at }
+    SlotRetry { failures, at }
     ChildSa {
         id, slot, suite, selectors, inbound, outbound, made_by, made_at, may_send, out, standing, limits,
         rekey_at, expire_at,
     }
-    Cipher { encr, key_bits, integ }
+    CombinationCipher { encr, key_bits, integ }
     Deadlines { time, bytes, packets }
     Dial { wanted, barred, failures, at, next_remote, renew }
     Draining { child, until }
     EspKeys { encryption, integrity }
     Flight { wish, exchange, timer }
-    Half { spi, keys }
+    ChildHalf { spi, keys }
     IkeKeys { d, ai, ar, ei, er, pi, pr }
     IkeSa {
         channel, origin, proven, standing, path, nat, encapsulated, requests, flight, replies, tasks, refusals,
@@ -86,7 +88,7 @@ records! {
     }
     AuthRefused { channel, source, answered, forget_at }
     AuthSent { keyed, wanted, datagrams, timer }
-    Keyed {
+    InitDone {
         channel, nonces, own_message, peer_message, path, nat, hashes, began_at, childless,
     }
     Nat { here, there, understood }
@@ -96,10 +98,10 @@ records! {
     Path { local, remote, port }
     Proven { name, until }
     RekeyChild { new, old, rival }
-    SelectorPair { local, remote }
+    ChildSelectors { local, remote }
     Surplus { at, proof_since }
     Task { wish, not_before }
-    Wanted { slot, spi, lines, selectors }
+    ChildOffer { slot, spi, lines, selectors }
 }
 
 variants! {
@@ -118,10 +120,10 @@ variants! {
     OutState { 1 => Registered {}, 2 => Active {}, 3 => Retired {} }
     Party { 1 => We {}, 2 => Peer {} }
     Port { 1 => Ike {}, 2 => NatT {} }
-    Standing {
+    IkeLifecycle {
         1 => Live {}, 2 => Rival { overdue: a }, 3 => Replaced { overdue: a }, 4 => Leaving { 0: a },
     }
-    Wish {
+    TaskKind {
         1 => CloseIke { 0: a, 1: b }, 2 => CloseChild { 0: a }, 3 => Disown { 0: a }, 4 => RekeyIke { 0: a },
         5 => RekeyChild { 0: a, 1: b }, 6 => NewChild { 0: a, 1: b }, 7 => Probe {},
     }
@@ -129,13 +131,13 @@ variants! {
 
 macro_rules! keys {
     ($($name:ident),*) => {$(
-        impl Field for $name {
-            fn save(&self, pen: &mut Pen) {
+        impl SnapshotField for $name {
+            fn save(&self, pen: &mut Encoder) {
                 self.expose().len().save(pen);
                 pen.put(self.expose());
             }
 
-            fn load(eye: &mut Eye<'_>) -> Result<$name, Corrupt> {
+            fn load(eye: &mut Decoder<'_>) -> Result<$name, Corrupt> {
                 Secret::load(eye).map($name::restore)
             }
         }
@@ -147,12 +149,12 @@ keys!(SkAi, SkAr, SkD, SkEi, SkEr, SkPi, SkPr);
 /// A suite goes by its transforms' numbers, and is only a suite again if it can still be run.
 macro_rules! suites {
     ($($name:ident),*) => {$(
-        impl Field for $name {
-            fn save(&self, pen: &mut Pen) {
+        impl SnapshotField for $name {
+            fn save(&self, pen: &mut Encoder) {
                 Combination::from(*self).save(pen);
             }
 
-            fn load(eye: &mut Eye<'_>) -> Result<$name, Corrupt> {
+            fn load(eye: &mut Decoder<'_>) -> Result<$name, Corrupt> {
                 let line = Combination::load(eye)?;
                 $name::try_from(line).map_err(|_| Corrupt::Field("a suite"))
             }
@@ -162,43 +164,43 @@ macro_rules! suites {
 
 suites!(EspSuite, IkeSuite);
 
-impl Field for Group {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for Group {
+    fn save(&self, pen: &mut Encoder) {
         self.id().save(pen);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<Group, Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<Group, Corrupt> {
         let id = KeId::load(eye)?;
         let group = Group::ALL.into_iter().find(|group| group.id() == id);
         group.ok_or(Corrupt::Field("a group"))
     }
 }
 
-impl Field for Nonce {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for Nonce {
+    fn save(&self, pen: &mut Encoder) {
         self.bytes().len().save(pen);
         pen.put(self.bytes());
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<Nonce, Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<Nonce, Corrupt> {
         Nonce::new(Vec::load(eye)?).ok_or(Corrupt::Field("a nonce"))
     }
 }
 
-impl<T: Field> Field for Limit<T> {
-    fn save(&self, pen: &mut Pen) {
-        let Limit { soft, hard } = self;
+impl<T: SnapshotField> SnapshotField for LimitPair<T> {
+    fn save(&self, pen: &mut Encoder) {
+        let LimitPair { soft, hard } = self;
         soft.save(pen);
         hard.save(pen);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<Limit<T>, Corrupt> {
-        Ok(Limit { soft: T::load(eye)?, hard: T::load(eye)? })
+    fn load(eye: &mut Decoder<'_>) -> Result<LimitPair<T>, Corrupt> {
+        Ok(LimitPair { soft: T::load(eye)?, hard: T::load(eye)? })
     }
 }
 
-impl<T: Field> Field for Crossing<T> {
-    fn save(&self, pen: &mut Pen) {
+impl<T: SnapshotField> SnapshotField for Crossing<T> {
+    fn save(&self, pen: &mut Encoder) {
         match self {
             Crossing::None => 1u8.save(pen),
             Crossing::Standing(rival, nonces) => {
@@ -210,7 +212,7 @@ impl<T: Field> Field for Crossing<T> {
         }
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<Crossing<T>, Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<Crossing<T>, Corrupt> {
         match u8::load(eye)? {
             1 => Ok(Crossing::None),
             2 => Ok(Crossing::Standing(T::load(eye)?, NoncePair::load(eye)?)),
@@ -220,8 +222,8 @@ impl<T: Field> Field for Crossing<T> {
     }
 }
 
-impl Field for Selector {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for Selector {
+    fn save(&self, pen: &mut Encoder) {
         let Selector { addresses, protocol, ports } = self;
         addresses.first().save(pen);
         addresses.last().save(pen);
@@ -230,8 +232,8 @@ impl Field for Selector {
         ports.last().save(pen);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<Selector, Corrupt> {
-        let addresses = AddressRange::new(Field::load(eye)?, Field::load(eye)?);
+    fn load(eye: &mut Decoder<'_>) -> Result<Selector, Corrupt> {
+        let addresses = AddressRange::new(SnapshotField::load(eye)?, SnapshotField::load(eye)?);
         let addresses = addresses.map_err(|_| Corrupt::Field("an address range"))?;
         let protocol = u8::load(eye)?;
         let ports = Ports::new(u16::load(eye)?, u16::load(eye)?);
@@ -239,40 +241,40 @@ impl Field for Selector {
     }
 }
 
-impl Field for SelectorSet {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for SelectorSet {
+    fn save(&self, pen: &mut Encoder) {
         pen.list(self.selectors().iter());
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<SelectorSet, Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<SelectorSet, Corrupt> {
         Ok(Vec::<Selector>::load(eye)?.into_iter().collect())
     }
 }
 
-impl Field for Tasks {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for Tasks {
+    fn save(&self, pen: &mut Encoder) {
         pen.list(self.0.iter());
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<Tasks, Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<Tasks, Corrupt> {
         let count = usize::load(eye)?;
         (0..count).map(|_| Task::load(eye)).collect::<Result<_, _>>().map(Tasks)
     }
 }
 
 /// Children that departed are laid down before an input is done with: there are none between inputs.
-impl Field for Vec<(ChildSa, Cause)> {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for Vec<(ChildSa, Cause)> {
+    fn save(&self, pen: &mut Encoder) {
         pen.list(self.iter());
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<Vec<(ChildSa, Cause)>, Corrupt> {
-        (0..usize::load(eye)?).map(|_| Field::load(eye)).collect()
+    fn load(eye: &mut Decoder<'_>) -> Result<Vec<(ChildSa, Cause)>, Corrupt> {
+        (0..usize::load(eye)?).map(|_| SnapshotField::load(eye)).collect()
     }
 }
 
-impl Field for RequestWindow {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for RequestWindow {
+    fn save(&self, pen: &mut Encoder) {
         self.next().save(pen);
         self.outstanding().is_some().save(pen);
         if let Some(outstanding) = self.outstanding() {
@@ -280,13 +282,13 @@ impl Field for RequestWindow {
         }
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<RequestWindow, Corrupt> {
-        Ok(RequestWindow::restore(Field::load(eye)?, Field::load(eye)?))
+    fn load(eye: &mut Decoder<'_>) -> Result<RequestWindow, Corrupt> {
+        Ok(RequestWindow::restore(SnapshotField::load(eye)?, SnapshotField::load(eye)?))
     }
 }
 
-impl Field for ReplyWindow {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for ReplyWindow {
+    fn save(&self, pen: &mut Encoder) {
         self.expected().save(pen);
         self.answered().is_some().save(pen);
         if let Some(answered) = self.answered() {
@@ -294,40 +296,40 @@ impl Field for ReplyWindow {
         }
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<ReplyWindow, Corrupt> {
-        Ok(ReplyWindow::restore(Field::load(eye)?, Field::load(eye)?))
+    fn load(eye: &mut Decoder<'_>) -> Result<ReplyWindow, Corrupt> {
+        Ok(ReplyWindow::restore(SnapshotField::load(eye)?, SnapshotField::load(eye)?))
     }
 }
 
 /// How often our message was sent is forgotten.
-impl Field for InitAnswered {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for InitAnswered {
+    fn save(&self, pen: &mut Encoder) {
         self.keyed.save(pen);
         self.source.save(pen);
         self.forget_at.save(pen);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<InitAnswered, Corrupt> {
-        let (keyed, source) = (Field::load(eye)?, Field::load(eye)?);
-        Ok(InitAnswered::until(Field::load(eye)?, keyed, source))
+    fn load(eye: &mut Decoder<'_>) -> Result<InitAnswered, Corrupt> {
+        let (keyed, source) = (SnapshotField::load(eye)?, SnapshotField::load(eye)?);
+        Ok(InitAnswered::until(SnapshotField::load(eye)?, keyed, source))
     }
 }
 
 /// How often it was sent is forgotten.
-impl Field for Answered {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for Answered {
+    fn save(&self, pen: &mut Encoder) {
         self.fingerprint.save(pen);
         self.datagrams.save(pen);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<Answered, Corrupt> {
-        Ok(Answered::new(Field::load(eye)?, Field::load(eye)?))
+    fn load(eye: &mut Decoder<'_>) -> Result<Answered, Corrupt> {
+        Ok(Answered::new(SnapshotField::load(eye)?, SnapshotField::load(eye)?))
     }
 }
 
 /// Ciphers are made again from the keys.
-impl Field for Channel {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for Channel {
+    fn save(&self, pen: &mut Encoder) {
         self.own.save(pen);
         self.peer.save(pen);
         self.made_by.save(pen);
@@ -339,12 +341,12 @@ impl Field for Channel {
         response.save(pen);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<Channel, Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<Channel, Corrupt> {
         let (own, peer) = (IkeSpi::load(eye)?, IkeSpi::load(eye)?);
         let made_by = Party::load(eye)?;
         let (suite, keys) = (IkeSuite::load(eye)?, IkeKeys::load(eye)?);
         let parties = Parties { own, peer, made_by, fragments: bool::load(eye)? };
-        let arriving = [Field::load(eye)?, Field::load(eye)?];
+        let arriving = [SnapshotField::load(eye)?, SnapshotField::load(eye)?];
         let mut channel = Channel::new(eye.provider, eye.rng, parties, suite, keys)
             .map_err(|_| Corrupt::Field("the keys of an IKE SA"))?;
         channel.arriving = arriving;
@@ -352,8 +354,8 @@ impl Field for Channel {
     }
 }
 
-impl Field for Assembly {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for Assembly {
+    fn save(&self, pen: &mut Encoder) {
         let Assembly { id, total, parts, octets, first, deadline } = self;
         id.save(pen);
         total.save(pen);
@@ -367,43 +369,44 @@ impl Field for Assembly {
         deadline.save(pen);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<Assembly, Corrupt> {
-        let (id, total) = (Field::load(eye)?, Field::load(eye)?);
-        let parts = (0..usize::load(eye)?).map(|_| Field::load(eye)).collect::<Result<_, _>>()?;
-        let (octets, first) = (Field::load(eye)?, Field::load(eye)?);
-        Ok(Assembly { id, total, parts, octets, first, deadline: Field::load(eye)? })
+    fn load(eye: &mut Decoder<'_>) -> Result<Assembly, Corrupt> {
+        let (id, total) = (SnapshotField::load(eye)?, SnapshotField::load(eye)?);
+        let parts =
+            (0..usize::load(eye)?).map(|_| SnapshotField::load(eye)).collect::<Result<_, _>>()?;
+        let (octets, first) = (SnapshotField::load(eye)?, SnapshotField::load(eye)?);
+        Ok(Assembly { id, total, parts, octets, first, deadline: SnapshotField::load(eye)? })
     }
 }
 
-impl Field for Arriving {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for Arriving {
+    fn save(&self, pen: &mut Encoder) {
         let Arriving { assembly, fingerprint } = self;
         assembly.save(pen);
         fingerprint.save(pen);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<Arriving, Corrupt> {
-        Ok(Arriving { assembly: Field::load(eye)?, fingerprint: Field::load(eye)? })
+    fn load(eye: &mut Decoder<'_>) -> Result<Arriving, Corrupt> {
+        Ok(Arriving { assembly: SnapshotField::load(eye)?, fingerprint: SnapshotField::load(eye)? })
     }
 }
 
 /// A private value, if the provider gives it out. One that stays behind is lost with the process, and whoever needed it is told
 /// by its absence.
-impl Field for Option<Box<dyn KeyExchange>> {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for Option<Box<dyn KeyAgreement>> {
+    fn save(&self, pen: &mut Encoder) {
         let exported =
             self.as_ref().and_then(|exchange| Some((exchange.group(), exchange.export()?)));
         exported.save(pen);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<Option<Box<dyn KeyExchange>>, Corrupt> {
+    fn load(eye: &mut Decoder<'_>) -> Result<Option<Box<dyn KeyAgreement>>, Corrupt> {
         let exported = Option::<(Group, Secret)>::load(eye)?;
         Ok(exported.and_then(|(group, private)| eye.provider.resume_exchange(group, &private)))
     }
 }
 
-impl Field for NewChild {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for NewChild {
+    fn save(&self, pen: &mut Encoder) {
         let NewChild { wanted, nonce, exchange, withdrawn } = self;
         wanted.save(pen);
         nonce.save(pen);
@@ -411,14 +414,15 @@ impl Field for NewChild {
         withdrawn.save(pen);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<NewChild, Corrupt> {
-        let (wanted, nonce, exchange) = (Field::load(eye)?, Field::load(eye)?, Field::load(eye)?);
-        Ok(NewChild { wanted, nonce, exchange, withdrawn: Field::load(eye)? })
+    fn load(eye: &mut Decoder<'_>) -> Result<NewChild, Corrupt> {
+        let (wanted, nonce, exchange) =
+            (SnapshotField::load(eye)?, SnapshotField::load(eye)?, SnapshotField::load(eye)?);
+        Ok(NewChild { wanted, nonce, exchange, withdrawn: SnapshotField::load(eye)? })
     }
 }
 
-impl Field for RekeyIke {
-    fn save(&self, pen: &mut Pen) {
+impl SnapshotField for RekeyIke {
+    fn save(&self, pen: &mut Encoder) {
         let RekeyIke { spi, nonce, exchange, lines, rival } = self;
         spi.save(pen);
         nonce.save(pen);
@@ -427,14 +431,21 @@ impl Field for RekeyIke {
         rival.save(pen);
     }
 
-    fn load(eye: &mut Eye<'_>) -> Result<RekeyIke, Corrupt> {
-        let (spi, nonce, exchange) = (Field::load(eye)?, Field::load(eye)?, Field::load(eye)?);
-        Ok(RekeyIke { spi, nonce, exchange, lines: Field::load(eye)?, rival: Field::load(eye)? })
+    fn load(eye: &mut Decoder<'_>) -> Result<RekeyIke, Corrupt> {
+        let (spi, nonce, exchange) =
+            (SnapshotField::load(eye)?, SnapshotField::load(eye)?, SnapshotField::load(eye)?);
+        Ok(RekeyIke {
+            spi,
+            nonce,
+            exchange,
+            lines: SnapshotField::load(eye)?,
+            rival: SnapshotField::load(eye)?,
+        })
     }
 }
 
 /// An attempt; none when its private value could not be kept: then it is begun anew.
-pub(crate) fn save_handshake(handshake: &Handshake, pen: &mut Pen) {
+pub(crate) fn save_handshake(handshake: &Handshake, pen: &mut Encoder) {
     match handshake {
         Handshake::InitSent(sent) => {
             1u8.save(pen);
@@ -455,17 +466,17 @@ pub(crate) fn save_handshake(handshake: &Handshake, pen: &mut Pen) {
     }
 }
 
-pub(crate) fn load_handshake(eye: &mut Eye<'_>) -> Result<Option<Handshake>, Corrupt> {
+pub(crate) fn load_handshake(eye: &mut Decoder<'_>) -> Result<Option<Handshake>, Corrupt> {
     Ok(match u8::load(eye)? {
         1 => load_init_sent(eye)?.map(|sent| Handshake::InitSent(Box::new(sent))),
-        2 => Some(Handshake::AuthSent(Field::load(eye)?)),
-        3 => Some(Handshake::InitAnswered(Field::load(eye)?)),
-        4 => Some(Handshake::AuthRefused(Field::load(eye)?)),
+        2 => Some(Handshake::AuthSent(SnapshotField::load(eye)?)),
+        3 => Some(Handshake::InitAnswered(SnapshotField::load(eye)?)),
+        4 => Some(Handshake::AuthRefused(SnapshotField::load(eye)?)),
         _ => return Err(Corrupt::Field("a handshake")),
     })
 }
 
-fn save_init_sent(sent: &InitSent, pen: &mut Pen) {
+fn save_init_sent(sent: &InitSent, pen: &mut Encoder) {
     let InitSent {
         spi,
         path,
@@ -492,12 +503,14 @@ fn save_init_sent(sent: &InitSent, pen: &mut Pen) {
     hearsay.save(pen);
 }
 
-fn load_init_sent(eye: &mut Eye<'_>) -> Result<Option<InitSent>, Corrupt> {
+fn load_init_sent(eye: &mut Decoder<'_>) -> Result<Option<InitSent>, Corrupt> {
     let (group, private) = <(Group, Option<Secret>)>::load(eye)?;
-    let (spi, path, nonce) = (Field::load(eye)?, Field::load(eye)?, Field::load(eye)?);
-    let (tried, cookie, cookies) = (Field::load(eye)?, Field::load(eye)?, Field::load(eye)?);
-    let (request, timer) = (Field::load(eye)?, Field::load(eye)?);
-    let (began_at, hearsay) = (Instant::load(eye)?, Field::load(eye)?);
+    let (spi, path, nonce) =
+        (SnapshotField::load(eye)?, SnapshotField::load(eye)?, SnapshotField::load(eye)?);
+    let (tried, cookie, cookies) =
+        (SnapshotField::load(eye)?, SnapshotField::load(eye)?, SnapshotField::load(eye)?);
+    let (request, timer) = (SnapshotField::load(eye)?, SnapshotField::load(eye)?);
+    let (began_at, hearsay) = (Instant::load(eye)?, SnapshotField::load(eye)?);
     let exchange = private.and_then(|private| eye.provider.resume_exchange(group, &private));
     Ok(exchange.map(|exchange| InitSent {
         spi,

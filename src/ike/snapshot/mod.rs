@@ -20,18 +20,18 @@ use std::net::IpAddr;
 use zeroize::Zeroizing;
 
 pub use codec::Corrupt;
-use codec::{Eye, Field, Pen};
+use codec::{Decoder, Encoder, SnapshotField};
 use fields::{load_handshake, save_handshake};
 
 use super::admission::cookie::Cookies;
 use super::endpoint::Endpoint;
 use super::endpoint::config::{EndpointConfig, PeerConfig};
-use super::endpoint::context::Ctx;
+use super::endpoint::context::Context;
 use super::ids::PeerId;
-use super::peer::care::{Care, Dial};
+use super::peer::care::{Dial, SlotRetry};
 use super::peer::{Draining, Handshake, Peer};
 use super::sa::child::OutState;
-use super::sa::{IkeSa, Reserved};
+use super::sa::{IkeSa, ReservedSpi};
 use crate::crypto::Provider;
 use crate::rng::Rng;
 use crate::time::{Instant, Now};
@@ -63,7 +63,7 @@ impl std::fmt::Debug for Snapshot {
 impl Endpoint {
     /// All that is needed to go on from here.
     pub fn snapshot(&self, now: Now) -> Snapshot {
-        let mut pen = Pen::default();
+        let mut pen = Encoder::default();
         VERSION.save(&mut pen);
         now.mono.save(&mut pen);
         self.next_child.save(&mut pen);
@@ -85,7 +85,7 @@ impl Endpoint {
         mut rng: Box<dyn Rng>,
         peers: Vec<(PeerId, PeerConfig)>,
     ) -> Result<Endpoint, Corrupt> {
-        let mut eye = Eye::new(&snapshot.0, &*provider, &mut *rng);
+        let mut eye = Decoder::new(&snapshot.0, &*provider, &mut *rng);
         let version = u16::load(&mut eye)?;
         if version != VERSION {
             return Err(Corrupt::Version(version));
@@ -129,7 +129,7 @@ impl Endpoint {
     }
 }
 
-fn reinstall(peer: &mut Peer, ctx: &mut Ctx<'_>) {
+fn reinstall(peer: &mut Peer, ctx: &mut Context<'_>) {
     match peer.sas.first() {
         Some(sa) => peer
             .draining
@@ -162,13 +162,13 @@ struct PeerState {
     /// Our address towards it, as it was configured then.
     local: IpAddr,
     dial: Dial,
-    care: Vec<Care>,
+    care: Vec<SlotRetry>,
     handshakes: Vec<Handshake>,
     sas: Vec<IkeSa>,
     draining: Vec<Draining>,
 }
 
-fn save_peer(peer: &Peer, pen: &mut Pen) {
+fn save_peer(peer: &Peer, pen: &mut Encoder) {
     // The configuration comes from the file, though our address in it may be another one then; the deadline from the rest.
     let Peer { id, config, dial, care, handshakes, sas, draining, registered: _ } = peer;
     id.save(pen);
@@ -182,18 +182,19 @@ fn save_peer(peer: &Peer, pen: &mut Pen) {
 }
 
 impl PeerState {
-    fn load(eye: &mut Eye<'_>) -> Result<PeerState, Corrupt> {
-        let (local, dial, care) = (Field::load(eye)?, Field::load(eye)?, Field::load(eye)?);
+    fn load(eye: &mut Decoder<'_>) -> Result<PeerState, Corrupt> {
+        let (local, dial, care) =
+            (SnapshotField::load(eye)?, SnapshotField::load(eye)?, SnapshotField::load(eye)?);
         let mut handshakes = Vec::new();
         for _ in 0..usize::load(eye)? {
             handshakes.extend(load_handshake(eye)?);
         }
-        let (sas, draining) = (Field::load(eye)?, Field::load(eye)?);
+        let (sas, draining) = (SnapshotField::load(eye)?, SnapshotField::load(eye)?);
         Ok(PeerState { local, dial, care, handshakes, sas, draining })
     }
 
     /// Puts it in the place of a fresh peer's, and its SPIs back on the map.
-    fn enter(self, peer: &mut Peer, ctx: &mut Ctx<'_>) {
+    fn enter(self, peer: &mut Peer, ctx: &mut Context<'_>) {
         let PeerState { local, dial, care, handshakes, sas, draining } = self;
         for handshake in &handshakes {
             ctx.spis.adopt_ike(ctx.peer, handshake.spi());
@@ -211,8 +212,8 @@ impl PeerState {
         for sa in &sas {
             ctx.spis.adopt_ike(ctx.peer, sa.spi());
             match sa.reserved() {
-                Some(Reserved::Ike(spi)) => ctx.spis.adopt_ike(ctx.peer, spi),
-                Some(Reserved::Esp(spi)) => ctx.spis.adopt_esp(ctx.peer, spi),
+                Some(ReservedSpi::Ike(spi)) => ctx.spis.adopt_ike(ctx.peer, spi),
+                Some(ReservedSpi::Esp(spi)) => ctx.spis.adopt_esp(ctx.peer, spi),
                 None => {}
             }
         }

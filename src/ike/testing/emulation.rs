@@ -1,24 +1,24 @@
-//! Whose manners an end keeps. [`Profile::Azure`] is a peer to play in tests: what is known of Azure's gateway, as data.
+//! Whose manners an end keeps. [`PeerBehaviour::Azure`] is a peer to play in tests: what is known of Azure's gateway, as data.
 //!
 //! Sources are Azure's public documentation and what others logged of its gateways; what is only inferred is
-//! marked so. An end with [`Profile::Standard`] has to live with everything that the other one does.
+//! marked so. An end with [`PeerBehaviour::Standard`] has to live with everything that the other one does.
 
 use std::time::Duration;
 
 use crate::ike::diagnosis::azure_names;
 use crate::ike::error::{Error, Incompatible};
-use crate::ike::negotiation::proposal::Policy;
+use crate::ike::negotiation::proposal::ProposalPolicy;
 use crate::ike::sa::lifetime::Lifetime;
 use crate::ike::sa::retransmit;
 use crate::rng::Rng;
 use crate::wire::codes::{KeId, TransformType};
 use crate::wire::payload::sa::{SecurityAssociation, TransformId};
 use crate::wire::selector::Selector;
-use crate::wire::selector::narrow::SelectorPair;
+use crate::wire::selector::narrow::ChildSelectors;
 
 /// Whose manners.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub enum Profile {
+pub enum PeerBehaviour {
     /// s2sd's own.
     #[default]
     Standard,
@@ -26,34 +26,34 @@ pub enum Profile {
     Azure,
 }
 
-impl Profile {
+impl PeerBehaviour {
     /// Whether IKEV2_FRAGMENTATION_SUPPORTED is announced. Azure's point-to-site gateways do.
     pub fn fragments(self) -> bool {
         match self {
-            Profile::Standard | Profile::Azure => true,
+            PeerBehaviour::Standard | PeerBehaviour::Azure => true,
         }
     }
 
     /// Whether SIGNATURE_HASH_ALGORITHMS is announced (RFC 7427). Without it the peer has method 1 with SHA-1.
     pub fn announces_hashes(self) -> bool {
-        self == Profile::Standard
+        self == PeerBehaviour::Standard
     }
 
     /// The lines of the IKE SA. Azure says and takes 3DES too, so a played one may offer what it cannot run.
-    pub fn ike_policy(self) -> Policy {
+    pub fn ike_policy(self) -> ProposalPolicy {
         match self {
-            Profile::Standard => Policy::azure_ike(),
-            Profile::Azure => {
-                Policy::verbatim(&azure_names::DEFAULT_IKE, &azure_names::DEFAULT_IKE)
+            PeerBehaviour::Standard => ProposalPolicy::azure_ike(),
+            PeerBehaviour::Azure => {
+                ProposalPolicy::verbatim(&azure_names::DEFAULT_IKE, &azure_names::DEFAULT_IKE)
             }
         }
     }
 
     /// The lines of its children: as initiator and as responder two different lists.
-    pub fn esp_policy(self) -> Policy {
+    pub fn esp_policy(self) -> ProposalPolicy {
         match self {
-            Profile::Standard => Policy::azure_esp(),
-            Profile::Azure => Policy::verbatim(
+            PeerBehaviour::Standard => ProposalPolicy::azure_esp(),
+            PeerBehaviour::Azure => ProposalPolicy::verbatim(
                 &azure_names::DEFAULT_ESP_INITIATOR,
                 &azure_names::DEFAULT_ESP_RESPONDER,
             ),
@@ -61,32 +61,32 @@ impl Profile {
     }
 
     /// What it puts into a tunnel: without policy-based selectors everything, both ways.
-    pub fn selectors(self) -> SelectorPair {
+    pub fn selectors(self) -> ChildSelectors {
         let any = || [Selector::ANY_V4].into_iter().collect();
-        SelectorPair { local: any(), remote: any() }
+        ChildSelectors { local: any(), remote: any() }
     }
 
     /// The life of its IKE SA; `configured` is what the settings say, and Azure has no such setting.
     pub fn ike_lifetime(self, configured: Duration) -> Lifetime {
         match self {
-            Profile::Standard => Lifetime::ike(configured),
-            Profile::Azure => Lifetime::azure_ike(),
+            PeerBehaviour::Standard => Lifetime::ike(configured),
+            PeerBehaviour::Azure => Lifetime::azure_ike(),
         }
     }
 
     /// The life of its children.
     pub fn child_lifetime(self, time: Duration, bytes: u64, esn: bool) -> Lifetime {
         match self {
-            Profile::Standard => Lifetime::child(time, bytes, esn),
-            Profile::Azure => Lifetime::azure_child(time, bytes),
+            PeerBehaviour::Standard => Lifetime::child(time, bytes, esn),
+            PeerBehaviour::Azure => Lifetime::azure_child(time, bytes),
         }
     }
 
     /// The pause before dialling again. Azure "retries every few seconds", without end and without growing.
     pub fn redial_pause(self, failures: u32, rng: &mut dyn Rng) -> Duration {
         match self {
-            Profile::Standard => retransmit::redial_pause(failures, rng),
-            Profile::Azure => retransmit::redial_pause(2, rng),
+            PeerBehaviour::Standard => retransmit::redial_pause(failures, rng),
+            PeerBehaviour::Azure => retransmit::redial_pause(2, rng),
         }
     }
 
@@ -99,8 +99,8 @@ impl Profile {
             sa.proposals.iter().flat_map(|p| &p.transforms).any(|t| wanted(&t.id))
         };
         let refuses = match self {
-            Profile::Standard => false,
-            Profile::Azure => {
+            PeerBehaviour::Standard => false,
+            PeerBehaviour::Azure => {
                 let has_group = says(|id| id.kind() == TransformType::KeyExchange);
                 (has_ke && !has_group) || says(|id| *id == TransformId::KeyExchange(KeId::None))
             }
@@ -113,11 +113,11 @@ impl Profile {
 mod tests {
     use super::*;
     use crate::ike::negotiation::proposal::{Groups, choose, offer};
-    use crate::ike::sa::jitter::fixed::Seeded;
     use crate::ike::sa::lifetime::{CHILD_BYTES, CHILD_TIME, IKE_HARD};
+    use crate::rng::SeededRng;
     use crate::time::Instant;
     use crate::wire::codes::{EncrId, ExchangeType, ProtocolId};
-    use crate::wire::header::{Flags, Header, MessageId, Version};
+    use crate::wire::header::{Flags, Header, IkeVersion, MessageId};
     use crate::wire::message::Message;
     use crate::wire::payload::chain::Chain;
     use crate::wire::payload::notify::Notify;
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn azure_and_we_meet_on_default_in_both_directions() {
-        let (azure, ours) = (Profile::Azure, Profile::Standard);
+        let (azure, ours) = (PeerBehaviour::Azure, PeerBehaviour::Standard);
         for (asks, answers) in [(azure, ours), (ours, azure)] {
             let offered = offer(asks.ike_policy().offered(), Spi::None, Groups::Negotiated);
             let choice = choose(answers.ike_policy().accepted(), &offered, Groups::Negotiated);
@@ -144,17 +144,19 @@ mod tests {
     #[test]
     fn azure_rekeys_late_and_we_before_it() {
         for seed in 0..100 {
-            let azure = Profile::Azure.ike_lifetime(IKE_HARD).draw(START, &mut Seeded(seed));
+            let azure =
+                PeerBehaviour::Azure.ike_lifetime(IKE_HARD).draw(START, &mut SeededRng(seed));
             // Seen at 27,361 s.
             assert_eq!(azure.time.soft.since(START).as_secs(), 27_360);
-            let ours = Profile::Standard.ike_lifetime(IKE_HARD).draw(START, &mut Seeded(seed));
+            let ours =
+                PeerBehaviour::Standard.ike_lifetime(IKE_HARD).draw(START, &mut SeededRng(seed));
             assert!(ours.time.soft < azure.time.soft);
-            let draw = |profile: Profile| {
+            let draw = |profile: PeerBehaviour| {
                 profile
                     .child_lifetime(CHILD_TIME, CHILD_BYTES, false)
-                    .draw(START, &mut Seeded(seed))
+                    .draw(START, &mut SeededRng(seed))
             };
-            let (azure, ours) = (draw(Profile::Azure), draw(Profile::Standard));
+            let (azure, ours) = (draw(PeerBehaviour::Azure), draw(PeerBehaviour::Standard));
             assert!(ours.time.soft < azure.time.soft && ours.bytes.soft < azure.bytes.soft);
         }
     }
@@ -175,15 +177,20 @@ mod tests {
             (Some(KeId::None), true, refused),
         ] {
             let request = request(extra);
-            assert_eq!(Profile::Azure.takes_child_request(&request, has_ke), verdict, "{extra:?}");
-            assert_eq!(Profile::Standard.takes_child_request(&request, has_ke), Ok(()));
+            assert_eq!(
+                PeerBehaviour::Azure.takes_child_request(&request, has_ke),
+                verdict,
+                "{extra:?}"
+            );
+            assert_eq!(PeerBehaviour::Standard.takes_child_request(&request, has_ke), Ok(()));
         }
     }
 
     #[test]
     fn azure_redials_every_few_seconds_for_ever() {
         for failures in [0, 3, 1000] {
-            let pause = Profile::Azure.redial_pause(failures, &mut Seeded(u64::from(failures)));
+            let pause =
+                PeerBehaviour::Azure.redial_pause(failures, &mut SeededRng(u64::from(failures)));
             assert!((3..=5).contains(&pause.as_secs()), "{pause:?}");
         }
     }
@@ -194,7 +201,7 @@ mod tests {
         let header = Header {
             initiator_spi: IkeSpi(1),
             responder_spi: IkeSpi::ZERO,
-            version: Version::V2,
+            version: IkeVersion::V2,
             exchange: ExchangeType::IkeSaInit,
             flags: Flags::RESPONSE,
             message_id: MessageId(0),

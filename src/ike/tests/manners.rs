@@ -1,7 +1,7 @@
 //! What an end says of itself, and what it answers to peers that say too much, too little or the wrong thing.
 
 use super::*;
-use crate::ike::sa::channel::{Envelope, Opened};
+use crate::ike::sa::channel::{Envelope, OpenedMessage};
 use crate::ike::sa::window::Fingerprint;
 use crate::wire::codes::{ExchangeType, KeId, NotifyType, PayloadType};
 use crate::wire::header::{Flags, Header, MessageId};
@@ -16,20 +16,20 @@ fn ask(pair: &mut Pair, exchange: ExchangeType, request: &Chain) -> Chain {
     let sa = &mut pair.ends[0].peers.get_mut(&PEER).expect("known").sas[0];
     let envelope = Envelope { exchange, id: sa.requests.next(), response: false };
     let path = Path { local: sa.path.remote, remote: sa.path.local, ..sa.path };
-    let sealed = sa.channel.seal(envelope, request, 1280, &mut Seeded(9)).expect("seals");
+    let sealed = sa.channel.seal(envelope, request, 1280, &mut SeededRng(9)).expect("seals");
     pair.ends[1].handle_datagram(pair.now, Datagram { path, bytes: &sealed[0] });
     pair.collect(1);
     let (from, _, bytes) = pair.wire.pop_back().expect("an answer");
     assert_eq!(from, 1);
     let channel = &mut pair.ends[0].peers.get_mut(&PEER).expect("known").sas[0].channel;
     match channel.open(pair.now.mono, &bytes, Fingerprint([0; 32])) {
-        Some(Opened::Whole(answer, _)) => answer.expect("it reads"),
+        Some(OpenedMessage::Whole(answer, _)) => answer.expect("it reads"),
         other => panic!("{other:?}"),
     }
 }
 
 fn established() -> Pair {
-    let mut pair = Pair::new([Role::Dial, Role::Answer]);
+    let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
     pair.deliver();
     assert_eq!(pair.holds(1), (1, 1, 1));
     pair
@@ -70,7 +70,7 @@ fn authentic_nonsense_is_invalid_syntax_and_ends_the_ike_sa() {
 /// RFC 7296 §2.5: another major version is told ours, in clear, and not without end.
 #[test]
 fn another_major_version_is_told_ours() {
-    let mut pair = Pair::new([Role::Dial, Role::Answer]);
+    let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
     let (_, path, mut bytes) = pair.wire.pop_front().expect("IKE_SA_INIT");
     let path = Path { local: path.remote, remote: path.local, ..path };
     bytes[17] = 0x30;
@@ -92,7 +92,7 @@ fn another_major_version_is_told_ours() {
 
 #[test]
 fn who_only_dials_does_not_answer() {
-    let mut pair = Pair::idle([Role::Both, Role::Dial]);
+    let mut pair = Pair::idle([DialRole::Both, DialRole::Dial]);
     pair.command(0, Command::Up(PEER));
     pair.deliver();
     assert_eq!((pair.holds(0), pair.holds(1)), ((0, 0, 0), (0, 0, 0)));
@@ -101,9 +101,9 @@ fn who_only_dials_does_not_answer() {
 
 #[test]
 fn it_starts_on_port_4500_when_told() {
-    let mut one = config(1, 2, Role::Dial);
+    let mut one = config(1, 2, DialRole::Dial);
     one.start_on_4500 = true;
-    let mut pair = Pair::with(one, config(2, 1, Role::Answer));
+    let mut pair = Pair::with(one, config(2, 1, DialRole::Answer));
     pair.command(0, Command::Up(PEER));
     assert_eq!(pair.wire[0].1.port, Port::NatT);
     pair.deliver();
@@ -114,9 +114,9 @@ fn it_starts_on_port_4500_when_told() {
 #[test]
 fn the_first_message_says_what_we_can_do() {
     for childless in [false, true] {
-        let mut one = config(1, 2, Role::Dial);
+        let mut one = config(1, 2, DialRole::Dial);
         one.childless = childless;
-        let mut pair = Pair::with(one, config(2, 1, Role::Answer));
+        let mut pair = Pair::with(one, config(2, 1, DialRole::Answer));
         pair.command(0, Command::Up(PEER));
         let said = Message::decode(&pair.wire[0].2).expect("IKE_SA_INIT").chain;
         let says = |kind| said.notifies().filter(|notify| notify.kind == kind).count();
@@ -146,9 +146,9 @@ fn other_groups_and_cookies_cannot_make_it_go_in_circles() {
         IkeSuite::from_transforms(EncrId::AesGcm16, Some(256), prf, None, group).unwrap().into()
     });
     let begin = || {
-        let mut one = config(1, 2, Role::Dial);
-        one.ike = Policy::new(&lines).0;
-        let mut pair = Pair::with(one, config(2, 1, Role::Answer));
+        let mut one = config(1, 2, DialRole::Dial);
+        one.ike = ProposalPolicy::new(&lines).0;
+        let mut pair = Pair::with(one, config(2, 1, DialRole::Answer));
         pair.command(0, Command::Up(PEER));
         let (_, path, bytes) = pair.wire[0].clone();
         (pair, path, Header::decode(&bytes).expect("IKE_SA_INIT"))
@@ -171,18 +171,18 @@ fn other_groups_and_cookies_cannot_make_it_go_in_circles() {
 #[test]
 fn a_proof_that_runs_out_is_renewed_before() {
     in_both_ways(|| {
-        let mut one = config(1, 2, Role::Dial);
+        let mut one = config(1, 2, DialRole::Dial);
         one.credentials = Rc::new(Toy { until: UnixTime(1_800_001_000), ..Toy::new("one") });
-        let mut pair = Pair::with(one, config(2, 1, Role::Answer));
+        let mut pair = Pair::with(one, config(2, 1, DialRole::Answer));
         pair.command(0, Command::Up(PEER));
         pair.pass(Duration::from_secs(800));
-        assert_eq!(pair.count(0, |e| matches!(e, Event::IkeUp { .. })), 1);
+        assert_eq!(pair.count(0, |e| matches!(e, IkeEvent::IkeUp { .. })), 1);
         pair.pass(Duration::from_secs(150));
-        assert_eq!(pair.count(0, |e| matches!(e, Event::IkeUp { .. })), 2, "{:#?}", pair.events);
-        let lost = |e: &Event| {
+        assert_eq!(pair.count(0, |e| matches!(e, IkeEvent::IkeUp { .. })), 2, "{:#?}", pair.events);
+        let lost = |e: &IkeEvent| {
             matches!(
                 e,
-                Event::IkeDown { cause: Cause::Expired | Cause::Silence | Cause::Failed, .. }
+                IkeEvent::IkeDown { cause: Cause::Expired | Cause::Silence | Cause::Failed, .. }
             )
         };
         assert_eq!(pair.count(0, lost) + pair.count(1, lost), 0);
@@ -201,16 +201,16 @@ fn set(texts: &[&str]) -> SelectorSet {
 fn several_ranges_are_one_child() {
     in_both_ways(|| {
         let [here, there] = NETWORKS;
-        let mut one = config(1, 2, Role::Dial);
-        let mut two = config(2, 1, Role::Answer);
-        one.children[0].selectors = SelectorPair { local: set(&here), remote: set(&there) };
+        let mut one = config(1, 2, DialRole::Dial);
+        let mut two = config(2, 1, DialRole::Answer);
+        one.children[0].selectors = ChildSelectors { local: set(&here), remote: set(&there) };
         // The other end knows one of the two networks here.
-        two.children[0].selectors = SelectorPair { local: set(&there), remote: set(&here[..1]) };
+        two.children[0].selectors = ChildSelectors { local: set(&there), remote: set(&here[..1]) };
         let mut pair = Pair::with(one, two);
         pair.command(0, Command::Up(PEER));
         pair.deliver();
         let agreed = pair.events[0].iter().find_map(|event| match event {
-            Event::ChildUp { selectors, .. } => Some(selectors.clone()),
+            IkeEvent::ChildUp { selectors, .. } => Some(selectors.clone()),
             _ => None,
         });
         let agreed = agreed.expect("a child");
@@ -218,21 +218,21 @@ fn several_ranges_are_one_child() {
     });
 }
 
-fn is_up(event: &Event) -> bool {
-    matches!(event, Event::IkeUp { .. })
+fn is_up(event: &IkeEvent) -> bool {
+    matches!(event, IkeEvent::IkeUp { .. })
 }
 
 /// A peer with room for fewer children than we want keeps those that it has: a new IKE SA would have no more room.
 #[test]
 fn a_child_too_many_costs_the_others_nothing() {
     in_both_ways(|| {
-        let (mut one, mut two) = (config(1, 2, Role::Dial), config(2, 1, Role::Answer));
+        let (mut one, mut two) = (config(1, 2, DialRole::Dial), config(2, 1, DialRole::Answer));
         for (config, [local, remote]) in
             [(&mut one, NETWORKS), (&mut two, [NETWORKS[1], NETWORKS[0]])]
         {
             config.children = std::iter::zip(local, remote)
                 .map(|(local, remote)| ChildConfig {
-                    selectors: SelectorPair { local: set(&[local]), remote: set(&[remote]) },
+                    selectors: ChildSelectors { local: set(&[local]), remote: set(&[remote]) },
                     ..config.children[0].clone()
                 })
                 .collect();
@@ -242,7 +242,7 @@ fn a_child_too_many_costs_the_others_nothing() {
         pair.ends[1].settings.max_children = 1;
         pair.command(0, Command::Up(PEER));
         pair.pass(Duration::from_secs(3_600));
-        let refused = pair.count(1, |event| matches!(event, Event::Refused(..)));
+        let refused = pair.count(1, |event| matches!(event, IkeEvent::Refused(..)));
         // Asked again all the time, and not more often than every half minute in the long run.
         assert!((90..200).contains(&refused), "{refused}");
         assert_eq!((pair.count(0, is_up), pair.holds(0)), (1, (1, 1, 1)));

@@ -7,29 +7,31 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::authenticator::{Authenticator, Claim, Disbelief, Proven, SignFailed};
+use super::authenticator::{Authenticator, Disbelief, PeerProof, Proven, SignFailed};
 use super::endpoint::command::{Command, DataEvent};
-use super::endpoint::config::{ChildConfig, Encapsulation, EndpointConfig, PeerConfig, Role};
-use super::endpoint::event::{Cause, Event};
+use super::endpoint::config::{
+    ChildConfig, DialRole, EndpointConfig, EspEncapsulation, PeerConfig,
+};
+use super::endpoint::event::{Cause, IkeEvent};
 use super::endpoint::output::Output;
 use super::error::AuthFailed;
-use super::negotiation::proposal::Policy;
+use super::negotiation::proposal::ProposalPolicy;
 use super::path::{Datagram, Path, Port};
 use super::sa::dpd::DpdTimeout;
-use super::sa::jitter::fixed::Seeded;
 use super::sa::lifetime::{CHILD_BYTES, CHILD_TIME, IKE_HARD};
-use super::testing::emulation::Profile;
+use super::testing::emulation::PeerBehaviour;
 use super::{ChildId, Endpoint, PeerId};
 use crate::crypto::fake::Fake;
 use crate::crypto::{EspSuite, Group, IkeSuite};
 use crate::rng::Rng;
+use crate::rng::SeededRng;
 use crate::time::{Instant, Now, UnixTime};
 use crate::wire::codes::{AuthMethod, EncrId, EsnId, HashId, IntegId, PrfId};
-use crate::wire::payload::auth::Authentication;
-use crate::wire::payload::cert::{AUTHORITY_LEN, Certificate};
+use crate::wire::payload::auth::AuthPayload;
+use crate::wire::payload::cert::{AUTHORITY_LEN, CertPayload};
 use crate::wire::payload::id::Identity;
 use crate::wire::selector::address::AddressRange;
-use crate::wire::selector::narrow::SelectorPair;
+use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::selector::set::SelectorSet;
 
 const PEER: PeerId = PeerId(7);
@@ -54,8 +56,8 @@ impl Authenticator for Toy {
         Identity::fqdn(self.name)
     }
 
-    fn certificates(&self) -> Vec<Certificate> {
-        vec![Certificate::x509(vec![7; 3000])]
+    fn certificates(&self) -> Vec<CertPayload> {
+        vec![CertPayload::x509(vec![7; 3000])]
     }
 
     fn authorities(&self) -> Vec<[u8; AUTHORITY_LEN]> {
@@ -71,11 +73,11 @@ impl Authenticator for Toy {
         octets: &[u8],
         _: &[HashId],
         _: &mut dyn Rng,
-    ) -> Result<Authentication, SignFailed> {
-        Ok(Authentication::new(AuthMethod::RsaSignature, octets))
+    ) -> Result<AuthPayload, SignFailed> {
+        Ok(AuthPayload::new(AuthMethod::RsaSignature, octets))
     }
 
-    fn verify(&self, claim: &Claim<'_>, _: Now) -> Result<Proven, Disbelief> {
+    fn verify(&self, claim: &PeerProof<'_>, _: Now) -> Result<Proven, Disbelief> {
         if self.believes && claim.auth.data == claim.octets {
             let name = claim.identity.to_string();
             return Ok(Proven { name, until: self.until });
@@ -93,7 +95,7 @@ fn address(host: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, host))
 }
 
-fn policies(pfs: bool) -> (Policy, Policy) {
+fn policies(pfs: bool) -> (ProposalPolicy, ProposalPolicy) {
     let ike = IkeSuite::from_transforms(
         EncrId::AesGcm16,
         Some(256),
@@ -105,10 +107,10 @@ fn policies(pfs: bool) -> (Policy, Policy) {
     let esp =
         EspSuite::from_transforms(EncrId::AesGcm16, Some(256), None, group, EsnId::Sequence32);
     let _ = IntegId::None;
-    (Policy::new(&[ike.unwrap().into()]).0, Policy::new(&[esp.unwrap().into()]).0)
+    (ProposalPolicy::new(&[ike.unwrap().into()]).0, ProposalPolicy::new(&[esp.unwrap().into()]).0)
 }
 
-fn config(host: u8, other: u8, role: Role) -> PeerConfig {
+fn config(host: u8, other: u8, role: DialRole) -> PeerConfig {
     let (ike, esp) = policies(true);
     let all: SelectorSet =
         "0.0.0.0-255.255.255.255".parse::<AddressRange>().map(SelectorSet::from).expect("a range");
@@ -117,13 +119,13 @@ fn config(host: u8, other: u8, role: Role) -> PeerConfig {
         role,
         local: address(host),
         remotes: vec![address(other)],
-        encapsulation: Encapsulation::Udp,
+        encapsulation: EspEncapsulation::Udp,
         start_on_4500: false,
         ike,
         children: vec![ChildConfig {
             name: "all".into(),
             esp,
-            selectors: SelectorPair { local: all.clone(), remote: all },
+            selectors: ChildSelectors { local: all.clone(), remote: all },
             lifetime_time: CHILD_TIME,
             lifetime_bytes: CHILD_BYTES,
             keep_up: true,
@@ -134,7 +136,7 @@ fn config(host: u8, other: u8, role: Role) -> PeerConfig {
         reauthenticate: None,
         dpd_timeout: DpdTimeout::default(),
         childless: false,
-        profile: Profile::Standard,
+        profile: PeerBehaviour::Standard,
     }
 }
 
@@ -142,7 +144,7 @@ fn config(host: u8, other: u8, role: Role) -> PeerConfig {
 struct Pair {
     ends: [Endpoint; 2],
     wire: VecDeque<(usize, Path, Vec<u8>)>,
-    events: [Vec<Event>; 2],
+    events: [Vec<IkeEvent>; 2],
     log: [Vec<String>; 2],
     now: Now,
     configs: [PeerConfig; 2],
@@ -166,7 +168,7 @@ fn in_both_ways(story: impl Fn()) {
 }
 
 impl Pair {
-    fn new(roles: [Role; 2]) -> Pair {
+    fn new(roles: [DialRole; 2]) -> Pair {
         let mut pair = Pair::idle(roles);
         for end in 0..2 {
             pair.command(end, Command::Up(PEER));
@@ -174,13 +176,14 @@ impl Pair {
         pair
     }
 
-    fn idle(roles: [Role; 2]) -> Pair {
+    fn idle(roles: [DialRole; 2]) -> Pair {
         Pair::with(config(1, 2, roles[0]), config(2, 1, roles[1]))
     }
 
     fn with(one: PeerConfig, two: PeerConfig) -> Pair {
-        let end =
-            |seed| Endpoint::new(EndpointConfig::default(), Box::new(Fake), Box::new(Seeded(seed)));
+        let end = |seed| {
+            Endpoint::new(EndpointConfig::default(), Box::new(Fake), Box::new(SeededRng(seed)))
+        };
         let now = Now { mono: Instant(1_000_000_000), unix: UnixTime(1_800_000_000) };
         let mut pair = Pair {
             ends: [end(1), end(2)],
@@ -230,7 +233,7 @@ impl Pair {
             let settings = self.ends[end].settings.clone();
             let seed =
                 u64::from_be_bytes(std::array::from_fn(|_| 7)) ^ self.now.mono.0 ^ end as u64;
-            let rng = Box::new(Seeded(seed));
+            let rng = Box::new(SeededRng(seed));
             let before = self.ends[end].poll_timeout();
             let restored =
                 Endpoint::restore(&snapshot, self.now, settings, Box::new(Fake), rng, peers);
@@ -272,13 +275,13 @@ impl Pair {
 
     fn child(&self, end: usize) -> ChildId {
         let up = self.events[end].iter().rev().find_map(|event| match event {
-            Event::ChildUp { child, .. } => Some(*child),
+            IkeEvent::ChildUp { child, .. } => Some(*child),
             _ => None,
         });
         up.expect("a child is up")
     }
 
-    fn count(&self, end: usize, which: impl Fn(&Event) -> bool) -> usize {
+    fn count(&self, end: usize, which: impl Fn(&IkeEvent) -> bool) -> usize {
         self.events[end].iter().filter(|event| which(event)).count()
     }
 
@@ -312,7 +315,7 @@ impl Pair {
 #[test]
 fn a_tunnel_comes_up() {
     in_both_ways(|| {
-        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
         pair.deliver();
         assert_eq!(pair.holds(0), (1, 1, 1), "{:?}", pair.events);
         assert_eq!(pair.holds(1), (1, 1, 1), "{:?}", pair.events);
@@ -327,7 +330,7 @@ fn a_tunnel_comes_up() {
 #[test]
 fn it_moves_to_port_4500_and_goes_in_fragments() {
     in_both_ways(|| {
-        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
         let mut ports = Vec::new();
         while let Some((from, path, bytes)) = pair.wire.pop_front() {
             ports.push(path.port);
@@ -348,7 +351,7 @@ fn it_moves_to_port_4500_and_goes_in_fragments() {
 fn children_and_ike_sas_are_rekeyed_by_either_end() {
     in_both_ways(|| {
         for end in [0, 1] {
-            let mut pair = Pair::new([Role::Dial, Role::Answer]);
+            let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
             pair.deliver();
             let child = pair.child(end);
             pair.ends[end].handle_data_event(pair.now, DataEvent::SoftLimit(PEER, child));
@@ -358,7 +361,7 @@ fn children_and_ike_sas_are_rekeyed_by_either_end() {
             pair.command(end, Command::RekeyIke(PEER));
             pair.pass(Duration::from_secs(6));
             for end in [0, 1] {
-                assert_eq!(pair.count(end, |e| matches!(e, Event::IkeRekeyed { .. })), 1);
+                assert_eq!(pair.count(end, |e| matches!(e, IkeEvent::IkeRekeyed { .. })), 1);
                 assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
             }
             pair.assert_joined();
@@ -374,7 +377,7 @@ fn children_and_ike_sas_are_rekeyed_by_either_end() {
 #[test]
 fn both_rekey_the_child_at_once_and_one_child_stays() {
     in_both_ways(|| {
-        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
         pair.deliver();
         let children = [pair.child(0), pair.child(1)];
         for end in [0, 1] {
@@ -391,7 +394,7 @@ fn both_rekey_the_child_at_once_and_one_child_stays() {
 #[test]
 fn both_ask_for_a_child_at_once_and_one_stays() {
     in_both_ways(|| {
-        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
         pair.deliver();
         for end in [0, 1] {
             let now = pair.now;
@@ -399,7 +402,11 @@ fn both_ask_for_a_child_at_once_and_one_stays() {
                 let sa = peer.sas.first_mut().unwrap();
                 let id = sa.children.first().unwrap().id;
                 sa.depart(id, Cause::Expired);
-                sa.want(ctx, crate::ike::sa::task::Wish::NewChild(super::Slot(0), None), now.mono);
+                sa.want(
+                    ctx,
+                    crate::ike::sa::task::TaskKind::NewChild(super::Slot(0), None),
+                    now.mono,
+                );
                 peer.conclude(ctx);
             });
             pair.collect(end);
@@ -415,7 +422,7 @@ fn both_ask_for_a_child_at_once_and_one_stays() {
 #[test]
 fn both_rekey_the_ike_sa_at_once_and_one_stays() {
     in_both_ways(|| {
-        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
         pair.deliver();
         for end in [0, 1] {
             pair.command(end, Command::RekeyIke(PEER));
@@ -431,7 +438,7 @@ fn both_rekey_the_ike_sa_at_once_and_one_stays() {
 #[test]
 fn both_dial_at_once_and_one_ike_sa_stays() {
     in_both_ways(|| {
-        let mut pair = Pair::new([Role::Both, Role::Both]);
+        let mut pair = Pair::new([DialRole::Both, DialRole::Both]);
         pair.pass(Duration::from_secs(60));
         for end in [0, 1] {
             assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
@@ -443,18 +450,18 @@ fn both_dial_at_once_and_one_ike_sa_stays() {
 #[test]
 fn a_day_passes_with_rekeys_and_nothing_is_refused() {
     in_both_ways(|| {
-        let mut pair = Pair::new([Role::Both, Role::Answer]);
+        let mut pair = Pair::new([DialRole::Both, DialRole::Answer]);
         pair.pass(Duration::from_secs(86_400));
         for end in [0, 1] {
             assert_eq!(pair.holds(end), (1, 1, 1));
-            assert!(pair.count(end, |e| matches!(e, Event::IkeRekeyed { .. })) >= 3);
+            assert!(pair.count(end, |e| matches!(e, IkeEvent::IkeRekeyed { .. })) >= 3);
             assert_eq!(
-                pair.count(end, |e| matches!(e, Event::Refused(..))),
+                pair.count(end, |e| matches!(e, IkeEvent::Refused(..))),
                 0,
                 "{:#?}",
                 pair.events[end]
             );
-            assert_eq!(pair.count(end, |e| matches!(e, Event::IkeUp { .. })), 1);
+            assert_eq!(pair.count(end, |e| matches!(e, IkeEvent::IkeUp { .. })), 1);
         }
         pair.assert_joined();
     });
@@ -463,13 +470,14 @@ fn a_day_passes_with_rekeys_and_nothing_is_refused() {
 #[test]
 fn down_says_goodbye_and_up_comes_back() {
     in_both_ways(|| {
-        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
         pair.deliver();
         pair.command(0, Command::Down(PEER));
         pair.pass(Duration::from_secs(10));
         assert_eq!(pair.holds(0), (0, 0, 0));
         assert_eq!(pair.holds(1), (0, 0, 0), "{:#?}", pair.events[1]);
-        let told = |e: &Event| matches!(e, Event::IkeDown { cause: Cause::DeletedByPeer, .. });
+        let told =
+            |e: &IkeEvent| matches!(e, IkeEvent::IkeDown { cause: Cause::DeletedByPeer, .. });
         assert_eq!(pair.count(1, told), 1);
         pair.command(0, Command::Up(PEER));
         pair.deliver();
@@ -480,12 +488,12 @@ fn down_says_goodbye_and_up_comes_back() {
 #[test]
 fn fresh_authentication_makes_a_new_ike_sa_before_the_old_one_goes() {
     in_both_ways(|| {
-        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
         pair.deliver();
         pair.command(0, Command::Reauthenticate(PEER));
         pair.pass(Duration::from_secs(30));
         for end in [0, 1] {
-            assert_eq!(pair.count(end, |e| matches!(e, Event::IkeUp { .. })), 2);
+            assert_eq!(pair.count(end, |e| matches!(e, IkeEvent::IkeUp { .. })), 2);
             assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
         }
         pair.assert_joined();
@@ -495,9 +503,9 @@ fn fresh_authentication_makes_a_new_ike_sa_before_the_old_one_goes() {
 #[test]
 fn a_peer_that_is_not_believed_is_told_and_nothing_stays() {
     in_both_ways(|| {
-        let mut two = config(2, 1, Role::Answer);
+        let mut two = config(2, 1, DialRole::Answer);
         two.credentials = Rc::new(Toy { believes: false, ..Toy::new("two") });
-        let mut pair = Pair::with(config(1, 2, Role::Dial), two);
+        let mut pair = Pair::with(config(1, 2, DialRole::Dial), two);
         for end in 0..2 {
             pair.command(end, Command::Up(PEER));
         }
@@ -505,7 +513,7 @@ fn a_peer_that_is_not_believed_is_told_and_nothing_stays() {
         for end in [0, 1] {
             assert_eq!(pair.holds(end), (0, 0, 0));
             assert_eq!(
-                pair.count(end, |e| matches!(e, Event::Refused(..))),
+                pair.count(end, |e| matches!(e, IkeEvent::Refused(..))),
                 1,
                 "{:?}",
                 pair.events
@@ -517,12 +525,12 @@ fn a_peer_that_is_not_believed_is_told_and_nothing_stays() {
 #[test]
 fn silence_is_noticed_and_dialled_against() {
     in_both_ways(|| {
-        let mut pair = Pair::new([Role::Dial, Role::Answer]);
+        let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
         pair.deliver();
         pair.is_cut = true;
         pair.pass(Duration::from_secs(200));
-        let silent = |e: &Event| matches!(e, Event::IkeDown { cause: Cause::Silence, .. });
+        let silent = |e: &IkeEvent| matches!(e, IkeEvent::IkeDown { cause: Cause::Silence, .. });
         assert_eq!(pair.count(0, silent), 1, "{:#?}", pair.events[0]);
-        assert!(pair.count(0, |e| matches!(e, Event::Dialling { .. })) > 2);
+        assert!(pair.count(0, |e| matches!(e, IkeEvent::Dialling { .. })) > 2);
     });
 }

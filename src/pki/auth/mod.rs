@@ -23,7 +23,7 @@
 
 use super::algorithm::{self, AlgorithmError};
 use super::path::ValidPath;
-use super::refusal::Refusal;
+use super::refusal::TrustRefusal;
 use crate::crypto::signature::{KeyKind, PrivateKey, PublicKey, Scheme, SignError, VerifyError};
 use crate::wire::codes::{AuthMethod, HashId};
 
@@ -90,7 +90,7 @@ pub const ANNOUNCED: [HashId; 4] =
 
 /// What we sign with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Choice {
+pub struct SignatureChoice {
     /// The method field of the AUTH payload.
     pub method: AuthMethod,
     /// The signature in it.
@@ -102,7 +102,7 @@ pub fn choose(
     key: KeyKind,
     announced: Option<&[HashId]>,
     policy: &AuthPolicy,
-) -> Result<Choice, Refusal> {
+) -> Result<SignatureChoice, TrustRefusal> {
     let announced = match policy.digital_signatures {
         DigitalSignatures::Speak => announced.unwrap_or_default(),
         DigitalSignatures::Refuse => &[],
@@ -110,10 +110,10 @@ pub fn choose(
     let modern = preferred(key, policy.padding)
         .iter()
         .find(|scheme| announced.contains(&scheme.hash()))
-        .map(|&scheme| Choice { method: AuthMethod::DigitalSignature, scheme });
+        .map(|&scheme| SignatureChoice { method: AuthMethod::DigitalSignature, scheme });
     modern.or_else(|| legacy(key, policy.method1_hash)).ok_or_else(|| {
         let announced = announced.iter().map(HashId::to_string).collect::<Vec<_>>().join(", ");
-        Refusal::general(AuthReason::NoCommonHash { key, announced })
+        TrustRefusal::general(AuthReason::NoCommonHash { key, announced })
     })
 }
 
@@ -133,7 +133,7 @@ fn preferred(key: KeyKind, padding: RsaPadding) -> &'static [Scheme] {
 }
 
 /// What serves when method 14 does not; Ed25519 has nothing older.
-fn legacy(key: KeyKind, hash: Method1Hash) -> Option<Choice> {
+fn legacy(key: KeyKind, hash: Method1Hash) -> Option<SignatureChoice> {
     let (method, scheme) = match (key, hash) {
         (KeyKind::Rsa { .. }, Method1Hash::Sha1) => {
             (AuthMethod::RsaSignature, Scheme::RsaPkcs1Sha1)
@@ -151,21 +151,25 @@ fn legacy(key: KeyKind, hash: Method1Hash) -> Option<Choice> {
         (KeyKind::EcdsaP384, _) => (AuthMethod::EcdsaSha384P384, Scheme::EcdsaP384Sha384Fixed),
         (KeyKind::Ed25519, _) => return None,
     };
-    Some(Choice { method, scheme })
+    Some(SignatureChoice { method, scheme })
 }
 
 /// The authentication data of our AUTH payload over the octets of RFC 7296 §2.15, given in pieces.
-pub fn sign(key: &PrivateKey, choice: Choice, octets: &[&[u8]]) -> Result<Vec<u8>, Refusal> {
+pub fn sign(
+    key: &PrivateKey,
+    choice: SignatureChoice,
+    octets: &[&[u8]],
+) -> Result<Vec<u8>, TrustRefusal> {
     let signature = key
         .sign(choice.scheme, &octets.concat())
-        .map_err(|error| Refusal::general(AuthReason::Sign(error)))?;
+        .map_err(|error| TrustRefusal::general(AuthReason::Sign(error)))?;
     if choice.method != AuthMethod::DigitalSignature {
         return Ok(signature);
     }
     // RFC 7427 §3: one octet of length, the AlgorithmIdentifier, the signature.
     let unfit = SignError::Unfit { scheme: choice.scheme, key: key.kind() };
     let identifier = algorithm::identifier(choice.scheme)
-        .ok_or_else(|| Refusal::general(AuthReason::Sign(unfit)))?;
+        .ok_or_else(|| TrustRefusal::general(AuthReason::Sign(unfit)))?;
     let length = u8::try_from(identifier.len()).expect("the longest identifier has 67 octets");
     Ok([&[length][..], &identifier, &signature].concat())
 }
@@ -177,13 +181,13 @@ pub fn verify(
     data: &[u8],
     octets: &[&[u8]],
     policy: &AuthPolicy,
-) -> Result<Scheme, Refusal> {
+) -> Result<Scheme, TrustRefusal> {
     let leaf = path.leaf();
     let checked = match leaf.public_key() {
         Ok(key) => verify_with(key, method, data, octets, policy),
         Err(_) => Err(AuthReason::Method(method)),
     };
-    checked.map_err(|reason| Refusal::of(leaf, reason))
+    checked.map_err(|reason| TrustRefusal::of(leaf, reason))
 }
 
 /// The same with a bare key.

@@ -1,7 +1,7 @@
 //! What goes out, what is accepted, and what is not.
 
 use super::*;
-use crate::pki::refusal::Reason;
+use crate::pki::refusal::TrustReason;
 
 macro_rules! key {
     ($name:literal) => {
@@ -16,9 +16,9 @@ fn policy() -> AuthPolicy {
     AuthPolicy::default()
 }
 
-fn reason(refusal: Refusal) -> AuthReason {
+fn reason(refusal: TrustRefusal) -> AuthReason {
     match refusal.reason {
-        Reason::Auth(reason) => reason,
+        TrustReason::Auth(reason) => reason,
         other => panic!("not about AUTH: {other:?}"),
     }
 }
@@ -43,7 +43,7 @@ fn the_choice_follows_key_and_announcement() {
         (p384, Some(&[Sha2_256, Sha2_384]), modern, Scheme::EcdsaSha384),
         (ed, Some(&[Sha2_256, Identity]), modern, Scheme::Ed25519),
     ] {
-        assert_eq!(choose(key, announced, &policy()), Ok(Choice { method, scheme }));
+        assert_eq!(choose(key, announced, &policy()), Ok(SignatureChoice { method, scheme }));
     }
     for announced in [None, Some(&[Sha2_256, Sha2_512][..])] {
         let refused = choose(ed, announced, &policy()).unwrap_err();
@@ -65,7 +65,7 @@ fn method_1_is_accepted_over_every_hash() {
         Scheme::RsaPkcs1Sha512,
     ] {
         let method = AuthMethod::RsaSignature;
-        let data = sign(&key, Choice { method, scheme }, OCTETS).unwrap();
+        let data = sign(&key, SignatureChoice { method, scheme }, OCTETS).unwrap();
         let verify =
             |policy: &AuthPolicy| verify_with(key.public_key(), method, &data, OCTETS, policy);
         assert_eq!(verify(&policy()), Ok(scheme));
@@ -96,7 +96,7 @@ fn method_14_is_accepted_with_every_scheme() {
         key!("ed25519.p8.der"),
     ] {
         for scheme in Scheme::ALL {
-            let Ok(data) = sign(&key, Choice { method, scheme }, OCTETS) else { continue };
+            let Ok(data) = sign(&key, SignatureChoice { method, scheme }, OCTETS) else { continue };
             let identifier = algorithm::identifier(scheme).unwrap();
             assert_eq!(usize::from(data[0]), identifier.len());
             assert_eq!(data[1..=identifier.len()], identifier);
@@ -115,7 +115,8 @@ fn method_14_is_accepted_with_every_scheme() {
 fn sha1_is_never_accepted_under_method_14() {
     let key = key!("rsa2048-1.p8.der");
     let method = AuthMethod::DigitalSignature;
-    let data = sign(&key, Choice { method, scheme: Scheme::RsaPkcs1Sha1 }, OCTETS).unwrap();
+    let data =
+        sign(&key, SignatureChoice { method, scheme: Scheme::RsaPkcs1Sha1 }, OCTETS).unwrap();
     for sha1 in [Sha1Policy::Accept, Sha1Policy::Refuse] {
         let policy = AuthPolicy { sha1, ..policy() };
         let refused = verify_with(key.public_key(), method, &data, OCTETS, &policy);
@@ -143,7 +144,8 @@ fn what_is_not_accepted_says_why() {
         verify_with(key.public_key(), method, data, OCTETS, &policy()).unwrap_err()
     };
     let modern = AuthMethod::DigitalSignature;
-    let signed = sign(&rsa, Choice { method: modern, scheme: Scheme::RsaPkcs1Sha256 }, OCTETS);
+    let signed =
+        sign(&rsa, SignatureChoice { method: modern, scheme: Scheme::RsaPkcs1Sha256 }, OCTETS);
     let signed = signed.unwrap();
 
     let psk = verify(&rsa, AuthMethod::SharedKeyMic, &[0; 32]);
@@ -174,7 +176,7 @@ fn what_is_not_accepted_says_why() {
 fn each_changed_byte_of_an_auth_payload_is_refused() {
     let key = key!("ec256.p8.der");
     let method = AuthMethod::DigitalSignature;
-    let data = sign(&key, Choice { method, scheme: Scheme::EcdsaSha256 }, OCTETS).unwrap();
+    let data = sign(&key, SignatureChoice { method, scheme: Scheme::EcdsaSha256 }, OCTETS).unwrap();
     for at in 0..data.len() {
         let mut bad = data.clone();
         bad[at] ^= 0x01;

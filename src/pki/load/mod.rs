@@ -9,7 +9,7 @@ use super::pem::{self, PemFault, Section};
 use super::pkcs12::{self, Password, Pkcs12Error};
 use crate::crypto::Secret;
 use crate::crypto::signature::{KeyError, PrivateKey, to_pkcs8};
-use crate::der::{Element, Reader, tag};
+use crate::der::{DerReader, Element, tag};
 
 /// The largest file read, in octets: room for a big CRL in Base64.
 pub const MAX_FILE_SIZE: usize = 8 * 1024 * 1024;
@@ -260,14 +260,14 @@ impl Bundle {
 
 /// Whether a file is binary and not text: one whole SEQUENCE, or the start of one longer than text could pass for.
 fn is_der(bytes: &[u8]) -> bool {
-    let mut reader = Reader::new(bytes);
+    let mut reader = DerReader::new(bytes);
     let whole = matches!(reader.any(), Ok(Element { tag: tag::SEQUENCE, .. })) && reader.is_empty();
     whole || matches!(bytes, [tag::SEQUENCE, 0x80..=0xff, ..])
 }
 
 /// The tags of the first elements inside the outer SEQUENCE.
 fn shape(der: &[u8]) -> Vec<u8> {
-    let mut reader = Reader::new(Reader::new(der).read(tag::SEQUENCE).unwrap_or_default());
+    let mut reader = DerReader::new(DerReader::new(der).read(tag::SEQUENCE).unwrap_or_default());
     std::iter::from_fn(|| reader.any().ok().map(|element| element.tag)).take(3).collect()
 }
 

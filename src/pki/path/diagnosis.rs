@@ -1,10 +1,10 @@
 //! Why no path was found: walks up from the leaf, always to the most promising issuer, and names the first broken rule.
 
 use super::reason::PathReason;
-use super::rules::{self, Place};
+use super::rules::{self, PathPlace};
 use super::trust::Search;
 use crate::pki::certificate::Certificate;
-use crate::pki::refusal::Refusal;
+use crate::pki::refusal::TrustRefusal;
 
 /// How many authorities are walked up: as many as rustls-webpki allows on a path.
 const MAX_DEPTH: usize = 6;
@@ -12,14 +12,14 @@ const MAX_DEPTH: usize = 6;
 const MAX_CANDIDATES: usize = 8;
 
 /// The refusal that says most. `error` is what rustls-webpki said, for the rules that only it checks.
-pub(super) fn explain(search: &Search<'_>, error: &webpki::Error) -> Refusal {
+pub(super) fn explain(search: &Search<'_>, error: &webpki::Error) -> TrustRefusal {
     let check = |certificate: &Certificate, place| {
         rules::check(certificate, place, search.trust.purposes, search.now)
-            .map_err(|reason| Refusal::of(certificate, reason))
+            .map_err(|reason| TrustRefusal::of(certificate, reason))
     };
     let mut path = vec![search.leaf];
     let mut below = 0;
-    if let Err(refusal) = check(search.leaf, Place::Leaf) {
+    if let Err(refusal) = check(search.leaf, PathPlace::Leaf) {
         return refusal;
     }
     // A peer that made up a whole family of certificates must not buy much of our time with it.
@@ -34,10 +34,10 @@ pub(super) fn explain(search: &Search<'_>, error: &webpki::Error) -> Refusal {
             return refusal;
         }
         if let Err(reason) = rules::check_link(head, issuer) {
-            return Refusal::of(head, reason);
+            return TrustRefusal::of(head, reason);
         }
         path.push(issuer);
-        if matches!(place, Place::Root { .. }) {
+        if matches!(place, PathPlace::Root { .. }) {
             break;
         }
         below += u32::from(!issuer.is_self_issued());
@@ -52,10 +52,10 @@ fn next<'a>(
     path: &[&Certificate],
     head: &Certificate,
     below: u32,
-) -> Result<(&'a Certificate, Place), Refusal> {
+) -> Result<(&'a Certificate, PathPlace), TrustRefusal> {
     let roots = search.trust.roots.certificates().iter();
-    let roots = roots.map(|root| (root, Place::Root { below }));
-    let pool = search.pool.iter().map(|other| (*other, Place::Intermediate { below }));
+    let roots = roots.map(|root| (root, PathPlace::Root { below }));
+    let pool = search.pool.iter().map(|other| (*other, PathPlace::Intermediate { below }));
     let named = roots
         .chain(pool)
         .filter(|(issuer, _)| issuer.subject() == head.issuer() && !path.contains(issuer));
@@ -66,13 +66,13 @@ fn next<'a>(
         (!signed, signed && !sound)
     });
     match best {
-        Some((issuer, Place::Intermediate { .. })) if rules::is_self_signed(issuer) => {
+        Some((issuer, PathPlace::Intermediate { .. })) if rules::is_self_signed(issuer) => {
             let found = issuer.to_string();
             let configured = search.trust.roots.subjects();
-            Err(Refusal::of(search.leaf, PathReason::UnknownRoot { found, configured }))
+            Err(TrustRefusal::of(search.leaf, PathReason::UnknownRoot { found, configured }))
         }
         Some(best) => Ok(best),
-        None => Err(Refusal::of(
+        None => Err(TrustRefusal::of(
             head,
             PathReason::MissingIssuer {
                 issuer: head.issuer().to_string(),
@@ -84,7 +84,7 @@ fn next<'a>(
 }
 
 /// The path is whole and breaks none of our rules, so the reason is one that rustls-webpki alone checks.
-fn only_webpki_knows(path: &[&Certificate], error: &webpki::Error) -> Refusal {
+fn only_webpki_knows(path: &[&Certificate], error: &webpki::Error) -> TrustRefusal {
     let leaf = path.first().copied();
     let reason = match error {
         webpki::Error::NameConstraintViolation => {
@@ -102,7 +102,7 @@ fn only_webpki_knows(path: &[&Certificate], error: &webpki::Error) -> Refusal {
         other => PathReason::Other(other.to_string()),
     };
     match leaf {
-        Some(leaf) => Refusal::of(leaf, reason),
-        None => Refusal::general(reason),
+        Some(leaf) => TrustRefusal::of(leaf, reason),
+        None => TrustRefusal::general(reason),
     }
 }

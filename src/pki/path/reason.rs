@@ -1,7 +1,7 @@
 //! The rules of a certificate path, as refusals.
 
 use crate::crypto::signature::KeyError;
-use crate::pki::certificate::{CertificateError, Purpose, Thumbprint};
+use crate::pki::certificate::{CertificateError, KeyPurpose, Thumbprint};
 use crate::time::UnixTime;
 
 use super::MAX_CERTIFICATES;
@@ -112,7 +112,7 @@ pub enum PathReason {
         /// What the policy asks for.
         needed: &'static str,
         /// What the certificate has; `None` when the extension is absent.
-        found: Option<Vec<Purpose>>,
+        found: Option<Vec<KeyPurpose>>,
     },
     /// When its key is of a kind or size that cannot be used.
     #[error("{0}")]
@@ -276,10 +276,10 @@ impl PathReason {
     }
 }
 
-fn purposes(found: &Option<Vec<Purpose>>) -> String {
+fn purposes(found: &Option<Vec<KeyPurpose>>) -> String {
     match found {
         None => "absent".to_owned(),
-        Some(found) => found.iter().map(Purpose::to_string).collect::<Vec<_>>().join(", "),
+        Some(found) => found.iter().map(KeyPurpose::to_string).collect::<Vec<_>>().join(", "),
     }
 }
 

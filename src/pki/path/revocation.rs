@@ -26,7 +26,7 @@ use super::reason::PathReason;
 use super::trust::{CrlDemand, IkePurposes, StaleCrls, Trust};
 use crate::pki::certificate::Certificate;
 use crate::pki::crl::Crl;
-use crate::pki::refusal::Refusal;
+use crate::pki::refusal::TrustRefusal;
 use crate::time::UnixTime;
 
 pub(super) fn check(
@@ -34,21 +34,21 @@ pub(super) fn check(
     path: &ValidPath,
     anchor: &TrustAnchor<'_>,
     now: UnixTime,
-) -> Result<(), Refusal> {
+) -> Result<(), TrustRefusal> {
     if let Some(certificate) = path.iter().find(|c| trust.revoked.contains(&c.thumbprint())) {
-        return Err(Refusal::of(certificate, PathReason::RevokedThumbprint));
+        return Err(TrustRefusal::of(certificate, PathReason::RevokedThumbprint));
     }
     let mut usable = Vec::new();
     for (child, issuer) in path.links() {
-        let crls = crls_of(trust, issuer).map_err(|reason| Refusal::of(child, reason))?;
+        let crls = crls_of(trust, issuer).map_err(|reason| TrustRefusal::of(child, reason))?;
         if crls.is_empty() && trust.crl_demand == CrlDemand::Always {
             let issuer = issuer.subject().to_string();
-            return Err(Refusal::of(child, PathReason::NoCrl { issuer }));
+            return Err(TrustRefusal::of(child, PathReason::NoCrl { issuer }));
         }
         if let Some(line) = current(&crls).find_map(|crl| crl.entry(child.serial())) {
             let by = issuer.subject().to_string();
             let (at, why) = (line.at, line.why.clone());
-            return Err(Refusal::of(child, PathReason::Revoked { by, at, why }));
+            return Err(TrustRefusal::of(child, PathReason::Revoked { by, at, why }));
         }
         usable.extend(crls);
     }
@@ -128,7 +128,7 @@ fn ask_webpki(
 
 /// The certificate that no CRL of its issuer is about, though there are some and one is demanded. rustls-webpki does not
 /// say which: the topmost whose issuer has none but CRLs of a scope, and not the leaf if that is known to be well.
-fn out_of_scope(path: &ValidPath, crls: &[&Crl], leaf_is_known: bool) -> Refusal {
+fn out_of_scope(path: &ValidPath, crls: &[&Crl], leaf_is_known: bool) -> TrustRefusal {
     let narrow = |issuer: &Certificate| {
         let mut own = crls.iter().filter(|crl| crl.issuer() == issuer.subject());
         own.all(|crl| crl.scope().is_some())
@@ -137,11 +137,11 @@ fn out_of_scope(path: &ValidPath, crls: &[&Crl], leaf_is_known: bool) -> Refusal
     let found = suspects.filter(|(_, issuer)| narrow(issuer)).last();
     let child = found.map_or(&path.leaf, |(child, _)| child);
     let issuer = child.issuer().to_string();
-    Refusal::of(child, PathReason::CrlOutOfScope { issuer })
+    TrustRefusal::of(child, PathReason::CrlOutOfScope { issuer })
 }
 
 /// Which certificate and which CRL rustls-webpki meant.
-fn explain(error: &webpki::Error, path: &ValidPath, crls: &[&Crl], now: UnixTime) -> Refusal {
+fn explain(error: &webpki::Error, path: &ValidPath, crls: &[&Crl], now: UnixTime) -> TrustRefusal {
     // rustls-webpki goes from the root down, so the first link from the top that fits is the one.
     let mut links: Vec<_> = path.links().collect();
     links.reverse();
@@ -154,7 +154,10 @@ fn explain(error: &webpki::Error, path: &ValidPath, crls: &[&Crl], now: UnixTime
                 if let Some(crl) = of(issuer).iter().find(|crl| crl.next_update() <= now) {
                     let issuer = issuer.subject().to_string();
                     let next_update = crl.next_update();
-                    return Refusal::of(child, PathReason::StaleCrl { issuer, next_update, now });
+                    return TrustRefusal::of(
+                        child,
+                        PathReason::StaleCrl { issuer, next_update, now },
+                    );
                 }
             }
         }
@@ -163,11 +166,11 @@ fn explain(error: &webpki::Error, path: &ValidPath, crls: &[&Crl], now: UnixTime
                 if issuer.key_usage().is_some_and(|usage| !usage.revoke) && !of(issuer).is_empty() {
                     let issuer = issuer.subject().to_string();
                     let why = "the issuer's key usage lacks cRLSign";
-                    return Refusal::of(child, PathReason::UnusableCrl { issuer, why });
+                    return TrustRefusal::of(child, PathReason::UnusableCrl { issuer, why });
                 }
             }
         }
         _ => {}
     }
-    Refusal::of(&path.leaf, PathReason::Other(format!("CRL check: {error}")))
+    TrustRefusal::of(&path.leaf, PathReason::Other(format!("CRL check: {error}")))
 }

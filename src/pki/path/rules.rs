@@ -3,14 +3,14 @@
 use super::ValidPath;
 use super::reason::PathReason;
 use super::trust::Purposes;
-use crate::pki::certificate::{Certificate, Purpose};
-use crate::pki::refusal::Refusal;
+use crate::pki::certificate::{Certificate, KeyPurpose};
+use crate::pki::refusal::TrustRefusal;
 use crate::pki::signed::SignatureFault;
 use crate::time::UnixTime;
 
 /// Where on the path a certificate stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Place {
+pub(super) enum PathPlace {
     /// The peer's own.
     Leaf,
     /// Between, with so many authorities below it, self-issued ones not counted (RFC 5280 §4.2.1.9).
@@ -24,32 +24,32 @@ pub(super) fn check_path(
     path: &ValidPath,
     purposes: Purposes,
     now: UnixTime,
-) -> Result<(), Refusal> {
+) -> Result<(), TrustRefusal> {
     for (certificate, place) in places(path) {
         check(certificate, place, purposes, now)
-            .map_err(|reason| Refusal::of(certificate, reason))?;
+            .map_err(|reason| TrustRefusal::of(certificate, reason))?;
     }
     path.links().try_for_each(|(child, issuer)| {
-        check_link(child, issuer).map_err(|reason| Refusal::of(child, reason))
+        check_link(child, issuer).map_err(|reason| TrustRefusal::of(child, reason))
     })
 }
 
-fn places(path: &ValidPath) -> impl Iterator<Item = (&Certificate, Place)> {
+fn places(path: &ValidPath) -> impl Iterator<Item = (&Certificate, PathPlace)> {
     let mut below = 0;
     let between = path.intermediates.iter().map(move |certificate| {
-        let place = Place::Intermediate { below };
+        let place = PathPlace::Intermediate { below };
         below += u32::from(!certificate.is_self_issued());
         (certificate, place)
     });
     let authorities = path.intermediates.iter().filter(|c| !c.is_self_issued()).count();
-    let root = Place::Root { below: u32::try_from(authorities).unwrap_or(u32::MAX) };
-    std::iter::once((&path.leaf, Place::Leaf)).chain(between).chain([(&path.root, root)])
+    let root = PathPlace::Root { below: u32::try_from(authorities).unwrap_or(u32::MAX) };
+    std::iter::once((&path.leaf, PathPlace::Leaf)).chain(between).chain([(&path.root, root)])
 }
 
 /// The rules that need no other certificate.
 pub(super) fn check(
     certificate: &Certificate,
-    place: Place,
+    place: PathPlace,
     purposes: Purposes,
     now: UnixTime,
 ) -> Result<(), PathReason> {
@@ -59,9 +59,9 @@ pub(super) fn check(
     let key = certificate.public_key().map_err(Clone::clone);
     key.and_then(|key| key.floor()).map_err(PathReason::Key)?;
     match place {
-        Place::Leaf => check_leaf(certificate)?,
-        Place::Intermediate { below } => check_intermediate(certificate, below)?,
-        Place::Root { below } => return check_root(certificate, below, now),
+        PathPlace::Leaf => check_leaf(certificate)?,
+        PathPlace::Intermediate { below } => check_intermediate(certificate, below)?,
+        PathPlace::Root { below } => return check_root(certificate, below, now),
     }
     check_dates(certificate, now)?;
     if let Some(oid) = certificate.unprocessed_critical().first() {
@@ -88,9 +88,9 @@ pub(super) fn is_self_signed(certificate: &Certificate) -> bool {
         })
 }
 
-fn place_needs_version_3(place: Place) -> bool {
+fn place_needs_version_3(place: PathPlace) -> bool {
     // Old roots are of version 1; what they are is settled by being configured.
-    !matches!(place, Place::Root { .. })
+    !matches!(place, PathPlace::Root { .. })
 }
 
 fn check_leaf(leaf: &Certificate) -> Result<(), PathReason> {
@@ -152,16 +152,16 @@ fn check_dates(certificate: &Certificate, now: UnixTime) -> Result<(), PathReaso
 /// rustls-webpki and Windows read it.
 fn check_purposes(
     certificate: &Certificate,
-    place: Place,
+    place: PathPlace,
     policy: Purposes,
 ) -> Result<(), PathReason> {
-    const ANY_OF: &[Purpose] =
-        &[Purpose::ServerAuth, Purpose::ClientAuth, Purpose::IpsecIke, Purpose::Any];
-    const BOTH: &[Purpose] = &[Purpose::ServerAuth, Purpose::ClientAuth];
+    const ANY_OF: &[KeyPurpose] =
+        &[KeyPurpose::ServerAuth, KeyPurpose::ClientAuth, KeyPurpose::IpsecIke, KeyPurpose::Any];
+    const BOTH: &[KeyPurpose] = &[KeyPurpose::ServerAuth, KeyPurpose::ClientAuth];
     let found = certificate.purposes();
-    let has = |purpose: &Purpose| found.is_some_and(|found| found.contains(purpose));
+    let has = |purpose: &KeyPurpose| found.is_some_and(|found| found.contains(purpose));
     let (fits, needed) = match (policy, place) {
-        (Purposes::ServerAndClient, Place::Leaf) => {
+        (Purposes::ServerAndClient, PathPlace::Leaf) => {
             (BOTH.iter().all(has), "both serverAuth and clientAuth")
         }
         _ => (
@@ -172,5 +172,5 @@ fn check_purposes(
     if fits {
         return Ok(());
     }
-    Err(PathReason::Purpose { needed, found: found.map(<[Purpose]>::to_vec) })
+    Err(PathReason::Purpose { needed, found: found.map(<[KeyPurpose]>::to_vec) })
 }

@@ -13,7 +13,7 @@ use super::reason::PathReason;
 use super::{MAX_CERTIFICATES, ValidPath, diagnosis, revocation, rules};
 use crate::pki::certificate::{Certificate, Thumbprint};
 use crate::pki::crl::Crl;
-use crate::pki::refusal::Refusal;
+use crate::pki::refusal::TrustRefusal;
 use crate::time::UnixTime;
 
 /// The roots of one connection.
@@ -27,13 +27,13 @@ pub struct Roots {
 impl Roots {
     /// Takes the certificates as roots. A root need not be self-signed, but it must not deny being an authority; one that
     /// is expired is taken and refused when it is used.
-    pub fn new(certificates: impl IntoIterator<Item = Certificate>) -> Result<Roots, Refusal> {
+    pub fn new(certificates: impl IntoIterator<Item = Certificate>) -> Result<Roots, TrustRefusal> {
         let mut roots = Roots::default();
         for certificate in certificates {
             if roots.certificates.contains(&certificate) {
                 continue;
             }
-            let refused = |reason| Refusal::of(&certificate, reason);
+            let refused = |reason| TrustRefusal::of(&certificate, reason);
             let key = certificate.public_key().map_err(Clone::clone);
             key.and_then(|key| key.floor()).map_err(|error| refused(PathReason::Key(error)))?;
             if denies_authority(&certificate) {
@@ -139,20 +139,20 @@ impl Trust {
     }
 
     /// Finds a path from the peer's certificate to a root, with the CERT payloads' contents in the order they came.
-    pub fn validate(&self, presented: &[&[u8]], now: UnixTime) -> Result<ValidPath, Refusal> {
-        let first = presented.first().ok_or_else(|| Refusal::general(PathReason::NoCertificate))?;
+    pub fn validate(&self, presented: &[&[u8]], now: UnixTime) -> Result<ValidPath, TrustRefusal> {
+        let first =
+            presented.first().ok_or_else(|| TrustRefusal::general(PathReason::NoCertificate))?;
         if presented.len() > MAX_CERTIFICATES {
-            return Err(Refusal::general(PathReason::TooMany(presented.len())));
+            return Err(TrustRefusal::general(PathReason::TooMany(presented.len())));
         }
         if self.roots.certificates.is_empty() {
-            return Err(Refusal::general(PathReason::NoRoots));
+            return Err(TrustRefusal::general(PathReason::NoRoots));
         }
         // RFC 7296 §3.6: the first one holds the key of the AUTH payload, so it must be readable; others may be skipped.
         let thumbprint = Thumbprint::of(first);
-        let mut readable = vec![
-            Certificate::from_der(first)
-                .map_err(|error| Refusal::general(PathReason::Unreadable { thumbprint, error }))?,
-        ];
+        let mut readable = vec![Certificate::from_der(first).map_err(|error| {
+            TrustRefusal::general(PathReason::Unreadable { thumbprint, error })
+        })?];
         readable.extend(presented.iter().skip(1).flat_map(|der| Certificate::from_der(der)));
         let leaf = pick_leaf(&readable);
         let mut pool: Vec<&Certificate> = Vec::new();
@@ -187,7 +187,7 @@ pub(super) struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn run(&self) -> Result<ValidPath, Refusal> {
+    fn run(&self) -> Result<ValidPath, TrustRefusal> {
         let pool: Vec<CertificateDer<'_>> = self
             .pool
             .iter()
@@ -221,7 +221,7 @@ impl Search<'_> {
     }
 
     /// What rustls-webpki leaves to us, on a path that it found sound.
-    fn judge(&self, candidate: &VerifiedPath<'_>) -> Result<(), Refusal> {
+    fn judge(&self, candidate: &VerifiedPath<'_>) -> Result<(), TrustRefusal> {
         let path = self.path(candidate);
         rules::check_path(&path, self.trust.purposes, self.now)?;
         revocation::check(self.trust, &path, candidate.anchor(), self.now)

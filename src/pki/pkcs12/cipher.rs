@@ -16,9 +16,9 @@ use cbc::{Decryptor, Encryptor};
 use ring::{digest, pbkdf2};
 use zeroize::Zeroizing;
 
-use super::kdf::{self, Purpose};
+use super::kdf::{self, KdfPurpose};
 use super::{Password, Pkcs12Error, Pkcs12Protection, bounded};
-use crate::der::{self, DerError, Reader, encode, encode_unsigned, tag};
+use crate::der::{self, DerError, DerReader, encode, encode_unsigned, tag};
 use crate::rng::Rng;
 
 /// PBES2 (RFC 8018 appendix A.4).
@@ -40,7 +40,7 @@ pub(super) fn decrypt(
     data: &[u8],
     password: &Password,
 ) -> Result<Zeroizing<Vec<u8>>, Pkcs12Error> {
-    let (oid, parameters) = Reader::sequence_of(algorithm, oid_and_parameters)?;
+    let (oid, parameters) = DerReader::sequence_of(algorithm, oid_and_parameters)?;
     match oid.split_last() {
         _ if oid == PBES2 => pbes2(parameters, data, password),
         Some((3, PKCS12_PBE)) => pbes1::<des::TdesEde3>(parameters, 24, data, password),
@@ -83,7 +83,7 @@ pub(super) fn encrypt(
                 let sha1 = &digest::SHA1_FOR_LEGACY_USE_ONLY;
                 kdf::derive(sha1, purpose, &password.utf16, &salt, rounds, length)
             };
-            let (key, iv) = (derive(Purpose::Key, 24), derive(Purpose::Iv, 8));
+            let (key, iv) = (derive(KdfPurpose::Key, 24), derive(KdfPurpose::Iv, 8));
             let oid = encode(tag::OID, &[PKCS12_PBE, &[3]].concat());
             let parameters = sequence(&[&encode(tag::OCTET_STRING, &salt), &iterations]);
             Ok((sequence(&[&oid, &parameters]), chain::<des::TdesEde3>(&key, &iv, data)?))
@@ -95,7 +95,7 @@ fn unsupported(what: &str, oid: &[u8]) -> Pkcs12Error {
     Pkcs12Error::Unsupported(format!("{what} {}", der::dotted(oid)))
 }
 
-fn oid_and_parameters<'a>(reader: &mut Reader<'a>) -> Result<(&'a [u8], &'a [u8]), DerError> {
+fn oid_and_parameters<'a>(reader: &mut DerReader<'a>) -> Result<(&'a [u8], &'a [u8]), DerError> {
     Ok((reader.read(tag::OID)?, reader.any()?.whole))
 }
 
@@ -106,7 +106,7 @@ fn pbes1<C: BlockCipherDecrypt + KeyInit>(
     data: &[u8],
     password: &Password,
 ) -> Result<Zeroizing<Vec<u8>>, Pkcs12Error> {
-    let (salt, iterations) = Reader::sequence_of(parameters, |reader| {
+    let (salt, iterations) = DerReader::sequence_of(parameters, |reader| {
         Ok((reader.read(tag::OCTET_STRING)?, reader.small_unsigned()?))
     })?;
     let iterations = bounded(iterations)?;
@@ -114,7 +114,7 @@ fn pbes1<C: BlockCipherDecrypt + KeyInit>(
         let sha1 = &digest::SHA1_FOR_LEGACY_USE_ONLY;
         kdf::derive(sha1, purpose, &password.utf16, salt, iterations, length)
     };
-    unchain::<C>(&derive(Purpose::Key, key_len), &derive(Purpose::Iv, 8), data)
+    unchain::<C>(&derive(KdfPurpose::Key, key_len), &derive(KdfPurpose::Iv, 8), data)
 }
 
 /// PBES2 (RFC 8018 §6.2) with PBKDF2.
@@ -123,7 +123,7 @@ fn pbes2(
     data: &[u8],
     password: &Password,
 ) -> Result<Zeroizing<Vec<u8>>, Pkcs12Error> {
-    let ((kdf, kdf_parameters), (cipher, iv)) = Reader::sequence_of(parameters, |reader| {
+    let ((kdf, kdf_parameters), (cipher, iv)) = DerReader::sequence_of(parameters, |reader| {
         let kdf = reader.nested(tag::SEQUENCE, oid_and_parameters)?;
         let cipher = reader.nested(tag::SEQUENCE, |inner| {
             Ok((inner.read(tag::OID)?, inner.read(tag::OCTET_STRING)?))
@@ -149,13 +149,13 @@ fn pbkdf2_key(
     password: &[u8],
     length: usize,
 ) -> Result<Zeroizing<Vec<u8>>, Pkcs12Error> {
-    let (salt, iterations, prf) = Reader::sequence_of(parameters, |reader| {
+    let (salt, iterations, prf) = DerReader::sequence_of(parameters, |reader| {
         let salt = reader.read(tag::OCTET_STRING)?;
         let iterations = reader.small_unsigned()?;
         // The key's length follows from the cipher.
         reader.optional(tag::INTEGER)?;
         let prf = match reader.optional(tag::SEQUENCE)? {
-            Some(body) => Some(Reader::new(body).read(tag::OID)?),
+            Some(body) => Some(DerReader::new(body).read(tag::OID)?),
             None => None,
         };
         Ok((salt, iterations, prf))

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 /// What the derived octets are for; each purpose gives others.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Purpose {
+pub(super) enum KdfPurpose {
     /// An encryption key.
     Key = 1,
     /// An initialisation vector.
@@ -17,7 +17,7 @@ pub(super) enum Purpose {
 /// `length` octets from a password and a salt, with this many rounds of `hash`.
 pub(super) fn derive(
     hash: &'static Algorithm,
-    purpose: Purpose,
+    purpose: KdfPurpose,
     password: &[u8],
     salt: &[u8],
     iterations: u32,
@@ -65,16 +65,16 @@ fn add_one_more(part: &mut [u8], addend: &[u8]) {
 mod tests {
     use super::*;
 
-    type Known = (&'static Algorithm, Purpose, u32, usize, &'static str);
+    type Known = (&'static Algorithm, KdfPurpose, u32, usize, &'static str);
 
     /// Of the password "smeg"; see the test.
     const KNOWN: &[Known] = &[
-        (SHA1, Purpose::Key, 1, 24, "8aaae6297b6cb04642ab5b077851284eb7128f1a2a7fbca3"),
-        (SHA1, Purpose::Iv, 1, 8, "79993dfe048d3b76"),
-        (SHA1, Purpose::Mac, 1000, 20, "eeda645443827451e9753694f90ee9b9cf9248ff"),
+        (SHA1, KdfPurpose::Key, 1, 24, "8aaae6297b6cb04642ab5b077851284eb7128f1a2a7fbca3"),
+        (SHA1, KdfPurpose::Iv, 1, 8, "79993dfe048d3b76"),
+        (SHA1, KdfPurpose::Mac, 1000, 20, "eeda645443827451e9753694f90ee9b9cf9248ff"),
         (
             &digest::SHA256,
-            Purpose::Key,
+            KdfPurpose::Key,
             3,
             100,
             "469e0a6907c9598d58e9611a2b3dceb1c8ae273415360bf8bf510e1ccecc8674e28f97d0dbc836d78502\
@@ -83,7 +83,7 @@ mod tests {
         ),
         (
             &digest::SHA512,
-            Purpose::Mac,
+            KdfPurpose::Mac,
             2048,
             64,
             "69031cde571784322f67194614901b9e59cc9f2ce42f482700bc69be5467b802399fa1c8004f9e2c33cb\

@@ -17,7 +17,7 @@ mod write;
 use ring::{digest, hmac};
 use zeroize::Zeroizing;
 
-use crate::der::{self, DerError, Reader, tag};
+use crate::der::{self, DerError, DerReader, tag};
 
 pub use write::{Pkcs12Protection, write_pkcs12};
 
@@ -95,9 +95,9 @@ impl Password {
 
 /// Whether bytes look like PKCS#12: version 3, then contents.
 pub(super) fn is_pkcs12(bytes: &[u8]) -> bool {
-    let mut outer = Reader::new(bytes);
+    let mut outer = DerReader::new(bytes);
     outer.read(tag::SEQUENCE).is_ok_and(|body| {
-        let mut body = Reader::new(body);
+        let mut body = DerReader::new(body);
         body.small_unsigned() == Ok(3) && body.peek() == Some(tag::SEQUENCE)
     })
 }
@@ -113,7 +113,7 @@ pub(super) fn open(bytes: &[u8], password: &Password) -> Result<Contents, Pkcs12
 }
 
 fn open_with(bytes: &[u8], password: &Password) -> Result<Contents, Pkcs12Error> {
-    let (safe, mac) = Reader::sequence_of(bytes, |pfx| {
+    let (safe, mac) = DerReader::sequence_of(bytes, |pfx| {
         pfx.small_unsigned()?;
         let safe = pfx.nested(tag::SEQUENCE, content_info)?;
         let mac = pfx.optional(tag::SEQUENCE)?;
@@ -123,8 +123,8 @@ fn open_with(bytes: &[u8], password: &Password) -> Result<Contents, Pkcs12Error>
     if let Some(mac) = mac {
         check_mac(mac, authenticated, password)?;
     }
-    let mut opened = Opened { contents: Contents::default(), parts: 0, password };
-    let mut safes = Reader::new(Reader::new(authenticated).read(tag::SEQUENCE)?);
+    let mut opened = OpenedPkcs12 { contents: Contents::default(), parts: 0, password };
+    let mut safes = DerReader::new(DerReader::new(authenticated).read(tag::SEQUENCE)?);
     while !safes.is_empty() {
         opened.count()?;
         let info = safes.nested(tag::SEQUENCE, content_info)?;
@@ -148,7 +148,7 @@ struct Content<'a> {
     body: &'a [u8],
 }
 
-fn content_info<'a>(reader: &mut Reader<'a>) -> Result<Content<'a>, DerError> {
+fn content_info<'a>(reader: &mut DerReader<'a>) -> Result<Content<'a>, DerError> {
     let kind = match reader.read(tag::OID)?.split_last() {
         Some((kind, PKCS7)) => *kind,
         _ => 0,
@@ -161,7 +161,7 @@ fn plain_data(content: Content<'_>) -> Result<&[u8], Pkcs12Error> {
     if content.kind != 1 {
         return Err(Pkcs12Error::Unsupported(format!("contents of PKCS#7 type {}", content.kind)));
     }
-    let mut reader = Reader::new(content.body);
+    let mut reader = DerReader::new(content.body);
     let octets = reader.read(tag::OCTET_STRING)?;
     reader.finish()?;
     Ok(octets)
@@ -169,7 +169,7 @@ fn plain_data(content: Content<'_>) -> Result<&[u8], Pkcs12Error> {
 
 /// The octets of contents of type encryptedData (RFC 5652 §8).
 fn decrypt_data(body: &[u8], password: &Password) -> Result<Zeroizing<Vec<u8>>, Pkcs12Error> {
-    let (algorithm, encrypted) = Reader::sequence_of(body, |data| {
+    let (algorithm, encrypted) = DerReader::sequence_of(body, |data| {
         data.small_unsigned()?;
         data.nested(tag::SEQUENCE, |info| {
             info.read(tag::OID)?;
@@ -182,7 +182,7 @@ fn decrypt_data(body: &[u8], password: &Password) -> Result<Zeroizing<Vec<u8>>, 
 
 /// MacData (RFC 7292 §4).
 fn check_mac(mac: &[u8], data: &[u8], password: &Password) -> Result<(), Pkcs12Error> {
-    let mut reader = Reader::new(mac);
+    let mut reader = DerReader::new(mac);
     let (oid, expected) = reader.nested(tag::SEQUENCE, |info| {
         let oid = info.nested(tag::SEQUENCE, |algorithm| {
             let oid = algorithm.read(tag::OID)?;
@@ -208,7 +208,7 @@ fn check_mac(mac: &[u8], data: &[u8], password: &Password) -> Result<(), Pkcs12E
             return Err(Pkcs12Error::Unsupported(what));
         }
     };
-    let purpose = kdf::Purpose::Mac;
+    let purpose = kdf::KdfPurpose::Mac;
     let iterations = bounded(iterations)?;
     let key = kdf::derive(hash, purpose, &password.utf16, salt, iterations, hash.output_len());
     let key = hmac::Key::new(mac, &key);
@@ -224,13 +224,13 @@ fn bounded(iterations: u32) -> Result<u32, Pkcs12Error> {
 }
 
 /// What has been taken out so far.
-struct Opened<'a> {
+struct OpenedPkcs12<'a> {
     contents: Contents,
     parts: usize,
     password: &'a Password,
 }
 
-impl Opened<'_> {
+impl OpenedPkcs12<'_> {
     fn count(&mut self) -> Result<(), Pkcs12Error> {
         self.parts += 1;
         if self.parts > MAX_BAGS { Err(Pkcs12Error::TooManyBags) } else { Ok(()) }
@@ -238,7 +238,7 @@ impl Opened<'_> {
 
     /// SafeContents (RFC 7292 §4.2).
     fn bags(&mut self, safe: &[u8]) -> Result<(), Pkcs12Error> {
-        let mut bags = Reader::new(Reader::new(safe).read(tag::SEQUENCE)?);
+        let mut bags = DerReader::new(DerReader::new(safe).read(tag::SEQUENCE)?);
         while !bags.is_empty() {
             self.count()?;
             let (oid, value) = bags.nested(tag::SEQUENCE, |bag| {
@@ -260,7 +260,7 @@ impl Opened<'_> {
 
     /// EncryptedPrivateKeyInfo (RFC 5958 §3).
     fn shrouded_key(&mut self, value: &[u8]) -> Result<(), Pkcs12Error> {
-        let (algorithm, encrypted) = Reader::sequence_of(value, |info| {
+        let (algorithm, encrypted) = DerReader::sequence_of(value, |info| {
             Ok((info.element(tag::SEQUENCE)?.whole, info.read(tag::OCTET_STRING)?))
         })?;
         self.contents.keys.push(cipher::decrypt(algorithm, encrypted, self.password)?);
@@ -269,7 +269,7 @@ impl Opened<'_> {
 
     /// CertBag (RFC 7292 §4.2.3).
     fn certificate(&mut self, value: &[u8]) -> Result<(), Pkcs12Error> {
-        let (oid, octets) = Reader::sequence_of(value, |bag| {
+        let (oid, octets) = DerReader::sequence_of(value, |bag| {
             let oid = bag.read(tag::OID)?;
             let octets = bag.nested(tag::constructed(0), |inner| inner.read(tag::OCTET_STRING))?;
             Ok((oid, octets))

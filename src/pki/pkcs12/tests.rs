@@ -81,7 +81,7 @@ fn changed_and_cut_files_are_refused() {
 fn written_files_open_again() {
     use crate::crypto::Secret;
     use crate::pki::load::Bundle;
-    use crate::rng::Seeded;
+    use crate::rng::SeededRng;
 
     let key = include_bytes!("../../../tests/vectors/pki/keys/rsa2048-2.p8.der");
     let secret = Secret::copy_of(key);
@@ -91,7 +91,7 @@ fn written_files_open_again() {
     ];
     let certificate = |file| Bundle::read(file, None, "file").unwrap().certificates.remove(0);
     let path = files.map(certificate);
-    let mut rng = Seeded(1);
+    let mut rng = SeededRng(1);
     for protection in [Pkcs12Protection::Aes256Sha256, Pkcs12Protection::TripleDesSha1] {
         let mut write =
             || write_pkcs12(&secret, &path, "sécrêt€\n".as_bytes(), protection, &mut rng);

@@ -13,7 +13,7 @@
 use ring::{digest, hmac};
 use zeroize::Zeroizing;
 
-use super::kdf::{self, Purpose};
+use super::kdf::{self, KdfPurpose};
 use super::{BAGS, PKCS7, Password, Pkcs12Error, X509_CERTIFICATE, cipher};
 use crate::crypto::Secret;
 use crate::der::{encode, encode_unsigned, tag};
@@ -135,7 +135,7 @@ fn mac(
     rng.fill(&mut salt);
     let (iterations, length) = (protection.iterations(), hash.output_len());
     let key: Zeroizing<Vec<u8>> =
-        kdf::derive(hash, Purpose::Mac, &password.utf16, &salt, iterations, length);
+        kdf::derive(hash, KdfPurpose::Mac, &password.utf16, &salt, iterations, length);
     let tag_octets = hmac::sign(&hmac::Key::new(algorithm, &key), safes);
     let algorithm = sequence(&[encode(tag::OID, oid), encode(tag::NULL, &[])]);
     let info = sequence(&[algorithm, encode(tag::OCTET_STRING, tag_octets.as_ref())]);

@@ -2,9 +2,9 @@
 //!
 //! | role | who | may |
 //! |---|---|---|
-//! | [`Role::Control`] | the main thread and all that it starts later, as for looking up names | sockets, devices, routes, files below [`Paths`]; no other program, no namespace, no mount, no module, no tracing |
-//! | [`Role::Lane`] | the two threads of a tunnel | move packets between descriptors that are open, and nothing that makes a new one |
-//! | [`Role::Signer`] | the process with the private keys | read, write and get memory; anything else ends it |
+//! | [`ConfinedRole::Control`] | the main thread and all that it starts later, as for looking up names | sockets, devices, routes, files below [`Paths`]; no other program, no namespace, no mount, no module, no tracing |
+//! | [`ConfinedRole::Lane`] | the two threads of a tunnel | move packets between descriptors that are open, and nothing that makes a new one |
+//! | [`ConfinedRole::Signer`] | the process with the private keys | read, write and get memory; anything else ends it |
 //!
 //! **Refused, not killed.** What control or a lane may not do fails with EPERM: to an attacker that is as good a wall as death,
 //! and to a system whose C library takes another system call than the one foreseen it is an error message instead of an
@@ -41,7 +41,7 @@ static CONFINED: AtomicBool = AtomicBool::new(false);
 
 /// Who is confined.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Role {
+pub enum ConfinedRole {
     /// Everything but packets.
     Control,
     /// Packets.
@@ -86,35 +86,35 @@ impl fmt::Display for Confinement {
     }
 }
 
-/// Confines the process to [`Role::Control`]. Threads that run already are not reached, so it is called before there are any.
+/// Confines the process to [`ConfinedRole::Control`]. Threads that run already are not reached, so it is called before there are any.
 pub fn process(paths: &Paths) -> Confinement {
     let dumps = forbid_dumps().map_err(|error| error.to_string());
     let swap = lock_memory();
     let files = paths.enforce();
-    let system_calls = syscalls::enforce(Role::Control);
+    let system_calls = syscalls::enforce(ConfinedRole::Control);
     CONFINED.store(true, Ordering::Relaxed);
     Confinement { system_calls, files, dumps, swap }
 }
 
-/// Confines the calling thread of a confined process to [`Role::Lane`].
+/// Confines the calling thread of a confined process to [`ConfinedRole::Lane`].
 pub fn lane() -> Result<(), String> {
     match CONFINED.load(Ordering::Relaxed) {
-        true => thread(Role::Lane),
+        true => thread(ConfinedRole::Lane),
         false => Ok(()),
     }
 }
 
-/// Confines the calling process, of one thread, to [`Role::Signer`]. Signals are the service's business: it ends when the service does.
+/// Confines the calling process, of one thread, to [`ConfinedRole::Signer`]. Signals are the service's business: it ends when the service does.
 pub fn signer() -> Result<(), String> {
     SigSet::all().thread_block().map_err(|error| error.to_string())?;
     forbid_dumps().map_err(|error| error.to_string())?;
     // Whatever is missing in the way of locked memory, control has said already.
     let _ = lock_memory();
-    thread(Role::Signer)
+    thread(ConfinedRole::Signer)
 }
 
 /// Filters the system calls of the calling thread and of those that it starts.
-pub fn thread(role: Role) -> Result<(), String> {
+pub fn thread(role: ConfinedRole) -> Result<(), String> {
     syscalls::enforce(role)
 }
 

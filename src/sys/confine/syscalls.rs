@@ -8,7 +8,7 @@ use seccompiler::{
     SeccompRule, TargetArch,
 };
 
-use super::Role;
+use super::ConfinedRole;
 
 /// Memory, locks, clocks, signals, the end: what every thread of every program does.
 const COMMON: &[c_long] = &[
@@ -143,19 +143,19 @@ const CONTROL_OLD: &[c_long] = &[];
 const FAMILIES: [i32; 4] = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK, libc::AF_UNIX];
 
 /// Filters the system calls of the calling thread and of those that it starts from now on.
-pub(super) fn enforce(role: Role) -> Result<(), String> {
+pub(super) fn enforce(role: ConfinedRole) -> Result<(), String> {
     let filters = programs(role).map_err(|error| error.to_string())?;
     filters.iter().try_for_each(|f| seccompiler::apply_filter(f)).map_err(|e| e.to_string())
 }
 
 /// The filters of a role; of several the strictest counts.
-fn programs(role: Role) -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
+fn programs(role: ConfinedRole) -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
     let stray = match role {
-        Role::Control | Role::Lane => SeccompAction::Errno(errno(libc::EPERM)),
-        Role::Signer => SeccompAction::KillProcess,
+        ConfinedRole::Control | ConfinedRole::Lane => SeccompAction::Errno(errno(libc::EPERM)),
+        ConfinedRole::Signer => SeccompAction::KillProcess,
     };
     let mut filters = vec![program(rules(role)?, stray, SeccompAction::Allow)?];
-    if role == Role::Control {
+    if role == ConfinedRole::Control {
         // The flags of clone3 are out of a filter's sight: the C library falls back to clone, whose are not.
         let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
         let absent = SeccompAction::Errno(errno(libc::ENOSYS));
@@ -176,11 +176,13 @@ fn program(
 }
 
 /// What a role may do. A call without conditions is allowed whatever its arguments.
-fn rules(role: Role) -> Result<Rules, seccompiler::BackendError> {
+fn rules(role: ConfinedRole) -> Result<Rules, seccompiler::BackendError> {
     let lists: &[&[c_long]] = match role {
-        Role::Signer => &[COMMON, &[libc::SYS_close, libc::SYS_recvfrom, libc::SYS_sendto], CHECKS],
-        Role::Lane => &[COMMON, TRANSFER],
-        Role::Control => &[COMMON, TRANSFER, CONTROL, CONTROL_OLD],
+        ConfinedRole::Signer => {
+            &[COMMON, &[libc::SYS_close, libc::SYS_recvfrom, libc::SYS_sendto], CHECKS]
+        }
+        ConfinedRole::Lane => &[COMMON, TRANSFER],
+        ConfinedRole::Control => &[COMMON, TRANSFER, CONTROL, CONTROL_OLD],
     };
     let mut rules: Rules =
         lists.iter().copied().flatten().map(|&number| (number, Vec::new())).collect();
@@ -188,12 +190,12 @@ fn rules(role: Role) -> Result<Rules, seccompiler::BackendError> {
     let without = |bit| condition(2, SeccompCmpOp::MaskedEq(bit), 0);
     // No new code, but for control, whose C library loads modules to look up names: there no memory is both written and run.
     let mut mappings = vec![SeccompRule::new(vec![without(execute)?])?];
-    if role == Role::Control {
+    if role == ConfinedRole::Control {
         mappings.push(SeccompRule::new(vec![without(write)?])?);
     }
     rules.insert(libc::SYS_mmap, mappings);
     rules.insert(libc::SYS_mprotect, vec![SeccompRule::new(vec![without(execute)?])?]);
-    if role == Role::Control {
+    if role == ConfinedRole::Control {
         let families = FAMILIES
             .into_iter()
             .map(|family| SeccompRule::new(vec![condition(0, SeccompCmpOp::Eq, bits(family))?]));
@@ -234,7 +236,7 @@ mod tests {
     use super::*;
 
     /// Runs in a thread of its own under a role's filter.
-    fn under<T: Send + 'static>(role: Role, work: fn() -> T) -> T {
+    fn under<T: Send + 'static>(role: ConfinedRole, work: fn() -> T) -> T {
         let confined = move || {
             enforce(role).unwrap();
             work()
@@ -248,7 +250,7 @@ mod tests {
 
     #[test]
     fn control_makes_sockets_and_threads_and_no_programs() {
-        under(Role::Control, || {
+        under(ConfinedRole::Control, || {
             assert!(UdpSocket::bind("127.0.0.1:0").is_ok());
             assert_eq!(std::thread::spawn(|| 7).join().unwrap(), 7);
             assert!(std::fs::read_to_string("/etc/hostname").is_ok());
@@ -268,7 +270,7 @@ mod tests {
             ));
         });
         // What is inherited stays: a thread that a confined thread starts is confined.
-        let inherits = under(Role::Control, || {
+        let inherits = under(ConfinedRole::Control, || {
             std::thread::spawn(|| refused(std::os::unix::fs::chroot("/"))).join().unwrap()
         });
         assert!(inherits);
@@ -276,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_lane_moves_bytes_and_opens_nothing() {
-        let outcome = under(Role::Lane, || {
+        let outcome = under(ConfinedRole::Lane, || {
             let (mut out, mut room) = (Vec::new(), [0; 4096]);
             room.fill(7);
             out.extend(room);
@@ -287,6 +289,6 @@ mod tests {
             )
         });
         assert_eq!(outcome, (true, true, 4096));
-        assert!(under(Role::Lane, || refused(Command::new("/bin/true").status())));
+        assert!(under(ConfinedRole::Lane, || refused(Command::new("/bin/true").status())));
     }
 }

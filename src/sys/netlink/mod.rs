@@ -17,8 +17,8 @@ use super::namespace::Namespace;
 mod route;
 mod watch;
 
-pub use route::{Route, Rule};
-pub use watch::Watch;
+pub use route::{Route, RoutingRule};
+pub use watch::NetlinkWatch;
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
@@ -38,7 +38,7 @@ const IFF_UP: u32 = 1;
 
 /// An address range behind a prefix length.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Prefix {
+pub struct AddressPrefix {
     /// Any address in it.
     pub address: IpAddr,
     /// The number of leading bits that all share.
@@ -72,7 +72,7 @@ impl Netlink {
 
     /// A pair of Ethernet devices joined by a wire: `name` here, `peer` in the other namespace.
     pub fn add_veth(&self, name: &str, peer: &str, other: &Namespace) -> io::Result<()> {
-        let mut request = Request::new(RTM_NEWLINK, CREATE | EXCLUSIVE);
+        let mut request = NetlinkRequest::new(RTM_NEWLINK, CREATE | EXCLUSIVE);
         request.link(0, 0, 0);
         request.attribute(3, &text(name)); // IFLA_IFNAME
         let info = request.open(18); // IFLA_LINKINFO
@@ -90,14 +90,14 @@ impl Netlink {
 
     /// Removes a device.
     pub fn delete_link(&self, name: &str) -> io::Result<()> {
-        let mut request = Request::new(RTM_DELLINK, 0);
+        let mut request = NetlinkRequest::new(RTM_DELLINK, 0);
         request.link(index(name)?, 0, 0);
         self.ask(request)
     }
 
     /// Whether a device is switched on. ENODEV when there is none of the name.
     pub fn is_up(&self, name: &str) -> io::Result<bool> {
-        let mut request = Request::new(RTM_GETLINK, 0);
+        let mut request = NetlinkRequest::new(RTM_GETLINK, 0);
         request.link(index(name)?, 0, 0);
         let mut reply = [0; 8192];
         // nlmsghdr, then ifinfomsg with the flags at 8.
@@ -120,14 +120,14 @@ impl Netlink {
     }
 
     fn switch(&self, name: &str, flags: u32) -> io::Result<()> {
-        let mut request = Request::new(RTM_NEWLINK, 0);
+        let mut request = NetlinkRequest::new(RTM_NEWLINK, 0);
         request.link(index(name)?, flags, IFF_UP);
         self.ask(request)
     }
 
     /// Sets the largest packet of a device.
     pub fn set_mtu(&self, name: &str, mtu: u16) -> io::Result<()> {
-        let mut request = Request::new(RTM_NEWLINK, 0);
+        let mut request = NetlinkRequest::new(RTM_NEWLINK, 0);
         request.link(index(name)?, 0, 0);
         request.attribute(4, &u32::from(mtu).to_ne_bytes()); // IFLA_MTU
         self.ask(request)
@@ -135,24 +135,24 @@ impl Netlink {
 
     /// Sets how many packets may wait for a device.
     pub fn set_queue_len(&self, name: &str, packets: u32) -> io::Result<()> {
-        let mut request = Request::new(RTM_NEWLINK, 0);
+        let mut request = NetlinkRequest::new(RTM_NEWLINK, 0);
         request.link(index(name)?, 0, 0);
         request.attribute(13, &packets.to_ne_bytes()); // IFLA_TXQLEN
         self.ask(request)
     }
 
     /// Gives a device an address.
-    pub fn add_address(&self, name: &str, address: Prefix) -> io::Result<()> {
+    pub fn add_address(&self, name: &str, address: AddressPrefix) -> io::Result<()> {
         self.address(RTM_NEWADDR, CREATE | REPLACE, name, address)
     }
 
     /// Takes an address from a device.
-    pub fn delete_address(&self, name: &str, address: Prefix) -> io::Result<()> {
+    pub fn delete_address(&self, name: &str, address: AddressPrefix) -> io::Result<()> {
         self.address(RTM_DELADDR, 0, name, address)
     }
 
-    fn address(&self, kind: u16, flags: u16, name: &str, address: Prefix) -> io::Result<()> {
-        let mut request = Request::new(kind, flags);
+    fn address(&self, kind: u16, flags: u16, name: &str, address: AddressPrefix) -> io::Result<()> {
+        let mut request = NetlinkRequest::new(kind, flags);
         // ifaddrmsg, with IFA_F_NODAD: nobody else is there to have the address already.
         let [a, b, c, d] = index(name)?.to_ne_bytes();
         request.put(&[family(address.address), address.length, 0x02, 0, a, b, c, d]);
@@ -162,17 +162,17 @@ impl Netlink {
     }
 
     /// Adds a route, or replaces the one to the same range.
-    pub fn add_route(&self, to: Prefix, hop: Hop<'_>) -> io::Result<()> {
+    pub fn add_route(&self, to: AddressPrefix, hop: Hop<'_>) -> io::Result<()> {
         self.route(RTM_NEWROUTE, CREATE | REPLACE, to, hop)
     }
 
     /// Removes a route.
-    pub fn delete_route(&self, to: Prefix, hop: Hop<'_>) -> io::Result<()> {
+    pub fn delete_route(&self, to: AddressPrefix, hop: Hop<'_>) -> io::Result<()> {
         self.route(RTM_DELROUTE, 0, to, hop)
     }
 
-    fn route(&self, kind: u16, flags: u16, to: Prefix, hop: Hop<'_>) -> io::Result<()> {
-        let mut request = Request::new(kind, flags);
+    fn route(&self, kind: u16, flags: u16, to: AddressPrefix, hop: Hop<'_>) -> io::Result<()> {
+        let mut request = NetlinkRequest::new(kind, flags);
         // rtmsg: table main, protocol static, scope by kind of hop, type unicast.
         let scope = if matches!(hop, Hop::Device(_)) && to.address.is_ipv4() { 253 } else { 0 };
         request.put(&[family(to.address), to.length, 0, 0, 254, 4, scope, 1, 0, 0, 0, 0]);
@@ -185,12 +185,12 @@ impl Netlink {
     }
 
     /// Sends a request and waits for its acknowledgement.
-    fn ask(&self, request: Request) -> io::Result<()> {
+    fn ask(&self, request: NetlinkRequest) -> io::Result<()> {
         acknowledged(self.exchange(request, &mut [0; 4096])?)
     }
 
     /// Sends a request and gives the first message that comes back.
-    fn exchange<'r>(&self, request: Request, reply: &'r mut [u8]) -> io::Result<&'r [u8]> {
+    fn exchange<'r>(&self, request: NetlinkRequest, reply: &'r mut [u8]) -> io::Result<&'r [u8]> {
         fault!(Netlink);
         let bytes = request.finish();
         send(self.0.as_raw_fd(), &bytes, MsgFlags::empty())?;
@@ -217,17 +217,17 @@ fn word(message: &[u8], at: usize) -> Option<u32> {
 }
 
 /// One request in the making: headers, then attributes, some of them nested.
-struct Request(Vec<u8>);
+struct NetlinkRequest(Vec<u8>);
 
 /// A nested attribute that waits for its end.
 struct Nest(usize);
 
-impl Request {
-    fn new(kind: u16, flags: u16) -> Request {
+impl NetlinkRequest {
+    fn new(kind: u16, flags: u16) -> NetlinkRequest {
         let mut bytes = vec![0; 16];
         bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
         bytes[6..8].copy_from_slice(&(REQUEST_ACK | flags).to_ne_bytes());
-        Request(bytes)
+        NetlinkRequest(bytes)
     }
 
     fn put(&mut self, bytes: &[u8]) {

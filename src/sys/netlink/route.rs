@@ -2,7 +2,9 @@
 
 use std::io;
 
-use super::{CREATE, EXCLUSIVE, Netlink, Prefix, REPLACE, Request, family, index, octets};
+use super::{
+    AddressPrefix, CREATE, EXCLUSIVE, Netlink, NetlinkRequest, REPLACE, family, index, octets,
+};
 
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
@@ -16,7 +18,7 @@ const INVERT: u32 = 2;
 #[derive(Clone, Copy, Debug)]
 pub struct Route<'a> {
     /// What it leads to.
-    pub to: Prefix,
+    pub to: AddressPrefix,
     /// Among routes to the same, the lowest wins.
     pub metric: u32,
     /// In which table.
@@ -27,7 +29,7 @@ pub struct Route<'a> {
 
 /// Which table a packet's route is looked up in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Rule {
+pub struct RoutingRule {
     /// For IPv6, else for IPv4.
     pub v6: bool,
     /// Rules are tried from the lowest.
@@ -52,19 +54,19 @@ impl Netlink {
     }
 
     /// Adds a rule.
-    pub fn add_rule(&self, rule: Rule) -> io::Result<()> {
+    pub fn add_rule(&self, rule: RoutingRule) -> io::Result<()> {
         self.ask(rule_request(RTM_NEWRULE, CREATE | EXCLUSIVE, rule))
     }
 
     /// Removes a rule.
-    pub fn delete_rule(&self, rule: Rule) -> io::Result<()> {
+    pub fn delete_rule(&self, rule: RoutingRule) -> io::Result<()> {
         self.ask(rule_request(RTM_DELRULE, 0, rule))
     }
 }
 
-fn request(kind: u16, flags: u16, route: Route<'_>) -> io::Result<Request> {
+fn request(kind: u16, flags: u16, route: Route<'_>) -> io::Result<NetlinkRequest> {
     let Route { to, metric, table, devices } = route;
-    let mut request = Request::new(kind, flags);
+    let mut request = NetlinkRequest::new(kind, flags);
     // rtmsg: protocol static, scope link for IPv4 (nowhere, when a route of any scope is to go), type unicast.
     let scope = match (devices, to.address.is_ipv4()) {
         ([], _) => 255,
@@ -93,8 +95,8 @@ fn request(kind: u16, flags: u16, route: Route<'_>) -> io::Result<Request> {
     Ok(request)
 }
 
-fn rule_request(kind: u16, flags: u16, rule: Rule) -> Request {
-    let mut request = Request::new(kind, flags);
+fn rule_request(kind: u16, flags: u16, rule: RoutingRule) -> NetlinkRequest {
+    let mut request = NetlinkRequest::new(kind, flags);
     // fib_rule_hdr: family, no prefixes, table, action "to table", flags.
     let family = if rule.v6 { 10 } else { 2 };
     let [a, b, c, d] = if rule.unless_marked.is_some() { INVERT } else { 0 }.to_ne_bytes();

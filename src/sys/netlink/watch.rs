@@ -16,18 +16,18 @@ const GROUPS: u32 = 0x1 | 0x10 | 0x100;
 
 /// An ear for the calling thread's network namespace.
 #[derive(Debug)]
-pub struct Watch(AsyncFd<OwnedFd>);
+pub struct NetlinkWatch(AsyncFd<OwnedFd>);
 
-impl Watch {
+impl NetlinkWatch {
     /// Listens from now on, within the calling thread's runtime.
-    pub fn open() -> io::Result<Watch> {
+    pub fn open() -> io::Result<NetlinkWatch> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let protocol = SockProtocol::NetlinkRoute;
         let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
         // SAFETY: an OwnedFd is open, and gives the same descriptor, as long as it lives; it lives in what this makes.
         let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
-        Ok(Watch(fd?))
+        Ok(NetlinkWatch(fd?))
     }
 
     /// Waits for word; what it said is for the listener to look up. Cancelling it loses none.

@@ -7,7 +7,7 @@ pub const KEEPALIVE: u8 = 0xff;
 
 /// A classified datagram.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Datagram<'a> {
+pub enum Classified<'a> {
     /// An ESP packet, from its SPI on.
     Esp(&'a [u8]),
     /// An IKE message, the marker taken off.
@@ -18,16 +18,16 @@ pub enum Datagram<'a> {
     Runt,
 }
 
-impl<'a> Datagram<'a> {
+impl<'a> Classified<'a> {
     /// Sorts a datagram received on port 4500.
-    pub fn classify(bytes: &'a [u8]) -> Datagram<'a> {
+    pub fn classify(bytes: &'a [u8]) -> Classified<'a> {
         match bytes.split_first_chunk::<4>() {
-            Some((&NON_ESP_MARKER, message)) => Datagram::Ike(message),
+            Some((&NON_ESP_MARKER, message)) => Classified::Ike(message),
             // SPI and sequence number are the least that can be called ESP.
-            Some(_) if bytes.len() >= super::esp::HEADER_LEN => Datagram::Esp(bytes),
-            Some(_) => Datagram::Runt,
-            None if bytes == [KEEPALIVE] => Datagram::Keepalive,
-            None => Datagram::Runt,
+            Some(_) if bytes.len() >= super::esp::HEADER_LEN => Classified::Esp(bytes),
+            Some(_) => Classified::Runt,
+            None if bytes == [KEEPALIVE] => Classified::Keepalive,
+            None => Classified::Runt,
         }
     }
 }
@@ -38,14 +38,14 @@ mod tests {
 
     #[test]
     fn each_kind_is_told_by_its_first_bytes() {
-        assert_eq!(Datagram::classify(&[0, 0, 0, 0, 7, 7]), Datagram::Ike(&[7, 7]));
-        assert_eq!(Datagram::classify(&[0, 0, 0, 0]), Datagram::Ike(&[]));
+        assert_eq!(Classified::classify(&[0, 0, 0, 0, 7, 7]), Classified::Ike(&[7, 7]));
+        assert_eq!(Classified::classify(&[0, 0, 0, 0]), Classified::Ike(&[]));
         let esp = [0, 0, 1, 0, 0, 0, 0, 1];
-        assert_eq!(Datagram::classify(&esp), Datagram::Esp(&esp));
-        assert_eq!(Datagram::classify(&esp[..7]), Datagram::Runt);
-        assert_eq!(Datagram::classify(&[0xff]), Datagram::Keepalive);
+        assert_eq!(Classified::classify(&esp), Classified::Esp(&esp));
+        assert_eq!(Classified::classify(&esp[..7]), Classified::Runt);
+        assert_eq!(Classified::classify(&[0xff]), Classified::Keepalive);
         for runt in [&[][..], &[0xfe], &[0xff, 0xff], &[0, 0, 0]] {
-            assert_eq!(Datagram::classify(runt), Datagram::Runt);
+            assert_eq!(Classified::classify(runt), Classified::Runt);
         }
     }
 }

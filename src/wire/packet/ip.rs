@@ -31,7 +31,7 @@ const MAX_EXTENSIONS: usize = 8;
 
 /// Where a packet stands in a fragmented datagram.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Fragment {
+pub enum IpFragment {
     /// The whole datagram.
     Whole,
     /// The first piece: it has the transport header, but not all data.
@@ -42,19 +42,19 @@ pub enum Fragment {
 
 /// The two families.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Version {
+pub enum IpVersion {
     /// IPv4
     V4,
     /// IPv6
     V6,
 }
 
-impl Version {
+impl IpVersion {
     /// The version nibble of a packet.
-    pub fn of(packet: &[u8]) -> Option<Version> {
+    pub fn of(packet: &[u8]) -> Option<IpVersion> {
         match packet.first()? >> 4 {
-            4 => Some(Version::V4),
-            6 => Some(Version::V6),
+            4 => Some(IpVersion::V4),
+            6 => Some(IpVersion::V6),
             _ => None,
         }
     }
@@ -62,8 +62,8 @@ impl Version {
     /// This family as the next header of a tunnel.
     pub fn next_header(self) -> u8 {
         match self {
-            Version::V4 => IPV4,
-            Version::V6 => IPV6,
+            IpVersion::V4 => IPV4,
+            IpVersion::V6 => IPV6,
         }
     }
 }
@@ -72,7 +72,7 @@ impl Version {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct IpHeader {
     /// The family.
-    pub version: Version,
+    pub version: IpVersion,
     /// Source address.
     pub source: IpAddr,
     /// Destination address.
@@ -90,16 +90,16 @@ pub struct IpHeader {
     /// IPv4 "don't fragment"; always true for IPv6.
     pub dont_fragment: bool,
     /// The place in a fragmented datagram.
-    pub fragment: Fragment,
+    pub fragment: IpFragment,
 }
 
 impl IpHeader {
     /// Reads the header at the start of `packet`; `None` when it is not a whole, sound IP packet. Bytes after the
     /// packet's own length are allowed: traffic flow confidentiality padding (RFC 4303 §2.7).
     pub fn parse(packet: &[u8]) -> Option<IpHeader> {
-        match Version::of(packet)? {
-            Version::V4 => parse_v4(packet),
-            Version::V6 => parse_v6(packet),
+        match IpVersion::of(packet)? {
+            IpVersion::V4 => parse_v4(packet),
+            IpVersion::V6 => parse_v6(packet),
         }
     }
 
@@ -125,7 +125,7 @@ fn parse_v4(packet: &[u8]) -> Option<IpHeader> {
     let place = u16::from_be_bytes([header[6], header[7]]);
     let (more, offset) = (place & 0x2000 != 0, place & 0x1fff);
     Some(IpHeader {
-        version: Version::V4,
+        version: IpVersion::V4,
         source: Ipv4Addr::new(header[12], header[13], header[14], header[15]).into(),
         destination: Ipv4Addr::new(header[16], header[17], header[18], header[19]).into(),
         protocol: header[9],
@@ -138,11 +138,11 @@ fn parse_v4(packet: &[u8]) -> Option<IpHeader> {
     })
 }
 
-fn fragment(more: bool, offset: u16) -> Fragment {
+fn fragment(more: bool, offset: u16) -> IpFragment {
     match (more, offset) {
-        (_, 1..) => Fragment::Later,
-        (true, 0) => Fragment::First,
-        (false, 0) => Fragment::Whole,
+        (_, 1..) => IpFragment::Later,
+        (true, 0) => IpFragment::First,
+        (false, 0) => IpFragment::Whole,
     }
 }
 
@@ -150,9 +150,9 @@ fn parse_v6(packet: &[u8]) -> Option<IpHeader> {
     let (header, rest) = packet.split_first_chunk::<V6_LEN>()?;
     let payload_len = usize::from(u16::from_be_bytes([header[4], header[5]]));
     let payload = rest.get(..payload_len)?;
-    let extensions = Extensions::walk(header[6], payload)?;
+    let extensions = ExtensionHeaders::walk(header[6], payload)?;
     Some(IpHeader {
-        version: Version::V6,
+        version: IpVersion::V6,
         source: address_v6(header.get(8..24)?)?,
         destination: address_v6(header.get(24..40)?)?,
         protocol: extensions.protocol,
@@ -171,15 +171,16 @@ fn address_v6(bytes: &[u8]) -> Option<IpAddr> {
 }
 
 /// The chain of IPv6 extension headers (RFC 8200 §4).
-struct Extensions {
+struct ExtensionHeaders {
     protocol: u8,
     length: usize,
-    fragment: Fragment,
+    fragment: IpFragment,
 }
 
-impl Extensions {
-    fn walk(first: u8, payload: &[u8]) -> Option<Extensions> {
-        let mut chain = Extensions { protocol: first, length: 0, fragment: Fragment::Whole };
+impl ExtensionHeaders {
+    fn walk(first: u8, payload: &[u8]) -> Option<ExtensionHeaders> {
+        let mut chain =
+            ExtensionHeaders { protocol: first, length: 0, fragment: IpFragment::Whole };
         for _ in 0..MAX_EXTENSIONS {
             let rest = payload.get(chain.length..)?;
             let step = match chain.protocol {
@@ -200,7 +201,7 @@ impl Extensions {
             if chain.length > payload.len() {
                 return None;
             }
-            if chain.fragment == Fragment::Later {
+            if chain.fragment == IpFragment::Later {
                 return Some(chain);
             }
         }
@@ -308,9 +309,9 @@ mod tests {
         assert_eq!((header.protocol, header.header_len, header.total_len), (TCP, 20, 40));
         assert_eq!((header.tos, header.hop_limit), (0xb9, 63));
         assert!(header.dont_fragment);
-        assert_eq!(header.fragment, Fragment::Whole);
-        assert_eq!(IpHeader::parse(&v4(40, 0x2000)).unwrap().fragment, Fragment::First);
-        assert_eq!(IpHeader::parse(&v4(40, 0x0007)).unwrap().fragment, Fragment::Later);
+        assert_eq!(header.fragment, IpFragment::Whole);
+        assert_eq!(IpHeader::parse(&v4(40, 0x2000)).unwrap().fragment, IpFragment::First);
+        assert_eq!(IpHeader::parse(&v4(40, 0x0007)).unwrap().fragment, IpFragment::Later);
     }
 
     #[test]
@@ -331,11 +332,11 @@ mod tests {
         assert_eq!((header.protocol, header.header_len, header.total_len), (UDP, 48, 56));
         assert_eq!(header.tos, 0xb9);
         let first = [UDP, 0, 0, 1, 0, 0, 0, 9];
-        assert_eq!(IpHeader::parse(&v6(44, &first)).unwrap().fragment, Fragment::First);
+        assert_eq!(IpHeader::parse(&v6(44, &first)).unwrap().fragment, IpFragment::First);
         // What follows a later fragment's header is data: the walk must not read it as a header.
         let later = [0, 0, 0, 8, 0, 0, 0, 9, 0xff, 0xff];
         let header = IpHeader::parse(&v6(44, &later)).unwrap();
-        assert_eq!((header.fragment, header.header_len), (Fragment::Later, 48));
+        assert_eq!((header.fragment, header.header_len), (IpFragment::Later, 48));
         assert_eq!(IpHeader::parse(&v6(0, &[UDP, 1, 0, 0, 0, 0, 0, 0])), None);
         let endless: Vec<u8> = [[0, 0, 0, 0, 0, 0, 0, 0]; 9].concat();
         assert_eq!(IpHeader::parse(&v6(0, &endless)), None);
@@ -358,7 +359,7 @@ mod tests {
         set_v6_payload_len(&mut packet, 10);
         set_v6_class(&mut packet, 0x5a);
         let header = IpHeader::parse(&packet).unwrap();
-        assert_eq!((header.version, header.total_len, header.tos), (Version::V6, 50, 0x5a));
+        assert_eq!((header.version, header.total_len, header.tos), (IpVersion::V6, 50, 0x5a));
     }
 
     proptest! {

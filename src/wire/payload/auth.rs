@@ -2,34 +2,34 @@
 
 use crate::wire::codes::AuthMethod;
 use crate::wire::error::{Malformed, Unencodable};
-use crate::wire::reader::Reader;
-use crate::wire::reserved::Reserved;
+use crate::wire::reader::FieldReader;
+use crate::wire::reserved::ReservedBits;
 use crate::wire::writer::Writer;
 
 /// The body of an AUTH payload.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct Authentication {
+pub struct AuthPayload {
     /// How the data was made.
     pub method: AuthMethod,
     /// A signature, or a code over the shared key.
     pub data: Vec<u8>,
     /// Kept as it came.
-    pub reserved: Reserved<3>,
+    pub reserved: ReservedBits<3>,
 }
 
-impl Authentication {
+impl AuthPayload {
     /// Data made by `method`.
-    pub fn new(method: AuthMethod, data: impl Into<Vec<u8>>) -> Authentication {
-        Authentication { method, data: data.into(), reserved: Reserved::default() }
+    pub fn new(method: AuthMethod, data: impl Into<Vec<u8>>) -> AuthPayload {
+        AuthPayload { method, data: data.into(), reserved: ReservedBits::default() }
     }
 
     /// A signature that names its algorithm: method 14. `algorithm` is the DER of an AlgorithmIdentifier.
-    pub fn digital(algorithm: &[u8], signature: &[u8]) -> Result<Authentication, Unencodable> {
+    pub fn digital(algorithm: &[u8], signature: &[u8]) -> Result<AuthPayload, Unencodable> {
         let mut writer = Writer::new();
         writer.length8(algorithm.len(), "AlgorithmIdentifier length");
         writer.bytes(algorithm);
         writer.bytes(signature);
-        Ok(Authentication::new(AuthMethod::DigitalSignature, writer.finish()?))
+        Ok(AuthPayload::new(AuthMethod::DigitalSignature, writer.finish()?))
     }
 
     /// The AlgorithmIdentifier and the signature of method 14; None for other methods.
@@ -39,7 +39,7 @@ impl Authentication {
         parts.filter(|_| self.method == AuthMethod::DigitalSignature)
     }
 
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Authentication, Malformed> {
+    pub(crate) fn decode(reader: &mut FieldReader<'_>) -> Result<AuthPayload, Malformed> {
         let method = AuthMethod::from(reader.u8("authentication method")?);
         let reserved = reader.reserved()?;
         let data = if method == AuthMethod::DigitalSignature {
@@ -51,7 +51,7 @@ impl Authentication {
         } else {
             reader.take_rest()
         };
-        Ok(Authentication { method, data: data.to_vec(), reserved })
+        Ok(AuthPayload { method, data: data.to_vec(), reserved })
     }
 
     pub(crate) fn encode(&self, writer: &mut Writer) {

@@ -2,7 +2,7 @@
 
 use crate::wire::codes::CertEncoding;
 use crate::wire::error::Malformed;
-use crate::wire::reader::Reader;
+use crate::wire::reader::FieldReader;
 use crate::wire::writer::Writer;
 
 /// Bytes of one authority in a request: the SHA-1 of its SubjectPublicKeyInfo.
@@ -10,22 +10,22 @@ pub const AUTHORITY_LEN: usize = 20;
 
 /// The body of a CERT payload: one certificate, or a list of revoked ones, or where to find it.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct Certificate {
+pub struct CertPayload {
     /// What the data is.
     pub encoding: CertEncoding,
     /// For X.509 signature certificates: DER.
     pub data: Vec<u8>,
 }
 
-impl Certificate {
+impl CertPayload {
     /// An X.509 certificate.
-    pub fn x509(der: impl Into<Vec<u8>>) -> Certificate {
-        Certificate { encoding: CertEncoding::X509Signature, data: der.into() }
+    pub fn x509(der: impl Into<Vec<u8>>) -> CertPayload {
+        CertPayload { encoding: CertEncoding::X509Signature, data: der.into() }
     }
 
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Certificate, Malformed> {
+    pub(crate) fn decode(reader: &mut FieldReader<'_>) -> Result<CertPayload, Malformed> {
         let encoding = CertEncoding::from(reader.u8("certificate encoding")?);
-        Ok(Certificate { encoding, data: reader.take_rest().to_vec() })
+        Ok(CertPayload { encoding, data: reader.take_rest().to_vec() })
     }
 
     pub(crate) fn encode(&self, writer: &mut Writer) {
@@ -58,7 +58,7 @@ impl CertificateRequest {
         }
     }
 
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<CertificateRequest, Malformed> {
+    pub(crate) fn decode(reader: &mut FieldReader<'_>) -> Result<CertificateRequest, Malformed> {
         let encoding = CertEncoding::from(reader.u8("certificate encoding")?);
         Ok(CertificateRequest { encoding, data: reader.take_rest().to_vec() })
     }

@@ -7,8 +7,8 @@
 //! A chain stands in clear after the IKE header, and again inside an encrypted payload.
 
 use super::Payload;
-use super::auth::Authentication;
-use super::cert::{Certificate, CertificateRequest};
+use super::auth::AuthPayload;
+use super::cert::{CertPayload, CertificateRequest};
 use super::cp::Configuration;
 use super::delete::Delete;
 use super::eap::Eap;
@@ -20,8 +20,8 @@ use super::sa::SecurityAssociation;
 use super::ts::TrafficSelectors;
 use super::vendor::VendorId;
 use crate::wire::codes::{NotifyType, PayloadType};
-use crate::wire::error::{DecodeError, Fault, Malformed, Unencodable};
-use crate::wire::reader::Reader;
+use crate::wire::error::{DecodeError, FieldFault, Malformed, Unencodable};
+use crate::wire::reader::FieldReader;
 use crate::wire::writer::Writer;
 
 /// Payloads in a chain. The largest honest one is an IKE_AUTH with a long certificate path: some thirty.
@@ -33,11 +33,11 @@ const CRITICAL: u8 = 0x80;
 /// Any number of payloads, in order.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Chain {
-    links: Vec<Link>,
+    links: Vec<ChainLink>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
-struct Link {
+struct ChainLink {
     /// The generic header's second byte as it came. Its critical bit has no meaning on a payload that we understand,
     /// and one that we do not is not here if it was set.
     flags: GenericFlags,
@@ -64,7 +64,7 @@ pub(crate) struct GenericHeader {
 }
 
 impl GenericHeader {
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<GenericHeader, Malformed> {
+    pub(crate) fn decode(reader: &mut FieldReader<'_>) -> Result<GenericHeader, Malformed> {
         let next = PayloadType::from(reader.u8("next payload")?);
         let flags = GenericFlags(reader.u8("critical bit")?);
         let body = reader.length16(2, "payload length")?;
@@ -81,12 +81,13 @@ impl Chain {
     /// Reads the chain in `text`, the decrypted inside of an encrypted payload, which begins with a payload of
     /// type `first`. Offsets in errors count from the start of `text`.
     pub fn decode(first: PayloadType, text: &[u8]) -> Result<Chain, DecodeError> {
-        let mut reader = Reader::new(text);
+        let mut reader = FieldReader::new(text);
         match Chain::read(first, &mut reader)? {
             (chain, None) => Ok(chain),
             (_, Some(kind)) => {
                 let found = u8::from(kind).into();
-                let fault = Fault::Value { found, must: "one allowed inside an encrypted payload" };
+                let fault =
+                    FieldFault::Value { found, must: "one allowed inside an encrypted payload" };
                 Err(reader.fault("payload type", fault).into())
             }
         }
@@ -107,7 +108,7 @@ impl Chain {
     /// Adds a payload at the end with its critical and reserved bits: what no sender of a known payload does
     /// (RFC 7296 §3.2), except to test its peer.
     pub fn push_with(&mut self, payload: impl Into<Payload>, flags: GenericFlags) {
-        self.links.push(Link { flags, payload: payload.into() });
+        self.links.push(ChainLink { flags, payload: payload.into() });
     }
 
     /// The payloads, in order.
@@ -144,7 +145,7 @@ impl Chain {
     /// leaves `reader` at its start.
     pub(crate) fn read(
         first: PayloadType,
-        reader: &mut Reader<'_>,
+        reader: &mut FieldReader<'_>,
     ) -> Result<(Chain, Option<PayloadType>), DecodeError> {
         let mut chain = Chain::new();
         let mut kind = first;
@@ -155,7 +156,7 @@ impl Chain {
             }
             if chain.len() == MAX_PAYLOADS {
                 return Err(reader
-                    .fault("payloads", Fault::TooMany { limit: MAX_PAYLOADS })
+                    .fault("payloads", FieldFault::TooMany { limit: MAX_PAYLOADS })
                     .into());
             }
             let offset = reader.offset();
@@ -219,7 +220,7 @@ macro_rules! first {
 
 all! {
     /// Every CERT payload.
-    certificates: Certificate(Certificate),
+    certificates: Certificate(CertPayload),
     /// Every CERTREQ payload.
     certificate_requests: CertificateRequest(CertificateRequest),
     /// Every Notify payload.
@@ -240,7 +241,7 @@ first! {
     /// The first IDr payload.
     id_responder: IdResponder(Identity),
     /// The first AUTH payload.
-    authentication: Authentication(Authentication),
+    authentication: Authentication(AuthPayload),
     /// The first Nonce payload.
     nonce: Nonce(Nonce),
     /// The first TSi payload.

@@ -1,9 +1,9 @@
 //! Configuration payloads (RFC 7296 §3.15).
 
 use crate::wire::codes::{CfgAttributeType, CfgType};
-use crate::wire::error::{Fault, Malformed};
-use crate::wire::reader::Reader;
-use crate::wire::reserved::Reserved;
+use crate::wire::error::{FieldFault, Malformed};
+use crate::wire::reader::FieldReader;
+use crate::wire::reserved::ReservedBits;
 use crate::wire::writer::Writer;
 
 /// Attributes in a payload.
@@ -20,7 +20,7 @@ pub struct Configuration {
     /// What is asked or given.
     pub attributes: Vec<CfgAttribute>,
     /// Kept as it came.
-    pub reserved: Reserved<3>,
+    pub reserved: ReservedBits<3>,
 }
 
 /// One attribute.
@@ -31,23 +31,23 @@ pub struct CfgAttribute {
     /// Empty in a request that leaves the choice to the peer.
     pub value: Vec<u8>,
     /// The one reserved bit, in its place in the type's first byte.
-    pub reserved: Reserved<1>,
+    pub reserved: ReservedBits<1>,
 }
 
 impl Configuration {
     /// A payload with these attributes.
     pub fn new(kind: CfgType, attributes: impl IntoIterator<Item = CfgAttribute>) -> Configuration {
         let attributes = attributes.into_iter().collect();
-        Configuration { kind, attributes, reserved: Reserved::default() }
+        Configuration { kind, attributes, reserved: ReservedBits::default() }
     }
 
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Configuration, Malformed> {
+    pub(crate) fn decode(reader: &mut FieldReader<'_>) -> Result<Configuration, Malformed> {
         let kind = CfgType::from(reader.u8("CFG type")?);
         let reserved = reader.reserved()?;
         let mut attributes = Vec::new();
         while !reader.is_empty() {
             if attributes.len() == MAX_CFG_ATTRIBUTES {
-                let fault = Fault::TooMany { limit: MAX_CFG_ATTRIBUTES };
+                let fault = FieldFault::TooMany { limit: MAX_CFG_ATTRIBUTES };
                 return Err(reader.fault("configuration attributes", fault));
             }
             attributes.push(CfgAttribute::decode(reader)?);
@@ -68,10 +68,10 @@ impl Configuration {
 impl CfgAttribute {
     /// An attribute with this value.
     pub fn new(kind: CfgAttributeType, value: impl Into<Vec<u8>>) -> CfgAttribute {
-        CfgAttribute { kind, value: value.into(), reserved: Reserved::default() }
+        CfgAttribute { kind, value: value.into(), reserved: ReservedBits::default() }
     }
 
-    fn decode(reader: &mut Reader<'_>) -> Result<CfgAttribute, Malformed> {
+    fn decode(reader: &mut FieldReader<'_>) -> Result<CfgAttribute, Malformed> {
         let [high, low] = reader.array("attribute type")?;
         let kind = u16::from_be_bytes([high & !RESERVED_BIT, low]).into();
         let length = reader.u16("attribute length")?;

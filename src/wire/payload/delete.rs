@@ -1,8 +1,8 @@
 //! Delete payloads (RFC 7296 §3.11): the sender's inbound SPIs of SAs that are no more.
 
 use crate::wire::codes::ProtocolId;
-use crate::wire::error::{Fault, Malformed};
-use crate::wire::reader::Reader;
+use crate::wire::error::{FieldFault, Malformed};
+use crate::wire::reader::FieldReader;
 use crate::wire::spi::{EspSpi, Spi};
 use crate::wire::writer::Writer;
 
@@ -35,19 +35,20 @@ impl Delete {
         spis.filter(|_| self.protocol == ProtocolId::Esp)
     }
 
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Delete, Malformed> {
+    pub(crate) fn decode(reader: &mut FieldReader<'_>) -> Result<Delete, Malformed> {
         let protocol = ProtocolId::from(reader.u8("protocol ID")?);
         let at = reader.clone();
         let spi_size = reader.u8("SPI size")?;
         // No protocol has others (§3.11), and a list of one-byte SPIs would cost us many times its own size.
         if !matches!(spi_size, 0 | 4 | 8) {
-            let fault = Fault::Value { found: spi_size.into(), must: "0, 4 or 8" };
+            let fault = FieldFault::Value { found: spi_size.into(), must: "0, 4 or 8" };
             return Err(at.fault("SPI size", fault));
         }
         let at = reader.clone();
         let count = reader.u16("number of SPIs")?;
         if spi_size == 0 && count != 0 {
-            let fault = Fault::Value { found: count.into(), must: "0 when SPIs have no bytes" };
+            let fault =
+                FieldFault::Value { found: count.into(), must: "0 when SPIs have no bytes" };
             return Err(at.fault("number of SPIs", fault));
         }
         let spis = (0..count).map(|_| Spi::decode(reader, spi_size));

@@ -1,8 +1,8 @@
 //! EAP payloads (RFC 7296 §3.16): one EAP message (RFC 3748 §4) each. s2sd knows their form only.
 
 use crate::wire::codes::EapCode;
-use crate::wire::error::{Fault, Malformed};
-use crate::wire::reader::Reader;
+use crate::wire::error::{FieldFault, Malformed};
+use crate::wire::reader::FieldReader;
 use crate::wire::writer::Writer;
 
 /// The body of an EAP payload.
@@ -22,14 +22,15 @@ impl Eap {
         self.data.first().copied()
     }
 
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Eap, Malformed> {
+    pub(crate) fn decode(reader: &mut FieldReader<'_>) -> Result<Eap, Malformed> {
         let whole = reader.left();
         let code = EapCode::from(reader.u8("EAP code")?);
         let identifier = reader.u8("EAP identifier")?;
         let at = reader.clone();
         let stated = reader.u16("EAP length")?;
         if usize::from(stated) != whole {
-            let fault = Fault::Value { found: stated.into(), must: "the length of the payload" };
+            let fault =
+                FieldFault::Value { found: stated.into(), must: "the length of the payload" };
             return Err(at.fault("EAP length", fault));
         }
         Ok(Eap { code, identifier, data: reader.take_rest().to_vec() })

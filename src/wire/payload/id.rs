@@ -4,9 +4,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::wire::codes::IdType;
-use crate::wire::error::{Fault, Malformed};
-use crate::wire::reader::Reader;
-use crate::wire::reserved::Reserved;
+use crate::wire::error::{FieldFault, Malformed};
+use crate::wire::reader::FieldReader;
+use crate::wire::reserved::ReservedBits;
 use crate::wire::writer::Writer;
 
 /// The body of an IDi or IDr payload.
@@ -17,13 +17,13 @@ pub struct Identity {
     /// Never terminated by a zero byte; an address has exactly its family's length when decoded.
     pub data: Vec<u8>,
     /// Kept as it came: AUTH is computed over it (§2.15).
-    pub reserved: Reserved<3>,
+    pub reserved: ReservedBits<3>,
 }
 
 impl Identity {
     /// An identity of any type.
     pub fn new(kind: IdType, data: impl Into<Vec<u8>>) -> Identity {
-        Identity { kind, data: data.into(), reserved: Reserved::default() }
+        Identity { kind, data: data.into(), reserved: ReservedBits::default() }
     }
 
     /// ID_FQDN.
@@ -68,7 +68,7 @@ impl Identity {
         [&head[..], self.reserved.bytes(), &self.data].concat()
     }
 
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Identity, Malformed> {
+    pub(crate) fn decode(reader: &mut FieldReader<'_>) -> Result<Identity, Malformed> {
         let kind = IdType::from(reader.u8("ID type")?);
         let reserved = reader.reserved()?;
         let must = match kind {
@@ -78,7 +78,7 @@ impl Identity {
         };
         if let Some(must) = must {
             let found = reader.left();
-            return Err(reader.fault("identification data", Fault::Length { found, must }));
+            return Err(reader.fault("identification data", FieldFault::Length { found, must }));
         }
         Ok(Identity { kind, data: reader.take_rest().to_vec(), reserved })
     }

@@ -2,8 +2,8 @@
 
 use crate::wire::codes::KeId;
 use crate::wire::error::Malformed;
-use crate::wire::reader::Reader;
-use crate::wire::reserved::Reserved;
+use crate::wire::reader::FieldReader;
+use crate::wire::reserved::ReservedBits;
 use crate::wire::writer::Writer;
 
 /// The body of a KE payload.
@@ -14,16 +14,16 @@ pub struct KeyExchange {
     /// The public value. Its length and validity are the method's business.
     pub public: Vec<u8>,
     /// Kept as it came.
-    pub reserved: Reserved<2>,
+    pub reserved: ReservedBits<2>,
 }
 
 impl KeyExchange {
     /// A public value of `group`.
     pub fn new(group: KeId, public: impl Into<Vec<u8>>) -> KeyExchange {
-        KeyExchange { group, public: public.into(), reserved: Reserved::default() }
+        KeyExchange { group, public: public.into(), reserved: ReservedBits::default() }
     }
 
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<KeyExchange, Malformed> {
+    pub(crate) fn decode(reader: &mut FieldReader<'_>) -> Result<KeyExchange, Malformed> {
         let group = KeId::from(reader.u16("key exchange method")?);
         let reserved = reader.reserved()?;
         Ok(KeyExchange { group, public: reader.take_rest().to_vec(), reserved })

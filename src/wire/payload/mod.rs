@@ -17,10 +17,10 @@ pub mod vendor;
 
 use super::codes::PayloadType;
 use super::error::Malformed;
-use super::reader::Reader;
+use super::reader::FieldReader;
 use super::writer::Writer;
-use auth::Authentication;
-use cert::{Certificate, CertificateRequest};
+use auth::AuthPayload;
+use cert::{CertPayload, CertificateRequest};
 use cp::Configuration;
 use delete::Delete;
 use eap::Eap;
@@ -45,11 +45,11 @@ pub enum Payload {
     /// IDr.
     IdResponder(Identity),
     /// CERT.
-    Certificate(Certificate),
+    Certificate(CertPayload),
     /// CERTREQ.
     CertificateRequest(CertificateRequest),
     /// AUTH.
-    Authentication(Authentication),
+    Authentication(AuthPayload),
     /// Nonce.
     Nonce(Nonce),
     /// N.
@@ -99,18 +99,21 @@ impl Payload {
     }
 
     /// Reads the body of a payload of this type: all of `reader`.
-    pub(crate) fn decode(kind: PayloadType, mut reader: Reader<'_>) -> Result<Payload, Malformed> {
+    pub(crate) fn decode(
+        kind: PayloadType,
+        mut reader: FieldReader<'_>,
+    ) -> Result<Payload, Malformed> {
         let r = &mut reader;
         let payload = match kind {
             PayloadType::Sa => Payload::Sa(SecurityAssociation::decode(r)?),
             PayloadType::KeyExchange => Payload::KeyExchange(KeyExchange::decode(r)?),
             PayloadType::IdInitiator => Payload::IdInitiator(Identity::decode(r)?),
             PayloadType::IdResponder => Payload::IdResponder(Identity::decode(r)?),
-            PayloadType::Certificate => Payload::Certificate(Certificate::decode(r)?),
+            PayloadType::Certificate => Payload::Certificate(CertPayload::decode(r)?),
             PayloadType::CertificateRequest => {
                 Payload::CertificateRequest(CertificateRequest::decode(r)?)
             }
-            PayloadType::Authentication => Payload::Authentication(Authentication::decode(r)?),
+            PayloadType::Authentication => Payload::Authentication(AuthPayload::decode(r)?),
             PayloadType::Nonce => Payload::Nonce(Nonce::decode(r)?),
             PayloadType::Notify => Payload::Notify(Notify::decode(r)?),
             PayloadType::Delete => Payload::Delete(Delete::decode(r)?),
@@ -166,8 +169,8 @@ macro_rules! payload_from {
 }
 
 payload_from!(
-    Authentication(Authentication),
-    Certificate(Certificate),
+    Authentication(AuthPayload),
+    Certificate(CertPayload),
     CertificateRequest(CertificateRequest),
     Configuration(Configuration),
     Delete(Delete),

@@ -1,7 +1,7 @@
 //! Nonce payloads (RFC 7296 §3.9).
 
-use crate::wire::error::{Fault, Malformed};
-use crate::wire::reader::Reader;
+use crate::wire::error::{FieldFault, Malformed};
+use crate::wire::reader::FieldReader;
 use crate::wire::writer::Writer;
 
 /// The body of a Nonce payload: 16 to 256 bytes. Nonces are ordered as byte strings, which decides collisions
@@ -26,10 +26,10 @@ impl Nonce {
         &self.0
     }
 
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Nonce, Malformed> {
+    pub(crate) fn decode(reader: &mut FieldReader<'_>) -> Result<Nonce, Malformed> {
         let at = reader.clone();
         Nonce::new(reader.take_rest()).ok_or_else(|| {
-            at.fault("nonce data", Fault::Length { found: at.left(), must: "16 to 256" })
+            at.fault("nonce data", FieldFault::Length { found: at.left(), must: "16 to 256" })
         })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::wire::codes::{HashId, KeId, NotifyType, PayloadType, ProtocolId};
 use crate::wire::error::Malformed;
-use crate::wire::reader::Reader;
+use crate::wire::reader::FieldReader;
 use crate::wire::spi::{EspSpi, Spi};
 use crate::wire::writer::Writer;
 
@@ -111,7 +111,7 @@ impl Notify {
         (self.kind == kind).then_some(&*self.data)
     }
 
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Notify, Malformed> {
+    pub(crate) fn decode(reader: &mut FieldReader<'_>) -> Result<Notify, Malformed> {
         let protocol = ProtocolId::from(reader.u8("protocol ID")?);
         let size = reader.u8("SPI size")?;
         let kind = NotifyType::from(reader.u16("notify message type")?);

@@ -13,9 +13,9 @@ use std::fmt;
 use crate::wire::codes::{
     AttributeType, EncrId, EsnId, IntegId, KeId, PrfId, ProtocolId, TransformType,
 };
-use crate::wire::error::{Fault, Malformed};
-use crate::wire::reader::Reader;
-use crate::wire::reserved::Reserved;
+use crate::wire::error::{FieldFault, Malformed};
+use crate::wire::reader::FieldReader;
+use crate::wire::reserved::ReservedBits;
 use crate::wire::spi::Spi;
 use crate::wire::writer::Writer;
 
@@ -45,7 +45,7 @@ pub struct Proposal {
     /// In order of preference within a type.
     pub transforms: Vec<Transform>,
     /// Kept as it came.
-    pub reserved: Reserved<1>,
+    pub reserved: ReservedBits<1>,
 }
 
 /// One algorithm.
@@ -54,9 +54,9 @@ pub struct Transform {
     /// Type and number.
     pub id: TransformId,
     /// A key length, as a rule, or nothing.
-    pub attributes: Vec<Attribute>,
+    pub attributes: Vec<TransformAttribute>,
     /// Kept as it came: the bytes before the type and after it.
-    pub reserved: [Reserved<1>; 2],
+    pub reserved: [ReservedBits<1>; 2],
 }
 
 /// A transform's type and its number within the type.
@@ -83,7 +83,7 @@ pub enum TransformId {
 
 /// A property of a transform.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct Attribute {
+pub struct TransformAttribute {
     /// Its type: 15 bits.
     pub kind: AttributeType,
     /// Its value.
@@ -109,11 +109,11 @@ const MORE_TRANSFORMS: u8 = 3;
 const SHORT: u16 = 0x8000;
 
 impl SecurityAssociation {
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<SecurityAssociation, Malformed> {
+    pub(crate) fn decode(reader: &mut FieldReader<'_>) -> Result<SecurityAssociation, Malformed> {
         let mut proposals = Vec::new();
         loop {
             if proposals.len() == MAX_PROPOSALS {
-                return Err(reader.fault("proposals", Fault::TooMany { limit: MAX_PROPOSALS }));
+                return Err(reader.fault("proposals", FieldFault::TooMany { limit: MAX_PROPOSALS }));
             }
             let more = decode_last(reader, MORE_PROPOSALS, "0 (last) or 2 (more)")?;
             proposals.push(Proposal::decode(reader)?);
@@ -156,7 +156,13 @@ impl Proposal {
         transforms: impl IntoIterator<Item = Transform>,
     ) -> Proposal {
         let transforms = transforms.into_iter().collect();
-        Proposal { number, protocol, spi: spi.into(), transforms, reserved: Reserved::default() }
+        Proposal {
+            number,
+            protocol,
+            spi: spi.into(),
+            transforms,
+            reserved: ReservedBits::default(),
+        }
     }
 
     /// The transforms of one type, in order.
@@ -165,7 +171,7 @@ impl Proposal {
     }
 
     /// Reads what follows the "last substructure" byte.
-    fn decode(reader: &mut Reader<'_>) -> Result<Proposal, Malformed> {
+    fn decode(reader: &mut FieldReader<'_>) -> Result<Proposal, Malformed> {
         let reserved = reader.reserved()?;
         let length = reader.length16(2, "proposal length")?;
         let mut body = reader.sub(length, "proposal")?;
@@ -180,7 +186,7 @@ impl Proposal {
             let more = decode_last(&mut body, MORE_TRANSFORMS, "0 (last) or 3 (more)")?;
             if more != (left > 0) {
                 let must = "what the number of transforms says";
-                let fault = Fault::Value { found: if more { 3 } else { 0 }, must };
+                let fault = FieldFault::Value { found: if more { 3 } else { 0 }, must };
                 return Err(at.fault("last transform", fault));
             }
             transforms.push(Transform::decode(&mut body)?);
@@ -227,16 +233,17 @@ impl Transform {
     /// A transform with a key length in bits.
     pub fn with_key_length(id: impl Into<TransformId>, bits: u16) -> Transform {
         let value = AttributeValue::Short(bits);
-        let attribute = Attribute { kind: AttributeType::KeyLength, value };
+        let attribute = TransformAttribute { kind: AttributeType::KeyLength, value };
         Transform { attributes: vec![attribute], ..Transform::new(id) }
     }
 
     /// The key length in bits, if one is stated in its proper form (§3.3.5).
     pub fn key_length(&self) -> Option<u16> {
         self.attributes.iter().find_map(|attribute| match attribute {
-            Attribute { kind: AttributeType::KeyLength, value: AttributeValue::Short(bits) } => {
-                Some(*bits)
-            }
+            TransformAttribute {
+                kind: AttributeType::KeyLength,
+                value: AttributeValue::Short(bits),
+            } => Some(*bits),
             _ => None,
         })
     }
@@ -248,7 +255,7 @@ impl Transform {
     }
 
     /// Reads what follows the "last substructure" byte.
-    fn decode(reader: &mut Reader<'_>) -> Result<Transform, Malformed> {
+    fn decode(reader: &mut FieldReader<'_>) -> Result<Transform, Malformed> {
         let before = reader.reserved()?;
         let length = reader.length16(2, "transform length")?;
         let mut body = reader.sub(length, "transform")?;
@@ -258,9 +265,9 @@ impl Transform {
         let mut attributes = Vec::new();
         while !body.is_empty() {
             if attributes.len() == MAX_ATTRIBUTES {
-                return Err(body.fault("attributes", Fault::TooMany { limit: MAX_ATTRIBUTES }));
+                return Err(body.fault("attributes", FieldFault::TooMany { limit: MAX_ATTRIBUTES }));
             }
-            attributes.push(Attribute::decode(&mut body)?);
+            attributes.push(TransformAttribute::decode(&mut body)?);
         }
         Ok(Transform { id, attributes, reserved: [before, after] })
     }
@@ -370,8 +377,8 @@ transform_from!(
     SequenceNumbers(EsnId),
 );
 
-impl Attribute {
-    fn decode(reader: &mut Reader<'_>) -> Result<Attribute, Malformed> {
+impl TransformAttribute {
+    fn decode(reader: &mut FieldReader<'_>) -> Result<TransformAttribute, Malformed> {
         let field = reader.u16("attribute type")?;
         let kind = AttributeType::from(field & !SHORT);
         let value = if field & SHORT != 0 {
@@ -380,7 +387,7 @@ impl Attribute {
             let length = reader.u16("attribute length")?;
             AttributeValue::Long(reader.take(length.into(), "attribute value")?.to_vec())
         };
-        Ok(Attribute { kind, value })
+        Ok(TransformAttribute { kind, value })
     }
 
     fn encode(&self, writer: &mut Writer) {
@@ -400,11 +407,17 @@ impl Attribute {
 }
 
 /// Reads "last substructure": whether `more` of the kind follow.
-fn decode_last(reader: &mut Reader<'_>, more: u8, must: &'static str) -> Result<bool, Malformed> {
+fn decode_last(
+    reader: &mut FieldReader<'_>,
+    more: u8,
+    must: &'static str,
+) -> Result<bool, Malformed> {
     let at = reader.clone();
     match reader.u8("last substructure")? {
         LAST => Ok(false),
         found if found == more => Ok(true),
-        found => Err(at.fault("last substructure", Fault::Value { found: found.into(), must })),
+        found => {
+            Err(at.fault("last substructure", FieldFault::Value { found: found.into(), must }))
+        }
     }
 }

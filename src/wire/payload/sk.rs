@@ -12,9 +12,9 @@ use std::num::NonZeroU16;
 
 use super::chain::{Chain, GenericFlags, GenericHeader};
 use crate::wire::codes::PayloadType;
-use crate::wire::error::{Fault, Malformed, Unencodable};
+use crate::wire::error::{FieldFault, Malformed, Unencodable};
 use crate::wire::header::{HEADER_LEN, Header};
-use crate::wire::reader::Reader;
+use crate::wire::reader::FieldReader;
 use crate::wire::writer::Writer;
 
 /// A payload's generic header.
@@ -26,7 +26,7 @@ const FRAGMENT_LEN: usize = 4;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Sealed {
     /// Which part of a message this is; None for SK, the whole.
-    pub fragment: Option<Fragment>,
+    pub fragment: Option<FragmentNumber>,
     /// The type of the first payload inside; in a fragment other than the first, zero (RFC 7383 §2.5).
     pub first: PayloadType,
     /// The generic header's critical and reserved bits, as they came.
@@ -37,16 +37,16 @@ pub struct Sealed {
 
 /// Which part of a message: `number` of `total`, counted from 1.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Fragment {
+pub struct FragmentNumber {
     number: NonZeroU16,
     total: NonZeroU16,
 }
 
-impl Fragment {
+impl FragmentNumber {
     /// None unless `1 <= number <= total`.
-    pub fn new(number: u16, total: u16) -> Option<Fragment> {
+    pub fn new(number: u16, total: u16) -> Option<FragmentNumber> {
         let (number, total) = (NonZeroU16::new(number)?, NonZeroU16::new(total)?);
-        (number <= total).then_some(Fragment { number, total })
+        (number <= total).then_some(FragmentNumber { number, total })
     }
 
     /// From 1.
@@ -81,7 +81,10 @@ impl Sealed {
     }
 
     /// Reads an SK or SKF payload. It is the last of its message (§3.14).
-    pub(crate) fn decode(kind: PayloadType, reader: &mut Reader<'_>) -> Result<Sealed, Malformed> {
+    pub(crate) fn decode(
+        kind: PayloadType,
+        reader: &mut FieldReader<'_>,
+    ) -> Result<Sealed, Malformed> {
         let generic = GenericHeader::decode(reader)?;
         let mut body = reader.sub(generic.body, "payload")?;
         reader.clone().finish("bytes after the encrypted payload")?;
@@ -90,8 +93,8 @@ impl Sealed {
                 let at = body.clone();
                 let number = body.u16("fragment number")?;
                 let total = body.u16("total fragments")?;
-                let fault = Fault::Value { found: number.into(), must: "from 1 to the total" };
-                let fragment = Fragment::new(number, total);
+                let fault = FieldFault::Value { found: number.into(), must: "from 1 to the total" };
+                let fragment = FragmentNumber::new(number, total);
                 Some(fragment.ok_or_else(|| at.fault("fragment number", fault))?)
             }
             _ => None,
@@ -129,7 +132,7 @@ impl Sealing {
     fn fragment(
         header: &Header,
         first: PayloadType,
-        fragment: Fragment,
+        fragment: FragmentNumber,
         text: &[u8],
         room: Room,
     ) -> Result<Sealing, Unencodable> {
@@ -158,7 +161,8 @@ impl Sealing {
         })?;
         // An empty chain has one empty share.
         let shares = text.chunks(share).chain(text.is_empty().then_some(&[][..]));
-        let numbered = (1..=count).filter_map(|number| Fragment::new(number, count)).zip(shares);
+        let numbered =
+            (1..=count).filter_map(|number| FragmentNumber::new(number, count)).zip(shares);
         numbered
             .map(|(fragment, share)| Sealing::fragment(header, first, fragment, share, room))
             .collect()
@@ -167,7 +171,7 @@ impl Sealing {
     fn lay_out(
         header: &Header,
         first: PayloadType,
-        fragment: Option<Fragment>,
+        fragment: Option<FragmentNumber>,
         text: &[u8],
         room: Room,
     ) -> Result<Sealing, Unencodable> {
@@ -201,7 +205,7 @@ pub(crate) fn fragment_share(room: Room, limit: usize) -> Option<usize> {
 fn begin(
     first: PayloadType,
     flags: GenericFlags,
-    fragment: Option<Fragment>,
+    fragment: Option<FragmentNumber>,
     writer: &mut Writer,
 ) -> crate::wire::writer::Open {
     writer.u8(first.into());

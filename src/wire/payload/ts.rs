@@ -7,9 +7,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::wire::codes::TsType;
-use crate::wire::error::{Fault, Malformed};
-use crate::wire::reader::Reader;
-use crate::wire::reserved::Reserved;
+use crate::wire::error::{FieldFault, Malformed};
+use crate::wire::reader::FieldReader;
+use crate::wire::reserved::ReservedBits;
 use crate::wire::selector::Selector;
 use crate::wire::selector::address::AddressRange;
 use crate::wire::selector::ports::Ports;
@@ -25,7 +25,7 @@ pub struct TrafficSelectors {
     /// In the order sent, which has a meaning: the first may describe the packet that triggered the SA (§2.9).
     pub entries: Vec<TrafficSelector>,
     /// Kept as it came.
-    pub reserved: Reserved<3>,
+    pub reserved: ReservedBits<3>,
 }
 
 /// One entry of it.
@@ -58,7 +58,7 @@ impl TrafficSelectors {
         self.entries.iter().any(|entry| matches!(entry, TrafficSelector::Unknown { .. }))
     }
 
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<TrafficSelectors, Malformed> {
+    pub(crate) fn decode(reader: &mut FieldReader<'_>) -> Result<TrafficSelectors, Malformed> {
         let count = reader.u8("number of traffic selectors")?;
         let reserved = reader.reserved()?;
         let entries = (0..count).map(|_| TrafficSelector::decode(reader));
@@ -75,7 +75,7 @@ impl TrafficSelectors {
 impl FromIterator<Selector> for TrafficSelectors {
     fn from_iter<I: IntoIterator<Item = Selector>>(selectors: I) -> TrafficSelectors {
         let entries = selectors.into_iter().map(TrafficSelector::Ip).collect();
-        TrafficSelectors { entries, reserved: Reserved::default() }
+        TrafficSelectors { entries, reserved: ReservedBits::default() }
     }
 }
 
@@ -86,7 +86,7 @@ impl From<&SelectorSet> for TrafficSelectors {
 }
 
 impl TrafficSelector {
-    fn decode(reader: &mut Reader<'_>) -> Result<TrafficSelector, Malformed> {
+    fn decode(reader: &mut FieldReader<'_>) -> Result<TrafficSelector, Malformed> {
         let kind = TsType::from(reader.u8("traffic selector type")?);
         let second = reader.u8("IP protocol ID")?;
         let length = reader.length16(2, "selector length")?;
@@ -141,13 +141,13 @@ impl TrafficSelector {
     }
 }
 
-fn decode_ports(reader: &mut Reader<'_>) -> Result<Ports, Malformed> {
+fn decode_ports(reader: &mut FieldReader<'_>) -> Result<Ports, Malformed> {
     let at = reader.clone();
     let first = reader.u16("start port")?;
     let last = reader.u16("end port")?;
     Ports::new(first, last).ok_or_else(|| {
         let must = "not above the end port";
-        at.fault("start port", Fault::Value { found: first.into(), must })
+        at.fault("start port", FieldFault::Value { found: first.into(), must })
     })
 }
 
@@ -156,7 +156,7 @@ fn ip(
     last: IpAddr,
     protocol: u8,
     ports: Ports,
-    at: &Reader<'_>,
+    at: &FieldReader<'_>,
 ) -> Result<TrafficSelector, Malformed> {
     let addresses = AddressRange::new(first, last).map_err(|_| {
         let found = match first {
@@ -165,7 +165,10 @@ fn ip(
                 v6.segments().into_iter().take(4).fold(0, |n, s| n << 16 | u64::from(s))
             }
         };
-        at.fault("starting address", Fault::Value { found, must: "not above the ending address" })
+        at.fault(
+            "starting address",
+            FieldFault::Value { found, must: "not above the ending address" },
+        )
     })?;
     Ok(TrafficSelector::Ip(Selector { addresses, protocol, ports }))
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::wire::error::Malformed;
-use crate::wire::reader::Reader;
+use crate::wire::reader::FieldReader;
 use crate::wire::writer::Writer;
 
 /// The body of a V payload.
@@ -56,7 +56,7 @@ impl VendorId {
         }
     }
 
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<VendorId, Malformed> {
+    pub(crate) fn decode(reader: &mut FieldReader<'_>) -> Result<VendorId, Malformed> {
         Ok(VendorId { data: reader.take_rest().to_vec() })
     }
 

@@ -10,25 +10,29 @@ use super::span::Span;
 
 /// All addresses from a first to a last one, of one family; never empty.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct AddressRange(Family);
+pub struct AddressRange(FamilySpan);
 
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-enum Family {
+enum FamilySpan {
     V4(Span<u32>),
     V6(Span<u128>),
 }
 
 impl AddressRange {
     /// 0.0.0.0/0.
-    pub const ANY_V4: AddressRange = AddressRange(Family::V4(Span::<u32>::ALL));
+    pub const ANY_V4: AddressRange = AddressRange(FamilySpan::V4(Span::<u32>::ALL));
     /// ::/0.
-    pub const ANY_V6: AddressRange = AddressRange(Family::V6(Span::<u128>::ALL));
+    pub const ANY_V6: AddressRange = AddressRange(FamilySpan::V6(Span::<u128>::ALL));
 
     /// From `first` to `last`, both included.
     pub fn new(first: IpAddr, last: IpAddr) -> Result<AddressRange, RangeError> {
         match (first, last) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => Span::new(a.to_bits(), b.to_bits()).map(Family::V4),
-            (IpAddr::V6(a), IpAddr::V6(b)) => Span::new(a.to_bits(), b.to_bits()).map(Family::V6),
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                Span::new(a.to_bits(), b.to_bits()).map(FamilySpan::V4)
+            }
+            (IpAddr::V6(a), IpAddr::V6(b)) => {
+                Span::new(a.to_bits(), b.to_bits()).map(FamilySpan::V6)
+            }
             _ => return Err(RangeError::MixedFamilies { first, last }),
         }
         .map(AddressRange)
@@ -38,8 +42,8 @@ impl AddressRange {
     /// One address.
     pub fn host(address: IpAddr) -> AddressRange {
         match address {
-            IpAddr::V4(a) => AddressRange(Family::V4(Span::one(a.to_bits()))),
-            IpAddr::V6(a) => AddressRange(Family::V6(Span::one(a.to_bits()))),
+            IpAddr::V4(a) => AddressRange(FamilySpan::V4(Span::one(a.to_bits()))),
+            IpAddr::V6(a) => AddressRange(FamilySpan::V6(Span::one(a.to_bits()))),
         }
     }
 
@@ -49,11 +53,11 @@ impl AddressRange {
         let family = match address {
             IpAddr::V4(a) if bits <= 32 => {
                 let host = u32::MAX.checked_shr(bits).unwrap_or(0);
-                Span::new(a.to_bits() & !host, a.to_bits() | host).map(Family::V4)
+                Span::new(a.to_bits() & !host, a.to_bits() | host).map(FamilySpan::V4)
             }
             IpAddr::V6(a) if bits <= 128 => {
                 let host = u128::MAX.checked_shr(bits).unwrap_or(0);
-                Span::new(a.to_bits() & !host, a.to_bits() | host).map(Family::V6)
+                Span::new(a.to_bits() & !host, a.to_bits() | host).map(FamilySpan::V6)
             }
             _ => return Err(RangeError::PrefixLength { address, length }),
         };
@@ -67,29 +71,29 @@ impl AddressRange {
     /// The lowest address.
     pub fn first(&self) -> IpAddr {
         match self.0 {
-            Family::V4(span) => Ipv4Addr::from_bits(span.first()).into(),
-            Family::V6(span) => Ipv6Addr::from_bits(span.first()).into(),
+            FamilySpan::V4(span) => Ipv4Addr::from_bits(span.first()).into(),
+            FamilySpan::V6(span) => Ipv6Addr::from_bits(span.first()).into(),
         }
     }
 
     /// The highest address.
     pub fn last(&self) -> IpAddr {
         match self.0 {
-            Family::V4(span) => Ipv4Addr::from_bits(span.last()).into(),
-            Family::V6(span) => Ipv6Addr::from_bits(span.last()).into(),
+            FamilySpan::V4(span) => Ipv4Addr::from_bits(span.last()).into(),
+            FamilySpan::V6(span) => Ipv6Addr::from_bits(span.last()).into(),
         }
     }
 
     /// Whether these are IPv4 addresses.
     pub fn is_ipv4(&self) -> bool {
-        matches!(self.0, Family::V4(_))
+        matches!(self.0, FamilySpan::V4(_))
     }
 
     /// Whether `address` is one of them.
     pub fn has(&self, address: IpAddr) -> bool {
         match (self.0, address) {
-            (Family::V4(span), IpAddr::V4(a)) => span.has(a.to_bits()),
-            (Family::V6(span), IpAddr::V6(a)) => span.has(a.to_bits()),
+            (FamilySpan::V4(span), IpAddr::V4(a)) => span.has(a.to_bits()),
+            (FamilySpan::V6(span), IpAddr::V6(a)) => span.has(a.to_bits()),
             _ => false,
         }
     }
@@ -97,8 +101,8 @@ impl AddressRange {
     /// Whether all of `other` lies within.
     pub fn covers(&self, other: &AddressRange) -> bool {
         match (self.0, other.0) {
-            (Family::V4(a), Family::V4(b)) => a.covers(&b),
-            (Family::V6(a), Family::V6(b)) => a.covers(&b),
+            (FamilySpan::V4(a), FamilySpan::V4(b)) => a.covers(&b),
+            (FamilySpan::V6(a), FamilySpan::V6(b)) => a.covers(&b),
             _ => false,
         }
     }
@@ -106,8 +110,8 @@ impl AddressRange {
     /// What both have.
     pub fn intersect(&self, other: &AddressRange) -> Option<AddressRange> {
         match (self.0, other.0) {
-            (Family::V4(a), Family::V4(b)) => a.intersect(&b).map(Family::V4),
-            (Family::V6(a), Family::V6(b)) => a.intersect(&b).map(Family::V6),
+            (FamilySpan::V4(a), FamilySpan::V4(b)) => a.intersect(&b).map(FamilySpan::V4),
+            (FamilySpan::V6(a), FamilySpan::V6(b)) => a.intersect(&b).map(FamilySpan::V6),
             _ => None,
         }
         .map(AddressRange)
@@ -116,8 +120,8 @@ impl AddressRange {
     /// Both as one, when there is no gap between them.
     pub fn join(&self, other: &AddressRange) -> Option<AddressRange> {
         match (self.0, other.0) {
-            (Family::V4(a), Family::V4(b)) => a.join(&b).map(Family::V4),
-            (Family::V6(a), Family::V6(b)) => a.join(&b).map(Family::V6),
+            (FamilySpan::V4(a), FamilySpan::V4(b)) => a.join(&b).map(FamilySpan::V4),
+            (FamilySpan::V6(a), FamilySpan::V6(b)) => a.join(&b).map(FamilySpan::V6),
             _ => None,
         }
         .map(AddressRange)
@@ -126,11 +130,11 @@ impl AddressRange {
     /// What is left without `other`: a part below it and a part above it.
     pub fn without(&self, other: &AddressRange) -> [Option<AddressRange>; 2] {
         match (self.0, other.0) {
-            (Family::V4(a), Family::V4(b)) => {
-                a.without(&b).map(|part| part.map(Family::V4).map(AddressRange))
+            (FamilySpan::V4(a), FamilySpan::V4(b)) => {
+                a.without(&b).map(|part| part.map(FamilySpan::V4).map(AddressRange))
             }
-            (Family::V6(a), Family::V6(b)) => {
-                a.without(&b).map(|part| part.map(Family::V6).map(AddressRange))
+            (FamilySpan::V6(a), FamilySpan::V6(b)) => {
+                a.without(&b).map(|part| part.map(FamilySpan::V6).map(AddressRange))
             }
             _ => [Some(*self), None],
         }
@@ -139,13 +143,13 @@ impl AddressRange {
     /// The prefix length, when the range is exactly one prefix.
     pub fn prefix_len(&self) -> Option<u8> {
         let (aligned, length) = match self.0 {
-            Family::V4(span) => {
+            FamilySpan::V4(span) => {
                 let differing = span.first() ^ span.last();
                 let host = 32 - differing.leading_zeros();
                 let ones = differing.count_ones() == host;
                 (ones && span.first() & differing == 0, 32 - host)
             }
-            Family::V6(span) => {
+            FamilySpan::V6(span) => {
                 let differing = span.first() ^ span.last();
                 let host = 128 - differing.leading_zeros();
                 let ones = differing.count_ones() == host;

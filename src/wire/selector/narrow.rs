@@ -51,14 +51,14 @@ pub fn narrow(offer: &[Selector], policy: &SelectorSet) -> Option<Narrowed> {
 
 /// The two sides of a child SA's policy.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
-pub struct SelectorPair {
+pub struct ChildSelectors {
     /// Our side.
     pub local: SelectorSet,
     /// The peer's side.
     pub remote: SelectorSet,
 }
 
-impl SelectorPair {
+impl ChildSelectors {
     /// Whether we may send this packet through the SA.
     pub fn matches_outbound(&self, packet: &Tuple) -> bool {
         self.local.matches(packet.source, packet.protocol, packet.source_port)
@@ -72,7 +72,7 @@ impl SelectorPair {
     }
 
     /// Whether all that `other` carries may be carried by this too.
-    pub fn covers(&self, other: &SelectorPair) -> bool {
+    pub fn covers(&self, other: &ChildSelectors) -> bool {
         self.local.covers(&other.local) && self.remote.covers(&other.remote)
     }
 }
@@ -94,7 +94,7 @@ pub struct Tuple {
 
 /// The policy that fits an offer best, and what it makes of it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Choice {
+pub struct NarrowedPolicy {
     /// Which of the policies.
     pub policy: usize,
     /// Our side.
@@ -108,12 +108,12 @@ pub struct Choice {
 pub fn choose<'p>(
     local: &[Selector],
     remote: &[Selector],
-    policies: impl IntoIterator<Item = &'p SelectorPair>,
-) -> Option<Choice> {
+    policies: impl IntoIterator<Item = &'p ChildSelectors>,
+) -> Option<NarrowedPolicy> {
     let choices = policies.into_iter().enumerate().filter_map(|(policy, pair)| {
         let local = narrow(local, &pair.local)?;
         let remote = narrow(remote, &pair.remote)?;
-        Some(Choice { policy, local, remote })
+        Some(NarrowedPolicy { policy, local, remote })
     });
     choices.min_by_key(|choice| {
         let first = choice.local.first && choice.remote.first;

@@ -7,10 +7,10 @@ use super::span::Span;
 
 /// Which ports.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Ports(Kind);
+pub struct Ports(PortsKind);
 
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-enum Kind {
+enum PortsKind {
     Any,
     /// Never 0 to 65535: that is `Any`.
     Range(Span<u16>),
@@ -19,13 +19,13 @@ enum Kind {
 
 impl Ports {
     /// Every port, and packets without one: 0 to 65535 on the wire.
-    pub const ANY: Ports = Ports(Kind::Any);
+    pub const ANY: Ports = Ports(PortsKind::Any);
     /// Only packets whose port cannot be seen: 65535 to 0 on the wire.
-    pub const OPAQUE: Ports = Ports(Kind::Opaque);
+    pub const OPAQUE: Ports = Ports(PortsKind::Opaque);
 
     /// One port.
     pub const fn one(port: u16) -> Ports {
-        Ports(Kind::Range(Span::one(port)))
+        Ports(PortsKind::Range(Span::one(port)))
     }
 
     /// From the wire's two fields. None when they are the wrong way round and not `OPAQUE`.
@@ -33,7 +33,7 @@ impl Ports {
         match (first, last) {
             (0, u16::MAX) => Some(Ports::ANY),
             (u16::MAX, 0) => Some(Ports::OPAQUE),
-            _ => Span::new(first, last).map(|span| Ports(Kind::Range(span))),
+            _ => Span::new(first, last).map(|span| Ports(PortsKind::Range(span))),
         }
     }
 
@@ -47,27 +47,27 @@ impl Ports {
     /// The wire's start port.
     pub fn first(&self) -> u16 {
         match self.0 {
-            Kind::Any => 0,
-            Kind::Range(span) => span.first(),
-            Kind::Opaque => u16::MAX,
+            PortsKind::Any => 0,
+            PortsKind::Range(span) => span.first(),
+            PortsKind::Opaque => u16::MAX,
         }
     }
 
     /// The wire's end port.
     pub fn last(&self) -> u16 {
         match self.0 {
-            Kind::Any => u16::MAX,
-            Kind::Range(span) => span.last(),
-            Kind::Opaque => 0,
+            PortsKind::Any => u16::MAX,
+            PortsKind::Range(span) => span.last(),
+            PortsKind::Opaque => 0,
         }
     }
 
     /// Whether a packet with this port, or without a visible one, is meant.
     pub fn has(&self, port: Option<u16>) -> bool {
         match (self.0, port) {
-            (Kind::Any, _) | (Kind::Opaque, None) => true,
-            (Kind::Range(span), Some(port)) => span.has(port),
-            (Kind::Range(_), None) | (Kind::Opaque, Some(_)) => false,
+            (PortsKind::Any, _) | (PortsKind::Opaque, None) => true,
+            (PortsKind::Range(span), Some(port)) => span.has(port),
+            (PortsKind::Range(_), None) | (PortsKind::Opaque, Some(_)) => false,
         }
     }
 
@@ -79,10 +79,12 @@ impl Ports {
     /// What both have.
     pub fn intersect(&self, other: &Ports) -> Option<Ports> {
         match (self.0, other.0) {
-            (Kind::Any, _) => Some(*other),
-            (_, Kind::Any) => Some(*self),
-            (Kind::Range(a), Kind::Range(b)) => a.intersect(&b).map(Kind::Range).map(Ports),
-            (Kind::Opaque, Kind::Opaque) => Some(Ports::OPAQUE),
+            (PortsKind::Any, _) => Some(*other),
+            (_, PortsKind::Any) => Some(*self),
+            (PortsKind::Range(a), PortsKind::Range(b)) => {
+                a.intersect(&b).map(PortsKind::Range).map(Ports)
+            }
+            (PortsKind::Opaque, PortsKind::Opaque) => Some(Ports::OPAQUE),
             _ => None,
         }
     }
@@ -91,7 +93,7 @@ impl Ports {
     /// the wire, so two ranges never join to `ANY`.
     pub fn join(&self, other: &Ports) -> Option<Ports> {
         match (self.0, other.0) {
-            (Kind::Range(a), Kind::Range(b)) => {
+            (PortsKind::Range(a), PortsKind::Range(b)) => {
                 let joined = a.join(&b)?;
                 Ports::new(joined.first(), joined.last()).filter(|ports| *ports != Ports::ANY)
             }
@@ -105,10 +107,10 @@ impl Ports {
     pub(crate) fn span(&self) -> Span<u32> {
         const OPAQUE: u32 = 65_536;
         match self.0 {
-            Kind::Any => Span::new(0, OPAQUE).expect("zero is not above the mark"),
-            Kind::Range(span) => Span::new(span.first().into(), span.last().into())
+            PortsKind::Any => Span::new(0, OPAQUE).expect("zero is not above the mark"),
+            PortsKind::Range(span) => Span::new(span.first().into(), span.last().into())
                 .expect("widening keeps the order"),
-            Kind::Opaque => Span::one(OPAQUE),
+            PortsKind::Opaque => Span::one(OPAQUE),
         }
     }
 }

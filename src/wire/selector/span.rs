@@ -1,7 +1,7 @@
 //! Closed ranges of whole numbers and their algebra: the one idea under addresses, ports and protocols.
 
 /// A number with neighbours.
-pub(crate) trait Step: Copy + Ord {
+pub(crate) trait Successor: Copy + Ord {
     /// The next larger one.
     fn after(self) -> Option<Self>;
     /// The next smaller one.
@@ -10,7 +10,7 @@ pub(crate) trait Step: Copy + Ord {
 
 macro_rules! steps {
     ($($int:ty),*) => {$(
-        impl Step for $int {
+        impl Successor for $int {
             fn after(self) -> Option<$int> {
                 self.checked_add(1)
             }
@@ -31,7 +31,7 @@ pub(crate) struct Span<T> {
     last: T,
 }
 
-impl<T: Step> Span<T> {
+impl<T: Successor> Span<T> {
     pub(crate) const fn one(value: T) -> Span<T> {
         Span { first: value, last: value }
     }

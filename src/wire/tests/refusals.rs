@@ -3,7 +3,7 @@
 use super::vectors::{INIT_REQUEST, SK_MESSAGE, SKF_MESSAGE, hex};
 use crate::wire::codes::PayloadType;
 use crate::wire::error::DecodeError;
-use crate::wire::header::Version;
+use crate::wire::header::IkeVersion;
 use crate::wire::message::Message;
 use crate::wire::payload::Payload;
 use crate::wire::payload::chain::{Chain, MAX_PAYLOADS};
@@ -202,7 +202,7 @@ fn another_major_version_is_not_looked_into() {
     let mut bytes = hex(INIT_REQUEST);
     bytes[17] = 0x10;
     bytes[28..].fill(0xff);
-    let version = Version { major: 1, minor: 0 };
+    let version = IkeVersion { major: 1, minor: 0 };
     assert_eq!(Message::decode(&bytes), Err(DecodeError::MajorVersion(version)));
     bytes[17] = 0x3a;
     let refusal = Message::decode(&bytes).unwrap_err().to_string();
@@ -214,7 +214,7 @@ fn a_minor_version_is_kept_and_ignored() {
     let mut bytes = hex(INIT_REQUEST);
     bytes[17] = 0x21;
     let message = Message::decode(&bytes).unwrap();
-    assert_eq!(message.header.version, Version { major: 2, minor: 1 });
+    assert_eq!(message.header.version, IkeVersion { major: 2, minor: 1 });
     assert_eq!(message.encode().unwrap(), bytes);
 }
 

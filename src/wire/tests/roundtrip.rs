@@ -8,13 +8,13 @@ use crate::wire::error::Unencodable;
 use crate::wire::header::Header;
 use crate::wire::message::Message;
 use crate::wire::payload::Payload;
-use crate::wire::payload::auth::Authentication;
+use crate::wire::payload::auth::AuthPayload;
 use crate::wire::payload::chain::{Chain, GenericFlags, MAX_PAYLOADS};
 use crate::wire::payload::delete::Delete;
 use crate::wire::payload::notify::Notify;
 use crate::wire::payload::sa::{
-    Attribute, AttributeValue, MAX_ATTRIBUTES, MAX_PROPOSALS, Proposal, SecurityAssociation,
-    Transform, TransformId,
+    AttributeValue, MAX_ATTRIBUTES, MAX_PROPOSALS, Proposal, SecurityAssociation, Transform,
+    TransformAttribute, TransformId,
 };
 use crate::wire::payload::ts::TrafficSelectors;
 use crate::wire::payload::vendor::VendorId;
@@ -124,10 +124,10 @@ fn deletes_name_their_spis() {
 
 #[test]
 fn signatures_name_their_algorithm() {
-    let auth = Authentication::digital(&[0x30, 0], &[9; 5]).unwrap();
+    let auth = AuthPayload::digital(&[0x30, 0], &[9; 5]).unwrap();
     assert_eq!(auth.data[..3], [2, 0x30, 0]);
     assert_eq!(auth.digital_parts(), Some((&[0x30, 0][..], &[9; 5][..])));
-    assert!(Authentication::digital(&[0; 256], &[]).is_err());
+    assert!(AuthPayload::digital(&[0; 256], &[]).is_err());
 }
 
 #[test]
@@ -137,7 +137,8 @@ fn a_transform_with_more_than_a_key_length_is_unknown() {
     let mut twice = plain.clone();
     twice.attributes.extend(plain.attributes);
     assert!(twice.has_unknown_attributes());
-    let long = Attribute { kind: AttributeType::KeyLength, value: AttributeValue::Long(vec![1]) };
+    let long =
+        TransformAttribute { kind: AttributeType::KeyLength, value: AttributeValue::Long(vec![1]) };
     let long = Transform { attributes: vec![long], ..twice };
     assert_eq!(long.key_length(), None);
     assert!(long.has_unknown_attributes());
@@ -177,7 +178,8 @@ fn too_large_to_encode() {
     );
     let many = sa(vec![proposal(vec![]); MAX_PROPOSALS + 1]);
     assert_eq!(refusal(many.into()), Unencodable { field: "proposals", length: 256, limit: 255 });
-    let attribute = Attribute { kind: AttributeType::KeyLength, value: AttributeValue::Short(1) };
+    let attribute =
+        TransformAttribute { kind: AttributeType::KeyLength, value: AttributeValue::Short(1) };
     let many = Transform { attributes: vec![attribute; MAX_ATTRIBUTES + 1], ..transform };
     assert_eq!(refusal(sa(vec![proposal(vec![many])]).into()).field, "attributes");
     let many = TrafficSelectors::from_iter(vec![Selector::ANY_V4; 256]);

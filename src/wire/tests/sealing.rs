@@ -4,11 +4,11 @@ use proptest::prelude::*;
 
 use super::values;
 use crate::wire::codes::{ExchangeType, PayloadType};
-use crate::wire::header::{Flags, Header, MessageId, Version};
+use crate::wire::header::{Flags, Header, IkeVersion, MessageId};
 use crate::wire::message::Message;
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::nonce::Nonce;
-use crate::wire::payload::sk::{Fragment, Room, Sealing, fragment_share};
+use crate::wire::payload::sk::{FragmentNumber, Room, Sealing, fragment_share};
 use crate::wire::spi::IkeSpi;
 
 const GCM: Room = Room { iv: 8, block: 1, icv: 16 };
@@ -18,7 +18,7 @@ const TRIPLE_DES: Room = Room { iv: 8, block: 8, icv: 12 };
 const HEADER: Header = Header {
     initiator_spi: IkeSpi(1),
     responder_spi: IkeSpi(2),
-    version: Version::V2,
+    version: IkeVersion::V2,
     exchange: ExchangeType::CreateChildSa,
     flags: Flags::RESPONSE,
     message_id: MessageId(3),
@@ -75,7 +75,7 @@ fn fragments_share_the_chain() {
         let message = Message::decode(&fragment.bytes).unwrap();
         assert_eq!(message.header, HEADER);
         let sealed = message.sealed.unwrap();
-        assert_eq!(sealed.fragment, Fragment::new(u16::try_from(nth).unwrap() + 1, 3));
+        assert_eq!(sealed.fragment, FragmentNumber::new(u16::try_from(nth).unwrap() + 1, 3));
         let first = if nth == 0 { PayloadType::Nonce } else { PayloadType::None };
         assert_eq!(sealed.first, first);
     }

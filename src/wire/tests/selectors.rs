@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::values;
 use crate::wire::selector::Selector;
 use crate::wire::selector::address::{AddressRange, RangeError};
-use crate::wire::selector::narrow::{SelectorPair, Tuple, choose, narrow};
+use crate::wire::selector::narrow::{ChildSelectors, Tuple, choose, narrow};
 use crate::wire::selector::ports::Ports;
 use crate::wire::selector::set::SelectorSet;
 
@@ -281,7 +281,8 @@ fn narrowing_stops_at_what_a_payload_holds() {
 
 #[test]
 fn the_best_policy_is_chosen() {
-    let pair = |local: &str, remote: &str| SelectorPair { local: set(local), remote: set(remote) };
+    let pair =
+        |local: &str, remote: &str| ChildSelectors { local: set(local), remote: set(remote) };
     let policies = [
         pair("10.1.0.0/16", "172.16.0.0/16"),
         pair("10.1.0.0/16", "172.17.0.0/16"),
@@ -304,7 +305,7 @@ fn the_best_policy_is_chosen() {
 
 #[test]
 fn pairs_look_at_both_ends() {
-    let pair = SelectorPair { local: set("10.1.0.0/16"), remote: set("172.16.0.0/16[tcp/443]") };
+    let pair = ChildSelectors { local: set("10.1.0.0/16"), remote: set("172.16.0.0/16[tcp/443]") };
     let packet = Tuple {
         source: ip("10.1.2.3"),
         destination: ip("172.16.2.3"),
@@ -325,8 +326,8 @@ fn pairs_look_at_both_ends() {
     assert!(!pair.matches_outbound(&Tuple { destination_port: None, ..packet }));
     assert!(!pair.matches_outbound(&Tuple { source: ip("10.2.0.1"), ..packet }));
     assert!(!pair.matches_outbound(&Tuple { source: ip("::1"), ..packet }));
-    assert!(pair.covers(&SelectorPair { local: set("10.1.7.0/24"), ..pair.clone() }));
-    assert!(!pair.covers(&SelectorPair { local: set("10.0.0.0/8"), ..pair.clone() }));
+    assert!(pair.covers(&ChildSelectors { local: set("10.1.7.0/24"), ..pair.clone() }));
+    assert!(!pair.covers(&ChildSelectors { local: set("10.0.0.0/8"), ..pair.clone() }));
 }
 
 proptest! {

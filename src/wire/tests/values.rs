@@ -7,11 +7,11 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::wire::codes::{AuthMethod, IdType, PayloadType, TransformType, TsType};
-use crate::wire::header::{Flags, Header, MessageId, Version};
+use crate::wire::header::{Flags, Header, IkeVersion, MessageId};
 use crate::wire::message::Message;
 use crate::wire::payload::Payload;
-use crate::wire::payload::auth::Authentication;
-use crate::wire::payload::cert::{Certificate, CertificateRequest};
+use crate::wire::payload::auth::AuthPayload;
+use crate::wire::payload::cert::{CertPayload, CertificateRequest};
 use crate::wire::payload::chain::{Chain, GenericFlags};
 use crate::wire::payload::cp::{CfgAttribute, Configuration};
 use crate::wire::payload::delete::Delete;
@@ -21,9 +21,9 @@ use crate::wire::payload::ke::KeyExchange;
 use crate::wire::payload::nonce::Nonce;
 use crate::wire::payload::notify::Notify;
 use crate::wire::payload::sa::{
-    Attribute, AttributeValue, Proposal, SecurityAssociation, Transform, TransformId,
+    AttributeValue, Proposal, SecurityAssociation, Transform, TransformAttribute, TransformId,
 };
-use crate::wire::payload::sk::{Fragment, Sealed};
+use crate::wire::payload::sk::{FragmentNumber, Sealed};
 use crate::wire::payload::ts::{TrafficSelector, TrafficSelectors};
 use crate::wire::payload::vendor::VendorId;
 use crate::wire::selector::Selector;
@@ -41,13 +41,13 @@ fn spi() -> impl Strategy<Value = Spi> {
         .prop_map(|bytes| Spi::from(&*bytes))
 }
 
-fn attribute() -> impl Strategy<Value = Attribute> {
+fn attribute() -> impl Strategy<Value = TransformAttribute> {
     let value = prop_oneof![
         any::<u16>().prop_map(AttributeValue::Short),
         bytes(9).prop_map(AttributeValue::Long),
     ];
     let kind = prop_oneof![Just(14u16), 0u16..0x8000];
-    (kind, value).prop_map(|(kind, value)| Attribute { kind: kind.into(), value })
+    (kind, value).prop_map(|(kind, value)| TransformAttribute { kind: kind.into(), value })
 }
 
 fn transform() -> impl Strategy<Value = Transform> {
@@ -87,16 +87,15 @@ fn identity() -> impl Strategy<Value = Identity> {
     prop_oneof![addresses, others]
 }
 
-fn authentication() -> impl Strategy<Value = Authentication> {
-    let digital = (bytes(255), bytes(64)).prop_map(|(algorithm, signature)| {
-        Authentication::digital(&algorithm, &signature).unwrap()
-    });
+fn authentication() -> impl Strategy<Value = AuthPayload> {
+    let digital = (bytes(255), bytes(64))
+        .prop_map(|(algorithm, signature)| AuthPayload::digital(&algorithm, &signature).unwrap());
     let others = (any::<u8>(), bytes(64)).prop_map(|(method, data)| {
         let method = match AuthMethod::from(method) {
             AuthMethod::DigitalSignature => AuthMethod::RsaSignature,
             other => other,
         };
-        Authentication::new(method, data)
+        AuthPayload::new(method, data)
     });
     prop_oneof![digital, others]
 }
@@ -205,7 +204,7 @@ pub(crate) fn payload() -> impl Strategy<Value = Payload> {
         KeyExchange { group: group.into(), public, reserved: reserved.into() }
     });
     let cert = (any::<u8>(), bytes(80))
-        .prop_map(|(encoding, data)| Certificate { encoding: encoding.into(), data });
+        .prop_map(|(encoding, data)| CertPayload { encoding: encoding.into(), data });
     let request = (any::<u8>(), bytes(80))
         .prop_map(|(encoding, data)| CertificateRequest { encoding: encoding.into(), data });
     let nonce = vec(any::<u8>(), Nonce::MIN..=Nonce::MAX).prop_map(|n| Nonce::new(n).unwrap());
@@ -256,7 +255,7 @@ pub(crate) fn header() -> impl Strategy<Value = Header> {
         |([initiator, responder], minor, exchange, flags, message_id)| Header {
             initiator_spi: IkeSpi(initiator),
             responder_spi: IkeSpi(responder),
-            version: Version { major: 2, minor },
+            version: IkeVersion { major: 2, minor },
             exchange: exchange.into(),
             flags: Flags(flags),
             message_id: MessageId(message_id),
@@ -266,7 +265,8 @@ pub(crate) fn header() -> impl Strategy<Value = Header> {
 
 /// Any message, sealed or not.
 pub(crate) fn message() -> impl Strategy<Value = Message> {
-    let fragment = (1u16.., 1u16..).prop_map(|(a, b)| Fragment::new(a.min(b), a.max(b)).unwrap());
+    let fragment =
+        (1u16.., 1u16..).prop_map(|(a, b)| FragmentNumber::new(a.min(b), a.max(b)).unwrap());
     let sealed = (option::of(fragment), any::<u8>(), any::<u8>(), bytes(99)).prop_map(
         |(fragment, first, flags, content)| Sealed {
             fragment,

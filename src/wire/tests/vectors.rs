@@ -5,13 +5,13 @@ use crate::wire::codes::{
     EncrId, EsnId, ExchangeType, HashId, IntegId, KeId, NotifyType, PayloadType, PrfId, ProtocolId,
     TransformType,
 };
-use crate::wire::header::{Flags, Header, MessageId, Version};
+use crate::wire::header::{Flags, Header, IkeVersion, MessageId};
 use crate::wire::message::Message;
 use crate::wire::payload::cert::AUTHORITY_LEN;
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::notify::Notify;
 use crate::wire::payload::sa::{Proposal, Transform};
-use crate::wire::payload::sk::Fragment;
+use crate::wire::payload::sk::FragmentNumber;
 use crate::wire::payload::vendor::{KnownVendor, VendorId};
 use crate::wire::spi::{EspSpi, IkeSpi, Spi};
 
@@ -52,7 +52,7 @@ fn azure_init_request() {
         Header {
             initiator_spi: INITIATOR,
             responder_spi: IkeSpi::ZERO,
-            version: Version::V2,
+            version: IkeVersion::V2,
             exchange: ExchangeType::IkeSaInit,
             flags: Flags::INITIATOR,
             message_id: MessageId(0),
@@ -202,6 +202,6 @@ fn sealed_messages() {
     let bytes = hex(SKF_MESSAGE);
     let sealed = message(SKF_MESSAGE).sealed.unwrap();
     assert_eq!(sealed.kind(), PayloadType::EncryptedFragment);
-    assert_eq!(sealed.fragment, Fragment::new(1, 3));
+    assert_eq!(sealed.fragment, FragmentNumber::new(1, 3));
     assert_eq!(sealed.content, bytes[36..]);
 }

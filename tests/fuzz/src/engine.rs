@@ -6,22 +6,24 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use s2sd::crypto::fake::Fake;
-use s2sd::ike::authenticator::{Authenticator, Claim, Disbelief, Proven, SignFailed};
+use s2sd::ike::authenticator::{Authenticator, Disbelief, PeerProof, Proven, SignFailed};
 use s2sd::ike::endpoint::command::Command;
-use s2sd::ike::endpoint::config::{ChildConfig, Encapsulation, EndpointConfig, PeerConfig, Role};
-use s2sd::ike::endpoint::event::Event;
+use s2sd::ike::endpoint::config::{
+    ChildConfig, DialRole, EndpointConfig, EspEncapsulation, PeerConfig,
+};
+use s2sd::ike::endpoint::event::IkeEvent;
 use s2sd::ike::endpoint::output::Output;
 use s2sd::ike::error::AuthFailed;
 use s2sd::ike::path::{Datagram, Path, Port};
 use s2sd::ike::sa::lifetime::{CHILD_BYTES, CHILD_TIME, IKE_HARD};
-use s2sd::ike::testing::emulation::Profile;
+use s2sd::ike::testing::emulation::PeerBehaviour;
 use s2sd::ike::{Endpoint, PeerId, Snapshot};
 use s2sd::rng::Rng;
 use s2sd::time::{Instant, Now, UnixTime};
 use s2sd::wire::codes::{AuthMethod, HashId};
 use s2sd::wire::header::Header;
-use s2sd::wire::payload::auth::Authentication;
-use s2sd::wire::payload::cert::{AUTHORITY_LEN, Certificate};
+use s2sd::wire::payload::auth::AuthPayload;
+use s2sd::wire::payload::cert::{AUTHORITY_LEN, CertPayload};
 use s2sd::wire::payload::id::Identity;
 use s2sd::wire::spi::IkeSpi;
 
@@ -54,7 +56,8 @@ fn hear(engine: &mut Endpoint, path: Path, datagram: &[u8]) {
     for output in outputs(engine) {
         match output {
             Output::Transmit(sent) => assert_eq!(sent.path.remote.ip(), path.remote.ip()),
-            Output::Event(Event::Refused(..) | Event::Limited(_) | Event::Ignored(..)) => {}
+            Output::Event(IkeEvent::Refused(..) | IkeEvent::Limited(_) | IkeEvent::Ignored(..)) => {
+            }
             output => panic!("a stranger made it {output:?}"),
         }
     }
@@ -181,16 +184,16 @@ fn address(end: usize) -> IpAddr {
 fn config(end: usize) -> PeerConfig {
     PeerConfig {
         name: "fuzz".into(),
-        role: if end == 0 { Role::Dial } else { Role::Answer },
+        role: if end == 0 { DialRole::Dial } else { DialRole::Answer },
         local: address(end),
         remotes: vec![address(1 - end)],
-        encapsulation: Encapsulation::Udp,
+        encapsulation: EspEncapsulation::Udp,
         start_on_4500: false,
-        ike: Profile::Standard.ike_policy(),
+        ike: PeerBehaviour::Standard.ike_policy(),
         children: vec![ChildConfig {
             name: "all".into(),
-            esp: Profile::Standard.esp_policy(),
-            selectors: Profile::Standard.selectors(),
+            esp: PeerBehaviour::Standard.esp_policy(),
+            selectors: PeerBehaviour::Standard.selectors(),
             lifetime_time: CHILD_TIME,
             lifetime_bytes: CHILD_BYTES,
             keep_up: true,
@@ -201,7 +204,7 @@ fn config(end: usize) -> PeerConfig {
         reauthenticate: None,
         dpd_timeout: Default::default(),
         childless: false,
-        profile: Profile::Standard,
+        profile: PeerBehaviour::Standard,
     }
 }
 
@@ -226,8 +229,8 @@ impl Authenticator for Echo {
         Identity::fqdn("fuzz")
     }
 
-    fn certificates(&self) -> Vec<Certificate> {
-        vec![Certificate::x509(vec![7; 40])]
+    fn certificates(&self) -> Vec<CertPayload> {
+        vec![CertPayload::x509(vec![7; 40])]
     }
 
     fn authorities(&self) -> Vec<[u8; AUTHORITY_LEN]> {
@@ -243,11 +246,11 @@ impl Authenticator for Echo {
         octets: &[u8],
         _: &[HashId],
         _: &mut dyn Rng,
-    ) -> Result<Authentication, SignFailed> {
-        Ok(Authentication::new(AuthMethod::RsaSignature, octets))
+    ) -> Result<AuthPayload, SignFailed> {
+        Ok(AuthPayload::new(AuthMethod::RsaSignature, octets))
     }
 
-    fn verify(&self, claim: &Claim<'_>, _: Now) -> Result<Proven, Disbelief> {
+    fn verify(&self, claim: &PeerProof<'_>, _: Now) -> Result<Proven, Disbelief> {
         let failed =
             || Disbelief { kind: AuthFailed::Signature, reason: "no echo".into(), remedy: None };
         (claim.auth.data == claim.octets)

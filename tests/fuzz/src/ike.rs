@@ -5,7 +5,7 @@ use s2sd::crypto::{IkeSuite, OpenError, Provider, Secret, Standard};
 use s2sd::rng::Rng;
 use s2sd::wire::codes::{EncrId, ExchangeType, IntegId, KeId, PayloadType, PrfId};
 use s2sd::wire::error::DecodeError;
-use s2sd::wire::header::{Flags, HEADER_LEN, Header, MessageId, Version};
+use s2sd::wire::header::{Flags, HEADER_LEN, Header, IkeVersion, MessageId};
 use s2sd::wire::message::Message;
 use s2sd::wire::payload::Payload;
 use s2sd::wire::payload::chain::Chain;
@@ -100,7 +100,7 @@ pub fn ike_sealing(data: &[u8]) {
 const HEADER: Header = Header {
     initiator_spi: IkeSpi(0x0102_0304_0506_0708),
     responder_spi: IkeSpi(0x1112_1314_1516_1718),
-    version: Version::V2,
+    version: IkeVersion::V2,
     exchange: ExchangeType::Informational,
     flags: Flags::INITIATOR,
     message_id: MessageId(7),

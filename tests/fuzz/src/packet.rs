@@ -7,25 +7,25 @@ use std::sync::Arc;
 use s2sd::crypto::fake::null_cipher;
 use s2sd::crypto::suite::{Aead, AesKey, EspProtection, EspSuite, Protection};
 use s2sd::dataplane::coalesce::Coalescer;
-use s2sd::dataplane::counters::Direction;
+use s2sd::dataplane::counters::DirectionCounters;
 use s2sd::dataplane::ingress::{Ingress, IngressPort};
-use s2sd::dataplane::mtu::Encapsulation;
+use s2sd::dataplane::mtu::OuterHeaders;
 use s2sd::dataplane::segment::Segments;
-use s2sd::dataplane::{Change, Event, Forwarding, InboundSa, Rules};
+use s2sd::dataplane::{Change, Forwarding, InboundSa, LaneEvent, Rules};
 use s2sd::esp::{Inbound, Limits, Replay};
 use s2sd::sys::mmsg::Received;
 use s2sd::sys::tun::Offloads;
 use s2sd::time::Instant;
 use s2sd::wire::packet::checksum::Sum;
-use s2sd::wire::packet::datagram::Datagram;
+use s2sd::wire::packet::datagram::Classified;
 use s2sd::wire::packet::esp::{EspHeader, Trailer};
 use s2sd::wire::packet::icmp::IcmpHeader;
-use s2sd::wire::packet::ip::{IpHeader, Version};
+use s2sd::wire::packet::ip::{IpHeader, IpVersion};
 use s2sd::wire::packet::tcp::{TcpHeader, clamp_mss};
 use s2sd::wire::packet::udp::UdpHeader;
 use s2sd::wire::packet::vnet::VnetHeader;
 use s2sd::wire::selector::Selector;
-use s2sd::wire::selector::narrow::SelectorPair;
+use s2sd::wire::selector::narrow::ChildSelectors;
 use s2sd::wire::spi::EspSpi;
 
 const SPI: EspSpi = EspSpi(0x100);
@@ -46,11 +46,11 @@ pub fn packet_views(data: &[u8]) {
         }
     }
     assert!(Trailer::parse(data).is_none_or(|trailer| trailer.payload_len + 2 <= data.len()));
-    match Datagram::classify(data) {
-        Datagram::Esp(packet) => assert!(EspHeader::parse(packet).is_some()),
-        Datagram::Ike(message) => assert_eq!(message.len() + 4, data.len()),
-        Datagram::Keepalive => assert_eq!(data, [0xff]),
-        Datagram::Runt => assert!(data.len() < 8),
+    match Classified::classify(data) {
+        Classified::Esp(packet) => assert!(EspHeader::parse(packet).is_some()),
+        Classified::Ike(message) => assert_eq!(message.len() + 4, data.len()),
+        Classified::Keepalive => assert_eq!(data, [0xff]),
+        Classified::Runt => assert!(data.len() < 8),
     }
 }
 
@@ -143,8 +143,8 @@ fn normal(packet: &[u8]) -> Vec<u8> {
 fn flow(packet: &[u8]) -> Vec<u8> {
     let header = IpHeader::parse(packet).expect("it was one before");
     match header.version {
-        Version::V4 => [&packet[9..10], &packet[12..packet.len().min(24)]].concat(),
-        Version::V6 => [&packet[6..7], &packet[8..packet.len().min(44)]].concat(),
+        IpVersion::V4 => [&packet[9..10], &packet[12..packet.len().min(24)]].concat(),
+        IpVersion::V6 => [&packet[6..7], &packet[8..packet.len().min(44)]].concat(),
     }
 }
 
@@ -173,7 +173,7 @@ pub fn packet_ingress(data: &[u8]) {
                 &tables.current(),
                 &received,
                 Instant(1),
-                &Direction::default(),
+                &DirectionCounters::default(),
                 &mut delivered,
             );
         }
@@ -198,7 +198,7 @@ impl IngressPort for Delivered {
         true
     }
 
-    fn tell(&mut self, _: Event) -> bool {
+    fn tell(&mut self, _: LaneEvent) -> bool {
         true
     }
 }
@@ -207,10 +207,10 @@ fn tables() -> Forwarding {
     let protection = EspProtection::Encrypted(Protection::Aead(Aead::AesGcm16(AesKey::Bits256)));
     let (_, open) = null_cipher(&EspSuite { protection, group: None, esn: false });
     let all = || std::iter::once("0.0.0.0/0".parse::<Selector>().expect("a prefix")).collect();
-    let selectors = SelectorPair { local: all(), remote: all() };
+    let selectors = ChildSelectors { local: all(), remote: all() };
     let inbound = Inbound::new(SPI, open, Replay::new(64), false, Limits::UNBOUNDED);
     let forwarding = Forwarding::new(Rules {
-        encapsulation: Encapsulation { version: Version::V4, udp: true },
+        encapsulation: OuterHeaders { version: IpVersion::V4, udp: true },
         outer_mtu: 1500,
         inner_mtu: 1400,
         mss: 1350,

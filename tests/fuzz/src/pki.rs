@@ -3,11 +3,11 @@
 use std::sync::OnceLock;
 
 use s2sd::crypto::signature::{KeyKind, PrivateKey, PublicKey, Scheme};
-use s2sd::der::Reader;
+use s2sd::der::DerReader;
 use s2sd::pki::auth::{AuthPolicy, verify_with};
 use s2sd::pki::certificate::Certificate;
 use s2sd::pki::crl::Crl;
-use s2sd::pki::identity::{Binding, Expectation, Id, Rule};
+use s2sd::pki::identity::{Binding, Expectation, Id, IdentityRule};
 use s2sd::pki::load::Bundle;
 use s2sd::pki::path::{Purposes, Roots, StaleCrls, Trust, ValidPath};
 use s2sd::time::UnixTime;
@@ -84,7 +84,7 @@ pub fn pki_identity(data: &[u8]) {
         Ok(id) => {
             printable(&id.to_string());
             assert_eq!((u8::from(id.kind()), &id.data()[..]), (kind, data));
-            let expected = Expectation::new(Rule::common_name("gw"));
+            let expected = Expectation::new(IdentityRule::common_name("gw"));
             match expected.identify(path, &id) {
                 Ok(Binding::Subject) => assert_eq!(data, path.leaf().subject().as_der()),
                 Ok(Binding::SubjectFolded) => assert_eq!(kind, u8::from(IdType::DerAsn1Dn)),
@@ -163,7 +163,7 @@ fn trusts() -> &'static [Trust; 2] {
 
 /// DER elements one after another; what is none goes last, whole.
 fn elements(data: &[u8]) -> Vec<&[u8]> {
-    let mut reader = Reader::new(data);
+    let mut reader = DerReader::new(data);
     let mut elements = Vec::new();
     while let Ok(element) = reader.any() {
         elements.push(element.whole);

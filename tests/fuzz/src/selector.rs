@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use s2sd::wire::selector::Selector;
 use s2sd::wire::selector::address::AddressRange;
-use s2sd::wire::selector::narrow::{SelectorPair, choose, narrow};
+use s2sd::wire::selector::narrow::{ChildSelectors, choose, narrow};
 use s2sd::wire::selector::ports::Ports;
 use s2sd::wire::selector::set::SelectorSet;
 
@@ -52,8 +52,8 @@ pub fn selector_algebra(data: &[u8]) {
 
 /// Among the two sets as policies, an offer from one of them is never refused, and never narrowed.
 fn choice(a: &[Selector], b: &[Selector], set_a: &SelectorSet, set_b: &SelectorSet) {
-    let one = SelectorPair { local: set_a.clone(), remote: set_b.clone() };
-    let two = SelectorPair { local: set_b.clone(), remote: set_a.clone() };
+    let one = ChildSelectors { local: set_a.clone(), remote: set_b.clone() };
+    let two = ChildSelectors { local: set_b.clone(), remote: set_a.clone() };
     let chosen = choose(a, b, [&two, &one]);
     match chosen {
         None => assert!(a.is_empty() || b.is_empty()),

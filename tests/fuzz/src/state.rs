@@ -10,8 +10,8 @@ use s2sd::esp::{Lease, Replay};
 use s2sd::ike::ChildId;
 use s2sd::state::fd_store::{Keeper, LEDGER, STORE};
 use s2sd::state::inventory::Inventory;
-use s2sd::state::ledger::{Ledger, Way};
-use s2sd::state::persistent::Estate;
+use s2sd::state::ledger::{Ledger, SaDirection};
+use s2sd::state::persistent::PersistentState;
 use s2sd::state::store::Store;
 use s2sd::sys::memfd;
 use s2sd::sys::random::SystemRng;
@@ -56,7 +56,7 @@ pub fn state_ledger(data: &[u8]) {
     let file = ledger(data);
     let ledger = Ledger::adopt(file.try_clone().expect("a descriptor")).expect("our version");
     let (first, _) = data.split_at(data.len().min(64));
-    for (at, way) in [Way::In, Way::Out].into_iter().enumerate() {
+    for (at, way) in [SaDirection::In, SaDirection::Out].into_iter().enumerate() {
         let child = ChildId(word(first, 3 + 2 * at) >> 1);
         let Some((place, ceiling)) = ledger.claim(child, way) else { continue };
         place.raise(ceiling.saturating_add(1));
@@ -105,8 +105,8 @@ pub fn state_estate(data: &[u8]) {
     assert!(former.inventory.ledger == 0 || open(kept()).is_none());
 }
 
-fn open(kept: Vec<(String, OwnedFd)>) -> Option<(Estate, s2sd::state::Legacy)> {
-    let opened = Estate::open(Keeper::default(), kept, &mut SystemRng::default());
+fn open(kept: Vec<(String, OwnedFd)>) -> Option<(PersistentState, s2sd::state::Recovered)> {
+    let opened = PersistentState::open(Keeper::default(), kept, &mut SystemRng::default());
     let (estate, legacy) = opened.expect("a state that does not read is a cold start");
     Some((estate, legacy?))
 }

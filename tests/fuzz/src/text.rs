@@ -1,7 +1,7 @@
 //! What people and programs of this host write: the configuration file, and lines at the control socket.
 
 use s2sd::config::{self, Severity};
-use s2sd::daemon::control::{Ask, Line, Reply};
+use s2sd::daemon::control::{Ask, ControlReply, ProtocolLine};
 
 /// A configuration file: it is read or refused, with every finding on a line of the file and a hint beside it.
 pub fn config_file(data: &[u8]) {
@@ -19,12 +19,15 @@ pub fn config_file(data: &[u8]) {
 
 /// A line at the control socket, a question or an answer: what is read is written again so that it reads the same.
 pub fn control_line(data: &[u8]) {
-    if let Ok(line) = serde_json::from_slice::<Line<Ask>>(data) {
+    if let Ok(line) = serde_json::from_slice::<ProtocolLine<Ask>>(data) {
         let text = serde_json::to_vec(&line).expect("it was JSON");
-        assert_eq!(serde_json::from_slice::<Line<Ask>>(&text).expect("our own line"), line);
+        assert_eq!(serde_json::from_slice::<ProtocolLine<Ask>>(&text).expect("our own line"), line);
     }
-    if let Ok(line) = serde_json::from_slice::<Line<Reply>>(data) {
+    if let Ok(line) = serde_json::from_slice::<ProtocolLine<ControlReply>>(data) {
         let text = serde_json::to_vec(&line).expect("it was JSON");
-        assert_eq!(serde_json::from_slice::<Line<Reply>>(&text).expect("our own line"), line);
+        assert_eq!(
+            serde_json::from_slice::<ProtocolLine<ControlReply>>(&text).expect("our own line"),
+            line
+        );
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use s2sd::ike::endpoint::config::Role;
-use s2sd::ike::endpoint::event::Event;
+use s2sd::ike::endpoint::config::DialRole;
+use s2sd::ike::endpoint::event::IkeEvent;
 use s2sd::pki::auth::DigitalSignatures;
 
 use super::setup::{be_dialled, dial};
@@ -268,7 +268,7 @@ fn unknown_there(place: &Place) -> Verdict {
 /// Azure's ResponderOnly: its own dialling meets silence, ours works.
 fn never_answering(place: &Place) -> Verdict {
     let ends = place.azure_ends(|ours, theirs| {
-        ours.role = Role::Dial;
+        ours.role = DialRole::Dial;
         theirs.daemon = "retransmit_tries = 1\nretransmit_timeout = 0.5".into();
     })?;
     let mark = ends.engine.mark();
@@ -276,7 +276,7 @@ fn never_answering(place: &Place) -> Verdict {
     ensure(!succeeded, "strongSwan's initiation succeeded", text)?;
     ends.peer.wait_log(0, &["giving up after 1 retransmits"])?;
     let ignored = ends.engine.wait(mark, "the datagram is ignored", |event| match event {
-        Event::Ignored(_, why) => Some(*why),
+        IkeEvent::Ignored(_, why) => Some(*why),
         _ => None,
     })?;
     dial(&ends)?;

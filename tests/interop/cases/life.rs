@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use s2sd::ike::ChildId;
-use s2sd::ike::diagnosis::azure_names::Names;
-use s2sd::ike::endpoint::event::{Cause, Event};
+use s2sd::ike::diagnosis::azure_names::PolicyNames;
+use s2sd::ike::endpoint::event::{Cause, IkeEvent};
 
 use super::setup::{be_dialled, dial};
 use crate::engine::{NAMES, Order};
@@ -80,8 +80,8 @@ fn rekey_child(ends: &Ends) -> Verdict {
 }
 
 fn newest_child(ends: &Ends) -> Result<ChildId, Failure> {
-    let newest = |event: &Event| match event {
-        Event::ChildUp { child, .. } => Some(*child),
+    let newest = |event: &IkeEvent| match event {
+        IkeEvent::ChildUp { child, .. } => Some(*child),
         _ => None,
     };
     ends.engine.last(newest).ok_or_else(|| Failure::new("no child is up", ends.engine.story(0)))
@@ -103,7 +103,7 @@ fn rekey_child_there(ends: &Ends) -> Verdict {
 fn rekeyed_ike(ends: &Ends, mark: usize, from: usize) -> Result<(), Failure> {
     ends.engine
         .wait(mark, "IKE SA rekeyed", |event| {
-            matches!(event, Event::IkeRekeyed { .. }).then_some(())
+            matches!(event, IkeEvent::IkeRekeyed { .. }).then_some(())
         })
         .map_err(|failure| failure.with("strongSwan's log", &ends.peer.tail()))?;
     ends.peer.wait_log(from, &["rekeyed between"])?;
@@ -151,7 +151,7 @@ fn every_group(place: &Place, rekey: fn(&Ends) -> Verdict) -> Verdict {
     let mut said = Vec::new();
     for (name, word) in GROUPS {
         let ends = place.azure_ends(|ours, theirs| {
-            ours.names = vec![Names { pfs_group: name, ..NAMES }];
+            ours.names = vec![PolicyNames { pfs_group: name, ..NAMES }];
             theirs.esp = format!("aes256gcm16-{word}");
         })?;
         dial(&ends)?;
@@ -171,7 +171,8 @@ fn pfs_by_them(place: &Place) -> Verdict {
 
 fn pfs_another_group(place: &Place) -> Verdict {
     let ends = place.azure_ends(|ours, theirs| {
-        ours.names = ["ECP384", "PFS2048"].map(|group| Names { pfs_group: group, ..NAMES }).into();
+        ours.names =
+            ["ECP384", "PFS2048"].map(|group| PolicyNames { pfs_group: group, ..NAMES }).into();
         theirs.esp = "aes256gcm16-modp2048".into();
     })?;
     dial(&ends)?;
@@ -247,8 +248,8 @@ fn crossing(place: &Place) -> Verdict {
             asked.join().expect("no panic")
         })?;
         ends.engine.wait(mark, "a rekey", |event| match event {
-            Event::IkeRekeyed { .. } => is_ike.then_some(()),
-            Event::ChildUp { replaces: Some(_), .. } => (!is_ike).then_some(()),
+            IkeEvent::IkeRekeyed { .. } => is_ike.then_some(()),
+            IkeEvent::ChildUp { replaces: Some(_), .. } => (!is_ike).then_some(()),
             _ => None,
         })?;
         ends.peer.wait_log(from, &[if is_ike { "IKE_SA deleted" } else { "CHILD_SA closed" }])?;
@@ -293,7 +294,7 @@ fn reauthentication_by_us(place: &Place) -> Verdict {
     ends.engine.order(Order::Reauthenticate);
     ends.engine.wait_ike_up(mark)?;
     ends.engine.wait(mark, "the old IKE SA goes", |event| {
-        matches!(event, Event::IkeDown { .. }).then_some(())
+        matches!(event, IkeEvent::IkeDown { .. }).then_some(())
     })?;
     settled(&ends)?;
     Ok("make before break".into())
@@ -316,7 +317,7 @@ fn reauthenticated(ends: &Ends) -> Verdict {
     ends.peer.control(&["--rekey", "--ike", "s2s", "--reauth"])?;
     ends.engine.wait_ike_up(mark)?;
     ends.engine.wait(mark, "the old IKE SA goes", |event| {
-        matches!(event, Event::IkeDown { .. }).then_some(())
+        matches!(event, IkeEvent::IkeDown { .. }).then_some(())
     })?;
     settled(ends)?;
     Ok(String::new())
@@ -324,7 +325,7 @@ fn reauthenticated(ends: &Ends) -> Verdict {
 
 fn down(ends: &Ends, mark: usize) -> Result<Cause, Failure> {
     ends.engine.wait(mark, "IKE SA down", |event| match event {
-        Event::IkeDown { cause, .. } => Some(*cause),
+        IkeEvent::IkeDown { cause, .. } => Some(*cause),
         _ => None,
     })
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use s2sd::wire::packet::ip::Version;
+use s2sd::wire::packet::ip::IpVersion;
 
 use crate::gateway::Gateway;
 use crate::lab::gateway;
@@ -23,7 +23,7 @@ fn follow(place: &Place) -> Verdict {
     let directory = place.directory.join("reader");
     let failed = |error: std::io::Error| Failure::new("the page's files", error);
     let reader = Reader::new(&place.lab.gateways[0], &directory).map_err(failed)?;
-    let azure = gateway(1, Version::V4).to_string();
+    let azure = gateway(1, IpVersion::V4).to_string();
     let blocks = blocks()?;
     let mut peer = None::<Strongswan>;
     for block in &blocks {
@@ -52,7 +52,7 @@ fn follow(place: &Place) -> Verdict {
             })
             .map_err(|failure| blame(failure.with("s2sd's log", &reader.log())))?;
             for from in [0, 1] {
-                transfer(&place.lab, from, Version::V4, 1 << 20)
+                transfer(&place.lab, from, IpVersion::V4, 1 << 20)
                     .map_err(|error| blame(Failure::new("a TCP stream", error)))?;
             }
         }

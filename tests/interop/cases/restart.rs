@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use s2sd::wire::packet::ip::Version;
+use s2sd::wire::packet::ip::IpVersion;
 
 use crate::credentials::azure;
 use crate::keeper::Keeper;
@@ -38,7 +38,7 @@ fn restarted(place: &Place) -> Verdict {
         .map_err(blame)?;
     let passes = || -> Result<(), Failure> {
         for from in [0, 1] {
-            transfer(&place.lab, from, Version::V4, 1 << 20)
+            transfer(&place.lab, from, IpVersion::V4, 1 << 20)
                 .map_err(|error| blame(Failure::new("a TCP stream", error)))?;
         }
         Ok(())

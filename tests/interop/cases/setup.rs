@@ -1,8 +1,8 @@
 //! Coming up: who dials, with which suites, through which detours of IKE_SA_INIT.
 
 use s2sd::ike::admission::budget::HalfOpenLimits;
-use s2sd::ike::diagnosis::azure_names::Names;
-use s2sd::ike::endpoint::event::Event;
+use s2sd::ike::diagnosis::azure_names::PolicyNames;
+use s2sd::ike::endpoint::event::IkeEvent;
 
 use crate::credentials::with_long_chains;
 use crate::engine::{NAMES, Order};
@@ -63,7 +63,7 @@ fn they_dial(place: &Place) -> Verdict {
 }
 
 /// Each of Azure's values at least once, with strongSwan's words for it: the IKE SA's, then the child's.
-fn suites() -> Vec<(Names<'static>, String, &'static str)> {
+fn suites() -> Vec<(PolicyNames<'static>, String, &'static str)> {
     let mut suites = Vec::new();
     let gcm = [("SHA384", "prfsha384"), ("SHA256", "prfsha256"), ("SHA1", "prfsha1")];
     let ciphers = [("GCMAES256", "aes256gcm16"), ("GCMAES128", "aes128gcm16")];
@@ -71,12 +71,13 @@ fn suites() -> Vec<(Names<'static>, String, &'static str)> {
         .into_iter()
         .flat_map(|cipher| gcm.into_iter().map(move |integrity| (cipher, integrity)))
     {
-        let names = Names { ike_encryption: encryption, ike_integrity: integrity, ..NAMES };
+        let names = PolicyNames { ike_encryption: encryption, ike_integrity: integrity, ..NAMES };
         suites.push((names, format!("{word}-{prf}-ecp384"), "aes256gcm16"));
     }
     for (encryption, word) in [("AES256", "aes256"), ("AES192", "aes192"), ("AES128", "aes128")] {
         for (integrity, hash) in [("SHA384", "sha384"), ("SHA256", "sha256"), ("SHA1", "sha1")] {
-            let names = Names { ike_encryption: encryption, ike_integrity: integrity, ..NAMES };
+            let names =
+                PolicyNames { ike_encryption: encryption, ike_integrity: integrity, ..NAMES };
             suites.push((names, format!("{word}-{hash}-ecp384"), "aes256gcm16"));
         }
     }
@@ -86,7 +87,7 @@ fn suites() -> Vec<(Names<'static>, String, &'static str)> {
         ("DHGroup14", "modp2048"),
         ("DHGroup2", "modp1024"),
     ] {
-        let names = Names { dh_group: group, ..NAMES };
+        let names = PolicyNames { dh_group: group, ..NAMES };
         suites.push((names, format!("aes256gcm16-prfsha384-{word}"), "aes256gcm16"));
     }
     for (encryption, integrity, word) in [
@@ -98,7 +99,8 @@ fn suites() -> Vec<(Names<'static>, String, &'static str)> {
         ("AES128", "SHA1", "aes128-sha1"),
         ("None", "SHA256", "null-sha256"),
     ] {
-        let names = Names { ipsec_encryption: encryption, ipsec_integrity: integrity, ..NAMES };
+        let names =
+            PolicyNames { ipsec_encryption: encryption, ipsec_integrity: integrity, ..NAMES };
         suites.push((names, "aes256gcm16-prfsha384-ecp384".into(), word));
     }
     suites
@@ -133,7 +135,7 @@ fn every_suite(ends: &mut Ends, connect: fn(&Ends) -> Result<(), Failure>) -> Ve
         let story = |failure: Failure| failure.with("the suite", &format!("{names:?}"));
         connect(ends).map_err(story)?;
         ends.engine.wait(mark, "IKE SA down", |event| {
-            matches!(event, Event::IkeDown { .. }).then_some(())
+            matches!(event, IkeEvent::IkeDown { .. }).then_some(())
         })?;
         ends.peer.wait_log(from, &["IKE_SA deleted"])?;
     }
@@ -142,8 +144,10 @@ fn every_suite(ends: &mut Ends, connect: fn(&Ends) -> Result<(), Failure>) -> Ve
 
 fn another_group_there(place: &Place) -> Verdict {
     let ends = place.azure_ends(|ours, theirs| {
-        ours.names =
-            vec![Names { dh_group: "ECP384", ..NAMES }, Names { dh_group: "DHGroup14", ..NAMES }];
+        ours.names = vec![
+            PolicyNames { dh_group: "ECP384", ..NAMES },
+            PolicyNames { dh_group: "DHGroup14", ..NAMES },
+        ];
         theirs.ike = "aes256gcm16-prfsha384-modp2048".into();
     })?;
     let [ike, _] = dial(&ends)?;
@@ -154,7 +158,7 @@ fn another_group_there(place: &Place) -> Verdict {
 
 fn another_group_here(place: &Place) -> Verdict {
     let ends = place.azure_ends(|ours, theirs| {
-        ours.names = vec![Names { dh_group: "DHGroup14", ..NAMES }];
+        ours.names = vec![PolicyNames { dh_group: "DHGroup14", ..NAMES }];
         theirs.ike = "aes256gcm16-prfsha384-ecp384-modp2048".into();
     })?;
     let [ike, _] = be_dialled(&ends)?;
@@ -262,7 +266,7 @@ fn we_narrow(place: &Place) -> Verdict {
 
 fn agreed(ends: &Ends, mark: usize) -> Verdict {
     let selectors = ends.engine.wait(mark, "child up", |event| match event {
-        Event::ChildUp { selectors, .. } => {
+        IkeEvent::ChildUp { selectors, .. } => {
             Some([&selectors.local, &selectors.remote].map(ToString::to_string))
         }
         _ => None,

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use s2sd::sys::namespace::Namespace;
-use s2sd::sys::netlink::{Hop, Netlink, Prefix};
-use s2sd::wire::packet::ip::Version;
+use s2sd::sys::netlink::{AddressPrefix, Hop, Netlink};
+use s2sd::wire::packet::ip::IpVersion;
 
 use crate::credentials::{azure, with_other_name};
 use crate::daemon::{self, Daemon};
@@ -104,7 +104,7 @@ fn traffic(place: &Place, tunnel: &Tunnel) -> Result<String, Failure> {
     let mut rates = Vec::new();
     for from in [0, 1] {
         const LEN: usize = 8 << 20;
-        let time = transfer(&place.lab, from, Version::V4, LEN)
+        let time = transfer(&place.lab, from, IpVersion::V4, LEN)
             .map_err(|error| blame(Failure::new("a TCP stream", error)))?;
         rates.push(format!("{:.0}", LEN as f64 * 8.0 / 1e6 / time.as_secs_f64()));
     }
@@ -247,7 +247,8 @@ fn translate(place: &Place) -> Result<Namespace, Failure> {
     let failed = |error: io::Error| Failure::new("the network with a NAT", error);
     let nat = Namespace::create().map_err(failed)?;
     let [ours, theirs] = &place.lab.gateways;
-    let prefix = |text: &str, length| Prefix { address: text.parse::<IpAddr>().unwrap(), length };
+    let prefix =
+        |text: &str, length| AddressPrefix { address: text.parse::<IpAddr>().unwrap(), length };
     let build = || {
         ours.run(|| {
             let netlink = Netlink::open()?;
@@ -314,7 +315,8 @@ fn remember(nat: &Namespace, seconds: u32) -> Result<(), Failure> {
 /// A second gateway of the same virtual network: 203.0.113.3, with a way of its own to host 1.
 fn second_gateway(place: &Place) -> Result<Namespace, Failure> {
     let other = Namespace::create().map_err(|error| Failure::new("a gateway", error))?;
-    let prefix = |text: &str, length| Prefix { address: text.parse::<IpAddr>().unwrap(), length };
+    let prefix =
+        |text: &str, length| AddressPrefix { address: text.parse::<IpAddr>().unwrap(), length };
     let build = || {
         place.lab.gateways[0].run(|| {
             let netlink = Netlink::open()?;

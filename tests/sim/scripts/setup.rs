@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use s2sd::ike::endpoint::command::Command;
-use s2sd::ike::endpoint::config::Role;
-use s2sd::ike::endpoint::event::{Event, Limit};
+use s2sd::ike::endpoint::config::DialRole;
+use s2sd::ike::endpoint::event::{IkeEvent, LimitKind};
 
 use super::{Script, Stage, script};
 use crate::net::Link;
@@ -214,7 +214,7 @@ fn silent_peer_is_found_dead(stage: &Stage) -> World {
 /// An answerer that lost its tunnel waits to be dialled.
 fn answer_only_never_dials(stage: &Stage) -> World {
     let y = stage.y;
-    let mut w = stage.tunnel(|s| s.roles[stage.y.0] = Role::Answer);
+    let mut w = stage.tunnel(|s| s.roles[stage.y.0] = DialRole::Answer);
     w.crash(y);
     w.run_for(SECOND);
     w.boot(y);
@@ -223,7 +223,7 @@ fn answer_only_never_dials(stage: &Stage) -> World {
     let dialled = w.watch.requests(y, IKE_SA_INIT);
     w.check(dialled == 0, || format!("an answerer dialled {dialled} times"));
     let limited =
-        w.host(y).events.iter().any(|(_, e)| matches!(e, Event::Limited(Limit::HalfOpen)));
+        w.host(y).events.iter().any(|(_, e)| matches!(e, IkeEvent::Limited(LimitKind::HalfOpen)));
     w.check(!limited, || "one peer is no flood".into());
     w
 }

@@ -1,11 +1,11 @@
 //! What an authority signs, and what it refuses to sign. The keys are the committed ones: making some takes a while.
 
 use super::*;
-use crate::certs::issue::{CommonName, alt_name};
+use crate::certs::issue::{SubjectCommonName, alt_name};
 use crate::crypto::signature::Scheme;
-use crate::pki::certificate::{BasicConstraints, KeyUsage, Purpose};
+use crate::pki::certificate::{BasicConstraints, KeyPurpose, KeyUsage};
 use crate::pki::load::Bundle;
-use crate::rng::Seeded;
+use crate::rng::SeededRng;
 
 /// 2030-01-01.
 const NOW: UnixTime = UnixTime(1_893_456_000);
@@ -18,28 +18,32 @@ macro_rules! key {
     };
 }
 
-fn order(name: &str, kind: Kind) -> Order {
-    Order { name: name.parse::<CommonName>().unwrap(), months: 120, kind }
+fn order(name: &str, kind: CertificateKind) -> CertificateOrder {
+    CertificateOrder { name: name.parse::<SubjectCommonName>().unwrap(), months: 120, kind }
 }
 
-fn leaf(name: &str) -> Order {
-    order(name, Kind::Leaf { alt_names: Vec::new() })
+fn leaf(name: &str) -> CertificateOrder {
+    order(name, CertificateKind::Leaf { alt_names: Vec::new() })
 }
 
-fn authority(name: &str, path_len: u8) -> Order {
-    order(name, Kind::Authority { path_len })
+fn authority(name: &str, path_len: u8) -> CertificateOrder {
+    order(name, CertificateKind::Authority { path_len })
 }
 
 fn root(path_len: u8) -> Authority {
     let key = key!("rsa2048-1.p8.der");
     let order = authority("VPNRootCA01", path_len);
-    let certificate = order.self_signed(&key, NOW, &mut Seeded(1)).unwrap();
+    let certificate = order.self_signed(&key, NOW, &mut SeededRng(1)).unwrap();
     Authority::new(certificate, key, NOW).unwrap()
 }
 
-fn issue(by: &Authority, order: &Order, now: UnixTime) -> Result<Certificate, IssueError> {
+fn issue(
+    by: &Authority,
+    order: &CertificateOrder,
+    now: UnixTime,
+) -> Result<Certificate, IssueError> {
     let key = key!("rsa2048-2.p8.der");
-    by.issue(order, key.public_key(), now, &mut Seeded(1))
+    by.issue(order, key.public_key(), now, &mut SeededRng(1))
 }
 
 #[test]
@@ -62,17 +66,17 @@ fn a_leaf_is_that_of_azures_article() {
     let root = root(4);
     let made = issue(&root, &leaf("Inbound-certificate"), NOW).unwrap();
     assert_eq!(made.subject().to_string(), "CN=Inbound-certificate");
-    assert_eq!(made.purposes(), Some(&[Purpose::ServerAuth, Purpose::ClientAuth][..]));
+    assert_eq!(made.purposes(), Some(&[KeyPurpose::ServerAuth, KeyPurpose::ClientAuth][..]));
     assert_eq!((made.basic_constraints(), made.key_usage()), (None, None));
     assert!(!made.has_alt_names() && made.is_signed_by(root.certificate()));
     assert_eq!(made.serial().len(), 10);
     let key = key!("rsa2048-2.p8.der");
     let same = leaf("Inbound-certificate");
-    let again = root.issue(&same, key.public_key(), NOW, &mut Seeded(2)).unwrap();
+    let again = root.issue(&same, key.public_key(), NOW, &mut SeededRng(2)).unwrap();
     assert_ne!(again.serial(), made.serial());
     let names = ["gw.example.net", "203.0.113.1", "ops@example.net"];
     let alt_names: Vec<_> = names.iter().map(|name| alt_name(name).unwrap()).collect();
-    let kind = Kind::Leaf { alt_names: alt_names.clone() };
+    let kind = CertificateKind::Leaf { alt_names: alt_names.clone() };
     assert_eq!(issue(&root, &order("gw", kind), NOW).unwrap().alt_names(), alt_names);
 }
 
@@ -82,7 +86,7 @@ fn nothing_outlives_what_issued_it() {
     let later = UnixTime(NOW.0 + YEAR);
     let made = issue(&root, &leaf("late"), later).unwrap();
     assert_eq!(made.not_after(), root.certificate().not_after());
-    let short = Order { months: 12, ..leaf("short") };
+    let short = CertificateOrder { months: 12, ..leaf("short") };
     assert_eq!(issue(&root, &short, NOW).unwrap().not_after().to_string(), "2031-01-01T00:00:00Z");
 }
 
@@ -136,7 +140,7 @@ fn an_authority_of_another_maker_issues() {
 #[test]
 fn every_kind_of_key_can_issue() {
     for key in [key!("ec256.p8.der"), key!("ec384.p8.der"), key!("ed25519.p8.der")] {
-        let certificate = authority("root", 0).self_signed(&key, NOW, &mut Seeded(1)).unwrap();
+        let certificate = authority("root", 0).self_signed(&key, NOW, &mut SeededRng(1)).unwrap();
         let authority = Authority::new(certificate, key, NOW).unwrap();
         assert!(issue(&authority, &leaf("site"), NOW).is_ok());
     }

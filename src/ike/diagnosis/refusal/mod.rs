@@ -8,7 +8,7 @@ use std::fmt;
 
 use super::difference::Difference;
 use super::setting::Setting;
-use crate::crypto::Role;
+use crate::crypto::SaKind;
 use crate::ike::error::{AuthFailed, Busy, Error, Incompatible, Local};
 use crate::ike::exchange::step::{Party, Step};
 use crate::ike::negotiation::combination::Combination;
@@ -20,7 +20,7 @@ use crate::wire::payload::ts::TrafficSelectors;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Refusal {
     /// The stable reason.
-    pub reason: Reason,
+    pub reason: RefusalReason,
     /// In which step.
     pub step: Step,
     /// Who refused.
@@ -36,12 +36,12 @@ pub struct Refusal {
     /// What a lower floor had to say: which certificate, which rule.
     pub detail: Option<String>,
     /// What would mend it, where more is known than the reason tells.
-    pub remedy: Option<Remedy>,
+    pub remedy: Option<RefusalRemedy>,
 }
 
 /// What would mend a refusal.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Remedy {
+pub struct RefusalRemedy {
     /// What to do, as a sentence without its full stop.
     pub what: String,
     /// The setting to look at, if a setting can mend it.
@@ -50,7 +50,7 @@ pub struct Remedy {
 
 /// Why, as a code that does not change between versions.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Reason {
+pub enum RefusalReason {
     /// We do not accept the peer's certificate.
     CertificateUnacceptable,
     /// The peer does not know the child SA that we named, or we not theirs.
@@ -143,11 +143,11 @@ impl Refusal {
         refusal.theirs = theirs.proposals.iter().map(ToString::to_string).collect();
         refusal.difference = Difference::between(ours, theirs);
         if let (
-            Reason::NoCommonEspProposal,
+            RefusalReason::NoCommonEspProposal,
             Some(Difference { kind: TransformType::KeyExchange, .. }),
         ) = (refusal.reason, &refusal.difference)
         {
-            refusal.reason = Reason::PfsMismatch;
+            refusal.reason = RefusalReason::PfsMismatch;
         }
         refusal
     }
@@ -194,8 +194,8 @@ impl Refusal {
             let setting = difference.setting();
             let azure = camel_case(setting.key());
             let safer = match (difference.role, difference.kind) {
-                (Role::Ike, TransformType::KeyExchange) => "ECP384 or DHGroup14",
-                (Role::Esp, TransformType::KeyExchange) => "the same value as here",
+                (SaKind::Ike, TransformType::KeyExchange) => "ECP384 or DHGroup14",
+                (SaKind::Esp, TransformType::KeyExchange) => "the same value as here",
                 _ => "a value that both allow",
             };
             return Some(match difference.their_name() {
@@ -211,44 +211,49 @@ impl Refusal {
     }
 }
 
-fn reason(error: Error, step: Step) -> Reason {
+fn reason(error: Error, step: Step) -> RefusalReason {
     let is_ike = matches!(step, Step::Init | Step::RekeyIke);
-    let no_proposal =
-        if is_ike { Reason::NoCommonIkeProposal } else { Reason::NoCommonEspProposal };
+    let no_proposal = if is_ike {
+        RefusalReason::NoCommonIkeProposal
+    } else {
+        RefusalReason::NoCommonEspProposal
+    };
     match error {
-        Error::Malformed(_) => Reason::MessageMalformed,
-        Error::PeerMisbehaved(_) => Reason::ProtocolViolated,
+        Error::Malformed(_) => RefusalReason::MessageMalformed,
+        Error::PeerMisbehaved(_) => RefusalReason::ProtocolViolated,
         Error::Incompatible(mismatch) => match mismatch {
-            Incompatible::CriticalPayload(_) => Reason::CriticalPayload,
-            Incompatible::Group(_) => Reason::GroupRefused,
-            Incompatible::MajorVersion(_) => Reason::VersionUnsupported,
-            Incompatible::NoAdditionalSas => Reason::NoAdditionalSas,
+            Incompatible::CriticalPayload(_) => RefusalReason::CriticalPayload,
+            Incompatible::Group(_) => RefusalReason::GroupRefused,
+            Incompatible::MajorVersion(_) => RefusalReason::VersionUnsupported,
+            Incompatible::NoAdditionalSas => RefusalReason::NoAdditionalSas,
             Incompatible::Proposal => no_proposal,
-            Incompatible::Selectors => Reason::SelectorsUnacceptable,
+            Incompatible::Selectors => RefusalReason::SelectorsUnacceptable,
             Incompatible::Refused(kind) => match kind {
                 NotifyType::NoProposalChosen => no_proposal,
-                NotifyType::InvalidKePayload => Reason::GroupRefused,
-                NotifyType::NoAdditionalSas => Reason::NoAdditionalSas,
-                NotifyType::TsUnacceptable => Reason::SelectorsUnacceptable,
-                _ => Reason::RefusedOtherwise,
+                NotifyType::InvalidKePayload => RefusalReason::GroupRefused,
+                NotifyType::NoAdditionalSas => RefusalReason::NoAdditionalSas,
+                NotifyType::TsUnacceptable => RefusalReason::SelectorsUnacceptable,
+                _ => RefusalReason::RefusedOtherwise,
             },
         },
         Error::AuthFailed(failure) => match failure {
-            AuthFailed::Certificate => Reason::CertificateUnacceptable,
-            AuthFailed::Identity => Reason::IdentityUnacceptable,
-            AuthFailed::Method => Reason::MethodUnacceptable,
-            AuthFailed::Refused => Reason::CredentialsRefused,
-            AuthFailed::Signature => Reason::SignatureInvalid,
+            AuthFailed::Certificate => RefusalReason::CertificateUnacceptable,
+            AuthFailed::Identity => RefusalReason::IdentityUnacceptable,
+            AuthFailed::Method => RefusalReason::MethodUnacceptable,
+            AuthFailed::Refused => RefusalReason::CredentialsRefused,
+            AuthFailed::Signature => RefusalReason::SignatureInvalid,
         },
         Error::Busy(busy) => match busy {
-            Busy::ChildGone(_) | Busy::ChildGoneThere => Reason::ChildUnknown,
-            Busy::Crossing | Busy::Refused => Reason::TemporaryFailure,
-            Busy::NoAnswer => Reason::NoAnswer,
-            Busy::Overload => Reason::Overload,
+            Busy::ChildGone(_) | Busy::ChildGoneThere => RefusalReason::ChildUnknown,
+            Busy::Crossing | Busy::Refused => RefusalReason::TemporaryFailure,
+            Busy::NoAnswer => RefusalReason::NoAnswer,
+            Busy::Overload => RefusalReason::Overload,
         },
-        Error::Local(Local::Blamed(NotifyType::InvalidMajorVersion)) => Reason::VersionUnsupported,
-        Error::Local(Local::Blamed(_)) => Reason::MessageRefused,
-        Error::Local(Local::Crypto | Local::Signing) => Reason::LocalFailure,
+        Error::Local(Local::Blamed(NotifyType::InvalidMajorVersion)) => {
+            RefusalReason::VersionUnsupported
+        }
+        Error::Local(Local::Blamed(_)) => RefusalReason::MessageRefused,
+        Error::Local(Local::Crypto | Local::Signing) => RefusalReason::LocalFailure,
     }
 }
 
@@ -274,130 +279,138 @@ fn camel_case(key: &str) -> String {
     camel
 }
 
-impl Reason {
+impl RefusalReason {
     /// Every reason.
-    pub const ALL: [Reason; 22] = [
-        Reason::CertificateUnacceptable,
-        Reason::ChildUnknown,
-        Reason::CredentialsRefused,
-        Reason::CriticalPayload,
-        Reason::GroupRefused,
-        Reason::IdentityUnacceptable,
-        Reason::LocalFailure,
-        Reason::MessageMalformed,
-        Reason::MessageRefused,
-        Reason::MethodUnacceptable,
-        Reason::NoAdditionalSas,
-        Reason::NoAnswer,
-        Reason::NoCommonEspProposal,
-        Reason::NoCommonIkeProposal,
-        Reason::Overload,
-        Reason::PfsMismatch,
-        Reason::ProtocolViolated,
-        Reason::RefusedOtherwise,
-        Reason::SelectorsUnacceptable,
-        Reason::SignatureInvalid,
-        Reason::TemporaryFailure,
-        Reason::VersionUnsupported,
+    pub const ALL: [RefusalReason; 22] = [
+        RefusalReason::CertificateUnacceptable,
+        RefusalReason::ChildUnknown,
+        RefusalReason::CredentialsRefused,
+        RefusalReason::CriticalPayload,
+        RefusalReason::GroupRefused,
+        RefusalReason::IdentityUnacceptable,
+        RefusalReason::LocalFailure,
+        RefusalReason::MessageMalformed,
+        RefusalReason::MessageRefused,
+        RefusalReason::MethodUnacceptable,
+        RefusalReason::NoAdditionalSas,
+        RefusalReason::NoAnswer,
+        RefusalReason::NoCommonEspProposal,
+        RefusalReason::NoCommonIkeProposal,
+        RefusalReason::Overload,
+        RefusalReason::PfsMismatch,
+        RefusalReason::ProtocolViolated,
+        RefusalReason::RefusedOtherwise,
+        RefusalReason::SelectorsUnacceptable,
+        RefusalReason::SignatureInvalid,
+        RefusalReason::TemporaryFailure,
+        RefusalReason::VersionUnsupported,
     ];
 
     /// The code.
     pub fn code(self) -> &'static str {
         match self {
-            Reason::CertificateUnacceptable => "certificate-unacceptable",
-            Reason::ChildUnknown => "child-unknown",
-            Reason::CredentialsRefused => "credentials-refused",
-            Reason::CriticalPayload => "critical-payload",
-            Reason::GroupRefused => "group-refused",
-            Reason::IdentityUnacceptable => "identity-unacceptable",
-            Reason::LocalFailure => "local-failure",
-            Reason::MessageMalformed => "message-malformed",
-            Reason::MessageRefused => "message-refused",
-            Reason::MethodUnacceptable => "method-unacceptable",
-            Reason::NoAdditionalSas => "no-additional-sas",
-            Reason::NoAnswer => "no-answer",
-            Reason::NoCommonEspProposal => "no-common-esp-proposal",
-            Reason::NoCommonIkeProposal => "no-common-ike-proposal",
-            Reason::Overload => "overload",
-            Reason::PfsMismatch => "pfs-mismatch",
-            Reason::ProtocolViolated => "protocol-violated",
-            Reason::RefusedOtherwise => "refused-otherwise",
-            Reason::SelectorsUnacceptable => "selectors-unacceptable",
-            Reason::SignatureInvalid => "signature-invalid",
-            Reason::TemporaryFailure => "temporary-failure",
-            Reason::VersionUnsupported => "version-unsupported",
+            RefusalReason::CertificateUnacceptable => "certificate-unacceptable",
+            RefusalReason::ChildUnknown => "child-unknown",
+            RefusalReason::CredentialsRefused => "credentials-refused",
+            RefusalReason::CriticalPayload => "critical-payload",
+            RefusalReason::GroupRefused => "group-refused",
+            RefusalReason::IdentityUnacceptable => "identity-unacceptable",
+            RefusalReason::LocalFailure => "local-failure",
+            RefusalReason::MessageMalformed => "message-malformed",
+            RefusalReason::MessageRefused => "message-refused",
+            RefusalReason::MethodUnacceptable => "method-unacceptable",
+            RefusalReason::NoAdditionalSas => "no-additional-sas",
+            RefusalReason::NoAnswer => "no-answer",
+            RefusalReason::NoCommonEspProposal => "no-common-esp-proposal",
+            RefusalReason::NoCommonIkeProposal => "no-common-ike-proposal",
+            RefusalReason::Overload => "overload",
+            RefusalReason::PfsMismatch => "pfs-mismatch",
+            RefusalReason::ProtocolViolated => "protocol-violated",
+            RefusalReason::RefusedOtherwise => "refused-otherwise",
+            RefusalReason::SelectorsUnacceptable => "selectors-unacceptable",
+            RefusalReason::SignatureInvalid => "signature-invalid",
+            RefusalReason::TemporaryFailure => "temporary-failure",
+            RefusalReason::VersionUnsupported => "version-unsupported",
         }
     }
 
     /// Under which numbers Azure's side logs it. Several where it cannot be told apart from here.
     pub fn azure(self) -> &'static [AzureError] {
         match self {
-            Reason::CredentialsRefused => &[CREDENTIALS, SIGNATURE],
-            Reason::CertificateUnacceptable
-            | Reason::IdentityUnacceptable
-            | Reason::MethodUnacceptable
-            | Reason::SignatureInvalid => &[CREDENTIALS],
-            Reason::GroupRefused => &[DIFFIE_HELLMAN, POLICY],
-            Reason::MessageMalformed | Reason::MessageRefused => &[HEADER, PAYLOAD, COOKIE],
-            Reason::CriticalPayload => &[PAYLOAD],
-            Reason::NoAnswer => &[TIMED_OUT, INITIATOR_ONLY],
-            Reason::NoCommonEspProposal | Reason::PfsMismatch => &[POLICY],
-            Reason::NoCommonIkeProposal => &[POLICY, NO_POLICY],
-            Reason::SelectorsUnacceptable => &[SELECTORS, TIMED_OUT],
-            Reason::VersionUnsupported => &[VERSION],
-            Reason::ChildUnknown
-            | Reason::LocalFailure
-            | Reason::NoAdditionalSas
-            | Reason::Overload
-            | Reason::ProtocolViolated
-            | Reason::RefusedOtherwise
-            | Reason::TemporaryFailure => &[],
+            RefusalReason::CredentialsRefused => &[CREDENTIALS, SIGNATURE],
+            RefusalReason::CertificateUnacceptable
+            | RefusalReason::IdentityUnacceptable
+            | RefusalReason::MethodUnacceptable
+            | RefusalReason::SignatureInvalid => &[CREDENTIALS],
+            RefusalReason::GroupRefused => &[DIFFIE_HELLMAN, POLICY],
+            RefusalReason::MessageMalformed | RefusalReason::MessageRefused => {
+                &[HEADER, PAYLOAD, COOKIE]
+            }
+            RefusalReason::CriticalPayload => &[PAYLOAD],
+            RefusalReason::NoAnswer => &[TIMED_OUT, INITIATOR_ONLY],
+            RefusalReason::NoCommonEspProposal | RefusalReason::PfsMismatch => &[POLICY],
+            RefusalReason::NoCommonIkeProposal => &[POLICY, NO_POLICY],
+            RefusalReason::SelectorsUnacceptable => &[SELECTORS, TIMED_OUT],
+            RefusalReason::VersionUnsupported => &[VERSION],
+            RefusalReason::ChildUnknown
+            | RefusalReason::LocalFailure
+            | RefusalReason::NoAdditionalSas
+            | RefusalReason::Overload
+            | RefusalReason::ProtocolViolated
+            | RefusalReason::RefusedOtherwise
+            | RefusalReason::TemporaryFailure => &[],
         }
     }
 
     fn setting(self) -> Option<Setting> {
         match self {
-            Reason::CertificateUnacceptable | Reason::SignatureInvalid => {
+            RefusalReason::CertificateUnacceptable | RefusalReason::SignatureInvalid => {
                 Some(Setting::OutboundCertificateRoots)
             }
-            Reason::CredentialsRefused => Some(Setting::InboundCertificate),
-            Reason::GroupRefused => Some(Setting::DhGroup),
-            Reason::IdentityUnacceptable => Some(Setting::OutboundCertificateSubjectName),
-            Reason::NoAnswer => Some(Setting::PublicIpAddresses),
-            Reason::NoCommonEspProposal | Reason::NoCommonIkeProposal => Some(Setting::IpsecPolicy),
-            Reason::PfsMismatch => Some(Setting::PfsGroup),
-            Reason::SelectorsUnacceptable => Some(Setting::TrafficSelectors),
+            RefusalReason::CredentialsRefused => Some(Setting::InboundCertificate),
+            RefusalReason::GroupRefused => Some(Setting::DhGroup),
+            RefusalReason::IdentityUnacceptable => Some(Setting::OutboundCertificateSubjectName),
+            RefusalReason::NoAnswer => Some(Setting::PublicIpAddresses),
+            RefusalReason::NoCommonEspProposal | RefusalReason::NoCommonIkeProposal => {
+                Some(Setting::IpsecPolicy)
+            }
+            RefusalReason::PfsMismatch => Some(Setting::PfsGroup),
+            RefusalReason::SelectorsUnacceptable => Some(Setting::TrafficSelectors),
             _ => None,
         }
     }
 
     fn remedy(self) -> Option<&'static str> {
         Some(match self {
-            Reason::CertificateUnacceptable => {
+            RefusalReason::CertificateUnacceptable => {
                 "give outbound_certificate_roots the root of the certificate in the gateway's key vault"
             }
-            Reason::CredentialsRefused => {
+            RefusalReason::CredentialsRefused => {
                 "either the peer does not trust our certificate (compare inboundAuthCertificateChain and \
                  inboundAuthCertificateSubjectName with the issuer and CN of inbound_certificate), or it cannot \
                  verify our signature (inbound_private_key of another certificate, or a hash that it does not take)"
             }
-            Reason::GroupRefused => "make dh_group here and dhGroup on the Azure connection agree",
-            Reason::IdentityUnacceptable => {
+            RefusalReason::GroupRefused => {
+                "make dh_group here and dhGroup on the Azure connection agree"
+            }
+            RefusalReason::IdentityUnacceptable => {
                 "set outbound_certificate_subject_name to the CN of the certificate in the gateway's key vault"
             }
-            Reason::NoAnswer => {
+            RefusalReason::NoAnswer => {
                 "check public_ip_addresses, that UDP 500 and 4500 pass, that gatewayIpAddress of the local network gateway \
                  is our public address, and that connectionMode is not InitiatorOnly"
             }
-            Reason::NoCommonEspProposal => {
+            RefusalReason::NoCommonEspProposal => {
                 "compare ipsec_encryption, ipsec_integrity and pfs_group with the connection's IPsec policy at Azure"
             }
-            Reason::NoCommonIkeProposal => {
+            RefusalReason::NoCommonIkeProposal => {
                 "compare ike_encryption, ike_integrity and dh_group with the connection's IPsec policy at Azure; if they \
                  agree, gatewayIpAddress of the local network gateway may not be our public address"
             }
-            Reason::PfsMismatch => "make pfs_group here and pfsGroup on the Azure connection agree",
-            Reason::SelectorsUnacceptable => {
+            RefusalReason::PfsMismatch => {
+                "make pfs_group here and pfsGroup on the Azure connection agree"
+            }
+            RefusalReason::SelectorsUnacceptable => {
                 "make use_policy_based_traffic_selectors and the address_prefixes of both sides agree with Azure's"
             }
             _ => return None,
@@ -405,7 +418,7 @@ impl Reason {
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for RefusalReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
     }
@@ -422,7 +435,7 @@ impl fmt::Display for Refusal {
         write!(f, "{}{by}: {}", self.step, self.error)?;
         if let Some(difference) = &self.difference {
             write!(f, ": {difference}")?;
-        } else if let (Reason::SelectorsUnacceptable, [ours], [theirs]) =
+        } else if let (RefusalReason::SelectorsUnacceptable, [ours], [theirs]) =
             (self.reason, self.ours.as_slice(), self.theirs.as_slice())
         {
             write!(f, ": they offer {theirs}, we allow {ours}")?;

@@ -1,11 +1,11 @@
 use super::*;
-use crate::ike::diagnosis::azure_names::{Names, esp_line, ike_lines};
-use crate::ike::error::{Malformed, PeerMisbehaved};
+use crate::ike::diagnosis::azure_names::{PolicyNames, esp_line, ike_lines};
+use crate::ike::error::{MalformedMessage, PeerMisbehaved};
 use crate::ike::negotiation::proposal::{Groups, offer};
 use crate::wire::selector::Selector;
 use crate::wire::spi::Spi;
 
-const STRONG: Names<'static> = Names {
+const STRONG: PolicyNames<'static> = PolicyNames {
     ike_encryption: "GCMAES256",
     ike_integrity: "SHA384",
     dh_group: "ECP384",
@@ -21,7 +21,7 @@ fn ts(text: &str) -> TrafficSelectors {
 #[test]
 fn a_wrong_group_names_the_setting_and_the_value() {
     let ours = ike_lines(&STRONG).expect("names");
-    let theirs = ike_lines(&Names { dh_group: "DHGroup2", ..STRONG }).expect("names");
+    let theirs = ike_lines(&PolicyNames { dh_group: "DHGroup2", ..STRONG }).expect("names");
     let refusal = Refusal::new(Incompatible::Proposal.into(), Step::Init)
         .with_proposals(&ours, &offer(&theirs, Spi::None, Groups::Negotiated));
     assert_eq!(refusal.setting(), Some(Setting::DhGroup));
@@ -36,10 +36,13 @@ fn a_wrong_group_names_the_setting_and_the_value() {
 #[test]
 fn a_pfs_mismatch_is_one() {
     let ours = [esp_line(&STRONG).expect("names")];
-    let theirs = [esp_line(&Names { pfs_group: "None", ..STRONG }).expect("names")];
+    let theirs = [esp_line(&PolicyNames { pfs_group: "None", ..STRONG }).expect("names")];
     let refusal = Refusal::new(Incompatible::Proposal.into(), Step::RekeyChild)
         .with_proposals(&ours, &offer(&theirs, Spi::None, Groups::Negotiated));
-    assert_eq!((refusal.reason, refusal.setting()), (Reason::PfsMismatch, Some(Setting::PfsGroup)));
+    assert_eq!(
+        (refusal.reason, refusal.setting()),
+        (RefusalReason::PfsMismatch, Some(Setting::PfsGroup))
+    );
     assert_eq!(
         refusal.remedy().expect("a remedy"),
         "set pfs_group = \"None\" here, or pfsGroup to the same value as here on the Azure connection"
@@ -50,7 +53,7 @@ fn a_pfs_mismatch_is_one() {
 fn a_peer_that_refuses_proposals_does_not_say_what_it_wants() {
     let refusal = Refusal::new(Error::told(NotifyType::NoProposalChosen), Step::RekeyChild)
         .with_our_lines(&[esp_line(&STRONG).expect("names")]);
-    assert_eq!((refusal.by, refusal.reason), (Party::Peer, Reason::NoCommonEspProposal));
+    assert_eq!((refusal.by, refusal.reason), (Party::Peer, RefusalReason::NoCommonEspProposal));
     assert_eq!(
         refusal.to_string(),
         "CREATE_CHILD_SA (child rekey): the peer refused: NO_PROPOSAL_CHOSEN; we offered \
@@ -105,7 +108,7 @@ fn silence_and_details_read_well() {
         "IKE_AUTH refused by us: the peer's certificate is not acceptable: CN=gateway expired on 2026-01-01. To mend it: give"
     ));
     // What is known of this one goes before what the reason tells of all its kind.
-    certificate.remedy = Some(Remedy { what: "renew it".into(), setting: None });
+    certificate.remedy = Some(RefusalRemedy { what: "renew it".into(), setting: None });
     assert!(
         certificate.to_string().contains("2026-01-01. To mend it: renew it. "),
         "{certificate}"
@@ -115,11 +118,11 @@ fn silence_and_details_read_well() {
 
 #[test]
 fn codes_are_stable_kebab_case_and_unique() {
-    let mut codes: Vec<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+    let mut codes: Vec<_> = RefusalReason::ALL.iter().map(|reason| reason.code()).collect();
     assert!(codes.is_sorted(), "the order of the enum is the alphabet's");
     codes.dedup();
-    assert_eq!(codes.len(), Reason::ALL.len());
-    for (reason, code) in Reason::ALL.iter().zip(codes) {
+    assert_eq!(codes.len(), RefusalReason::ALL.len());
+    for (reason, code) in RefusalReason::ALL.iter().zip(codes) {
         assert!(code.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{code}");
         let kebab = format!("{reason:?}")
             .chars()
@@ -138,7 +141,7 @@ fn who_refused_is_who_said_so() {
     for kind in NotifyType::KNOWN.iter().copied().filter(|kind| kind.is_error()) {
         assert!(by_peer(Error::told(kind)), "{kind}");
     }
-    assert!(!by_peer(Malformed::Inside.into()));
+    assert!(!by_peer(MalformedMessage::Inside.into()));
     assert!(!by_peer(PeerMisbehaved::Spi.into()));
     assert!(!by_peer(Busy::Crossing.into()));
     assert!(!by_peer(AuthFailed::Signature.into()));

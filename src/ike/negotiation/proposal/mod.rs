@@ -13,7 +13,7 @@
 //! transforms are left out of our offer there and passed over in theirs ([`Groups::Omitted`]).
 
 use super::combination::{Combination, is_none};
-use crate::crypto::{EspSuite, Group, IkeSuite, Role, Unsupported};
+use crate::crypto::{EspSuite, Group, IkeSuite, SaKind, Unsupported};
 use crate::ike::diagnosis::azure_names;
 use crate::ike::error::{Error, Incompatible, PeerMisbehaved};
 use crate::wire::codes::{ProtocolId, TransformType};
@@ -22,35 +22,35 @@ use crate::wire::spi::{EspSpi, IkeSpi, Spi};
 
 /// The lines of one kind of SA: what we offer and what we accept, in order of preference.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Policy {
+pub struct ProposalPolicy {
     offered: Vec<Combination>,
     accepted: Vec<Combination>,
 }
 
-impl Policy {
+impl ProposalPolicy {
     /// One list for both, less what s2sd cannot run; the reasons come with it. A policy that keeps no line is the
     /// caller's to refuse.
-    pub fn new(lines: &[Combination]) -> (Policy, Vec<Unsupported>) {
+    pub fn new(lines: &[Combination]) -> (ProposalPolicy, Vec<Unsupported>) {
         let (lines, refused) = runnable(lines);
-        (Policy { offered: lines.clone(), accepted: lines }, refused)
+        (ProposalPolicy { offered: lines.clone(), accepted: lines }, refused)
     }
 
     /// A connection on Default, IKE: group 2 alone, which the caller warns of.
-    pub fn azure_ike() -> Policy {
-        Policy::new(&azure_names::DEFAULT_IKE).0
+    pub fn azure_ike() -> ProposalPolicy {
+        ProposalPolicy::new(&azure_names::DEFAULT_IKE).0
     }
 
     /// A connection on Default, ESP: we offer Azure's initiator list and accept its responder list, as Azure does.
-    pub fn azure_esp() -> Policy {
-        Policy {
+    pub fn azure_esp() -> ProposalPolicy {
+        ProposalPolicy {
             offered: runnable(&azure_names::DEFAULT_ESP_INITIATOR).0,
             accepted: runnable(&azure_names::DEFAULT_ESP_RESPONDER).0,
         }
     }
 
     /// Lines as they are, runnable or not: for a peer played in a test.
-    pub fn verbatim(offered: &[Combination], accepted: &[Combination]) -> Policy {
-        Policy { offered: offered.to_vec(), accepted: accepted.to_vec() }
+    pub fn verbatim(offered: &[Combination], accepted: &[Combination]) -> ProposalPolicy {
+        ProposalPolicy { offered: offered.to_vec(), accepted: accepted.to_vec() }
     }
 
     /// What we offer.
@@ -104,14 +104,14 @@ pub fn offer(lines: &[Combination], spi: impl Into<Spi>, groups: Groups) -> Secu
 
 /// What a negotiation settled on.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Choice {
+pub struct SelectedProposal {
     /// The line.
     pub line: Combination,
     /// The accepted proposal as the peer wrote it, of each type the one transform chosen.
     proposal: Proposal,
 }
 
-impl Choice {
+impl SelectedProposal {
     /// The proposal that accepts, with our own SPI.
     pub fn answer(&self, spi: impl Into<Spi>) -> SecurityAssociation {
         SecurityAssociation::from(Proposal { spi: spi.into(), ..self.proposal.clone() })
@@ -145,7 +145,7 @@ pub fn choose(
     ours: &[Combination],
     theirs: &SecurityAssociation,
     groups: Groups,
-) -> Result<Choice, Error> {
+) -> Result<SelectedProposal, Error> {
     // A line with a group that we cannot run is no line, even where the group is left out: its child could not be rekeyed.
     distinct(&runnable(ours).0, groups)
         .into_iter()
@@ -161,7 +161,7 @@ pub fn read_answer(
     ours: &[Combination],
     answer: &SecurityAssociation,
     groups: Groups,
-) -> Result<Choice, Error> {
+) -> Result<SelectedProposal, Error> {
     let not_offered = || Error::from(PeerMisbehaved::AnswerNotOffered);
     let [proposal] = answer.proposals.as_slice() else { return Err(not_offered()) };
     let place = usize::from(proposal.number).checked_sub(1).ok_or_else(not_offered)?;
@@ -175,7 +175,7 @@ pub fn read_answer(
 }
 
 /// The proposal narrowed to a line, if the line is in it.
-fn take(line: Combination, proposal: &Proposal, groups: Groups) -> Option<Choice> {
+fn take(line: Combination, proposal: &Proposal, groups: Groups) -> Option<SelectedProposal> {
     if proposal.protocol != protocol(line.role()) {
         return None;
     }
@@ -197,8 +197,10 @@ fn take(line: Combination, proposal: &Proposal, groups: Groups) -> Option<Choice
     // "MUST consider this proposal unacceptable" with a transform type that we do not know (RFC 7296 §3.3.6).
     let has_unknown =
         proposal.transforms.iter().any(|t| matches!(t.id, TransformId::Unknown { .. }));
-    (!has_unknown)
-        .then(|| Choice { line, proposal: Proposal { transforms: chosen, ..proposal.clone() } })
+    (!has_unknown).then(|| SelectedProposal {
+        line,
+        proposal: Proposal { transforms: chosen, ..proposal.clone() },
+    })
 }
 
 /// The lines as they are negotiated, each once.
@@ -216,10 +218,10 @@ fn distinct(lines: &[Combination], groups: Groups) -> Vec<Combination> {
     distinct
 }
 
-fn protocol(role: Role) -> ProtocolId {
+fn protocol(role: SaKind) -> ProtocolId {
     match role {
-        Role::Ike => ProtocolId::Ike,
-        Role::Esp => ProtocolId::Esp,
+        SaKind::Ike => ProtocolId::Ike,
+        SaKind::Esp => ProtocolId::Esp,
     }
 }
 

@@ -2,16 +2,16 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ike::diagnosis::azure_names::{
-    DEFAULT_ESP_INITIATOR, DEFAULT_ESP_RESPONDER, DEFAULT_IKE, Names,
+    DEFAULT_ESP_INITIATOR, DEFAULT_ESP_RESPONDER, DEFAULT_IKE, PolicyNames,
 };
-use crate::ike::negotiation::combination::Cipher;
+use crate::ike::negotiation::combination::CombinationCipher;
 use crate::wire::codes::{EncrId, EsnId, IntegId, KeId, PrfId};
-use crate::wire::payload::sa::{Attribute, AttributeValue};
+use crate::wire::payload::sa::{AttributeValue, TransformAttribute};
 
 const SPI: EspSpi = EspSpi(0x1234_5678);
 const NEGOTIATED: Groups = Groups::Negotiated;
 
-const RECOMMENDED: Names<'static> = Names {
+const RECOMMENDED: PolicyNames<'static> = PolicyNames {
     ike_encryption: "GCMAES256",
     ike_integrity: "SHA384",
     dh_group: "ECP384",
@@ -21,7 +21,7 @@ const RECOMMENDED: Names<'static> = Names {
 };
 
 fn gcm(ke: Option<KeId>) -> Combination {
-    let cipher = Cipher { encr: EncrId::AesGcm16, key_bits: Some(256), integ: None };
+    let cipher = CombinationCipher { encr: EncrId::AesGcm16, key_bits: Some(256), integ: None };
     Combination::Esp { cipher, ke, esn: EsnId::Sequence32 }
 }
 
@@ -44,7 +44,7 @@ fn texts(offer: &SecurityAssociation) -> Vec<String> {
 #[test]
 fn our_default_offer_is_azures_less_what_we_cannot_run() {
     assert_eq!(
-        texts(&offer(Policy::azure_ike().offered(), Spi::None, NEGOTIATED)),
+        texts(&offer(ProposalPolicy::azure_ike().offered(), Spi::None, NEGOTIATED)),
         [
             "IKE:AES_CBC_256/PRF_HMAC_SHA1/HMAC_SHA1_96/MODP_1024",
             "IKE:AES_CBC_256/PRF_HMAC_SHA2_256/HMAC_SHA2_256_128/MODP_1024",
@@ -52,7 +52,7 @@ fn our_default_offer_is_azures_less_what_we_cannot_run() {
             "IKE:AES_CBC_128/PRF_HMAC_SHA2_256/HMAC_SHA2_256_128/MODP_1024",
         ]
     );
-    let esp = offer(Policy::azure_esp().offered(), SPI, NEGOTIATED);
+    let esp = offer(ProposalPolicy::azure_esp().offered(), SPI, NEGOTIATED);
     assert_eq!(
         texts(&esp),
         [
@@ -67,12 +67,12 @@ fn our_default_offer_is_azures_less_what_we_cannot_run() {
 
 #[test]
 fn a_played_azure_says_all_its_lines() {
-    let azure = Policy::verbatim(&DEFAULT_ESP_INITIATOR, &DEFAULT_ESP_RESPONDER);
+    let azure = ProposalPolicy::verbatim(&DEFAULT_ESP_INITIATOR, &DEFAULT_ESP_RESPONDER);
     let said = offer(azure.offered(), SPI, NEGOTIATED);
     assert_eq!(said.proposals.len(), 6);
     assert_eq!(said.proposals[2].to_string(), "ESP:3DES/HMAC_SHA1_96/NO_ESN");
     // We take the first line of it that is also ours.
-    let choice = choose(Policy::azure_esp().accepted(), &said, NEGOTIATED).expect("a line");
+    let choice = choose(ProposalPolicy::azure_esp().accepted(), &said, NEGOTIATED).expect("a line");
     assert_eq!(choice.line, gcm(None));
     // And it never takes 3DES from itself, which it could not run.
     let only: SecurityAssociation = said.proposals[2].clone().into();
@@ -81,10 +81,13 @@ fn a_played_azure_says_all_its_lines() {
 
 #[test]
 fn what_a_policy_cannot_run_is_told() {
-    let names = Names { ike_encryption: "DES3", dh_group: "DHGroup1", ..RECOMMENDED };
-    let (policy, refused) = Policy::new(&azure_names::ike_lines(&names).expect("names"));
+    let names = PolicyNames { ike_encryption: "DES3", dh_group: "DHGroup1", ..RECOMMENDED };
+    let (policy, refused) = ProposalPolicy::new(&azure_names::ike_lines(&names).expect("names"));
     assert!(policy.offered().is_empty());
-    assert!(matches!(refused.as_slice(), [Unsupported::Encryption(Role::Ike, EncrId::TripleDes)]));
+    assert!(matches!(
+        refused.as_slice(),
+        [Unsupported::Encryption(SaKind::Ike, EncrId::TripleDes)]
+    ));
 }
 
 #[test]
@@ -94,14 +97,14 @@ fn every_custom_policy_of_azure_that_we_can_run_meets_itself() {
         for integrity in azure_names::names(crate::ike::diagnosis::setting::Setting::IpsecIntegrity)
         {
             for pfs in azure_names::names(crate::ike::diagnosis::setting::Setting::PfsGroup) {
-                let names = Names {
+                let names = PolicyNames {
                     ipsec_encryption: encryption,
                     ipsec_integrity: integrity,
                     pfs_group: pfs,
                     ..RECOMMENDED
                 };
                 let Ok(line) = azure_names::esp_line(&names) else { continue };
-                let (policy, _) = Policy::new(&[line]);
+                let (policy, _) = ProposalPolicy::new(&[line]);
                 if policy.offered().is_empty() {
                     continue;
                 }
@@ -145,7 +148,8 @@ fn a_merged_proposal_is_narrowed_to_one_transform_a_type() {
             no_esn(),
         ],
     );
-    let choice = choose(Policy::azure_esp().accepted(), &merged, NEGOTIATED).expect("a line");
+    let choice =
+        choose(ProposalPolicy::azure_esp().accepted(), &merged, NEGOTIATED).expect("a line");
     assert_eq!(
         choice.answer(SPI).proposals[0].to_string(),
         "ESP:AES_CBC_256/HMAC_SHA1_96/KE_NONE/NO_ESN"
@@ -173,7 +177,7 @@ fn silence_and_none_mean_the_same() {
 #[test]
 fn what_is_not_ours_is_refused() {
     let ours = [gcm(None)];
-    let odd = Attribute { kind: 15.into(), value: AttributeValue::Short(1) };
+    let odd = TransformAttribute { kind: 15.into(), value: AttributeValue::Short(1) };
     let odd_gcm = Transform { attributes: vec![odd], ..gcm_transform() };
     let unknown = Transform::new(TransformId::new(6.into(), 35));
     for (name, protocol, transforms) in [
@@ -273,9 +277,9 @@ fn groups_are_told_once_in_order() {
         names.dh_group = group;
         lines.extend(azure_names::ike_lines(&names).expect("names"));
     }
-    assert_eq!(Policy::new(&lines).0.groups(), [Group::Ecp384, Group::Modp2048]);
-    assert_eq!(Policy::azure_ike().groups(), [Group::Modp1024]);
-    assert_eq!(Policy::azure_esp().groups(), []);
+    assert_eq!(ProposalPolicy::new(&lines).0.groups(), [Group::Ecp384, Group::Modp2048]);
+    assert_eq!(ProposalPolicy::azure_ike().groups(), [Group::Modp1024]);
+    assert_eq!(ProposalPolicy::azure_esp().groups(), []);
 }
 
 #[test]
