@@ -23,16 +23,16 @@ pub(super) struct RunningConnection {
 
 impl RunningConnection {
     /// The gateway is elsewhere: its address may be one that the routes would swallow.
-    pub(super) fn shield(&mut self) {
+    pub(super) fn protect_outer(&mut self) {
         let connection = &self.settings.name;
-        if let Err(error) = self.routes.shield(&self.settings, &outer(&self.members)) {
+        if let Err(error) = self.routes.protect_outer(&self.settings, &outer(&self.members)) {
             error!(%connection, %error, "the routes could not be changed");
         }
-        self.lead();
+        self.update_routes();
     }
 
     /// Has the routes lead into the tunnels that are up.
-    pub(super) fn lead(&mut self) {
+    pub(super) fn update_routes(&mut self) {
         let up = self.members.iter().filter(|m| m.record.state == TunnelState::Up);
         let devices: Vec<&str> =
             up.filter_map(|member| member.tunnel.as_ref()).map(RunningTunnel::interface).collect();

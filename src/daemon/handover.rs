@@ -62,7 +62,7 @@ impl Service {
             // Where it fails now, `ready` tries again and says why not.
             self.guard = Guard::set_up().ok();
         }
-        let peers = self.meet(credentials, &mut inventory);
+        let peers = self.match_peers(credentials, &mut inventory);
         self.discard();
         let going: Vec<PeerId> = peers.going.iter().map(|(peer, _)| *peer).collect();
         let mut fresh = peers.fresh;
@@ -77,11 +77,15 @@ impl Service {
         fresh.into_iter().for_each(|peer| self.prepare(peer));
         self.carry_out();
         // Routes of tunnels that did not come back.
-        self.links.iter_mut().for_each(RunningConnection::lead);
+        self.links.iter_mut().for_each(RunningConnection::update_routes);
     }
 
     /// Compares the configuration with the former one, and takes devices over.
-    fn meet(&mut self, credentials: Vec<Option<Credentials>>, inventory: &mut Inventory) -> Peers {
+    fn match_peers(
+        &mut self,
+        credentials: Vec<Option<Credentials>>,
+        inventory: &mut Inventory,
+    ) -> Peers {
         let mut peers = Peers::default();
         let connections = self.config.connections.clone();
         for (connection, credentials) in connections.into_iter().zip(credentials) {
@@ -102,7 +106,7 @@ impl Service {
                 match self.ready_to_go_on(peer) {
                     Ok(config) => {
                         if let Some(obstacle) = self.lacks_credentials(peer) {
-                            self.hinder(peer, obstacle);
+                            self.set_problem(peer, obstacle);
                         }
                         let positions = inventory.positions.clone();
                         if let Some(device) = self.tunnel_mut(peer) {
@@ -111,7 +115,7 @@ impl Service {
                         peers.going.push((peer, config));
                     }
                     Err(obstacle) => {
-                        self.hinder(peer, obstacle);
+                        self.set_problem(peer, obstacle);
                         peers.departing.push((peer, departed(tunnel)));
                     }
                 }
@@ -171,7 +175,7 @@ impl Service {
             let active: Vec<ChildId> =
                 device.children().map(|(id, _)| id).filter(|id| device.is_active(*id)).collect();
             if let Err(error) = device.release() {
-                self.hinder(*peer, format!("its packets cannot be carried: {error}"));
+                self.set_problem(*peer, format!("its packets cannot be carried: {error}"));
             }
             if wanted {
                 self.endpoint.command(now, Command::Up(*peer));
@@ -279,7 +283,7 @@ impl Service {
 
     fn inventory(&self, parked: bool) -> Inventory {
         let tunnels = self.links.iter().flat_map(|l| &l.members).filter_map(|m| m.tunnel.as_ref());
-        let positions = tunnels.filter(|_| parked).flat_map(RunningTunnel::stand).collect();
+        let positions = tunnels.filter(|_| parked).flat_map(RunningTunnel::positions).collect();
         Inventory {
             version: inventory::VERSION,
             ledger: self.estate.keeping.ledger.identity(),

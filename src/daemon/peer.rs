@@ -164,7 +164,7 @@ impl ServicePeer {
     }
 
     /// Brings the word for the state up to date. Whether packets can pass now and could not before, or the reverse.
-    pub fn judge(&mut self, now: Now) -> bool {
+    pub fn refresh_state(&mut self, now: Now) -> bool {
         let was_up = self.record.state == TunnelState::Up;
         let up = self.tunnel.as_ref().is_some_and(RunningTunnel::is_up);
         let obstacle = self.record.obstacle.as_ref();

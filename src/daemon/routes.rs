@@ -56,7 +56,7 @@ impl Routes {
     }
 
     /// The gateway is at these addresses now. Routes that must go into another table are withdrawn; they are led anew.
-    pub fn shield(&mut self, connection: &Connection, outer: &[IpAddr]) -> io::Result<()> {
+    pub fn protect_outer(&mut self, connection: &Connection, outer: &[IpAddr]) -> io::Result<()> {
         let table = table(&self.prefixes, connection.tunnel.route_table, outer);
         if table != self.table {
             self.lead_into(&[])?;

@@ -282,7 +282,7 @@ impl Service {
             Ok(address) => {
                 info!(connection, name, %address, "looked up");
                 member.remote = Some(address);
-                link.shield();
+                link.protect_outer();
                 self.prepare(peer);
             }
             Err(error) => warn!(connection, name, error, "the name could not be looked up"),
@@ -334,14 +334,14 @@ impl Service {
                 let Some(member) = self.member(peer) else { return };
                 let (hitch, wanted) = (member.hitch(), member.wanted);
                 match hitch {
-                    Some(hitch) => self.hinder(peer, hitch),
+                    Some(hitch) => self.set_problem(peer, hitch),
                     None => member.clear(),
                 }
                 if wanted {
                     self.endpoint.command(now, Command::Up(peer));
                 }
             }
-            Err(obstacle) => self.hinder(peer, obstacle),
+            Err(obstacle) => self.set_problem(peer, obstacle),
         }
     }
 
@@ -377,7 +377,7 @@ impl Service {
     }
 
     /// Something stands in the way of a tunnel.
-    pub(super) fn hinder(&mut self, peer: PeerId, obstacle: Obstacle) {
+    pub(super) fn set_problem(&mut self, peer: PeerId, obstacle: Obstacle) {
         let Some(member) = self.member(peer) else { return };
         if member.record.obstacle.as_ref() != Some(&obstacle) {
             error!(connection = member.record.name, "{obstacle}");
@@ -501,7 +501,7 @@ impl Service {
         self.links
             .iter_mut()
             .filter(|link| link.lacking.is_some())
-            .for_each(RunningConnection::lead);
+            .for_each(RunningConnection::update_routes);
         self.look_around(last, now);
     }
 
@@ -518,10 +518,10 @@ impl Service {
         for link in &mut self.links {
             let mut changed = false;
             for member in &mut link.members {
-                changed |= member.judge(now);
+                changed |= member.refresh_state(now);
             }
             if changed {
-                link.lead();
+                link.update_routes();
                 self.stale = true;
             }
         }
@@ -562,7 +562,7 @@ impl Service {
     fn on(&mut self, peer: PeerId, work: impl FnOnce(&mut RunningTunnel) -> io::Result<()>) {
         let Some(tunnel) = tunnel(&mut self.links, peer) else { return };
         if let Err(error) = work(tunnel) {
-            self.hinder(peer, format!("its packets cannot be carried: {error}"));
+            self.set_problem(peer, format!("its packets cannot be carried: {error}"));
         }
     }
 

@@ -161,7 +161,7 @@ impl RunningTunnel {
     }
 
     /// Where each SA stands, exactly if the lane stands still.
-    pub fn stand(&self) -> Vec<Position> {
+    pub fn positions(&self) -> Vec<Position> {
         let stand = |(id, child): (&ChildId, &Child)| Position {
             child: id.0,
             outbound: child.outbound.as_ref().map(|sa| Sent::from(&*sa.hold())),

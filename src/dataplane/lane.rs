@@ -248,7 +248,7 @@ impl<'l> EgressLoop<'l> {
             match self.batch() {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(error) if tun::is_gone(&error) => return self.mourn(&error),
+                Err(error) if tun::is_gone(&error) => return self.report_device_lost(&error),
                 Err(error) => {
                     self.setbacks.rest(&parts.connection, "reading from the device", &error)
                 }
@@ -267,7 +267,7 @@ impl<'l> EgressLoop<'l> {
     }
 
     /// Somebody deleted the device. Control is told until it has heard: nothing else would tell of it.
-    fn mourn(&mut self, error: &io::Error) {
+    fn report_device_lost(&mut self, error: &io::Error) {
         let parts = &self.shared.parts;
         debug!(connection = parts.connection, %error, "the device is gone");
         self.shared.lost.store(true, Ordering::Relaxed);

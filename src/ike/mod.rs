@@ -31,7 +31,7 @@
 //! | [`config`], [`command`], [`output`], [`event`], [`path`], [`ids`] | what goes in and what comes out |
 //! | [`authenticator`], [`certificates`] | how the ends prove themselves, and the real way of it |
 //! | [`snapshot`] | the engine put down and picked up |
-//! | `strangers`, [`budget`], [`cookie`] | input without an SA: admission and its bounds |
+//! | `admissions`, [`budget`], [`cookie`] | input without an SA: admission and its bounds |
 //! | [`schedule`], `spis` | when to wake up; whose SPI is whose |
 //!
 //! **One peer**

@@ -129,8 +129,8 @@ impl Endpoint {
             Err(error) => refused = Some(error),
         });
         let Some(error) = refused else { return };
-        self.strangers.charge(path.remote.ip(), proven, now.mono);
-        if self.strangers.may_tell(now.mono) {
+        self.admissions.charge(path.remote.ip(), proven, now.mono);
+        if self.admissions.may_tell(now.mono) {
             let story = Some(&chain);
             self.with(now, id, |_, ctx| ctx.refuse(Step::Init, MessageHalf::Request, error, story));
         }
@@ -146,11 +146,11 @@ impl Endpoint {
         let nonce = chain.nonce()?;
         let source = path.remote.ip();
         let claim = CookieBinding { source, spi: header.initiator_spi, nonce: nonce.bytes() };
-        self.strangers.cookies.rotate(now.mono, &mut *self.rng.0);
-        let cookies = &self.strangers.cookies;
+        self.admissions.cookies.rotate(now.mono, &mut *self.rng.0);
+        let cookies = &self.admissions.cookies;
         let shown = chain.notify(NotifyType::Cookie).and_then(Notify::cookie_data);
         let proven = shown.is_some_and(|cookie| cookies.verify(&*self.provider, cookie, claim));
-        match self.strangers.admit(source, proven, now.mono) {
+        match self.admissions.admit(source, proven, now.mono) {
             Admission::Admit => Some(proven),
             Admission::Cookie => {
                 // Never limited: it is smaller than what it answers, and keeps nothing.
@@ -159,7 +159,7 @@ impl Endpoint {
                 None
             }
             Admission::Refuse => {
-                if self.strangers.may_tell(now.mono) {
+                if self.admissions.may_tell(now.mono) {
                     self.out.event(IkeEvent::Limited(LimitKind::HalfOpen));
                 }
                 None
@@ -212,7 +212,7 @@ impl Endpoint {
 
     /// An error in clear that keeps nothing, unless there were too many.
     fn answer_clear(&mut self, now: Now, path: Path, header: &Header, notify: Notify) {
-        if self.strangers.may_answer(path.remote.ip(), now.mono) {
+        if self.admissions.may_answer(path.remote.ip(), now.mono) {
             self.send_clear(path, header, notify);
         }
     }
@@ -238,17 +238,17 @@ mod tests {
     fn failures_without_end_are_asked_for_cookies_and_then_not_heard() {
         let start = Instant(1_000_000_000);
         let cookies = Cookies::new(start, &mut SeededRng(1));
-        let mut strangers = Admissions::new(&EndpointConfig::default(), cookies);
+        let mut admissions = Admissions::new(&EndpointConfig::default(), cookies);
         let [bad, good] = [1, 2].map(|host| IpAddr::from(Ipv4Addr::new(192, 0, 2, host)));
         for (proven, then) in [(false, Admission::Cookie), (true, Admission::Refuse)] {
             for _ in 0..8 {
-                assert_eq!(strangers.admit(bad, proven, start), Admission::Admit);
-                strangers.charge(bad, proven, start);
+                assert_eq!(admissions.admit(bad, proven, start), Admission::Admit);
+                admissions.charge(bad, proven, start);
             }
-            assert_eq!(strangers.admit(bad, proven, start), then);
-            assert_eq!(strangers.admit(good, proven, start), Admission::Admit);
+            assert_eq!(admissions.admit(bad, proven, start), then);
+            assert_eq!(admissions.admit(good, proven, start), Admission::Admit);
             let later = start + Duration::from_millis(250);
-            assert_eq!(strangers.admit(bad, proven, later), Admission::Admit);
+            assert_eq!(admissions.admit(bad, proven, later), Admission::Admit);
         }
     }
 }

@@ -44,7 +44,7 @@ pub struct Endpoint {
     pub(crate) addresses: BTreeMap<Option<IpAddr>, Vec<PeerId>>,
     pub(crate) spis: Spis,
     pub(crate) schedule: Schedule,
-    pub(crate) strangers: Admissions,
+    pub(crate) admissions: Admissions,
     pub(crate) out: Outputs,
     pub(crate) next_child: u64,
     revision: u64,
@@ -86,7 +86,7 @@ impl Endpoint {
         mut rng: Box<dyn Rng>,
     ) -> Endpoint {
         let cookies = Cookies::new(Instant::default(), &mut *rng);
-        let strangers = Admissions::new(&settings, cookies);
+        let admissions = Admissions::new(&settings, cookies);
         Endpoint {
             settings,
             provider,
@@ -95,7 +95,7 @@ impl Endpoint {
             addresses: BTreeMap::new(),
             spis: Spis::default(),
             schedule: Schedule::default(),
-            strangers,
+            admissions,
             out: Outputs::default(),
             next_child: 1,
             revision: 0,
@@ -151,7 +151,7 @@ impl Endpoint {
             }),
             DataEvent::HardLimit(peer, child) => self.on_child(now, peer, child, |sa, ctx| {
                 let spi = sa.child(child).map(|child| child.inbound.spi);
-                if let Some(spi) = spi.filter(|_| sa.depart(child, Cause::Expired)) {
+                if let Some(spi) = spi.filter(|_| sa.detach_child(child, Cause::Expired)) {
                     let at = ctx.now.mono;
                     sa.want(ctx, TaskKind::Disown(spi), at);
                 }
@@ -166,7 +166,7 @@ impl Endpoint {
                 if let Some(sa) = peer.sas.iter_mut().find(of_spi) {
                     sa.alive(at);
                 }
-                peer.conclude(ctx);
+                peer.run_followups(ctx);
             }),
             DataEvent::PeerMoved(spi, path) => self.on_spi(now, spi, |peer, ctx| {
                 let of_spi = |sa: &&mut super::sa::IkeSa| {
@@ -194,7 +194,7 @@ impl Endpoint {
             Command::Up(id) => self.with(now, id, |peer, ctx| {
                 (peer.dial.wanted, peer.dial.barred) = (true, false);
                 peer.dial.at = ctx.now.mono;
-                peer.conclude(ctx);
+                peer.run_followups(ctx);
             }),
             Command::Down(id) => self.with(now, id, |peer, ctx| {
                 (peer.dial.wanted, peer.dial.barred) = (false, true);
@@ -207,7 +207,7 @@ impl Endpoint {
             }
             Command::Reauthenticate(id) => self.with(now, id, |peer, ctx| {
                 peer.dial.renew(ctx.now.mono);
-                peer.conclude(ctx);
+                peer.run_followups(ctx);
             }),
             Command::Probe(id) => self.on_main(now, id, TaskKind::Probe),
         }
@@ -261,7 +261,7 @@ impl Endpoint {
             rng: &mut *self.rng.0,
             out: &mut self.out,
             spis: &mut self.spis,
-            half_open: &mut self.strangers.half_open,
+            half_open: &mut self.admissions.half_open,
             next_child: &mut self.next_child,
             reason: None,
         };
@@ -282,7 +282,7 @@ impl Endpoint {
             if let Some(sa) = peer.sa_of_child(child) {
                 turn(sa, ctx);
             }
-            peer.conclude(ctx);
+            peer.run_followups(ctx);
         });
     }
 
@@ -292,14 +292,14 @@ impl Endpoint {
         }
     }
 
-    fn on_main(&mut self, now: Now, id: PeerId, wish: TaskKind) {
+    fn on_main(&mut self, now: Now, id: PeerId, kind: TaskKind) {
         self.with(now, id, |peer, ctx| {
             let main = peer.main().map(super::sa::IkeSa::spi);
             if let Some(sa) = peer.sas.iter_mut().find(|sa| Some(sa.spi()) == main) {
                 let at = ctx.now.mono;
-                sa.want(ctx, wish, at);
+                sa.want(ctx, kind, at);
             }
-            peer.conclude(ctx);
+            peer.run_followups(ctx);
         });
     }
 
@@ -333,7 +333,7 @@ impl Endpoint {
         self.with(now, id, |peer, ctx| {
             let spis: Vec<IkeSpi> = peer.sas.iter().map(super::sa::IkeSa::spi).collect();
             for spi in spis {
-                peer.bury(ctx, spi, Cause::Command);
+                peer.remove_sa(ctx, spi, Cause::Command);
             }
             for drained in std::mem::take(&mut peer.draining) {
                 drained.child.remove(ctx);
@@ -359,13 +359,13 @@ impl Endpoint {
         }
         self.with(now, id, |peer, ctx| {
             peer.adapt(ctx, was_local);
-            peer.conclude(ctx);
+            peer.run_followups(ctx);
         });
     }
 
     /// Tells of a datagram that was dropped, at most so often.
     pub(crate) fn ignore(&mut self, now: Now, path: Path, why: &'static str) {
-        if self.strangers.may_tell(now.mono) {
+        if self.admissions.may_tell(now.mono) {
             self.out.event(IkeEvent::Ignored(path, why));
         }
     }

@@ -276,7 +276,7 @@ fn believe_initiator(
     }
     let identity = request.id_initiator();
     let identity = identity.ok_or(PeerMisbehaved::Missing(PayloadType::IdInitiator))?;
-    believe(ctx, keyed, identity, request)
+    verify_auth(ctx, keyed, identity, request)
 }
 
 /// Judges the responder's answer.
@@ -296,10 +296,10 @@ fn believe_responder(
     }
     let identity = answer.id_responder();
     let identity = identity.ok_or(PeerMisbehaved::Missing(PayloadType::IdResponder))?;
-    believe(ctx, keyed, identity, answer)
+    verify_auth(ctx, keyed, identity, answer)
 }
 
-fn believe(
+fn verify_auth(
     ctx: &mut Context<'_>,
     keyed: &InitDone,
     identity: &Identity,
@@ -402,7 +402,7 @@ fn establish(ctx: &mut Context<'_>, keyed: InitDone, proven: Proven, dialled_by:
         channel,
         origin: Origin { dialled_by, nonces, began_at, up_at: now },
         proven,
-        standing: IkeLifecycle::Live,
+        lifecycle: IkeLifecycle::Live,
         path,
         nat,
         encapsulated,

@@ -345,7 +345,7 @@ fn make(
         made_at: ctx.now.mono,
         may_send: asked_by == Party::We,
         out: OutState::Registered,
-        standing: ChildLifecycle::Live,
+        lifecycle: ChildLifecycle::Live,
         rekey_at: Some(limits.time.soft),
         expire_at: limits.time.hard,
         limits,

@@ -33,7 +33,7 @@ pub(crate) fn probe(ctx: &mut Context<'_>, sa: &mut IkeSa) {
 pub(crate) fn delete_children(
     ctx: &mut Context<'_>,
     sa: &mut IkeSa,
-    wish: TaskKind,
+    kind: TaskKind,
     children: Vec<crate::ike::ids::ChildId>,
     mut spis: Vec<EspSpi>,
 ) {
@@ -43,7 +43,7 @@ pub(crate) fn delete_children(
     }
     let mut chain = Chain::new();
     chain.push(Delete::esp(spis));
-    sa.ask(ctx, wish, Exchange::CloseChildren(children), &chain);
+    sa.ask(ctx, kind, Exchange::CloseChildren(children), &chain);
 }
 
 /// Deletes the IKE SA.
@@ -83,7 +83,7 @@ pub(crate) fn answer(
         let (id, own) = (child.id, child.inbound.spi);
         if collision::on_delete_child(sa.child_activity(id)) == Deletion::WithDelete {
             gone.push(own);
-            sa.depart(id, Cause::DeletedByPeer);
+            sa.detach_child(id, Cause::DeletedByPeer);
             rekey_child::note_gone(sa, id);
         }
     }
@@ -97,7 +97,7 @@ pub(crate) fn answer(
 /// The peer deletes the IKE SA. Our own request under way on it is forgotten (RFC 7296 §2.25.2).
 fn deleted(ctx: &mut Context<'_>, sa: &mut IkeSa) -> Vec<SaEffect> {
     let activity = sa.activity();
-    let cause = match sa.standing {
+    let cause = match sa.lifecycle {
         IkeLifecycle::Live => Cause::DeletedByPeer,
         IkeLifecycle::Replaced { .. } => Cause::Rekeyed,
         IkeLifecycle::Rival { .. } => Cause::Duplicate,

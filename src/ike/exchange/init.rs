@@ -110,7 +110,11 @@ impl InitSent {
     }
 
     /// A datagram for our SPI arrived.
-    pub(crate) fn hear(self: Box<Self>, ctx: &mut Context<'_>, bytes: &[u8]) -> InitProgress {
+    pub(crate) fn on_response(
+        self: Box<Self>,
+        ctx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> InitProgress {
         match self.answered(ctx, bytes) {
             Ok(heard) => heard,
             Err((sent, _)) => InitProgress::Wait(sent),

@@ -96,7 +96,7 @@ pub(crate) fn refused(
         AfterRefusal::Done => replaced(ctx, sa, asked.old),
         // The slot is empty then, and the peer as a whole asks for a new child.
         AfterRefusal::Recreate => {
-            sa.depart(asked.old, Cause::DeletedByPeer);
+            sa.detach_child(asked.old, Cause::DeletedByPeer);
         }
         AfterRefusal::Retry => {}
     }
@@ -168,8 +168,8 @@ pub(crate) fn install(
 fn replaced(ctx: &mut Context<'_>, sa: &mut IkeSa, old: ChildId) {
     let overdue = ctx.mono() + LINGER;
     if let Some(child) = sa.child_mut(old).filter(|child| child.is_live()) {
-        child.standing = child::ChildLifecycle::Replaced { overdue };
-        sa.tasks.forget(|wish| matches!(wish, TaskKind::RekeyChild(of, _) if of == old));
+        child.lifecycle = child::ChildLifecycle::Replaced { overdue };
+        sa.tasks.forget(|kind| matches!(kind, TaskKind::RekeyChild(of, _) if of == old));
     }
 }
 

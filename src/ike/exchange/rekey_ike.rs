@@ -127,7 +127,7 @@ pub(crate) fn answer(
     match (creation, sa.flight.as_mut().map(|flight| &mut flight.exchange)) {
         (Creation::Rival, Some(Exchange::RekeyIke(asked))) => {
             asked.rival = Crossing::Standing(own, nonces);
-            successor.standing = IkeLifecycle::Rival { overdue: ctx.mono() + LINGER };
+            successor.lifecycle = IkeLifecycle::Rival { overdue: ctx.mono() + LINGER };
             Ok((chain, SaEffect::Keep(Box::new(successor))))
         }
         _ => {
@@ -156,7 +156,7 @@ pub(crate) fn forget(
 /// The peer's successor has taken over; the peer is to delete this one.
 fn replaced(ctx: &mut Context<'_>, sa: &mut IkeSa) {
     if sa.is_live() {
-        sa.standing = IkeLifecycle::Replaced { overdue: ctx.mono() + LINGER };
+        sa.lifecycle = IkeLifecycle::Replaced { overdue: ctx.mono() + LINGER };
     }
 }
 
@@ -180,7 +180,7 @@ fn successor(
         channel,
         origin: old.origin.clone(),
         proven: old.proven.clone(),
-        standing: IkeLifecycle::Live,
+        lifecycle: IkeLifecycle::Live,
         path: old.path,
         nat: old.nat,
         encapsulated: old.encapsulated,

@@ -112,7 +112,7 @@ impl Peer {
     }
 
     /// Compares what is wanted with what is there.
-    pub(crate) fn tend(&mut self, ctx: &mut Context<'_>) {
+    pub(crate) fn reconcile(&mut self, ctx: &mut Context<'_>) {
         self.close_surplus(ctx);
         self.close_twin(ctx);
         self.fill_slots(ctx);
@@ -180,13 +180,13 @@ impl Peer {
         bytes: &[u8],
     ) {
         match phase {
-            Handshake::InitSent(sent) => match sent.hear(ctx, bytes) {
+            Handshake::InitSent(sent) => match sent.on_response(ctx, bytes) {
                 InitProgress::Wait(sent) => self.handshakes.push(Handshake::InitSent(sent)),
-                InitProgress::Keyed(keyed) => self.prove(ctx, *keyed),
+                InitProgress::Keyed(keyed) => self.on_init_response(ctx, *keyed),
             },
-            Handshake::AuthSent(sent) => self.hear_proof(ctx, sent, header, bytes),
+            Handshake::AuthSent(sent) => self.on_auth_response(ctx, sent, header, bytes),
             Handshake::InitAnswered(answered) => {
-                self.judge(ctx, answered, header, path, bytes);
+                self.on_auth_request(ctx, answered, header, path, bytes);
             }
             Handshake::AuthRefused(mut refused) => {
                 let (fingerprint, now) = (fingerprint(ctx, bytes), ctx.mono());
@@ -200,7 +200,11 @@ impl Peer {
     }
 
     /// IKE_SA_INIT is through: go on to IKE_AUTH.
-    fn prove(&mut self, ctx: &mut Context<'_>, keyed: crate::ike::exchange::init::InitDone) {
+    fn on_init_response(
+        &mut self,
+        ctx: &mut Context<'_>,
+        keyed: crate::ike::exchange::init::InitDone,
+    ) {
         let spi = keyed.channel.own;
         let slot = self.config.children.iter().position(|child| child.keep_up);
         let slot = slot.and_then(|slot| u16::try_from(slot).ok()).map(Slot);
@@ -217,7 +221,7 @@ impl Peer {
     }
 
     /// The responder's IKE_AUTH.
-    fn hear_proof(
+    fn on_auth_response(
         &mut self,
         ctx: &mut Context<'_>,
         mut sent: Box<AuthSent>,
@@ -235,7 +239,7 @@ impl Peer {
         };
         let spi = sent.keyed.channel.own;
         match sent.finish(ctx, answer) {
-            AuthOutcome::Up(sa) => self.welcome(ctx, *sa, false),
+            AuthOutcome::Up(sa) => self.on_established(ctx, *sa, false),
             AuthOutcome::Reject(mut sa, error) => {
                 sa.close(ctx, Cause::Failed, error.to_notify().map(|notice| notice.kind));
                 self.sas.push(*sa);
@@ -249,7 +253,7 @@ impl Peer {
     }
 
     /// The initiator's IKE_AUTH.
-    fn judge(
+    fn on_auth_request(
         &mut self,
         ctx: &mut Context<'_>,
         mut answered: Box<crate::ike::exchange::auth::InitAnswered>,
@@ -268,20 +272,20 @@ impl Peer {
             return;
         };
         match answered.finish(ctx, path, print, request) {
-            Ok((sa, initial_contact)) => self.welcome(ctx, *sa, initial_contact),
+            Ok((sa, initial_contact)) => self.on_established(ctx, *sa, initial_contact),
             Err(refused) => self.handshakes.push(Handshake::AuthRefused(refused)),
         }
     }
 
     /// A new IKE SA with the peer is up: what becomes of the others?
-    fn welcome(&mut self, ctx: &mut Context<'_>, sa: IkeSa, initial_contact: bool) {
+    fn on_established(&mut self, ctx: &mut Context<'_>, sa: IkeSa, initial_contact: bool) {
         let began_at = sa.origin.began_at;
         if initial_contact {
             // Only what was up before the peer began to dial: a crossing attempt of ours is news to it.
             let stale: Vec<IkeSpi> =
                 self.sas.iter().filter(|old| old.origin.up_at < began_at).map(IkeSa::spi).collect();
             for spi in stale {
-                self.bury(ctx, spi, Cause::InitialContact);
+                self.remove_sa(ctx, spi, Cause::InitialContact);
             }
         }
         self.dial.failures = 0;
@@ -320,7 +324,7 @@ impl Peer {
             let idle = self.sas.iter().filter(|sa| !sa.is_live() || sa.surplus.is_some());
             let oldest = idle.min_by_key(|sa| sa.origin.up_at).map(IkeSa::spi);
             let Some(spi) = oldest else { return };
-            self.bury(ctx, spi, Cause::Duplicate);
+            self.remove_sa(ctx, spi, Cause::Duplicate);
         }
     }
 
@@ -404,7 +408,7 @@ impl Peer {
                 });
                 let wished = main
                     .tasks
-                    .wants(|wish| matches!(wish, TaskKind::NewChild(of, _) if of == *slot));
+                    .wants(|kind| matches!(kind, TaskKind::NewChild(of, _) if of == *slot));
                 !has && !asked && !wished
             })
             .collect()

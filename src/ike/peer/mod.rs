@@ -1,6 +1,6 @@
 //! One remote gateway with all it owns: attempts to connect, IKE SAs, what drains.
 //!
-//! Whatever comes in, the same four steps end it (see [`Peer::conclude`]): what is missing is wanted ([`crate::ike::peer::care`]), each slot's
+//! Whatever comes in, the same four steps end it (see [`Peer::run_followups`]): what is missing is wanted ([`crate::ike::peer::care`]), each slot's
 //! outbound carrier is settled, what is wanted is asked, and the earliest deadline is known.
 
 pub(crate) mod care;
@@ -121,19 +121,19 @@ impl Peer {
     ) {
         if let Some(at) = self.sas.iter().position(|sa| sa.spi() == own) {
             let mut sa = self.sas.remove(at);
-            let deeds = if header.is_response() {
+            let effects = if header.is_response() {
                 self.hear_answer(ctx, &mut sa, header, path, bytes)
             } else {
                 self.hear_request(ctx, &mut sa, header, path, bytes)
             };
             let spi = sa.spi();
             self.sas.insert(at, sa);
-            self.carry_out(ctx, spi, deeds);
+            self.carry_out(ctx, spi, effects);
         } else if let Some(at) = self.handshakes.iter().position(|phase| phase.spi() == own) {
             let phase = self.handshakes.remove(at);
             self.advance(ctx, phase, header, path, bytes);
         }
-        self.conclude(ctx);
+        self.run_followups(ctx);
     }
 
     /// The peer's request on an established IKE SA.
@@ -166,17 +166,17 @@ impl Peer {
             Some(OpenedMessage::Whole(chain, fingerprint)) => (chain, fingerprint),
         };
         sa.heard(ctx, path);
-        let mut deeds = Vec::new();
-        if matches!(sa.standing, IkeLifecycle::Rival { .. }) && adopts(&chain) {
+        let mut effects = Vec::new();
+        if matches!(sa.lifecycle, IkeLifecycle::Rival { .. }) && adopts(&chain) {
             // The peer uses its successor: it never saw our crossing request (RFC 7296 §2.8.2).
-            sa.standing = IkeLifecycle::Live;
+            sa.lifecycle = IkeLifecycle::Live;
             self.inherit(ctx, sa);
         }
         let (answer, more) = sa.answer(ctx, header.exchange, chain);
-        deeds.extend(more);
-        self.settle(ctx, Some(sa));
+        effects.extend(more);
+        self.select_outbound(ctx, Some(sa));
         sa.reply(ctx, path, header.exchange, fingerprint, &answer);
-        deeds
+        effects
     }
 
     /// The peer's answer on an established IKE SA.
@@ -208,10 +208,10 @@ impl Peer {
     }
 
     /// What an input on the IKE SA `spi` means for the others.
-    pub(crate) fn carry_out(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, deeds: Vec<SaEffect>) {
-        for deed in deeds {
-            match deed {
-                SaEffect::End(cause) => self.bury(ctx, spi, cause),
+    pub(crate) fn carry_out(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, effects: Vec<SaEffect>) {
+        for effect in effects {
+            match effect {
+                SaEffect::End(cause) => self.remove_sa(ctx, spi, cause),
                 SaEffect::Succeed(successor) => self.succeed(ctx, spi, *successor),
                 SaEffect::Keep(rival) => self.sas.push(*rival),
                 SaEffect::Yield(mut ours, to) => {
@@ -241,7 +241,7 @@ impl Peer {
     fn promote(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, to: IkeSpi) {
         let Some(at) = self.sas.iter().position(|sa| sa.spi() == to) else { return };
         let mut successor = self.sas.remove(at);
-        successor.standing = IkeLifecycle::Live;
+        successor.lifecycle = IkeLifecycle::Live;
         if let Some(old) = self.sas.iter_mut().find(|sa| sa.spi() == spi) {
             hand_over(ctx, old, &mut successor);
         }
@@ -262,7 +262,7 @@ impl Peer {
     }
 
     /// An IKE SA ends here and now, with all that hangs on it.
-    pub(crate) fn bury(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, cause: Cause) {
+    pub(crate) fn remove_sa(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, cause: Cause) {
         let Some(at) = self.sas.iter().position(|sa| sa.spi() == spi) else { return };
         let mut sa = self.sas.remove(at);
         match sa.flight.take().map(|flight| flight.exchange) {
@@ -272,7 +272,7 @@ impl Peer {
                 if let Some(SaEffect::Promote(to)) = rekey_ike::forget(ctx, &mut sa, &asked)
                     && let Some(rival) = self.sas.iter_mut().find(|sa| sa.spi() == to)
                 {
-                    rival.standing = IkeLifecycle::Live;
+                    rival.lifecycle = IkeLifecycle::Live;
                     hand_over(ctx, &mut sa, rival);
                 }
             }
@@ -286,9 +286,9 @@ impl Peer {
         };
         let ids: Vec<ChildId> = sa.children.iter().map(|child| child.id).collect();
         for id in ids {
-            sa.depart(id, of_children);
+            sa.detach_child(id, of_children);
         }
-        self.lay_down(ctx, &mut sa);
+        self.retire_children(ctx, &mut sa);
         ctx.out.event(IkeEvent::IkeDown { peer: self.id, ike: spi, cause });
         self.dial.lost(ctx, cause);
     }
@@ -310,7 +310,7 @@ impl Peer {
         self.care.resize_with(kept, Default::default);
         for sa in &mut self.sas {
             if sa.path.local.ip() == was_local {
-                sa.come_from(ctx, self.config.local);
+                sa.local_address_changed(ctx, self.config.local);
             }
             let gone = sa.children.iter().filter(|child| usize::from(child.slot.0) >= kept);
             for child in gone.map(|child| child.id).collect::<Vec<_>>() {
@@ -320,20 +320,24 @@ impl Peer {
     }
 
     /// Everything that follows from any input.
-    pub(crate) fn conclude(&mut self, ctx: &mut Context<'_>) {
-        self.tend(ctx);
-        self.settle(ctx, None);
+    pub(crate) fn run_followups(&mut self, ctx: &mut Context<'_>) {
+        self.reconcile(ctx);
+        self.select_outbound(ctx, None);
         for at in 0..self.sas.len() {
             if let Some(sa) = self.sas.get_mut(at) {
-                sa.pump(ctx);
+                sa.send_next_request(ctx);
             }
         }
-        self.settle(ctx, None);
+        self.select_outbound(ctx, None);
     }
 
     /// Sees to it that each slot's traffic has the right carrier, and to the end of children that departed. `handled` is the
     /// IKE SA that is being handled and so is not among the others.
-    pub(crate) fn settle(&mut self, ctx: &mut Context<'_>, mut handled: Option<&mut IkeSa>) {
+    pub(crate) fn select_outbound(
+        &mut self,
+        ctx: &mut Context<'_>,
+        mut handled: Option<&mut IkeSa>,
+    ) {
         let slots = self.config.children.len();
         for slot in (0..slots).filter_map(|slot| u16::try_from(slot).ok()).map(Slot) {
             let all = self.sas.iter_mut().chain(handled.as_deref_mut());
@@ -343,7 +347,7 @@ impl Peer {
                 id: child.id,
                 may_send: child.may_send,
                 out: child.out,
-                leaving: child.standing == child::ChildLifecycle::Leaving,
+                leaving: child.lifecycle == child::ChildLifecycle::Leaving,
             }));
             for child in &mut children {
                 if Some(child.id) == carrier && child.out != OutState::Active {
@@ -353,7 +357,7 @@ impl Peer {
                 }
             }
             for child in children {
-                if child.standing == child::ChildLifecycle::Leaving {
+                if child.lifecycle == child::ChildLifecycle::Leaving {
                     child.retire(ctx);
                 }
             }
@@ -363,11 +367,11 @@ impl Peer {
             self.lay_down_all(ctx, &mut sa);
         }
         if let Some(sa) = handled {
-            self.lay_down(ctx, sa);
+            self.retire_children(ctx, sa);
         }
     }
 
-    fn lay_down(&mut self, ctx: &mut Context<'_>, sa: &mut IkeSa) {
+    fn retire_children(&mut self, ctx: &mut Context<'_>, sa: &mut IkeSa) {
         let mut departed = take_departed(sa);
         self.lay_down_all(ctx, &mut departed);
     }
@@ -420,8 +424,8 @@ impl Peer {
         let spis: Vec<IkeSpi> = self.sas.iter().map(IkeSa::spi).collect();
         for spi in spis {
             let woken = self.sas.iter_mut().find(|sa| sa.spi() == spi);
-            let deed = woken.and_then(|sa| sa.wake(ctx));
-            self.carry_out(ctx, spi, deed.into_iter().collect());
+            let effect = woken.and_then(|sa| sa.wake(ctx));
+            self.carry_out(ctx, spi, effect.into_iter().collect());
         }
         let now = ctx.mono();
         let (done, draining) =
@@ -431,7 +435,7 @@ impl Peer {
         for drained in done {
             drained.child.remove(ctx);
         }
-        self.conclude(ctx);
+        self.run_followups(ctx);
     }
 
     /// The IKE SA that has this child.
@@ -445,7 +449,7 @@ impl Peer {
         for child in children.filter(|child| child.inbound.spi == spi) {
             child.may_send = true;
         }
-        self.conclude(ctx);
+        self.run_followups(ctx);
     }
 
     /// Says goodbye on all IKE SAs and gives up all attempts.
@@ -456,7 +460,7 @@ impl Peer {
         for sa in &mut self.sas {
             sa.close(ctx, cause, None);
         }
-        self.conclude(ctx);
+        self.run_followups(ctx);
     }
 }
 
@@ -497,15 +501,15 @@ fn hand_over(ctx: &mut Context<'_>, old: &mut IkeSa, new: &mut IkeSa) {
     new.heard_at = new.heard_at.max(old.heard_at);
     new.surplus = old.surplus.take();
     for task in std::mem::take(&mut old.tasks.0) {
-        match task.wish {
+        match task.kind {
             TaskKind::CloseIke(..) => old.tasks.0.push_back(task),
             TaskKind::RekeyIke(_) | TaskKind::Probe => {}
-            _ => _ = new.tasks.push(task.wish, task.not_before),
+            _ => _ = new.tasks.push(task.kind, task.not_before),
         }
     }
     ctx.out.event(IkeEvent::IkeRekeyed { peer: ctx.peer, old: old.spi(), new: new.spi() });
     // What was to go when its rekeying was under way goes none the less.
-    if let IkeLifecycle::Leaving(cause) = old.standing {
+    if let IkeLifecycle::Leaving(cause) = old.lifecycle {
         new.close(ctx, cause, None);
     }
 }

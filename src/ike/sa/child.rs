@@ -73,7 +73,7 @@ pub(crate) struct ChildSa {
     /// Whether the peer is known to receive on it: it answered our request, or it sent a packet on it (RFC 7296 §2.8).
     pub(crate) may_send: bool,
     pub(crate) out: OutState,
-    pub(crate) standing: ChildLifecycle,
+    pub(crate) lifecycle: ChildLifecycle,
     pub(crate) limits: Deadlines,
     /// When to ask for a successor; none once asked.
     pub(crate) rekey_at: Option<Instant>,
@@ -131,12 +131,12 @@ impl ChildSa {
 
     /// Whether it goes on: neither leaving nor replaced.
     pub(crate) fn is_live(&self) -> bool {
-        self.standing == ChildLifecycle::Live
+        self.lifecycle == ChildLifecycle::Live
     }
 
     /// Whether it is to be deleted by us.
     pub(crate) fn is_leaving(&self) -> bool {
-        self.standing == ChildLifecycle::Leaving
+        self.lifecycle == ChildLifecycle::Leaving
     }
 
     fn data_plane(

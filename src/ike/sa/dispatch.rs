@@ -26,8 +26,8 @@ use crate::wire::spi::EspSpi;
 
 impl IkeSa {
     /// Asks for the next thing wanted, if nothing is under way.
-    pub(crate) fn pump(&mut self, ctx: &mut Context<'_>) {
-        if matches!(self.standing, IkeLifecycle::Rival { .. } | IkeLifecycle::Replaced { .. }) {
+    pub(crate) fn send_next_request(&mut self, ctx: &mut Context<'_>) {
+        if matches!(self.lifecycle, IkeLifecycle::Rival { .. } | IkeLifecycle::Replaced { .. }) {
             return;
         }
         while self.flight.is_none() {
@@ -36,15 +36,15 @@ impl IkeSa {
                 self.expire_at = ctx.mono();
                 return;
             }
-            let Some(wish) = self.tasks.take_due(ctx.mono()) else { return };
-            match wish {
+            let Some(kind) = self.tasks.take_due(ctx.mono()) else { return };
+            match kind {
                 TaskKind::CloseIke(cause, notify) => {
                     informational::delete_ike(ctx, self, cause, notify);
                 }
                 TaskKind::CloseChild(_) | TaskKind::Disown(_) => {
-                    self.tasks.push(wish, ctx.mono());
+                    self.tasks.push(kind, ctx.mono());
                     let (children, spis) = self.tasks.take_closings(ctx.mono());
-                    informational::delete_children(ctx, self, wish, children, spis);
+                    informational::delete_children(ctx, self, kind, children, spis);
                 }
                 TaskKind::RekeyIke(group) => rekey_ike::ask(ctx, self, group),
                 TaskKind::RekeyChild(child, group) => rekey_child::ask(ctx, self, child, group),
@@ -83,9 +83,8 @@ impl IkeSa {
                 Step::RekeyChild => {
                     rekey_child::answer(ctx, self, request).map(|chain| (chain, Vec::new()))
                 }
-                Step::RekeyIke => {
-                    rekey_ike::answer(ctx, self, request).map(|(chain, deed)| (chain, vec![deed]))
-                }
+                Step::RekeyIke => rekey_ike::answer(ctx, self, request)
+                    .map(|(chain, effect)| (chain, vec![effect])),
                 _ => informational::answer(ctx, self, request),
             }
         });
@@ -98,11 +97,11 @@ impl IkeSa {
                     _ => Notify::with_data(notice.kind, notice.data()),
                 });
             }
-            let deeds = match error.to_fate(step, MessageHalf::Request) {
+            let effects = match error.to_fate(step, MessageHalf::Request) {
                 Fate::DeleteIke(_) => vec![SaEffect::End(Cause::Failed)],
                 _ => Vec::new(),
             };
-            (chain, deeds)
+            (chain, effects)
         })
     }
 
@@ -125,7 +124,7 @@ impl IkeSa {
         flight: Flight,
         answer: Result<Chain, Error>,
     ) -> Vec<SaEffect> {
-        let Flight { wish, exchange, .. } = flight;
+        let Flight { kind, exchange, .. } = flight;
         let step = exchange.step();
         let answer = answer.and_then(|answer| read(step, answer));
         let error = match (exchange, answer) {
@@ -133,7 +132,7 @@ impl IkeSa {
             (Exchange::CloseIke, _) => return vec![SaEffect::End(self.cause_of_leaving())],
             (Exchange::CloseChildren(children), _) => {
                 for id in children {
-                    self.depart(id, Cause::Rekeyed);
+                    self.detach_child(id, Cause::Rekeyed);
                 }
                 return Vec::new();
             }
@@ -161,7 +160,7 @@ impl IkeSa {
             (Exchange::RekeyIke(asked), Ok(answer)) => {
                 let spi = asked.spi;
                 match rekey_ike::granted(ctx, self, asked, &answer) {
-                    Ok(deed) => return vec![deed],
+                    Ok(effect) => return vec![effect],
                     Err(error) => {
                         ctx.spis.release_ike(spi);
                         error
@@ -185,11 +184,11 @@ impl IkeSa {
                 error
             }
             (Exchange::RekeyIke(asked), Err(error)) => match rekey_ike::forget(ctx, self, &asked) {
-                Some(deed) => return vec![deed],
+                Some(effect) => return vec![effect],
                 None => error,
             },
         };
-        self.suffer(ctx, step, wish, error)
+        self.on_request_failed(ctx, step, kind, error)
     }
 
     /// The peer made something of an answer that we cannot use.
@@ -200,14 +199,14 @@ impl IkeSa {
     }
 
     /// What becomes of a wish that failed.
-    fn suffer(
+    fn on_request_failed(
         &mut self,
         ctx: &mut Context<'_>,
         step: Step,
-        wish: TaskKind,
+        kind: TaskKind,
         error: Error,
     ) -> Vec<SaEffect> {
-        if let Some(again) = in_the_wanted_group(ctx, wish, error) {
+        if let Some(again) = in_the_wanted_group(ctx, kind, error) {
             self.want(ctx, again, ctx.mono());
             return Vec::new();
         }
@@ -215,10 +214,10 @@ impl IkeSa {
         match error.to_fate(step, MessageHalf::Response) {
             Fate::Ignore | Fate::RefuseExchange => {}
             Fate::RetryLater if mutation::is(Mutation::IgnoreTemporaryFailure) => {}
-            Fate::RetryLater | Fate::DeleteChild(WhichChild::New) => self.want_later(ctx, wish),
+            Fate::RetryLater | Fate::DeleteChild(WhichChild::New) => self.want_later(ctx, kind),
             Fate::DeleteChild(WhichChild::Old) => {
-                if let TaskKind::RekeyChild(old, _) = wish {
-                    self.depart(old, Cause::DeletedByPeer);
+                if let TaskKind::RekeyChild(old, _) = kind {
+                    self.detach_child(old, Cause::DeletedByPeer);
                 }
             }
             Fate::DeleteIke(Farewell::Silent) => return vec![SaEffect::End(Cause::Failed)],
@@ -228,11 +227,11 @@ impl IkeSa {
             }
             // A fresh IKE SA would lack this child as the present one does, and cost the others theirs.
             Fate::Renew if step == Step::NewChild && !self.children.is_empty() => {
-                self.want_later(ctx, wish);
+                self.want_later(ctx, kind);
             }
             Fate::Renew => {
                 if step == Step::NewChild {
-                    self.want_later(ctx, wish);
+                    self.want_later(ctx, kind);
                 }
                 return vec![SaEffect::Renew];
             }
@@ -241,14 +240,14 @@ impl IkeSa {
     }
 
     /// Wants it again after a pause, a longer one after each refusal.
-    fn want_later(&mut self, ctx: &mut Context<'_>, wish: TaskKind) {
+    fn want_later(&mut self, ctx: &mut Context<'_>, kind: TaskKind) {
         let pause = retransmit::retry_pause(self.refusals, ctx.rng);
         self.refusals = self.refusals.saturating_add(1);
-        self.want(ctx, wish, ctx.mono() + pause);
+        self.want(ctx, kind, ctx.mono() + pause);
     }
 
     fn cause_of_leaving(&self) -> Cause {
-        match self.standing {
+        match self.lifecycle {
             IkeLifecycle::Leaving(cause) => cause,
             _ => Cause::Command,
         }
@@ -282,14 +281,14 @@ fn read(step: Step, answer: Chain) -> Result<Chain, Error> {
 }
 
 /// The same wish in the group that the peer asks for, once, and only in one that we offer.
-fn in_the_wanted_group(ctx: &Context<'_>, wish: TaskKind, error: Error) -> Option<TaskKind> {
+fn in_the_wanted_group(ctx: &Context<'_>, kind: TaskKind, error: Error) -> Option<TaskKind> {
     let Error::Incompatible(Incompatible::Group(group)) = error else { return None };
     let esp = |slot: crate::ike::ids::Slot| {
         let group = Group::from_id(SaKind::Esp, group).ok()?;
         let child = ctx.config.children.get(usize::from(slot.0))?;
         child.esp.groups().contains(&group).then_some(group)
     };
-    match wish {
+    match kind {
         TaskKind::RekeyIke(None) => {
             let group = Group::from_id(SaKind::Ike, group).ok()?;
             ctx.config.ike.groups().contains(&group).then_some(TaskKind::RekeyIke(Some(group)))

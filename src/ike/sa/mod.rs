@@ -58,7 +58,7 @@ pub(crate) struct IkeSa {
     pub(crate) channel: Channel,
     pub(crate) origin: Origin,
     pub(crate) proven: Proven,
-    pub(crate) standing: IkeLifecycle,
+    pub(crate) lifecycle: IkeLifecycle,
     pub(crate) path: Path,
     pub(crate) nat: Nat,
     /// ESP travels in UDP.
@@ -127,7 +127,7 @@ pub(crate) enum IkeLifecycle {
 /// Our request under way, with the wish that it came from.
 #[derive(Debug)]
 pub(crate) struct Flight {
-    pub(crate) wish: TaskKind,
+    pub(crate) kind: TaskKind,
     pub(crate) exchange: Exchange,
     pub(crate) timer: Retransmit,
 }
@@ -165,7 +165,7 @@ impl IkeSa {
     }
 
     pub(crate) fn is_live(&self) -> bool {
-        self.standing == IkeLifecycle::Live
+        self.lifecycle == IkeLifecycle::Live
     }
 
     pub(crate) fn child(&self, id: ChildId) -> Option<&ChildSa> {
@@ -187,11 +187,11 @@ impl IkeSa {
     }
 
     /// Takes a child out; its end is the peer's business.
-    pub(crate) fn depart(&mut self, id: ChildId, cause: Cause) -> bool {
+    pub(crate) fn detach_child(&mut self, id: ChildId, cause: Cause) -> bool {
         let Some(at) = self.children.iter().position(|child| child.id == id) else { return false };
         let child = self.children.remove(at);
         self.tasks.forget(
-            |wish| matches!(wish, TaskKind::CloseChild(of) | TaskKind::RekeyChild(of, _) if of == id),
+            |kind| matches!(kind, TaskKind::CloseChild(of) | TaskKind::RekeyChild(of, _) if of == id),
         );
         self.departed.push((child, cause));
         true
@@ -199,7 +199,7 @@ impl IkeSa {
 
     /// What we are doing to this IKE SA, for the tables of [`crate::ike::exchange::collision`].
     pub(crate) fn activity(&self) -> IkeActivity {
-        match self.standing {
+        match self.lifecycle {
             IkeLifecycle::Leaving(_) => return IkeActivity::Closing,
             IkeLifecycle::Replaced { .. } | IkeLifecycle::Rival { .. } => {
                 return IkeActivity::Replaced;
@@ -222,7 +222,7 @@ impl IkeSa {
             Some(Exchange::RekeyChild(asked)) => asked.old == id,
             _ => false,
         };
-        match self.child(id).map(|child| child.standing) {
+        match self.child(id).map(|child| child.lifecycle) {
             None => ChildActivity::Gone,
             Some(child::ChildLifecycle::Leaving) => ChildActivity::Closing,
             Some(child::ChildLifecycle::Replaced { .. }) => ChildActivity::Replaced,
@@ -233,11 +233,11 @@ impl IkeSa {
 
     /// Wants something of this IKE SA; at most once, and within bounds. One that has a successor, or may be withdrawn, is asked
     /// for nothing.
-    pub(crate) fn want(&mut self, ctx: &mut Context<'_>, wish: TaskKind, not_before: Instant) {
-        if matches!(self.standing, IkeLifecycle::Rival { .. } | IkeLifecycle::Replaced { .. }) {
+    pub(crate) fn want(&mut self, ctx: &mut Context<'_>, kind: TaskKind, not_before: Instant) {
+        if matches!(self.lifecycle, IkeLifecycle::Rival { .. } | IkeLifecycle::Replaced { .. }) {
             return;
         }
-        if !self.tasks.push(wish, not_before) {
+        if !self.tasks.push(kind, not_before) {
             ctx.out.event(IkeEvent::Limited(Bound::Tasks));
         }
     }
@@ -245,11 +245,11 @@ impl IkeSa {
     /// Wants this child gone: it sends no more from here on, and receives until the peer has agreed.
     pub(crate) fn close_child(&mut self, ctx: &mut Context<'_>, id: ChildId) {
         let Some(child) = self.child_mut(id) else { return };
-        if child.standing == child::ChildLifecycle::Leaving {
+        if child.lifecycle == child::ChildLifecycle::Leaving {
             return;
         }
-        child.standing = child::ChildLifecycle::Leaving;
-        self.tasks.forget(|wish| matches!(wish, TaskKind::RekeyChild(of, _) if of == id));
+        child.lifecycle = child::ChildLifecycle::Leaving;
+        self.tasks.forget(|kind| matches!(kind, TaskKind::RekeyChild(of, _) if of == id));
         self.want(ctx, TaskKind::CloseChild(id), ctx.mono());
     }
 
@@ -260,12 +260,12 @@ impl IkeSa {
         cause: Cause,
         notify: Option<NotifyType>,
     ) {
-        if matches!(self.standing, IkeLifecycle::Leaving(_)) {
+        if matches!(self.lifecycle, IkeLifecycle::Leaving(_)) {
             return;
         }
-        self.standing = IkeLifecycle::Leaving(cause);
+        self.lifecycle = IkeLifecycle::Leaving(cause);
         for child in &mut self.children {
-            child.standing = child::ChildLifecycle::Leaving;
+            child.lifecycle = child::ChildLifecycle::Leaving;
         }
         self.tasks.forget(|_| true);
         self.want(ctx, TaskKind::CloseIke(cause, notify), ctx.mono());
@@ -275,7 +275,7 @@ impl IkeSa {
     pub(crate) fn ask(
         &mut self,
         ctx: &mut Context<'_>,
-        wish: TaskKind,
+        kind: TaskKind,
         exchange: Exchange,
         chain: &Chain,
     ) {
@@ -284,14 +284,14 @@ impl IkeSa {
         let limit = datagram_limit(ctx, self.path);
         let Ok(datagrams) = self.channel.seal(envelope, chain, limit, ctx.rng) else {
             // Keys that do not seal will not do so later either.
-            self.standing = IkeLifecycle::Leaving(Cause::Failed);
+            self.lifecycle = IkeLifecycle::Leaving(Cause::Failed);
             self.expire_at = ctx.mono();
             return;
         };
         self.transmit(ctx, self.path, &datagrams);
         self.requests.begin(datagrams);
         let timer = Retransmit::start(self.patience(ctx), ctx.mono(), ctx.rng);
-        self.flight = Some(Flight { wish, exchange, timer });
+        self.flight = Some(Flight { kind, exchange, timer });
     }
 
     /// Sends the answer to the request that is being handled, and keeps it.
@@ -310,7 +310,7 @@ impl IkeSa {
         let envelope = Envelope { exchange, id, response: true };
         let limit = datagram_limit(ctx, path);
         let Ok(datagrams) = self.channel.seal(envelope, chain, limit, ctx.rng) else {
-            self.standing = IkeLifecycle::Leaving(Cause::Failed);
+            self.lifecycle = IkeLifecycle::Leaving(Cause::Failed);
             self.expire_at = ctx.mono();
             return;
         };
@@ -348,7 +348,7 @@ impl IkeSa {
     }
 
     /// We are elsewhere: the peer learns it from the next thing that authenticates, so something is said at once.
-    pub(crate) fn come_from(&mut self, ctx: &mut Context<'_>, local: IpAddr) {
+    pub(crate) fn local_address_changed(&mut self, ctx: &mut Context<'_>, local: IpAddr) {
         if self.path.local.ip() != local {
             let local = SocketAddr::new(local, self.path.local.port());
             self.move_to(ctx, Path { local, ..self.path });
@@ -368,7 +368,7 @@ impl IkeSa {
             Some(flight) => earliest.at(flight.timer.due(), Timer::Retransmit),
             None => earliest.maybe(self.tasks.due_at(), Timer::Retry),
         }
-        match self.standing {
+        match self.lifecycle {
             IkeLifecycle::Live => {
                 let idle = self.flight.is_none() && self.tasks.due_at().is_none();
                 if idle && !mutation::is(Mutation::NeverProbe) {
@@ -389,7 +389,7 @@ impl IkeSa {
         earliest.maybe(self.channel.fragments_until(), Timer::HalfOpen);
         for child in &self.children {
             earliest.at(child.expire_at, Timer::Expire);
-            match child.standing {
+            match child.lifecycle {
                 child::ChildLifecycle::Live => earliest.maybe(child.rekey_at, Timer::Rekey),
                 child::ChildLifecycle::Replaced { overdue } => earliest.at(overdue, Timer::Linger),
                 child::ChildLifecycle::Leaving => {}
@@ -402,16 +402,16 @@ impl IkeSa {
         let now = ctx.mono();
         self.channel.expire_fragments(now);
         self.keep_nat_open(ctx);
-        if let Some(deed) = self.retransmit(ctx) {
-            return Some(deed);
+        if let Some(effect) = self.retransmit(ctx) {
+            return Some(effect);
         }
         if self.expire_at <= now {
-            return Some(SaEffect::End(match self.standing {
+            return Some(SaEffect::End(match self.lifecycle {
                 IkeLifecycle::Leaving(cause) => cause,
                 _ => Cause::Expired,
             }));
         }
-        match self.standing {
+        match self.lifecycle {
             IkeLifecycle::Rival { overdue } if overdue <= now => {
                 return Some(SaEffect::End(Cause::Duplicate));
             }
@@ -448,7 +448,7 @@ impl IkeSa {
         for child in &mut self.children {
             if child.expire_at <= now {
                 expired.push((child.id, child.inbound.spi));
-            } else if matches!(child.standing, child::ChildLifecycle::Replaced { overdue } if overdue <= now)
+            } else if matches!(child.lifecycle, child::ChildLifecycle::Replaced { overdue } if overdue <= now)
             {
                 overdue.push(child.id);
             } else if child.is_live() && child.rekey_at.is_some_and(|at| at <= now) {
@@ -457,8 +457,8 @@ impl IkeSa {
             }
         }
         for (id, spi) in expired {
-            self.depart(id, Cause::Expired);
-            if !matches!(self.standing, IkeLifecycle::Leaving(_)) {
+            self.detach_child(id, Cause::Expired);
+            if !matches!(self.lifecycle, IkeLifecycle::Leaving(_)) {
                 self.want(ctx, TaskKind::Disown(spi), now);
             }
         }
@@ -481,7 +481,7 @@ impl IkeSa {
                 self.transmit(ctx, self.path, &datagrams);
                 None
             }
-            RetransmitVerdict::GiveUp => Some(SaEffect::End(match self.standing {
+            RetransmitVerdict::GiveUp => Some(SaEffect::End(match self.lifecycle {
                 IkeLifecycle::Leaving(cause) => cause,
                 _ => Cause::Silence,
             })),

@@ -34,7 +34,7 @@ pub(crate) enum TaskKind {
 /// A wish and when it may be asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Task {
-    pub(crate) wish: TaskKind,
+    pub(crate) kind: TaskKind,
     pub(crate) not_before: Instant,
 }
 
@@ -72,30 +72,30 @@ impl TaskKind {
 
 impl Tasks {
     /// Wants something, once. False when there is no room for it.
-    pub(crate) fn push(&mut self, wish: TaskKind, not_before: Instant) -> bool {
-        if let Some(held) = self.0.iter_mut().find(|task| task.wish.same(wish)) {
+    pub(crate) fn push(&mut self, kind: TaskKind, not_before: Instant) -> bool {
+        if let Some(held) = self.0.iter_mut().find(|task| task.kind.same(kind)) {
             held.not_before = held.not_before.min(not_before);
             return true;
         }
         if self.0.len() >= MAX_TASKS {
             return false;
         }
-        self.0.push_back(Task { wish, not_before });
+        self.0.push_back(Task { kind, not_before });
         true
     }
 
     /// Takes what is to be asked next, if anything is due.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<TaskKind> {
         let due = self.0.iter().enumerate().filter(|(_, task)| task.not_before <= now);
-        let (at, _) = due.min_by_key(|(at, task)| (task.wish.rank(), *at))?;
-        self.0.remove(at).map(|task| task.wish)
+        let (at, _) = due.min_by_key(|(at, task)| (task.kind.rank(), *at))?;
+        self.0.remove(at).map(|task| task.kind)
     }
 
     /// Takes all deletes of children that are due: one request has room for them.
     pub(crate) fn take_closings(&mut self, now: Instant) -> (Vec<ChildId>, Vec<EspSpi>) {
         let (mut children, mut spis) = (Vec::new(), Vec::new());
         self.0.retain(|task| {
-            match task.wish {
+            match task.kind {
                 _ if task.not_before > now => return true,
                 TaskKind::CloseChild(child) => children.push(child),
                 TaskKind::Disown(spi) => spis.push(spi),
@@ -108,11 +108,11 @@ impl Tasks {
 
     /// Forgets what fits.
     pub(crate) fn forget(&mut self, which: impl Fn(TaskKind) -> bool) {
-        self.0.retain(|task| !which(task.wish));
+        self.0.retain(|task| !which(task.kind));
     }
 
     pub(crate) fn wants(&self, which: impl Fn(TaskKind) -> bool) -> bool {
-        self.0.iter().any(|task| which(task.wish))
+        self.0.iter().any(|task| which(task.kind))
     }
 
     /// When the next one may be asked.
@@ -129,13 +129,13 @@ mod tests {
     fn ends_go_before_beginnings_and_each_in_its_turn() {
         let mut tasks = Tasks::default();
         let at = Instant(5);
-        for wish in [
+        for kind in [
             TaskKind::Probe,
             TaskKind::RekeyChild(ChildId(1), None),
             TaskKind::RekeyChild(ChildId(2), None),
             TaskKind::CloseChild(ChildId(3)),
         ] {
-            assert!(tasks.push(wish, at));
+            assert!(tasks.push(kind, at));
         }
         assert!(tasks.push(TaskKind::Probe, Instant(3)));
         assert_eq!(tasks.0.len(), 4);

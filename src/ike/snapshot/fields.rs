@@ -71,7 +71,7 @@ lists!(
 records! {
     SlotRetry { failures, at }
     ChildSa {
-        id, slot, suite, selectors, inbound, outbound, made_by, made_at, may_send, out, standing, limits,
+        id, slot, suite, selectors, inbound, outbound, made_by, made_at, may_send, out, lifecycle, limits,
         rekey_at, expire_at,
     }
     CombinationCipher { encr, key_bits, integ }
@@ -79,11 +79,11 @@ records! {
     Dial { wanted, barred, failures, at, next_remote, renew }
     Draining { child, until }
     EspKeys { encryption, integrity }
-    Flight { wish, exchange, timer }
+    Flight { kind, exchange, timer }
     ChildHalf { spi, keys }
     IkeKeys { d, ai, ar, ei, er, pi, pr }
     IkeSa {
-        channel, origin, proven, standing, path, nat, encapsulated, requests, flight, replies, tasks, refusals,
+        channel, origin, proven, lifecycle, path, nat, encapsulated, requests, flight, replies, tasks, refusals,
         children, departed, heard_at, sent_at, rekey_at, expire_at, reauth_at, surplus,
     }
     AuthRefused { channel, source, answered, forget_at }
@@ -100,7 +100,7 @@ records! {
     RekeyChild { new, old, rival }
     ChildSelectors { local, remote }
     Surplus { at, proof_since }
-    Task { wish, not_before }
+    Task { kind, not_before }
     ChildOffer { slot, spi, lines, selectors }
 }
 

@@ -67,7 +67,7 @@ impl Endpoint {
         VERSION.save(&mut pen);
         now.mono.save(&mut pen);
         self.next_child.save(&mut pen);
-        self.strangers.cookies.save(&mut pen);
+        self.admissions.cookies.save(&mut pen);
         self.peers.len().save(&mut pen);
         for peer in self.peers.values() {
             save_peer(peer, &mut pen);
@@ -109,7 +109,7 @@ impl Endpoint {
         }
         let mut endpoint = Endpoint::new(settings, provider, rng);
         endpoint.next_child = next_child;
-        endpoint.strangers.cookies = cookies;
+        endpoint.admissions.cookies = cookies;
         for (id, config, state) in restored {
             endpoint.add(id, config);
             endpoint.with(now, id, |peer, ctx| state.enter(peer, ctx));

@@ -401,13 +401,13 @@ fn both_ask_for_a_child_at_once_and_one_stays() {
             pair.ends[end].with(now, PEER, |peer, ctx| {
                 let sa = peer.sas.first_mut().unwrap();
                 let id = sa.children.first().unwrap().id;
-                sa.depart(id, Cause::Expired);
+                sa.detach_child(id, Cause::Expired);
                 sa.want(
                     ctx,
                     crate::ike::sa::task::TaskKind::NewChild(super::Slot(0), None),
                     now.mono,
                 );
-                peer.conclude(ctx);
+                peer.run_followups(ctx);
             });
             pair.collect(end);
         }
