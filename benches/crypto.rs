@@ -1,5 +1,5 @@
-//! Cryptography beside its bare primitives, in one run: read the ratios, the nanoseconds belong to the
-//! machine.
+//! Cryptography beside its bare primitives, in one run: read the ratios, the nanoseconds belong to
+//! the machine.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};

@@ -1,7 +1,9 @@
-//! The service at rest and at its start: two of them in network namespaces, one waits for the other. Needs root.
+//! The service at rest and at its start: two of them in network namespaces, one waits for the
+//! other. Needs root.
 //!
-//! Measured is the one that dials: its memory and its share of a processor with one idle tunnel, and the time from its
-//! start until its tunnel is up, certificates read and proved on the way. `S2SD_IDLE_SECONDS` sets how long it idles.
+//! Measured is the one that dials: its memory and its share of a processor with one idle tunnel,
+//! and the time from its start until its tunnel is up, certificates read and proved on the way.
+//! `S2SD_IDLE_SECONDS` sets how long it idles.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -52,7 +54,8 @@ fn show(what: &str, value: f64, target: f64) {
     println!("{what:<38}{value:>9.3}   (under {target}{verdict})");
 }
 
-/// Stops the service that dials and starts it anew; milliseconds from there until it says that its tunnel is up.
+/// Stops the service that dials and starts it anew; milliseconds from there until it says that its
+/// tunnel is up.
 fn start(pair: &mut Pair) -> f64 {
     pair.signal(0, Signal::SIGTERM);
     pair.services[0].take().unwrap().wait().unwrap();
@@ -82,7 +85,8 @@ fn share(process: u32, time: Duration) -> f64 {
     (busy(process) - before) as f64 / begin.elapsed().as_nanos() as f64 * 100.0
 }
 
-/// Nanoseconds that the process's threads ran so far, as the scheduler counts them: its clock ticks are too coarse.
+/// Nanoseconds that the process's threads ran so far, as the scheduler counts them: its clock ticks
+/// are too coarse.
 fn busy(process: u32) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
     let ran = |task: fs::DirEntry| {

@@ -1,6 +1,7 @@
 //! Sealing and opening one packet, beside the bare primitive of the same crate in the same run.
 //!
-//! "Bare" is the cipher over the same text with a ready nonce and nothing else: no header, padding, window or limits.
+//! "Bare" is the cipher over the same text with a ready nonce and nothing else: no header, padding,
+//! window or limits.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! What the engine costs: beside the cryptography it calls, in memory for each peer, and as peers grow in number.
+//! What the engine costs: beside the cryptography it calls, in memory for each peer, and as peers
+//! grow in number.
 //!
 //! `cargo bench --bench ike`. All figures are of one run on one core; compare ratios, not runs.
 
@@ -47,7 +48,8 @@ struct Counting;
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 
 #[expect(unsafe_code, reason = "a counting allocator can be written in no other way")]
-// SAFETY: every call goes to the system's allocator unchanged; the counter does not touch the memory.
+// SAFETY: every call goes to the system's allocator unchanged; the counter does not touch the
+// memory.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
@@ -178,7 +180,8 @@ fn bare_handshake() {
     }
 }
 
-/// The cryptography of a child's rekey with a key exchange of its own, and of the delete that follows; both ends.
+/// The cryptography of a child's rekey with a key exchange of its own, and of the delete that
+/// follows; both ends.
 fn bare_child(keys: &IkeKeys) {
     let provider = Standard::default();
     let mut rng = SystemRng::default();

@@ -1,5 +1,6 @@
-//! Egress and ingress without descriptors: what a super-packet costs from the device's frame to sealed runs, and from
-//! received messages to the device's frame, with the real cipher and with none. Asserts that a batch allocates nothing.
+//! Egress and ingress without descriptors: what a super-packet costs from the device's frame to
+//! sealed runs, and from received messages to the device's frame, with the real cipher and with
+//! none. Asserts that a batch allocates nothing.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,

@@ -1,11 +1,13 @@
-//! A strict reader of DER (ITU-T X.690): definite lengths in their shortest form, one element after another.
+//! A strict reader of DER (ITU-T X.690): definite lengths in their shortest form, one element after
+//! another.
 //!
-//! Keys, names, algorithm identifiers and PKCS#12 files go through it; whole certificates go through x509-parser and
-//! rustls-webpki, which know their extensions.
+//! Keys, names, algorithm identifiers and PKCS#12 files go through it; whole certificates go
+//! through x509-parser and rustls-webpki, which know their extensions.
 
 use std::fmt;
 
-/// Identifier octets that the readers of this tree ask for. Only tags below 31 exist in what they read.
+/// Identifier octets that the readers of this tree ask for. Only tags below 31 exist in what they
+/// read.
 pub mod tag {
     /// BOOLEAN.
     pub const BOOLEAN: u8 = 0x01;
@@ -266,7 +268,8 @@ pub fn encode(tag: u8, body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Encodes an INTEGER that is not negative, from its big-endian octets with or without leading zeros.
+/// Encodes an INTEGER that is not negative, from its big-endian octets with or without leading
+/// zeros.
 pub fn encode_unsigned(octets: &[u8]) -> Vec<u8> {
     let zeros = octets.iter().take_while(|octet| **octet == 0).count();
     let magnitude = octets.get(zeros..).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! s2sd: an IKEv2 site-to-site peer with certificate authentication and a userspace ESP data plane.
 //!
-//! The crate is built in floors; a module uses lower floors only, and `tests/architecture.rs` checks it.
+//! The crate is built in floors; a module uses lower floors only, and `tests/architecture.rs`
+//! checks it.
 //!
 //! | floor | module | what lives there |
 //! |---|---|---|

@@ -1,4 +1,5 @@
-//! Randomness as a value. No source here: `sys::random` has the real one, the simulator a seeded one.
+//! Randomness as a value. No source here: `sys::random` has the real one, the simulator a seeded
+//! one.
 
 /// A source of bytes that nobody can predict (or, in the simulator, that a seed predicts exactly).
 pub trait Rng {

@@ -39,7 +39,8 @@ impl fmt::Display for UnixTime {
     /// As RFC 3339 writes it, in UTC.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (days, second) = (self.0 / 86_400, self.0 % 86_400);
-        // Days to a date by counting years from March, in eras of 400 years (Hinnant, "chrono-compatible date algorithms").
+        // Days to a date by counting years from March, in eras of 400 years (Hinnant,
+        // "chrono-compatible date algorithms").
         let shifted = days + 719_468;
         let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
         let year_of_era =

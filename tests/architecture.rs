@@ -1,6 +1,8 @@
-//! The house rules that a machine can check, over every file of `src/`; each rule is itself shown to bite.
+//! The house rules that a machine can check, over every file of `src/`; each rule is itself shown
+//! to bite.
 //!
-//! The sources are read as tokens, so neither comments, strings nor formatting can hide or fake a finding.
+//! The sources are read as tokens, so neither comments, strings nor formatting can hide or fake a
+//! finding.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,7 +46,8 @@ const SOURCES: &[&str] = &[
     "thread::sleep",
 ];
 
-/// Modules that are functions of bytes and time alone: `sys` lies below them and is out of bounds all the same.
+/// Modules that are functions of bytes and time alone: `sys` lies below them and is out of bounds
+/// all the same.
 const PURE: &[&str] = &["pki", "esp", "ike"];
 
 /// What the engine must not know: it is handed bytes and time, and hands back effects.
@@ -179,7 +182,8 @@ impl SourceFile<'_> {
         self.check_source(&path, line, out);
     }
 
-    /// `unsafe` lives in `sys`, and every use has its SAFETY line in the comment above or on its own line.
+    /// `unsafe` lives in `sys`, and every use has its SAFETY line in the comment above or on its
+    /// own line.
     fn check_unsafe(&self, line: usize, out: &mut Vec<String>) {
         if !self.in_sys() {
             out.push(format!("line {line}: `unsafe` outside src/sys"));
@@ -218,7 +222,8 @@ impl SourceFile<'_> {
         }
     }
 
-    /// The top-level modules that a path starting here names: through `crate`, `s2sd`, or `super` up to the root.
+    /// The top-level modules that a path starting here names: through `crate`, `s2sd`, or `super`
+    /// up to the root.
     fn targets(&self, rest: &[TokenTree], path: &[String], depth: usize) -> Vec<String> {
         let steps = match path[0].as_str() {
             "crate" | "s2sd" => 1,

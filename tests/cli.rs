@@ -1,4 +1,5 @@
-//! The command line as an operator meets it: help, exit codes, and what is said when something is not there.
+//! The command line as an operator meets it: help, exit codes, and what is said when something is
+//! not there.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod manual;
@@ -20,7 +21,8 @@ fn err(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A directory of this test's own, with a certificate, its key and a root that may serve as the gateway's.
+/// A directory of this test's own, with a certificate, its key and a root that may serve as the
+/// gateway's.
 fn directory(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::create_dir_all(&directory).unwrap();

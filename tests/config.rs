@@ -1,7 +1,9 @@
-//! The configuration file, from the operator's side: broken files with what is said of each, and the files of `conf/`.
+//! The configuration file, from the operator's side: broken files with what is said of each, and
+//! the files of `conf/`.
 //!
-//! `tests/config/NAME.toml` must give exactly `NAME.expected`. `UPDATE_GOLDEN=1 cargo test --test config` writes the expected
-//! files anew: read each of them as the operator would before it is committed.
+//! `tests/config/NAME.toml` must give exactly `NAME.expected`.
+//! `UPDATE_GOLDEN=1 cargo test --test config` writes the expected files anew: read each of them as
+//! the operator would before it is committed.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
@@ -29,7 +31,8 @@ fn broken_files_are_told_all_that_is_wrong() {
 }
 
 proptest! {
-    /// Whatever a slip of the hand makes of a file, it is read or refused, with every place inside the file.
+    /// Whatever a slip of the hand makes of a file, it is read or refused, with every place inside
+    /// the file.
     #[test]
     fn no_slip_of_the_hand_is_too_much(
         cut in 0.0..1.0f64,
@@ -105,7 +108,8 @@ fn a_report_is_json_of_a_known_shape() {
     assert_eq!(own["common_name"], "Inbound-certificate");
 }
 
-/// What is said, less what differs each time `tests/vectors/pki/make.sh` makes the certificates anew.
+/// What is said, less what differs each time `tests/vectors/pki/make.sh` makes the certificates
+/// anew.
 fn without_chance(said: &str) -> String {
     let word = |word: &str| {
         let hex = word.trim_matches(|c: char| !c.is_ascii_hexdigit());

@@ -1,8 +1,9 @@
-//! Replays the fuzz corpora in the normal test run: every file as it is, cut short at every byte, with every byte
-//! flipped; then random bytes and random edits of the files. The promises themselves are in `fuzz/src`.
+//! Replays the fuzz corpora in the normal test run: every file as it is, cut short at every byte,
+//! with every byte flipped; then random bytes and random edits of the files. The promises
+//! themselves are in `fuzz/src`.
 //!
-//! The files that [`ike`], [`local`] and [`pki`] make are written by `S2SD_WRITE_CORPUS=1 cargo test --test corpus`; findings are added by
-//! hand.
+//! The files that [`ike`], [`local`] and [`pki`] make are written by
+//! `S2SD_WRITE_CORPUS=1 cargo test --test corpus`; findings are added by hand.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and say on what")]
 

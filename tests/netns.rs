@@ -1,4 +1,5 @@
-//! End to end through real devices and sockets, in network namespaces. Needs root; says so and passes where it is not.
+//! End to end through real devices and sockets, in network namespaces. Needs root; says so and
+//! passes where it is not.
 #![allow(clippy::print_stdout, reason = "figures beside the verdicts, for --nocapture")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -83,8 +84,8 @@ fn every_way_to_carry_packets_carries_them() {
     }
 }
 
-/// Datagrams that a host sends joined (UDP GSO) pass as one frame where the device takes super-packets of UDP, and singly
-/// where it does not; they arrive the same, of odd sizes too.
+/// Datagrams that a host sends joined (UDP GSO) pass as one frame where the device takes
+/// super-packets of UDP, and singly where it does not; they arrive the same, of odd sizes too.
 #[test]
 fn joined_datagrams_cross_joined_and_arrive_as_they_were() {
     let Some(lab) = Lab::build() else { return };
@@ -158,8 +159,8 @@ impl Write for Log {
     }
 }
 
-/// The kernel takes GSO sends at first and then refuses them: every packet goes singly from then on, none is lost, and the
-/// operator reads one line.
+/// The kernel takes GSO sends at first and then refuses them: every packet goes singly from then
+/// on, none is lost, and the operator reads one line.
 #[test]
 fn gso_refused_is_gone_without_and_said_once() {
     let Some(lab) = Lab::build() else { return };
@@ -185,8 +186,9 @@ fn gso_refused_is_gone_without_and_said_once() {
     assert_eq!(log.matches("refuses UDP GSO").count(), 1, "{log}");
 }
 
-/// Packets that the kernel dropped on the way from one side to the other. On a busy machine it drops what waits too long in
-/// front of a device or a receiver, with or without rekeys, with or without a tunnel.
+/// Packets that the kernel dropped on the way from one side to the other. On a busy machine it
+/// drops what waits too long in front of a device or a receiver, with or without rekeys, with or
+/// without a tunnel.
 #[derive(Clone, Copy, Debug, Default)]
 struct KernelDrops {
     /// Between the two lanes: ESP packets.
@@ -250,8 +252,8 @@ fn snmp(namespace: &Namespace, protocol: &str, name: &str) -> usize {
     fields.find(|(field, _)| *field == name).unwrap().1.parse().unwrap()
 }
 
-/// Waits until what was sent has arrived, and nothing more was sent for as long as TCP may put off an acknowledgement: the last
-/// ones of a stream are on their way when it ends.
+/// Waits until what was sent has arrived, and nothing more was sent for as long as TCP may put off
+/// an acknowledgement: the last ones of a stream are on their way when it ends.
 fn settle(directions: &[Direction]) {
     const LOOK: Duration = Duration::from_millis(5);
     const LOOKS: u32 = 10;
@@ -288,7 +290,8 @@ struct Outcome {
 const DRAINING: usize = 10;
 
 impl Outcome {
-    /// The same load on a tunnel of its own, with a rekey of both directions each `interval` or without any.
+    /// The same load on a tunnel of its own, with a rekey of both directions each `interval` or
+    /// without any.
     fn of(lab: &Lab, time: Duration, interval: Option<Duration>) -> Outcome {
         let mut tunnel = Tunnel::start(lab, Setup::default());
         let before = SIDES.map(|side| KernelDrops::read(lab, side));
@@ -373,8 +376,8 @@ impl Outcome {
     }
 }
 
-/// The same load twice in one run, without rekeys and with one each 100 ms. `S2SD_REKEY_SECONDS` sets the time of each:
-/// 5 when not given, 60 for the measure of acceptance (CONTRIBUTING.md).
+/// The same load twice in one run, without rekeys and with one each 100 ms. `S2SD_REKEY_SECONDS`
+/// sets the time of each: 5 when not given, 60 for the measure of acceptance (CONTRIBUTING.md).
 #[test]
 fn rekeys_under_load_lose_and_double_nothing() {
     let Some(lab) = Lab::build() else { return };
@@ -388,8 +391,8 @@ fn rekeys_under_load_lose_and_double_nothing() {
     assert!(u64::from(with.rekeys) >= seconds * 9, "{with:?}");
 }
 
-/// The lane's end of a NAT mapping: silence is broken by one byte (RFC 3948 §4), not before its time, and the peer's
-/// data plane takes no notice.
+/// The lane's end of a NAT mapping: silence is broken by one byte (RFC 3948 §4), not before its
+/// time, and the peer's data plane takes no notice.
 #[test]
 fn a_silent_lane_sends_keepalives() {
     let Some(lab) = Lab::build() else { return };
@@ -426,8 +429,9 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A restart, as the data plane sees it: the lane ends, its socket's descriptor is handed on, a lane is started on it. What came
-/// in between waits in the kernel and arrives, in order; the SAs go on at their numbers.
+/// A restart, as the data plane sees it: the lane ends, its socket's descriptor is handed on, a
+/// lane is started on it. What came in between waits in the kernel and arrives, in order; the SAs
+/// go on at their numbers.
 #[test]
 fn a_lane_on_an_adopted_socket_goes_on_where_the_old_one_stopped() {
     let Some(lab) = Lab::build() else { return };

@@ -1,4 +1,5 @@
-//! `s2sd pki` as an operator uses it, and the other programs that must read what it writes: OpenSSL, strongSwan's `pki`.
+//! `s2sd pki` as an operator uses it, and the other programs that must read what it writes:
+//! OpenSSL, strongSwan's `pki`.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::io::Write as _;
@@ -47,7 +48,8 @@ impl Desk {
         String::from_utf8(output.stderr).unwrap()
     }
 
-    /// What another program says, which must be content; `None` with a reason where it is not there.
+    /// What another program says, which must be content; `None` with a reason where it is not
+    /// there.
     #[track_caller]
     fn other(&self, program: &str, arguments: &str) -> Option<String> {
         if !present(program) {
@@ -197,7 +199,8 @@ fn azures_chain_is_one_line_a_certificate_root_first() {
     let line = |file: &str| desk.text(file).lines().nth(1).unwrap().to_owned();
     let both = format!("{}\n{}\n", line("VPNRootCA01.cer"), line("Issuing.cer"));
     assert_eq!(desk.good("export --azure-chain site.pem"), both);
-    // The certificate alone will do where its authorities are in the directory; elsewhere they must be named.
+    // The certificate alone will do where its authorities are in the directory; elsewhere they must
+    // be named.
     assert_eq!(desk.good("export --azure-chain site.cer"), both);
     let away = Desk::new("chain-away");
     std::fs::copy(desk.0.join("site.cer"), away.0.join("site.cer")).unwrap();
@@ -450,7 +453,8 @@ fn an_own_authority_serves_as_well() {
     for purpose in ["sslserver", "sslclient"] {
         desk.other("openssl", &format!("verify -purpose {purpose} -CAfile own.pem azure.cer"));
     }
-    // A leaf of the article's OpenSSL commands: request, extensions, SHA-256; its key in the old form.
+    // A leaf of the article's OpenSSL commands: request, extensions, SHA-256; its key in the old
+    // form.
     desk.write("leaf.ext", "extendedKeyUsage = serverAuth, clientAuth\n");
     desk.other(
         "openssl",

@@ -1,5 +1,6 @@
-//! A second opinion on packets: what `pnet` reads in them is what we read, what it computes over them is what we
-//! compute, and what we build is sound to it. Its parsers share neither code nor authors with ours.
+//! A second opinion on packets: what `pnet` reads in them is what we read, what it computes over
+//! them is what we compute, and what we build is sound to it. Its parsers share neither code nor
+//! authors with ours.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -136,7 +137,8 @@ fn walk(first: u8, payload: &[u8]) -> (u8, usize, IpFragment) {
                 let field = header.get_fragment_offset_with_flags();
                 (protocol, at) = (header.get_next_header().0, at + 8);
                 let place = place(field >> 3, field & 1 != 0);
-                // Only one fragment header is generated, as the last of its chain or before plain options.
+                // Only one fragment header is generated, as the last of its chain or before plain
+                // options.
                 if place == IpFragment::Later {
                     return (protocol, at, place);
                 }
@@ -348,7 +350,8 @@ proptest! {
         }
     }
 
-    /// A super-packet of `pnet`'s, divided by us: each piece is a packet to `pnet`, and together they are the whole.
+    /// A super-packet of `pnet`'s, divided by us: each piece is a packet to `pnet`, and together
+    /// they are the whole.
     #[test]
     fn divided_packets_are_sound(
         ends in ends(),

@@ -1,5 +1,5 @@
-//! Two engines with real cryptography and certificates as Azure's pages make them: every algorithm that Azure names and s2sd
-//! runs sets up, rekeys both kinds of SA and says goodbye.
+//! Two engines with real cryptography and certificates as Azure's pages make them: every algorithm
+//! that Azure names and s2sd runs sets up, rekeys both kinds of SA and says goodbye.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
@@ -224,10 +224,11 @@ fn every_custom_policy_of_azure_that_can_run_does() {
             (refused.is_empty()).then(|| (format!("{esp:?}"), policy))
         })
         .collect();
-    // Five ciphers with their hashes and six groups; three AEADs, three times CBC and NULL with their hashes, and eight names for
-    // what comes of PFS. Not among them: DES, 3DES, MD5, group 1.
+    // Five ciphers with their hashes and six groups; three AEADs, three times CBC and NULL with
+    // their hashes, and eight names for what comes of PFS. Not among them: DES, 3DES, MD5, group 1.
     assert_eq!((ike_policies.len(), esp_policies.len()), (19 * 6, 11 * 8));
-    // Each IKE policy with one ESP policy and each ESP policy with one IKE policy: what they are made of is independent.
+    // Each IKE policy with one ESP policy and each ESP policy with one IKE policy: what they are
+    // made of is independent.
     let rounds = ike_policies.len().max(esp_policies.len());
     let pairs = ike_policies.iter().cycle().zip(esp_policies.iter().cycle()).take(rounds);
     for ((ike_name, ike), (esp_name, esp)) in pairs {
@@ -237,7 +238,8 @@ fn every_custom_policy_of_azure_that_can_run_does() {
     }
 }
 
-/// The lines of Azure's default lists, one by one: four for the IKE SA, and those of the answering side for its children.
+/// The lines of Azure's default lists, one by one: four for the IKE SA, and those of the answering
+/// side for its children.
 #[test]
 fn every_line_of_azures_defaults_that_can_run_does() {
     let alone = |lines: &[Combination]| -> Vec<(String, ProposalPolicy)> {

@@ -1,5 +1,5 @@
-//! The unit as systemd reads it: no mistake in it, and little that a broken service could reach. Says so and passes where
-//! there is no systemd-analyze.
+//! The unit as systemd reads it: no mistake in it, and little that a broken service could reach.
+//! Says so and passes where there is no systemd-analyze.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;

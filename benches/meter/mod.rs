@@ -1,5 +1,5 @@
-//! A stop-watch for things that are compared with each other: they take turns, so that a busy neighbour disturbs all alike,
-//! and the best turn of each counts.
+//! A stop-watch for things that are compared with each other: they take turns, so that a busy
+//! neighbour disturbs all alike, and the best turn of each counts.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,

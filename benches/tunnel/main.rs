@@ -1,7 +1,9 @@
-//! Whole tunnels, measured: two data planes between two hosts, beside plain routing and strongSwan's userspace ESP over the
-//! same wire in the same run. Only the ratios mean something; the machine and its neighbours make the rest.
+//! Whole tunnels, measured: two data planes between two hosts, beside plain routing and
+//! strongSwan's userspace ESP over the same wire in the same run. Only the ratios mean something;
+//! the machine and its neighbours make the rest.
 //!
-//! `cargo bench --bench tunnel -- [seconds a measurement] [system ...]`; systems are plain, s2sd, null, strongswan.
+//! `cargo bench --bench tunnel -- [seconds a measurement] [system ...]`; systems are plain, s2sd,
+//! null, strongswan.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,

@@ -1,5 +1,6 @@
-//! Our certificate as Azure wants to know it: its common name, and the certificates above it, root first, each as one line of
-//! base64 (Azure docs, "Configure a site-to-site VPN with certificate authentication").
+//! Our certificate as Azure wants to know it: its common name, and the certificates above it, root
+//! first, each as one line of base64 (Azure docs, "Configure a site-to-site VPN with certificate
+//! authentication").
 
 use base64ct::{Base64, Encoding};
 
@@ -25,8 +26,9 @@ pub struct InboundChain {
 const CHAIN_MAX: usize = 5;
 
 impl InboundChain {
-    /// Reads it from the files of a connection; `more` are certificates that are not in them, as a root often is. What
-    /// could not be found out is missing, with the reason. Its private key is of no use here.
+    /// Reads it from the files of a connection; `more` are certificates that are not in them, as a
+    /// root often is. What could not be found out is missing, with the reason. Its private key is
+    /// of no use here.
     pub fn read(
         authentication: &CertificateAuthentication,
         more: &[Certificate],

@@ -1,5 +1,5 @@
-//! The configuration file that an import writes: every setting with the property of Azure that it came from, and the notes
-//! in front.
+//! The configuration file that an import writes: every setting with the property of Azure that it
+//! came from, and the notes in front.
 
 use std::fmt::{self, Display, Formatter};
 

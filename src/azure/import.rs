@@ -383,7 +383,8 @@ fn subject(choices: &ImportChoices, url: Option<&str>, said: &mut Notes<'_>) -> 
     }
 }
 
-/// The name of a certificate in `https://VAULT/certificates/NAME/VERSION`; secrets of the vault have the same form.
+/// The name of a certificate in `https://VAULT/certificates/NAME/VERSION`; secrets of the vault
+/// have the same form.
 fn in_vault(url: &str) -> Option<&str> {
     let mut parts = url.split('/').skip(3);
     parts.next()?;

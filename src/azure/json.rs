@@ -1,5 +1,6 @@
-//! Reading JSON that came from Azure in one of its forms: flattened by `az`, with `properties` as REST has it, or as a
-//! template. What is missing and what is null are the same; keys that nobody asks for are nobody's business.
+//! Reading JSON that came from Azure in one of its forms: flattened by `az`, with `properties` as
+//! REST has it, or as a template. What is missing and what is null are the same; keys that nobody
+//! asks for are nobody's business.
 
 use std::fmt;
 
@@ -111,7 +112,8 @@ impl<'a> Node<'a> {
         object.map_or(Vec::new(), |object| object.keys().map(String::as_str).collect())
     }
 
-    /// What stands for a key here or below `properties`, whatever the case of its letters: Azure's own differs.
+    /// What stands for a key here or below `properties`, whatever the case of its letters: Azure's
+    /// own differs.
     pub fn get(&self, key: &str) -> Option<Node<'a>> {
         let value = find(self.value, key)
             .or_else(|| find(find(self.value, "properties")?, key))
@@ -189,7 +191,8 @@ impl<'a> Node<'a> {
         values.into_iter().enumerate().map(node).collect()
     }
 
-    /// The value of an expression as far as it is known here: a parameter's default. Null is nothing.
+    /// The value of an expression as far as it is known here: a parameter's default. Null is
+    /// nothing.
     fn evaluate(&self, value: &'a Value) -> Option<&'a Value> {
         let known = match (self.parameters, value.as_str()) {
             (Some(parameters), Some(text)) if text.starts_with('[') && !text.starts_with("[[") => {

@@ -1,5 +1,5 @@
-//! Between Azure and the configuration: what `az network ... show` prints becomes a configuration file, and a
-//! configuration becomes Azure's side of it. Pure: texts come in, texts go out.
+//! Between Azure and the configuration: what `az network ... show` prints becomes a configuration
+//! file, and a configuration becomes Azure's side of it. Pure: texts come in, texts go out.
 //!
 //! ```text
 //!   JSON of az, of REST or of a template ── json ──> resource ── import ──> draft ──> TOML with comments
@@ -18,9 +18,9 @@
 //! | [`az`], [`powershell`], [`portal`] | the same as commands, or to be typed |
 //! | [`fault`], [`quote`] | why not, and what mends it; quoting for six languages |
 //!
-//! Two points of view meet here. The configuration's "local" is always this device; Azure's "local" in traffic selectors is
-//! Azure, but its "local network gateway" is this device. Azure's names for certificates are the configuration's too: what
-//! comes in to Azure is *inbound*.
+//! Two points of view meet here. The configuration's "local" is always this device; Azure's "local"
+//! in traffic selectors is Azure, but its "local network gateway" is this device. Azure's names for
+//! certificates are the configuration's too: what comes in to Azure is *inbound*.
 
 pub mod arm;
 pub mod az;

@@ -1,5 +1,6 @@
-//! The fields of the portal's pages in their order, with what to put in each (Azure docs, "Configure a site-to-site VPN with
-//! certificate authentication", "Create a custom IPsec/IKE policy", "Custom traffic selectors").
+//! The fields of the portal's pages in their order, with what to put in each (Azure docs,
+//! "Configure a site-to-site VPN with certificate authentication", "Create a custom IPsec/IKE
+//! policy", "Custom traffic selectors").
 
 use super::side::{AzureSide, ExportConnection, ExportSite, placeholder};
 use crate::config::settings::CustomPolicy;

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-/// A word of POSIX sh. Between single quotes nothing has a meaning (POSIX.1-2024, Shell Command Language §2.2.2).
+/// A word of POSIX sh. Between single quotes nothing has a meaning (POSIX.1-2024, Shell Command
+/// Language §2.2.2).
 pub fn sh(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,@%+=".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
@@ -11,7 +12,8 @@ pub fn sh(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// A verbatim string of PowerShell, which takes typographic quotes for quotes (about_Quoting_Rules).
+/// A verbatim string of PowerShell, which takes typographic quotes for quotes
+/// (about_Quoting_Rules).
 pub fn powershell(text: &str) -> String {
     let mut quoted = String::from("'");
     for c in text.chars() {

@@ -49,7 +49,8 @@ pub fn of_gateway(connection: &AzureConnection, gateway: &AzureGateway) -> Optio
     None
 }
 
-/// A connection with a shared key. Azure takes `certificateAuthentication` as null for those, and the other way round.
+/// A connection with a shared key. Azure takes `certificateAuthentication` as null for those, and
+/// the other way round.
 fn psk(connection: &AzureConnection) -> Option<AzureFault> {
     let name = &connection.reference.name;
     let said = match (&connection.authentication, &connection.certificates) {

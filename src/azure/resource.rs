@@ -180,7 +180,8 @@ enum ResourceKind {
 }
 
 impl Resources {
-    /// Adds the resources of a text: one document, several one after the other, lists of them, templates.
+    /// Adds the resources of a text: one document, several one after the other, lists of them,
+    /// templates.
     pub fn read(&mut self, file: &str, text: &str) -> Result<(), AzureFault> {
         let documents = json::documents(file, text)?;
         documents.iter().try_for_each(|document| self.take(&Node::new(document, file)))
@@ -278,7 +279,8 @@ impl Reference {
         self.group.as_deref().map_or_else(|| "GROUP".to_owned(), quote::sh)
     }
 
-    /// Whether the two may be the same: Azure's names do not mind case, and a group that is not said may be any.
+    /// Whether the two may be the same: Azure's names do not mind case, and a group that is not
+    /// said may be any.
     pub fn matches(&self, other: &Reference) -> bool {
         let groups = self.group.as_ref().zip(other.group.as_ref());
         self.name.eq_ignore_ascii_case(&other.name)

@@ -96,7 +96,8 @@ impl ExportChoices {
 }
 
 impl AzureSide {
-    /// Azure's side of these connections of a configuration, each with what is known of our certificate.
+    /// Azure's side of these connections of a configuration, each with what is known of our
+    /// certificate.
     pub fn of(
         config: &Config,
         connections: &[(&Connection, InboundChain)],

@@ -5,8 +5,8 @@ use std::fmt::{Display, Write};
 use super::side::{self, AzureSide, ExportConnection, ExportSite};
 use crate::config::value::Host;
 
-/// The version of Microsoft.Network whose properties are written; the first published with `certificateAuthentication` in
-/// its template reference.
+/// The version of Microsoft.Network whose properties are written; the first published with
+/// `certificateAuthentication` in its template reference.
 pub const API_VERSION: &str = "2025-07-01";
 
 /// Resources, and what has to be put in before they can be made.

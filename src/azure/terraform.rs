@@ -1,4 +1,5 @@
-//! A Terraform configuration, with the azapi provider: azurerm has no certificate authentication for connections.
+//! A Terraform configuration, with the azapi provider: azurerm has no certificate authentication
+//! for connections.
 
 use super::quote;
 use super::template::{API_VERSION, Parameter, Resource, ResourceId, Syntax, Template};

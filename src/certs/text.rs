@@ -1,4 +1,5 @@
-//! Certificates and keys as text to be written: PEM (RFC 7468), and the one unbroken line that Azure takes.
+//! Certificates and keys as text to be written: PEM (RFC 7468), and the one unbroken line that
+//! Azure takes.
 
 use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
@@ -14,13 +15,14 @@ pub fn pem(certificate: &Certificate) -> String {
     wrapped("CERTIFICATE", &one_line(certificate), COLUMNS).to_string()
 }
 
-/// A certificate as one unbroken line of Base64 without header: an element of `inboundAuthCertificateChain`.
+/// A certificate as one unbroken line of Base64 without header: an element of
+/// `inboundAuthCertificateChain`.
 pub fn one_line(certificate: &Certificate) -> String {
     Base64::encode_string(certificate.as_der())
 }
 
-/// A certificate as a `.cer` file: PEM whose body is one unbroken line. Windows and OpenSSL read it, and its middle line is
-/// what the portal wants pasted.
+/// A certificate as a `.cer` file: PEM whose body is one unbroken line. Windows and OpenSSL read
+/// it, and its middle line is what the portal wants pasted.
 pub fn cer(certificate: &Certificate) -> String {
     wrapped("CERTIFICATE", &one_line(certificate), usize::MAX).to_string()
 }

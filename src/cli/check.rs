@@ -19,7 +19,8 @@ pub struct CheckArguments {
     json: bool,
 }
 
-/// Checks a file. The exit code is 0 when it is fit, 1 when there are warnings, 2 when there are errors.
+/// Checks a file. The exit code is 0 when it is fit, 1 when there are warnings, 2 when there are
+/// errors.
 pub fn check(arguments: &CheckArguments) -> ExitCode {
     let name = arguments.file.display().to_string();
     let text = match std::fs::read_to_string(&arguments.file) {

@@ -73,7 +73,8 @@ fn speak(path: &Path, ask: Ask) -> io::Result<ProtocolLine<ControlReply>> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut text = serde_json::to_vec(&ProtocolLine::new(ask)).map_err(io::Error::other)?;
     text.push(b'\n');
-    // A service that refuses us may answer before it has read; the answer is worth more than the failed write.
+    // A service that refuses us may answer before it has read; the answer is worth more than the
+    // failed write.
     let written = stream.write_all(&text);
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer)?;

@@ -1,4 +1,5 @@
-//! `s2sd generate`: what a package holds beside the program, made by the program itself so that it cannot be out of date.
+//! `s2sd generate`: what a package holds beside the program, made by the program itself so that it
+//! cannot be out of date.
 
 use std::fs;
 use std::io;

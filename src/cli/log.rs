@@ -27,7 +27,8 @@ pub enum Level {
     Debug,
 }
 
-/// Sends the log to standard error. Under journald, which has a clock of its own, lines come without time.
+/// Sends the log to standard error. Under journald, which has a clock of its own, lines come
+/// without time.
 pub fn start(format: Format, level: Level) {
     let level = match level {
         Level::Warn => LevelFilter::WARN,

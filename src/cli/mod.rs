@@ -36,7 +36,8 @@ struct CommandLine {
 enum CliCommand {
     /// Run the service: keep the tunnels of a configuration up until SIGTERM.
     Run(run::RunArguments),
-    /// Show a working tunnel on this machine alone: four hosts, two services, pings, TCP, a rekeying under load.
+    /// Show a working tunnel on this machine alone: four hosts, two services, pings, TCP, a
+    /// rekeying under load.
     Demo(demo::DemoArguments),
     /// Say what is wrong with a configuration file: exit code 0 fit, 1 warnings, 2 errors.
     Check(check::CheckArguments),

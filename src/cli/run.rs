@@ -27,7 +27,8 @@ use crate::sys::{descriptors, inherited};
 pub struct RunArguments {
     #[command(flatten)]
     config: ConfigPath,
-    /// A supervisor's socket that keeps descriptors over restarts, as systemd does: FDSTORE=1 there, LISTEN_FDS at the start.
+    /// A supervisor's socket that keeps descriptors over restarts, as systemd does: FDSTORE=1
+    /// there, LISTEN_FDS at the start.
     #[arg(long, value_name = "PATH")]
     state_fd_socket: Option<PathBuf>,
     /// How log lines look.
@@ -92,7 +93,8 @@ fn wanted_descriptors(loaded: &Loaded) -> u64 {
     32 + 4 * u64::try_from(tunnels).unwrap_or(u64::MAX / 8)
 }
 
-/// Private keys go to a process of their own, from the first one that is read. The line to it, if it runs.
+/// Private keys go to a process of their own, from the first one that is read. The line to it, if
+/// it runs.
 fn keep_keys_elsewhere() -> Option<OwnedFd> {
     let started = SigningProcess::start().and_then(|signer| Ok((signer.line()?, signer)));
     match started {

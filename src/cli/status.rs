@@ -18,7 +18,8 @@ const EVERY: Duration = Duration::from_secs(1);
 pub struct StatusArguments {
     /// Only this connection.
     connection: Option<String>,
-    /// Print the whole status as JSON; its fields are stable, see s2sd-json(5). With `--watch` one line each time.
+    /// Print the whole status as JSON; its fields are stable, see s2sd-json(5). With `--watch` one
+    /// line each time.
     #[arg(long)]
     json: bool,
     /// Show it again every second, until interrupted. A service that goes away is waited for.
@@ -66,7 +67,8 @@ fn watch(arguments: &StatusArguments, first: Status) -> ExitCode {
     }
 }
 
-/// Writes the next page: a terminal shows it instead of the one before, whatever else reads gets one after the other.
+/// Writes the next page: a terminal shows it instead of the one before, whatever else reads gets
+/// one after the other.
 fn turn(text: &str, json: bool) -> io::Result<()> {
     let mut stdout = stdout().lock();
     match (json, stdout.is_terminal()) {

@@ -1,5 +1,5 @@
-//! Azure's names of algorithms, groups and modes. What is too weak to protect anything has no variant: it is refused by
-//! name, with the name of the better setting.
+//! Azure's names of algorithms, groups and modes. What is too weak to protect anything has no
+//! variant: it is refused by name, with the name of the better setting.
 
 use super::choice::choices;
 
@@ -35,8 +35,8 @@ choices! {
 }
 
 choices! {
-    /// Azure's `ikeIntegrity`: the hash of the IKE SA's integrity check and of its pseudo-random function. With GCMAES as
-    /// IKE encryption it chooses the pseudo-random function alone.
+    /// Azure's `ikeIntegrity`: the hash of the IKE SA's integrity check and of its pseudo-random
+    /// function. With GCMAES as IKE encryption it chooses the pseudo-random function alone.
     IkeIntegrity {
         /// HMAC-SHA-384.
         Sha384 = "SHA384",
@@ -44,8 +44,8 @@ choices! {
         Sha256 = "SHA256",
         /// HMAC-SHA-1: old, but not broken in this use.
         Sha1 = "SHA1",
-        /// AES-256-GCM's own, with the same IKE encryption: the pseudo-random function is then not said, and both SHA-2 ones
-        /// are offered.
+        /// AES-256-GCM's own, with the same IKE encryption: the pseudo-random function is then not
+        /// said, and both SHA-2 ones are offered.
         Gcmaes256 = "GCMAES256",
         /// AES-128-GCM's own, likewise.
         Gcmaes128 = "GCMAES128",

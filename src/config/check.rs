@@ -1,4 +1,5 @@
-//! Everything that can be known before dialling: the configuration with the files that it names, and what to say of them.
+//! Everything that can be known before dialling: the configuration with the files that it names,
+//! and what to say of them.
 
 use std::fmt;
 
@@ -17,8 +18,8 @@ use crate::time::Now;
 /// A configuration with the credentials of its connections.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The configuration; `None` when the file itself has an error. Files that are not in order do not take it away: the
-    /// other connections can run.
+    /// The configuration; `None` when the file itself has an error. Files that are not in order do
+    /// not take it away: the other connections can run.
     pub config: Option<Config>,
     /// Of each connection, in the file's order; `None` where its files are not in order.
     pub credentials: Vec<Option<Credentials>>,

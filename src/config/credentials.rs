@@ -1,8 +1,8 @@
-//! Certificates, keys and lists of one connection, out of the files that it names: all that can be known of them before
-//! a gateway is dialled.
+//! Certificates, keys and lists of one connection, out of the files that it names: all that can be
+//! known of them before a gateway is dialled.
 //!
-//! What is wrong is said at the key that names the file. A connection whose files are not in order has no credentials and
-//! cannot be dialled; the others can.
+//! What is wrong is said at the key that names the file. A connection whose files are not in order
+//! has no credentials and cannot be dialled; the others can.
 
 use std::io;
 use std::net::IpAddr;
@@ -44,8 +44,9 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// What the engine takes. `address` is the site's public address, if it is known, for those who name themselves by it;
-    /// a name that the certificate cannot give falls back to its subject, which Azure asks for anyway.
+    /// What the engine takes. `address` is the site's public address, if it is known, for those who
+    /// name themselves by it; a name that the certificate cannot give falls back to its subject,
+    /// which Azure asks for anyway.
     pub fn certificates(self, address: Option<IpAddr>) -> CertificateAuthenticator {
         let by_choice = match self.identity {
             InboundIdentity::Subject => None,
@@ -444,7 +445,8 @@ impl<'a, 'r> Loader<'a, 'r> {
     }
 }
 
-/// Whether a warning about our certificate means that no gateway will take it, and what would mend it.
+/// Whether a warning about our certificate means that no gateway will take it, and what would mend
+/// it.
 fn remedy(warning: &Warning, now: UnixTime) -> (bool, String) {
     let renew = "have it renewed under the same subject and issuer: then nothing changes in Azure";
     let (fatal, hint) = match warning {

@@ -1,7 +1,8 @@
-//! What is wrong, where, and what would mend it: one shape for all that is ever said about a configuration file.
+//! What is wrong, where, and what would mend it: one shape for all that is ever said about a
+//! configuration file.
 //!
-//! The first line is what compilers print, so that editors jump to it; the excerpt shows the line as it stands in the
-//! file; the hint is not optional.
+//! The first line is what compilers print, so that editors jump to it; the excerpt shows the line
+//! as it stands in the file; the hint is not optional.
 
 use std::fmt;
 use std::ops::Range;
@@ -108,7 +109,8 @@ impl<'a> SourceText<'a> {
         }
     }
 
-    /// The text up to a place. What is said of the end of a file is said of its last line, not of the void after it.
+    /// The text up to a place. What is said of the end of a file is said of its last line, not of
+    /// the void after it.
     fn before(&self, span: &TextSpan) -> &'a str {
         let start = span.start.min(self.text.len());
         let before = self.text.get(..start).unwrap_or(self.text);
@@ -145,7 +147,8 @@ impl Diagnostic {
         format!("{file}:{line}:{column}: {what}; {hint}")
     }
 
-    /// The same finding with the rest of its line left out, from the end of what is meant: the line may hold a secret.
+    /// The same finding with the rest of its line left out, from the end of what is meant: the line
+    /// may hold a secret.
     pub fn without_value(mut self) -> Diagnostic {
         let shown = self.excerpt.indent.chars().count() + self.excerpt.carets;
         self.excerpt.text = self.excerpt.text.chars().take(shown).chain(" …".chars()).collect();

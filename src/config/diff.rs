@@ -1,8 +1,9 @@
-//! What a reload changes, in the words of the file, and what of the running service each change touches. What is equal is
-//! left alone: its packets do not notice.
+//! What a reload changes, in the words of the file, and what of the running service each change
+//! touches. What is equal is left alone: its packets do not notice.
 //!
-//! Both configurations are compared as JSON, whose names are the file's: so no key can be forgotten here. Which part of the
-//! service a key belongs to is one table, and a test holds it to the schema.
+//! Both configurations are compared as JSON, whose names are the file's: so no key can be forgotten
+//! here. Which part of the service a key belongs to is one table, and a test holds it to the
+//! schema.
 
 use std::fmt;
 
@@ -12,7 +13,8 @@ use serde_json::Value as Json;
 use super::facts::ConnectionFacts;
 use super::settings::{Config, Connection};
 
-/// A configuration with what its files hold: a certificate can be renewed without the configuration changing.
+/// A configuration with what its files hold: a certificate can be renewed without the configuration
+/// changing.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadedState<'a> {
     /// The configuration.
@@ -114,8 +116,9 @@ pub fn diff(old: LoadedState<'_>, new: LoadedState<'_>) -> Changes {
     changes
 }
 
-/// Whether a connection can go on under new settings: its peers, devices and routes are as they were. `old` are its settings as
-/// JSON, perhaps by another version: what that did not know does not count.
+/// Whether a connection can go on under new settings: its peers, devices and routes are as they
+/// were. `old` are its settings as JSON, perhaps by another version: what that did not know does
+/// not count.
 pub fn goes_on(old: &Json, new: &Connection) -> bool {
     let edits = edits(old, &json(new));
     edits.iter().filter(|edit| edit.was != ABSENT).all(|edit| !edit.part.ends_connection())
@@ -234,7 +237,8 @@ fn leaves(table: &Json) -> Vec<(String, String)> {
 }
 
 impl Part {
-    /// Whether a connection ends and begins anew when this changes: it is what devices, routes or peers are made of.
+    /// Whether a connection ends and begins anew when this changes: it is what devices, routes or
+    /// peers are made of.
     pub fn ends_connection(self) -> bool {
         matches!(self, Part::Peers | Part::Interface | Part::Routes)
     }

@@ -28,7 +28,8 @@ pub fn read(reader: &mut ConfigReader<'_>, text: &str) -> File {
     reader.misplaced = wrong.iter().any(|(span, message)| misplaces(source, span, message));
     let mut values = ConfigReader::new(source);
     values.misplaced = reader.misplaced;
-    // Nothing stands at the top of the file but its tables: what is missing there is told of its first line.
+    // Nothing stands at the top of the file but its tables: what is missing there is told of its
+    // first line.
     let file = read_keys_of(FILE, tree.get_ref(), 0..0, &mut values);
     let lines: Vec<usize> = wrong.iter().map(|(span, _)| source.line(span)).collect();
     for found in values.into_found() {
@@ -42,7 +43,8 @@ pub fn read(reader: &mut ConfigReader<'_>, text: &str) -> File {
     file
 }
 
-/// One slip makes several errors on its line, of which the first tells most; but each unquoted value is one.
+/// One slip makes several errors on its line, of which the first tells most; but each unquoted
+/// value is one.
 fn keep_first_of_line(source: SourceText<'_>, wrong: &mut Vec<(TextSpan, &str)>) {
     let mut lines: Vec<usize> = Vec::new();
     wrong.retain(|(span, message)| {
@@ -53,7 +55,8 @@ fn keep_first_of_line(source: SourceText<'_>, wrong: &mut Vec<(TextSpan, &str)>)
     });
 }
 
-/// Whether what follows a syntax error may have gone into the wrong table. An error inside a value does not do that.
+/// Whether what follows a syntax error may have gone into the wrong table. An error inside a value
+/// does not do that.
 fn misplaces(source: SourceText<'_>, span: &TextSpan, message: &str) -> bool {
     let line = source.line_text(span).trim();
     match message.split(',').next().unwrap_or_default() {
@@ -172,7 +175,8 @@ impl SyntaxRemedy {
     }
 }
 
-/// The word around a place: an address that was read as a number is more than its first wrong letter.
+/// The word around a place: an address that was read as a number is more than its first wrong
+/// letter.
 fn token(source: SourceText<'_>, span: &TextSpan) -> TextSpan {
     let (before, after) = source.around(span);
     let ends = |c: char| c.is_whitespace() || "[]{},='\"#".contains(c);

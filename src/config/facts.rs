@@ -1,4 +1,5 @@
-//! What is known of a configuration when nothing is wrong: for people to compare with Azure, and as JSON for programs.
+//! What is known of a configuration when nothing is wrong: for people to compare with Azure, and as
+//! JSON for programs.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! The files that a configuration names, as their bytes. Who reads them is not decided here: the daemon opens them, tests
-//! bring them along.
+//! The files that a configuration names, as their bytes. Who reads them is not decided here: the
+//! daemon opens them, tests bring them along.
 
 use std::io;
 
@@ -9,8 +9,8 @@ use super::value::FileRef;
 
 /// Where the bytes of files come from.
 pub trait Files {
-    /// Reads a file whole. [`io::ErrorKind::Unsupported`] says that it cannot be seen from here though it may well be
-    /// there: a credential, asked for outside the service.
+    /// Reads a file whole. [`io::ErrorKind::Unsupported`] says that it cannot be seen from here
+    /// though it may well be there: a credential, asked for outside the service.
     fn read(&self, file: &FileRef) -> io::Result<FileContent>;
 }
 

@@ -7,7 +7,8 @@ use super::reader::ConfigReader;
 use super::schema::{self, Connection};
 use super::value::{Host, InterfaceName, OrAuto};
 
-/// The interfaces of each connection, one for each address of its gateway; two of one name are reported.
+/// The interfaces of each connection, one for each address of its gateway; two of one name are
+/// reported.
 pub fn assign(file: &schema::File, reader: &mut ConfigReader<'_>) -> Vec<Vec<InterfaceName>> {
     let connections: Vec<&Connection> =
         file.connection.items().iter().map(Spanned::get_ref).collect();

@@ -1,4 +1,5 @@
-//! The configuration: one TOML file in Azure's own words becomes a [`Config`], or a list of all that is wrong with it.
+//! The configuration: one TOML file in Azure's own words becomes a [`Config`], or a list of all
+//! that is wrong with it.
 //!
 //! ```text
 //!   text ── document ──> tree ── reader, table, value ──> File ── rules, overlap, resolve ──> Config ── peers ──> engine
@@ -21,13 +22,14 @@
 //!
 //! Three decisions carry it:
 //!
-//! - **Everything at once.** An operator mends a file in one go, so no error hides another: a syntax error does not stop
-//!   the values from being read, a bad value does not stop the rules that look at others. serde's derived readers stop at
-//!   the first error; see [`reader`] for what stands in their place.
-//! - **Declared once.** [`schema`] declares each key with its type, its default (as TOML) and its meaning; reader,
-//!   suggestions and manual page follow from that, so they cannot disagree.
-//! - **Pure.** No file is opened here: text comes in, and [`file::Files`] brings the bytes of certificates. So all of it,
-//!   dates included, is tested as values.
+//! - **Everything at once.** An operator mends a file in one go, so no error hides another: a
+//!   syntax error does not stop the values from being read, a bad value does not stop the rules
+//!   that look at others. serde's derived readers stop at the first error; see [`reader`] for what
+//!   stands in their place.
+//! - **Declared once.** [`schema`] declares each key with its type, its default (as TOML) and its
+//!   meaning; reader, suggestions and manual page follow from that, so they cannot disagree.
+//! - **Pure.** No file is opened here: text comes in, and [`file::Files`] brings the bytes of
+//!   certificates. So all of it, dates included, is tested as values.
 
 pub mod algorithm;
 pub mod check;
@@ -74,7 +76,8 @@ pub struct Parsed {
     pub found: Vec<Diagnostic>,
 }
 
-/// Where the service of a configuration listens, whatever else may be wrong with the file: who asks wants to be told just that.
+/// Where the service of a configuration listens, whatever else may be wrong with the file: who asks
+/// wants to be told just that.
 pub fn control_socket(text: &str) -> PathBuf {
     let mut reader = ConfigReader::new(SourceText::new("", text));
     let device = document::read(&mut reader, text).device;
@@ -82,7 +85,8 @@ pub fn control_socket(text: &str) -> PathBuf {
     socket.map_or_else(|| CONTROL_SOCKET.into(), |socket| socket.path().to_owned())
 }
 
-/// Reads a configuration from the text of the file called `name`, without the files that it names; [`load`] reads them.
+/// Reads a configuration from the text of the file called `name`, without the files that it names;
+/// [`load`] reads them.
 pub fn parse(name: &str, text: &str) -> Parsed {
     let mut reader = ConfigReader::new(SourceText::new(name, text));
     let file = document::read(&mut reader, text);

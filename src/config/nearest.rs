@@ -33,7 +33,8 @@ fn slips(name: &str, candidate: &str) -> usize {
     name.chars().count().min(candidate.chars().count()) / 3
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours between two words (optimal string alignment).
+/// Insertions, deletions, replacements and swaps of neighbours between two words (optimal string
+/// alignment).
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];

@@ -1,4 +1,5 @@
-//! Prefixes that are in each other's way. Routing decides what enters a tunnel, so an address can lie on one side only.
+//! Prefixes that are in each other's way. Routing decides what enters a tunnel, so an address can
+//! lie on one side only.
 
 use toml::Spanned;
 
@@ -69,7 +70,8 @@ fn check_within(prefixes: &[Spanned<Prefix>], reader: &mut ConfigReader<'_>) {
     }
 }
 
-/// All traffic may go to Azure (forced tunnelling): then networks at home stay at home, for their routes are narrower.
+/// All traffic may go to Azure (forced tunnelling): then networks at home stay at home, for their
+/// routes are narrower.
 fn check_against_local(
     remote: &Spanned<Prefix>,
     local: &[Spanned<Prefix>],

@@ -1,9 +1,11 @@
-//! Reads typed values out of a TOML tree, saying all that is wrong with it instead of the first thing.
+//! Reads typed values out of a TOML tree, saying all that is wrong with it instead of the first
+//! thing.
 //!
-//! serde's derived readers stop at the first error, and know no neighbours to suggest for a misspelt key. So the `toml`
-//! crate parses (with its error recovery and the place of every key and value), and the tree is walked here: each type
-//! of value knows how to read itself ([`ConfigValue`]), tables are declared once ([`super::table`]), and a reader collects
-//! what they find. serde remains for what goes out: reports as JSON.
+//! serde's derived readers stop at the first error, and know no neighbours to suggest for a
+//! misspelt key. So the `toml` crate parses (with its error recovery and the place of every key and
+//! value), and the tree is walked here: each type of value knows how to read itself
+//! ([`ConfigValue`]), tables are declared once ([`super::table`]), and a reader collects what they
+//! find. serde remains for what goes out: reports as JSON.
 
 use serde::Serialize;
 use toml::Spanned;
@@ -84,7 +86,8 @@ pub struct ConfigReader<'s> {
     found: Vec<Diagnostic>,
     /// Where a default stands: at the table it is a default of.
     default_of: Option<TextSpan>,
-    /// After a syntax error tables and keys are not where their author put them: what is missing or unknown says nothing.
+    /// After a syntax error tables and keys are not where their author put them: what is missing or
+    /// unknown says nothing.
     pub(super) misplaced: bool,
 }
 
@@ -135,7 +138,8 @@ impl<'s> ConfigReader<'s> {
         }
     }
 
-    /// Reads the default of a key that the table at `table` does not have, as though it stood in the file.
+    /// Reads the default of a key that the table at `table` does not have, as though it stood in
+    /// the file.
     pub fn read_default<T: ConfigValue>(
         &mut self,
         key: &'static KeyDoc,
@@ -164,7 +168,8 @@ impl<'s> ConfigReader<'s> {
         self.error(&entry.value.span(), what, self.retyped(entry, kind));
     }
 
-    /// The hint for a value of the wrong type: the value as it should have been written, where that is clear.
+    /// The hint for a value of the wrong type: the value as it should have been written, where that
+    /// is clear.
     fn retyped(&self, entry: Entry<'_, '_>, kind: &ValueKind) -> String {
         let written = self.source.slice(&entry.value.span());
         match (kind, entry.value.get_ref()) {

@@ -1,5 +1,5 @@
-//! From the file to the [`Config`]. The rules that look at several keys have spoken before ([`super::rules`]); what is
-//! missing or wrong here has been reported, so a `None` is silent.
+//! From the file to the [`Config`]. The rules that look at several keys have spoken before
+//! ([`super::rules`]); what is missing or wrong here has been reported, so a `None` is silent.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The rules that look at several keys at once: Azure's own, and what would not work or would surprise.
+//! The rules that look at several keys at once: Azure's own, and what would not work or would
+//! surprise.
 //!
 //! Each takes what there is: a key that is missing or wrong has been reported and is passed over.
 
@@ -21,7 +22,8 @@ use super::value::{FileRef, Host};
 
 /// Azure's gateways have one instance, or two when active-active.
 const INSTANCES_MAX: usize = 2;
-/// Pairs of selectors that a gateway is made for: its quick mode SAs in the Azure docs' "About VPN devices".
+/// Pairs of selectors that a gateway is made for: its quick mode SAs in the Azure docs' "About VPN
+/// devices".
 const PAIRS_MAX: usize = 100;
 /// What Azure's network carries whole (Azure docs, "TCP/IP performance tuning for Azure VMs").
 const AZURE_MTU: u64 = 1400;
@@ -143,7 +145,8 @@ fn check_policy(connection: &Connection, reader: &mut ConfigReader<'_>) {
     }
 }
 
-/// With a GCM cipher `ike_integrity` chooses the pseudo-random function; its GCM values choose none.
+/// With a GCM cipher `ike_integrity` chooses the pseudo-random function; its GCM values choose
+/// none.
 fn check_ike(policy: &IpsecPolicy, reader: &mut ConfigReader<'_>) {
     let (Some(cipher), Some(field)) =
         (policy.ike_encryption.value(), policy.ike_integrity.spanned())

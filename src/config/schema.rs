@@ -1,6 +1,7 @@
-//! The configuration file, key by key. The struct, its reader, `conf/s2sd.toml`'s completeness test and the manual page
-//! s2sd.toml(5) all come from these declarations, so the doc comments here are written for operators: first what the
-//! key is and which of Azure's properties it mirrors, then what to know when setting it.
+//! The configuration file, key by key. The struct, its reader, `conf/s2sd.toml`'s completeness test
+//! and the manual page s2sd.toml(5) all come from these declarations, so the doc comments here are
+//! written for operators: first what the key is and which of Azure's properties it mirrors, then
+//! what to know when setting it.
 
 use std::net::IpAddr;
 
@@ -19,7 +20,8 @@ use super::value::{
 table! {
     /// The file: this device, how Azure knows it, and its connections.
     ///
-    /// Names are Azure's own property names in snake_case. `local` and `remote` are always this device's point of view.
+    /// Names are Azure's own property names in snake_case. `local` and `remote` are always this
+    /// device's point of view.
     File is "" {
         /// This device.
         default("{}") device: Device,
@@ -35,10 +37,12 @@ table! {
     Device is "device" {
         /// The name of this device in logs and status.
         default("\"s2sd\"") name: Label,
-        /// Addresses of this device on which it waits for gateways, ports 500 and 4500. Empty means all.
+        /// Addresses of this device on which it waits for gateways, ports 500 and 4500. Empty means
+        /// all.
         default("[]") listen_addresses: List<IpAddr>,
-        /// The socket over which `s2sd status` and the other commands speak to the service; they look it up here. A change takes
-        /// effect with the next restart. The unit's service can make it below `/run/s2sd` only.
+        /// The socket over which `s2sd status` and the other commands speak to the service; they
+        /// look it up here. A change takes effect with the next restart. The unit's service can
+        /// make it below `/run/s2sd` only.
         default("\"/run/s2sd/control.sock\"") control_socket: AbsolutePath,
     }
 }
@@ -48,11 +52,11 @@ table! {
     LocalNetworkGateway is "local_network_gateway" {
         /// Name of the local network gateway in Azure.
         required name: Label,
-        /// Azure's `gatewayIpAddress`: the public address of this site. Behind a NAT that is the NAT's public address, not this
-        /// device's own.
+        /// Azure's `gatewayIpAddress`: the public address of this site. Behind a NAT that is the
+        /// NAT's public address, not this device's own.
         optional gateway_ip_address: IpAddr,
-        /// Azure's `fqdn`, instead of `gateway_ip_address`: the name of this site, for sites whose address changes. Azure looks it up
-        /// every five minutes at most.
+        /// Azure's `fqdn`, instead of `gateway_ip_address`: the name of this site, for sites whose
+        /// address changes. Azure looks it up every five minutes at most.
         optional fqdn: Fqdn,
         /// Azure's `localNetworkAddressSpace.addressPrefixes`: the networks behind this device.
         required address_prefixes: List<Prefix>,
@@ -64,17 +68,20 @@ table! {
     Connection is "connection" repeated {
         /// Name of the connection, in Azure, in logs and on the command line.
         required name: Label,
-        /// Azure's `connectionMode`, as set there: with "InitiatorOnly" this device waits, with "ResponderOnly" it dials and
-        /// does not answer.
+        /// Azure's `connectionMode`, as set there: with "InitiatorOnly" this device waits, with
+        /// "ResponderOnly" it dials and does not answer.
         default("\"Default\"") connection_mode: ConnectionMode,
-        /// Azure's `dpdTimeoutSeconds`: seconds without a sign of life after which the gateway is taken for dead.
+        /// Azure's `dpdTimeoutSeconds`: seconds without a sign of life after which the gateway is
+        /// taken for dead.
         default("45") dpd_timeout_seconds: Whole<9, 3600>,
-        /// Azure's `usePolicyBasedTrafficSelectors`: one pair of selectors for each pair of prefixes instead of any-to-any.
+        /// Azure's `usePolicyBasedTrafficSelectors`: one pair of selectors for each pair of
+        /// prefixes instead of any-to-any.
         default("false") use_policy_based_traffic_selectors: bool,
-        /// Azure's `ipsecPolicies`: "Default", or a table with the one custom policy of the connection.
+        /// Azure's `ipsecPolicies`: "Default", or a table with the one custom policy of the
+        /// connection.
         default("\"Default\"") ipsec_policy: PolicyChoice,
-        /// Azure's `trafficSelectorPolicies`, one table each: selectors instead of the pairs made of the prefixes. They need
-        /// `use_policy_based_traffic_selectors`.
+        /// Azure's `trafficSelectorPolicies`, one table each: selectors instead of the pairs made
+        /// of the prefixes. They need `use_policy_based_traffic_selectors`.
         default("[]") traffic_selector_policy: List<TrafficSelectorPolicy>,
         /// The gateway at the other end.
         required virtual_network_gateway: VirtualNetworkGateway,
@@ -90,48 +97,55 @@ table! {
     VirtualNetworkGateway is "connection.virtual_network_gateway" {
         /// Name of the virtual network gateway in Azure.
         required name: Label,
-        /// Azure's public IP addresses of the gateway, as addresses or DNS names: one, or two when it is active-active. Each
-        /// gets a tunnel.
+        /// Azure's public IP addresses of the gateway, as addresses or DNS names: one, or two when
+        /// it is active-active. Each gets a tunnel.
         required public_ip_addresses: List<Host>,
-        /// Azure's `addressSpace.addressPrefixes` of the virtual network, and of peered networks that use the gateway.
+        /// Azure's `addressSpace.addressPrefixes` of the virtual network, and of peered networks
+        /// that use the gateway.
         required address_prefixes: List<Prefix>,
     }
 }
 
 table! {
-    /// Azure's `certificateAuthentication`. The names are Azure's point of view: *inbound* is the certificate that comes in to
-    /// Azure, ours; *outbound* the one that goes out from Azure.
+    /// Azure's `certificateAuthentication`. The names are Azure's point of view: *inbound* is the
+    /// certificate that comes in to Azure, ours; *outbound* the one that goes out from Azure.
     CertificateAuthentication is "connection.certificate_authentication" {
-        /// File with our certificate and its intermediates (PEM, DER, or .pfx with the key). Its CN is Azure's
-        /// `inboundAuthCertificateSubjectName`, its root is in Azure's `inboundAuthCertificateChain`.
+        /// File with our certificate and its intermediates (PEM, DER, or .pfx with the key). Its CN
+        /// is Azure's `inboundAuthCertificateSubjectName`, its root is in Azure's
+        /// `inboundAuthCertificateChain`.
         required inbound_certificate: FileRef,
-        /// File with the private key of `inbound_certificate`. Only a .pfx that holds the key can do without.
+        /// File with the private key of `inbound_certificate`. Only a .pfx that holds the key can
+        /// do without.
         optional inbound_private_key: FileRef,
         /// File with the password of an encrypted .pfx, on its first line.
         optional inbound_password_file: FileRef,
         /// How this device names itself to the gateway.
         default("\"subject\"") inbound_identity: InboundIdentity,
-        /// Files with the roots of Azure's `outboundAuthCertificate`, the only ones that are trusted.
+        /// Files with the roots of Azure's `outboundAuthCertificate`, the only ones that are
+        /// trusted.
         required outbound_certificate_roots: List<FileRef>,
-        /// CN of Azure's `outboundAuthCertificate`, without "CN=": who else holds a certificate of that root is refused.
+        /// CN of Azure's `outboundAuthCertificate`, without "CN=": who else holds a certificate of
+        /// that root is refused.
         required outbound_certificate_subject_name: CommonName,
         /// Thumbprints (SHA-1) of certificates that are refused.
         default("[]") revoked_thumbprints: List<ConfiguredThumbprint>,
         /// Files with certificate revocation lists (PEM or DER).
         default("[]") crls: List<FileRef>,
-        /// Whether to announce RFC 7427 signatures, which choose their hash. Azure does not announce them; then the next key
-        /// holds.
+        /// Whether to announce RFC 7427 signatures, which choose their hash. Azure does not
+        /// announce them; then the next key holds.
         default("true") digital_signatures: bool,
-        /// Hash of our RSA signature for gateways without RFC 7427. RFC 7296 leaves it open; Windows, and so Azure, checks
-        /// SHA-1.
+        /// Hash of our RSA signature for gateways without RFC 7427. RFC 7296 leaves it open;
+        /// Windows, and so Azure, checks SHA-1.
         default("\"SHA1\"") rsa_signature_hash: SignatureHash,
-        /// Whether to take a gateway's signature over SHA-1. Gateways without RFC 7427, and so Azure's, have no other.
+        /// Whether to take a gateway's signature over SHA-1. Gateways without RFC 7427, and so
+        /// Azure's, have no other.
         default("true") allow_sha1_signatures: bool,
     }
 }
 
 table! {
-    /// Azure's custom IPsec/IKE policy. It replaces the default lists on both sides, and must be equal on both.
+    /// Azure's custom IPsec/IKE policy. It replaces the default lists on both sides, and must be
+    /// equal on both.
     IpsecPolicy is "connection.ipsec_policy" whole {
         /// Azure's `ikeEncryption`: cipher of the IKE SA.
         required ike_encryption: IkeEncryption,
@@ -141,11 +155,13 @@ table! {
         required dh_group: DhGroup,
         /// Azure's `ipsecEncryption`: cipher of the packets.
         required ipsec_encryption: IpsecEncryption,
-        /// Azure's `ipsecIntegrity`: integrity of the packets; with GCMAES the same as `ipsec_encryption`.
+        /// Azure's `ipsecIntegrity`: integrity of the packets; with GCMAES the same as
+        /// `ipsec_encryption`.
         required ipsec_integrity: IpsecIntegrity,
         /// Azure's `pfsGroup`: key exchange of each rekeying.
         required pfs_group: PfsGroup,
-        /// Azure's `saLifeTimeSeconds`: age at which the packets' keys end. Each side keeps its own; this device rekeys earlier.
+        /// Azure's `saLifeTimeSeconds`: age at which the packets' keys end. Each side keeps its
+        /// own; this device rekeys earlier.
         default("27000") sa_life_time_seconds: Whole<300, 4_294_967_295>,
         /// Azure's `saDataSizeKilobytes`: traffic at which the packets' keys end.
         default("102400000") sa_data_size_kilobytes: Whole<1024, 4_294_967_295>,
@@ -153,7 +169,8 @@ table! {
 }
 
 table! {
-    /// One of Azure's `trafficSelectorPolicies`, seen from here: all its ranges go into one pair of SAs.
+    /// One of Azure's `trafficSelectorPolicies`, seen from here: all its ranges go into one pair of
+    /// SAs.
     TrafficSelectorPolicy is "connection.traffic_selector_policy" repeated {
         /// What may pass on this device's side; Azure calls it `remoteAddressRanges`.
         required local_address_ranges: List<Prefix>,
@@ -165,17 +182,18 @@ table! {
 table! {
     /// This device's side of a connection's tunnels. Azure has nothing of the kind.
     Tunnel is "connection.tunnel" {
-        /// Name of the tunnel's network interface. The second tunnel of an active-active gateway takes the next number; left out,
-        /// interfaces are called azure0, azure1, ...
+        /// Name of the tunnel's network interface. The second tunnel of an active-active gateway
+        /// takes the next number; left out, interfaces are called azure0, azure1, ...
         default("\"auto\"") interface: OrAuto<InterfaceName>,
         /// Addresses of the interface, for BGP or as source of this device's own traffic.
         default("[]") addresses: List<InterfaceAddress>,
         /// How ESP travels. In UDP it passes every NAT and firewall that IKE passes.
         default("\"udp\"") encapsulation: Encapsulation,
-        /// The interface's MTU. "auto" computes it from the path and the cipher, at most 1400, which Azure asks for.
+        /// The interface's MTU. "auto" computes it from the path and the cipher, at most 1400,
+        /// which Azure asks for.
         default("\"auto\"") mtu: OrAuto<Whole<576, 9000>>,
-        /// Largest TCP segment that passes the tunnel, written into passing SYNs. "auto" is 1350, which Azure asks for, or less
-        /// with a small MTU.
+        /// Largest TCP segment that passes the tunnel, written into passing SYNs. "auto" is 1350,
+        /// which Azure asks for, or less with a small MTU.
         default("\"auto\"") tcp_mss: OrAuto<Whole<500, 8960>>,
         /// Routes to the gateway's prefixes: over all tunnels, over the first that is up, or none.
         default("\"ecmp\"") routes: Routes,
@@ -183,13 +201,16 @@ table! {
         default("100") route_metric: Whole<1, 4_294_967_295>,
         /// Number of the routing table for these routes; 254 is the main table.
         default("254") route_table: Whole<1, 4_294_967_295>,
-        /// Age in seconds at about which this device rekeys the IKE SA. "auto" is before Azure does, after some 23000.
+        /// Age in seconds at about which this device rekeys the IKE SA. "auto" is before Azure
+        /// does, after some 23000.
         default("\"auto\"") ike_rekey_seconds: OrAuto<Whole<30, 23_040>>,
-        /// Age in seconds at about which this device rekeys the packets' keys. "auto" is at three quarters of their life.
+        /// Age in seconds at about which this device rekeys the packets' keys. "auto" is at three
+        /// quarters of their life.
         default("\"auto\"") child_rekey_seconds: OrAuto<Whole<30, 19_700>>,
         /// Packets that may arrive late by this many others and are still taken.
         default("8192") replay_window: Whole<32, 65_536>,
-        /// Whether to copy DSCP from inner to outer packets, which shows the classes of traffic to all on the way.
+        /// Whether to copy DSCP from inner to outer packets, which shows the classes of traffic to
+        /// all on the way.
         default("false") copy_dscp: bool,
         /// Whether to use segmentation offload of interfaces and sockets where the kernel has it.
         default("true") offload: bool,

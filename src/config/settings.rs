@@ -1,6 +1,8 @@
-//! The configuration as the daemon uses it: every value parsed, every rule kept. `resolve` makes it from the file.
+//! The configuration as the daemon uses it: every value parsed, every rule kept. `resolve` makes it
+//! from the file.
 //!
-//! As JSON the fields have the file's names, so that a reload can say what changed in the operator's words.
+//! As JSON the fields have the file's names, so that a reload can say what changed in the
+//! operator's words.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -126,7 +128,8 @@ pub struct CustomPolicy {
     pub kilobytes: u64,
 }
 
-/// Azure's default life of the packets' keys (Azure docs, "About VPN devices"): 27,000 s or 102,400,000 KB.
+/// Azure's default life of the packets' keys (Azure docs, "About VPN devices"): 27,000 s or
+/// 102,400,000 KB.
 pub const DEFAULT_LIFE_TIME: Duration = Duration::from_secs(27_000);
 /// See [`DEFAULT_LIFE_TIME`].
 pub const DEFAULT_KILOBYTES: u64 = 102_400_000;
@@ -182,8 +185,8 @@ pub struct PrefixPair {
 }
 
 impl PrefixPair {
-    /// The pairs that Azure makes by itself: each prefix here with each prefix there (Azure docs, "Connect a VPN gateway to
-    /// multiple on-premises policy-based VPN devices").
+    /// The pairs that Azure makes by itself: each prefix here with each prefix there (Azure docs,
+    /// "Connect a VPN gateway to multiple on-premises policy-based VPN devices").
     pub fn of_prefixes(local: &[Prefix], remote: &[Prefix]) -> Vec<PrefixPair> {
         let pairs = local.iter().flat_map(|local| {
             let family = |remote: &&Prefix| remote.network().is_ipv4() == local.network().is_ipv4();

@@ -1,4 +1,5 @@
-//! Tables of the file, each declared once: the struct, its reader and its documentation come from the same lines.
+//! Tables of the file, each declared once: the struct, its reader and its documentation come from
+//! the same lines.
 
 use std::fmt;
 
@@ -99,8 +100,8 @@ impl TableKeys<'_, '_, '_> {
         }
     }
 
-    /// One report for all keys that are missing here; each missing table has its own. A key that is there under another
-    /// spelling is reported as unknown, not also as missing.
+    /// One report for all keys that are missing here; each missing table has its own. A key that is
+    /// there under another spelling is reported as unknown, not also as missing.
     fn report_missing(&mut self) {
         let given: Vec<&str> = self.table.keys().map(|key| key.get_ref().as_ref()).collect();
         self.missing.retain(|key| {

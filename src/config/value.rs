@@ -1,4 +1,5 @@
-//! The values that tables hold: each checks itself while it is read, so that what was read needs no second look.
+//! The values that tables hold: each checks itself while it is read, so that what was read needs no
+//! second look.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,10 +1,10 @@
-//! AEAD ciphers in the frame that IKE and ESP share: 4-octet salt, 8-octet IV, 16-octet ICV (RFC 4106, 5282,
-//! 7634).
+//! AEAD ciphers in the frame that IKE and ESP share: 4-octet salt, 8-octet IV, 16-octet ICV (RFC
+//! 4106, 5282, 7634).
 //!
-//! The one place that knows which library does AEAD. ring does, except for AES-192-GCM, which BoringSSL's
-//! ancestry never gave it: there RustCrypto's `aes-gcm` (audited, constant time, AES-NI and CLMUL) stands in,
-//! over the `aes` crate that CBC needs anyway; aws-lc-rs has it too, for a C library and its build tools
-//! more.
+//! The one place that knows which library does AEAD. ring does, except for AES-192-GCM, which
+//! BoringSSL's ancestry never gave it: there RustCrypto's `aes-gcm` (audited, constant time, AES-NI
+//! and CLMUL) stands in, over the `aes` crate that CBC needs anyway; aws-lc-rs has it too, for a C
+//! library and its build tools more.
 
 use std::fmt;
 
@@ -52,8 +52,8 @@ impl AeadKey {
         Ok(AeadKey { cipher: cipher.ok_or(wrong)?, salt })
     }
 
-    /// Encrypts `text` in place and returns the ICV. An IV must never be used twice with one key. `None` only
-    /// beyond the cipher's own limit of 2^36 octets.
+    /// Encrypts `text` in place and returns the ICV. An IV must never be used twice with one key.
+    /// `None` only beyond the cipher's own limit of 2^36 octets.
     #[inline]
     pub(super) fn seal(
         &self,
@@ -74,8 +74,8 @@ impl AeadKey {
         }
     }
 
-    /// Checks the ICV and decrypts `text` in place; false, and nothing of use in `text`, when they do not
-    /// belong together.
+    /// Checks the ICV and decrypts `text` in place; false, and nothing of use in `text`, when they
+    /// do not belong together.
     #[inline]
     pub(super) fn open(
         &self,

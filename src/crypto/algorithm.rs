@@ -39,7 +39,8 @@ impl AesKey {
     }
 }
 
-/// A cipher that authenticates by itself. All have a 4-octet salt, an 8-octet IV and a 16-octet ICV.
+/// A cipher that authenticates by itself. All have a 4-octet salt, an 8-octet IV and a 16-octet
+/// ICV.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Aead {
     /// AES-GCM with a 16-octet ICV (RFC 4106, RFC 5282).
@@ -213,7 +214,8 @@ impl Group {
         }
     }
 
-    /// Octets of shared secret: MODP keeps leading zeros (RFC 7296 §2.14), ECP gives x alone (RFC 5903 §7).
+    /// Octets of shared secret: MODP keeps leading zeros (RFC 7296 §2.14), ECP gives x alone (RFC
+    /// 5903 §7).
     pub fn shared_len(self) -> usize {
         match self {
             Group::Ecp256 | Group::Ecp384 => self.public_len() / 2,

@@ -31,10 +31,10 @@ impl CbcEncrypt {
         }
     }
 
-    /// An IV that nobody can predict, from a number that is never used twice under this key: its encryption
-    /// under the very key (NIST SP 800-38A appendix C, the first of its two methods). Chosen over a generator
-    /// of random numbers because it needs no state that a restart could wind back, no lock and no system
-    /// call: one AES block.
+    /// An IV that nobody can predict, from a number that is never used twice under this key: its
+    /// encryption under the very key (NIST SP 800-38A appendix C, the first of its two methods).
+    /// Chosen over a generator of random numbers because it needs no state that a restart could
+    /// wind back, no lock and no system call: one AES block.
     #[inline]
     pub(super) fn unpredictable_iv(&self, unique: u64) -> [u8; BLOCK] {
         let mut block = [0; BLOCK];

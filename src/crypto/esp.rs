@@ -1,5 +1,5 @@
-//! Packet ciphers for ESP (RFC 4303): the hot path. Keys are expanded once an SA; a packet costs one `match`,
-//! no allocation, no dynamic dispatch.
+//! Packet ciphers for ESP (RFC 4303): the hot path. Keys are expanded once an SA; a packet costs
+//! one `match`, no allocation, no dynamic dispatch.
 //!
 //! A packet lies in one buffer and is sealed and opened where it lies:
 //!
@@ -8,13 +8,14 @@
 //!                               |<--- text, a multiple of layout.align ---->|
 //! ```
 //!
-//! The caller writes SPI and text; the cipher writes sequence number, IV and ICV. One 64-bit sequence number
-//! makes them all: it never comes twice in an SA, so neither does an IV. An AEAD's IV is the number itself
-//! (RFC 4106 §3.1, RFC 7634 §2); CBC's is the number encrypted, since there it must be unpredictable too (RFC
-//! 3602 §3).
+//! The caller writes SPI and text; the cipher writes sequence number, IV and ICV. One 64-bit
+//! sequence number makes them all: it never comes twice in an SA, so neither does an IV. An AEAD's
+//! IV is the number itself (RFC 4106 §3.1, RFC 7634 §2); CBC's is the number encrypted, since there
+//! it must be unpredictable too (RFC 3602 §3).
 //!
-//! The upper half of an extended sequence number is never sent, and authenticated all the same: within the
-//! AEAD's associated data (RFC 4106 §5), or appended to what the HMAC covers (RFC 4303 §2.2.1).
+//! The upper half of an extended sequence number is never sent, and authenticated all the same:
+//! within the AEAD's associated data (RFC 4106 §5), or appended to what the HMAC covers (RFC 4303
+//! §2.2.1).
 
 use super::aead::{self, AeadKey};
 use super::cbc::{self, CbcDecrypt, CbcEncrypt};
@@ -96,13 +97,14 @@ impl SealKey {
         self.0.layout
     }
 
-    /// Seals a whole packet in place under a sequence number that was never used before in this SA. Fails
-    /// only when the packet is not laid out as [`SealKey::layout`] says.
+    /// Seals a whole packet in place under a sequence number that was never used before in this SA.
+    /// Fails only when the packet is not laid out as [`SealKey::layout`] says.
     #[inline]
     pub fn seal(&self, sequence: u64, packet: &mut [u8]) -> Result<(), SealError> {
         let (head, rest) = packet.split_first_chunk_mut::<HEADER_LEN>().ok_or(SealError)?;
         let number = sequence.to_be_bytes();
-        // Made whole and written once: reading back what was written octet by octet would stall the processor.
+        // Made whole and written once: reading back what was written octet by octet would stall the
+        // processor.
         let [s0, s1, s2, s3, ..] = *head;
         let [.., n4, n5, n6, n7] = number;
         let header = [s0, s1, s2, s3, n4, n5, n6, n7];
@@ -162,9 +164,9 @@ impl OpenKey {
         self.0.layout
     }
 
-    /// Opens a whole packet in place and returns its text: payload, padding, Pad Length, Next Header.
-    /// `sequence` is the packet's number with its upper half inferred (RFC 4304); without ESN the upper half
-    /// does not matter. After a failure the text holds nothing of use.
+    /// Opens a whole packet in place and returns its text: payload, padding, Pad Length, Next
+    /// Header. `sequence` is the packet's number with its upper half inferred (RFC 4304); without
+    /// ESN the upper half does not matter. After a failure the text holds nothing of use.
     #[inline]
     pub fn open<'p>(&self, sequence: u64, packet: &'p mut [u8]) -> Result<&'p mut [u8], OpenError> {
         let number = sequence.to_be_bytes();
@@ -221,8 +223,8 @@ impl OpenKey {
     }
 }
 
-/// SPI and the sequence number as the packet carries it, or in full with ESN (RFC 4106 §5): 8 or 12 octets of
-/// the array.
+/// SPI and the sequence number as the packet carries it, or in full with ESN (RFC 4106 §5): 8 or 12
+/// octets of the array.
 #[inline]
 fn associated_data(head: [u8; HEADER_LEN], number: [u8; 8], esn: bool) -> ([u8; 12], usize) {
     let [s0, s1, s2, s3, l0, l1, l2, l3] = head;

@@ -1,6 +1,6 @@
-//! Cryptography for simulations and benches: the shapes and sizes of the real thing, deterministic, in
-//! nanoseconds. It protects nothing. It does what tests need: both ends agree on keys, a wrong key or a
-//! changed octet is noticed, and what is sealed does not read as cleartext.
+//! Cryptography for simulations and benches: the shapes and sizes of the real thing, deterministic,
+//! in nanoseconds. It protects nothing. It does what tests need: both ends agree on keys, a wrong
+//! key or a changed octet is noticed, and what is sealed does not read as cleartext.
 
 use std::ops::Range;
 
@@ -19,8 +19,8 @@ use crate::rng::Rng;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fake;
 
-/// Both ends of an ESP SA that leaves text as it is: what a data plane costs without its cipher. Layouts are
-/// the suite's.
+/// Both ends of an ESP SA that leaves text as it is: what a data plane costs without its cipher.
+/// Layouts are the suite's.
 pub fn null_cipher(suite: &EspSuite) -> (SealKey, OpenKey) {
     (SealKey::fake(suite, EspCipher::Plain), OpenKey::fake(suite, EspCipher::Plain))
 }
@@ -76,7 +76,8 @@ impl Provider for Fake {
     }
 }
 
-/// Multiplication modulo 2^64 by odd numbers: it commutes, never gives zero, and anybody can undo it.
+/// Multiplication modulo 2^64 by odd numbers: it commutes, never gives zero, and anybody can undo
+/// it.
 #[derive(Debug)]
 struct FakeKeyExchange {
     group: Group,

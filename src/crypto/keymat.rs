@@ -1,5 +1,5 @@
-//! From a shared secret to keys (RFC 7296 §2.13 to §2.18): each key is a type of its own, so none stands in
-//! for another.
+//! From a shared secret to keys (RFC 7296 §2.13 to §2.18): each key is a type of its own, so none
+//! stands in for another.
 //!
 //! ```text
 //! SKEYSEED           = prf(Ni | Nr, g^ir)                      a new IKE SA
@@ -81,8 +81,8 @@ impl SkeySeed {
         SkeySeed(provider.prf(prf, key.expose(), &[shared.expose()]))
     }
 
-    /// The seed of an IKE SA that replaces another. `old_prf` is the PRF of the SA being replaced: it
-    /// computes SKEYSEED even when the new SA negotiated another PRF (RFC 7296 §2.18).
+    /// The seed of an IKE SA that replaces another. `old_prf` is the PRF of the SA being replaced:
+    /// it computes SKEYSEED even when the new SA negotiated another PRF (RFC 7296 §2.18).
     pub fn of_rekeyed(
         provider: &dyn Provider,
         old_prf: Prf,
@@ -109,7 +109,8 @@ pub struct IkeKeys {
 }
 
 impl IkeKeys {
-    /// Expands the seed into the keys of an IKE SA, in the order of RFC 7296 §2.14. The PRF is the new SA's.
+    /// Expands the seed into the keys of an IKE SA, in the order of RFC 7296 §2.14. The PRF is the
+    /// new SA's.
     pub fn derive(
         provider: &dyn Provider,
         suite: &IkeSuite,
@@ -188,7 +189,8 @@ pub struct ChildKeys {
 }
 
 impl ChildKeys {
-    /// With a `shared` secret of its own the child has perfect forward secrecy. `prf` is the IKE SA's.
+    /// With a `shared` secret of its own the child has perfect forward secrecy. `prf` is the IKE
+    /// SA's.
     pub fn derive(
         provider: &dyn Provider,
         prf: Prf,
@@ -218,8 +220,9 @@ pub enum SkP<'a> {
     Responder(&'a SkPr),
 }
 
-/// What an AUTH payload signs (RFC 7296 §2.15): the signer's first message, the other side's nonce, and the
-/// signer's identity bound to this SA. `id_body` is the ID payload without its generic header.
+/// What an AUTH payload signs (RFC 7296 §2.15): the signer's first message, the other side's nonce,
+/// and the signer's identity bound to this SA. `id_body` is the ID payload without its generic
+/// header.
 pub fn signed_octets(
     provider: &dyn Provider,
     prf: Prf,
@@ -235,8 +238,9 @@ pub fn signed_octets(
     [message, peer_nonce, provider.prf(prf, key, &[id_body]).expose()].concat()
 }
 
-/// `prf+(key, seed)` of RFC 7296 §2.13: T1 = prf(K, S | 1), Tn = prf(K, Tn-1 | S | n). The block number is
-/// one octet, so the most it can give is 255 blocks; the longest key material of any suite here takes 13.
+/// `prf+(key, seed)` of RFC 7296 §2.13: T1 = prf(K, S | 1), Tn = prf(K, Tn-1 | S | n). The block
+/// number is one octet, so the most it can give is 255 blocks; the longest key material of any
+/// suite here takes 13.
 pub fn prf_plus(
     provider: &dyn Provider,
     prf: Prf,

@@ -1,8 +1,8 @@
 //! Truncated HMACs as integrity algorithms (RFC 2404, RFC 4868).
 //!
-//! ring computes them, save HMAC-SHA1: AES-CBC with it is what an Azure connection left on Default falls back
-//! to, and ring's SHA-1 is portable code where the `sha1` crate uses the processor's instructions (1.3
-//! against 5.8 microseconds a packet).
+//! ring computes them, save HMAC-SHA1: AES-CBC with it is what an Azure connection left on Default
+//! falls back to, and ring's SHA-1 is portable code where the `sha1` crate uses the processor's
+//! instructions (1.3 against 5.8 microseconds a packet).
 
 use std::fmt;
 
@@ -44,7 +44,8 @@ impl Mac {
         self.icv_len
     }
 
-    /// Writes the ICV over `message` and then `tail`; `icv` takes as much of the HMAC as it is long.
+    /// Writes the ICV over `message` and then `tail`; `icv` takes as much of the HMAC as it is
+    /// long.
     pub(super) fn sign(&self, message: &[u8], tail: &[u8], icv: &mut [u8]) {
         self.with_tag(message, tail, |tag| {
             for (to, from) in icv.iter_mut().zip(tag) {

@@ -1,5 +1,5 @@
-//! Protection of IKE messages: the body of the SK and SKF payloads (RFC 7296 §3.14, RFC 5282, RFC 7383, RFC
-//! 7634).
+//! Protection of IKE messages: the body of the SK and SKF payloads (RFC 7296 §3.14, RFC 5282, RFC
+//! 7383, RFC 7634).
 //!
 //! ```text
 //! | IKE header | unprotected payloads | SK header [fragment numbers] | IV | text, padding, Pad Length | ICV |
@@ -25,9 +25,9 @@ pub(super) struct Sealer {
 
 #[derive(Debug)]
 enum SealCipher {
-    /// The IVs count up from a random start: within one sealer no IV comes twice, and a sealer made again
-    /// from a snapshot of the same keys starts elsewhere in 2^64. RFC 5282 §3.1 asks for uniqueness and
-    /// leaves the way open.
+    /// The IVs count up from a random start: within one sealer no IV comes twice, and a sealer made
+    /// again from a snapshot of the same keys starts elsewhere in 2^64. RFC 5282 §3.1 asks for
+    /// uniqueness and leaves the way open.
     Aead { key: AeadKey, next_iv: u64 },
     /// The IVs are random (RFC 7296 §3.14).
     Cbc { key: CbcEncrypt, mac: Mac },
@@ -137,7 +137,8 @@ impl MessageOpener for Opener {
                 }
             }
             OpenCipher::Cbc { key, mac } => {
-                // The MAC first: nothing about padding is learnt from a message that nobody vouches for.
+                // The MAC first: nothing about padding is learnt from a message that nobody vouches
+                // for.
                 let (authenticated, icv) =
                     split_icv(message, self.layout).ok_or(OpenError::Length)?;
                 if !mac.verify(authenticated, &[], icv) {
@@ -172,8 +173,8 @@ impl<'m> Parts<'m> {
     }
 }
 
-/// Fills what follows the plaintext with padding and its length. The content of the padding is free (RFC 7296
-/// §3.14): zeros.
+/// Fills what follows the plaintext with padding and its length. The content of the padding is free
+/// (RFC 7296 §3.14): zeros.
 pub(super) fn pad(text: &mut [u8], plaintext_len: usize) -> Result<(), SealError> {
     let (last, padding) =
         text.get_mut(plaintext_len..).and_then(<[u8]>::split_last_mut).ok_or(SealError)?;

@@ -1,8 +1,9 @@
-//! Cryptography for IKE and ESP: algorithms as negotiated, keys as types, ciphers that work in place.
+//! Cryptography for IKE and ESP: algorithms as negotiated, keys as types, ciphers that work in
+//! place.
 //!
-//! The engine sees one object, a [`Provider`], and asks it for key exchanges, PRFs and ciphers. Packets never
-//! see the trait: they go through [`esp::SealKey`] and [`esp::OpenKey`], which are plain enums made once an
-//! SA.
+//! The engine sees one object, a [`Provider`], and asks it for key exchanges, PRFs and ciphers.
+//! Packets never see the trait: they go through [`esp::SealKey`] and [`esp::OpenKey`], which are
+//! plain enums made once an SA.
 //!
 //! | file | noun |
 //! |---|---|
@@ -20,14 +21,16 @@
 //! | `ecdh`, `modp` | key exchange on curves and in prime fields |
 //! | `fake` | the simulator's provider: fast, deterministic and worthless as protection |
 //!
-//! What is not negotiated goes past the trait: [`signature`] and, above it, `pki` call ring and RustCrypto themselves.
-//! Which signature proves a peer follows from its certificate, not from a proposal, and the simulator does not exchange
-//! these primitives: it replaces the engine's `Authenticator`, certificates and all.
+//! What is not negotiated goes past the trait: [`signature`] and, above it, `pki` call ring and
+//! RustCrypto themselves. Which signature proves a peer follows from its certificate, not from a
+//! proposal, and the simulator does not exchange these primitives: it replaces the engine's
+//! `Authenticator`, certificates and all.
 //!
-//! Where primitives come from: ring for all it has. AES-192-GCM and AES-CBC come from RustCrypto's `aes`,
-//! constant time with AES-NI and without; HMAC-SHA1 as an integrity algorithm from its `sha1`; MODP from
-//! `crypto-bigint`. ring does not wipe its expanded keys when they are dropped: the secrets they were made
-//! from are wiped, the schedules live as long as their SA and go unwiped to the allocator.
+//! Where primitives come from: ring for all it has. AES-192-GCM and AES-CBC come from RustCrypto's
+//! `aes`, constant time with AES-NI and without; HMAC-SHA1 as an integrity algorithm from its
+//! `sha1`; MODP from `crypto-bigint`. ring does not wipe its expanded keys when they are dropped:
+//! the secrets they were made from are wiped, the schedules live as long as their SA and go unwiped
+//! to the allocator.
 
 mod aead;
 pub mod algorithm;

@@ -1,9 +1,9 @@
-//! Key exchange in prime fields: groups 2 (RFC 7296 App. B), 14 (RFC 3526) and 24 (RFC 5114), in constant
-//! time.
+//! Key exchange in prime fields: groups 2 (RFC 7296 App. B), 14 (RFC 3526) and 24 (RFC 5114), in
+//! constant time.
 //!
-//! A fixed-window exponentiation in Montgomery form over constant moduli. What the running time depends on is
-//! the group and the length of its exponents, never their bits; only the test of a public value's order,
-//! which is public, may take short cuts.
+//! A fixed-window exponentiation in Montgomery form over constant moduli. What the running time
+//! depends on is the group and the length of its exponents, never their bits; only the test of a
+//! public value's order, which is public, may take short cuts.
 
 use crypto_bigint::modular::{ConstMontyForm, ConstMontyParams};
 use crypto_bigint::{NonZero, U256, U320, U1024, U2048, Uint, const_monty_params};
@@ -31,10 +31,10 @@ impl ModpField {
         }
     }
 
-    /// A private exponent: at least twice the group's strength in bits. That strength is about 80 bits for
-    /// group 2 (RFC 3766 §5); for group 14 RFC 3526 §8 asks for 220 to 320 bits, the upper one is taken. In
-    /// group 24 it is uniform in the subgroup, 1..q-1, by 64 bits more than q has, so that the bias of the
-    /// remainder is out of sight (FIPS 186-5 A.2.1).
+    /// A private exponent: at least twice the group's strength in bits. That strength is about 80
+    /// bits for group 2 (RFC 3766 §5); for group 14 RFC 3526 §8 asks for 220 to 320 bits, the upper
+    /// one is taken. In group 24 it is uniform in the subgroup, 1..q-1, by 64 bits more than q has,
+    /// so that the bias of the remainder is out of sight (FIPS 186-5 A.2.1).
     pub(super) fn draw(self, rng: &mut dyn Rng) -> Zeroizing<U320> {
         let mut bytes = Zeroizing::new([0; 40]);
         rng.fill(&mut *bytes);
@@ -80,7 +80,8 @@ impl ModpField {
         PublicValueError::check_len(group, peer)?;
         let range = PublicValueError::Range(group);
         let bits = self.exponent_bits();
-        // p = 2q+1 in groups 2 and 14: between 2 and p-2 only large orders are left (RFC 6989 §2.1).
+        // p = 2q+1 in groups 2 and 14: between 2 and p-2 only large orders are left (RFC 6989
+        // §2.1).
         let shared = match self {
             ModpField::Modp1024 => {
                 let y = in_range::<P1024, _>(U1024::from_be_slice(peer)).ok_or(range)?;
@@ -92,8 +93,8 @@ impl ModpField {
             }
             ModpField::Modp2048S256 => {
                 let y = in_range::<P2048S256, _>(U2048::from_be_slice(peer)).ok_or(range)?;
-                // Here p-1 has many small factors: only y^q = 1 keeps y to the large subgroup (RFC 6989
-                // §2.2).
+                // Here p-1 has many small factors: only y^q = 1 keeps y to the large subgroup (RFC
+                // 6989 §2.2).
                 let order = ConstMontyForm::<P2048S256, _>::new(&y).pow_vartime(&ORDER);
                 if order != ConstMontyForm::ONE {
                     return Err(PublicValueError::Subgroup(group));
@@ -171,8 +172,8 @@ fn power<M: ConstMontyParams<LIMBS>, const LIMBS: usize>(
     result
 }
 
-/// Leading zeros stay: the value has the length of the modulus (RFC 7296 §2.14). The room is taken at once,
-/// so that no copy of a shared secret stays behind a growing vector.
+/// Leading zeros stay: the value has the length of the modulus (RFC 7296 §2.14). The room is taken
+/// at once, so that no copy of a shared secret stays behind a growing vector.
 fn to_octets<const LIMBS: usize>(number: &Uint<LIMBS>) -> Vec<u8> {
     let mut octets = Vec::with_capacity(Uint::<LIMBS>::BYTES);
     for word in number.as_words().iter().rev() {

@@ -1,4 +1,5 @@
-//! What the protocol asks of cryptography, as traits: the real one and the simulator's fit the same hole.
+//! What the protocol asks of cryptography, as traits: the real one and the simulator's fit the same
+//! hole.
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -9,7 +10,8 @@ use super::secret::Secret;
 use super::suite::{EspSuite, Group, IkeSuite, Prf};
 use crate::rng::Rng;
 
-/// Everything the engine needs, made from negotiated suites. Long-lived and shared; it holds no keys.
+/// Everything the engine needs, made from negotiated suites. Long-lived and shared; it holds no
+/// keys.
 pub trait Provider: Debug + Send + Sync {
     /// A plain hash over the parts in turn: NAT detection, cookies, fingerprints.
     fn hash(&self, hash: Hash, parts: &[&[u8]]) -> Digest;
@@ -17,14 +19,16 @@ pub trait Provider: Debug + Send + Sync {
     /// The negotiated PRF over the parts in turn. A key of any length will do (HMAC).
     fn prf(&self, prf: Prf, key: &[u8], parts: &[&[u8]]) -> Secret;
 
-    /// Draws a private value and computes the public one. Real elliptic-curve groups draw from the operating
-    /// system and not from `rng`.
+    /// Draws a private value and computes the public one. Real elliptic-curve groups draw from the
+    /// operating system and not from `rng`.
     fn start_exchange(&self, group: Group, rng: &mut dyn Rng) -> Box<dyn KeyAgreement>;
 
-    /// A key exchange from the private value that [`KeyAgreement::export`] gave, perhaps to another process.
+    /// A key exchange from the private value that [`KeyAgreement::export`] gave, perhaps to another
+    /// process.
     fn resume_exchange(&self, group: Group, private: &Secret) -> Option<Box<dyn KeyAgreement>>;
 
-    /// Protection for the messages that one side of an IKE SA sends. `rng` sets where its IVs start.
+    /// Protection for the messages that one side of an IKE SA sends. `rng` sets where its IVs
+    /// start.
     fn message_sealer(
         &self,
         suite: &IkeSuite,
@@ -61,12 +65,14 @@ pub trait KeyAgreement: Debug + Send {
     fn agree(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, PublicValueError>;
 }
 
-/// Seals what one side of an IKE SA sends. A message is `unprotected | body`, and a body `IV | plaintext |
-/// padding | Pad Length | ICV` laid out by [`super::suite::Protection::ike_layout`]. Everything before the
-/// body is authenticated, so its length fields have to be final.
+/// Seals what one side of an IKE SA sends. A message is `unprotected | body`, and a body
+/// `IV | plaintext | padding | Pad Length | ICV` laid out by
+/// [`super::suite::Protection::ike_layout`]. Everything before the body is authenticated, so its
+/// length fields have to be final.
 pub trait MessageSealer: Debug + Send {
     /// Fills in IV, padding and ICV, and encrypts, in place. The message from `body` on has exactly
-    /// `layout.sealed_len(plaintext_len)` octets, with the plaintext already behind the room for the IV.
+    /// `layout.sealed_len(plaintext_len)` octets, with the plaintext already behind the room for
+    /// the IV.
     fn seal(
         &mut self,
         message: &mut [u8],
@@ -78,8 +84,8 @@ pub trait MessageSealer: Debug + Send {
 
 /// Opens what the other side of an IKE SA sent.
 pub trait MessageOpener: Debug + Send {
-    /// Checks and decrypts in place; returns where in `message` the plaintext lies, padding removed. After a
-    /// failure the body holds nothing of use.
+    /// Checks and decrypts in place; returns where in `message` the plaintext lies, padding
+    /// removed. After a failure the body holds nothing of use.
     fn open(&self, message: &mut [u8], body: usize) -> Result<Range<usize>, OpenError>;
 }
 
@@ -142,7 +148,8 @@ impl AsRef<[u8]> for Digest {
     }
 }
 
-/// Keys of the wrong size for the suite: key material came from somewhere else than the key schedule.
+/// Keys of the wrong size for the suite: key material came from somewhere else than the key
+/// schedule.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{what} key has {found} octets where the suite takes {expected}")]
 pub struct KeyLengthError {
@@ -203,7 +210,8 @@ impl PublicValueError {
     }
 }
 
-/// A message that does not have the shape that [`MessageSealer::seal`] asks for: a fault of the caller.
+/// A message that does not have the shape that [`MessageSealer::seal`] asks for: a fault of the
+/// caller.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the message is not laid out for this suite")]
 pub struct SealError;

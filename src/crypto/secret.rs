@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<Box<[u8]>>);
 
 impl Secret {
-    /// Takes over bytes that are already in place; nothing is copied when the vector is exactly full.
+    /// Takes over bytes that are already in place; nothing is copied when the vector is exactly
+    /// full.
     pub fn new(mut bytes: Vec<u8>) -> Secret {
         if bytes.len() == bytes.capacity() {
             return Secret(Zeroizing::new(bytes.into_boxed_slice()));
@@ -25,8 +26,8 @@ impl Secret {
         Secret(Zeroizing::new(Box::from(bytes)))
     }
 
-    /// The bytes themselves: for key schedules, and for a snapshot that has to outlive the process. Whoever
-    /// calls this answers for where the bytes go.
+    /// The bytes themselves: for key schedules, and for a snapshot that has to outlive the process.
+    /// Whoever calls this answers for where the bytes go.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }

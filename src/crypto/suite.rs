@@ -1,7 +1,8 @@
 //! What a negotiation settled on, as types: only combinations that exist and that s2sd can run.
 //!
-//! A proposal is a bag of numbers; a suite is the answer to "can we do this?". Everything after negotiation
-//! (key lengths, layouts, ciphers) reads the suite and cannot fail on an unknown number again.
+//! A proposal is a bag of numbers; a suite is the answer to "can we do this?". Everything after
+//! negotiation (key lengths, layouts, ciphers) reads the suite and cannot fail on an unknown number
+//! again.
 
 use std::fmt;
 
@@ -19,7 +20,8 @@ pub enum Protection {
 }
 
 impl Protection {
-    /// Octets of encryption key from the key material, the salt included (RFC 4106 §8.1, RFC 7634 §2).
+    /// Octets of encryption key from the key material, the salt included (RFC 4106 §8.1, RFC 7634
+    /// §2).
     pub fn encryption_key_len(self) -> usize {
         match self {
             Protection::Aead(Aead::AesGcm16(key)) => key.octets() + SALT_LEN,
@@ -58,8 +60,8 @@ impl Protection {
         }
     }
 
-    /// What surrounds the plaintext of an IKE message's SK payload (RFC 7296 §3.14). An AEAD needs no padding
-    /// there (RFC 5282 §3), only the octet that says so.
+    /// What surrounds the plaintext of an IKE message's SK payload (RFC 7296 §3.14). An AEAD needs
+    /// no padding there (RFC 5282 §3), only the octet that says so.
     pub fn ike_layout(self) -> Layout {
         self.layout(1, 1)
     }
@@ -144,8 +146,8 @@ impl EspProtection {
         }
     }
 
-    /// What surrounds the payload of a packet: the trailer is Pad Length and Next Header, and ends on a
-    /// 4-octet boundary at least (RFC 4303 §2.4).
+    /// What surrounds the payload of a packet: the trailer is Pad Length and Next Header, and ends
+    /// on a 4-octet boundary at least (RFC 4303 §2.4).
     pub fn layout(self) -> Layout {
         match self {
             EspProtection::Encrypted(protection) => protection.layout(2, 4),
@@ -216,7 +218,8 @@ impl Layout {
         self.iv + len + self.padding(len) + self.trailer + self.icv
     }
 
-    /// The longest plaintext that fits when everything from the IV to the ICV may have `room` octets.
+    /// The longest plaintext that fits when everything from the IV to the ICV may have `room`
+    /// octets.
     pub fn plaintext_room(self, room: usize) -> Option<usize> {
         let inside = room.checked_sub(self.iv + self.icv)?;
         (inside - inside % self.align).checked_sub(self.trailer)

@@ -13,19 +13,21 @@ pub enum SaKind {
     Esp,
 }
 
-/// An algorithm, or a combination of them, that s2sd does not speak. `Display` names the setting to change.
+/// An algorithm, or a combination of them, that s2sd does not speak. `Display` names the setting to
+/// change.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Unsupported {
     /// An encryption algorithm that is broken, rare or unknown.
     Encryption(SaKind, EncrId),
-    /// A known cipher with a key length it does not have, or without one where the standard demands one.
+    /// A known cipher with a key length it does not have, or without one where the standard demands
+    /// one.
     KeyLength(SaKind, EncrId, Option<u16>),
     /// A pseudo-random function.
     Prf(PrfId),
     /// An integrity algorithm.
     Integrity(SaKind, IntegId),
-    /// A cipher that authenticates by itself, together with an integrity algorithm (RFC 5282 §8, RFC 4106
-    /// §8.3).
+    /// A cipher that authenticates by itself, together with an integrity algorithm (RFC 5282 §8,
+    /// RFC 4106 §8.3).
     AeadWithIntegrity(SaKind, EncrId, IntegId),
     /// A cipher that does not authenticate, and no integrity algorithm beside it.
     NoIntegrity(SaKind, EncrId),

@@ -79,14 +79,16 @@ impl Child {
     }
 }
 
-/// Packets and bytes that a half served at most under a process which died: the ledger bounds its packets, and each may have been as
-/// long as the device takes. Of the bytes no more counts than the soft limit: a successor is on its way, and has the rest to arrive.
+/// Packets and bytes that a half served at most under a process which died: the ledger bounds its
+/// packets, and each may have been as long as the device takes. Of the bytes no more counts than
+/// the soft limit: a successor is on its way, and has the rest to arrive.
 pub fn served_at_most(ceiling: u64, mtu: u16, limits: &Limits) -> (u64, u64) {
     let packets = ceiling.saturating_sub(1);
     (packets, packets.saturating_mul(u64::from(mtu)).min(limits.soft.bytes))
 }
 
-/// The data plane counts packets and bytes, and the engine keeps the time; the end holds whoever fails.
+/// The data plane counts packets and bytes, and the engine keeps the time; the end holds whoever
+/// fails.
 fn limits(deadlines: &Deadlines) -> Limits {
     let Deadlines { time, bytes, packets } = deadlines;
     Limits {

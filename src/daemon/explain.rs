@@ -1,5 +1,5 @@
-//! What `s2sd explain` says of a tunnel's last refusal: what each end had to offer, where they differ first, the line to
-//! change here, and the command for Azure's side.
+//! What `s2sd explain` says of a tunnel's last refusal: what each end had to offer, where they
+//! differ first, the line to change here, and the command for Azure's side.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -104,7 +104,8 @@ impl Explanation {
     }
 }
 
-/// Where a setting of a connection stands in the file; where it would stand, when it is left to its default.
+/// Where a setting of a connection stands in the file; where it would stand, when it is left to its
+/// default.
 fn place(setting: Setting, connection: &Connection, (name, text): (&str, &str)) -> Option<String> {
     let lines = || text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
     let heads: Vec<usize> =

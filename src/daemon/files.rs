@@ -26,7 +26,8 @@ impl Files for System {
         let exposed = about.mode() & 0o004 != 0;
         // One byte more than is taken, so that what is too big is seen to be so.
         let most = u64::try_from(MAX_FILE_SIZE).unwrap_or(u64::MAX).saturating_add(1);
-        // All of it at once: a vector that grows leaves copies behind, and there may be a key in it.
+        // All of it at once: a vector that grows leaves copies behind, and there may be a key in
+        // it.
         let room = about.len().saturating_add(1).min(most);
         let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(room).unwrap_or(0)));
         file.by_ref().take(most).read_to_end(&mut bytes)?;
@@ -34,7 +35,8 @@ impl Files for System {
     }
 }
 
-/// The same for the service, and a note of each that was asked for: what was read once may be read again when it was replaced.
+/// The same for the service, and a note of each that was asked for: what was read once may be read
+/// again when it was replaced.
 #[derive(Debug, Default)]
 pub struct Noting(RefCell<BTreeSet<PathBuf>>);
 

@@ -1,10 +1,13 @@
-//! Restarts that nobody notices: what the next process gets, and how it goes on with it (see [`crate::state`]).
+//! Restarts that nobody notices: what the next process gets, and how it goes on with it (see
+//! [`crate::state`]).
 //!
-//! **Stop or restart?** systemd ends a service in both cases with a signal, but not with the same one: `KillSignal=` is SIGTERM,
-//! and `RestartKillSignal=SIGUSR2` in the unit is what a restart job sends (systemd.kill(5), since version 244). So the unit
-//! says which of the two is meant, and nobody has to ask the manager for its jobs, which takes D-Bus, rights, and luck with the
-//! moment. What sends no SIGUSR2 is a stop: `systemctl stop`, a shutdown, a unit written by hand, a supervisor that knows
-//! nothing of this. A hand-over that nobody keeps anything for is a stop as well.
+//! **Stop or restart?** systemd ends a service in both cases with a signal, but not with the same
+//! one: `KillSignal=` is SIGTERM, and `RestartKillSignal=SIGUSR2` in the unit is what a restart job
+//! sends (systemd.kill(5), since version 244). So the unit says which of the two is meant, and
+//! nobody has to ask the manager for its jobs, which takes D-Bus, rights, and luck with the moment.
+//! What sends no SIGUSR2 is a stop: `systemctl stop`, a shutdown, a unit written by hand, a
+//! supervisor that knows nothing of this. A hand-over that nobody keeps anything for is a stop as
+//! well.
 //!
 //! ```text
 //!   SIGTERM   DELETE for every IKE SA, devices removed, descriptors forgotten
@@ -12,8 +15,9 @@
 //!   SIGKILL   what was stored last holds; numbers go on at the ledger's ceilings, and children rekey at once
 //! ```
 //!
-//! **A changed configuration** is met as a reload meets it: connections whose peers, devices and routes are the same go on under
-//! their new settings; others get a DELETE, as do those that are no longer there, and begin anew if they are.
+//! **A changed configuration** is met as a reload meets it: connections whose peers, devices and
+//! routes are the same go on under their new settings; others get a DELETE, as do those that are no
+//! longer there, and begin anew if they are.
 
 use std::time::Duration;
 
@@ -136,7 +140,8 @@ impl Service {
         peers
     }
 
-    /// Has the engine that was, says goodbye to those who are no longer wanted, and has the data plane as it was.
+    /// Has the engine that was, says goodbye to those who are no longer wanted, and has the data
+    /// plane as it was.
     fn restore(
         &mut self,
         snapshot: &Snapshot,

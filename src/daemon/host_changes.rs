@@ -9,7 +9,8 @@
 //! | the wall clock was set | gateways that are not up are dialled at once: certificates may have come into their time |
 //! | the machine slept, or the process was stopped | nothing: SAs grew old meanwhile, and deadlines that passed are due |
 //!
-//! Word of links and addresses comes from the kernel; what it says is looked up once a second at most.
+//! Word of links and addresses comes from the kernel; what it says is looked up once a second at
+//! most.
 
 use std::future::pending;
 use std::time::Duration;
@@ -23,7 +24,8 @@ use crate::sys::clock;
 use crate::sys::netlink::NetlinkWatch;
 use crate::time::{Instant, Now};
 
-/// A turn of the loop that comes so late has slept with the machine, or stood still with all other threads of the process.
+/// A turn of the loop that comes so late has slept with the machine, or stood still with all other
+/// threads of the process.
 const LATE: Duration = Duration::from_secs(5);
 /// How long other threads may take to find that out.
 const DROWSY: Duration = Duration::from_secs(6);
@@ -66,7 +68,8 @@ impl Surroundings {
         now.since(last) > LATE || self.woke.is_some_and(|woke| now.since(woke) < DROWSY)
     }
 
-    /// A second is over, or more: `last` is when the one before was; the machine has slept so long. Whether the wall clock was set.
+    /// A second is over, or more: `last` is when the one before was; the machine has slept so long.
+    /// Whether the wall clock was set.
     fn note(&mut self, last: Instant, now: Now, slept: Duration) -> bool {
         let late = now.mono.since(last);
         let asleep = slept.saturating_sub(std::mem::replace(&mut self.slept, slept));
@@ -111,7 +114,8 @@ impl Service {
         }
     }
 
-    /// Has everything ready for a peer anew. In between its routes are taken away: they went with the device, or may have.
+    /// Has everything ready for a peer anew. In between its routes are taken away: they went with
+    /// the device, or may have.
     pub(super) fn renew(&mut self, peer: PeerId) {
         let Some(member) = self.member(peer) else { return };
         if let Some(hitch) = member.hitch() {

@@ -1,4 +1,5 @@
-//! What is known of one tunnel's IKE side from the engine's events: for the status, and as lines of the log.
+//! What is known of one tunnel's IKE side from the engine's events: for the status, and as lines of
+//! the log.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -80,7 +81,8 @@ pub struct TunnelRecord {
     pub state: TunnelState,
     /// Since when.
     pub since: Now,
-    /// Since when a former process had it up: that holds as long as nothing was negotiated from scratch.
+    /// Since when a former process had it up: that holds as long as nothing was negotiated from
+    /// scratch.
     pub up_before: Option<Now>,
     /// The IKE SAs.
     pub ikes: BTreeMap<IkeSpi, IkeRecord>,

@@ -1,6 +1,8 @@
-//! What the service manager is told (sd_notify(3)): ready, how it is, that the loop and the lanes still turn.
+//! What the service manager is told (sd_notify(3)): ready, how it is, that the loop and the lanes
+//! still turn.
 //!
-//! The protocol is a datagram of `NAME=value` lines to a socket; there is nothing to gain from a library.
+//! The protocol is a datagram of `NAME=value` lines to a socket; there is nothing to gain from a
+//! library.
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -55,8 +57,9 @@ impl Manager {
         self.say("STOPPING=1\nSTATUS=saying goodbye to the gateways");
     }
 
-    /// Once a turn of the loop: says how it is when that changed, and feeds the watchdog when it is due. The loop that comes
-    /// by here lives; a tunnel that is `stuck` goes unfed, for a restart is all that can free it.
+    /// Once a turn of the loop: says how it is when that changed, and feeds the watchdog when it is
+    /// due. The loop that comes by here lives; a tunnel that is `stuck` goes unfed, for a restart
+    /// is all that can free it.
     pub fn attend(&mut self, summary: &str, stuck: Option<&str>, now: Instant) {
         if self.told != summary {
             self.say(&format!("STATUS={summary}"));

@@ -8,14 +8,16 @@
 //!   signals, names, files ─────┘                                        └──> records (status, log)
 //! ```
 //!
-//! **One thread decides.** The shell is one task on a current-thread runtime; everything that can be waited for is a channel
-//! into it. Packets do not come by here: each tunnel's lane moves them in two threads of its own.
+//! **One thread decides.** The shell is one task on a current-thread runtime; everything that can
+//! be waited for is a channel into it. Packets do not come by here: each tunnel's lane moves them
+//! in two threads of its own.
 //!
-//! **The order of work.** After each input all outputs of the engine are carried out in their order, and nothing else happens
-//! in between: an SA is in the lane's tables before the message leaves that makes the peer use it.
+//! **The order of work.** After each input all outputs of the engine are carried out in their
+//! order, and nothing else happens in between: an SA is in the lane's tables before the message
+//! leaves that makes the peer use it.
 //!
-//! **One broken connection does not stop the others.** What can go wrong with one (a file, a name, a device) is an
-//! obstacle of that tunnel alone: the status shows it, and it is looked at again.
+//! **One broken connection does not stop the others.** What can go wrong with one (a file, a name,
+//! a device) is an obstacle of that tunnel alone: the status shows it, and it is looked at again.
 //!
 //! | file | noun |
 //! |---|---|

@@ -1,5 +1,6 @@
-//! Peers without credentials: one that the configuration has no longer, with just enough of it to say goodbye; and one whose
-//! certificate files are not in order now: what is established goes on, as it does while a service runs.
+//! Peers without credentials: one that the configuration has no longer, with just enough of it to
+//! say goodbye; and one whose certificate files are not in order now: what is established goes on,
+//! as it does while a service runs.
 
 use std::net::IpAddr;
 use std::rc::Rc;

@@ -1,4 +1,5 @@
-//! One tunnel of a connection with its peer: what is wanted of it, what stands in its way, how it is.
+//! One tunnel of a connection with its peer: what is wanted of it, what stands in its way, how it
+//! is.
 
 use std::io;
 use std::net::IpAddr;
@@ -28,7 +29,8 @@ use crate::wire::spi::EspSpi;
 /// Why a tunnel cannot be put to work: a sentence with its remedy.
 pub type Obstacle = String;
 
-/// How long to wait before an obstacle is looked at again: a name that did not resolve, a network that was not there.
+/// How long to wait before an obstacle is looked at again: a name that did not resolve, a network
+/// that was not there.
 pub const RETRY: Duration = Duration::from_secs(10);
 
 /// One tunnel.
@@ -140,7 +142,8 @@ impl ServicePeer {
         found.is_some_and(|source| self.local != Some(source))
     }
 
-    /// What the engine has to know of the peer, once everything for it is there. Without certificates it proves nothing anew.
+    /// What the engine has to know of the peer, once everything for it is there. Without
+    /// certificates it proves nothing anew.
     pub fn configure(
         &mut self,
         connection: &Connection,
@@ -163,7 +166,8 @@ impl ServicePeer {
         Ok(PeerConfig { profile, ..config })
     }
 
-    /// Brings the word for the state up to date. Whether packets can pass now and could not before, or the reverse.
+    /// Brings the word for the state up to date. Whether packets can pass now and could not before,
+    /// or the reverse.
     pub fn refresh_state(&mut self, now: Now) -> bool {
         let was_up = self.record.state == TunnelState::Up;
         let up = self.tunnel.as_ref().is_some_and(RunningTunnel::is_up);

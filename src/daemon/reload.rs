@@ -1,4 +1,5 @@
-//! A new configuration for a running service: what is equal is left alone, and a file with an error changes nothing.
+//! A new configuration for a running service: what is equal is left alone, and a file with an error
+//! changes nothing.
 //!
 //! | what differs in a connection | what happens |
 //! |---|---|

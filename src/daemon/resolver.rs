@@ -1,5 +1,5 @@
-//! Addresses of gateways that are known by name, looked up again and again, and at once when one does not answer: they may
-//! change.
+//! Addresses of gateways that are known by name, looked up again and again, and at once when one
+//! does not answer: they may change.
 
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use crate::config::value::Host;
 use crate::ike::PeerId;
 
-/// How often a name is looked up. Azure does so every five minutes at most; one is enough for a device.
+/// How often a name is looked up. Azure does so every five minutes at most; one is enough for a
+/// device.
 const EVERY: Duration = Duration::from_secs(60);
 /// How soon after a failure.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -106,7 +107,8 @@ async fn look_up(peer: PeerId, name: String, again: Arc<Notify>, to: mpsc::Sende
     }
 }
 
-/// The address of a name; `held` as long as it is among the answers, else the first of IPv4, else the first.
+/// The address of a name; `held` as long as it is among the answers, else the first of IPv4, else
+/// the first.
 fn resolve(name: &str, held: Option<IpAddr>) -> io::Result<IpAddr> {
     let found: Vec<IpAddr> = (name, 500).to_socket_addrs()?.map(|address| address.ip()).collect();
     let held = held.filter(|address| found.contains(address));

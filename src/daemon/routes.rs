@@ -1,7 +1,8 @@
 //! Routes of one connection: they come with the first tunnel that is up and go with the last.
 //!
-//! **A tunnel must not swallow its own packets.** Where a prefix of the gateway holds the gateway's own address (or is
-//! everything), its routes go into a table of their own and two rules decide, for packets that do not carry our mark:
+//! **A tunnel must not swallow its own packets.** Where a prefix of the gateway holds the gateway's
+//! own address (or is everything), its routes go into a table of their own and two rules decide,
+//! for packets that do not carry our mark:
 //!
 //! ```text
 //!   21298: from all lookup main suppress_prefixlength 0     what this device knows better than "default" stays
@@ -9,8 +10,8 @@
 //!   32766: from all lookup main                             outer packets, and all when no tunnel is up
 //! ```
 //!
-//! With strict reverse path filtering (rp_filter = 1) the kernel drops what comes from the gateway itself then; loose (2) is
-//! right for such a device. systemd/90-s2sd.sysctl.conf sets it.
+//! With strict reverse path filtering (rp_filter = 1) the kernel drops what comes from the gateway
+//! itself then; loose (2) is right for such a device. systemd/90-s2sd.sysctl.conf sets it.
 
 use std::io;
 use std::net::IpAddr;
@@ -55,7 +56,8 @@ impl Routes {
         }
     }
 
-    /// The gateway is at these addresses now. Routes that must go into another table are withdrawn; they are led anew.
+    /// The gateway is at these addresses now. Routes that must go into another table are withdrawn;
+    /// they are led anew.
     pub fn protect_outer(&mut self, connection: &Connection, outer: &[IpAddr]) -> io::Result<()> {
         let table = table(&self.prefixes, connection.tunnel.route_table, outer);
         if table != self.table {
@@ -93,8 +95,9 @@ impl Routes {
         if self.devices.is_empty() { &[] } else { &self.prefixes }
     }
 
-    /// Has the routes lead into these devices, in the order of preference. Whether that changed anything. One that cannot be set
-    /// does not keep the others away, and is tried again the next time.
+    /// Has the routes lead into these devices, in the order of preference. Whether that changed
+    /// anything. One that cannot be set does not keep the others away, and is tried again the next
+    /// time.
     pub fn lead_into(&mut self, up: &[&str]) -> io::Result<bool> {
         let wanted = match self.mode {
             Mode::Ecmp => up,
@@ -164,7 +167,8 @@ impl Drop for Guard {
     }
 }
 
-/// The table of routes to these prefixes: one of their own if they would swallow what goes to the gateway.
+/// The table of routes to these prefixes: one of their own if they would swallow what goes to the
+/// gateway.
 fn table(prefixes: &[Prefix], configured: u32, outer: &[IpAddr]) -> u32 {
     let swallows = |prefix: &Prefix| outer.iter().any(|address| prefix.contains(*address));
     if configured == MAIN && prefixes.iter().any(swallows) { GUARD_TABLE } else { configured }

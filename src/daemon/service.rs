@@ -1,4 +1,5 @@
-//! The loop: waits for whatever comes first, hands it to the engine, carries out what the engine wants.
+//! The loop: waits for whatever comes first, hands it to the engine, carries out what the engine
+//! wants.
 
 use std::io;
 use std::path::PathBuf;
@@ -44,12 +45,15 @@ use crate::wire::spi::EspSpi;
 const LANE_EVENTS: usize = 256;
 /// How often counters are looked at: the precision of "last heard".
 const TICK: Duration = Duration::from_secs(1);
-/// ESP beside the lanes' sockets: one packet shows that a peer moved, and forged ones are not to take the time of all else.
+/// ESP beside the lanes' sockets: one packet shows that a peer moved, and forged ones are not to
+/// take the time of all else.
 const STRAYS: Rate = Rate { burst: 100, interval: Duration::from_millis(10) };
-/// A process that ran so long may be followed by another: systemd/s2sd.service allows thirty starts a minute.
+/// A process that ran so long may be followed by another: systemd/s2sd.service allows thirty starts
+/// a minute.
 const WORTH_A_START: Duration = Duration::from_secs(3);
 
-/// What is said when the process that signs is gone, and somebody keeps the tunnels for the next process or nobody does.
+/// What is said when the process that signs is gone, and somebody keeps the tunnels for the next
+/// process or nobody does.
 const KEYS_LOST_KEPT: &str = "the process that keeps the private keys is gone; the tunnels are kept for the next start of the service, which starts it anew";
 const KEYS_LOST: &str = "the process that keeps the private keys is gone: established tunnels go on, a new handshake needs a restart of the service (systemctl restart s2sd)";
 
@@ -71,13 +75,15 @@ pub enum Signal {
     Reload,
     /// End, and leave everything as it is for the next process.
     HandOver,
-    /// The process that signs is gone: end as a failure for the next process to take over, if somebody keeps what it needs.
+    /// The process that signs is gone: end as a failure for the next process to take over, if
+    /// somebody keeps what it needs.
     KeysLost,
     /// Say goodbye and end.
     Stop,
 }
 
-/// Runs until it is told to stop: opens the sockets, brings up what the configuration has, says goodbye at the end.
+/// Runs until it is told to stop: opens the sockets, brings up what the configuration has, says
+/// goodbye at the end.
 pub async fn run(
     loaded: Loaded,
     options: Options,
@@ -242,7 +248,8 @@ impl Service {
         }
     }
 
-    /// Takes a connection up, perhaps one that a former process had; its peers are still to be prepared.
+    /// Takes a connection up, perhaps one that a former process had; its peers are still to be
+    /// prepared.
     pub(super) fn add(
         &mut self,
         settings: Connection,
@@ -306,8 +313,9 @@ impl Service {
         line
     }
 
-    /// Whether the next process goes on with all that is there, and has a better chance with the keys: where they are lost at once
-    /// again and again, the service manager would give up, and with it all that it keeps.
+    /// Whether the next process goes on with all that is there, and has a better chance with the
+    /// keys: where they are lost at once again and again, the service manager would give up, and
+    /// with it all that it keeps.
     fn is_worth_a_start(&self) -> bool {
         let ran = clock::now().mono.since(self.started);
         self.estate.is_kept() && self.estate.hitch().is_none() && ran >= WORTH_A_START
@@ -323,7 +331,8 @@ impl Service {
         members.find(stands).map(|member| member.record.name.as_str())
     }
 
-    /// Does what is still to do before a tunnel can be dialled; what stands in the way is noted and tried again.
+    /// Does what is still to do before a tunnel can be dialled; what stands in the way is noted and
+    /// tried again.
     pub(super) fn prepare(&mut self, peer: PeerId) {
         let now = clock::now();
         self.stale = true;
@@ -397,7 +406,8 @@ impl Service {
         }
     }
 
-    /// ESP beside the lane's socket: if it is authentic, the peer moved. The packet itself is given up for that.
+    /// ESP beside the lane's socket: if it is authentic, the peer moved. The packet itself is given
+    /// up for that.
     fn take_stray(&mut self, now: Now, path: Path, mut packet: Vec<u8>) {
         let Some((header, _)) = EspHeader::parse(&packet) else { return };
         if !self.strays.take(STRAYS, now.mono) {
@@ -466,7 +476,8 @@ impl Service {
         }
     }
 
-    /// Looks at counters, at obstacles whose time has come, and where a peer that does not answer is now, and we are.
+    /// Looks at counters, at obstacles whose time has come, and where a peer that does not answer
+    /// is now, and we are.
     fn tick(&mut self, now: Now) {
         let last = std::mem::replace(&mut self.ticked, now.mono);
         // What could not be stored is tried again.
@@ -558,7 +569,8 @@ impl Service {
         }
     }
 
-    /// Does something to a tunnel's data plane. What does not work now is in the tunnel's way, and is tried again.
+    /// Does something to a tunnel's data plane. What does not work now is in the tunnel's way, and
+    /// is tried again.
     fn on(&mut self, peer: PeerId, work: impl FnOnce(&mut RunningTunnel) -> io::Result<()>) {
         let Some(tunnel) = tunnel(&mut self.links, peer) else { return };
         if let Err(error) = work(tunnel) {

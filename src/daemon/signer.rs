@@ -7,22 +7,24 @@
 //!             <──────────────── signature ──
 //! ```
 //!
-//! **Why a process.** A thread with a filter of its own shares its memory with the threads that parse what strangers send: a bug
-//! that lets one of them read where it should not would read the key. A process shares nothing but this socket. Whoever takes
-//! over the service can still have things signed for as long as he is there, and read the files that a reload reads: he does
-//! not find the key in memory, and nothing that only leaks memory leaks it.
+//! **Why a process.** A thread with a filter of its own shares its memory with the threads that
+//! parse what strangers send: a bug that lets one of them read where it should not would read the
+//! key. A process shares nothing but this socket. Whoever takes over the service can still have
+//! things signed for as long as he is there, and read the files that a reload reads: he does not
+//! find the key in memory, and nothing that only leaks memory leaks it.
 //!
-//! **For good.** It is started once, before the service gives up its rights (afterwards it can start no process), and takes the
-//! keys of reloads too. It has no file, no network and no other system call than reading, writing and memory
-//! ([`crate::sys::confine`]).
+//! **For good.** It is started once, before the service gives up its rights (afterwards it can
+//! start no process), and takes the keys of reloads too. It has no file, no network and no other
+//! system call than reading, writing and memory ([`crate::sys::confine`]).
 //!
-//! **When it dies**, the service, which can start no other, hands over and ends with a failure: whoever starts it again starts a
-//! signer with it, and the tunnels are kept ([`super::Signal::KeysLost`]). Where nobody keeps them, tunnels go on, and rekey:
-//! that takes no signature. New handshakes fail, each refusal says why, and a restart mends it. When the service dies the signer
-//! reads the end of its input and ends.
+//! **When it dies**, the service, which can start no other, hands over and ends with a failure:
+//! whoever starts it again starts a signer with it, and the tunnels are kept
+//! ([`super::Signal::KeysLost`]). Where nobody keeps them, tunnels go on, and rekey: that takes no
+//! signature. New handshakes fail, each refusal says why, and a restart mends it. When the service
+//! dies the signer reads the end of its input and ends.
 //!
-//! **Latency.** The engine waits for the answer: two wake-ups more than the signature takes by itself. Only peers that are
-//! proven, or that we dial, cost a signature.
+//! **Latency.** The engine waits for the answer: two wake-ups more than the signature takes by
+//! itself. Only peers that are proven, or that we dial, cost a signature.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -39,7 +41,8 @@ use zeroize::Zeroizing;
 use crate::crypto::signature::vault::Vault;
 use crate::crypto::signature::{KeyKind, PrivateKey, PublicKey, Scheme, SignError};
 
-/// How long a signature may take before the signer is given up: seconds beyond the slowest key on the slowest machine.
+/// How long a signature may take before the signer is given up: seconds beyond the slowest key on
+/// the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest message either way: what AUTH signs is at most two datagrams.
 const LONGEST: usize = 1 << 18;

@@ -1,6 +1,8 @@
-//! IKE's sockets: one task for each takes datagrams in and passes them on; sending is done at once, from control.
+//! IKE's sockets: one task for each takes datagrams in and passes them on; sending is done at once,
+//! from control.
 //!
-//! On port 4500 an IKE message has four zero bytes in front of it (RFC 3948 §2.2): they are put on and taken off here.
+//! On port 4500 an IKE message has four zero bytes in front of it (RFC 3948 §2.2): they are put on
+//! and taken off here.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -42,7 +44,8 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// Opens ports 500 and 4500 on these addresses; on all when there are none. What was kept is taken over.
+    /// Opens ports 500 and 4500 on these addresses; on all when there are none. What was kept is
+    /// taken over.
     pub fn open(listen: &[IpAddr], estate: &mut PersistentState) -> io::Result<Sockets> {
         let kept = std::iter::from_fn(|| estate.take(fd_store::IKE)).map(std::net::UdpSocket::from);
         let mut kept: Vec<std::net::UdpSocket> = kept.collect();
@@ -154,7 +157,8 @@ async fn take_in(socket: Arc<UdpSocket>, port: Port, to: mpsc::Sender<ReceivedMe
     let mut failures = 0u32;
     loop {
         let take = || ike_socket::receive(&socket, &mut buffer);
-        // An error is an ICMP message about something that was sent, and timers see to it. One that stays must not have us spin.
+        // An error is an ICMP message about something that was sent, and timers see to it. One that
+        // stays must not have us spin.
         let Ok(arrival) = socket.async_io(Interest::READABLE, take).await else {
             failures = failures.saturating_add(1);
             tokio::time::sleep(Duration::from_millis(1 << failures.min(7))).await;

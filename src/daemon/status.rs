@@ -1,7 +1,8 @@
 //! What `s2sd status` shows: one document, the same for people and programs.
 //!
-//! As JSON it is stable: fields are added, never renamed or taken away, as long as [`VERSION`] stays. Times are ages and
-//! spans in seconds, so that no clock has to agree. The comments on fields are the manual page s2sd-json(5).
+//! As JSON it is stable: fields are added, never renamed or taken away, as long as [`VERSION`]
+//! stays. Times are ages and spans in seconds, so that no clock has to agree. The comments on
+//! fields are the manual page s2sd-json(5).
 
 use std::collections::BTreeMap;
 use std::time::Duration;

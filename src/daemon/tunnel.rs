@@ -5,9 +5,10 @@
 //! RemoveInbound  ─> RemoveInbound     RetireOutbound ─> RetireOutbound, its key forgotten
 //! ```
 //!
-//! The device lives as long as the configuration has the tunnel, over restarts too where somebody keeps it. The lane starts with
-//! the first SA, when its socket's ends are known, and starts anew when they change in more than the peer's address. SAs outlive
-//! both: a device that somebody deleted is made anew under them, and a lane that could not start finds them when it can.
+//! The device lives as long as the configuration has the tunnel, over restarts too where somebody
+//! keeps it. The lane starts with the first SA, when its socket's ends are known, and starts anew
+//! when they change in more than the peer's address. SAs outlive both: a device that somebody
+//! deleted is made anew under them, and a lane that could not start finds them when it can.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -124,7 +125,8 @@ impl RunningTunnel {
         })
     }
 
-    /// Goes on with what a former process had: lanes wait until [`RunningTunnel::release`], and SAs begin where they stand.
+    /// Goes on with what a former process had: lanes wait until [`RunningTunnel::release`], and SAs
+    /// begin where they stand.
     pub fn resume(&mut self, past: Traffic, positions: Vec<Position>) {
         (self.held, self.past, self.positions) = (true, past, positions);
     }
@@ -147,7 +149,8 @@ impl RunningTunnel {
         }
     }
 
-    /// No lane takes the kept socket over: being connected, it would take all that the peer sends, IKE too, and nobody reads it.
+    /// No lane takes the kept socket over: being connected, it would take all that the peer sends,
+    /// IKE too, and nobody reads it.
     fn let_go(&mut self) {
         if self.socket.take().is_some() {
             self.keeping.keeper.forget(&fd_store::lane(&self.plan.interface));
@@ -468,8 +471,9 @@ impl RunningTunnel {
         };
     }
 
-    /// Has no lane until [`RunningTunnel::go_on`]: one that is where the peer is not any more misleads packets, and its socket, being
-    /// connected, would take all that the peer sends, though nobody reads it.
+    /// Has no lane until [`RunningTunnel::go_on`]: one that is where the peer is not any more
+    /// misleads packets, and its socket, being connected, would take all that the peer sends,
+    /// though nobody reads it.
     fn suspend(&mut self) {
         self.halt();
         self.socket = None;
@@ -510,7 +514,8 @@ impl RunningTunnel {
         })
     }
 
-    /// The socket that was kept, with all that waits in it, if it is between these ends; else a new one, kept from now on.
+    /// The socket that was kept, with all that waits in it, if it is between these ends; else a new
+    /// one, kept from now on.
     fn socket(&mut self, ends: Ends) -> io::Result<EspSocket> {
         let Ends { path: Path { local, remote, .. }, encapsulated } = ends;
         let batching = Batching { gso: self.plan.offload, gro: self.plan.offload };
@@ -532,7 +537,8 @@ impl RunningTunnel {
         Ok(socket)
     }
 
-    /// From the lane's threads to control's: a thread that sleeps until there is an event, and ends with the lane.
+    /// From the lane's threads to control's: a thread that sleeps until there is an event, and ends
+    /// with the lane.
     fn bridge(&self) -> io::Result<std::sync::mpsc::SyncSender<LaneEvent>> {
         let (sender, receiver) = sync_channel(EVENTS);
         let (peer, events) = (self.peer, self.events.clone());

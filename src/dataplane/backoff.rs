@@ -1,4 +1,5 @@
-//! A call that fails though it should not: it is tried again after a pause that grows, so that a thread neither ends nor spins.
+//! A call that fails though it should not: it is tried again after a pause that grows, so that a
+//! thread neither ends nor spins.
 
 use std::io;
 use std::thread;

@@ -1,12 +1,15 @@
-//! The send buffer: sealed packets one behind the other, and the runs that a socket sends in one piece.
+//! The send buffer: sealed packets one behind the other, and the runs that a socket sends in one
+//! piece.
 
 use crate::sys::mmsg::Run;
 
-/// Room for two super-packets and their overhead in segments of 500 bytes and more; smaller ones leave in more batches.
+/// Room for two super-packets and their overhead in segments of 500 bytes and more; smaller ones
+/// leave in more batches.
 const CAPACITY: usize = 160 << 10;
 
-/// What one GSO send may carry. 65,507 is what UDP allows, but a packet that together with its link header reaches the
-/// device's `gso_max_size` of 65,536 is segmented in software, on every device it crosses: a factor of five.
+/// What one GSO send may carry. 65,507 is what UDP allows, but a packet that together with its link
+/// header reaches the device's `gso_max_size` of 65,536 is segmented in software, on every device
+/// it crosses: a factor of five.
 const MAX_RUN: usize = 65_000;
 
 /// The segments that every kernel with UDP GSO takes (`UDP_MAX_SEGMENTS`, 128 since Linux 6.8).
@@ -158,7 +161,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes, every run is what UDP GSO takes, and the runs are the packets in their order.
+        /// Whatever comes, every run is what UDP GSO takes, and the runs are the packets in their
+        /// order.
         #[test]
         fn runs_are_sendable(packets in proptest::collection::vec((1usize..1500, 0u8..3), 1..60)) {
             let mut batch = Batch::default();

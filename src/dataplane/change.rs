@@ -48,7 +48,8 @@ impl Forwarding {
         self.0.load()
     }
 
-    /// Applies changes in their order and publishes the outcome once. One caller at a time: control has one thread.
+    /// Applies changes in their order and publishes the outcome once. One caller at a time: control
+    /// has one thread.
     pub fn apply(&self, changes: impl IntoIterator<Item = Change>) {
         let mut tables = Tables::clone(&self.0.load());
         changes.into_iter().for_each(|change| tables.apply(change));

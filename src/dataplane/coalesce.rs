@@ -1,9 +1,11 @@
-//! Joining received packets of one flow into super-packets for the device, without moving their bytes.
+//! Joining received packets of one flow into super-packets for the device, without moving their
+//! bytes.
 //!
-//! Packets stay where they were opened. A frame is the first packet of a flow and a chain of the payloads that follow it;
-//! the device write gathers them. What joins is what the kernel's GRO would join: next in sequence, headers equal but for
-//! length, identification, sequence, checksum; each checksum verified first, because the device is told that it need not be.
-//! A segment that is shorter or has PSH ends its frame. Packets of a flow stay in order.
+//! Packets stay where they were opened. A frame is the first packet of a flow and a chain of the
+//! payloads that follow it; the device write gathers them. What joins is what the kernel's GRO
+//! would join: next in sequence, headers equal but for length, identification, sequence, checksum;
+//! each checksum verified first, because the device is told that it need not be. A segment that is
+//! shorter or has PSH ends its frame. Packets of a flow stay in order.
 
 use std::io::IoSlice;
 
@@ -16,17 +18,19 @@ use crate::wire::packet::tcp::{self, ACK, PSH, TcpFields, TcpHeader};
 use crate::wire::packet::udp::{self, UdpFields, UdpHeader};
 use crate::wire::packet::vnet::{Checksum, Gso, VnetHeader};
 
-/// Payloads in one frame. 64 of 1,024 bytes are a full IP packet, and the kernel takes no more UDP segments from everyone.
+/// Payloads in one frame. 64 of 1,024 bytes are a full IP packet, and the kernel takes no more UDP
+/// segments from everyone.
 const MAX_SEGMENTS: usize = 64;
 
 /// Flows that are looked at, newest first, to find the frame that a packet continues.
 const FLOWS: usize = 16;
 
-/// The largest joined packet: with a link header still below the `gso_max_size` of 65,536 that the next device has, or
-/// else it would be segmented there in software.
+/// The largest joined packet: with a link header still below the `gso_max_size` of 65,536 that the
+/// next device has, or else it would be segmented there in software.
 const MAX_LEN: usize = 65_400;
 
-/// Frames and payloads of a batch; allocated once, they grow only if a batch is larger than all before.
+/// Frames and payloads of a batch; allocated once, they grow only if a batch is larger than all
+/// before.
 #[derive(Debug)]
 pub struct Coalescer {
     frames: Vec<Frame>,
@@ -80,7 +84,8 @@ struct CoalesceCandidate {
 }
 
 impl Coalescer {
-    /// A coalescer for a device that takes super-packets of TCP and of UDP, or not. `packets` is the largest batch expected.
+    /// A coalescer for a device that takes super-packets of TCP and of UDP, or not. `packets` is
+    /// the largest batch expected.
     pub fn new(tcp: bool, udp: bool, packets: usize) -> Coalescer {
         let (frames, pieces) = (Vec::with_capacity(packets), Vec::with_capacity(packets));
         Coalescer { frames, pieces, tcp, udp }
@@ -108,7 +113,8 @@ impl Coalescer {
                 frame.open = false;
             }
         } else if self.tcp {
-            // Options or a fragment hide which flow of these two hosts it belongs to: nothing overtakes it in any.
+            // Options or a fragment hide which flow of these two hosts it belongs to: nothing
+            // overtakes it in any.
             let (source, destination) = (header.source, header.destination);
             same_protocol
                 .filter(|frame| {
@@ -154,7 +160,8 @@ impl Coalescer {
         }
     }
 
-    /// Hands every frame to `deliver`, a virtio-net header and the parts of its packet, in order; then forgets them.
+    /// Hands every frame to `deliver`, a virtio-net header and the parts of its packet, in order;
+    /// then forgets them.
     pub fn drain(&mut self, arena: &mut [u8], mut deliver: impl FnMut(&[IoSlice<'_>], usize)) {
         for frame in &self.frames {
             let head = frame.close(arena).to_bytes();
@@ -233,8 +240,8 @@ impl Frame {
     fn same_headers(&self, first: &[u8], packet: &[u8]) -> bool {
         let ip = self.header.header_len;
         let ip_same = match self.header.version {
-            // Version, length and TOS; flags, fragment, TTL and protocol. Identifications only have to count up where
-            // a router may still fragment (RFC 6864 §4.1): there they matter.
+            // Version, length and TOS; flags, fragment, TTL and protocol. Identifications only have
+            // to count up where a router may still fragment (RFC 6864 §4.1): there they matter.
             IpVersion::V4 => {
                 same(first, packet, 0..2)
                     && same(first, packet, 6..10)
@@ -243,7 +250,8 @@ impl Frame {
             // Version, class and flow label; next header and hop limit.
             IpVersion::V6 => same(first, packet, 0..4) && same(first, packet, 6..8),
         };
-        // TCP: acknowledgement and data offset, window, urgent pointer and options. Flags were judged before.
+        // TCP: acknowledgement and data offset, window, urgent pointer and options. Flags were
+        // judged before.
         ip_same
             && (self.header.protocol == UDP
                 || (same(first, packet, ip + 8..ip + 13)
@@ -267,7 +275,8 @@ impl Frame {
         self.open = !candidate.last && candidate.payload == self.segment;
     }
 
-    /// Rewrites the first packet's headers to those of the whole, and says what the device must know.
+    /// Rewrites the first packet's headers to those of the whole, and says what the device must
+    /// know.
     fn close(&self, arena: &mut [u8]) -> VnetHeader {
         if self.count == 1 {
             return VnetHeader::default();

@@ -1,4 +1,5 @@
-//! Congestion marks and service classes between the inner and the outer header (RFC 6040, RFC 2983).
+//! Congestion marks and service classes between the inner and the outer header (RFC 6040, RFC
+//! 2983).
 
 use crate::wire::packet::checksum::adjust;
 use crate::wire::packet::ip::{IpHeader, IpVersion, Ipv4Fields, set_v6_class};
@@ -7,8 +8,8 @@ const ECN: u8 = 0x03;
 const NOT_ECT: u8 = 0;
 const CE: u8 = 3;
 
-/// The outer TOS byte of an inner packet: ECN is always copied (RFC 6040 §4.1, normal mode), DSCP when the operator wants
-/// classes to be seen on the way.
+/// The outer TOS byte of an inner packet: ECN is always copied (RFC 6040 §4.1, normal mode), DSCP
+/// when the operator wants classes to be seen on the way.
 #[inline]
 pub fn outer_tos(inner: u8, copy_dscp: bool) -> u8 {
     if copy_dscp { inner } else { inner & ECN }
@@ -45,7 +46,8 @@ pub fn mark(packet: &mut [u8], header: &IpHeader, outer: u8) {
         IpVersion::V6 => set_v6_class(packet, tos),
         IpVersion::V4 => {
             let Some(mut fields) = Ipv4Fields::of(packet) else { return };
-            // The word that changes is version, header length and TOS; the first byte is the same before and after.
+            // The word that changes is version, header length and TOS; the first byte is the same
+            // before and after.
             let checksum = adjust(fields.checksum(), u16::from(header.tos), u16::from(tos));
             fields.set_tos(tos);
             fields.set_checksum(checksum);

@@ -1,4 +1,5 @@
-//! From the device to the peer: frames in, runs of sealed packets out. No descriptor here: a [`EgressPort`] has them.
+//! From the device to the peer: frames in, runs of sealed packets out. No descriptor here: a
+//! [`EgressPort`] has them.
 //!
 //! ```text
 //! frame -> SA -> fits? -> divide -> reserve numbers -> for each packet: write, seal -> run
@@ -51,7 +52,8 @@ impl Default for Egress {
     fn default() -> Egress {
         Egress {
             batch: Batch::default(),
-            // Linux's own limit for "too big" to one host is one a second; here many hosts share it.
+            // Linux's own limit for "too big" to one host is one a second; here many hosts share
+            // it.
             replies: RateLimit::new(Duration::from_millis(10), 50),
             wishes: RateLimit::new(Duration::from_millis(100), 10),
             stray: PacketTally::default(),
@@ -176,7 +178,8 @@ impl<'e> EgressBatch<'e> {
         }
         if segments.max_len() > current.inner_mtu {
             current.tally.drop(DropReason::TooBig, count);
-            // The least that a family must carry is the least that may be said of a path (RFC 1191 §3, RFC 8201 §4).
+            // The least that a family must carry is the least that may be said of a path (RFC 1191
+            // §3, RFC 8201 §4).
             let floor = if header.version == IpVersion::V4 { MIN_V4 } else { MIN_V6 };
             let mtu = current.inner_mtu.max(floor);
             if self.egress.replies.allow(self.now)

@@ -1,5 +1,5 @@
-//! What a lane tells control. Events travel over a bounded channel and are lost when it is full: each is either repeated by
-//! its cause or a hint.
+//! What a lane tells control. Events travel over a bounded channel and are lost when it is full:
+//! each is either repeated by its cause or a hint.
 
 use crate::wire::selector::narrow::Tuple;
 use crate::wire::spi::EspSpi;

@@ -1,7 +1,9 @@
-//! Telling a sender that its packet is too big: "fragmentation needed" (RFC 1191) and "packet too big" (RFC 4443 §3.2).
+//! Telling a sender that its packet is too big: "fragmentation needed" (RFC 1191) and "packet too
+//! big" (RFC 4443 §3.2).
 //!
-//! The source is the packet's own destination. An address of this host would be refused by the kernel as a stranger's when it
-//! comes in from the device; the destination's side of the tunnel is where the packet would have met the narrow path.
+//! The source is the packet's own destination. An address of this host would be refused by the
+//! kernel as a stranger's when it comes in from the device; the destination's side of the tunnel is
+//! where the packet would have met the narrow path.
 
 use std::net::IpAddr;
 
@@ -16,7 +18,8 @@ pub const MAX_REPLY: usize = 1280;
 /// RFC 1812 §4.3.2.3 wants as much of the packet as fits into 576 bytes.
 const MAX_REPLY_V4: usize = 576;
 
-/// Builds the reply to `packet` that says `mtu`, and gives its length; `None` when none may be sent.
+/// Builds the reply to `packet` that says `mtu`, and gives its length; `None` when none may be
+/// sent.
 pub fn too_big(
     header: &IpHeader,
     packet: &[u8],
@@ -42,8 +45,9 @@ pub fn too_big(
     Some(len)
 }
 
-/// RFC 1122 §3.2.2 and RFC 4443 §2.4 (e): never about ICMP errors, later fragments, or what was not sent from one host
-/// to one host. (About a multicast "packet too big" would be allowed, but then all members would answer.)
+/// RFC 1122 §3.2.2 and RFC 4443 §2.4 (e): never about ICMP errors, later fragments, or what was not
+/// sent from one host to one host. (About a multicast "packet too big" would be allowed, but then
+/// all members would answer.)
 fn deserves_reply(header: &IpHeader, packet: &[u8]) -> bool {
     let single = |address: IpAddr| match address {
         IpAddr::V4(a) => {

@@ -1,4 +1,5 @@
-//! From the peer to the device: datagrams in, frames out. No descriptor here: an [`IngressPort`] has them.
+//! From the peer to the device: datagrams in, frames out. No descriptor here: an [`IngressPort`]
+//! has them.
 //!
 //! ```text
 //! message -> datagrams -> classify -> SA by SPI -> open in place -> selectors -> ECN, MSS -> join -> frame

@@ -1,6 +1,8 @@
-//! One tunnel's two threads: egress and ingress, each a loop over its descriptors, with no channel between them.
+//! One tunnel's two threads: egress and ingress, each a loop over its descriptors, with no channel
+//! between them.
 //!
-//! A lone packet leaves at once: a batch ends when the device or the socket has nothing more, never by a timer.
+//! A lone packet leaves at once: a batch ends when the device or the socket has nothing more, never
+//! by a timer.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -38,8 +40,9 @@ const MAX_FRAMES: usize = 64;
 /// Bytes sealed before they leave: two super-packets, or a batch of small ones.
 const MAX_BYTES: usize = 64 << 10;
 
-/// How long what is known of the path is believed while packets leave. That it shrank is learned from errors; nobody says
-/// that it grew again, or that the kernel's ten minutes are over (RFC 1191 §6.3).
+/// How long what is known of the path is believed while packets leave. That it shrank is learned
+/// from errors; nobody says that it grew again, or that the kernel's ten minutes are over (RFC 1191
+/// §6.3).
 const PATH_AGE: Duration = Duration::from_secs(1);
 
 /// How long a thread with nothing to do sleeps before it shows that it lives.
@@ -147,7 +150,8 @@ impl Lane {
         &self.shared.counters
     }
 
-    /// Whether both threads turned lately. One that ended, or hangs in a call, does not, and nothing else would tell of it.
+    /// Whether both threads turned lately. One that ended, or hangs in a call, does not, and
+    /// nothing else would tell of it.
     pub fn turns(&self, now: Instant) -> bool {
         let last = |turned: &AtomicU64| Instant(turned.load(Ordering::Relaxed));
         self.shared.turned.iter().all(|turned| now.since(last(turned)) < 3 * PULSE)
@@ -266,7 +270,8 @@ impl<'l> EgressLoop<'l> {
         }
     }
 
-    /// Somebody deleted the device. Control is told until it has heard: nothing else would tell of it.
+    /// Somebody deleted the device. Control is told until it has heard: nothing else would tell of
+    /// it.
     fn report_device_lost(&mut self, error: &io::Error) {
         let parts = &self.shared.parts;
         debug!(connection = parts.connection, %error, "the device is gone");

@@ -5,8 +5,9 @@
 //! ingress:  GRO receive -> open in place -> check -> join -> one gathered device write
 //! ```
 //!
-//! Nothing here knows IKE: control reaches a lane through [`Change`] values and hears of it through [`LaneEvent`]s. A packet
-//! costs no lock, no allocation and no channel; what is not needed for each packet is done once a batch.
+//! Nothing here knows IKE: control reaches a lane through [`Change`] values and hears of it through
+//! [`LaneEvent`]s. A packet costs no lock, no allocation and no channel; what is not needed for
+//! each packet is done once a batch.
 //!
 //! | file | noun |
 //! |---|---|
@@ -28,8 +29,9 @@
 //! | [`setback`] | calls that fail and should not: pauses between tries |
 //! | [`tables`] | what a lane forwards by |
 //!
-//! Memory of a lane, besides its two stacks and SAs: 160 KiB send buffer, 256 KiB receive arena, 64 KiB device buffer and
-//! 20 KiB of frames: half a megabyte, and 8 MiB of the kernel's at most for packets that wait in the socket.
+//! Memory of a lane, besides its two stacks and SAs: 160 KiB send buffer, 256 KiB receive arena, 64
+//! KiB device buffer and 20 KiB of frames: half a megabyte, and 8 MiB of the kernel's at most for
+//! packets that wait in the socket.
 
 pub mod backoff;
 pub mod batch;

@@ -1,4 +1,5 @@
-//! What fits: the largest inner packet a path takes behind a suite's overhead, and the TCP segment size that goes with it.
+//! What fits: the largest inner packet a path takes behind a suite's overhead, and the TCP segment
+//! size that goes with it.
 
 use crate::crypto::suite::Layout;
 use crate::wire::packet::esp::HEADER_LEN;

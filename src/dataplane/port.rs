@@ -1,4 +1,5 @@
-//! The descriptors, as both loops see them; and what follows when the socket does not take a packet.
+//! The descriptors, as both loops see them; and what follows when the socket does not take a
+//! packet.
 //!
 //! | the kernel says | then |
 //! |---|---|
@@ -9,7 +10,8 @@
 //! | EPERM, EINVAL, EADDRNOTAVAIL | a firewall here, or our address is gone: dropped, and [`super::outage`] says so |
 //! | anything else | perhaps an ICMP error about an earlier packet: once more, then dropped |
 //!
-//! Every packet that does not leave is in a counter of its reason; none of this ends a lane, none of it turns without end.
+//! Every packet that does not leave is in a counter of its reason; none of this ends a lane, none
+//! of it turns without end.
 
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
@@ -111,8 +113,9 @@ impl<'l> LanePort<'l> {
         left
     }
 
-    /// EIO: the device cannot complete checksums. EINVAL: it cannot segment, or, from some kernels, the segments do not fit the
-    /// path any longer: then each of them says so. Or our address is gone: then none of them leaves.
+    /// EIO: the device cannot complete checksums. EINVAL: it cannot segment, or, from some kernels,
+    /// the segments do not fit the path any longer: then each of them says so. Or our address is
+    /// gone: then none of them leaves.
     fn push_singly(
         &mut self,
         buffer: &[u8],
@@ -129,7 +132,8 @@ impl<'l> LanePort<'l> {
         left
     }
 
-    /// Waits for the socket, for as long as that is worth it; once it was not, not again in this batch.
+    /// Waits for the socket, for as long as that is worth it; once it was not, not again in this
+    /// batch.
     fn has_room(&mut self) -> bool {
         let Shared { parts, waker, .. } = self.shared;
         let ready = || poll::writable(parts.socket.as_fd(), waker, Some(PATIENCE));

@@ -1,7 +1,9 @@
-//! Dividing a super-packet (TSO, USO) into the packets that its sender would have sent, straight into the send buffer.
+//! Dividing a super-packet (TSO, USO) into the packets that its sender would have sent, straight
+//! into the send buffer.
 //!
-//! Each gets the headers of the whole with what differs rewritten: IP length, IP identification and checksum; TCP
-//! sequence, FIN and PSH on the last only, CWR on the first only; UDP length; the transport checksum in full.
+//! Each gets the headers of the whole with what differs rewritten: IP length, IP identification and
+//! checksum; TCP sequence, FIN and PSH on the last only, CWR on the first only; UDP length; the
+//! transport checksum in full.
 
 use crate::wire::packet::checksum::Sum;
 use crate::wire::packet::ip::{
@@ -37,7 +39,8 @@ enum Transport {
 }
 
 impl Segments {
-    /// Looks at a frame's packet, and completes its checksum if it is a single one. `None` when the frame makes no sense.
+    /// Looks at a frame's packet, and completes its checksum if it is a single one. `None` when the
+    /// frame makes no sense.
     #[inline]
     pub fn of(frame: &VnetHeader, ip: &IpHeader, packet: &mut [u8]) -> Option<Segments> {
         if frame.gso == Gso::None {
@@ -101,7 +104,8 @@ impl Segments {
         self.count == 0
     }
 
-    /// Writes packet `index` of the super-packet `packet` into `out`, which has [`Segments::len`] bytes.
+    /// Writes packet `index` of the super-packet `packet` into `out`, which has [`Segments::len`]
+    /// bytes.
     #[inline]
     pub fn write(&self, packet: &[u8], index: usize, out: &mut [u8]) {
         let len = out.len();
@@ -129,7 +133,8 @@ impl Segments {
             IpVersion::V4 => {
                 let len = u16::try_from(out.len()).unwrap_or(u16::MAX);
                 if let Some(mut fields) = Ipv4Fields::of(out) {
-                    // Successive, as the sender's own segments would have been; wrapping is the field's nature.
+                    // Successive, as the sender's own segments would have been; wrapping is the
+                    // field's nature.
                     fields.set_id(fields.id().wrapping_add(u16::try_from(index).unwrap_or(0)));
                     fields.set_total_len(len);
                 }
@@ -173,7 +178,8 @@ impl Segments {
     }
 }
 
-/// Completes a checksum whose field holds the pseudo-header's sum. `None` when the field is not in the packet.
+/// Completes a checksum whose field holds the pseudo-header's sum. `None` when the field is not in
+/// the packet.
 fn complete(packet: &mut [u8], ip: &IpHeader, checksum: Checksum) -> Option<()> {
     let bytes = packet.get_mut(usize::from(checksum.start)..)?;
     let at = usize::from(checksum.offset);

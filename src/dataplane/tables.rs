@@ -1,7 +1,7 @@
 //! What one lane forwards by: immutable once published, loaded once a batch.
 //!
-//! The running state of an SA is behind a mutex that only its lane takes, once a run of packets of that SA: it is never
-//! contended, and it makes "one thread owns an SA" a thing the compiler knows.
+//! The running state of an SA is behind a mutex that only its lane takes, once a run of packets of
+//! that SA: it is never contended, and it makes "one thread owns an SA" a thing the compiler knows.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,5 @@
-//! Two gateways without descriptors: frames into one, frames out of the other, and every packet accounted for.
+//! Two gateways without descriptors: frames into one, frames out of the other, and every packet
+//! accounted for.
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -668,7 +669,8 @@ proptest! {
         prop_assert_eq!(&second.out.frames[0][10..], &expected[10..]);
     }
 
-    /// Packets of several flows, in any order, arrive each as sent or joined, in order within their flow.
+    /// Packets of several flows, in any order, arrive each as sent or joined, in order within their
+    /// flow.
     #[test]
     fn flows_keep_their_order(steps in proptest::collection::vec((0u8..4, 1usize..4), 1..60)) {
         let (mut first, mut second, ..) = gateways();

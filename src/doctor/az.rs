@@ -1,5 +1,5 @@
-//! The commands for Azure's side. RG stands for the resource group, WORKSPACE for the Log Analytics workspace: both are
-//! known there alone.
+//! The commands for Azure's side. RG stands for the resource group, WORKSPACE for the Log Analytics
+//! workspace: both are known there alone.
 
 use std::net::IpAddr;
 

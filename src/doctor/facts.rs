@@ -22,7 +22,8 @@ pub struct Facts {
     pub connection: String,
     /// What is wrong with the configuration, the files that it names left aside.
     pub configuration: Vec<Diagnostic>,
-    /// This site and the connection; `None` when the configuration has errors or no such connection.
+    /// This site and the connection; `None` when the configuration has errors or no such
+    /// connection.
     pub settings: Option<(Site, Connection)>,
     /// What is wrong with the connection's certificates and keys, by this host's clock.
     pub certificates: Vec<Diagnostic>,
@@ -85,7 +86,8 @@ pub struct DoctorTunnelFacts {
     pub sighting: Option<Sighting>,
     /// How long the wire was watched.
     pub watched: Duration,
-    /// Whether the gateway names an authority of ours among those it trusts; `None` when it cannot be known.
+    /// Whether the gateway names an authority of ours among those it trusts; `None` when it cannot
+    /// be known.
     pub trusts_us: Option<bool>,
     /// The largest outer packet that gets to port 4500, and the largest that was tried.
     pub outer: Option<OuterMtu>,
@@ -161,11 +163,12 @@ pub struct InnerPings {
 }
 
 impl ClockFacts {
-    /// Further off than this is wrong: certificates count days, and time zones are at most 14 hours.
+    /// Further off than this is wrong: certificates count days, and time zones are at most 14
+    /// hours.
     pub const TOLERANCE: u64 = 86_400;
 
-    /// A time that is nearer to the truth than the clock is: that of the newest file when the clock is behind it, that of
-    /// the hardware clock when the two are far apart.
+    /// A time that is nearer to the truth than the clock is: that of the newest file when the clock
+    /// is behind it, that of the hardware clock when the two are far apart.
     pub fn evidence(&self) -> Option<UnixTime> {
         let (now, most) = (self.now.0, ClockFacts::TOLERANCE);
         let behind = self.newest.as_ref().map(|(_, at)| *at).filter(|at| at.0 > now + most);

@@ -82,7 +82,8 @@ pub struct DoctorFinding {
 /// All lines about one connection.
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct Diagnosis {
-    /// The version of this document; fields are added, never renamed or taken away, as long as it stays.
+    /// The version of this document; fields are added, never renamed or taken away, as long as it
+    /// stays.
     pub version: u32,
     /// The connection.
     pub connection: String,

@@ -1,4 +1,5 @@
-//! `s2sd azure doctor`: a connection looked at from end to end, in the order in which a packet meets trouble.
+//! `s2sd azure doctor`: a connection looked at from end to end, in the order in which a packet
+//! meets trouble.
 //!
 //! ```text
 //!   configuration ─> certificates ─> clock ─> service ─> addresses ─┐                        for the connection
@@ -10,15 +11,17 @@
 //!   this host, the service, the network ── probe, examination ──> Facts ── judge ──> Diagnosis
 //! ```
 //!
-//! **Judging is pure.** What was seen becomes [`facts::Facts`], a value; what it means is decided by functions of that
-//! value, which tests drive by tables. Only [`probe`] and [`examination`] touch sockets, clocks and files.
+//! **Judging is pure.** What was seen becomes [`facts::Facts`], a value; what it means is decided
+//! by functions of that value, which tests drive by tables. Only [`probe`] and [`examination`]
+//! touch sockets, clocks and files.
 //!
-//! **One fault, one line.** What follows from a fault is not a fault of its own: later checks say that they could not be
-//! looked at, so that the first line that fails is the one to mend.
+//! **One fault, one line.** What follows from a fault is not a fault of its own: later checks say
+//! that they could not be looked at, so that the first line that fails is the one to mend.
 //!
-//! **A gateway is asked gently.** A question is a few packets, and all but two leave nothing behind at the gateway, see
-//! [`probe::knock`]. The service is asked for its status, and for one child's new keys: a difference in perfect forward
-//! secrecy shows in no other way before the keys run out, hours later.
+//! **A gateway is asked gently.** A question is a few packets, and all but two leave nothing behind
+//! at the gateway, see [`probe::knock`]. The service is asked for its status, and for one child's
+//! new keys: a difference in perfect forward secrecy shows in no other way before the keys run out,
+//! hours later.
 //!
 //! | file | noun |
 //! |---|---|

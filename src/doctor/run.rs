@@ -52,11 +52,12 @@ const REKEYING: Duration = Duration::from_secs(5);
 const PING: Duration = Duration::from_millis(1000);
 /// How long a ping of a certain size may take, which is asked twice.
 const SIZED_PING: Duration = Duration::from_millis(400);
-/// The outer packets that are tried: a path below the first is no path for a tunnel, and few Internet paths take more
-/// than the last.
+/// The outer packets that are tried: a path below the first is no path for a tunnel, and few
+/// Internet paths take more than the last.
 const OUTER: (usize, usize) = (700, 1500);
 
-/// Looks at everything. Errors are about the order itself: a file that cannot be read, a connection that is not in it.
+/// Looks at everything. Errors are about the order itself: a file that cannot be read, a connection
+/// that is not in it.
 pub fn examine(order: &DoctorOrder, service: AskService<'_>) -> Result<Facts, String> {
     let file = order.file.display().to_string();
     let text = std::fs::read_to_string(&order.file)
@@ -112,7 +113,8 @@ fn credential_files(authentication: &CertificateAuthentication) -> impl Iterator
     })
 }
 
-/// What is said of this connection's files: what `load` finds and `parse`, which opens no file, does not.
+/// What is said of this connection's files: what `load` finds and `parse`, which opens no file,
+/// does not.
 fn certificate_findings(
     loaded: &Loaded,
     parsed: &[Diagnostic],
@@ -211,7 +213,8 @@ fn tunnels(
     })
 }
 
-/// Whether an authority above our certificate is among these. Unknown when we hold none of ours, or the peer names none.
+/// Whether an authority above our certificate is among these. Unknown when we hold none of ours, or
+/// the peer names none.
 fn trusts_us(loaded: &Loaded, order: &DoctorOrder, authorities: &[u8]) -> Option<bool> {
     let connections = loaded.config.iter().flat_map(|config| &config.connections);
     let (_, credentials) = connections
@@ -270,7 +273,8 @@ impl TunnelUnderTest<'_> {
         seen
     }
 
-    /// Both ports, the wire when they are silent, the policy when it is refused, the largest packet.
+    /// Both ports, the wire when they are silent, the policy when it is refused, the largest
+    /// packet.
     fn look_outside(&self, address: IpAddr, seen: &mut DoctorTunnelFacts) {
         let (policy, _) = peers::policies(&self.connection.ipsec_policy);
         let own = offer::own(policy.offered());
@@ -290,7 +294,8 @@ impl TunnelUnderTest<'_> {
             (ike, natt.join().unwrap_or_else(|_| Err(Silence::default())))
         });
         if seen.ike.is_err() && matches!(seen.natt, Ok(IkeProbeAnswer::Group(_))) {
-            // Port 4500 was only touched; with port 500 silent it is the one that has to tell the rest.
+            // Port 4500 was only touched; with port 500 silent it is the one that has to tell the
+            // rest.
             let full = Caller::new(address, Port::NatT).ask(&own, &groups);
             seen.natt = full.or(std::mem::replace(&mut seen.natt, Err(Silence::default())));
         }
@@ -400,8 +405,8 @@ impl TunnelUnderTest<'_> {
         })
     }
 
-    /// Addresses behind the gateway that may answer. Azure keeps the first four of each subnet for itself, so the first
-    /// machine of the first subnets has the fifth.
+    /// Addresses behind the gateway that may answer. Azure keeps the first four of each subnet for
+    /// itself, so the first machine of the first subnets has the fifth.
     fn guesses(&self) -> Vec<Ipv4Addr> {
         let prefixes = &self.connection.virtual_network_gateway.address_prefixes;
         let starts = prefixes.iter().filter_map(|prefix| match prefix.network() {

@@ -1,5 +1,5 @@
-//! Numbers of one security association. A loop gathers a [`PacketTally`] on its stack and flushes it once a batch; anyone reads the
-//! [`Counters`] at any time.
+//! Numbers of one security association. A loop gathers a [`PacketTally`] on its stack and flushes
+//! it once a batch; anyone reads the [`Counters`] at any time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,5 @@
-//! Why a packet was dropped: one table makes the enum, the names in counters and the sentences for operators.
+//! Why a packet was dropped: one table makes the enum, the names in counters and the sentences for
+//! operators.
 
 use std::fmt;
 

@@ -50,8 +50,8 @@ impl Inbound {
         Inbound { spi, key, lead, replay, ceiling, ledger: None, esn, wear, before: 0 }
     }
 
-    /// Notes in a ledger which numbers it may have seen, *before* their packets go on: a successor takes all below the ceiling
-    /// for seen.
+    /// Notes in a ledger which numbers it may have seen, *before* their packets go on: a successor
+    /// takes all below the ceiling for seen.
     pub fn noted_in(self, ledger: Arc<dyn Ceiling>) -> Inbound {
         Inbound { ceiling: 0, ledger: Some(ledger), ..self }
     }
@@ -91,8 +91,8 @@ impl Inbound {
         self.wear.take_soft(now)
     }
 
-    /// Opens an ESP packet in place. Nothing is remembered of a packet that is not authentic; a number is spent by
-    /// any that is, whatever it holds.
+    /// Opens an ESP packet in place. Nothing is remembered of a packet that is not authentic; a
+    /// number is spent by any that is, whatever it holds.
     #[inline]
     pub fn open(&mut self, packet: &mut [u8], now: Instant) -> Result<OpenedPacket, DropReason> {
         let (header, _) = EspHeader::parse(packet).ok_or(DropReason::Runt)?;
@@ -129,7 +129,8 @@ impl Inbound {
     }
 }
 
-/// The inner packet in a decrypted text. Bytes between its end and the padding are TFC padding (RFC 4303 §2.7).
+/// The inner packet in a decrypted text. Bytes between its end and the padding are TFC padding (RFC
+/// 4303 §2.7).
 #[inline]
 fn inner(text: &[u8]) -> Result<IpHeader, DropReason> {
     let trailer = Trailer::parse(text).ok_or(DropReason::BadPadding)?;

@@ -1,9 +1,11 @@
-//! Sequence numbers of an outbound SA: leased from a ledger that outlives the process, then spent one by one.
+//! Sequence numbers of an outbound SA: leased from a ledger that outlives the process, then spent
+//! one by one.
 //!
-//! A number used twice with one key would give an AEAD's secrets away (RFC 4106 §3.1: the IV is the number). Two things rule
-//! it out. The ledger's ceiling is raised *before* a number below it is used, so a process that dies starts its successor
-//! above everything it can have sent. The receiving half notes in the same way what it may have seen
-//! ([`super::Inbound::noted_in`]). And a [`Seq`] is neither `Copy` nor `Clone`: sealing a packet consumes it.
+//! A number used twice with one key would give an AEAD's secrets away (RFC 4106 §3.1: the IV is the
+//! number). Two things rule it out. The ledger's ceiling is raised *before* a number below it is
+//! used, so a process that dies starts its successor above everything it can have sent. The
+//! receiving half notes in the same way what it may have seen ([`super::Inbound::noted_in`]). And a
+//! [`Seq`] is neither `Copy` nor `Clone`: sealing a packet consumes it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +24,8 @@ impl Ceiling for AtomicU64 {
     }
 }
 
-/// Numbers raised at a time: a crash wastes at most as many of 2^32, and the ledger is touched once in a thousand batches.
+/// Numbers raised at a time: a crash wastes at most as many of 2^32, and the ledger is touched once
+/// in a thousand batches.
 const BLOCK: u64 = 1 << 16;
 
 /// The right to number packets of one SA.
@@ -35,8 +38,8 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// A lease whose first number is `next`: 1 for a new SA (RFC 4303 §2.2), the ledger's ceiling after a crash. With
-    /// `esn` numbers have 64 bits; without, an SA ends with 2^32 - 1.
+    /// A lease whose first number is `next`: 1 for a new SA (RFC 4303 §2.2), the ledger's ceiling
+    /// after a crash. With `esn` numbers have 64 bits; without, an SA ends with 2^32 - 1.
     pub fn new(next: u64, esn: bool, ledger: Arc<dyn Ceiling>) -> Lease {
         let last = if esn { u64::MAX - 1 } else { u64::from(u32::MAX) };
         let next = next.max(1);
@@ -66,7 +69,8 @@ impl Lease {
     }
 }
 
-/// Numbers that belong to the holder, who may spend each once or let it go unused. Neither `Copy` nor `Clone`.
+/// Numbers that belong to the holder, who may spend each once or let it go unused. Neither `Copy`
+/// nor `Clone`.
 #[derive(Debug)]
 pub struct SeqRange {
     next: u64,

@@ -1,4 +1,5 @@
-//! How much and how long an SA may serve (RFC 4301 §4.4.2.1): a soft limit asks for a successor, a hard one ends the service.
+//! How much and how long an SA may serve (RFC 4301 §4.4.2.1): a soft limit asks for a successor, a
+//! hard one ends the service.
 
 use crate::time::Instant;
 

@@ -1,4 +1,5 @@
-//! One security association, one packet: ESP in tunnel mode (RFC 4303) without sockets, devices or threads.
+//! One security association, one packet: ESP in tunnel mode (RFC 4303) without sockets, devices or
+//! threads.
 //!
 //! ```text
 //! out:  reserve(n) ──> SeqRange ──> Seq ──> seal: SPI, trailer, cipher        (a number is moved into the packet)

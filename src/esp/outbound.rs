@@ -84,8 +84,9 @@ impl Outbound {
         self.lease.spent()
     }
 
-    /// Seals `packet`: [`Outbound::packet_len`] bytes that hold `inner` bytes of inner packet from [`Outbound::lead`] on.
-    /// False, and the packet of no use, when it is not so laid out: a fault of the caller.
+    /// Seals `packet`: [`Outbound::packet_len`] bytes that hold `inner` bytes of inner packet from
+    /// [`Outbound::lead`] on. False, and the packet of no use, when it is not so laid out: a fault
+    /// of the caller.
     #[inline]
     pub fn seal(&self, seq: Seq, packet: &mut [u8], inner: usize, next_header: u8) -> bool {
         let Some(pad) = self.pad(packet.len(), inner) else { return false };
@@ -99,7 +100,8 @@ impl Outbound {
         self.key.seal(seq.spend(), packet).is_ok()
     }
 
-    /// Seals a dummy packet (RFC 4303 §2.6): what it holds from [`Outbound::lead`] on is of no matter.
+    /// Seals a dummy packet (RFC 4303 §2.6): what it holds from [`Outbound::lead`] on is of no
+    /// matter.
     pub fn seal_dummy(&self, seq: Seq, packet: &mut [u8], inner: usize) -> bool {
         self.seal(seq, packet, inner, NO_NEXT)
     }

@@ -1,5 +1,5 @@
-//! The replay window of RFC 6479: a ring of 64-bit blocks that is never shifted. One block more than the window, so that
-//! entering a block clears nothing that still counts.
+//! The replay window of RFC 6479: a ring of 64-bit blocks that is never shifted. One block more
+//! than the window, so that entering a block clears nothing that still counts.
 
 use super::drop_reason::DropReason;
 
@@ -43,7 +43,8 @@ impl Replay {
         replay
     }
 
-    /// The window that [`Replay::blocks`] described, number for number; `None` when it was of another size.
+    /// The window that [`Replay::blocks`] described, number for number; `None` when it was of
+    /// another size.
     pub fn restored(window: u32, top: u64, blocks: &[u64]) -> Option<Replay> {
         let mut replay = Replay::new(window);
         if replay.blocks.len() != blocks.len() {
@@ -64,8 +65,8 @@ impl Replay {
         self.top
     }
 
-    /// The whole number of a packet that shows only the lower half (RFC 4304 appendix A): the smallest one that ends so
-    /// and is not below the window.
+    /// The whole number of a packet that shows only the lower half (RFC 4304 appendix A): the
+    /// smallest one that ends so and is not below the window.
     #[inline]
     pub fn infer(&self, low: u32) -> u64 {
         let bottom = self.top.saturating_sub(self.window - 1);
@@ -89,7 +90,8 @@ impl Replay {
         }
     }
 
-    /// Marks a number as received, after its packet was authenticated and [`Replay::precheck`] passed it.
+    /// Marks a number as received, after its packet was authenticated and [`Replay::precheck`]
+    /// passed it.
     #[inline]
     pub fn commit(&mut self, seq: u64) {
         if seq > self.top {
@@ -234,7 +236,8 @@ mod tests {
             let start = epoch << 32;
             let tops = (0..window * 2).flat_map(|near| [start + near, start + 0xffff_ffff - near]);
             for top in tops {
-                // What is in the window, and all that is less than 2^32 - window ahead of it, is found.
+                // What is in the window, and all that is less than 2^32 - window ahead of it, is
+                // found.
                 let bottom = top.saturating_sub(window - 1);
                 let ahead = [1, 2, 63, 64, 65, 1000, 0x7fff_ffff, (1 << 32) - window];
                 let numbers = (bottom..=top).chain(ahead.map(|ahead| top + ahead));

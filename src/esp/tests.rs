@@ -95,7 +95,8 @@ impl Inner {
     }
 }
 
-/// Seals and opens one packet of each length with one pair of halves: the same bytes come back, the SA's numbers add up.
+/// Seals and opens one packet of each length with one pair of halves: the same bytes come back, the
+/// SA's numbers add up.
 fn returns(suite: &EspSuite, lengths: impl Iterator<Item = usize>) {
     let (mut outbound, mut inbound) = pair(suite);
     let (mut inner, mut packet) = (Inner::new(), Vec::new());
@@ -134,10 +135,11 @@ fn every_aead_returns_every_length() {
     }
 }
 
-/// The other 36 (CBC and NULL with each HMAC, and all with extended numbers) share the lengths out: suite `i` takes every
-/// 31st from `i` on. So each length is taken by at least one suite and each suite meets every length modulo the
-/// blocks of its cipher and hash (31 is prime to 128) some 16 times. Every length up to 300 is taken by every suite.
-/// All 36 at all 65,536 lengths would be 150 GB to encrypt and authenticate: minutes, and no other code path.
+/// The other 36 (CBC and NULL with each HMAC, and all with extended numbers) share the lengths out:
+/// suite `i` takes every 31st from `i` on. So each length is taken by at least one suite and each
+/// suite meets every length modulo the blocks of its cipher and hash (31 is prime to 128) some 16
+/// times. Every length up to 300 is taken by every suite. All 36 at all 65,536 lengths would be 150
+/// GB to encrypt and authenticate: minutes, and no other code path.
 #[test]
 fn every_other_suite_returns_its_share_of_every_length() {
     const STRIDE: usize = 31;
@@ -353,7 +355,8 @@ fn a_packet_laid_out_wrong_is_not_sealed() {
 }
 
 proptest! {
-    /// What [`every_changed_bit_fails_authentication`] says of one packet of each suite, said of any.
+    /// What [`every_changed_bit_fails_authentication`] says of one packet of each suite, said of
+    /// any.
     #[test]
     fn any_changed_bit_of_any_packet_fails_authentication(
         suite in proptest::sample::select(suites()),

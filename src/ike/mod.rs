@@ -1,4 +1,5 @@
-//! The IKEv2 engine without I/O: bytes, time and randomness go in as values, an ordered list of effects comes out.
+//! The IKEv2 engine without I/O: bytes, time and randomness go in as values, an ordered list of
+//! effects comes out.
 //!
 //! ```text
 //!              handle_datagram   handle_timeout   handle_data_event   command
@@ -18,10 +19,11 @@
 //!                poll_output: one ordered stream              poll_timeout: when, and why
 //! ```
 //!
-//! A handshake is a line, so each of its phases is a struct that a transition consumes. An established IKE SA is not:
-//! both ends ask at once, so it has two windows that know nothing of each other, and what crosses is decided by the
-//! pure functions of [`collision`]. Everything one remote gateway owns sits in one `peer`, so that what concerns two of
-//! its IKE SAs (rekeying, re-authentication, both ends dialling at once) is settled in one place.
+//! A handshake is a line, so each of its phases is a struct that a transition consumes. An
+//! established IKE SA is not: both ends ask at once, so it has two windows that know nothing of
+//! each other, and what crosses is decided by the pure functions of [`collision`]. Everything one
+//! remote gateway owns sits in one `peer`, so that what concerns two of its IKE SAs (rekeying,
+//! re-authentication, both ends dialling at once) is settled in one place.
 //!
 //! **The outside**
 //!

@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 pub enum Port {
     /// UDP 500: bare IKE messages.
     Ike,
-    /// UDP 4500: IKE messages behind the non-ESP marker, ESP in UDP, keepalives (RFC 3948). The marker belongs to the
-    /// shell: the engine neither sees nor writes it.
+    /// UDP 4500: IKE messages behind the non-ESP marker, ESP in UDP, keepalives (RFC 3948). The
+    /// marker belongs to the shell: the engine neither sees nor writes it.
     NatT,
 }
 

@@ -1,5 +1,5 @@
-//! AlgorithmIdentifiers of signatures: which scheme a certificate, a CRL or an AUTH payload says it was signed with
-//! (RFC 5280 §4.1.1.2, RFC 4055, RFC 5758, RFC 8410; RFC 7427 §3 for AUTH).
+//! AlgorithmIdentifiers of signatures: which scheme a certificate, a CRL or an AUTH payload says it
+//! was signed with (RFC 5280 §4.1.1.2, RFC 4055, RFC 5758, RFC 8410; RFC 7427 §3 for AUTH).
 
 use rustls_pki_types::alg_id;
 
@@ -16,7 +16,8 @@ const ECDSA_SHA2: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3];
 const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
 /// id-sha1.
 const SHA1: &[u8] = &[0x2b, 0x0e, 3, 2, 0x1a];
-/// sha1WithRSAEncryption as an AlgorithmIdentifier, with the NULL that belongs there (RFC 7427 appendix A.1.1).
+/// sha1WithRSAEncryption as an AlgorithmIdentifier, with the NULL that belongs there (RFC 7427
+/// appendix A.1.1).
 const SHA1_WITH_RSA: &[u8] = &[0x30, 0x0d, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 5, 5, 0];
 
 /// Algorithms that are recognised only to say why they are refused.
@@ -42,7 +43,8 @@ pub enum AlgorithmError {
     Unsupported(String),
 }
 
-/// The AlgorithmIdentifier of a scheme as AUTH method 14 sends it; none for the forms that belong to methods 9 and 10.
+/// The AlgorithmIdentifier of a scheme as AUTH method 14 sends it; none for the forms that belong
+/// to methods 9 and 10.
 pub(super) fn identifier(scheme: Scheme) -> Option<Vec<u8>> {
     let body: &[u8] = match scheme {
         Scheme::RsaPkcs1Sha1 => return Some(SHA1_WITH_RSA.to_vec()),
@@ -60,8 +62,9 @@ pub(super) fn identifier(scheme: Scheme) -> Option<Vec<u8>> {
     Some(der::encode(tag::SEQUENCE, body))
 }
 
-/// The scheme that an AlgorithmIdentifier, whole, names. Absent and NULL parameters are the same thing (RFC 4055 §5),
-/// and a PSS parameter written out though it is the default is read as if it were not.
+/// The scheme that an AlgorithmIdentifier, whole, names. Absent and NULL parameters are the same
+/// thing (RFC 4055 §5), and a PSS parameter written out though it is the default is read as if it
+/// were not.
 pub(super) fn scheme(identifier: &[u8]) -> Result<Scheme, AlgorithmError> {
     let (oid, parameters) = DerReader::sequence_of(identifier, |reader| {
         let oid = reader.read(tag::OID)?;
@@ -92,10 +95,12 @@ pub(super) fn scheme(identifier: &[u8]) -> Result<Scheme, AlgorithmError> {
     }
 }
 
-/// RSASSA-PSS-params (RFC 4055 §3.1): one hash for message and mask, the salt as long as the hash, trailer 1.
+/// RSASSA-PSS-params (RFC 4055 §3.1): one hash for message and mask, the salt as long as the hash,
+/// trailer 1.
 fn pss(parameters: &[u8]) -> Result<Scheme, AlgorithmError> {
     let (hash, mask, salt, trailer) = DerReader::sequence_of(parameters, |reader| {
-        // Each field is wrapped in an explicit tag and has a default, which for the hashes is SHA-1.
+        // Each field is wrapped in an explicit tag and has a default, which for the hashes is
+        // SHA-1.
         let hash = explicit(reader, 0, hash)?.unwrap_or(SHA1);
         let mask = explicit(reader, 1, mask_hash)?.unwrap_or(SHA1);
         let salt = explicit(reader, 2, DerReader::small_unsigned)?.unwrap_or(20);
@@ -155,7 +160,8 @@ mod tests {
         digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
     }
 
-    /// RFC 7427 appendix A. The PSS examples there write out the default trailer, which DER leaves away.
+    /// RFC 7427 appendix A. The PSS examples there write out the default trailer, which DER leaves
+    /// away.
     #[test]
     fn the_examples_of_rfc_7427_are_understood() {
         for (text, expected) in [

@@ -19,10 +19,12 @@ use crate::crypto::signature::{KeyError, PublicKey, Scheme};
 use crate::der::{DerReader, tag};
 use crate::time::UnixTime;
 
-/// The largest certificate looked at, in octets. IKE itself stops at 64 KiB; real ones have one to three.
+/// The largest certificate looked at, in octets. IKE itself stops at 64 KiB; real ones have one to
+/// three.
 pub const MAX_CERTIFICATE_SIZE: usize = 16 * 1024;
 
-/// Extensions that rustls-webpki processes; any other one that is critical makes it refuse (RFC 5280 §4.2).
+/// Extensions that rustls-webpki processes; any other one that is critical makes it refuse (RFC
+/// 5280 §4.2).
 const PROCESSED: &[&str] =
     &["2.5.29.15", "2.5.29.17", "2.5.29.19", "2.5.29.30", "2.5.29.31", "2.5.29.37"];
 
@@ -156,8 +158,8 @@ pub struct ThumbprintError(pub String);
 impl FromStr for Thumbprint {
     type Err = ThumbprintError;
 
-    /// Reads what people paste: either case, with spaces or colons, and with the invisible left-to-right mark that
-    /// Windows' certificate dialog puts in front.
+    /// Reads what people paste: either case, with spaces or colons, and with the invisible
+    /// left-to-right mark that Windows' certificate dialog puts in front.
     fn from_str(text: &str) -> Result<Thumbprint, ThumbprintError> {
         let wrong = || ThumbprintError(text.to_owned());
         let noise = |c: char| c.is_whitespace() || matches!(c, ':' | '\u{200e}' | '\u{feff}');
@@ -310,7 +312,8 @@ impl Certificate {
         self.subject() == self.issuer()
     }
 
-    /// SHA-1 of the SubjectPublicKeyInfo, whole: how a CERTREQ payload names an authority (RFC 7296 §3.7).
+    /// SHA-1 of the SubjectPublicKeyInfo, whole: how a CERTREQ payload names an authority (RFC 7296
+    /// §3.7).
     pub fn authority_hash(&self) -> [u8; 20] {
         sha1(&self.0.spki)
     }

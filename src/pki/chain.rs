@@ -2,7 +2,8 @@
 
 use super::certificate::Certificate;
 
-/// The certificates above `start`, its issuer first, as far as `pool` has them; the last one is the root if it is there.
+/// The certificates above `start`, its issuer first, as far as `pool` has them; the last one is the
+/// root if it is there.
 pub fn above(start: &Certificate, pool: &[Certificate]) -> Vec<Certificate> {
     let mut path = vec![start.clone()];
     while let Some(head) = path.last()
@@ -17,7 +18,8 @@ pub fn above(start: &Certificate, pool: &[Certificate]) -> Vec<Certificate> {
     path.split_off(1)
 }
 
-/// The certificates that issued none of the others: leaves, and authorities that have not issued yet.
+/// The certificates that issued none of the others: leaves, and authorities that have not issued
+/// yet.
 pub fn heads(pool: &[Certificate]) -> Vec<&Certificate> {
     let issued_any = |c: &Certificate| pool.iter().any(|other| other != c && other.is_signed_by(c));
     let mut heads: Vec<&Certificate> = Vec::new();
@@ -29,7 +31,8 @@ pub fn heads(pool: &[Certificate]) -> Vec<&Certificate> {
     heads
 }
 
-/// Whether it is an authority's certificate: by what it says, or, of one that says nothing, by having issued itself.
+/// Whether it is an authority's certificate: by what it says, or, of one that says nothing, by
+/// having issued itself.
 pub fn is_authority(certificate: &Certificate) -> bool {
     let may_certify = certificate.key_usage().is_some_and(|usage| usage.certify);
     match certificate.basic_constraints() {

@@ -16,8 +16,8 @@ use crate::time::UnixTime;
 /// The largest CRL read, in octets.
 pub const MAX_CRL_SIZE: usize = 4 * 1024 * 1024;
 
-/// A CRL. Cloning shares it. Whose it is and whether it is true comes out when a path is checked: then the issuer's key
-/// is known.
+/// A CRL. Cloning shares it. Whose it is and whether it is true comes out when a path is checked:
+/// then the issuer's key is known.
 #[derive(Clone)]
 pub struct Crl(Arc<CrlFields>);
 
@@ -110,7 +110,8 @@ impl Crl {
         &self.0.list
     }
 
-    /// Which part of the authority's certificates it is about, as the authority wrote it; `None` is all of them.
+    /// Which part of the authority's certificates it is about, as the authority wrote it; `None` is
+    /// all of them.
     pub(super) fn scope(&self) -> Option<&[u8]> {
         self.0.scope.as_deref()
     }

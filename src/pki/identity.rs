@@ -1,13 +1,15 @@
-//! Who a peer says that it is (the ID payload, RFC 7296 §3.5), against its certificate and against what is configured.
+//! Who a peer says that it is (the ID payload, RFC 7296 §3.5), against its certificate and against
+//! what is configured.
 //!
 //! Two questions, both answered yes before a peer is who it says:
 //!
-//! 1. **Is this the certificate we expect?** The connection has one [`IdentityRule`]. For Azure it is
-//!    [`IdentityRule::SubjectCommonName`]: Azure's portal, PowerShell and CLI name certificates by their common name without `CN=`.
-//! 2. **Does the ID belong to that certificate or to this connection?** Azure's ID type with certificates is not
-//!    published, so every sound one is accepted: the subject itself, a subject alternative name, the common name as a
-//!    host name, an address configured for the peer, or an ID that is configured by itself. The packet's source address
-//!    is no evidence: there is NAT.
+//! 1. **Is this the certificate we expect?** The connection has one [`IdentityRule`]. For Azure it
+//!    is [`IdentityRule::SubjectCommonName`]: Azure's portal, PowerShell and CLI name certificates
+//!    by their common name without `CN=`.
+//! 2. **Does the ID belong to that certificate or to this connection?** Azure's ID type with
+//!    certificates is not published, so every sound one is accepted: the subject itself, a subject
+//!    alternative name, the common name as a host name, an address configured for the peer, or an
+//!    ID that is configured by itself. The packet's source address is no evidence: there is NAT.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -138,7 +140,8 @@ pub enum IdentityRule {
 }
 
 impl IdentityRule {
-    /// Azure's rule from a configured value, with or without the `CN=` that some of Azure's samples have.
+    /// Azure's rule from a configured value, with or without the `CN=` that some of Azure's samples
+    /// have.
     pub fn common_name(configured: &str) -> IdentityRule {
         let value = configured.trim();
         let bare = match value.split_at_checked(3) {
@@ -158,7 +161,8 @@ pub struct Expectation {
     pub addresses: Vec<IpAddr>,
     /// IDs that are accepted by themselves.
     pub ids: Vec<Id>,
-    /// Whether the common name of a certificate without subject alternative names counts as a host name.
+    /// Whether the common name of a certificate without subject alternative names counts as a host
+    /// name.
     pub host_in_common_name: bool,
 }
 
@@ -168,7 +172,8 @@ impl Expectation {
         Expectation { rule, addresses: Vec::new(), ids: Vec::new(), host_in_common_name: true }
     }
 
-    /// Whether the peer with this certificate and this ID is the one expected, and by what the ID is its own.
+    /// Whether the peer with this certificate and this ID is the one expected, and by what the ID
+    /// is its own.
     pub fn identify(&self, path: &ValidPath, id: &Id) -> Result<Binding, TrustRefusal> {
         let leaf = path.leaf();
         self.check_rule(leaf).map_err(|reason| TrustRefusal::of(leaf, reason))?;
@@ -232,8 +237,8 @@ impl Expectation {
         }
         if let Id::Fqdn(name) = id
             && self.host_in_common_name
-            // RFC 5280 name constraints do not reach common names: under an authority that has some, only what they
-            // reach may count as a host name.
+            // RFC 5280 name constraints do not reach common names: under an authority that has
+            // some, only what they reach may count as a host name.
             && !leaf.has_alt_names()
             && !path.constrains_names()
             && leaf.subject().common_name().is_some_and(|common| same_host(common, name))

@@ -1,5 +1,5 @@
-//! Certificates, identities and the AUTH payload: pure functions of bytes and time. No file is opened here and no clock
-//! read; callers bring bytes, a label for messages, and the time.
+//! Certificates, identities and the AUTH payload: pure functions of bytes and time. No file is
+//! opened here and no clock read; callers bring bytes, a label for messages, and the time.
 //!
 //! | file | noun |
 //! |---|---|

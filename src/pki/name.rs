@@ -75,14 +75,16 @@ impl Name {
         self.parts.is_empty()
     }
 
-    /// The most specific common name: the last one. Directories put containers such as `CN=Computers` before it.
+    /// The most specific common name: the last one. Directories put containers such as
+    /// `CN=Computers` before it.
     pub fn common_name(&self) -> Option<&str> {
         let mut attributes = self.parts.iter().rev().flatten();
         attributes.find(|a| a.oid == OID_COMMON_NAME)?.text.as_deref()
     }
 
-    /// Whether both names are the same to a person: attribute types and order equal, strings equal but for letter case,
-    /// surplus white space and string type (RFC 5280 §7.1). Values that are no strings must be equal in their bytes.
+    /// Whether both names are the same to a person: attribute types and order equal, strings equal
+    /// but for letter case, surplus white space and string type (RFC 5280 §7.1). Values that are no
+    /// strings must be equal in their bytes.
     pub fn matches(&self, other: &Name) -> bool {
         self.parts.len() == other.parts.len()
             && self.parts.iter().zip(&other.parts).all(|(ours, theirs)| {
@@ -146,7 +148,8 @@ pub(super) fn fold(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
-/// Writes a value as RFC 4514 §2.4 does. A peer chooses it, so control characters must not reach a log or a terminal.
+/// Writes a value as RFC 4514 §2.4 does. A peer chooses it, so control characters must not reach a
+/// log or a terminal.
 fn escape(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     text.chars().try_for_each(|c| match c {
         ',' | '+' | '"' | '\\' | '<' | '>' | ';' => write!(f, "\\{c}"),

@@ -1,4 +1,5 @@
-//! Our own identity: the certificate that we present, what stands between it and its root, and its private key.
+//! Our own identity: the certificate that we present, what stands between it and its root, and its
+//! private key.
 
 use std::fmt;
 
@@ -15,7 +16,8 @@ use crate::time::UnixTime;
 pub struct OwnIdentity {
     /// Leaf first, then each one's issuer; no root.
     path: Vec<Certificate>,
-    /// The root, when the files had it. It is not sent: the peer has its own copy or does not trust it.
+    /// The root, when the files had it. It is not sent: the peer has its own copy or does not trust
+    /// it.
     root: Option<Certificate>,
     key: PrivateKey,
 }
@@ -71,8 +73,9 @@ impl OwnIdentity {
         }
     }
 
-    /// From certificates in any order, of which one must be the key's. Of several (a renewal with the same key) the one
-    /// that lives longest is taken. What does not lead upwards from it is left out.
+    /// From certificates in any order, of which one must be the key's. Of several (a renewal with
+    /// the same key) the one that lives longest is taken. What does not lead upwards from it is
+    /// left out.
     pub fn new(certificates: &[Certificate], key: PrivateKey) -> Result<OwnIdentity, OwnError> {
         if certificates.is_empty() {
             return Err(OwnError::NoCertificate);
@@ -119,8 +122,9 @@ impl OwnIdentity {
         self.path.iter().skip(1).chain(&self.root)
     }
 
-    /// Whether a CERTREQ payload's hashes name an authority above us. A hint and no more: peers leave their roots out, and
-    /// an authority's certificate that we do not hold cannot be found in it.
+    /// Whether a CERTREQ payload's hashes name an authority above us. A hint and no more: peers
+    /// leave their roots out, and an authority's certificate that we do not hold cannot be found in
+    /// it.
     pub fn is_requested(&self, authorities: &[u8]) -> bool {
         let ours: Vec<[u8; 20]> = self.authorities().map(Certificate::authority_hash).collect();
         authorities.chunks_exact(20).any(|hash| ours.iter().any(|own| own == hash))
@@ -145,7 +149,8 @@ impl OwnIdentity {
     }
 }
 
-/// Signs something and verifies it, so that a damaged key shows at start and not at the first handshake.
+/// Signs something and verifies it, so that a damaged key shows at start and not at the first
+/// handshake.
 fn try_out(key: &PrivateKey) -> Result<(), OwnError> {
     let schemes: &[Scheme] = match key.kind() {
         // Each takes another way through the key.

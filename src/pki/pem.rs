@@ -1,7 +1,9 @@
-//! Text with Base64 in it: PEM (RFC 7468) as found in the wild, and Windows' bare "Base-64 encoded X.509".
+//! Text with Base64 in it: PEM (RFC 7468) as found in the wild, and Windows' bare "Base-64 encoded
+//! X.509".
 //!
-//! Found in the wild: any text around the sections, CRLF, a byte order mark, UTF-16 (PowerShell's `>`), everything on one
-//! line, no headers at all with one certificate a line (what Azure's portal takes).
+//! Found in the wild: any text around the sections, CRLF, a byte order mark, UTF-16 (PowerShell's
+//! `>`), everything on one line, no headers at all with one certificate a line (what Azure's portal
+//! takes).
 
 use base64ct::{Base64Unpadded, Encoding};
 use zeroize::Zeroizing;
@@ -33,7 +35,8 @@ pub(super) enum PemFault {
     Encrypted,
 }
 
-/// A file as text, if it is text: UTF-16 by its byte order mark, else whatever it is with ASCII in it.
+/// A file as text, if it is text: UTF-16 by its byte order mark, else whatever it is with ASCII in
+/// it.
 pub(super) fn text(bytes: &[u8]) -> Zeroizing<String> {
     let wide = |bytes: &[u8], order: fn([u8; 2]) -> u16| {
         let units = bytes.chunks_exact(2).filter_map(|pair| pair.try_into().ok()).map(order);
@@ -81,7 +84,8 @@ fn decode_body(body: &str) -> Result<Zeroizing<Vec<u8>>, PemFault> {
     decode(body).ok_or(PemFault::Base64)
 }
 
-/// Base64 without headers: one element in as many lines as may be, or one a line. `None` when it is something else.
+/// Base64 without headers: one element in as many lines as may be, or one a line. `None` when it is
+/// something else.
 pub(super) fn bare(text: &str) -> Option<Vec<Zeroizing<Vec<u8>>>> {
     let text = text.trim_start_matches(['\u{feff}', '\u{ef}', '\u{bb}', '\u{bf}']).trim();
     let is_one = |der: &[u8]| {
@@ -92,7 +96,8 @@ pub(super) fn bare(text: &str) -> Option<Vec<Zeroizing<Vec<u8>>>> {
     one(text).map(|der| vec![der]).or_else(|| text.split_whitespace().map(one).collect())
 }
 
-/// Base64 with white space anywhere, padded or not. The decoder does not branch on what it decodes: keys pass here too.
+/// Base64 with white space anywhere, padded or not. The decoder does not branch on what it decodes:
+/// keys pass here too.
 fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let mut packed = Zeroizing::new(String::with_capacity(text.len()));
     packed.extend(text.chars().filter(|c| !c.is_ascii_whitespace()));

@@ -1,5 +1,6 @@
-//! Why a peer, or our own identity, was not accepted: which certificate, which rule, expected against found, and what
-//! would mend it. Each reason lives beside its rule; this is what they have in common.
+//! Why a peer, or our own identity, was not accepted: which certificate, which rule, expected
+//! against found, and what would mend it. Each reason lives beside its rule; this is what they have
+//! in common.
 
 use std::fmt;
 

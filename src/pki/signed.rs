@@ -1,4 +1,5 @@
-//! The outer shape that certificates and CRLs share: what is signed, how, and the signature (RFC 5280 §4.1, §5.1).
+//! The outer shape that certificates and CRLs share: what is signed, how, and the signature (RFC
+//! 5280 §4.1, §5.1).
 
 use super::algorithm::{self, AlgorithmError};
 use crate::crypto::signature::{PublicKey, Scheme};
@@ -35,8 +36,9 @@ impl<'a> Signed<'a> {
         })
     }
 
-    /// Whether `key` made the signature, with an algorithm that still proves something. SHA-1 does not: unlike an AUTH
-    /// payload, whose text holds a fresh nonce, a certificate can be prepared for a collision long before it is used.
+    /// Whether `key` made the signature, with an algorithm that still proves something. SHA-1 does
+    /// not: unlike an AUTH payload, whose text holds a fresh nonce, a certificate can be prepared
+    /// for a collision long before it is used.
     pub fn verify(&self, key: &PublicKey) -> Result<(), SignatureFault> {
         let scheme = algorithm::scheme(self.algorithm).map_err(SignatureFault::Algorithm)?;
         if scheme == Scheme::RsaPkcs1Sha1 {

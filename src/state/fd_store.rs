@@ -1,7 +1,8 @@
-//! Who keeps descriptors for the next process: a datagram of `NAME=value` lines, with the descriptor beside it (sd_notify(3)).
+//! Who keeps descriptors for the next process: a datagram of `NAME=value` lines, with the
+//! descriptor beside it (sd_notify(3)).
 //!
-//! `FDPOLL=0` because the manager would else drop a socket as soon as it reports an error, and a UDP socket does so after any
-//! ICMP message.
+//! `FDPOLL=0` because the manager would else drop a socket as soon as it reports an error, and a
+//! UDP socket does so after any ICMP message.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd};

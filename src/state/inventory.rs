@@ -1,5 +1,5 @@
-//! What the daemon needs beside the engine's snapshot: which connection is which peer, and where its packets stand. No keys:
-//! those are in the snapshot.
+//! What the daemon needs beside the engine's snapshot: which connection is which peer, and where
+//! its packets stand. No keys: those are in the snapshot.
 
 use std::net::IpAddr;
 

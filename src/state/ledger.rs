@@ -1,11 +1,13 @@
-//! Ceilings of sequence numbers, in memory that outlives the process: [`Ceiling`] for each half of each child SA.
+//! Ceilings of sequence numbers, in memory that outlives the process: [`Ceiling`] for each half of
+//! each child SA.
 //!
 //! ```text
 //! words:  magic | identity | attempts | parked | (half of a child SA, ceiling) (half, ceiling) ...
 //! ```
 //!
-//! A ceiling only ever rises while its half lives. A lane that was told to stop and has not yet raises none but its own: the half
-//! that has its place since would take numbers for seen that never were.
+//! A ceiling only ever rises while its half lives. A lane that was told to stop and has not yet
+//! raises none but its own: the half that has its place since would take numbers for seen that
+//! never were.
 
 use std::fs::File;
 use std::io;
@@ -98,7 +100,8 @@ impl Ledger {
         self.word(IDENTITY).load(Ordering::Acquire)
     }
 
-    /// Belongs to no record that was stored so far: nobody takes up what is no longer true. It does to the next one.
+    /// Belongs to no record that was stored so far: nobody takes up what is no longer true. It does
+    /// to the next one.
     pub fn void(&self) {
         self.word(IDENTITY).fetch_add(1, Ordering::AcqRel);
     }
@@ -113,7 +116,8 @@ impl Ledger {
         self.word(ATTEMPTS).store(0, Ordering::Release);
     }
 
-    /// Says that all lanes stand still, and that the content of this generation has their exact positions.
+    /// Says that all lanes stand still, and that the content of this generation has their exact
+    /// positions.
     pub fn park(&self, generation: u64) {
         self.word(PARKED).store(generation, Ordering::Release);
     }
@@ -123,8 +127,8 @@ impl Ledger {
         self.word(PARKED).swap(0, Ordering::AcqRel) == generation
     }
 
-    /// The place of a half, and the ceiling that it has already: 0 for one that never moved a packet. `None` when all places
-    /// are taken.
+    /// The place of a half, and the ceiling that it has already: 0 for one that never moved a
+    /// packet. `None` when all places are taken.
     pub fn claim(&self, child: ChildId, way: SaDirection) -> Option<(Arc<dyn Ceiling>, u64)> {
         let half = half(child, way);
         let at = self.find(half).or_else(|| {

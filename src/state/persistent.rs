@@ -101,9 +101,9 @@ impl PersistentState {
         self.hitch.as_deref()
     }
 
-    /// Stores how things are; whatever is decided may leave after this. What cannot be stored makes what was stored before void: a
-    /// successor that knew less than the peers do would be worse than one that knows nothing. Tunnels go on meanwhile, and what
-    /// is stored later counts again.
+    /// Stores how things are; whatever is decided may leave after this. What cannot be stored makes
+    /// what was stored before void: a successor that knew less than the peers do would be worse
+    /// than one that knows nothing. Tunnels go on meanwhile, and what is stored later counts again.
     pub fn put(&mut self, inventory: &Inventory, snapshot: &Snapshot) -> Option<u64> {
         let stored = serde_json::to_vec(inventory).map_err(io::Error::other).and_then(|text| {
             let length = (text.len() as u64).to_be_bytes();

@@ -1,4 +1,5 @@
-//! Two slots in memory that outlives the process, written in turn: a write that was torn leaves the slot before it.
+//! Two slots in memory that outlives the process, written in turn: a write that was torn leaves the
+//! slot before it.
 //!
 //! ```text
 //! slot:  magic (8) | generation (8) | length (8) | SHA-256 of generation, length and content (32) | content

@@ -8,12 +8,13 @@ use nix::time::{ClockId, clock_gettime};
 use super::fault::off;
 use crate::time::{Instant, Now, UnixTime};
 
-/// Both clocks, now. The monotonic one counts from the boot, which is the same for every process: what one wrote down means the
-/// same to its successor. It counts while the machine sleeps too (CLOCK_BOOTTIME), for so do the peers: on waking, SAs are as
-/// old as they are there.
+/// Both clocks, now. The monotonic one counts from the boot, which is the same for every process:
+/// what one wrote down means the same to its successor. It counts while the machine sleeps too
+/// (CLOCK_BOOTTIME), for so do the peers: on waking, SAs are as old as they are there.
 #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
 pub fn now() -> Now {
-    // A wall clock before 1970 reads as 1970: every certificate is then "not yet valid", which is the truth.
+    // A wall clock before 1970 reads as 1970: every certificate is then "not yet valid", which is
+    // the truth.
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let mono = u64::try_from(read(ClockId::CLOCK_BOOTTIME).as_nanos()).unwrap_or(u64::MAX);
     let [wall, boot] = off();
@@ -23,7 +24,8 @@ pub fn now() -> Now {
     }
 }
 
-/// How long the machine has slept since its boot: by so much is CLOCK_BOOTTIME ahead of CLOCK_MONOTONIC.
+/// How long the machine has slept since its boot: by so much is CLOCK_BOOTTIME ahead of
+/// CLOCK_MONOTONIC.
 pub fn slept() -> Duration {
     let awake = read(ClockId::CLOCK_MONOTONIC);
     Duration::from_nanos(now().mono.0).saturating_sub(awake)
@@ -45,7 +47,8 @@ fn off() -> [i64; 2] {
     [0, 0]
 }
 
-/// Whether something keeps the wall clock right (adjtimex(2)); `None` where the kernel does not tell.
+/// Whether something keeps the wall clock right (adjtimex(2)); `None` where the kernel does not
+/// tell.
 pub fn is_synchronized() -> Option<bool> {
     // SAFETY: timex is a struct of integers, for which all zeros are values.
     let mut state: libc::timex = unsafe { std::mem::zeroed() };

@@ -1,6 +1,8 @@
-//! Control messages (cmsg(3)) built and read in plain byte arrays: no pointer arithmetic, so no `unsafe`.
+//! Control messages (cmsg(3)) built and read in plain byte arrays: no pointer arithmetic, so no
+//! `unsafe`.
 //!
-//! A message is `{ len: usize, level: i32, type: i32 }`, its data, and padding to the alignment of `usize`.
+//! A message is `{ len: usize, level: i32, type: i32 }`, its data, and padding to the alignment of
+//! `usize`.
 
 /// Bytes of one message's header.
 const HEADER: usize = size_of::<libc::cmsghdr>();
@@ -24,7 +26,8 @@ impl Default for ControlBuffer {
 }
 
 impl ControlBuffer {
-    /// Appends a message. Nothing is appended when there is no room: the callers' messages are of known size.
+    /// Appends a message. Nothing is appended when there is no room: the callers' messages are of
+    /// known size.
     pub fn push(&mut self, level: i32, kind: i32, data: &[u8]) {
         let space = HEADER + data.len().next_multiple_of(ALIGN);
         let Some(room) = self.bytes.get_mut(self.len..self.len + space) else { return };

@@ -4,10 +4,12 @@ use std::io;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Has as many as are allowed, and says so where that is less than `least`. To be called before rights are given up.
+/// Has as many as are allowed, and says so where that is less than `least`. To be called before
+/// rights are given up.
 pub fn claim(least: u64) -> io::Result<()> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    // The soft limit is for programs that use select(2) on old data structures; none of that is here.
+    // The soft limit is for programs that use select(2) on old data structures; none of that is
+    // here.
     let limit = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
         Ok(()) => hard,
         Err(_) => soft,

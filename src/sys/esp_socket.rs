@@ -1,7 +1,9 @@
-//! A lane's socket, connected to its peer: ESP in UDP (RFC 3948) with GSO and GRO, or raw ESP (IP protocol 50).
+//! A lane's socket, connected to its peer: ESP in UDP (RFC 3948) with GSO and GRO, or raw ESP (IP
+//! protocol 50).
 //!
-//! Path MTU discovery is on: what does not fit the path is refused with EMSGSIZE and never fragmented. ICMP errors come
-//! through the error queue; the kernel keeps the path's MTU, and [`EspSocket::path_mtu`] asks it.
+//! Path MTU discovery is on: what does not fit the path is refused with EMSGSIZE and never
+//! fragmented. ICMP errors come through the error queue; the kernel keeps the path's MTU, and
+//! [`EspSocket::path_mtu`] asks it.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -41,8 +43,8 @@ pub struct EspSocket {
 }
 
 impl EspSocket {
-    /// ESP in UDP between two addresses. The local port may be shared (SO_REUSEPORT) with the wildcard socket: being
-    /// connected, this one receives all that comes from its peer.
+    /// ESP in UDP between two addresses. The local port may be shared (SO_REUSEPORT) with the
+    /// wildcard socket: being connected, this one receives all that comes from its peer.
     pub fn udp(local: SocketAddr, peer: SocketAddr, batching: Batching) -> io::Result<EspSocket> {
         fault!(Bind);
         let fd = socket(family(local.ip()), SockType::Datagram, flags(), None)?;
@@ -57,7 +59,8 @@ impl EspSocket {
     pub fn raw(local: IpAddr, peer: IpAddr) -> io::Result<EspSocket> {
         fault!(Bind);
         let (domain, kind) = (family(local) as i32, libc::SOCK_RAW | flags().bits());
-        // SAFETY: socket(2) takes three integers. nix would do, had it a name for ESP among its protocols.
+        // SAFETY: socket(2) takes three integers. nix would do, had it a name for ESP among its
+        // protocols.
         let fd = unsafe { libc::socket(domain, kind, libc::IPPROTO_ESP) };
         if fd < 0 {
             return Err(io::Error::last_os_error());
@@ -70,7 +73,8 @@ impl EspSocket {
         EspSocket::adopt(fd, true, Batching { gso: false, gro: false })
     }
 
-    /// Takes over a socket that one of the two above made, as after a restart: packets went on waiting in it.
+    /// Takes over a socket that one of the two above made, as after a restart: packets went on
+    /// waiting in it.
     pub fn adopt(fd: OwnedFd, raw: bool, batching: Batching) -> io::Result<EspSocket> {
         let v6 = address(&fd)?.is_ipv6();
         let gso = batching.gso && get(&fd, libc::SOL_UDP, libc::UDP_SEGMENT).is_ok();
@@ -98,7 +102,8 @@ impl EspSocket {
         self.gso.swap(false, Ordering::Relaxed)
     }
 
-    /// Sends without UDP checksums, whereupon this kernel refuses GSO (EINVAL): what a test needs to see it refused.
+    /// Sends without UDP checksums, whereupon this kernel refuses GSO (EINVAL): what a test needs
+    /// to see it refused.
     #[cfg(feature = "fake")]
     pub fn refuse_gso(&self) -> io::Result<()> {
         set(&self.fd, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1)
@@ -142,7 +147,8 @@ impl EspSocket {
         usize::try_from(get(&self.fd, level, name)?).map_err(io::Error::other)
     }
 
-    /// Empties the error queue, which keeps poll(2) awake as long as it holds something. How many errors there were.
+    /// Empties the error queue, which keeps poll(2) awake as long as it holds something. How many
+    /// errors there were.
     pub fn drain_errors(&self) -> usize {
         let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
         let mut control = [0; 512];

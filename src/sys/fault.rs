@@ -1,5 +1,6 @@
-//! System calls that fail because a test has them so, and clocks that jump. Only in builds with the feature `faults`, which
-//! no release has: without it the macro `fault!`, which stands before each of these calls, is nothing at all.
+//! System calls that fail because a test has them so, and clocks that jump. Only in builds with the
+//! feature `faults`, which no release has: without it the macro `fault!`, which stands before each
+//! of these calls, is nothing at all.
 //!
 //! ```text
 //!   tun_write:ENOBUFS                      every call fails
@@ -9,9 +10,9 @@
 //!   send:                                  no call fails any more
 //! ```
 //!
-//! Where they are written, several with commas between them: in `S2SD_FAULTS` of a service's environment; for one thread of
-//! this process, in [`here`]. Where `S2SD_FAULTS` is the path of a [`FaultTable`], its owner arms and disarms while the service
-//! runs, and counts.
+//! Where they are written, several with commas between them: in `S2SD_FAULTS` of a service's
+//! environment; for one thread of this process, in [`here`]. Where `S2SD_FAULTS` is the path of a
+//! [`FaultTable`], its owner arms and disarms while the service runs, and counts.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -63,7 +64,8 @@ calls! {
 /// The clocks that can jump, behind the calls.
 const CLOCKS: [&str; 2] = ["wall_clock", "boot_clock"];
 
-/// Words of one call: what it fails with, how many pass first, how many fail, every which, how many came, how many failed.
+/// Words of one call: what it fails with, how many pass first, how many fail, every which, how many
+/// came, how many failed.
 const WIDTH: usize = 6;
 const ERRNO: usize = 0;
 const AFTER: usize = 1;

@@ -1,7 +1,8 @@
-//! The sockets on which IKE messages come from anywhere: UDP 500 and 4500, with the local address of each datagram.
+//! The sockets on which IKE messages come from anywhere: UDP 500 and 4500, with the local address
+//! of each datagram.
 //!
-//! Every socket of s2sd that sends to a gateway carries one mark ([`MARK`]), so that a routing rule can keep outer packets out
-//! of the tunnel that they carry.
+//! Every socket of s2sd that sends to a gateway carries one mark ([`MARK`]), so that a routing rule
+//! can keep outer packets out of the tunnel that they carry.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
@@ -26,8 +27,8 @@ pub struct ReceivedDatagram {
     pub to: IpAddr,
 }
 
-/// A socket on `address`, which may be the unspecified one. It never blocks, and its port may be shared with the sockets
-/// of lanes.
+/// A socket on `address`, which may be the unspecified one. It never blocks, and its port may be
+/// shared with the sockets of lanes.
 pub fn open(address: SocketAddr) -> io::Result<UdpSocket> {
     fault!(Bind);
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };

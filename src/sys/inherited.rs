@@ -1,4 +1,5 @@
-//! Descriptors that the service manager kept for us (sd_listen_fds(3)): numbers from 3 on, named in `LISTEN_FDNAMES`.
+//! Descriptors that the service manager kept for us (sd_listen_fds(3)): numbers from 3 on, named in
+//! `LISTEN_FDNAMES`.
 
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,11 +9,12 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 /// The first number.
 const FIRST: RawFd = 3;
 
-/// Has no process that we start inherit them: it would hold devices and sockets that nobody reads. To be called before any is
-/// started, also where they are taken later.
+/// Has no process that we start inherit them: it would hold devices and sockets that nobody reads.
+/// To be called before any is started, also where they are taken later.
 pub fn keep_to_ourselves() {
     for number in numbers() {
-        // SAFETY: fcntl(2) with F_SETFD takes integers only, and says so when the number is not open.
+        // SAFETY: fcntl(2) with F_SETFD takes integers only, and says so when the number is not
+        // open.
         unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
 }

@@ -1,5 +1,5 @@
-//! Memory that outlives a process as long as somebody holds its descriptor: memfd_create(2), read and written as a file or
-//! mapped as words.
+//! Memory that outlives a process as long as somebody holds its descriptor: memfd_create(2), read
+//! and written as a file or mapped as words.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +12,8 @@ use std::sync::atomic::AtomicU64;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-/// New memory of `len` zero octets, which nobody can make longer or shorter. It is ours alone to open anew.
+/// New memory of `len` zero octets, which nobody can make longer or shorter. It is ours alone to
+/// open anew.
 pub fn create(name: &str, len: u64) -> io::Result<File> {
     fault!(Memfd);
     let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
@@ -75,7 +76,8 @@ impl Deref for Words {
     type Target = [AtomicU64];
 
     fn deref(&self) -> &[AtomicU64] {
-        // SAFETY: the mapping holds `count` words, page-aligned, and lives as long as `self`; whoever else maps it uses atomics.
+        // SAFETY: the mapping holds `count` words, page-aligned, and lives as long as `self`;
+        // whoever else maps it uses atomics.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.count) }
     }
 }

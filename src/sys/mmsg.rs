@@ -1,5 +1,5 @@
-//! Many datagrams in one call: sendmmsg(2) with UDP GSO, recvmmsg(2) with UDP GRO, each message with control messages of
-//! its own (which is why `nix`, with one set for all, will not do).
+//! Many datagrams in one call: sendmmsg(2) with UDP GSO, recvmmsg(2) with UDP GRO, each message
+//! with control messages of its own (which is why `nix`, with one set for all, will not do).
 
 use std::io;
 use std::mem;
@@ -10,7 +10,8 @@ use super::cmsg::ControlBuffer;
 /// Messages of one call. More runs than this go out in several calls.
 const MESSAGES: usize = 16;
 
-/// A stretch of a send buffer that leaves as one message: one datagram, or equal segments with at most one shorter tail.
+/// A stretch of a send buffer that leaves as one message: one datagram, or equal segments with at
+/// most one shorter tail.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Run {
     /// Where it begins in the buffer.
@@ -52,7 +53,8 @@ pub struct Received {
     pub tos: u8,
 }
 
-/// Sends `runs` of `buffer` to the peer that `fd` is connected to. Says how many left, and why the next did not.
+/// Sends `runs` of `buffer` to the peer that `fd` is connected to. Says how many left, and why the
+/// next did not.
 pub fn send(fd: BorrowedFd<'_>, buffer: &[u8], runs: &[Run], v6: bool) -> (usize, io::Result<()>) {
     let mut sent = 0;
     while let Some(rest) = runs.get(sent..).filter(|rest| !rest.is_empty()) {
@@ -111,13 +113,15 @@ fn send_some(fd: BorrowedFd<'_>, buffer: &[u8], runs: &[Run], v6: bool) -> io::R
     }
     let count = u32::try_from(runs.len()).expect("at most MESSAGES");
     let (fd, first, flags) = (fd.as_raw_fd(), messages.as_mut_ptr(), libc::MSG_DONTWAIT);
-    // SAFETY: the first `count` messages point at `vectors`, `controls` and `buffer`, all alive and borrowed until after
-    // this call; sendmmsg only reads them and writes `msg_len` within `messages`.
+    // SAFETY: the first `count` messages point at `vectors`, `controls` and `buffer`, all alive and
+    // borrowed until after this call; sendmmsg only reads them and writes `msg_len` within
+    // `messages`.
     let sent = unsafe { libc::sendmmsg(fd, first, count, flags) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// Receives up to `received.len()` messages, each into its own `slot` bytes of `arena`. Never blocks.
+/// Receives up to `received.len()` messages, each into its own `slot` bytes of `arena`. Never
+/// blocks.
 pub fn receive(
     fd: BorrowedFd<'_>,
     arena: &mut [u8],
@@ -141,8 +145,9 @@ pub fn receive(
         message.msg_hdr.msg_controllen = control.len();
         count += 1;
     }
-    // SAFETY: the first `count` messages point at `vectors`, `controls` and disjoint parts of `arena`, all alive and
-    // exclusively ours until after this call; the kernel writes no more than the lengths given there.
+    // SAFETY: the first `count` messages point at `vectors`, `controls` and disjoint parts of
+    // `arena`, all alive and exclusively ours until after this call; the kernel writes no more than
+    // the lengths given there.
     let got = unsafe {
         libc::recvmmsg(
             fd.as_raw_fd(),
@@ -163,7 +168,8 @@ pub fn receive(
 fn read(message: &libc::mmsghdr, control: &ControlBuffer, start: usize) -> Received {
     let header = &message.msg_hdr;
     let len = usize::try_from(message.msg_len).expect("fits: usize has 64 bits");
-    // A message cut short would only fail to authenticate; an empty one is dropped as a runt, which says it better.
+    // A message cut short would only fail to authenticate; an empty one is dropped as a runt, which
+    // says it better.
     let len = if header.msg_flags & libc::MSG_TRUNC == 0 { len } else { 0 };
     let mut received = Received { start, len, segment: len, tos: 0 };
     for message in control.received(header.msg_controllen) {
@@ -182,7 +188,8 @@ fn read(message: &libc::mmsghdr, control: &ControlBuffer, start: usize) -> Recei
 }
 
 fn empty_message() -> libc::mmsghdr {
-    // SAFETY: mmsghdr is plain integers and raw pointers; all zero is a message without address, data and control.
+    // SAFETY: mmsghdr is plain integers and raw pointers; all zero is a message without address,
+    // data and control.
     unsafe { mem::zeroed() }
 }
 

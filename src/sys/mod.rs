@@ -24,7 +24,8 @@
 
 #![allow(unsafe_code)]
 
-/// Fails here instead of calling, when a test has it so (see `fault`). Nothing at all in a build without the feature.
+/// Fails here instead of calling, when a test has it so (see `fault`). Nothing at all in a build
+/// without the feature.
 macro_rules! fault {
     ($call:ident) => {
         #[cfg(feature = "faults")]

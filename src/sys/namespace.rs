@@ -1,7 +1,7 @@
 //! A network namespace and threads inside it.
 //!
-//! It has no name in the file system: it ends with the last descriptor, thread or device that holds it, so whatever way
-//! a test ends, nothing of it stays.
+//! It has no name in the file system: it ends with the last descriptor, thread or device that holds
+//! it, so whatever way a test ends, nothing of it stays.
 
 use std::fs::File;
 use std::io;
@@ -32,7 +32,8 @@ impl Namespace {
         Ok(setns(&self.0, CloneFlags::CLONE_NEWNET)?)
     }
 
-    /// Runs `work` in a thread of its own inside this namespace and waits for it. Sockets made there stay there.
+    /// Runs `work` in a thread of its own inside this namespace and waits for it. Sockets made
+    /// there stay there.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
         in_thread(|| {
             self.enter()?;
@@ -51,8 +52,8 @@ impl Namespace {
     }
 }
 
-/// Gives the calling thread a mount table of its own and an empty /run on it, so that a daemon started from it can
-/// neither see nor disturb one that runs here already.
+/// Gives the calling thread a mount table of its own and an empty /run on it, so that a daemon
+/// started from it can neither see nor disturb one that runs here already.
 pub fn unshare_run_directory() -> io::Result<()> {
     use nix::mount::{MsFlags, mount};
     unshare(CloneFlags::CLONE_NEWNS)?;

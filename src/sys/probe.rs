@@ -1,5 +1,5 @@
-//! Sockets that look at a path: UDP to one address, and ICMP echo from one. What they send is never fragmented, and what the
-//! network says about it comes back as an error.
+//! Sockets that look at a path: UDP to one address, and ICMP echo from one. What they send is never
+//! fragmented, and what the network says about it comes back as an error.
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
@@ -21,14 +21,16 @@ use super::ike_socket;
 pub struct UdpProbe(UdpSocket);
 
 impl UdpProbe {
-    /// Connects. Marked as the outer packets of tunnels are, where this process may, so that no tunnel swallows it.
+    /// Connects. Marked as the outer packets of tunnels are, where this process may, so that no
+    /// tunnel swallows it.
     pub fn connect(remote: SocketAddr) -> io::Result<UdpProbe> {
         let any: IpAddr = match remote {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
         };
         let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
-        // Without CAP_NET_ADMIN there is no mark; then the main table alone decides, as for any program.
+        // Without CAP_NET_ADMIN there is no mark; then the main table alone decides, as for any
+        // program.
         let _ = ike_socket::mark(&socket);
         let fd = socket.as_fd();
         if remote.is_ipv4() {
@@ -59,7 +61,8 @@ impl UdpProbe {
     }
 }
 
-/// A raw socket for ICMP messages from one of our addresses, out by one interface and in by any. Needs CAP_NET_RAW.
+/// A raw socket for ICMP messages from one of our addresses, out by one interface and in by any.
+/// Needs CAP_NET_RAW.
 #[derive(Debug)]
 pub struct EchoProbe {
     fd: OwnedFd,

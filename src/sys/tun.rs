@@ -1,7 +1,8 @@
 //! The tunnel device: IP packets behind a virtio-net header, with segmentation offload.
 //!
-//! The `tun` crate creates it; it has no offload, so `TUNSETOFFLOAD` is set here. One device has one queue: a second
-//! would let the kernel spread one security association over two threads and break the order of its numbers.
+//! The `tun` crate creates it; it has no offload, so `TUNSETOFFLOAD` is set here. One device has
+//! one queue: a second would let the kernel spread one security association over two threads and
+//! break the order of its numbers.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
@@ -53,7 +54,8 @@ pub struct Tun {
 }
 
 impl Tun {
-    /// Creates the device `name` in this thread's network namespace, with as much of `want` as the kernel has.
+    /// Creates the device `name` in this thread's network namespace, with as much of `want` as the
+    /// kernel has.
     pub fn create(name: &str, want: Offloads) -> io::Result<Tun> {
         fault!(TunCreate);
         let mut config = tun::Configuration::default();
@@ -98,7 +100,8 @@ impl Tun {
     }
 }
 
-/// Whether an error of reading says that the device is no more: somebody deleted it. Any other is about one packet.
+/// Whether an error of reading says that the device is no more: somebody deleted it. Any other is
+/// about one packet.
 pub fn is_gone(error: &io::Error) -> bool {
     // EBADFD as a rule; EIO and EFAULT from a read that the end overtakes (drivers/net/tun.c).
     let codes = [libc::EBADFD, libc::EBADF, libc::EIO, libc::EFAULT, libc::ENODEV, libc::ENXIO];

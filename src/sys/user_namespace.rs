@@ -1,4 +1,5 @@
-//! A user namespace of one's own, in which an ordinary user is root and may make network namespaces.
+//! A user namespace of one's own, in which an ordinary user is root and may make network
+//! namespaces.
 
 use std::fs;
 use std::io;
@@ -11,7 +12,8 @@ pub fn is_root() -> bool {
     geteuid().is_root()
 }
 
-/// Makes the process root in a user namespace of its own. It must not have started a thread yet (user_namespaces(7)).
+/// Makes the process root in a user namespace of its own. It must not have started a thread yet
+/// (user_namespaces(7)).
 pub fn enter() -> io::Result<()> {
     let (uid, gid) = (geteuid(), getegid());
     unshare(CloneFlags::CLONE_NEWUSER)?;

@@ -1,11 +1,13 @@
 //! The IANA numbers of IKEv2, as names. A number nobody named survives as `Unknown(n)`.
 //!
-//! Source: the IANA registry "Internet Key Exchange Version 2 (IKEv2) Parameters". Always make a code with
-//! `from`, never by writing `Unknown(n)` for a number that has a name: equality is by name.
+//! Source: the IANA registry "Internet Key Exchange Version 2 (IKEv2) Parameters". Always make a
+//! code with `from`, never by writing `Unknown(n)` for a number that has a name: equality is by
+//! name.
 
 use std::fmt;
 
-/// Declares one registry: an enum with `Unknown(n)`, conversions both ways, and the registry's own spelling.
+/// Declares one registry: an enum with `Unknown(n)`, conversions both ways, and the registry's own
+/// spelling.
 macro_rules! codes {
     ($(#[$meta:meta])* $name:ident: $int:ty { $($(#[$doc:meta])* $variant:ident = $value:literal => $text:literal,)* }) => {
         $(#[$meta])*
@@ -97,8 +99,8 @@ codes! {
 }
 
 impl PayloadType {
-    /// Whether s2sd knows what to do with one. The others are skipped unless they are critical, with a name or without
-    /// (RFC 7296 §2.5).
+    /// Whether s2sd knows what to do with one. The others are skipped unless they are critical,
+    /// with a name or without (RFC 7296 §2.5).
     pub fn is_understood(self) -> bool {
         !matches!(
             self,
@@ -142,8 +144,8 @@ codes! {
 }
 
 impl TransformType {
-    /// The types that s2sd negotiates. A proposal with another is not for us, though the type may have a name
-    /// (RFC 7296 §3.3.6).
+    /// The types that s2sd negotiates. A proposal with another is not for us, though the type may
+    /// have a name (RFC 7296 §3.3.6).
     pub const UNDERSTOOD: [TransformType; 5] = [
         TransformType::Encryption,
         TransformType::Prf,
@@ -262,7 +264,8 @@ codes! {
 }
 
 codes! {
-    /// Transform type 5: sequence numbers of 32 bits, extended to 64 (RFC 4304), or without an order (RFC 9827).
+    /// Transform type 5: sequence numbers of 32 bits, extended to 64 (RFC 4304), or without an
+    /// order (RFC 9827).
     EsnId: u16 {
         Sequence32 = 0 => "32-bit",
         Extended64 = 1 => "ESN",
@@ -505,7 +508,8 @@ codes! {
 mod tests {
     use super::*;
 
-    /// Every number of a registry survives the way through the enum, and a named one never as `Unknown`.
+    /// Every number of a registry survives the way through the enum, and a named one never as
+    /// `Unknown`.
     macro_rules! survives {
         ($($name:ident: $int:ty),*) => {$(
             for number in 0..=<$int>::MAX {

@@ -1,7 +1,8 @@
 //! What can be wrong with bytes, and with values that do not fit into bytes.
 //!
-//! [`DecodeError`] is all the reasons a message may be refused; each maps to one notify of RFC 7296 §3.10.1.
-//! [`Malformed`] names the payload, the field and the byte, so that a log line can be held against a capture.
+//! [`DecodeError`] is all the reasons a message may be refused; each maps to one notify of RFC 7296
+//! §3.10.1. [`Malformed`] names the payload, the field and the byte, so that a log line can be held
+//! against a capture.
 
 use std::fmt;
 
@@ -16,7 +17,8 @@ pub enum DecodeError {
     /// The bytes are no IKE message: INVALID_SYNTAX.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// A payload that we do not know and must not skip: UNSUPPORTED_CRITICAL_PAYLOAD (RFC 7296 §2.5).
+    /// A payload that we do not know and must not skip: UNSUPPORTED_CRITICAL_PAYLOAD (RFC 7296
+    /// §2.5).
     #[error("{payload} payload at byte {offset}: not known here, and marked critical")]
     UnsupportedCritical {
         /// The type that the notify has to carry.
@@ -24,7 +26,8 @@ pub enum DecodeError {
         /// Where its generic header starts.
         offset: usize,
     },
-    /// Another major version: INVALID_MAJOR_VERSION (RFC 7296 §2.5). Its payloads were not looked at.
+    /// Another major version: INVALID_MAJOR_VERSION (RFC 7296 §2.5). Its payloads were not looked
+    /// at.
     #[error("IKE version {0}: only major version 2 is spoken here")]
     MajorVersion(IkeVersion),
 }
@@ -37,7 +40,8 @@ pub struct Malformed {
     pub payload: PayloadType,
     /// The field, in the words of the RFC.
     pub field: &'static str,
-    /// Bytes from the start of what was decoded: the datagram, or the decrypted text of an SK payload.
+    /// Bytes from the start of what was decoded: the datagram, or the decrypted text of an SK
+    /// payload.
     pub offset: usize,
     /// What is wrong with it.
     pub fault: FieldFault,
@@ -84,7 +88,8 @@ pub enum FieldFault {
     },
 }
 
-/// A value too large for its length field. Our own doing, never a peer's: what was decoded always encodes.
+/// A value too large for its length field. Our own doing, never a peer's: what was decoded always
+/// encodes.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("{field}: {length} does not fit, the limit is {limit}")]
 pub struct Unencodable {

@@ -37,8 +37,9 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads a datagram's header and checks its length against the datagram's. Payloads may still be garbage, and
-    /// the version another: this is enough to find the SA, or to answer INVALID_MAJOR_VERSION.
+    /// Reads a datagram's header and checks its length against the datagram's. Payloads may still
+    /// be garbage, and the version another: this is enough to find the SA, or to answer
+    /// INVALID_MAJOR_VERSION.
     pub fn decode(datagram: &[u8]) -> Result<Header, Malformed> {
         Header::read(&mut FieldReader::new(datagram)).map(|(header, _)| header)
     }

@@ -1,4 +1,5 @@
-//! The checked cursor under every decoder. It knows where it stands, so that every error can say so.
+//! The checked cursor under every decoder. It knows where it stands, so that every error can say
+//! so.
 
 use super::codes::PayloadType;
 use super::error::{FieldFault, Malformed};
@@ -99,8 +100,8 @@ impl<'a> FieldReader<'a> {
         self.array("reserved").map(ReservedBits::from)
     }
 
-    /// A structure's own 16-bit length, which counts the `before` bytes read of it so far and these two.
-    /// Answers how many bytes of the structure follow.
+    /// A structure's own 16-bit length, which counts the `before` bytes read of it so far and these
+    /// two. Answers how many bytes of the structure follow.
     pub fn length16(&mut self, before: usize, field: &'static str) -> Result<usize, Malformed> {
         let at = self.clone();
         let found = self.u16(field)?;

@@ -1,8 +1,8 @@
 //! Reserved bytes: ignored in meaning, kept in form.
 //!
-//! RFC 7296 §2.5 wants reserved fields "sent as zero and ignored on receipt". Signatures are made over bytes as they
-//! came (the ID payload, §2.15), and encoding what was decoded must give the same bytes. So a decoded value keeps
-//! them, a new one has zeros, and no comparison sees them.
+//! RFC 7296 §2.5 wants reserved fields "sent as zero and ignored on receipt". Signatures are made
+//! over bytes as they came (the ID payload, §2.15), and encoding what was decoded must give the
+//! same bytes. So a decoded value keeps them, a new one has zeros, and no comparison sees them.
 
 use std::hash::{Hash, Hasher};
 

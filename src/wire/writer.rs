@@ -1,7 +1,7 @@
 //! The growing buffer under every encoder.
 //!
-//! A value that does not fit its length field is remembered, not reported at once: encoders stay straight lines and
-//! [`Writer::finish`] refuses the whole.
+//! A value that does not fit its length field is remembered, not reported at once: encoders stay
+//! straight lines and [`Writer::finish`] refuses the whole.
 
 use super::error::Unencodable;
 use super::reserved::ReservedBits;

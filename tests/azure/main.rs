@@ -1,4 +1,5 @@
-//! Azure's JSON to configurations and back. `UPDATE_GOLDEN=1 cargo test --test azure` writes the expected files anew.
+//! Azure's JSON to configurations and back. `UPDATE_GOLDEN=1 cargo test --test azure` writes the
+//! expected files anew.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod published;
@@ -65,7 +66,8 @@ fn rest_and_az_give_the_same_configuration() {
     assert_eq!(toml("rest"), toml("documented"));
 }
 
-/// Files in any order, documents one after the other, UTF-16, no types, other cases of letters: all the same.
+/// Files in any order, documents one after the other, UTF-16, no types, other cases of letters: all
+/// the same.
 #[test]
 fn the_form_of_the_json_does_not_matter() {
     let expected = imported(&["active-active"]).unwrap().toml;
@@ -137,7 +139,8 @@ fn what_the_json_says_stays_data() {
     assert_eq!(config.device.name.as_str(), "localNetSite11");
 }
 
-/// All but two imports are accepted as they are; with the files in place `check` finds no error either.
+/// All but two imports are accepted as they are; with the files in place `check` finds no error
+/// either.
 #[test]
 fn check_accepts_an_import_once_its_files_are_there() {
     let at = directory("accepted");
@@ -306,7 +309,8 @@ fn the_script_quotes_every_name() {
     assert_eq!(selectors[1]["remoteAddressRanges"][0], "10.2.9.0/24");
 }
 
-/// The whole way with real files: import, check, export with the chain out of the files, import again.
+/// The whole way with real files: import, check, export with the chain out of the files, import
+/// again.
 #[test]
 fn the_command_line_goes_there_and_back() {
     let at = directory("whole");
@@ -344,7 +348,8 @@ fn the_command_line_goes_there_and_back() {
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     assert_eq!(fs::read_to_string(&toml).unwrap(), first);
 
-    // Without the root there is a placeholder and a word about it; with it the chain is there, root first.
+    // Without the root there is a placeholder and a word about it; with it the chain is there, root
+    // first.
     let output = s2sd(&["azure", "export", &toml, "--arm"]);
     assert!(output.status.success() && err(&output).contains("--inbound-root"), "{}", err(&output));
     assert!(out(&output).contains("[parameters('inboundCertificateChain')]"));

@@ -66,7 +66,8 @@ fn expression(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.starts_with('[') && !text.starts_with("[["))
 }
 
-/// Each property of each resource of a template on a line of its own, with its value unless that is an expression.
+/// Each property of each resource of a template on a line of its own, with its value unless that is
+/// an expression.
 pub fn leaves(arm: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     for resource in arm["resources"].as_array().unwrap() {
@@ -93,7 +94,8 @@ fn walk(value: &Value, path: &str, lines: &mut Vec<String>) {
     }
 }
 
-/// The same of a Bicep file, read by its few rules: a value a line, strings in single quotes, no commas.
+/// The same of a Bicep file, read by its few rules: a value a line, strings in single quotes, no
+/// commas.
 pub fn leaves_of_bicep(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for block in text.split("\nresource ").skip(1) {

@@ -182,7 +182,8 @@ impl rcgen::SigningKey for BarePublicKey {
     }
 }
 
-/// The same certificate signed by an RSA key over SHA-1, or with the last number of its algorithm changed to another.
+/// The same certificate signed by an RSA key over SHA-1, or with the last number of its algorithm
+/// changed to another.
 pub fn resigned(der: &[u8], algorithm: u8, key: &[u8]) -> Vec<u8> {
     const SHA256_WITH_RSA: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11];
     let mut der = der.to_vec();

@@ -23,7 +23,8 @@ struct Question {
 enum Answer {
     /// A path with so many certificates between.
     Pass(usize),
-    /// This variant of `PathReason`, at the certificate with this common name (none: about no certificate).
+    /// This variant of `PathReason`, at the certificate with this common name (none: about no
+    /// certificate).
     Refuse(&'static str, &'static str),
 }
 use Answer::{Pass, Refuse};
@@ -1032,7 +1033,8 @@ fn certreq_holds_the_hash_of_each_roots_key_once() {
     let hashes = roots.authority_hashes();
     assert_eq!(hashes.len(), 40);
     assert_eq!(hashes[..20], a.certificate().authority_hash());
-    // SHA-1 of the public key of rsa2048-1 in its SubjectPublicKeyInfo, by `openssl dgst -sha1 rsa2048-1.spki.der`.
+    // SHA-1 of the public key of rsa2048-1 in its SubjectPublicKeyInfo, by
+    // `openssl dgst -sha1 rsa2048-1.spki.der`.
     let root = pem(ROOT);
     assert_eq!(root.authority_hash()[..], sha1(vector!("rsa2048-1.spki.der")));
 }

@@ -1,5 +1,5 @@
-//! Seeds for the targets of what this host says to itself: configuration files, lines at the control socket, snapshots; and for
-//! the engine, which hears messages of a peer.
+//! Seeds for the targets of what this host says to itself: configuration files, lines at the
+//! control socket, snapshots; and for the engine, which hears messages of a peer.
 
 /// The target's name, the file's name, and its bytes.
 pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {

@@ -70,7 +70,8 @@ fn payloads() -> Vec<(&'static str, Vec<u8>)> {
         (name, [&[u8::from(method)], &data[..]].concat())
     });
     let spki = [&[14], vector!("rsa2048-1.spki.der")].concat();
-    // RSA PSS and ECDSA draw salts and nonces, so these have the identifier of RFC 7427 and no true signature.
+    // RSA PSS and ECDSA draw salts and nonces, so these have the identifier of RFC 7427 and no true
+    // signature.
     let pss = [&[14, 67][..], &PSS_SHA256, &[7; 256]].concat();
     let ecdsa: [u8; 22] =
         [14, 12, 0x30, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2, 0x30, 6, 2, 1, 1, 2, 1, 1];

@@ -1,4 +1,5 @@
-//! Where gateways are: two of them with routes that follow, names that come to mean another address, a site that moves.
+//! Where gateways are: two of them with routes that follow, names that come to mean another
+//! address, a site that moves.
 
 use std::fs;
 use std::io;

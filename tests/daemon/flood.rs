@@ -1,8 +1,10 @@
-//! Floods from forged addresses: of IKE_SA_INIT, each with another SPI, of which every other one claims to come from the genuine
-//! peer; of what only a peer would send; and of what a peer did send, again and again.
+//! Floods from forged addresses: of IKE_SA_INIT, each with another SPI, of which every other one
+//! claims to come from the genuine peer; of what only a peer would send; and of what a peer did
+//! send, again and again.
 //!
-//! The sender shares its processors with what it floods, and takes from TCP what it needs for itself. So the measure is the same
-//! flood at a port of the same host where nobody listens: the difference is what s2sd does about it.
+//! The sender shares its processors with what it floods, and takes from TCP what it needs for
+//! itself. So the measure is the same flood at a port of the same host where nobody listens: the
+//! difference is what s2sd does about it.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -35,7 +37,8 @@ const PACE: Duration = Duration::from_millis(1);
 /// IPv4 and UDP headers.
 const HEADERS: usize = 28;
 
-/// What is sent: one body that is varied for each datagram, which gives where it is to come from too.
+/// What is sent: one body that is varied for each datagram, which gives where it is to come from
+/// too.
 pub struct Model {
     body: Vec<u8>,
     vary: Box<Vary>,
@@ -92,7 +95,8 @@ fn send(
             let source = (model.vary)(&mut packet[HEADERS..], sent);
             packet[12..16].copy_from_slice(&source.ip().octets());
             packet[20..22].copy_from_slice(&source.port().to_be_bytes());
-            // A full queue is the line's business: what did not fit was not sent by a fast attacker either.
+            // A full queue is the line's business: what did not fit was not sent by a fast attacker
+            // either.
             let _ = sendto(raw.as_raw_fd(), &packet, &target, MsgFlags::MSG_DONTWAIT);
         }
         if stopped.recv_timeout(PACE) != Err(RecvTimeoutError::Timeout) {
@@ -182,7 +186,8 @@ fn stranger(number: u64) -> SocketAddrV4 {
     SocketAddrV4::new([100, b, c, d].into(), 500)
 }
 
-/// It fits the policy of the flooded end, and its public value is a point on the curve: the dearest there is.
+/// It fits the policy of the flooded end, and its public value is a point on the curve: the dearest
+/// there is.
 fn first_message() -> Vec<u8> {
     let cipher = CombinationCipher { encr: EncrId::AesGcm16, key_bits: Some(256), integ: None };
     let group = Group::Ecp256;

@@ -6,7 +6,8 @@ use serde_json::Value as Json;
 use super::lab::pair::Pair;
 use super::passes;
 
-/// Lines that are about the service as a whole; those about the configuration's file name the place in it.
+/// Lines that are about the service as a whole; those about the configuration's file name the place
+/// in it.
 const OF_ALL: [&str; 5] =
     ["confined", "running", "stopping", "reload: nothing was changed", "reload: nothing changed"];
 

@@ -1,5 +1,5 @@
-//! Two services in network namespaces, as operators run them: the real binary, its control socket, its routes. Needs root;
-//! says so and passes where it is not.
+//! Two services in network namespaces, as operators run them: the real binary, its control socket,
+//! its routes. Needs root; says so and passes where it is not.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod addresses;
@@ -120,7 +120,8 @@ fn a_running_service_has_given_up_its_rights() {
     assert!(log.contains("confined"), "{log}");
     assert!(!log.contains("keeps its rights") && !log.contains("Operation not permitted"), "{log}");
 
-    // What the configuration may need is still there: a file that was replaced, a device made anew, a key handed over again.
+    // What the configuration may need is still there: a file that was replaced, a device made anew,
+    // a key handed over again.
     certify_again(&pair.directory, "site");
     pair.configure(0, 46);
     let done = pair.order(0, &["reload"]);
@@ -194,7 +195,8 @@ fn without_its_signer_a_service_whose_tunnels_nobody_keeps_goes_on_and_says_what
     passes(&pair.lab);
 }
 
-/// Seconds of flood at s2sd, in rounds of which each has as long a flood beside it that meets nobody.
+/// Seconds of flood at s2sd, in rounds of which each has as long a flood beside it that meets
+/// nobody.
 const ROUNDS: u32 = 6;
 
 #[test]
@@ -232,7 +234,8 @@ fn a_flood_of_forged_first_messages_leaves_tunnels_and_newcomers_alone() {
     );
     assert!(grown < 8 << 10, "the service grew by {grown} KiB");
     assert!(log() - lines < 64 << 10, "{} octets of log", log() - lines);
-    // Windows of half a second say nothing about 15 percent on a machine that does other things too.
+    // Windows of half a second say nothing about 15 percent on a machine that does other things
+    // too.
     if seconds.is_some() {
         assert!(slowest > RATE * 9 / 10, "only {slowest} datagrams a second were sent");
         assert!(median >= 0.85, "TCP fell to {median:.3} of what the same flood leaves elsewhere");
@@ -280,7 +283,8 @@ fn floods_of_what_only_a_peer_would_send_cost_counters() {
     toll.expect_small(&pair);
 }
 
-/// Replays and retransmission storms: whatever the peer said in the life of an SA, said again and again.
+/// Replays and retransmission storms: whatever the peer said in the life of an SA, said again and
+/// again.
 #[test]
 fn storms_of_what_a_peer_did_send_cost_counters() {
     let Some(pair) = Pair::start("echoes") else { return };
@@ -390,7 +394,8 @@ fn a_reload_with_a_broken_file_leaves_traffic_untouched() {
     assert_eq!(pair.status(0)["connections"][0]["state"], "up");
 }
 
-/// Without systemd nobody says where credentials are: they are missing, and the status names them and what would mend it.
+/// Without systemd nobody says where credentials are: they are missing, and the status names them
+/// and what would mend it.
 #[test]
 fn a_service_without_its_credentials_says_what_is_missing() {
     let Some(mut pair) = Pair::start("credential") else { return };
@@ -423,7 +428,8 @@ fn the_control_socket_refuses_strangers() {
         command.args(["--exact", "a_stranger_asks", "--nocapture"]).env("S2SD_ASK", &socket);
         command.uid(65_534).gid(65_534).output()
     };
-    // By its mode the kernel keeps strangers out; by their credentials the service does, whatever the mode.
+    // By its mode the kernel keeps strangers out; by their credentials the service does, whatever
+    // the mode.
     for (mode, said) in [(0o660, "Permission denied"), (0o666, "not permitted")] {
         fs::set_permissions(&socket, fs::Permissions::from_mode(mode)).unwrap();
         let told = as_stranger().unwrap();

@@ -1,4 +1,5 @@
-//! A second instance of side 1's gateway, at 203.0.113.3: the other half of an active-active gateway, or its replacement.
+//! A second instance of side 1's gateway, at 203.0.113.3: the other half of an active-active
+//! gateway, or its replacement.
 
 use std::fs;
 use std::net::IpAddr;

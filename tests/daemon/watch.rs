@@ -1,4 +1,5 @@
-//! `s2sd status` as it is watched: in a pipe, on a terminal, and where the service has another control socket.
+//! `s2sd status` as it is watched: in a pipe, on a terminal, and where the service has another
+//! control socket.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;

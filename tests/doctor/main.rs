@@ -1,5 +1,5 @@
-//! The doctor's bench: faults planted one by one between two services in namespaces, and the first line that fails has to
-//! name each.
+//! The doctor's bench: faults planted one by one between two services in namespaces, and the first
+//! line that fails has to name each.
 //!
 //! ```text
 //! host 0 ── lan ── s2sd, and the doctor ══ wan ══ s2sd as the gateway ── lan ── host 1

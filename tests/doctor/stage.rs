@@ -1,4 +1,5 @@
-//! Where a fault is planted: two services in namespaces of their own, and the doctor on our side of the wire.
+//! Where a fault is planted: two services in namespaces of their own, and the doctor on our side of
+//! the wire.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
-//! What fails around a running service, and what it does: each fault is named in the log or the status, no thread spins, the
-//! other tunnel goes on, and this one carries packets again when the fault is over. Needs root; says so and passes where it
-//! is not.
+//! What fails around a running service, and what it does: each fault is named in the log or the
+//! status, no thread spins, the other tunnel goes on, and this one carries packets again when the
+//! fault is over. Needs root; says so and passes where it is not.
 #![allow(clippy::print_stdout, reason = "figures beside the verdicts, for --nocapture")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -26,7 +26,8 @@ const IDLE: f64 = 0.3;
 /// How long that is looked at.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Seconds until a time when the certificates are no longer valid, and to one when they were not yet: rcgen's are from 1975 to 4096.
+/// Seconds until a time when the certificates are no longer valid, and to one when they were not
+/// yet: rcgen's are from 1975 to 4096.
 const FUTURE: i64 = 70_000_000_000;
 const PAST: i64 = -1_700_000_000;
 
@@ -213,7 +214,8 @@ fn links_addresses_and_firewalls_that_go_and_come_back() {
         });
         two.passes(1);
         if what == "link down" {
-            // Longer than the peer is believed to live: its SAs are gone, and it is dialled in vain.
+            // Longer than the peer is believed to live: its SAs are gone, and it is dialled in
+            // vain.
             two.wait_until(0, "cut off", |tunnel| {
                 tunnel["state"].is_string() && tunnel["state"] != "up"
             });
@@ -241,7 +243,8 @@ fn clocks_that_jump_and_state_that_cannot_be_stored_stop_no_tunnel() {
     let path = two.file(0, "notify").display().to_string();
     // Someone has to listen: the socket holds ten messages.
     std::thread::spawn(move || while manager.recv(&mut [0; 4096]).is_ok() {});
-    // A device whose clock begins in another time has certificates that are not valid yet, until it is set.
+    // A device whose clock begins in another time has certificates that are not valid yet, until it
+    // is set.
     two.arm(&format!("wall_clock:{PAST}"));
     two.launch(0, &[("NOTIFY_SOCKET", &path)]);
     TUNNELS.iter().for_each(|at| {
@@ -276,7 +279,8 @@ fn clocks_that_jump_and_state_that_cannot_be_stored_stop_no_tunnel() {
     assert_eq!(two.log().matches("could not be stored").count(), 1, "{}", two.log());
     assert_eq!(up(&two), 2);
 
-    // An hour of sleep: the peer is asked whether it is still there, and is. A day: all SAs ran out, and there are new ones.
+    // An hour of sleep: the peer is asked whether it is still there, and is. A day: all SAs ran
+    // out, and there are new ones.
     two.arm("boot_clock:3600");
     two.wait_for_line("the machine slept for 3");
     TUNNELS.iter().for_each(|tunnel| two.passes(*tunnel));
@@ -308,7 +312,8 @@ fn a_start_that_cannot_be_says_what_is_missing() {
         let said = String::from_utf8_lossy(&ended.unwrap().stderr).into_owned();
         assert!(said.contains("descriptors may be open, and 40 are wanted"), "{limit}: {said}");
     }
-    // What one tunnel lacks is in that tunnel's way, and memory that cannot be locked is in nobody's.
+    // What one tunnel lacks is in that tunnel's way, and memory that cannot be locked is in
+    // nobody's.
     let raised = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY).is_ok();
     let unlocked = if raised { "Cannot allocate memory" } else { "RLIMIT_MEMLOCK is" };
     two.arm("mlock:ENOMEM,tun_create:EBUSY:times=1");

@@ -1,4 +1,5 @@
-//! Two services with two tunnels between them, each over a wire of its own, and what may fail of the first service.
+//! Two services with two tunnels between them, each over a wire of its own, and what may fail of
+//! the first service.
 //!
 //! ```text
 //!              site                                azure
@@ -127,7 +128,8 @@ impl Two {
         self.wait_for(0, what, |status| is_so(&status["connections"][tunnel]["tunnels"][0]));
     }
 
-    /// The SPIs of a tunnel's children, as the first service has them: others after any negotiation.
+    /// The SPIs of a tunnel's children, as the first service has them: others after any
+    /// negotiation.
     pub fn spis(&self, tunnel: usize) -> Vec<String> {
         let tunnel = self.tunnel(tunnel);
         let children = tunnel["children"].as_array().unwrap();
@@ -171,7 +173,8 @@ impl Two {
         pass(&near, &far) && pass(&far, &near)
     }
 
-    /// What the first service and its signer took of a processor while this was done, as a share of the time.
+    /// What the first service and its signer took of a processor while this was done, as a share of
+    /// the time.
     pub fn load(&self, work: impl FnOnce()) -> f64 {
         let (began, before) = (clock(), self.processor_time());
         work();
@@ -181,7 +184,8 @@ impl Two {
     fn processor_time(&self) -> f64 {
         let process = self.services[0].as_ref().unwrap().id();
         let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
-        // After the name in parentheses: utime and stime are the 12th and 13th, in hundredths of a second.
+        // After the name in parentheses: utime and stime are the 12th and 13th, in hundredths of a
+        // second.
         let (_, fields) = stat.rsplit_once(')').unwrap();
         let fields: Vec<&str> = fields.split_whitespace().collect();
         (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0

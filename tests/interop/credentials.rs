@@ -1,4 +1,5 @@
-//! Certificates as the Azure article makes them, for both ends of a case, and the ones that must be refused.
+//! Certificates as the Azure article makes them, for both ends of a case, and the ones that must be
+//! refused.
 
 use base64ct::{Base64, Encoding};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};

@@ -1,4 +1,5 @@
-//! s2sd's engine on plain sockets: no daemon, no data plane, so that what a peer sees is the engine and nothing else.
+//! s2sd's engine on plain sockets: no daemon, no data plane, so that what a peer sees is the engine
+//! and nothing else.
 
 use std::collections::VecDeque;
 use std::io;
@@ -145,7 +146,8 @@ impl Settings {
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 1));
 const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 2));
 
-/// What the running engine is told: a [`Command`] that can cross threads, or something of this shell's own.
+/// What the running engine is told: a [`Command`] that can cross threads, or something of this
+/// shell's own.
 #[derive(Debug)]
 pub enum Order {
     Up,
@@ -185,7 +187,8 @@ impl Engine {
         Ok(Engine { orders, seen, thread })
     }
 
-    /// Tells the engine something, and waits until it has taken it: what the peer does next meets an engine that knows.
+    /// Tells the engine something, and waits until it has taken it: what the peer does next meets
+    /// an engine that knows.
     pub fn order(&self, order: Order) {
         let (done, taken) = channel();
         self.orders.send((order, done)).expect("the engine runs");
@@ -258,8 +261,8 @@ impl Engine {
     }
 }
 
-/// Sockets on 500 and 4500. An earlier engine's may be held for a moment yet: a process that another case is just starting
-/// has a copy of every descriptor between its fork and its exec.
+/// Sockets on 500 and 4500. An earlier engine's may be held for a moment yet: a process that
+/// another case is just starting has a copy of every descriptor between its fork and its exec.
 fn bind_both(namespace: &Namespace) -> Result<[UdpSocket; 2], Failure> {
     let bind = |port| {
         let socket = UdpSocket::bind(SocketAddr::new(HERE, port))?;

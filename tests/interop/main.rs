@@ -1,13 +1,14 @@
-//! s2sd against a real peer: strongSwan with ESP in userspace, in network namespaces of its own for each case.
+//! s2sd against a real peer: strongSwan with ESP in userspace, in network namespaces of its own for
+//! each case.
 //!
 //! ```text
 //! host 0 ── lan ── s2sd or its engine alone ══ wan ══ strongSwan ── lan ── host 1
 //! 10.1.0.10        203.0.113.1              203.0.113.2          10.2.0.10
 //! ```
 //!
-//! The namespaces have no names in the system and end with the process; the daemons end by themselves after some minutes
-//! whatever becomes of the test. It has a `main` of its own because what it shows is a table. Without root or without
-//! strongSwan it says so and passes.
+//! The namespaces have no names in the system and end with the process; the daemons end by
+//! themselves after some minutes whatever becomes of the test. It has a `main` of its own because
+//! what it shows is a table. Without root or without strongSwan it says so and passes.
 //!
 //! `S2SD_SOAK_SECONDS=60 cargo test --test interop soak` soaks the tunnel, see `cases/soak.rs`;
 //! `cargo test --test interop [PART OF A CASE'S NAME ...]` runs some of it.

@@ -14,7 +14,8 @@ const SECTION: &str = "## Connect to Azure";
 /// The commands outside of the section: other tests and CI run those, or they run tests.
 const NOT_RUN: &[&str] = &["cargo run --release -- demo", "tests/run"];
 
-/// A /run of its own is there already; /etc gets a place for s2sd's files that the host does not see.
+/// A /run of its own is there already; /etc gets a place for s2sd's files that the host does not
+/// see.
 const PREAMBLE: &str = r#"set -eu
 mkdir /run/real /run/etc /run/s2sd
 mount --rbind /etc /run/real
@@ -32,7 +33,8 @@ pwd > "$PLACE/current"
 export -p > "$PLACE/environment"
 "#;
 
-/// The blocks of commands of the section, in their order. Fails when the README has commands that nobody would run.
+/// The blocks of commands of the section, in their order. Fails when the README has commands that
+/// nobody would run.
 pub fn blocks() -> Result<Vec<String>, Failure> {
     let (mut section, mut fence, mut blocks) = (String::new(), None::<String>, Vec::new());
     let page = fs::read_to_string(README).map_err(|error| Failure::new(README, error))?;
@@ -76,7 +78,8 @@ fn mentioned(line: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The doctor's exit code for warnings is no failure: this machine's clock may have nothing that keeps it right.
+/// The doctor's exit code for warnings is no failure: this machine's clock may have nothing that
+/// keeps it right.
 fn bearing_warnings(block: &str) -> String {
     let bearing = |line: &str| match line.contains("s2sd azure doctor") {
         true => format!("{} || [ $? = 1 ]\n", line.split(" #").next().unwrap_or(line)),
@@ -110,7 +113,8 @@ impl<'n> Reader<'n> {
         Ok(Reader { namespace, directory: directory.to_owned() })
     }
 
-    /// Runs a block in a shell, where the one before ended; each of its commands has to succeed. What was said.
+    /// Runs a block in a shell, where the one before ended; each of its commands has to succeed.
+    /// What was said.
     pub fn follow(&self, block: &str) -> Result<String, Failure> {
         let script = self.directory.join("block");
         let path = std::env::var("PATH").unwrap_or_default();

@@ -56,7 +56,8 @@ pub fn soak_seconds() -> Option<u64> {
     std::env::var("S2SD_SOAK_SECONDS").ok().map(|text| text.parse().expect("a number of seconds"))
 }
 
-/// How many planned restarts, and how many crashes, the case of restarts has: see `cases/restart.rs`.
+/// How many planned restarts, and how many crashes, the case of restarts has: see
+/// `cases/restart.rs`.
 pub fn restarts() -> usize {
     std::env::var("S2SD_RESTARTS").map_or(3, |text| text.parse().expect("a number of restarts"))
 }

@@ -1,4 +1,5 @@
-//! strongSwan as the peer: charon with ESP in userspace (`kernel-libipsec`), driven through swanctl.
+//! strongSwan as the peer: charon with ESP in userspace (`kernel-libipsec`), driven through
+//! swanctl.
 
 use std::fs;
 use std::io;

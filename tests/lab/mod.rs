@@ -1,5 +1,6 @@
-//! Four network namespaces and two data planes, for tests and benches alike. Needs root, no external tools; what it makes
-//! has no names in the system and ends with the process, whatever way that ends.
+//! Four network namespaces and two data planes, for tests and benches alike. Needs root, no
+//! external tools; what it makes has no names in the system and ends with the process, whatever way
+//! that ends.
 //!
 //! ```text
 //! host A ── lan ── gateway A ══ wan ══ gateway B ── lan ── host B
@@ -139,8 +140,8 @@ impl Lab {
     }
 }
 
-/// Tells `tests/run` what was not tested: past the harness, which keeps what a passing test prints with a macro, and on a
-/// line of its own, whatever dots are before it.
+/// Tells `tests/run` what was not tested: past the harness, which keeps what a passing test prints
+/// with a macro, and on a line of its own, whatever dots are before it.
 pub fn skip(reason: &str) {
     io::stderr().write_all(format!("\nSKIPPED {reason}\n").as_bytes()).unwrap();
 }

@@ -1,4 +1,5 @@
-//! Two services in the gateways of a lab, as operators run them: the real binary, a configuration file, a control socket.
+//! Two services in the gateways of a lab, as operators run them: the real binary, a configuration
+//! file, a control socket.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -51,7 +52,8 @@ impl Pair {
         fs::write(self.file(side, "toml"), configuration(&self.directory, side, dpd)).unwrap();
     }
 
-    /// Starts a service inside its gateway: a child takes the namespace of the thread that starts it.
+    /// Starts a service inside its gateway: a child takes the namespace of the thread that starts
+    /// it.
     pub fn launch(&mut self, side: usize) {
         self.launch_with(side, |_| {});
     }

@@ -77,7 +77,8 @@ pub fn transfer(lab: &Lab, from: usize, version: IpVersion, len: usize) -> io::R
     Ok(begin.elapsed())
 }
 
-/// Calls again when a signal came between: of sockets with a timeout the kernel restarts no call by itself (signal(7)).
+/// Calls again when a signal came between: of sockets with a timeout the kernel restarts no call by
+/// itself (signal(7)).
 pub fn patiently<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
@@ -148,8 +149,8 @@ pub struct Flood {
     pub doubled: usize,
 }
 
-/// Sends numbered datagrams of `len` bytes from one side to the other for a while, at most `rate` a second (0: as many
-/// as possible), and counts.
+/// Sends numbered datagrams of `len` bytes from one side to the other for a while, at most `rate` a
+/// second (0: as many as possible), and counts.
 pub fn flood(
     lab: &Lab,
     from: usize,
@@ -270,8 +271,9 @@ fn grow_buffer(socket: &UdpSocket) {
     setsockopt(socket, sockopt::RcvBufForce, &(32 << 20)).unwrap();
 }
 
-/// Datagrams of `len` bytes a second that arrive when as many as possible are sent. Both ends batch their system calls, so
-/// that they take as little as they can of the processors that they share with what is measured.
+/// Datagrams of `len` bytes a second that arrive when as many as possible are sent. Both ends batch
+/// their system calls, so that they take as little as they can of the processors that they share
+/// with what is measured.
 pub fn packet_rate(lab: &Lab, from: usize, len: usize, time: Duration) -> f64 {
     let plain = Batching { gso: false, gro: false };
     let any = |side| SocketAddr::new(host(side, IpVersion::V4), 7777);

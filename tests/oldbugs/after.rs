@@ -17,7 +17,8 @@ use crate::hand::{
 use crate::people::PEER;
 use crate::target::Target;
 
-/// Counts that the payload does not hold are faults of form; counts that it does hold are worked through, in bounded time.
+/// Counts that the payload does not hold are faults of form; counts that it does hold are worked
+/// through, in bounded time.
 #[test]
 fn delete_with_absurd_counts() {
     for body in [
@@ -54,7 +55,8 @@ fn delete_with_absurd_counts() {
     target.expect_unharmed();
 }
 
-/// No selector at all asks for nothing; 255 are narrowed to what the policy allows; a count that is not there is a fault of form.
+/// No selector at all asks for nothing; 255 are narrowed to what the policy allows; a count that is
+/// not there is a fault of form.
 #[test]
 fn selector_count_0_and_255() {
     let (mut target, mut hand) = pair();
@@ -180,8 +182,8 @@ fn children_without_end() {
     target.expect_unharmed();
 }
 
-/// The last request again, octet for octet, is answered again as often as a peer may need it, from wherever it comes; not as often as
-/// somebody who heard it can send it.
+/// The last request again, octet for octet, is answered again as often as a peer may need it, from
+/// wherever it comes; not as often as somebody who heard it can send it.
 #[test]
 fn a_storm_of_the_last_request() {
     let (mut target, mut hand) = pair();
@@ -194,7 +196,8 @@ fn a_storm_of_the_last_request() {
     };
     assert_eq!(storm(&mut target), 8);
     assert_eq!(storm(&mut target), 0);
-    // Four a second are earned, whatever comes in between: a peer that repeats what it asked is answered then.
+    // Four a second are earned, whatever comes in between: a peer that repeats what it asked is
+    // answered then.
     target.pass(Duration::from_secs(1));
     assert_eq!(storm(&mut target), 4);
     target.pass(Duration::from_millis(250));

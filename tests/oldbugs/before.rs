@@ -13,7 +13,8 @@ use crate::hand::{
 use crate::people::PEER;
 use crate::target::Target;
 
-/// Messages of later exchanges where there is no IKE SA: dropped, or answered with a hint that keeps nothing.
+/// Messages of later exchanges where there is no IKE SA: dropped, or answered with a hint that
+/// keeps nothing.
 #[test]
 fn ike_auth_before_init() {
     let mut target = Target::answering();
@@ -45,8 +46,8 @@ fn ike_auth_before_init() {
     target.expect_unharmed();
 }
 
-/// What begins nothing is no reason to store anything, however much of it comes: a first message that was answered already, one
-/// that is asked for a cookie, a message of no SA.
+/// What begins nothing is no reason to store anything, however much of it comes: a first message
+/// that was answered already, one that is asked for a cookie, a message of no SA.
 #[test]
 fn floods_that_store_nothing() {
     let mut target = Target::answering();
@@ -100,7 +101,8 @@ fn informational_before_authentication() {
     target.expect_unharmed();
 }
 
-/// Each payload of a first message without a body, cut short, lying about its length, or as large as a datagram can be.
+/// Each payload of a first message without a body, cut short, lying about its length, or as large
+/// as a datagram can be.
 #[test]
 fn empty_and_oversized_payloads_in_every_position_of_init() {
     let mut target = Target::answering();

@@ -1,5 +1,5 @@
-//! The key exchange: sizes, weak values, points off the curve. Towards an answerer, and in answers towards a dialler, where a
-//! forger's answer must not spoil the genuine one that comes after it.
+//! The key exchange: sizes, weak values, points off the curve. Towards an answerer, and in answers
+//! towards a dialler, where a forger's answer must not spoil the genuine one that comes after it.
 
 use s2sd::crypto::Group;
 use s2sd::wire::codes::NotifyType;
@@ -92,7 +92,8 @@ fn zero_and_p_minus_1_public_values() {
     }
 }
 
-/// Points that are not on the curve tell whoever sends many of them the private key of a careless implementation.
+/// Points that are not on the curve tell whoever sends many of them the private key of a careless
+/// implementation.
 #[test]
 fn points_off_the_curve() {
     for group in [Group::Ecp256, Group::Ecp384] {
@@ -107,8 +108,9 @@ fn points_off_the_curve() {
     }
 }
 
-/// A value that is refused has cost a key exchange, and leaves nothing half open that would be counted: whoever sends many is asked for
-/// a cookie, and whoever shows cookies is not heard without end either.
+/// A value that is refused has cost a key exchange, and leaves nothing half open that would be
+/// counted: whoever sends many is asked for a cookie, and whoever shows cookies is not heard
+/// without end either.
 #[test]
 fn weak_public_values_without_end() {
     let mut target = Target::answering();
@@ -143,7 +145,8 @@ fn first_messages_of_any_length() {
     target.expect_unharmed();
 }
 
-/// A group that is none of ours, or another than the proposal's: told once in clear, and nothing is kept.
+/// A group that is none of ours, or another than the proposal's: told once in clear, and nothing is
+/// kept.
 #[test]
 fn ke_of_another_group() {
     let mut target = Target::answering();
@@ -173,7 +176,8 @@ fn expect_refused(group: Group, value: &[u8]) {
     expect_harmless_answer(group, value);
 }
 
-/// An answer with this value does not end the attempt: the genuine answer, to the request that stands then, still counts.
+/// An answer with this value does not end the attempt: the genuine answer, to the request that
+/// stands then, still counts.
 #[track_caller]
 fn expect_harmless_answer(group: Group, value: &[u8]) {
     let (mut target, request) = Target::dialling(group);
@@ -181,7 +185,8 @@ fn expect_harmless_answer(group: Group, value: &[u8]) {
     let answer = hand.init(hand.init_chain(value, &hand.nonce.clone()));
     let said = target.give(&answer);
     assert!(said.len() <= 1, "{} datagrams for one", said.len());
-    // A value of the right size that is no member of the group costs the dialler its private one, and it asks again.
+    // A value of the right size that is no member of the group costs the dialler its private one,
+    // and it asks again.
     let request = said.first().unwrap_or(&request).clone();
     assert_eq!(Message::decode(&request).unwrap().chain.sa().map(|_| ()), Some(()), "goes on");
     expect_the_genuine_answer_counts(&mut target, &request);

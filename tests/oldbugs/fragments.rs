@@ -1,5 +1,6 @@
-//! Messages in pieces whose numbers do not make sense (RFC 7383 §2.5, §2.6). All of these are sealed with the right keys: before
-//! authentication anybody has such keys who has been through IKE_SA_INIT.
+//! Messages in pieces whose numbers do not make sense (RFC 7383 §2.5, §2.6). All of these are
+//! sealed with the right keys: before authentication anybody has such keys who has been through
+//! IKE_SA_INIT.
 
 use std::time::Duration;
 
@@ -38,7 +39,8 @@ fn fragment_zero_or_number_above_total() {
     target.expect_unharmed();
 }
 
-/// Pieces of different cuttings never make one message; the finer cutting replaces the coarser (§2.6).
+/// Pieces of different cuttings never make one message; the finer cutting replaces the coarser
+/// (§2.6).
 #[test]
 fn mixed_fragment_totals() {
     let mut target = Target::answering();

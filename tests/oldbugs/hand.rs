@@ -1,4 +1,5 @@
-//! A peer by hand: it keeps to the protocol as far as the test wants it to, and seals whatever the test made up.
+//! A peer by hand: it keeps to the protocol as far as the test wants it to, and seals whatever the
+//! test made up.
 
 use s2sd::crypto::keymat::{IkeKeys, IkeSpis, Nonces, SkP, SkeySeed, signed_octets};
 use s2sd::crypto::{
@@ -205,7 +206,8 @@ impl Hand {
         self.seal_text(header, None, first, &text)
     }
 
-    /// A message of these octets; `part` makes it a fragment, with numbers that need not make sense.
+    /// A message of these octets; `part` makes it a fragment, with numbers that need not make
+    /// sense.
     pub fn seal_text(
         &mut self,
         header: Header,

@@ -1,6 +1,7 @@
-//! Integer edges in every length: each pair of octets of each kind of message becomes 0, 1, the sign bit, the largest number and
-//! its neighbours. That covers every length field wherever it stands, and every count and number besides. What is sealed is
-//! sealed again, so that the edge reaches the decoder.
+//! Integer edges in every length: each pair of octets of each kind of message becomes 0, 1, the
+//! sign bit, the largest number and its neighbours. That covers every length field wherever it
+//! stands, and every count and number besides. What is sealed is sealed again, so that the edge
+//! reaches the decoder.
 
 use std::rc::Rc;
 
@@ -66,7 +67,8 @@ fn integer_edges_in_every_length_of_auth() {
             let request = hand.seal_text(header, None, first, &text);
             target.give(&request);
             assert!(target.ikes() <= 1 && target.children() <= 1);
-            // Whatever became of the rest: an ID, a certificate or a signature that was changed proves nothing.
+            // Whatever became of the rest: an ID, a certificate or a signature that was changed
+            // proves nothing.
             let same = proof_of(first, &text).is_some_and(|proof| Some(proof) == honest(&payloads));
             assert!(same || target.ikes() == 0, "octet {at} became {edge:#x}");
         }
@@ -134,7 +136,8 @@ fn honest(payloads: &[Payload]) -> Option<Proof> {
     proof_of(first, &text)
 }
 
-/// Every place but those inside of certificates, whose DER has tests of its own: many, and each costs a handshake.
+/// Every place but those inside of certificates, whose DER has tests of its own: many, and each
+/// costs a handshake.
 fn outside_certificates(payloads: &[Payload]) -> Vec<usize> {
     let mut places = Vec::new();
     let mut start = 0;

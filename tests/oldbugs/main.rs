@@ -1,5 +1,5 @@
-//! One named test for each class of fault that IKE daemons have had, against a whole engine with real cryptography and real
-//! certificates.
+//! One named test for each class of fault that IKE daemons have had, against a whole engine with
+//! real cryptography and real certificates.
 //!
 //! ```text
 //!   Hand: a peer whose every octet is the test's      ── datagrams ──>      Target: an Endpoint, as the daemon has it
@@ -15,8 +15,8 @@
 //! | `after` | from a peer that is authenticated and means ill |
 //! | `lengths` | at the edges of every length field, sealed as if the peer had meant it |
 //!
-//! After each attack the target must be what it was: no SA that nobody proved, nothing kept beyond its bounds, and a genuine
-//! peer still gets in ([`target::Target::expect_unharmed`]).
+//! After each attack the target must be what it was: no SA that nobody proved, nothing kept beyond
+//! its bounds, and a genuine peer still gets in ([`target::Target::expect_unharmed`]).
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

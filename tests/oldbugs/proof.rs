@@ -1,4 +1,5 @@
-//! Proofs of identity that do not hold. The peer is through IKE_SA_INIT, so everything here is sealed with good keys.
+//! Proofs of identity that do not hold. The peer is through IKE_SA_INIT, so everything here is
+//! sealed with good keys.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,7 +19,8 @@ use crate::hand::{Hand, IKE_AUTH, errors, established, half_open, raw};
 use crate::people::{Authority, HugeKey, PEER, Person};
 use crate::target::Target;
 
-/// Authorities that certify each other in a circle, many of them: the search for a path ends, and soon.
+/// Authorities that certify each other in a circle, many of them: the search for a path ends, and
+/// soon.
 #[test]
 fn certificate_chain_loops() {
     let mut target = Target::answering();
@@ -33,7 +35,8 @@ fn certificate_chain_loops() {
     }
     let begun = clock::now().mono;
     expect_refused(&mut target, &leaf, &circle, "certificate");
-    // The same with one way out of the circle that leads to the root: it may be found or not, but not sought for long.
+    // The same with one way out of the circle that leads to the root: it may be found or not, but
+    // not sought for long.
     let mut target = Target::answering();
     let root = Rc::clone(&target.root);
     circle.push(people[7].certified_by(&root, "Ring 7"));
@@ -166,7 +169,8 @@ fn certificate_with_wrong_key_type_for_the_auth_method() {
     target.expect_unharmed();
 }
 
-/// Somebody else whom the same root certified: as himself, under the peer's name, with the peer's certificate, with both.
+/// Somebody else whom the same root certified: as himself, under the peer's name, with the peer's
+/// certificate, with both.
 #[test]
 fn authentication_with_anothers_valid_certificate_from_the_same_root() {
     let mut target = Target::answering();

@@ -95,7 +95,8 @@ impl Target {
         answers.into_iter().next()
     }
 
-    /// The same for a first message, after so much time that it is looked into, and not asked for a cookie.
+    /// The same for a first message, after so much time that it is looked into, and not asked for a
+    /// cookie.
     #[track_caller]
     pub fn shrug_first(&mut self, bytes: &[u8]) {
         self.pass(Duration::from_secs(4));
@@ -158,7 +159,8 @@ impl Target {
         refusal.unwrap_or_else(|| panic!("nothing was refused: {:#?}", self.events))
     }
 
-    /// A minute later all that strangers left behind is forgotten, and the genuine peer gets in with a child.
+    /// A minute later all that strangers left behind is forgotten, and the genuine peer gets in
+    /// with a child.
     #[track_caller]
     pub fn expect_unharmed(mut self) {
         self.pass(Duration::from_secs(61));

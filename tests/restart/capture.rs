@@ -1,4 +1,5 @@
-//! What is on the wire between the gateways, by a packet socket: every SPI with every number, each of which may come once.
+//! What is on the wire between the gateways, by a packet socket: every SPI with every number, each
+//! of which may come once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -37,7 +38,8 @@ impl Seen {
         *block |= bit;
     }
 
-    /// A frame, perhaps with many ESP packets that leave as one: each has the SPI and the next number in front.
+    /// A frame, perhaps with many ESP packets that leave as one: each has the SPI and the next
+    /// number in front.
     fn take(&mut self, frame: &[u8]) {
         let word = |at: usize| {
             let bytes = frame.get(at..at + 4)?;

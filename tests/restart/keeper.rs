@@ -1,5 +1,6 @@
-//! A supervisor as small as it can be: keeps descriptors that its service sends, hands them to the next one (sd_notify(3),
-//! sd_listen_fds(3)), and starts a service again at once whatever way it ended.
+//! A supervisor as small as it can be: keeps descriptors that its service sends, hands them to the
+//! next one (sd_notify(3), sd_listen_fds(3)), and starts a service again at once whatever way it
+//! ended.
 
 use std::ffi::CString;
 use std::io::{self, IoSliceMut};
@@ -34,7 +35,8 @@ pub struct Keeper {
     listener: Option<JoinHandle<()>>,
 }
 
-/// What is kept, and where it comes from. A socket of this kind holds ten messages: somebody has to read all the time.
+/// What is kept, and where it comes from. A socket of this kind holds ten messages: somebody has to
+/// read all the time.
 struct Shelf {
     socket: UnixDatagram,
     /// Names and numbers; they are closed by us alone.

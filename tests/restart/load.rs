@@ -1,4 +1,5 @@
-//! Traffic that is watched while services restart: a TCP stream as fast as it goes, and a pulse each way that shows gaps.
+//! Traffic that is watched while services restart: a TCP stream as fast as it goes, and a pulse
+//! each way that shows gaps.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};

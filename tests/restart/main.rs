@@ -1,8 +1,9 @@
-//! Services that are restarted and killed under traffic, each with a keeper of its descriptors: nothing is renegotiated from
-//! scratch, streams live on, no number is used twice. Needs root; says so and passes where it is not.
+//! Services that are restarted and killed under traffic, each with a keeper of its descriptors:
+//! nothing is renegotiated from scratch, streams live on, no number is used twice. Needs root; says
+//! so and passes where it is not.
 //!
-//! `S2SD_RESTARTS=50` has fifty of each kind instead of three; run with `--nocapture` for the figures:
-//! `S2SD_RESTARTS=50 cargo test --release --test restart under_load -- --nocapture`.
+//! `S2SD_RESTARTS=50` has fifty of each kind instead of three; run with `--nocapture` for the
+//! figures: `S2SD_RESTARTS=50 cargo test --release --test restart under_load -- --nocapture`.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod capture;
@@ -105,7 +106,8 @@ fn restarts_and_crashes_under_load_lose_no_tunnel() {
         assert_eq!(pair.count(side, "IKE SA up"), 1, "{}", pair.log(side));
         assert_eq!(pair.count(side, "put aside"), 0, "{}", pair.log(side));
     }
-    // A machine that does other things as well is slower than the one of the acceptance run, which says how often.
+    // A machine that does other things as well is slower than the one of the acceptance run, which
+    // says how often.
     let within = if asked.is_ok() { [100, 1000] } else { [1000, 3000] };
     for (gaps, most) in [planned, crashed].into_iter().zip(within) {
         assert!(gaps.iter().max() < Some(&Duration::from_millis(most)), "{gaps:?}");

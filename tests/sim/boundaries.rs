@@ -1,16 +1,21 @@
-//! Every script again with one crash, at every boundary of it (DESIGN §7): before a step's effect is stored, and after each of
-//! the step's outputs once it is. The host starts again at once, with what was stored.
+//! Every script again with one crash, at every boundary of it (DESIGN §7): before a step's effect
+//! is stored, and after each of the step's outputs once it is. The host starts again at once, with
+//! what was stored.
 //!
-//! The invariants are asked of every such world, and that in the end both hold the same and packets pass, if they do without the
-//! crash. What a script expects of its own story is not asked: a crash may well lose a packet, or a wish.
+//! The invariants are asked of every such world, and that in the end both hold the same and packets
+//! pass, if they do without the crash. What a script expects of its own story is not asked: a crash
+//! may well lose a packet, or a wish.
 //!
-//! A step is whatever an engine is told: an IKE message, a deadline, a command, a report of the data plane. Between two of them
-//! only ESP packets move, which change nothing that is stored but leases; wherever among them a crash strikes, it finds what one
-//! before the next step finds, with fewer packets on the account.
+//! A step is whatever an engine is told: an IKE message, a deadline, a command, a report of the
+//! data plane. Between two of them only ESP packets move, which change nothing that is stored but
+//! leases; wherever among them a crash strikes, it finds what one before the next step finds, with
+//! fewer packets on the account.
 //!
-//! The ordinary run takes all boundaries of each script, but of those with more than [`MOST`] only so many, evenly: these tell
-//! the same exchanges over and over, for a day or in a storm. `S2SD_SIM_BOUNDARIES=n` takes up to n of each:
-//! `S2SD_SIM_BOUNDARIES=100000 cargo test --release --test sim boundary -- --nocapture` takes all there are.
+//! The ordinary run takes all boundaries of each script, but of those with more than [`MOST`] only
+//! so many, evenly: these tell the same exchanges over and over, for a day or in a storm.
+//! `S2SD_SIM_BOUNDARIES=n` takes up to n of each:
+//! `S2SD_SIM_BOUNDARIES=100000 cargo test --release --test sim boundary -- --nocapture` takes all
+//! there are.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -57,7 +62,8 @@ fn at_some_boundary_it_is_noticed_that_something_left_before_it_was_stored() {
     assert!(noticed("Window") && noticed("NumberReuse"), "{failures:#?}");
 }
 
-/// Has every telling crash at up to so many of its boundaries: how many that were, and what goes wrong.
+/// Has every telling crash at up to so many of its boundaries: how many that were, and what goes
+/// wrong.
 fn crash_all(told: &[Told], most: usize) -> (String, Vec<String>) {
     let crashes: Vec<(&Told, Crash)> = told
         .iter()

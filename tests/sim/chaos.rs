@@ -1,5 +1,5 @@
-//! Random worlds: a seed draws two hosts, a net, and a list of things that happen to them. Then the net heals, and both
-//! ends must come to hold the same.
+//! Random worlds: a seed draws two hosts, a net, and a list of things that happen to them. Then the
+//! net heals, and both ends must come to hold the same.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -72,7 +72,8 @@ pub struct Outcome {
 
 /// Acts of one plan that a fuzzer makes.
 const MAX_ACTS: usize = 60;
-/// After the last act: longer than any dead-peer timeout, pause between dials and lifetime together.
+/// After the last act: longer than any dead-peer timeout, pause between dials and lifetime
+/// together.
 const HEALING: Duration = Duration::from_secs(1_800);
 
 impl Plan {
@@ -81,7 +82,8 @@ impl Plan {
         let setup = Setup::draw(&mut dice);
         let link = draw_link(&mut dice);
         let count = dice.range(3, 30);
-        // In dense worlds everything crosses everything; in the others timers have their say in between.
+        // In dense worlds everything crosses everything; in the others timers have their say in
+        // between.
         let longest = *dice.pick(&[100, 1_000, 2_000, 60_000]);
         let restore_each_step = dice.chance(100);
         let acts = (0..count)
@@ -93,8 +95,8 @@ impl Plan {
         Plan { seed, setup, link, restore_each_step, acts }
     }
 
-    /// What a fuzzer's bytes mean: ten for the hosts and the net, three for each act: pause, kind, details. Any bytes mean
-    /// something, and a changed byte changes one thing.
+    /// What a fuzzer's bytes mean: ten for the hosts and the net, three for each act: pause, kind,
+    /// details. Any bytes mean something, and a changed byte changes one thing.
     pub fn from_bytes(bytes: &[u8]) -> Plan {
         let (head, acts) = bytes.split_at(bytes.len().min(10));
         let octet = |at: usize| u64::from(head.get(at).copied().unwrap_or(0));
@@ -182,7 +184,8 @@ impl Plan {
             Act::Cut(from, to) => world.net.link(from, to).up = false,
             Act::Heal => world.net.heal(),
             Act::Rebind(id) => world.net.rebind(id),
-            // An end behind a NAT does not follow a peer that moves (RFC 7296 §2.23): nothing to agree on until it is told.
+            // An end behind a NAT does not follow a peer that moves (RFC 7296 §2.23): nothing to
+            // agree on until it is told.
             Act::Move(id) if self.setup.nat == Some(other(id)) => {}
             Act::Move(id) => world.renumber(id),
             Act::SetWallClock(seconds) => world.clock.jump_wall(seconds),
@@ -212,8 +215,8 @@ fn heal(world: &mut World) {
     }
 }
 
-/// Once everything is whole both hold the same, and every slot passes packets both ways. They may agree on what no longer
-/// works, as when both moved; then silence has to be noticed first.
+/// Once everything is whole both hold the same, and every slot passes packets both ways. They may
+/// agree on what no longer works, as when both moved; then silence has to be noticed first.
 pub fn prove(world: &mut World) -> Result<(), String> {
     heal(world);
     let until = world.now().mono + HEALING;

@@ -1,4 +1,5 @@
-//! The simulator's clock: monotonic and wall time together. It moves only when told to, to the next thing that happens.
+//! The simulator's clock: monotonic and wall time together. It moves only when told to, to the next
+//! thing that happens.
 
 use std::time::Duration;
 

@@ -27,7 +27,8 @@ const LIKED: KeId = KeId::Ecp384;
 const COMMON: KeId = KeId::Ecp256;
 
 impl Setup {
-    /// How `id` is told about the other host; `salt` varies the lifetimes, `signed` counts what its key signs.
+    /// How `id` is told about the other host; `salt` varies the lifetimes, `signed` counts what its
+    /// key signs.
     pub fn peer(&self, id: HostId, salt: u64, signed: &Rc<Cell<u64>>) -> PeerConfig {
         let (us, them) = (id.0, other(id).0);
         let mut toy = Toy::new(NAMES[us], NAMES[them]);
@@ -122,7 +123,8 @@ impl Setup {
     }
 }
 
-/// The groups that `id` offers and takes, its favourite first: the one who guesses wrong likes one that the other lacks.
+/// The groups that `id` offers and takes, its favourite first: the one who guesses wrong likes one
+/// that the other lacks.
 fn groups(wrong: Option<HostId>, id: HostId) -> Vec<KeId> {
     if wrong == Some(id) { vec![LIKED, COMMON] } else { vec![COMMON] }
 }

@@ -1,11 +1,13 @@
-//! The model data plane's packets and SAs: what `esp` and `dataplane` promise, in the smallest form.
+//! The model data plane's packets and SAs: what `esp` and `dataplane` promise, in the smallest
+//! form.
 //!
 //! ```text
 //! SPI (4) | sequence number (8) | source (4) | destination (4) | packet number (8), masked | tag (8)
 //! ```
 //!
-//! Sequence numbers are leased before they are used, and a lease outlives a crash (DESIGN §7): a sender that comes back
-//! goes on at its lease's ceiling, a receiver takes everything below its own for seen.
+//! Sequence numbers are leased before they are used, and a lease outlives a crash (DESIGN §7): a
+//! sender that comes back goes on at its lease's ceiling, a receiver takes everything below its own
+//! for seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;

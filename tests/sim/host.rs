@@ -45,7 +45,8 @@ pub struct Host {
     pub signed: Rc<Cell<u64>>,
     pub census: Census,
     pub events: Vec<(Instant, IkeEvent)>,
-    /// What a restart finds: the state at the moment of the crash, or before the step that the crash tore.
+    /// What a restart finds: the state at the moment of the crash, or before the step that the
+    /// crash tore.
     pub saved: Option<Saved>,
     /// The planned crash, if one is.
     pub tear: Option<Tear>,
@@ -65,9 +66,11 @@ pub enum Tear {
     After(usize),
 }
 
-/// Inbound SAs that one slot may have at a time: six IKE SAs, each with a child and its successor, and four that drain.
+/// Inbound SAs that one slot may have at a time: six IKE SAs, each with a child and its successor,
+/// and four that drain.
 const MAX_PER_SLOT: usize = 16;
-/// IKE SAs that one peer may have at a time: rekeyed, re-authenticated and dialled at once, from both ends.
+/// IKE SAs that one peer may have at a time: rekeyed, re-authenticated and dialled at once, from
+/// both ends.
 const MAX_PER_PEER: usize = 8;
 
 /// What the state store holds.
@@ -198,7 +201,8 @@ impl Host {
         self.with(|engine| engine.reinstall(now));
     }
 
-    /// After a crash nobody knows how far the peer's window is: every child that came back is to be replaced (DESIGN §7).
+    /// After a crash nobody knows how far the peer's window is: every child that came back is to be
+    /// replaced (DESIGN §7).
     pub fn rekey_all(&mut self, now: Now) {
         let children: Vec<(PeerId, ChildId)> = self.plane.outbound.keys().copied().collect();
         for (peer, child) in children {
@@ -257,7 +261,8 @@ impl Host {
         engine.map(|e| std::iter::from_fn(|| e.poll_output()).collect()).unwrap_or_default()
     }
 
-    /// A deadline is due. The data plane is asked for signs of life first, as `DataEvent::Alive` demands.
+    /// A deadline is due. The data plane is asked for signs of life first, as `DataEvent::Alive`
+    /// demands.
     pub fn timeout(&mut self, now: Now, timer: Timer) {
         if timer == Timer::Liveness {
             for (spi, at) in std::mem::take(&mut self.heard) {

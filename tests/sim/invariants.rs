@@ -1,5 +1,5 @@
-//! What must hold after every step, whatever the net and the hosts do (DESIGN §6). An observer with a memory, which sees
-//! only what leaves and enters hosts and never asks an engine for its opinion.
+//! What must hold after every step, whatever the net and the hosts do (DESIGN §6). An observer with
+//! a memory, which sees only what leaves and enters hosts and never asks an engine for its opinion.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -10,7 +10,8 @@ use crate::esp::Inner;
 use crate::packet::{CREATE_CHILD_SA, Datagram, Header, HostId, IKE_SA_INIT, INFORMATIONAL, Kind};
 use crate::rules::hash;
 
-/// The invariants, numbered as in DESIGN §6. The eighth, that a seed repeats itself, is a test of its own.
+/// The invariants, numbered as in DESIGN §6. The eighth, that a seed repeats itself, is a test of
+/// its own.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Rule {
     /// 1: no (key, sequence number) pair, and no (key, IV) pair, is used for two things.
@@ -174,7 +175,8 @@ impl Watch {
         self.record.take().unwrap_or_default()
     }
 
-    /// The network behind `from` sent an inner packet; `sealed` tells whether there was an SA for it.
+    /// The network behind `from` sent an inner packet; `sealed` tells whether there was an SA for
+    /// it.
     pub fn inner_sent(&mut self, number: u64, journey: Journey) {
         self.inner.insert(number, journey);
     }
@@ -207,7 +209,8 @@ impl Watch {
         self.inner.values().filter(|j| j.delivered).count()
     }
 
-    /// What names a message names its bytes: a retransmission is identical, and no IV serves two messages.
+    /// What names a message names its bytes: a retransmission is identical, and no IV serves two
+    /// messages.
     fn check_identity(
         &mut self,
         from: HostId,
@@ -254,7 +257,8 @@ impl Watch {
                 Ok(())
             }
             Some((last, _)) => broken(format!("{header} after #{last}")),
-            // A rekeyed IKE SA starts at zero (RFC 7296 §2.18), a first one has spent zero on IKE_SA_INIT.
+            // A rekeyed IKE SA starts at zero (RFC 7296 §2.18), a first one has spent zero on
+            // IKE_SA_INIT.
             None if id == 0 || (id == first && header.exchange != CREATE_CHILD_SA) => {
                 self.windows.insert(asker, (id, false));
                 Ok(())
@@ -264,7 +268,8 @@ impl Watch {
     }
 }
 
-/// Only IKE_SA_INIT, and the one-line answers to what cannot be decrypted (RFC 7296 §1.5), are in clear.
+/// Only IKE_SA_INIT, and the one-line answers to what cannot be decrypted (RFC 7296 §1.5), are in
+/// clear.
 fn check_clear(from: HostId, header: &Header, datagram: &Datagram) -> Result<(), Violation> {
     let answer = header.exchange == INFORMATIONAL || header.response;
     if header.exchange == IKE_SA_INIT || (answer && ike_bytes(datagram).len() <= 64) {

@@ -1,4 +1,5 @@
-//! The simulator: two real engines and their data-plane SAs live through loss, crashes and collisions (DESIGN §6).
+//! The simulator: two real engines and their data-plane SAs live through loss, crashes and
+//! collisions (DESIGN §6).
 //!
 //! | file | noun |
 //! |---|---|
@@ -13,8 +14,9 @@
 //! | `boundaries` | every script again with a crash, at every place where one can strike |
 //! | `mutations` | engines broken on purpose, to see that all this notices |
 //!
-//! `S2SD_SIM_SEED=x` runs one drawn world and prints its trace; `S2SD_SIM_SEEDS=n` runs so many. `S2SD_SIM_SCRIPT=name` prints a
-//! script's trace. `S2SD_SIM_BOUNDARIES=1` crashes at every boundary.
+//! `S2SD_SIM_SEED=x` runs one drawn world and prints its trace; `S2SD_SIM_SEEDS=n` runs so many.
+//! `S2SD_SIM_SCRIPT=name` prints a script's trace. `S2SD_SIM_BOUNDARIES=1` crashes at every
+//! boundary.
 
 mod boundaries;
 mod chaos;

@@ -1,4 +1,5 @@
-//! Makes a failing list of events shorter: takes out halves, then quarters, then single events, as long as it still fails.
+//! Makes a failing list of events shorter: takes out halves, then quarters, then single events, as
+//! long as it still fails.
 
 /// The shortest list that greedy removal finds and that still fails. `fails` must be deterministic.
 pub fn shrink<T: Clone>(events: &[T], fails: impl Fn(&[T]) -> bool) -> Vec<T> {

@@ -1,4 +1,5 @@
-//! The simulator's teeth: one engine is broken in a known way, and a script, an invariant or a drawn world must notice.
+//! The simulator's teeth: one engine is broken in a known way, and a script, an invariant or a
+//! drawn world must notice.
 
 use std::collections::BTreeMap;
 

@@ -47,7 +47,8 @@ impl Default for Link {
     }
 }
 
-/// A NAT with endpoint-independent mapping and filtering (RFC 4787): inside address and port to outside port.
+/// A NAT with endpoint-independent mapping and filtering (RFC 4787): inside address and port to
+/// outside port.
 #[derive(Clone, Debug)]
 struct Nat {
     outside: IpAddr,
@@ -188,7 +189,8 @@ impl Net {
         Fate::Sent
     }
 
-    /// Lets go all that is held under this name, in the order it came, and ends the rules that hold.
+    /// Lets go all that is held under this name, in the order it came, and ends the rules that
+    /// hold.
     pub fn release(&mut self, now: Instant, name: &'static str) -> usize {
         self.rules.release(name);
         let (free, held) =
@@ -232,7 +234,8 @@ impl Net {
         self.flight.is_empty()
     }
 
-    /// Puts a datagram before `to` as if it had crossed the net: a spoofed one, or one recorded long ago.
+    /// Puts a datagram before `to` as if it had crossed the net: a spoofed one, or one recorded
+    /// long ago.
     pub fn inject(&mut self, now: Instant, from: HostId, to: HostId, datagram: Datagram) {
         self.carry(now, Duration::ZERO, Arrival { from, to, datagram });
     }

@@ -1,6 +1,7 @@
 //! What can be seen on the wire without any key: a datagram, its kind, and the IKE header.
 //!
-//! Read here with code of its own, so that the simulator does not believe the engine's decoder about the engine.
+//! Read here with code of its own, so that the simulator does not believe the engine's decoder
+//! about the engine.
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -1,7 +1,7 @@
 //! The simulator's randomness: xoshiro256** from one seed, split into independent streams by label.
 //!
-//! Streams are split so that taking one event out of a failing world (see `minimise`) does not shift the dice of
-//! everything that follows.
+//! Streams are split so that taking one event out of a failing world (see `minimise`) does not
+//! shift the dice of everything that follows.
 
 use s2sd::rng::Rng;
 
@@ -36,7 +36,8 @@ impl SimRng {
         result
     }
 
-    /// A number below `bound`, which is not zero. The bias of the remainder is far below what a test can see.
+    /// A number below `bound`, which is not zero. The bias of the remainder is far below what a
+    /// test can see.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }

@@ -1,7 +1,9 @@
-//! One-shot rules on chosen messages: drop, duplicate, delay, corrupt, truncate or hold the n-th that matches.
+//! One-shot rules on chosen messages: drop, duplicate, delay, corrupt, truncate or hold the n-th
+//! that matches.
 //!
-//! Messages are numbered by identity: a retransmission has the same bytes and keeps its number, and the fragments of one
-//! message share one. So "drop the second request" means the same whatever the timers do.
+//! Messages are numbered by identity: a retransmission has the same bytes and keeps its number, and
+//! the fragments of one message share one. So "drop the second request" means the same whatever the
+//! timers do.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -47,7 +49,8 @@ struct Rule {
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     rules: Vec<Rule>,
-    /// Rules that have acted at least once, by the order they were made in: a script checks that none idled.
+    /// Rules that have acted at least once, by the order they were made in: a script checks that
+    /// none idled.
     acted: BTreeSet<usize>,
 }
 
@@ -167,7 +170,8 @@ fn identity(datagram: &Datagram) -> u64 {
     }
 }
 
-/// FNV-1a: not for adversaries, but the same everywhere and for ever, which `DefaultHasher` does not promise.
+/// FNV-1a: not for adversaries, but the same everywhere and for ever, which `DefaultHasher` does
+/// not promise.
 pub fn hash(bytes: &[u8]) -> u64 {
     extend_hash(0xcbf2_9ce4_8422_2325, bytes)
 }

@@ -1,4 +1,5 @@
-//! The two hosts that every world has: alpha and beta, each the other's only peer, each with networks behind it.
+//! The two hosts that every world has: alpha and beta, each the other's only peer, each with
+//! networks behind it.
 //!
 //! ```text
 //!   10.1.s.0/24 -- A alpha 192.0.2.1 ---[NAT]--- net ---[NAT]--- 198.51.100.1 beta B -- 10.2.s.0/24      s: the slot

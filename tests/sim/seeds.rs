@@ -2,7 +2,8 @@
 //!
 //! - `S2SD_SIM_SEED=x`: that one world, with its trace whether it fails or not.
 //! - `S2SD_SIM_SEEDS=n`: so many instead of the usual number.
-//! - `tests/sim/seeds.txt`: seeds that once failed, each with what it broke; always tried, before all others.
+//! - `tests/sim/seeds.txt`: seeds that once failed, each with what it broke; always tried, before
+//!   all others.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,8 @@
-//! How simulated hosts prove themselves: a keyed hash in place of a signature, a name in place of a certificate.
+//! How simulated hosts prove themselves: a keyed hash in place of a signature, a name in place of a
+//! certificate.
 //!
-//! It has the shape of the real thing (several CERT payloads of real size, two methods, dates), so that fragmentation,
-//! negotiation of RFC 7427 and re-authentication happen as they would.
+//! It has the shape of the real thing (several CERT payloads of real size, two methods, dates), so
+//! that fragmentation, negotiation of RFC 7427 and re-authentication happen as they would.
 
 use std::cell::Cell;
 use std::rc::Rc;

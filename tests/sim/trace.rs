@@ -1,6 +1,7 @@
 //! What happened, as a hash always and as lines only when somebody will read them.
 //!
-//! Worlds run without lines; one that fails is run again from its seed with them. That this works at all is invariant 8.
+//! Worlds run without lines; one that fails is run again from its seed with them. That this works
+//! at all is invariant 8.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

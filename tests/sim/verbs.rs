@@ -17,7 +17,8 @@ use crate::world::World;
 
 /// Longer than any dead-peer timeout, pause between dials and retry of a refused child together.
 const PATIENCE: Duration = Duration::from_secs(1_800);
-/// Long enough for stragglers to drain, and shorter than anything that tidies up after somebody who forgot to.
+/// Long enough for stragglers to drain, and shorter than anything that tidies up after somebody who
+/// forgot to.
 const SOON: Duration = Duration::from_secs(15);
 
 /// Doing.
@@ -48,7 +49,8 @@ impl World {
         self.note(name.as_bytes(), || format!("release {count} held as `{name}`"));
     }
 
-    /// The host's address becomes another one; its engine is told as by an operator, the other end is not.
+    /// The host's address becomes another one; its engine is told as by an operator, the other end
+    /// is not.
     pub fn renumber(&mut self, id: HostId) {
         let host = self.host_mut(id);
         let old = host.address;
@@ -65,7 +67,8 @@ impl World {
         }
     }
 
-    /// So many IKE_SA_INIT requests to `id`, each from another made-up address, with another SPI and nonce.
+    /// So many IKE_SA_INIT requests to `id`, each from another made-up address, with another SPI
+    /// and nonce.
     pub fn flood(&mut self, id: HostId, count: u32) {
         let Some(model) = self.watch.last_sent(other(id), IKE_SA_INIT, false) else { return };
         let to = SocketAddr::new(self.host(id).address, 500);
@@ -108,7 +111,8 @@ impl World {
         self.net.inject(now, from, to, model);
     }
 
-    /// An INVALID_KE_PAYLOAD for the IKE_SA_INIT that `victim` sent last, naming a group that it never offered.
+    /// An INVALID_KE_PAYLOAD for the IKE_SA_INIT that `victim` sent last, naming a group that it
+    /// never offered.
     pub fn forge_invalid_ke(&mut self, victim: HostId, from: HostId) {
         let Some(request) = self.watch.last_sent(victim, IKE_SA_INIT, false) else { return };
         let asked = request.bytes.strip_prefix(&[0; 4]).unwrap_or(&request.bytes);
@@ -145,8 +149,9 @@ impl World {
         self.host(id).plane.active.get(&(PEER, Slot(slot))).copied()
     }
 
-    /// The same where a script takes it for granted. In a world with a crash the tunnel may be away: then it is a child that
-    /// nobody has, and whatever is wished of it is the wish of somebody who does not know yet.
+    /// The same where a script takes it for granted. In a world with a crash the tunnel may be
+    /// away: then it is a child that nobody has, and whatever is wished of it is the wish of
+    /// somebody who does not know yet.
     #[track_caller]
     pub fn established_child(&mut self, id: HostId, slot: u16) -> ChildId {
         let child = self.child(id, slot);

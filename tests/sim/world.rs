@@ -1,7 +1,9 @@
-//! The world: hosts, the net between them, one clock. It moves in steps; after each, the invariants must hold.
+//! The world: hosts, the net between them, one clock. It moves in steps; after each, the invariants
+//! must hold.
 //!
-//! A step is one datagram delivered, one deadline met or one packet of the inner networks sent. Each ends with the outputs of
-//! the engine carried out in order, which is where a planned crash strikes.
+//! A step is one datagram delivered, one deadline met or one packet of the inner networks sent.
+//! Each ends with the outputs of the engine carried out in order, which is where a planned crash
+//! strikes.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -30,7 +32,8 @@ pub struct Options {
     pub restore_each_step: bool,
     /// What is broken on purpose in host A's engine.
     pub mutation: Option<Mutation>,
-    /// One crash inside a step of an engine, with a restart at once. What a script expects of its own is then not asked.
+    /// One crash inside a step of an engine, with a restart at once. What a script expects of its
+    /// own is then not asked.
     pub crash: Option<Crash>,
     /// Broken on purpose too: the leases of sequence numbers do not outlive a crash.
     pub forget_leases: bool,
@@ -78,7 +81,8 @@ struct Flow {
     until: Instant,
 }
 
-/// Deadlines that one host may meet without the clock moving: one for each of its timers, generously.
+/// Deadlines that one host may meet without the clock moving: one for each of its timers,
+/// generously.
 const SPIN_LIMIT: u32 = 64;
 /// Steps after which a world is taken for a storm.
 const STEP_LIMIT: u64 = 3_000_000;

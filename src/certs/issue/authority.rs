@@ -200,7 +200,8 @@ fn failed(error: rcgen::Error) -> IssueError {
     IssueError::Failed(error.to_string())
 }
 
-/// What was made, read back: it is about `key` and signed by its issuer, whose name it has byte for byte.
+/// What was made, read back: it is about `key` and signed by its issuer, whose name it has byte for
+/// byte.
 fn checked(
     der: &[u8],
     issuer: Option<&Certificate>,

@@ -41,7 +41,8 @@ pub enum CertificateKind {
     },
 }
 
-/// A common name: 1 to 64 characters (RFC 5280 appendix A.1, ub-common-name), none of them a control character.
+/// A common name: 1 to 64 characters (RFC 5280 appendix A.1, ub-common-name), none of them a
+/// control character.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SubjectCommonName(String);
 
@@ -98,7 +99,8 @@ impl FromStr for SubjectCommonName {
 )]
 pub struct AltNameError(String);
 
-/// A subject alternative name out of what people write: by itself, or after `DNS:`, `IP:`, `email:`.
+/// A subject alternative name out of what people write: by itself, or after `DNS:`, `IP:`,
+/// `email:`.
 pub fn alt_name(text: &str) -> Result<AltName, AltNameError> {
     let wrong = || AltNameError(text.to_owned());
     let (kind, value) = text.split_once(':').map_or(("", text), |(kind, rest)| (kind, rest));
@@ -128,7 +130,8 @@ impl CertificateOrder {
         u64::try_from(end).map(UnixTime).map_err(|_| IssueError::Date)
     }
 
-    /// What rcgen is to encode. The life begins an hour ago, for peers whose clock is behind, and does not go beyond `end`.
+    /// What rcgen is to encode. The life begins an hour ago, for peers whose clock is behind, and
+    /// does not go beyond `end`.
     pub(crate) fn params(
         &self,
         now: UnixTime,
@@ -162,8 +165,8 @@ impl CertificateOrder {
     }
 }
 
-/// Ten octets, a positive number: App Service is documented to import no certificates with more, and 78 bits of
-/// chance are more than the 64 that public authorities need.
+/// Ten octets, a positive number: App Service is documented to import no certificates with more,
+/// and 78 bits of chance are more than the 64 that public authorities need.
 fn serial(rng: &mut dyn Rng) -> SerialNumber {
     let mut octets = [0; 10];
     rng.fill(&mut octets);

@@ -1,4 +1,5 @@
-//! Our private key as rcgen takes one: whatever form it was read from, and without another copy of it.
+//! Our private key as rcgen takes one: whatever form it was read from, and without another copy of
+//! it.
 
 use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
 
@@ -13,7 +14,8 @@ pub(crate) struct Subject<'a>(pub &'a PublicKey);
 impl SigningKey for CertificateSigner<'_> {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
         let (scheme, _) = algorithm(self.0.kind());
-        // Every kind of key here has its scheme, and ring's only failure left is one of the machine.
+        // Every kind of key here has its scheme, and ring's only failure left is one of the
+        // machine.
         self.0.sign(scheme, message).map_err(|_| rcgen::Error::RingUnspecified)
     }
 }

@@ -1,5 +1,5 @@
-//! The errors of Azure Resource Manager about certificates, from Microsoft's page "Troubleshoot site-to-site connections with
-//! digital certificate authentication".
+//! The errors of Azure Resource Manager about certificates, from Microsoft's page "Troubleshoot
+//! site-to-site connections with digital certificate authentication".
 
 pub(crate) const ROOT_INVALID: &str = "VpnConnectionAuthenticationRootCertificateDataInvalid";
 pub(crate) const PRIVATE_KEY: &str =

@@ -1,4 +1,5 @@
-//! The rules of certificates together: what Azure checks of `inboundAuthCertificateChain` and of a Key Vault certificate.
+//! The rules of certificates together: what Azure checks of `inboundAuthCertificateChain` and of a
+//! Key Vault certificate.
 
 use super::certificate::role;
 use super::{CertificateDirection, ChainRole, ReviewFinding, azure};

@@ -1,5 +1,6 @@
-//! Certificates against the rules of Azure's article on certificate authentication and against what Azure Resource Manager
-//! checks, in words: each rule with what was found, what would mend it, and the error that Azure would give.
+//! Certificates against the rules of Azure's article on certificate authentication and against what
+//! Azure Resource Manager checks, in words: each rule with what was found, what would mend it, and
+//! the error that Azure would give.
 //!
 //! | file | noun |
 //! |---|---|
@@ -115,7 +116,8 @@ pub struct Review {
 }
 
 impl Review {
-    /// Of certificates in any order, with the public halves of the private keys that came with them.
+    /// Of certificates in any order, with the public halves of the private keys that came with
+    /// them.
     pub fn of(
         given: &[Certificate],
         keys: &[PublicKey],

@@ -23,7 +23,8 @@ pub struct DoctorArguments {
     /// How long a gateway that does not answer is listened for: it may dial.
     #[arg(long, value_name = "SECONDS", default_value_t = 8)]
     listen: u64,
-    /// Do not have the service make new keys, which is how a difference in perfect forward secrecy shows.
+    /// Do not have the service make new keys, which is how a difference in perfect forward secrecy
+    /// shows.
     #[arg(long)]
     no_rekey: bool,
     /// Print JSON; its fields are stable.
@@ -31,7 +32,8 @@ pub struct DoctorArguments {
     json: bool,
 }
 
-/// Looks, and says what is wrong. The exit code is 0 when nothing is, 1 when there are warnings, 2 when something fails.
+/// Looks, and says what is wrong. The exit code is 0 when nothing is, 1 when there are warnings, 2
+/// when something fails.
 pub fn doctor(arguments: &DoctorArguments) -> ExitCode {
     match diagnose(arguments) {
         Ok(code) => code,

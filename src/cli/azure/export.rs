@@ -35,7 +35,8 @@ pub struct AzureExportArguments {
     /// The virtual network gateway, if it has another name than in the configuration.
     #[arg(long, value_name = "NAME")]
     gateway_name: Option<String>,
-    /// The certificate identifier of Azure's certificate in Key Vault; once for all connections, or once for each.
+    /// The certificate identifier of Azure's certificate in Key Vault; once for all connections, or
+    /// once for each.
     #[arg(long, value_name = "URL")]
     outbound_certificate_url: Vec<String>,
     /// The root of our certificate, and what else is missing from its file; may be repeated.

@@ -19,8 +19,9 @@ const MOST: u64 = 64 << 20;
 /// What `s2sd azure import` takes.
 #[derive(clap::Args, Debug)]
 pub struct AzureImportArguments {
-    /// Files with what `az network vpn-connection show`, `local-gateway show`, `vnet-gateway show` and `vnet show` print, in any
-    /// order, or lists of them, or ARM templates; `-` is standard input.
+    /// Files with what `az network vpn-connection show`, `local-gateway show`, `vnet-gateway show`
+    /// and `vnet show` print, in any order, or lists of them, or ARM templates; `-` is standard
+    /// input.
     #[arg(value_name = "JSON", required = true)]
     files: Vec<PathBuf>,
     /// Write the configuration to a file instead of standard output.
@@ -46,7 +47,8 @@ pub struct AzureImportArguments {
     outbound_subject: Option<String>,
 }
 
-/// Makes a configuration. The exit code is 0 when it is complete, 1 when something must be put right in it, 2 when there is none.
+/// Makes a configuration. The exit code is 0 when it is complete, 1 when something must be put
+/// right in it, 2 when there is none.
 pub fn import(arguments: &AzureImportArguments) -> ExitCode {
     let resources = match read(&arguments.files) {
         Ok(resources) => resources,

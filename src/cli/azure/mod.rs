@@ -13,9 +13,11 @@ use clap::Subcommand;
 pub enum AzureCommand {
     /// Make a configuration of what `az network ... show` prints.
     Import(import::AzureImportArguments),
-    /// Print Azure's side of a configuration, as commands, as a template or as the fields of the portal.
+    /// Print Azure's side of a configuration, as commands, as a template or as the fields of the
+    /// portal.
     Export(export::AzureExportArguments),
-    /// Look at a connection from end to end: exit code 0 all is well, 1 warnings, 2 something fails.
+    /// Look at a connection from end to end: exit code 0 all is well, 1 warnings, 2 something
+    /// fails.
     Doctor(doctor::DoctorArguments),
 }
 

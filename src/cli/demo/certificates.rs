@@ -1,5 +1,6 @@
-//! Both certificate chains of the demonstration, as Azure's article makes them: an RSA root with a path length of 4, and a
-//! leaf with both extended key usages and no alternative name. They live for three months.
+//! Both certificate chains of the demonstration, as Azure's article makes them: an RSA root with a
+//! path length of 4, and a leaf with both extended key usages and no alternative name. They live
+//! for three months.
 
 use std::io;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! `s2sd demo`: a whole site-to-site connection on one machine, with nothing else installed.
 //!
-//! Both services are the real one, each in a thread inside the network namespace of its gateway; the demonstration speaks to
-//! them as an operator would, over their control sockets.
+//! Both services are the real one, each in a thread inside the network namespace of its gateway;
+//! the demonstration speaks to them as an operator would, over their control sockets.
 
 mod certificates;
 mod rights;
@@ -91,7 +91,8 @@ pub fn demo(arguments: &DemoArguments) -> ExitCode {
     };
     let arguments = (arguments.seconds, arguments.keep, arguments.json);
     runtime.block_on(async move {
-        // Whoever interrupts still gets everything cleaned up: the stage is told to end and is waited for.
+        // Whoever interrupts still gets everything cleaned up: the stage is told to end and is
+        // waited for.
         let (stop, stopped) = std::sync::mpsc::channel();
         tokio::spawn(async move {
             if interrupted().await.is_ok() {

@@ -1,4 +1,5 @@
-//! The right to make network namespaces: root has it, others get it in a user namespace of their own where that is allowed.
+//! The right to make network namespaces: root has it, others get it in a user namespace of their
+//! own where that is allowed.
 
 use std::fs;
 use std::io;
@@ -8,7 +9,8 @@ use crate::sys::user_namespace;
 /// Where tunnel devices come from.
 const TUN: &str = "/dev/net/tun";
 
-/// Sees to it that namespaces can be made, or says what is missing. To be called before the first thread is started.
+/// Sees to it that namespaces can be made, or says what is missing. To be called before the first
+/// thread is started.
 pub fn acquire() -> Result<(), String> {
     if let Err(error) = fs::OpenOptions::new().read(true).write(true).open(TUN) {
         let remedy = match error.kind() {

@@ -24,7 +24,8 @@ const PORT: u16 = 5001;
 /// How much is written and read at a time.
 const PIECE: usize = 256 << 10;
 
-/// The round trips of pings from the site's host to Azure's. Those that got no answer are not among them.
+/// The round trips of pings from the site's host to Azure's. Those that got no answer are not among
+/// them.
 pub fn ping(from: &Namespace, count: u16) -> io::Result<Vec<Duration>> {
     from.run(|| {
         let flags = SockFlag::SOCK_CLOEXEC;
@@ -37,7 +38,8 @@ pub fn ping(from: &Namespace, count: u16) -> io::Result<Vec<Duration>> {
             sendto(socket.as_raw_fd(), &echo(number), &to, MsgFlags::empty())?;
             let mut packet = [0; 256];
             while let Ok(len) = recv(socket.as_raw_fd(), &mut packet, MsgFlags::empty()) {
-                // A raw socket shows the IP header too, of 20 bytes here; an echo reply is type 0, its number at 6.
+                // A raw socket shows the IP header too, of 20 bytes here; an echo reply is type 0,
+                // its number at 6.
                 let reply = packet.get(20..len).unwrap_or_default();
                 let is_ours =
                     reply.first() == Some(&0) && reply.get(6..8) == Some(&number.to_be_bytes());

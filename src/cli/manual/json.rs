@@ -1,5 +1,5 @@
-//! s2sd-json(5): every document that a command prints as JSON, field by field. The meanings are the doc comments of the types
-//! that are printed, so that the page cannot be out of date.
+//! s2sd-json(5): every document that a command prints as JSON, field by field. The meanings are the
+//! doc comments of the types that are printed, so that the page cannot be out of date.
 
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 use schemars::JsonSchema;

@@ -1,5 +1,6 @@
-//! The manual pages: s2sd(8) from what clap knows of the command line, s2sd.toml(5) from what the configuration's reader
-//! knows of the file, s2sd-json(5) from what serde knows of the types that are printed.
+//! The manual pages: s2sd(8) from what clap knows of the command line, s2sd.toml(5) from what the
+//! configuration's reader knows of the file, s2sd-json(5) from what serde knows of the types that
+//! are printed.
 
 pub mod json;
 

@@ -1,4 +1,5 @@
-//! `s2sd pki export`: what Azure takes. Certificates of another authority work as well as those made here.
+//! `s2sd pki export`: what Azure takes. Certificates of another authority work as well as those
+//! made here.
 
 use std::path::{Path, PathBuf};
 
@@ -20,13 +21,15 @@ use crate::sys::random::SystemRng;
 #[derive(clap::Args, Debug)]
 #[group(id = "form", required = true, multiple = false, args = ["azure_chain", "pfx"])]
 pub struct PkiExportArguments {
-    /// A certificate's file or its name in the directory; more files with what issued it, where that is not in the first.
+    /// A certificate's file or its name in the directory; more files with what issued it, where
+    /// that is not in the first.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
     /// Print inboundAuthCertificateChain: one unbroken line a certificate, the root first.
     #[arg(long)]
     azure_chain: bool,
-    /// Write a PKCS#12 file with the certificate, all that issued it, and its key, for the Key Vault.
+    /// Write a PKCS#12 file with the certificate, all that issued it, and its key, for the Key
+    /// Vault.
     #[arg(long, value_name = "NEW-FILE")]
     pfx: Option<PathBuf>,
     /// The certificate's private key, where it is not beside it.
@@ -35,8 +38,8 @@ pub struct PkiExportArguments {
     /// The file with the password of PKCS#12 files that are read.
     #[arg(long, value_name = "FILE")]
     in_password_file: Option<PathBuf>,
-    /// Protect the file with 3DES and SHA-1, for importers that do not know AES-256: App Service, Windows Server 2016, and a Key
-    /// Vault should it refuse the other.
+    /// Protect the file with 3DES and SHA-1, for importers that do not know AES-256: App Service,
+    /// Windows Server 2016, and a Key Vault should it refuse the other.
     #[arg(long, conflicts_with = "azure_chain")]
     legacy: bool,
     #[command(flatten)]

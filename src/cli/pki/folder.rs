@@ -55,7 +55,8 @@ impl Folder {
         }
     }
 
-    /// The files of the certificate with this name. What is not fit for a file's name becomes a dash.
+    /// The files of the certificate with this name. What is not fit for a file's name becomes a
+    /// dash.
     pub fn names(&self, name: &str) -> Result<CertificateFiles, String> {
         if !name.contains(char::is_alphanumeric) {
             return Err(format!(
@@ -105,7 +106,8 @@ impl Folder {
         paths.into_iter().filter_map(authority).collect()
     }
 
-    /// The authority to issue by: the named one, else the only one that has its key here (and this subject).
+    /// The authority to issue by: the named one, else the only one that has its key here (and this
+    /// subject).
     pub fn issuer(
         &self,
         by: Option<&str>,

@@ -34,7 +34,8 @@ pub struct PkiIssueArguments {
     /// How many authorities may stand between an intermediate and a leaf.
     #[arg(long, value_name = "N")]
     pathlen: Option<u8>,
-    /// The authority that signs: its name in the directory or its certificate's file. Needed when there are several.
+    /// The authority that signs: its name in the directory or its certificate's file. Needed when
+    /// there are several.
     #[arg(long, value_name = "AUTHORITY")]
     by: Option<String>,
     /// The authority's key, where it is not beside the certificate.

@@ -1,4 +1,5 @@
-//! `s2sd pki`: the certificates of Azure's article without PowerShell, and any other ones explained.
+//! `s2sd pki`: the certificates of Azure's article without PowerShell, and any other ones
+//! explained.
 //!
 //! | file | what it does |
 //! |---|---|
@@ -10,9 +11,10 @@
 //! | `input.rs` | files that an operator names |
 //! | `password.rs` | passwords: from a file, from the terminal, or new |
 //!
-//! A certificate NAME has three files: `NAME.key`, its private key; `NAME.pem`, it and what issued it up to the root;
-//! `NAME.cer`, it alone with its Base64 on one line. Nothing is ever overwritten: a renewal is `NAME-2`, then `NAME-3`, with
-//! the same subject and a new key, and the old one works until its end.
+//! A certificate NAME has three files: `NAME.key`, its private key; `NAME.pem`, it and what issued
+//! it up to the root; `NAME.cer`, it alone with its Base64 on one line. Nothing is ever
+//! overwritten: a renewal is `NAME-2`, then `NAME-3`, with the same subject and a new key, and the
+//! old one works until its end.
 
 mod export;
 mod folder;
@@ -43,7 +45,8 @@ enum PkiCommand {
     Init(init::PkiInitArguments),
     /// Make a certificate for one side of a tunnel, or an intermediate authority; or renew one.
     Issue(issue::PkiIssueArguments),
-    /// Explain certificates by the rules of Azure's article: exit code 0 fit, 1 warnings, 2 failures.
+    /// Explain certificates by the rules of Azure's article: exit code 0 fit, 1 warnings, 2
+    /// failures.
     Show(show::PkiShowArguments),
     /// Print the inbound chain as Azure takes it, or write a PKCS#12 file for Key Vault.
     Export(export::PkiExportArguments),

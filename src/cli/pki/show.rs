@@ -15,7 +15,8 @@ use crate::sys::clock;
 /// What `s2sd pki show` takes.
 #[derive(clap::Args, Debug)]
 pub struct PkiShowArguments {
-    /// Certificates in PEM, DER, Windows' .cer or PKCS#12, or their names in the directory; several are looked at together.
+    /// Certificates in PEM, DER, Windows' .cer or PKCS#12, or their names in the directory; several
+    /// are looked at together.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
     /// They are ours, which Azure gets to see: rules of Azure's own certificate do not count.
@@ -34,7 +35,8 @@ pub struct PkiShowArguments {
     directory: Directory,
 }
 
-/// Explains. The exit code is 0 when everything fits, 1 when there are warnings, 2 when there are failures.
+/// Explains. The exit code is 0 when everything fits, 1 when there are warnings, 2 when there are
+/// failures.
 pub fn show(arguments: &PkiShowArguments) -> ExitCode {
     let review = match review(arguments) {
         Ok(review) => review,

@@ -31,8 +31,8 @@ pub fn endpoint(config: &Config) -> EndpointConfig {
     EndpointConfig { max_children: defaults.max_children.max(most), ..defaults }
 }
 
-/// The peer at the other end of one tunnel. `remotes` are the addresses that the tunnel's host has now, `local` is ours
-/// towards them.
+/// The peer at the other end of one tunnel. `remotes` are the addresses that the tunnel's host has
+/// now, `local` is ours towards them.
 pub fn peer(
     site: &Site,
     connection: &Connection,

@@ -186,7 +186,8 @@ fn every_policy_of_the_file_runs() {
         assert!(!esp.offered().is_empty(), "{}", config.connections[0].ipsec_policy);
         seen += 1;
     }
-    // Of GCM ciphers each hash and their own name, of CBC ones each hash; ESP: GCM with itself, CBC with two hashes.
+    // Of GCM ciphers each hash and their own name, of CBC ones each hash; ESP: GCM with itself, CBC
+    // with two hashes.
     let (groups, pfs) = (DhGroup::ALL.len(), PfsGroup::ALL.len());
     assert_eq!(seen, (2 * 4 + 3 * 3) * groups + (3 + 3 * 2) * pfs);
 }

@@ -8,11 +8,12 @@
 //! | `rsa_sha1.rs` | the one private operation that ring does not offer |
 //! | [`vault`] | keys that are kept in another process |
 //!
-//! ring signs and verifies everything but one thing: it makes no RSA signature over SHA-1, which AUTH method 1 needs
-//! towards every peer that does not announce RFC 7427 (Azure's gateways do not). `rsa_sha1.rs` argues how that is done.
+//! ring signs and verifies everything but one thing: it makes no RSA signature over SHA-1, which
+//! AUTH method 1 needs towards every peer that does not announce RFC 7427 (Azure's gateways do
+//! not). `rsa_sha1.rs` argues how that is done.
 //!
-//! Sizes: RSA keys below 2048 bits are refused everywhere. ring signs with 2048 to 4096 bits (in steps of 512) and
-//! verifies up to 8192.
+//! Sizes: RSA keys below 2048 bits are refused everywhere. ring signs with 2048 to 4096 bits (in
+//! steps of 512) and verifies up to 8192.
 
 #[cfg(test)]
 mod attacks;
@@ -87,9 +88,11 @@ pub enum Scheme {
     EcdsaSha256,
     /// ECDSA over SHA-384, the signature as DER (RFC 7427). P-384; P-256 verifies only.
     EcdsaSha384,
-    /// ECDSA on P-256 over SHA-256, the signature as r and s side by side (RFC 4754: AUTH method 9).
+    /// ECDSA on P-256 over SHA-256, the signature as r and s side by side (RFC 4754: AUTH method
+    /// 9).
     EcdsaP256Sha256Fixed,
-    /// ECDSA on P-384 over SHA-384, the signature as r and s side by side (RFC 4754: AUTH method 10).
+    /// ECDSA on P-384 over SHA-384, the signature as r and s side by side (RFC 4754: AUTH method
+    /// 10).
     EcdsaP384Sha384Fixed,
     /// Ed25519, which hashes by itself (RFC 8420).
     Ed25519,
@@ -239,7 +242,8 @@ pub enum SignError {
         /// The key at hand.
         key: KeyKind,
     },
-    /// The signature did not verify with its own public key, or randomness failed. Nothing was let out.
+    /// The signature did not verify with its own public key, or randomness failed. Nothing was let
+    /// out.
     #[error("making {0} failed its own check: the private key is damaged")]
     Failed(Scheme),
     /// The process that keeps the key does not answer.

@@ -1,7 +1,9 @@
-//! Private keys as files carry them: PKCS#8 (RFC 5958), PKCS#1 (RFC 8017 appendix A.1.2), SEC1 (RFC 5915).
+//! Private keys as files carry them: PKCS#8 (RFC 5958), PKCS#1 (RFC 8017 appendix A.1.2), SEC1 (RFC
+//! 5915).
 //!
-//! What this tree holds of a key (file bytes, the exponent of `rsa_sha1.rs`) is cleared when dropped. ring keeps its own
-//! copy for as long as the [`PrivateKey`] lives and has no way to clear it: a core dump of the process may hold it.
+//! What this tree holds of a key (file bytes, the exponent of `rsa_sha1.rs`) is cleared when
+//! dropped. ring keeps its own copy for as long as the [`PrivateKey`] lives and has no way to clear
+//! it: a core dump of the process may hold it.
 
 use std::fmt;
 
@@ -23,8 +25,8 @@ use crate::sys::random::SystemRng;
 
 /// A private key that can sign.
 ///
-/// Signing draws salts and nonces from the operating system: ring takes no other source than its own, so this is one of
-/// the few places where randomness does not come in as a value.
+/// Signing draws salts and nonces from the operating system: ring takes no other source than its
+/// own, so this is one of the few places where randomness does not come in as a value.
 pub struct PrivateKey {
     secret: PrivateKeyKind,
     public: PublicKey,
@@ -50,8 +52,8 @@ impl fmt::Debug for PrivateKey {
 }
 
 impl PrivateKey {
-    /// Reads a key in DER: PKCS#8, PKCS#1 or SEC1, told apart by their second element and not by a file's name. It goes into
-    /// the [`vault`](super::vault), if there is one.
+    /// Reads a key in DER: PKCS#8, PKCS#1 or SEC1, told apart by their second element and not by a
+    /// file's name. It goes into the [`vault`](super::vault), if there is one.
     pub fn from_der(der: &[u8]) -> Result<PrivateKey, KeyError> {
         match Kept::take(der) {
             None => PrivateKey::read(der),
@@ -60,7 +62,8 @@ impl PrivateKey {
                 public,
                 rng: SystemRng::default(),
             }),
-            // What a vault refuses is read here for the reason why. A key that is sound all the same does not stay here.
+            // What a vault refuses is read here for the reason why. A key that is sound all the
+            // same does not stay here.
             Some(Err(refused)) => PrivateKey::read(der).and(Err(refused)),
         }
     }
@@ -135,7 +138,8 @@ impl PrivateKey {
     }
 }
 
-/// A key in DER as PKCS#8, the one form that Key Vault takes: what is PKCS#1 or SEC1 gets the envelope (RFC 5958 §2).
+/// A key in DER as PKCS#8, the one form that Key Vault takes: what is PKCS#1 or SEC1 gets the
+/// envelope (RFC 5958 §2).
 pub fn to_pkcs8(der: &[u8]) -> Result<secret::Secret, KeyError> {
     let mut outer = DerReader::new(der);
     let mut reader = DerReader::new(outer.read(tag::SEQUENCE)?);
@@ -233,7 +237,8 @@ fn from_pkcs1(version: u32, mut reader: DerReader<'_>) -> Result<PrivateKey, Key
     Ok(PrivateKey { secret, public, rng: SystemRng::default() })
 }
 
-/// ECPrivateKey (RFC 5915 §3), after its version. The curve comes from PKCS#8 around it, or from inside.
+/// ECPrivateKey (RFC 5915 §3), after its version. The curve comes from PKCS#8 around it, or from
+/// inside.
 fn from_sec1(mut reader: DerReader<'_>, outer: Option<KeyKind>) -> Result<PrivateKey, KeyError> {
     let scalar = reader.read(tag::OCTET_STRING)?;
     let inner = match reader.optional(tag::constructed(0))? {

@@ -16,12 +16,13 @@ pub(super) const OID_P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
 /// secp384r1 (RFC 5480 §2.1.1.1).
 pub(super) const OID_P384: &[u8] = &[0x2b, 0x81, 0x04, 0, 0x22];
 
-/// A public key of a kind that can verify. Its size may be below what verifying accepts: then [`PublicKey::floor`]
-/// says so, and [`PublicKey::verify`] accepts nothing.
+/// A public key of a kind that can verify. Its size may be below what verifying accepts: then
+/// [`PublicKey::floor`] says so, and [`PublicKey::verify`] accepts nothing.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct PublicKey {
     kind: KeyKind,
-    /// The octets of subjectPublicKey: RSAPublicKey, an uncompressed point, or 32 octets of Ed25519.
+    /// The octets of subjectPublicKey: RSAPublicKey, an uncompressed point, or 32 octets of
+    /// Ed25519.
     octets: Vec<u8>,
 }
 
@@ -101,7 +102,8 @@ impl PublicKey {
             .map_err(|_| VerifyError::Mismatch(scheme))
     }
 
-    /// ring's name for a scheme with this kind of key. Its RSA names state the accepted sizes, so a small key fails.
+    /// ring's name for a scheme with this kind of key. Its RSA names state the accepted sizes, so a
+    /// small key fails.
     fn algorithm(
         &self,
         scheme: Scheme,
@@ -171,7 +173,8 @@ pub(super) fn bits(modulus: &[u8]) -> Result<u32, KeyError> {
         .ok_or(KeyError::Malformed(DerError { what: DerFault::Value, left: modulus.len() }))
 }
 
-/// Refuses public exponents that are even, below `least` or beyond the 33 bits that ring works with.
+/// Refuses public exponents that are even, below `least` or beyond the 33 bits that ring works
+/// with.
 pub(super) fn rsa_exponent(exponent: &[u8], least: u64) -> Result<(), KeyError> {
     let value = exponent.iter().try_fold(0_u64, |value, &octet| {
         value.checked_mul(256).map(|value| value | u64::from(octet))

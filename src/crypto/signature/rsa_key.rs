@@ -1,13 +1,16 @@
 //! RSA keys, made. ring signs with RSA keys but makes none.
 //!
-//! The `rsa` crate makes them: its primes come from `crypto-primes` (Baillie-PSW, both top bits set, FIPS 186-5 appendix B.9
-//! in all that matters: e is 65537, p and q are independent), its numbers from `crypto-bigint`, which this tree uses anyway;
-//! what it holds is cleared when dropped. The other candidates were a C library for this one call (`aws-lc-rs`: a second
-//! libcrypto in the binary, and a minute of compiling), and the `openssl` program, which a small device may not have.
+//! The `rsa` crate makes them: its primes come from `crypto-primes` (Baillie-PSW, both top bits
+//! set, FIPS 186-5 appendix B.9 in all that matters: e is 65537, p and q are independent), its
+//! numbers from `crypto-bigint`, which this tree uses anyway; what it holds is cleared when
+//! dropped. The other candidates were a C library for this one call (`aws-lc-rs`: a second
+//! libcrypto in the binary, and a minute of compiling), and the `openssl` program, which a small
+//! device may not have.
 //!
-//! Nothing else of the crate is used. Its advisory RUSTSEC-2023-0071 is about the timing of decryption by versions before
-//! 0.10, towards somebody on the network; here nobody watches, and a key is made once in its life. What comes out is read
-//! back by [`PrivateKey`], which has ring check it, and signs and verifies once before it is handed out.
+//! Nothing else of the crate is used. Its advisory RUSTSEC-2023-0071 is about the timing of
+//! decryption by versions before 0.10, towards somebody on the network; here nobody watches, and a
+//! key is made once in its life. What comes out is read back by [`PrivateKey`], which has ring
+//! check it, and signs and verifies once before it is handed out.
 
 use std::convert::Infallible;
 
@@ -18,7 +21,8 @@ use super::{PrivateKey, Scheme};
 use crate::crypto::Secret;
 use crate::rng::Rng;
 
-/// How big an RSA key is made: the sizes that Azure's Key Vault makes too, and that ring signs with.
+/// How big an RSA key is made: the sizes that Azure's Key Vault makes too, and that ring signs
+/// with.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum RsaSize {
     /// 2048 bits: what Azure's article has.

@@ -1,17 +1,21 @@
 //! RSASSA-PKCS1-v1_5 over SHA-1: the one private operation that ring does not offer.
 //!
-//! Who signs decides when, over partly chosen data (the peer picks a nonce), and measures how long it took: the textbook
-//! setting of a timing attack on RSA. Three ways were open:
+//! Who signs decides when, over partly chosen data (the peer picks a nonce), and measures how long
+//! it took: the textbook setting of a timing attack on RSA. Three ways were open:
 //!
-//! - the `rsa` crate: its 0.9 line has the open timing advisory RUSTSEC-2023-0071, its 0.10 line is a pre-release;
-//! - exponentiation by the Chinese remainder theorem: four times faster, but the primes become moduli whose every
-//!   reduction must be constant-time, and one miscalculated half gives the key away (Boneh, DeMillo, Lipton 1997);
-//! - **plain `m^d mod n` in constant time**, which is what stands here. The modulus is public, so the only secret is the
-//!   exponent. crypto-bigint walks all of it, as many bits as the modulus has whatever its value, in fixed windows whose
-//!   table entries are picked by masks and not by address. It needs about 20 lines and no blinding factor to look after.
+//! - the `rsa` crate: its 0.9 line has the open timing advisory RUSTSEC-2023-0071, its 0.10 line is
+//!   a pre-release;
+//! - exponentiation by the Chinese remainder theorem: four times faster, but the primes become
+//!   moduli whose every reduction must be constant-time, and one miscalculated half gives the key
+//!   away (Boneh, DeMillo, Lipton 1997);
+//! - **plain `m^d mod n` in constant time**, which is what stands here. The modulus is public, so
+//!   the only secret is the exponent. crypto-bigint walks all of it, as many bits as the modulus
+//!   has whatever its value, in fixed windows whose table entries are picked by masks and not by
+//!   address. It needs about 20 lines and no blinding factor to look after.
 //!
-//! It costs 6 ms with 2048 bits, 20 ms with 3072 and 49 ms with 4096, once a handshake (ring's CRT: 0.7, 2.3 and 5 ms on
-//! the same machine). The signature is verified with ring before it leaves, so a fault in the arithmetic or a damaged exponent is an error, never an output.
+//! It costs 6 ms with 2048 bits, 20 ms with 3072 and 49 ms with 4096, once a handshake (ring's CRT:
+//! 0.7, 2.3 and 5 ms on the same machine). The signature is verified with ring before it leaves, so
+//! a fault in the arithmetic or a damaged exponent is an error, never an output.
 
 use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
 use crypto_bigint::{BoxedUint, Odd};
@@ -40,7 +44,8 @@ impl Exponent {
         Some(Exponent { modulus: modulus_form, octets: modulus.len(), d })
     }
 
-    /// The signature over `message`, not yet verified; `None` when the modulus is too small to hold the padding.
+    /// The signature over `message`, not yet verified; `None` when the modulus is too small to hold
+    /// the padding.
     pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, message);
         let padded = pad(hash.as_ref(), self.octets)?;

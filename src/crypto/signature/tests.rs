@@ -77,7 +77,8 @@ fn one_flipped_byte_of_signature_or_message_is_refused() {
 }
 
 /// RSASSA-PKCS1-v1_5 is deterministic, so OpenSSL's own signature must come out byte for byte.
-/// `openssl dgst -sha1 -sign rsa2048-1.p8.der -keyform DER` over MESSAGE; see tests/vectors/pki/README.md.
+/// `openssl dgst -sha1 -sign rsa2048-1.p8.der -keyform DER` over MESSAGE; see
+/// tests/vectors/pki/README.md.
 #[test]
 fn the_sha1_signature_is_the_one_openssl_makes() {
     let expected = include_bytes!("../../../tests/vectors/pki/rsa2048-1.sha1.sig");
@@ -170,7 +171,8 @@ fn no_other_public_key_verifies() {
     }
 }
 
-/// Key Vault and PKCS#12 files hold keys as PKCS#8: other forms get that envelope, byte for byte as OpenSSL puts it on.
+/// Key Vault and PKCS#12 files hold keys as PKCS#8: other forms get that envelope, byte for byte as
+/// OpenSSL puts it on.
 #[test]
 fn every_form_of_a_key_becomes_pkcs8() {
     let wrapped = |der: &[u8]| to_pkcs8(der).unwrap().expose().to_vec();

@@ -1,9 +1,10 @@
 //! Where private keys may be kept instead of in this process.
 //!
-//! The service keeps its keys in a process that parses nothing from the network. It says so once, with [`install`], before it reads
-//! its files: from then on [`super::PrivateKey::from_der`] hands the octets over and has only the public half, so that no part
-//! of a key is ever laid out in the memory of the process that strangers talk to. The octets of the file pass through it and
-//! are wiped.
+//! The service keeps its keys in a process that parses nothing from the network. It says so once,
+//! with [`install`], before it reads its files: from then on [`super::PrivateKey::from_der`] hands
+//! the octets over and has only the public half, so that no part of a key is ever laid out in the
+//! memory of the process that strangers talk to. The octets of the file pass through it and are
+//! wiped.
 
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
@@ -12,7 +13,8 @@ use super::{KeyError, PublicKey, Scheme, SignError};
 
 /// Another place for private keys.
 pub trait Vault: Debug + Send + Sync {
-    /// Takes a key in DER. Its number there and its public half; `None` when it is no key that can sign, or nobody answers.
+    /// Takes a key in DER. Its number there and its public half; `None` when it is no key that can
+    /// sign, or nobody answers.
     fn keep(&self, der: &[u8]) -> Option<(u32, PublicKey)>;
 
     /// Signs with the key of this number.

@@ -78,8 +78,8 @@ fn sp_800_38a_and_rfc_3602() {
     }
 }
 
-/// Wycheproof pads after PKCS #5, which IKE and ESP do not: its valid tests are padded here, its bad paddings
-/// do not apply.
+/// Wycheproof pads after PKCS #5, which IKE and ESP do not: its valid tests are padded here, its
+/// bad paddings do not apply.
 #[test]
 fn wycheproof_cbc() {
     let mut count = 0;

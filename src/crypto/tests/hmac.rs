@@ -71,7 +71,8 @@ fn an_icv_of_another_length_is_wrong() {
     }
 }
 
-/// The simulator's hashes have the properties that a protocol leans on: octets as a stream, and every bit counts.
+/// The simulator's hashes have the properties that a protocol leans on: octets as a stream, and
+/// every bit counts.
 #[test]
 fn the_fake_hashes_a_stream() {
     let data = (0..40).collect::<Vec<u8>>();

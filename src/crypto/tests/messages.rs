@@ -75,7 +75,8 @@ fn every_changed_octet_of_key_is_noticed() {
                 let wrong = MessageKeys { encryption: &encryption, integrity: &integrity };
                 let opener = provider.message_opener(&suite, wrong).unwrap();
                 let mut message = message.clone();
-                // Under CBC the MAC has a key of its own: a wrong encryption key gives garbage, not an error.
+                // Under CBC the MAC has a key of its own: a wrong encryption key gives garbage, not
+                // an error.
                 let opened = opener.open(&mut message, BODY).map(|found| message[found].to_vec());
                 assert_ne!(opened.as_deref(), Ok(&text[..]), "{suite} {at}");
             }
@@ -160,7 +161,8 @@ fn no_iv_comes_twice() {
     }
 }
 
-/// A sender may pad more than it has to (RFC 7296 §3.14); it may not claim more padding than there is.
+/// A sender may pad more than it has to (RFC 7296 §3.14); it may not claim more padding than there
+/// is.
 #[test]
 fn padding_is_what_its_length_says() {
     let bits = Some(256);

@@ -1,5 +1,5 @@
-//! Published vectors, Wycheproof's attacks, and what a single changed bit does. Sources are named in
-//! `tests/vectors/*.txt`.
+//! Published vectors, Wycheproof's attacks, and what a single changed bit does. Sources are named
+//! in `tests/vectors/*.txt`.
 
 mod ciphers;
 mod exchange;
@@ -56,7 +56,8 @@ impl Record {
         }
     }
 
-    /// Changes one bit of an octet: the fifth, since X25519 ignores the outer ones of its private values.
+    /// Changes one bit of an octet: the fifth, since X25519 ignores the outer ones of its private
+    /// values.
     fn flip(&mut self, key: &str, at: usize) {
         let mut octets = self.hex(key);
         octets[at] ^= 0x10;

@@ -152,7 +152,8 @@ fn every_changed_octet_of_key_is_noticed() {
                 octets[if at < sizes.0 { at } else { at - sizes.0 }] ^= 0x10;
                 *which = Secret::new(octets);
                 let (_, open) = both(&*provider, &suite, &wrong);
-                // Under CBC the MAC has a key of its own: a wrong encryption key gives garbage, not an error.
+                // Under CBC the MAC has a key of its own: a wrong encryption key gives garbage, not
+                // an error.
                 let mut sealed = sealed.clone();
                 let opened = open.open(9, &mut sealed);
                 assert!(

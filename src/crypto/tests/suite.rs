@@ -181,7 +181,8 @@ fn padding_is_the_least_that_aligns() {
     }
 }
 
-/// The overheads that Azure's inner MTU of 1,400 octets is computed from: 1,390 octets of packet, ESP in UDP.
+/// The overheads that Azure's inner MTU of 1,400 octets is computed from: 1,390 octets of packet,
+/// ESP in UDP.
 #[test]
 fn overheads_are_as_computed_by_hand() {
     let overhead = |encr, bits, integ| {

@@ -5,8 +5,9 @@
 //!   {"version":1,"do":"down","connection":"site"}        ->  {"version":1,"error":"no connection is called site; ..."}
 //! ```
 //!
-//! Who may: root, the service's own user, and members of its group. The socket's mode says so to the kernel, and the
-//! credentials of each caller are looked at again: a mode can be changed by mistake.
+//! Who may: root, the service's own user, and members of its group. The socket's mode says so to
+//! the kernel, and the credentials of each caller are looked at again: a mode can be changed by
+//! mistake.
 
 pub(crate) mod handler;
 mod protocol;

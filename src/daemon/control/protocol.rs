@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::daemon::explain::Explanation;
 use crate::daemon::status::Status;
 
-/// The version of the protocol. Another one is refused, so that a new command never meets an old service unawares.
+/// The version of the protocol. Another one is refused, so that a new command never meets an old
+/// service unawares.
 pub const VERSION: u32 = 1;
 
 /// A line of either side.

@@ -81,7 +81,8 @@ async fn serve(listener: UnixListener, questions: mpsc::Sender<PendingQuestion>)
     loop {
         let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
-            // No descriptor is free, say: the caller goes on waiting, and accepting would go on failing.
+            // No descriptor is free, say: the caller goes on waiting, and accepting would go on
+            // failing.
             tokio::time::sleep(PAUSE).await;
             continue;
         };
@@ -98,7 +99,8 @@ async fn serve(listener: UnixListener, questions: mpsc::Sender<PendingQuestion>)
 async fn attend(stream: UnixStream, questions: mpsc::Sender<PendingQuestion>) -> io::Result<()> {
     let caller = stream.peer_cred()?;
     let (reader, mut writer) = stream.into_split();
-    // A stranger's line is read too: closing a socket with something unread in it would take the answer away.
+    // A stranger's line is read too: closing a socket with something unread in it would take the
+    // answer away.
     let mut line = String::new();
     let mut reader = BufReader::new(reader).take(LONGEST);
     timeout(PATIENCE, reader.read_line(&mut line)).await??;

@@ -162,7 +162,8 @@ fn overlaps(facts: &Facts, connection: &Connection) -> Vec<DoctorFinding> {
         for (address, network) in &interface.addresses {
             let remote = &connection.virtual_network_gateway.address_prefixes;
             let other = remote.iter().filter(|prefix| !prefix.is_everything());
-            // A host's own address alone is no network: loopback addresses of BGP speakers are such.
+            // A host's own address alone is no network: loopback addresses of BGP speakers are
+            // such.
             let is_host = network.length() == if address.is_ipv4() { 32 } else { 128 };
             let Some(other) = other.into_iter().find(|o| !is_host && o.overlaps(network)) else {
                 continue;

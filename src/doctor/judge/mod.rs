@@ -1,4 +1,5 @@
-//! What the facts mean. Pure functions, one file a stretch of the way; each gives its lines in order.
+//! What the facts mean. Pure functions, one file a stretch of the way; each gives its lines in
+//! order.
 //!
 //! | file | stretch |
 //! |---|---|
@@ -62,7 +63,8 @@ fn of_tunnel(case: &Case<'_>) -> Vec<DoctorFinding> {
         findings.iter().find(|f| f.verdict == FindingVerdict::Fail).map(|f| f.check)
     };
     findings.extend(match fails(&findings) {
-        // A tunnel that is up has passed all that was found before: then the later checks still count.
+        // A tunnel that is up has passed all that was found before: then the later checks still
+        // count.
         Some(check) if !case.tunnel.is_up() => vec![not_reached(Check::Authentication, check)],
         _ => proof::judge(case),
     });

@@ -79,8 +79,8 @@ fn rekeying(case: &Case<'_>) -> DoctorFinding {
     }
 }
 
-/// The first child has no key exchange of its own, the next one has (RFC 7296 §1.2, §1.3): so a suite that was taken then and
-/// is refused now differs in that alone.
+/// The first child has no key exchange of its own, the next one has (RFC 7296 §1.2, §1.3): so a
+/// suite that was taken then and is refused now differs in that alone.
 fn keys_refused(case: &Case<'_>, refusal: &Explanation) -> DoctorFinding {
     let ours = &case.connection.ipsec_policy;
     match reason(refusal) {
@@ -147,7 +147,8 @@ fn proven_so_far() -> DoctorFinding {
     DoctorFinding::ok(Check::Authentication, "both ends believe each other")
 }
 
-/// AUTHENTICATION_FAILED does not say why (RFC 7296 §2.21.2); Azure's log does, and CERTREQ hints at it.
+/// AUTHENTICATION_FAILED does not say why (RFC 7296 §2.21.2); Azure's log does, and CERTREQ hints
+/// at it.
 fn credentials_refused(case: &Case<'_>) -> DoctorFinding {
     let (subject, issuer) = match &case.facts.own {
         Some((subject, issuer)) => (subject.as_str(), issuer.as_str()),

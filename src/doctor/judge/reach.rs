@@ -257,7 +257,8 @@ fn answered(case: &Case<'_>, way: &RouteToGateway, answer: &IkeProbeAnswer) -> V
             findings.push(fragmentation(accepted));
             findings
         }
-        // Asked with a strange value, the gateway names a group of ours: it takes our proposal, and says no more of itself.
+        // Asked with a strange value, the gateway names a group of ours: it takes our proposal, and
+        // says no more of itself.
         IkeProbeAnswer::Group(group) if is_ours(case, *group) => {
             vec![DoctorFinding::ok(
                 Check::Proposal,

@@ -59,7 +59,8 @@ pub fn way(remote: IpAddr, interfaces: &[Interface]) -> io::Result<RouteToGatewa
     })
 }
 
-/// What there is to judge this host's clock by; `files` are those that were written when the connection was set up.
+/// What there is to judge this host's clock by; `files` are those that were written when the
+/// connection was set up.
 pub fn clock(files: &[PathBuf]) -> ClockFacts {
     let program = std::env::current_exe().ok();
     let written = files.iter().map(PathBuf::as_path).chain(program.as_deref());

@@ -1,4 +1,5 @@
-//! IKE_SA_INIT as a question: would you speak with us, and how? Nothing is kept here, and no key is ever made.
+//! IKE_SA_INIT as a question: would you speak with us, and how? Nothing is kept here, and no key is
+//! ever made.
 //!
 //! ```text
 //! [N(COOKIE)], SA, KE, Ni, N(NAT_DETECTION x2), N(FRAGMENTATION), [V(padding)] ──>
@@ -8,8 +9,9 @@
 //!                       <── N(NO_PROPOSAL_CHOSEN) or another error                             Refused
 //! ```
 //!
-//! A value of a group that no proposal names makes an answer that commits the peer to nothing: a peer that would take one
-//! of the proposals says INVALID_KE_PAYLOAD (RFC 7296 §1.2) and keeps no half-open IKE SA. So a gateway can be asked often.
+//! A value of a group that no proposal names makes an answer that commits the peer to nothing: a
+//! peer that would take one of the proposals says INVALID_KE_PAYLOAD (RFC 7296 §1.2) and keeps no
+//! half-open IKE SA. So a gateway can be asked often.
 
 use crate::crypto::{Group, Provider};
 use crate::ike::negotiation::nat_detection::{self, Nat};

@@ -1,4 +1,5 @@
-//! The probes: each asks one thing, of this host or of the network, with few packets and a bounded wait.
+//! The probes: each asks one thing, of this host or of the network, with few packets and a bounded
+//! wait.
 //!
 //! | file | noun |
 //! |---|---|

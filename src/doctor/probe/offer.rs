@@ -1,4 +1,5 @@
-//! What is offered when a gateway is asked: our own policy, or more, to learn what it would take instead.
+//! What is offered when a gateway is asked: our own policy, or more, to learn what it would take
+//! instead.
 
 use crate::crypto::{Group, Provider, SaKind, Standard};
 use crate::ike::negotiation::combination::Combination;
@@ -16,7 +17,8 @@ pub fn own(lines: &[Combination]) -> SecurityAssociation {
     offer(lines, Spi::None, Groups::Negotiated)
 }
 
-/// Our policy with every group that Azure has: a peer that takes it differs from us in the group alone.
+/// Our policy with every group that Azure has: a peer that takes it differs from us in the group
+/// alone.
 pub fn any_group(lines: &[Combination]) -> SecurityAssociation {
     let mut wide = own(lines);
     for proposal in &mut wide.proposals {

@@ -60,7 +60,8 @@ impl Caller {
         Caller { remote, port, rng: SystemRng::default() }
     }
 
-    /// Asks as a dialling peer does, with a value of the first group; goes on with a cookie and with another of `groups`.
+    /// Asks as a dialling peer does, with a value of the first group; goes on with a cookie and
+    /// with another of `groups`.
     pub fn ask(
         &mut self,
         offer: &SecurityAssociation,
@@ -141,8 +142,8 @@ impl Caller {
     }
 }
 
-/// An answer, or nothing until then, or what the network said meanwhile: the peer is waited for all the same, for anybody
-/// can send an ICMP message.
+/// An answer, or nothing until then, or what the network said meanwhile: the peer is waited for all
+/// the same, for anybody can send an ICMP message.
 fn await_answer(
     socket: &UdpProbe,
     provider: &dyn Provider,

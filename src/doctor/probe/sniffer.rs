@@ -1,7 +1,9 @@
-//! What the wire shows before any firewall of this host: who dials us, and whether answers get as far as here.
+//! What the wire shows before any firewall of this host: who dials us, and whether answers get as
+//! far as here.
 //!
-//! A packet socket sees packets ahead of netfilter. So an answer that it sees and no socket gets was dropped on this host,
-//! and a gateway that dials and does not answer is one that wants to dial itself.
+//! A packet socket sees packets ahead of netfilter. So an answer that it sees and no socket gets
+//! was dropped on this host, and a gateway that dials and does not answer is one that wants to dial
+//! itself.
 
 use std::collections::BTreeSet;
 use std::io;

@@ -1,14 +1,15 @@
 //! What strangers may cost us: half-open IKE SAs, stateless answers, log lines.
 //!
-//! Everything here is bounded whatever arrives, and deterministic. An IPv6 host has a /64 to itself, so a source is an IPv4
-//! address or an IPv6 /64.
+//! Everything here is bounded whatever arrives, and deterministic. An IPv6 host has a /64 to
+//! itself, so a source is an IPv4 address or an IPv6 /64.
 //!
 //! ```text
 //!   half-open SAs   0 ........ cookies_from ........ total
 //!                   admit    │ ask for a cookie    │ refuse
 //! ```
 //!
-//! A forger of sources gets as far as the cookie; an attacker with real ones as far as `per_source`.
+//! A forger of sources gets as far as the cookie; an attacker with real ones as far as
+//! `per_source`.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -43,7 +44,8 @@ impl From<IpAddr> for AccountedSource {
 pub struct HalfOpenLimits {
     /// From this many on, a cookie is asked for (RFC 7296 §2.6).
     pub cookies_from: usize,
-    /// For one source without a cookie, and as many again with one. A site behind one address may have several gateways.
+    /// For one source without a cookie, and as many again with one. A site behind one address may
+    /// have several gateways.
     pub per_source: usize,
     /// In all.
     pub total: usize,
@@ -86,7 +88,8 @@ impl HalfOpen {
         self.total
     }
 
-    /// Whether one more from there may be started. `proven` says that the request carried a good cookie.
+    /// Whether one more from there may be started. `proven` says that the request carried a good
+    /// cookie.
     pub fn admit(&self, address: IpAddr, proven: bool) -> Admission {
         if mutation::is(Mutation::UnboundedHalfOpen) {
             return Admission::Admit;
@@ -100,8 +103,8 @@ impl HalfOpen {
         {
             return Admission::Cookie;
         }
-        // Without a cookie the source may be a forgery that uses up a genuine peer's share: so whoever has proven that it is
-        // there has the same share once more, where no forger gets.
+        // Without a cookie the source may be a forgery that uses up a genuine peer's share: so
+        // whoever has proven that it is there has the same share once more, where no forger gets.
         match from_there >= 2 * self.limits.per_source {
             true => Admission::Refuse,
             false => Admission::Admit,
@@ -128,8 +131,9 @@ impl HalfOpen {
 
 /// So many at once, so many a second in the long run.
 ///
-/// Meant for stateless errors and for log lines. COOKIE answers are not to be limited: one costs an HMAC and is smaller than what it
-/// answers, and a limit on them is what a flood of forged sources would use to keep a genuine peer out.
+/// Meant for stateless errors and for log lines. COOKIE answers are not to be limited: one costs an
+/// HMAC and is smaller than what it answers, and a limit on them is what a flood of forged sources
+/// would use to keep a genuine peer out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Rate {
     /// At once, after a quiet time; at least one.
@@ -143,7 +147,8 @@ impl Rate {
     pub const ERRORS_TO_SOURCE: Rate = Rate { burst: 8, interval: Duration::from_millis(250) };
     /// Stateless errors in all.
     pub const ERRORS: Rate = Rate { burst: 1000, interval: Duration::from_millis(1) };
-    /// First messages of one source that come to nothing: a peer that guesses a group, or is configured wrong, sends few.
+    /// First messages of one source that come to nothing: a peer that guesses a group, or is
+    /// configured wrong, sends few.
     pub const FAILURES_OF_SOURCE: Rate = Rate { burst: 8, interval: Duration::from_millis(250) };
     /// An answer that is asked for again: a peer whose line is bad asks a few times a second.
     pub const REPEATS: Rate = Rate { burst: 8, interval: Duration::from_millis(250) };
@@ -181,8 +186,9 @@ impl Bucket {
 
 /// A bucket for each source, for a bounded number of sources.
 ///
-/// Under a flood of sources the newcomers share one bucket, and those that keep asking keep theirs. So a newcomer can go
-/// unanswered: right for errors and log lines, wrong for cookies, see [`Rate`].
+/// Under a flood of sources the newcomers share one bucket, and those that keep asking keep theirs.
+/// So a newcomer can go unanswered: right for errors and log lines, wrong for cookies, see
+/// [`Rate`].
 #[derive(Clone, Debug)]
 pub struct Buckets {
     rate: Rate,
@@ -288,7 +294,8 @@ mod tests {
         let mut half_open = HalfOpen::new(LIMITS);
         half_open.enter(host(1));
         half_open.enter(host(1));
-        // Those two may be forged: who has none is asked for a cookie, who has one has a share of its own.
+        // Those two may be forged: who has none is asked for a cookie, who has one has a share of
+        // its own.
         assert_eq!(half_open.admit(host(1), false), Admission::Cookie);
         assert_eq!(half_open.admit(host(2), false), Admission::Admit);
         for _ in 0..2 {
@@ -343,7 +350,8 @@ mod tests {
                 assert!(buckets.take(friend, now), "after {n}");
             }
         }
-        // Ten seconds: a hundred places, each free again after two sweeps at the latest, and the shared bucket.
+        // Ten seconds: a hundred places, each free again after two sweeps at the latest, and the
+        // shared bucket.
         assert!((500..=1000 + 12).contains(&answered), "{answered}");
     }
 

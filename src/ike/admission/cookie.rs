@@ -1,11 +1,12 @@
-//! Stateless cookies: a stranger proves that it gets our answers before we keep anything of it (RFC 7296 §2.6).
+//! Stateless cookies: a stranger proves that it gets our answers before we keep anything of it (RFC
+//! 7296 §2.6).
 //!
 //! ```text
 //!   cookie = version | prf(secret, Ni | source address | SPIi)
 //! ```
 //!
-//! The secret changes every minute or so; the one before it is still good, so that a cookie lives for one minute at least.
-//! When to ask for one is [`crate::ike::admission::budget`]'s.
+//! The secret changes every minute or so; the one before it is still good, so that a cookie lives
+//! for one minute at least. When to ask for one is [`crate::ike::admission::budget`]'s.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -46,7 +47,8 @@ impl Cookies {
         Cookies { current: secret(rng), previous: secret(rng), version: 0, since: now }
     }
 
-    /// Takes a new secret when the current one is old enough. To be called before either of the others.
+    /// Takes a new secret when the current one is old enough. To be called before either of the
+    /// others.
     pub fn rotate(&mut self, now: Instant, rng: &mut dyn Rng) {
         let age = now.since(self.since);
         if age < ROTATION {

@@ -1,4 +1,5 @@
-//! Who knocks without an SA: the one place where unauthenticated input is answered, and where it is bounded.
+//! Who knocks without an SA: the one place where unauthenticated input is answered, and where it is
+//! bounded.
 //!
 //! ```text
 //! IKE_SA_INIT ──> whose address? ──> seen before? ──> room? ──> cookie? ──> policy ──> half-open SA
@@ -6,8 +7,8 @@
 //!                  dropped         the same answer   dropped   COOKIE     one clear notify
 //! ```
 //!
-//! Answers that keep nothing (COOKIE, INVALID_KE_PAYLOAD, INVALID_MAJOR_VERSION, INVALID_IKE_SPI, NO_PROPOSAL_CHOSEN) are limited in
-//! number, so that nobody can use us against a third party.
+//! Answers that keep nothing (COOKIE, INVALID_KE_PAYLOAD, INVALID_MAJOR_VERSION, INVALID_IKE_SPI,
+//! NO_PROPOSAL_CHOSEN) are limited in number, so that nobody can use us against a third party.
 
 pub mod budget;
 pub mod cookie;
@@ -37,7 +38,8 @@ use cookie::{CookieBinding, Cookies};
 
 /// Sources whose stateless answers are counted one by one.
 const SOURCES: usize = 1024;
-/// The longest first message: it is kept until its sender has proven who it is. Honest ones fit a datagram or two.
+/// The longest first message: it is kept until its sender has proven who it is. Honest ones fit a
+/// datagram or two.
 const LONGEST: usize = 8 << 10;
 
 /// What is kept over everybody whom we do not know.
@@ -82,7 +84,8 @@ impl Admissions {
         }
     }
 
-    /// A first message came to nothing. It may have cost a key exchange, and left nothing half open that would be counted.
+    /// A first message came to nothing. It may have cost a key exchange, and left nothing half open
+    /// that would be counted.
     fn charge(&mut self, source: IpAddr, proven: bool, now: Instant) {
         let failed = if proven { &mut self.failed_proven } else { &mut self.failed };
         failed.take(source, now);
@@ -140,8 +143,8 @@ impl Endpoint {
         }
     }
 
-    /// Whether one more half-open IKE SA may be begun for this request, whose source has shown a cookie or not; if not now, a cookie
-    /// is asked for.
+    /// Whether one more half-open IKE SA may be begun for this request, whose source has shown a
+    /// cookie or not; if not now, a cookie is asked for.
     fn has_room(&mut self, now: Now, path: Path, header: &Header, chain: &Chain) -> Option<bool> {
         let nonce = chain.nonce()?;
         let source = path.remote.ip();
@@ -233,7 +236,8 @@ mod tests {
     use super::*;
     use crate::rng::SeededRng;
 
-    /// A forger of sources gets cookies, an attacker with a real one silence, and neither has an effect on anybody else.
+    /// A forger of sources gets cookies, an attacker with a real one silence, and neither has an
+    /// effect on anybody else.
     #[test]
     fn failures_without_end_are_asked_for_cookies_and_then_not_heard() {
         let start = Instant(1_000_000_000);

@@ -21,7 +21,8 @@ use crate::wire::payload::id::Identity;
 pub struct CertificateAuthenticator {
     /// Our certificate, its path and its key.
     pub own: OwnIdentity,
-    /// The ID payload that we send; the leaf's subject unless configured otherwise. What Azure wants is not published.
+    /// The ID payload that we send; the leaf's subject unless configured otherwise. What Azure
+    /// wants is not published.
     pub id: Id,
     /// Where the peer's certificate has to lead.
     pub trust: Trust,

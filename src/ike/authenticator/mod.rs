@@ -1,8 +1,9 @@
-//! How the two ends prove who they are, as the engine sees it: one object that signs and one judgement.
+//! How the two ends prove who they are, as the engine sees it: one object that signs and one
+//! judgement.
 //!
-//! The engine knows no certificate. It hands over the octets that RFC 7296 §2.15 has signed and gets AUTH payloads and
-//! verdicts back. So the simulator brings a toy, the daemon brings `pki`, and a private key may one day live in
-//! another process without this changing.
+//! The engine knows no certificate. It hands over the octets that RFC 7296 §2.15 has signed and
+//! gets AUTH payloads and verdicts back. So the simulator brings a toy, the daemon brings `pki`,
+//! and a private key may one day live in another process without this changing.
 
 pub mod certificates;
 
@@ -25,10 +26,12 @@ pub trait Authenticator: Debug {
     /// Our CERT payloads, leaf first, then upwards, without the root.
     fn certificates(&self) -> Vec<CertPayload>;
 
-    /// What goes into our CERTREQ payload: SHA-1 hashes of the public keys we trust. Empty: no payload.
+    /// What goes into our CERTREQ payload: SHA-1 hashes of the public keys we trust. Empty: no
+    /// payload.
     fn authorities(&self) -> Vec<[u8; AUTHORITY_LEN]>;
 
-    /// The hashes we announce for RFC 7427. Empty: the notify is not sent, and method 14 is not accepted.
+    /// The hashes we announce for RFC 7427. Empty: the notify is not sent, and method 14 is not
+    /// accepted.
     fn hashes(&self) -> Vec<HashId>;
 
     /// Signs for a peer that announced `theirs`; empty when it did not speak of RFC 7427.

@@ -1,8 +1,9 @@
 //! Azure's names for algorithms, and the lists that a connection left on "Default" has.
 //!
-//! Sources: the Azure documentation's "About VPN devices" (default lists), "Configure custom IPsec/IKE connection
-//! policies" (names) and "About cryptographic requirements and Azure VPN gateways" (groups). The lists are in Azure's
-//! order, with all their lines; what s2sd cannot run falls out where a policy is made ([`crate::ike::negotiation::proposal::ProposalPolicy::new`]).
+//! Sources: the Azure documentation's "About VPN devices" (default lists), "Configure custom
+//! IPsec/IKE connection policies" (names) and "About cryptographic requirements and Azure VPN
+//! gateways" (groups). The lists are in Azure's order, with all their lines; what s2sd cannot run
+//! falls out where a policy is made ([`crate::ike::negotiation::proposal::ProposalPolicy::new`]).
 
 use thiserror::Error;
 
@@ -46,7 +47,8 @@ pub enum NameError {
     NoGroup,
 }
 
-/// The values of a field, in Azure's order. `DHGroup2048` is another name for `DHGroup14`, `PFS14` for `PFS2048`.
+/// The values of a field, in Azure's order. `DHGroup2048` is another name for `DHGroup14`, `PFS14`
+/// for `PFS2048`.
 pub fn names(setting: Setting) -> &'static [&'static str] {
     match setting {
         Setting::IkeEncryption => {
@@ -86,8 +88,9 @@ pub fn names(setting: Setting) -> &'static [&'static str] {
 
 /// The IKE lines of a custom policy: one, or two when the PRF is not named.
 ///
-/// With an AEAD cipher `ike_integrity` names the PRF, which is inferred. Where it repeats the cipher there,
-/// Azure's choice of PRF is not published; its point-to-site table has both, so both are said.
+/// With an AEAD cipher `ike_integrity` names the PRF, which is inferred. Where it repeats the
+/// cipher there, Azure's choice of PRF is not published; its point-to-site table has both, so both
+/// are said.
 pub fn ike_lines(names: &PolicyNames<'_>) -> Result<Vec<Combination>, NameError> {
     let (encr, key_bits) = encryption(Setting::IkeEncryption, names.ike_encryption)?;
     let hashes: &[&str] = match known(Setting::IkeIntegrity, names.ike_integrity)? {
@@ -203,7 +206,8 @@ pub const DEFAULT_IKE: [Combination; 6] = [
     ike(DES3_SHA256, PrfId::HmacSha2_256),
 ];
 
-/// The ESP lines that a route-based gateway on Default offers ("About VPN devices"); also seen so on the wire.
+/// The ESP lines that a route-based gateway on Default offers ("About VPN devices"); also seen so
+/// on the wire.
 pub const DEFAULT_ESP_INITIATOR: [Combination; 6] = [
     esp(GCMAES256, None),
     esp(AES256_SHA1, None),

@@ -1,4 +1,5 @@
-//! Why two offers do not meet: the first thing that differs between the two lines that come closest.
+//! Why two offers do not meet: the first thing that differs between the two lines that come
+//! closest.
 
 use std::fmt;
 
@@ -20,12 +21,14 @@ pub struct Difference {
     pub ours: Vec<Transform>,
     /// What they offer of it; empty for "none".
     pub theirs: Vec<Transform>,
-    /// Both sides have one of these in common, only in lines that differ elsewhere: then these are the two closest lines.
+    /// Both sides have one of these in common, only in lines that differ elsewhere: then these are
+    /// the two closest lines.
     pub lines: Option<Box<(Combination, Proposal)>>,
 }
 
 impl Difference {
-    /// Compares what we accept with what they offer. `None` when they meet, or one of them is empty.
+    /// Compares what we accept with what they offer. `None` when they meet, or one of them is
+    /// empty.
     pub fn between(ours: &[Combination], theirs: &SecurityAssociation) -> Option<Difference> {
         let pairs = ours.iter().flat_map(|line| theirs.proposals.iter().map(move |p| (line, p)));
         let (line, proposal) =
@@ -61,7 +64,8 @@ impl Difference {
     }
 }
 
-/// The types of transform in which a proposal does not have what a line wants, in the order of the types.
+/// The types of transform in which a proposal does not have what a line wants, in the order of the
+/// types.
 fn differing(line: &Combination, proposal: &Proposal) -> impl Iterator<Item = TransformType> {
     TransformType::UNDERSTOOD.into_iter().filter(|kind| {
         let mut offered = proposal.of_type(*kind).peekable();

@@ -1,6 +1,7 @@
 //! The settings of a connection by name: what a refusal tells the operator to change.
 //!
-//! The names are Azure's own property names; the file has them in snake_case, Azure's resources in camelCase.
+//! The names are Azure's own property names; the file has them in snake_case, Azure's resources in
+//! camelCase.
 
 use std::fmt;
 

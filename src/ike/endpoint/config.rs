@@ -1,4 +1,5 @@
-//! What the operator decided, as the engine takes it: typed and already validated. `config::resolve` makes it from the file.
+//! What the operator decided, as the engine takes it: typed and already validated.
+//! `config::resolve` makes it from the file.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -19,9 +20,11 @@ pub struct EndpointConfig {
     pub half_open: HalfOpenLimits,
     /// Child SAs that one peer may have at a time. Azure's own limit is 100 pairs.
     pub max_children: usize,
-    /// The largest UDP payload of an IKE message; longer ones are fragmented (RFC 7383). Azure drops IP fragments.
+    /// The largest UDP payload of an IKE message; longer ones are fragmented (RFC 7383). Azure
+    /// drops IP fragments.
     pub max_datagram: usize,
-    /// How long an inbound SA goes on receiving after its outbound half was retired: stragglers of a rekey.
+    /// How long an inbound SA goes on receiving after its outbound half was retired: stragglers of
+    /// a rekey.
     pub drain: Duration,
 }
 
@@ -45,7 +48,8 @@ pub struct PeerConfig {
     pub role: DialRole,
     /// Our address towards it.
     pub local: IpAddr,
-    /// Where it may be. Dialled in turn; an answerer accepts it from these. Empty: from anywhere, and never dialled.
+    /// Where it may be. Dialled in turn; an answerer accepts it from these. Empty: from anywhere,
+    /// and never dialled.
     pub remotes: Vec<IpAddr>,
     /// How ESP travels.
     pub encapsulation: EspEncapsulation,
@@ -59,11 +63,13 @@ pub struct PeerConfig {
     pub credentials: Rc<dyn Authenticator>,
     /// The IDr to ask for. Azure needs none, and a wrong one is refused: none by default.
     pub ask_for: Option<Identity>,
-    /// When the IKE SA ends; it is rekeyed some time before. Azure's is 28,800 s, and no longer one is used.
+    /// When the IKE SA ends; it is rekeyed some time before. Azure's is 28,800 s, and no longer one
+    /// is used.
     pub ike_lifetime: Duration,
     /// Authenticate afresh after this long, by a new IKE SA beside the old (RFC 4478 §2).
     pub reauthenticate: Option<Duration>,
-    /// After this long without a sign of life the peer is taken for dead. Azure's `dpdTimeoutSeconds`: 9..3600, 45.
+    /// After this long without a sign of life the peer is taken for dead. Azure's
+    /// `dpdTimeoutSeconds`: 9..3600, 45.
     pub dpd_timeout: DpdTimeout,
     /// Bring the IKE SA up without a first child (RFC 6023), when the peer can.
     pub childless: bool,
@@ -84,11 +90,13 @@ pub struct ChildConfig {
     pub lifetime_time: Duration,
     /// After how many octets it ends; it is rekeyed some time before.
     pub lifetime_bytes: u64,
-    /// Keep it up whenever the IKE SA is up. A child that is not kept up is made when the peer asks.
+    /// Keep it up whenever the IKE SA is up. A child that is not kept up is made when the peer
+    /// asks.
     pub keep_up: bool,
 }
 
-/// Who may send the first IKE_SA_INIT: the mirror image of Azure's `connectionMode`. Everything after it is open to both.
+/// Who may send the first IKE_SA_INIT: the mirror image of Azure's `connectionMode`. Everything
+/// after it is open to both.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum DialRole {
     /// We dial, and answer too: Azure's `Default`.
@@ -115,7 +123,8 @@ impl DialRole {
 /// How ESP travels.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum EspEncapsulation {
-    /// Always in UDP on port 4500: a NAT is feigned in the detection payloads, so that the peer agrees (RFC 7296 §2.23).
+    /// Always in UDP on port 4500: a NAT is feigned in the detection payloads, so that the peer
+    /// agrees (RFC 7296 §2.23).
     #[default]
     Udp,
     /// In UDP when there is a NAT, else bare.

@@ -101,7 +101,8 @@ impl Context<'_> {
         }
     }
 
-    /// The lines of all children, each once; as IKE_AUTH negotiates them, which makes its child without a group.
+    /// The lines of all children, each once; as IKE_AUTH negotiates them, which makes its child
+    /// without a group.
     fn esp_lines<'c>(
         &'c self,
         step: Step,

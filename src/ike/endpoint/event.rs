@@ -90,7 +90,8 @@ pub enum IkeEvent {
         /// Why.
         cause: Cause,
     },
-    /// An exchange failed or was refused: the structured reason. Boxed: it carries both sides' offers.
+    /// An exchange failed or was refused: the structured reason. Boxed: it carries both sides'
+    /// offers.
     Refused(PeerId, Box<Refusal>),
     /// The address or port of the peer changed.
     Moved(PeerId, Path),

@@ -32,8 +32,9 @@ use spis::Spis;
 
 /// One end of any number of IKE connections.
 ///
-/// After each call of a `handle_` method or of [`Endpoint::command`], take all outputs with [`Endpoint::poll_output`] and carry them out
-/// in their order; then ask [`Endpoint::poll_timeout`] when to call [`Endpoint::handle_timeout`].
+/// After each call of a `handle_` method or of [`Endpoint::command`], take all outputs with
+/// [`Endpoint::poll_output`] and carry them out in their order; then ask [`Endpoint::poll_timeout`]
+/// when to call [`Endpoint::handle_timeout`].
 #[derive(Debug)]
 pub struct Endpoint {
     pub(crate) settings: EndpointConfig,
@@ -133,7 +134,8 @@ impl Endpoint {
             let before = self.schedule.first();
             self.with(now, peer, |peer, ctx| peer.wake(ctx));
             if self.schedule.first() == before {
-                // A deadline that does not move would spin here; it is looked at again at the next call.
+                // A deadline that does not move would spin here; it is looked at again at the next
+                // call.
                 debug_assert!(false, "a deadline was handled and stayed: {before:?}");
                 return;
             }
@@ -223,8 +225,8 @@ impl Endpoint {
         self.schedule.first().map(|(at, timer, _)| (at, timer))
     }
 
-    /// Moves whenever what a snapshot holds may have changed. What strangers are told without an SA moves it not: a flood of
-    /// them is no reason to store anything.
+    /// Moves whenever what a snapshot holds may have changed. What strangers are told without an SA
+    /// moves it not: a flood of them is no reason to store anything.
     pub fn revision(&self) -> u64 {
         self.revision
     }

@@ -1,7 +1,8 @@
 //! What the engine wants done, in the order in which it has to be done.
 //!
-//! There is one stream because the order is the correctness: a responder's new inbound SA is installed before its response
-//! leaves, an initiator's pair before the DELETE of the old one. Whoever carries outputs out may batch, never reorder.
+//! There is one stream because the order is the correctness: a responder's new inbound SA is
+//! installed before its response leaves, an initiator's pair before the DELETE of the old one.
+//! Whoever carries outputs out may batch, never reorder.
 //!
 //! ```text
 //! Outbound of a slot:  InstallOutbound ──> ActivateOutbound ──> (another of the slot is activated) ──> RetireOutbound
@@ -28,7 +29,8 @@ pub enum Output {
     InstallInbound(Box<EspSa>),
     /// Have this SA ready for sending; nothing is sent on it yet.
     InstallOutbound(Box<EspSa>),
-    /// Send the slot's traffic on this SA from now on, and no longer on whichever carried it before.
+    /// Send the slot's traffic on this SA from now on, and no longer on whichever carried it
+    /// before.
     ActivateOutbound {
         /// Whose.
         peer: PeerId,

@@ -1,5 +1,5 @@
-//! When to wake up, and why. Deadlines are not kept in two places: each peer computes its earliest from its state, and
-//! this holds one entry a peer.
+//! When to wake up, and why. Deadlines are not kept in two places: each peer computes its earliest
+//! from its state, and this holds one entry a peer.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,8 @@ pub enum Timer {
     HalfOpen,
     /// When a NAT needs to see a packet.
     Keepalive,
-    /// When an SA that was replaced, and that the peer should have deleted, is deleted or dropped by us.
+    /// When an SA that was replaced, and that the peer should have deleted, is deleted or dropped
+    /// by us.
     Linger,
     /// When a peer was silent for so long that it is asked.
     Liveness,

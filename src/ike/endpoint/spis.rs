@@ -1,4 +1,5 @@
-//! Which SPI belongs to whom. Datagrams and reports of the data plane find their peer here, in constant time.
+//! Which SPI belongs to whom. Datagrams and reports of the data plane find their peer here, in
+//! constant time.
 
 use std::collections::HashMap;
 

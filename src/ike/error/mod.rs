@@ -1,8 +1,10 @@
-//! What can go wrong, sorted by whose fault it is, and the only two places that say what follows from it.
+//! What can go wrong, sorted by whose fault it is, and the only two places that say what follows
+//! from it.
 //!
-//! [`Error::to_notify`] is what the other end is told; [`Error::to_fate`] is what becomes of the exchange, the child
-//! or the IKE SA. Handlers return an [`Error`] and never pick a notify or close anything on their own. A peer's own
-//! error notify comes in through [`Error::told`] and takes the same way.
+//! [`Error::to_notify`] is what the other end is told; [`Error::to_fate`] is what becomes of the
+//! exchange, the child or the IKE SA. Handlers return an [`Error`] and never pick a notify or close
+//! anything on their own. A peer's own error notify comes in through [`Error::told`] and takes the
+//! same way.
 //!
 //! The rule under all of it (RFC 7296 §2.21): what is not authenticated changes nothing.
 
@@ -39,7 +41,8 @@ pub enum Error {
 /// The bytes do not make a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ThisError)]
 pub enum MalformedMessage {
-    /// Broken before anything could be authenticated: header, lengths, checksum. Anyone may have sent it.
+    /// Broken before anything could be authenticated: header, lengths, checksum. Anyone may have
+    /// sent it.
     #[error("the message does not read, or its checksum is wrong")]
     Outside,
     /// Broken inside a message whose checksum was right: the peer wrote it so.
@@ -91,7 +94,8 @@ pub enum Incompatible {
     /// A critical payload that we do not know (RFC 7296 §2.5).
     #[error("the peer requires payload type {0}")]
     CriticalPayload(PayloadType),
-    /// The suites meet, but the peer guessed another group; this one is wanted (RFC 7296 §1.2, §1.3).
+    /// The suites meet, but the peer guessed another group; this one is wanted (RFC 7296 §1.2,
+    /// §1.3).
     #[error("group {0} is wanted")]
     Group(KeId),
     /// Another major version than 2 (RFC 7296 §2.5).
@@ -249,7 +253,8 @@ pub enum Farewell {
 }
 
 impl Error {
-    /// What a peer's error notify means to us. A number nobody named is a refusal too (RFC 7296 §3.10.1).
+    /// What a peer's error notify means to us. A number nobody named is a refusal too (RFC 7296
+    /// §3.10.1).
     pub fn told(kind: NotifyType) -> Error {
         match kind {
             NotifyType::AuthenticationFailed => AuthFailed::Refused.into(),
@@ -263,8 +268,9 @@ impl Error {
         }
     }
 
-    /// What to tell the peer: in the response when its request failed, in an INFORMATIONAL of our own when its
-    /// response did. `None` says nothing; nobody answers a message that was not authentic, nor a refusal.
+    /// What to tell the peer: in the response when its request failed, in an INFORMATIONAL of our
+    /// own when its response did. `None` says nothing; nobody answers a message that was not
+    /// authentic, nor a refusal.
     pub fn to_notify(self) -> Option<Notice> {
         match self {
             Error::Malformed(MalformedMessage::Outside) => None,
@@ -310,8 +316,8 @@ impl Error {
                 Step::Init => Fate::RetryLater,
                 _ => Fate::DeleteIke(Farewell::Silent),
             },
-            // Nobody proved anything yet: a request leaves no trace, and a response may be a forger's, so the
-            // genuine one is still waited for (RFC 7296 §2.21.1).
+            // Nobody proved anything yet: a request leaves no trace, and a response may be a
+            // forger's, so the genuine one is still waited for (RFC 7296 §2.21.1).
             _ if step == Step::Init => Fate::Ignore,
             (error, MessageHalf::Request) => error.fate_of_request(step),
             (error, MessageHalf::Response) => error.fate_of_response(step),
@@ -321,8 +327,9 @@ impl Error {
     /// The peer asked; we answer with [`Error::to_notify`], then this.
     fn fate_of_request(self, step: Step) -> Fate {
         match self {
-            // "This error notification is considered fatal in both peers, meaning that the IKE SA is deleted
-            // without needing an explicit Delete payload" (RFC 7296 §2.21.3); AUTHENTICATION_FAILED likewise (§2.21.2).
+            // "This error notification is considered fatal in both peers, meaning that the IKE SA
+            // is deleted without needing an explicit Delete payload" (RFC 7296 §2.21.3);
+            // AUTHENTICATION_FAILED likewise (§2.21.2).
             Error::Malformed(_) | Error::PeerMisbehaved(_) | Error::AuthFailed(_) => {
                 Fate::DeleteIke(Farewell::Silent)
             }
@@ -344,7 +351,8 @@ impl Error {
             }
             Error::AuthFailed(_) => Fate::DeleteIke(Farewell::Delete),
             Error::Malformed(_) => Fate::DeleteIke(Farewell::Delete),
-            // The peer has built something from an answer that we cannot use: it must be told to drop it.
+            // The peer has built something from an answer that we cannot use: it must be told to
+            // drop it.
             Error::PeerMisbehaved(_)
             | Error::Incompatible(
                 Incompatible::CriticalPayload(_) | Incompatible::MajorVersion(_),
@@ -360,13 +368,14 @@ impl Error {
             Error::Busy(Busy::ChildGoneThere) if step == Step::RekeyChild => {
                 Fate::DeleteChild(WhichChild::Old)
             }
-            // A peer without IKE rekeying or further children: start over beside it (RFC 7296 §1.3, §2.8).
+            // A peer without IKE rekeying or further children: start over beside it (RFC 7296 §1.3,
+            // §2.8).
             Error::Incompatible(Incompatible::Refused(_)) if step == Step::RekeyIke => Fate::Renew,
             Error::Incompatible(Incompatible::Refused(NotifyType::NoAdditionalSas)) => Fate::Renew,
             // An authentic answer to a probe or a delete is an answer, whatever it says.
             Error::Busy(_) | Error::Incompatible(_) if step == Step::Inform => Fate::Ignore,
-            // A refused child is asked for again: a tunnel must not stay dead because one rekey was refused
-            // (libreswan#765).
+            // A refused child is asked for again: a tunnel must not stay dead because one rekey was
+            // refused (libreswan#765).
             Error::Busy(_) | Error::Incompatible(_) => Fate::RetryLater,
         }
     }

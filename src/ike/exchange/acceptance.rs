@@ -1,9 +1,10 @@
 //! What each message must and may contain, as data.
 //!
-//! A message of one step and half has one or more [`MessageForm`]s: a response either does what was asked, or refuses with
-//! notifies only. [`accept`] finds the form that a message has; handlers then take its payloads without asking again
-//! whether they are there. Order does not matter (RFC 7296 §2.5). A type that nobody named is refused when critical and
-//! passed over when not; a named one in the wrong place is the peer's fault.
+//! A message of one step and half has one or more [`MessageForm`]s: a response either does what was
+//! asked, or refuses with notifies only. [`accept`] finds the form that a message has; handlers
+//! then take its payloads without asking again whether they are there. Order does not matter (RFC
+//! 7296 §2.5). A type that nobody named is refused when critical and passed over when not; a named
+//! one in the wrong place is the peer's fault.
 
 use super::step::{MessageHalf, Step};
 use crate::ike::error::{Error, Incompatible, PeerMisbehaved};
@@ -49,7 +50,8 @@ pub fn accept(
     let mut present = Vec::new();
     for (payload, critical) in payloads {
         match payload {
-            // RFC 7296 §2.5: the critical bit counts only for a type that the recipient does not understand.
+            // RFC 7296 §2.5: the critical bit counts only for a type that the recipient does not
+            // understand.
             unknown if !unknown.is_understood() => {
                 if critical {
                     return Err(Incompatible::CriticalPayload(unknown).into());
@@ -81,8 +83,8 @@ pub fn accept(
     }
 }
 
-/// What a CREATE_CHILD_SA request is for. Traffic selectors make it about a child; N(REKEY_SA) then names the one to
-/// replace (RFC 7296 §1.3.1, §1.3.2, §1.3.3).
+/// What a CREATE_CHILD_SA request is for. Traffic selectors make it about a child; N(REKEY_SA) then
+/// names the one to replace (RFC 7296 §1.3.1, §1.3.2, §1.3.3).
 pub fn purpose(payloads: impl IntoIterator<Item = PayloadType>, has_rekey_notify: bool) -> Step {
     let is_child = payloads.into_iter().any(|payload| matches!(payload, TsI | TsR));
     match (is_child || has_rekey_notify, has_rekey_notify) {
@@ -92,7 +94,8 @@ pub fn purpose(payloads: impl IntoIterator<Item = PayloadType>, has_rekey_notify
     }
 }
 
-/// The forms of a message, the fullest first: the first whose required payloads are all there is the message's own.
+/// The forms of a message, the fullest first: the first whose required payloads are all there is
+/// the message's own.
 pub fn forms(step: Step, half: MessageHalf) -> &'static [MessageForm] {
     match (step, half) {
         (Step::Init, MessageHalf::Request) => INIT_REQUEST,
@@ -121,7 +124,8 @@ const INIT_REQUEST: &[MessageForm] = &[MessageForm {
     optional: &[],
 }];
 
-/// RFC 7296 §1.2: `HDR, SAr1, KEr, Nr, [CERTREQ]`; §2.6 COOKIE and §1.2 INVALID_KE_PAYLOAD stand alone.
+/// RFC 7296 §1.2: `HDR, SAr1, KEr, Nr, [CERTREQ]`; §2.6 COOKIE and §1.2 INVALID_KE_PAYLOAD stand
+/// alone.
 const INIT_RESPONSE: &[MessageForm] = &[
     MessageForm {
         story: "takes the IKE SA",
@@ -137,7 +141,8 @@ const INIT_RESPONSE: &[MessageForm] = &[
     },
 ];
 
-/// RFC 7296 §1.2: `HDR, SK {IDi, [CERT,] [CERTREQ,] [IDr,] AUTH, SAi2, TSi, TSr}`; childless is RFC 6023.
+/// RFC 7296 §1.2: `HDR, SK {IDi, [CERT,] [CERTREQ,] [IDr,] AUTH, SAi2, TSi, TSr}`; childless is RFC
+/// 6023.
 const AUTH_REQUEST: &[MessageForm] = &[
     MessageForm {
         story: "proves itself and asks for the first child",
@@ -159,7 +164,8 @@ const AUTH_REQUEST: &[MessageForm] = &[
     },
 ];
 
-/// RFC 7296 §1.2: `HDR, SK {IDr, [CERT,] AUTH, SAr2, TSi, TSr}`; without the child when that was refused.
+/// RFC 7296 §1.2: `HDR, SK {IDr, [CERT,] AUTH, SAr2, TSi, TSr}`; without the child when that was
+/// refused.
 const AUTH_RESPONSE: &[MessageForm] = &[
     MessageForm {
         story: "proves itself and takes the first child",

@@ -1,13 +1,14 @@
-//! IKE_AUTH (RFC 7296 §1.2, §2.15): both ends prove themselves, and the first child comes up with the IKE SA.
+//! IKE_AUTH (RFC 7296 §1.2, §2.15): both ends prove themselves, and the first child comes up with
+//! the IKE SA.
 //!
 //! ```text
 //! SK {IDi, [CERT ...,] [CERTREQ,] [IDr,] [N(INITIAL_CONTACT),] AUTH, SAi2, TSi, TSr} ──>
 //!                                                    <── SK {IDr, [CERT ...,] AUTH, SAr2, TSi, TSr}
 //! ```
 //!
-//! The order of work is the protection: the responder checks the initiator's proof before it signs its own, and both come
-//! after a round trip, so the cost of a signature is never spent on an unproven address. A child that cannot be made leaves
-//! the IKE SA standing (§1.2).
+//! The order of work is the protection: the responder checks the initiator's proof before it signs
+//! its own, and both come after a round trip, so the cost of a signature is never spent on an
+//! unproven address. A child that cannot be made leaves the IKE SA standing (§1.2).
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -347,7 +348,8 @@ fn refuse(
     (channel, datagrams)
 }
 
-/// The first child from the peer's answer; without it the IKE SA stands, and the child is asked for again.
+/// The first child from the peer's answer; without it the IKE SA stands, and the child is asked for
+/// again.
 fn first_child(
     ctx: &mut Context<'_>,
     sa: &mut IkeSa,
@@ -422,11 +424,13 @@ fn establish(ctx: &mut Context<'_>, keyed: InitDone, proven: Proven, dialled_by:
     }
 }
 
-/// When both ends are to prove themselves again: at the configured age, and before either certificate runs out.
+/// When both ends are to prove themselves again: at the configured age, and before either
+/// certificate runs out.
 fn reauthentication(ctx: &Context<'_>, proven: &Proven) -> Option<Instant> {
     let ends = proven.until.0.min(ctx.config.credentials.not_after().0);
     let left = Duration::from_secs(ends.saturating_sub(ctx.now.unix.0));
-    // Nine tenths of what is left, and a minute at least, so that a certificate at its end does not make us dial in circles.
+    // Nine tenths of what is left, and a minute at least, so that a certificate at its end does not
+    // make us dial in circles.
     let by_date = (left / 10 * 9).max(Duration::from_secs(60));
     let by_age = ctx.config.reauthenticate.unwrap_or(Duration::MAX);
     let after = by_date.min(by_age);

@@ -1,11 +1,13 @@
-//! A child SA from its request or its answer: what IKE_AUTH, a further child and a child's successor have in common.
+//! A child SA from its request or its answer: what IKE_AUTH, a further child and a child's
+//! successor have in common.
 //!
 //! ```text
 //! SK {SA(our SPI), Ni, [KEi,] TSi, TSr} ──>
 //!                                       <── SK {SA(their SPI), Nr, [KEr,] TSi, TSr}      RFC 7296 §1.3.1
 //! ```
 //!
-//! The first child has neither nonces nor a key exchange of its own: it takes those of IKE_SA_INIT (§1.2, §2.17).
+//! The first child has neither nonces nor a key exchange of its own: it takes those of IKE_SA_INIT
+//! (§1.2, §2.17).
 
 use std::rc::Rc;
 
@@ -41,7 +43,8 @@ pub(crate) struct NewChildRequest {
     pub(crate) wanted: ChildOffer,
     pub(crate) nonce: Nonce,
     pub(crate) exchange: Option<Box<dyn KeyAgreement>>,
-    /// SPIs that the peer deleted meanwhile and that we do not know: the answer may be about one of them.
+    /// SPIs that the peer deleted meanwhile and that we do not know: the answer may be about one of
+    /// them.
     pub(crate) withdrawn: Vec<EspSpi>,
 }
 
@@ -85,7 +88,8 @@ pub(crate) fn draw_nonce(ctx: &mut Context<'_>) -> Nonce {
     Nonce::new(bytes).expect("32 octets are a nonce")
 }
 
-/// Asks for a child: `group` is the one to send a KE payload of, when perfect forward secrecy is wanted.
+/// Asks for a child: `group` is the one to send a KE payload of, when perfect forward secrecy is
+/// wanted.
 pub(crate) fn ask(
     ctx: &mut Context<'_>,
     slot: Slot,
@@ -135,7 +139,8 @@ pub(crate) fn take(
 ) -> Result<(ChildSa, NoncePair), Error> {
     let agreed = agree(&asked.wanted, Groups::Negotiated, answer)?;
     if asked.withdrawn.contains(&agreed.peer_spi) {
-        // Made and deleted there before its answer came here: there is nothing to install, and the wish stands.
+        // Made and deleted there before its answer came here: there is nothing to install, and the
+        // wish stands.
         return Err(Busy::Refused.into());
     }
     let theirs = answer.nonce().ok_or(PeerMisbehaved::Missing(PayloadType::Nonce))?;
@@ -163,7 +168,8 @@ pub(crate) fn take_first(
     Ok(make(ctx, channel, agreed, nonces, None))
 }
 
-/// Makes the child that the peer asks for. `only` restricts it to the slot of the child that it replaces.
+/// Makes the child that the peer asks for. `only` restricts it to the slot of the child that it
+/// replaces.
 pub(crate) fn grant(
     ctx: &mut Context<'_>,
     channel: &Channel,

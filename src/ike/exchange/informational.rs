@@ -1,12 +1,14 @@
-//! INFORMATIONAL: deletes, farewells, and the empty request that asks for a sign of life (RFC 7296 §1.4).
+//! INFORMATIONAL: deletes, farewells, and the empty request that asks for a sign of life (RFC 7296
+//! §1.4).
 //!
 //! ```text
 //! SK {} ──>                         SK {D(our inbound SPIs)} ──>             SK {[N,] D(IKE)} ──>
 //!       <── SK {}                                            <── SK {D(theirs)}              <── SK {}
 //! ```
 //!
-//! A child's Delete names the sender's inbound SPIs, and the answer the other halves (§1.4.1). An IKE SA's Delete takes all its
-//! children with it. An authentic answer ends each of these exchanges, whatever it says.
+//! A child's Delete names the sender's inbound SPIs, and the answer the other halves (§1.4.1). An
+//! IKE SA's Delete takes all its children with it. An authentic answer ends each of these
+//! exchanges, whatever it says.
 
 use super::Exchange;
 use super::collision::{self, Closure, Deletion};
@@ -113,7 +115,8 @@ fn deleted(ctx: &mut Context<'_>, sa: &mut IkeSa) -> Vec<SaEffect> {
     }
 }
 
-/// Notifies that end the IKE SA when the peer sends them of its own accord (RFC 7296 §2.21.2, §2.21.3).
+/// Notifies that end the IKE SA when the peer sends them of its own accord (RFC 7296 §2.21.2,
+/// §2.21.3).
 fn fatal(kind: NotifyType) -> Option<Error> {
     match kind {
         NotifyType::AuthenticationFailed => Some(AuthFailed::Refused.into()),

@@ -1,4 +1,5 @@
-//! IKE_SA_INIT (RFC 7296 §1.2): suites, keys and abilities. Nothing in it is authenticated, so nothing in it can end anything.
+//! IKE_SA_INIT (RFC 7296 §1.2): suites, keys and abilities. Nothing in it is authenticated, so
+//! nothing in it can end anything.
 //!
 //! ```text
 //! SAi1, KEi, Ni, N(NAT_DETECTION ×2), N(FRAGMENTATION), N(HASHES) ──>
@@ -183,7 +184,8 @@ impl InitSent {
                 let errors = chain.notifies().map(|n| n.kind).filter(|kind| kind.is_error());
                 for kind in errors {
                     if !self.hearsay.contains(&kind) && self.hearsay.len() < 8 {
-                        // Told at once, for it is most likely true; the attempt goes on, for it may be forged.
+                        // Told at once, for it is most likely true; the attempt goes on, for it may
+                        // be forged.
                         self.hearsay.push(kind);
                         ctx.refuse(Step::Init, MessageHalf::Response, Error::told(kind), None);
                     }
@@ -235,7 +237,8 @@ impl InitSent {
         let made = finish_exchange(exchange, public)
             .and_then(|shared| make_channel(ctx, parties, suite, &nonces, &shared));
         let Ok(channel) = made else {
-            // A value that is no member of its group has cost us our private one: ask again with a fresh one.
+            // A value that is no member of its group has cost us our private one: ask again with a
+            // fresh one.
             let exchange = ctx.provider.start_exchange(suite.group, ctx.rng);
             let mut sent = InitSent {
                 spi,
@@ -385,7 +388,8 @@ fn push_abilities(
     }
 }
 
-/// Where IKE_AUTH goes: to port 4500 when there is a NAT or ESP is to travel in UDP anyway (RFC 7296 §2.23).
+/// Where IKE_AUTH goes: to port 4500 when there is a NAT or ESP is to travel in UDP anyway (RFC
+/// 7296 §2.23).
 fn next_path(ctx: &Context<'_>, path: Path, nat: Nat) -> Path {
     let float = path.port == Port::Ike
         && match ctx.config.encapsulation {

@@ -7,8 +7,8 @@
 //!                            <── SK {D(their SPI of the old)}
 //! ```
 //!
-//! The new pair is installed before the old one goes, at both ends, so no packet is lost. Both ends may do this at once:
-//! see [`super::collision`].
+//! The new pair is installed before the old one goes, at both ends, so no packet is lost. Both ends
+//! may do this at once: see [`super::collision`].
 
 use super::collision::{self, AfterRefusal, Creation};
 use super::create_child::{self, Granted};
@@ -47,7 +47,8 @@ pub(crate) fn ask(ctx: &mut Context<'_>, sa: &mut IkeSa, old: ChildId, group: Op
     sa.ask(ctx, TaskKind::RekeyChild(old, group), exchange, &request);
 }
 
-/// The peer granted the successor: decide which of two stays, install ours, and see to the end of what does not stay.
+/// The peer granted the successor: decide which of two stays, install ours, and see to the end of
+/// what does not stay.
 pub(crate) fn granted(
     ctx: &mut Context<'_>,
     sa: &mut IkeSa,
@@ -114,7 +115,8 @@ pub(crate) fn answer(
     // The SPI is the sender's inbound one (RFC 7296 §1.3.3): our outbound.
     let old = sa.children.iter().find(|child| child.outbound.spi == spi);
     let Some((old, slot)) = old.map(|child| (child.id, child.slot)) else {
-        // It may be the one that we asked for, and the peer's answer late or lost: then it will exist in a moment.
+        // It may be the one that we asked for, and the peer's answer late or lost: then it will
+        // exist in a moment.
         return Err(match create_child::is_asking(sa) {
             true => Busy::Crossing.into(),
             false => Busy::ChildGone(spi).into(),

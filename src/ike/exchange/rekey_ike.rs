@@ -7,9 +7,9 @@
 //!                <── SK {}
 //! ```
 //!
-//! The successor inherits the children at once; its message ids start at 0, and whoever asked for it is its initiator. Azure
-//! does this at 95 % of 28,800 seconds and offers the current suite alone (seen in libreswan issue 765),
-//! and so do we.
+//! The successor inherits the children at once; its message ids start at 0, and whoever asked for
+//! it is its initiator. Azure does this at 95 % of 28,800 seconds and offers the current suite
+//! alone (seen in libreswan issue 765), and so do we.
 
 use super::collision::{self, Creation};
 use super::create_child::{self, draw_nonce};

@@ -1,7 +1,8 @@
 //! Where in the protocol something happened: which step, which half of its exchange, which end.
 //!
-//! An exchange type alone does not say what an exchange is for: CREATE_CHILD_SA makes a child, rekeys one, or
-//! rekeys the IKE SA, and an error means something else in each (RFC 7296 §1.3, §2.21).
+//! An exchange type alone does not say what an exchange is for: CREATE_CHILD_SA makes a child,
+//! rekeys one, or rekeys the IKE SA, and an error means something else in each (RFC 7296 §1.3,
+//! §2.21).
 
 use std::fmt;
 

@@ -1,7 +1,9 @@
-//! One algorithm of each kind, as numbers: a line of a policy, before it is known whether s2sd can run it.
+//! One algorithm of each kind, as numbers: a line of a policy, before it is known whether s2sd can
+//! run it.
 //!
-//! A [`crate::crypto::IkeSuite`] or [`crate::crypto::EspSuite`] is the runnable form. Numbers stay numbers here because Azure's
-//! default lists have lines that s2sd refuses to run (3DES, DES), and a peer played in a test must be able to say them.
+//! A [`crate::crypto::IkeSuite`] or [`crate::crypto::EspSuite`] is the runnable form. Numbers stay
+//! numbers here because Azure's default lists have lines that s2sd refuses to run (3DES, DES), and
+//! a peer played in a test must be able to say them.
 
 use std::fmt;
 
@@ -67,7 +69,8 @@ impl Combination {
         }
     }
 
-    /// The same without a key exchange of its own: the child that IKE_AUTH makes has none (RFC 7296 §1.2).
+    /// The same without a key exchange of its own: the child that IKE_AUTH makes has none (RFC 7296
+    /// §1.2).
     pub fn without_pfs(self) -> Combination {
         match self {
             Combination::Esp { cipher, esn, .. } => Combination::Esp { cipher, ke: None, esn },
@@ -107,7 +110,8 @@ impl Combination {
                 .any(|own| own.id == transform.id && own.key_length() == transform.key_length())
     }
 
-    /// Whether silence about a type, or its NONE, means the same as this line (RFC 7296 §3.3.2, §3.3.3).
+    /// Whether silence about a type, or its NONE, means the same as this line (RFC 7296 §3.3.2,
+    /// §3.3.3).
     pub fn lacks(&self, kind: TransformType) -> bool {
         match (self, kind) {
             (_, TransformType::Integrity) => self.cipher().integ.is_none(),

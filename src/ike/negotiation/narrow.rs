@@ -1,11 +1,12 @@
 //! Traffic selectors of one exchange: what to ask for, what to grant, what to take (RFC 7296 §2.9).
 //!
-//! They are judged anew in each exchange, against the policy and never against the child that is replaced. Azure asks for
-//! any-to-any in its own rekeys of a child that we had made narrower, and takes whatever we ask for (Azure docs, "Custom
-//! traffic selectors"). So a rekey of ours asks for the whole policy again (§2.9.2), and one of theirs may change the selectors within it.
+//! They are judged anew in each exchange, against the policy and never against the child that is
+//! replaced. Azure asks for any-to-any in its own rekeys of a child that we had made narrower, and
+//! takes whatever we ask for (Azure docs, "Custom traffic selectors"). So a rekey of ours asks for
+//! the whole policy again (§2.9.2), and one of theirs may change the selectors within it.
 //!
-//! "Near" is the asking end's side (TSi), "far" the other one's (TSr): for our own requests near is local, for the peer's it
-//! is remote.
+//! "Near" is the asking end's side (TSi), "far" the other one's (TSr): for our own requests near is
+//! local, for the peer's it is remote.
 
 use std::net::IpAddr;
 
@@ -38,8 +39,8 @@ pub struct Grant {
     pub answer: Payloads,
 }
 
-/// What we ask for: the whole policy, and in front of it the packet that made us ask, if there is one. A peer that cannot
-/// take all then sees what matters most.
+/// What we ask for: the whole policy, and in front of it the packet that made us ask, if there is
+/// one. A peer that cannot take all then sees what matters most.
 pub fn request(policy: &ChildSelectors, packet: Option<&Tuple>) -> Payloads {
     let packet = packet.filter(|packet| policy.matches_outbound(packet));
     let near = packet.map(|p| selector(p.source, p.protocol, p.source_port));
@@ -47,7 +48,8 @@ pub fn request(policy: &ChildSelectors, packet: Option<&Tuple>) -> Payloads {
     Payloads { near: with_first(near, &policy.local), far: with_first(far, &policy.remote) }
 }
 
-/// What we grant: of the policies that the request meets the best, narrowed to what both ends allow.
+/// What we grant: of the policies that the request meets the best, narrowed to what both ends
+/// allow.
 pub fn grant<'p>(
     policies: impl IntoIterator<Item = &'p ChildSelectors>,
     near: &TrafficSelectors,
@@ -73,8 +75,8 @@ pub fn grant<'p>(
     Ok(Grant { policy: choice.policy, selectors, answer })
 }
 
-/// What we take from the answer to our own request: a part of the policy, which was all that we asked for. A responder may
-/// narrow and never widen.
+/// What we take from the answer to our own request: a part of the policy, which was all that we
+/// asked for. A responder may narrow and never widen.
 pub fn take(
     policy: &ChildSelectors,
     near: &TrafficSelectors,
@@ -223,8 +225,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever both ends' policies are: what one grants the other takes, both keep the same child (mirrored), it is
-        /// within both policies, and it is refused only where nothing is common.
+        /// Whatever both ends' policies are: what one grants the other takes, both keep the same
+        /// child (mirrored), it is within both policies, and it is refused only where nothing is
+        /// common.
         #[test]
         fn what_is_granted_is_taken(a in prefixes(), b in prefixes(), c in prefixes(), d in prefixes()) {
             let asker = ChildSelectors { local: a, remote: b };

@@ -1,4 +1,5 @@
-//! Is there a NAT between the ends? Each end says a hash of the addresses it sees; the other compares (RFC 7296 §2.23).
+//! Is there a NAT between the ends? Each end says a hash of the addresses it sees; the other
+//! compares (RFC 7296 §2.23).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -28,15 +29,16 @@ impl Nat {
     }
 }
 
-/// The two notifies that go into our IKE_SA_INIT message. With `feign` the first is made not to fit, so that the peer finds
-/// us behind a NAT and carries ESP in UDP.
+/// The two notifies that go into our IKE_SA_INIT message. With `feign` the first is made not to
+/// fit, so that the peer finds us behind a NAT and carries ESP in UDP.
 pub fn notifies(
     provider: &dyn Provider,
     spis: (IkeSpi, IkeSpi),
     path: Path,
     feign: bool,
 ) -> [Notify; 2] {
-    // Port 0 is no port of ours, and unlike a random hash it makes a retransmission the same octets.
+    // Port 0 is no port of ours, and unlike a random hash it makes a retransmission the same
+    // octets.
     let source = if feign { SocketAddr::new(path.local.ip(), 0) } else { path.local };
     [
         Notify::with_data(NotifyType::NatDetectionSourceIp, hash(provider, spis, source)),
@@ -63,7 +65,8 @@ pub fn detect(provider: &dyn Provider, chain: &Chain, header: Header, path: Path
     }
 }
 
-/// SHA-1 over SPIs, address and port in network order. It hides nothing of value and need not resist collisions.
+/// SHA-1 over SPIs, address and port in network order. It hides nothing of value and need not
+/// resist collisions.
 fn hash(provider: &dyn Provider, spis: (IkeSpi, IkeSpi), address: SocketAddr) -> Vec<u8> {
     let (initiator, responder) = (spis.0.0.to_be_bytes(), spis.1.0.to_be_bytes());
     let port = address.port().to_be_bytes();

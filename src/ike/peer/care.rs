@@ -1,7 +1,9 @@
-//! What a peer lacks, and when to do something about it: an IKE SA, a child for a slot, one IKE SA less.
+//! What a peer lacks, and when to do something about it: an IKE SA, a child for a slot, one IKE SA
+//! less.
 //!
-//! Nothing here remembers what it started. It compares what is wanted with what is there, after every input, so whatever was lost
-//! on the way (a refused child, an SA that a crossing swept away) is asked for again.
+//! Nothing here remembers what it started. It compares what is wanted with what is there, after
+//! every input, so whatever was lost on the way (a refused child, an SA that a crossing swept away)
+//! is asked for again.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -29,7 +31,8 @@ use crate::wire::codes::ExchangeType;
 use crate::wire::header::Header;
 use crate::wire::spi::IkeSpi;
 
-/// A child that the other end should ask for is asked for here, after all, when that has not happened.
+/// A child that the other end should ask for is asked for here, after all, when that has not
+/// happened.
 const COURTESY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(6));
 /// Time for packets and messages on their way, before an IKE SA that is one too many goes.
 const SETTLE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_millis(1500));
@@ -37,8 +40,8 @@ const SETTLE: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 const THEIRS: Duration = Duration::from_secs(20);
 /// IKE SAs with one peer: dialled by both ends at once, re-authenticated, and rekeyed.
 const MOST: usize = 6;
-/// A fresh IKE SA in place of one that could not give what was wanted comes no sooner than this after it: a peer that refuses
-/// on the fresh one too would be dialled in circles.
+/// A fresh IKE SA in place of one that could not give what was wanted comes no sooner than this
+/// after it: a peer that refuses on the fresh one too would be dialled in circles.
 const RENEWAL: (Duration, Duration) = (Duration::from_secs(45), Duration::from_secs(75));
 /// A child that did not live longer than this was not wanted there.
 const BRIEF: Duration = Duration::from_secs(60);
@@ -158,12 +161,14 @@ impl Peer {
         ctx.out.event(IkeEvent::Dialling { peer: self.id, attempt, path });
         match InitSent::start(ctx, path) {
             Some(phase) => self.handshakes.push(Handshake::InitSent(Box::new(phase))),
-            // A policy without a group that we can run: the configuration refuses it before it comes here.
+            // A policy without a group that we can run: the configuration refuses it before it
+            // comes here.
             None => self.dial.failed(ctx),
         }
     }
 
-    /// Where the peer is now, if it is connected; else where it was last, and after each failure the next of its addresses.
+    /// Where the peer is now, if it is connected; else where it was last, and after each failure
+    /// the next of its addresses.
     fn next_remote(&self) -> Option<IpAddr> {
         let remotes = &self.config.remotes;
         let present = self.main().map(|sa| sa.path.remote.ip()).filter(|ip| remotes.contains(ip));
@@ -208,7 +213,8 @@ impl Peer {
         let spi = keyed.channel.own;
         let slot = self.config.children.iter().position(|child| child.keep_up);
         let slot = slot.and_then(|slot| u16::try_from(slot).ok()).map(Slot);
-        // To say INITIAL_CONTACT is to disown every other IKE SA (RFC 7296 §2.4): only when there is none.
+        // To say INITIAL_CONTACT is to disown every other IKE SA (RFC 7296 §2.4): only when there
+        // is none.
         let alone = self.sas.is_empty();
         match AuthSent::start(ctx, keyed, slot, alone) {
             Ok(phase) => self.handshakes.push(Handshake::AuthSent(Box::new(phase))),
@@ -281,7 +287,8 @@ impl Peer {
     fn on_established(&mut self, ctx: &mut Context<'_>, sa: IkeSa, initial_contact: bool) {
         let began_at = sa.origin.began_at;
         if initial_contact {
-            // Only what was up before the peer began to dial: a crossing attempt of ours is news to it.
+            // Only what was up before the peer began to dial: a crossing attempt of ours is news to
+            // it.
             let stale: Vec<IkeSpi> =
                 self.sas.iter().filter(|old| old.origin.up_at < began_at).map(IkeSa::spi).collect();
             for spi in stale {
@@ -303,7 +310,8 @@ impl Peer {
                 Closing::AfterProof => Surplus { at: at + THEIRS, proof_since: Some(ctx.now.mono) },
             };
             match age {
-                // One that is surplus already goes when it was to go, however often somebody dials anew.
+                // One that is surplus already goes when it was to go, however often somebody dials
+                // anew.
                 Age::Older => {
                     let at = old.surplus.map_or(surplus.at, |before| before.at.min(surplus.at));
                     old.surplus = Some(Surplus { at, ..surplus });
@@ -318,7 +326,8 @@ impl Peer {
         }
     }
 
-    /// Has room for one more IKE SA. Where they come faster than Deletes are answered, the oldest does not wait for that.
+    /// Has room for one more IKE SA. Where they come faster than Deletes are answered, the oldest
+    /// does not wait for that.
     pub(crate) fn make_room(&mut self, ctx: &mut Context<'_>) {
         while self.sas.len() >= MOST {
             let idle = self.sas.iter().filter(|sa| !sa.is_live() || sa.surplus.is_some());
@@ -372,8 +381,9 @@ impl Peer {
         }
     }
 
-    /// Two children that do the same work: both ends asked at once. The one that the IKE SA's responder asked for goes, or the older
-    /// of two that one end asked for; whoever asked for it deletes it.
+    /// Two children that do the same work: both ends asked at once. The one that the IKE SA's
+    /// responder asked for goes, or the older of two that one end asked for; whoever asked for it
+    /// deletes it.
     fn close_twin(&mut self, ctx: &mut Context<'_>) {
         let Some(main) = self.main().map(IkeSa::spi) else { return };
         let Some(sa) = self.sas.iter_mut().find(|sa| sa.spi() == main) else { return };
@@ -414,8 +424,8 @@ impl Peer {
             .collect()
     }
 
-    /// Wants a child for each empty slot: at once when we dialled, after a courtesy when the peer did, later each time when the
-    /// peer keeps deleting it.
+    /// Wants a child for each empty slot: at once when we dialled, after a courtesy when the peer
+    /// did, later each time when the peer keeps deleting it.
     fn fill_slots(&mut self, ctx: &mut Context<'_>) {
         let Some(main) = self.main() else { return };
         let (spi, dialled_by) = (main.spi(), main.origin.dialled_by);

@@ -1,7 +1,8 @@
 //! One remote gateway with all it owns: attempts to connect, IKE SAs, what drains.
 //!
-//! Whatever comes in, the same four steps end it (see [`Peer::run_followups`]): what is missing is wanted ([`crate::ike::peer::care`]), each slot's
-//! outbound carrier is settled, what is wanted is asked, and the earliest deadline is known.
+//! Whatever comes in, the same four steps end it (see [`Peer::run_followups`]): what is missing is
+//! wanted ([`crate::ike::peer::care`]), each slot's outbound carrier is settled, what is wanted is
+//! asked, and the earliest deadline is known.
 
 pub(crate) mod care;
 
@@ -59,7 +60,8 @@ pub(crate) enum Handshake {
     AuthRefused(Box<AuthRefused>),
 }
 
-/// So many drain at a time for each slot that there is: children that are replaced faster have no stragglers of the oldest any more.
+/// So many drain at a time for each slot that there is: children that are replaced faster have no
+/// stragglers of the oldest any more.
 const DRAINING: usize = 4;
 
 /// An inbound half that outlives its child for a moment: stragglers of a rekey still open.
@@ -304,7 +306,8 @@ impl Peer {
         }
     }
 
-    /// The configuration is another one than when these SAs were made; `was_local` was our address in it.
+    /// The configuration is another one than when these SAs were made; `was_local` was our address
+    /// in it.
     pub(crate) fn adapt(&mut self, ctx: &mut Context<'_>, was_local: IpAddr) {
         let kept = self.config.children.len();
         self.care.resize_with(kept, Default::default);
@@ -331,8 +334,8 @@ impl Peer {
         self.select_outbound(ctx, None);
     }
 
-    /// Sees to it that each slot's traffic has the right carrier, and to the end of children that departed. `handled` is the
-    /// IKE SA that is being handled and so is not among the others.
+    /// Sees to it that each slot's traffic has the right carrier, and to the end of children that
+    /// departed. `handled` is the IKE SA that is being handled and so is not among the others.
     pub(crate) fn select_outbound(
         &mut self,
         ctx: &mut Context<'_>,

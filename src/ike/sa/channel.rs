@@ -1,4 +1,5 @@
-//! The protected way between two ends of one IKE SA: seals and opens messages, cuts and joins fragments.
+//! The protected way between two ends of one IKE SA: seals and opens messages, cuts and joins
+//! fragments.
 
 use std::fmt;
 
@@ -25,8 +26,8 @@ pub(crate) struct Channel {
     /// Ours: what datagrams to us are routed by.
     pub(crate) own: IkeSpi,
     pub(crate) peer: IkeSpi,
-    /// Who set this IKE SA up: decides which SPI stands first and which keys are whose. A rekey by the other end
-    /// changes it (RFC 7296 §2.18).
+    /// Who set this IKE SA up: decides which SPI stands first and which keys are whose. A rekey by
+    /// the other end changes it (RFC 7296 §2.18).
     pub(crate) made_by: Party,
     pub(crate) suite: IkeSuite,
     pub(crate) keys: IkeKeys,
@@ -57,8 +58,8 @@ pub(crate) struct Envelope {
 /// What came of a datagram that authenticated.
 #[derive(Debug)]
 pub(crate) enum OpenedMessage {
-    /// A whole message, and what it will be known by: the fingerprint of its datagram, or of its first fragment's
-    /// (RFC 7383 §2.6.1). Its content may still be refused.
+    /// A whole message, and what it will be known by: the fingerprint of its datagram, or of its
+    /// first fragment's (RFC 7383 §2.6.1). Its content may still be refused.
     Whole(Result<Chain, Error>, Fingerprint),
     /// A fragment; more are to come.
     Fragment,
@@ -103,7 +104,8 @@ impl Channel {
         parts.into_iter().map(|part| self.seal_one(part, rng)).collect()
     }
 
-    /// Opens a datagram. `None` when it does not authenticate, or is not what its header says: anyone may have sent it.
+    /// Opens a datagram. `None` when it does not authenticate, or is not what its header says:
+    /// anyone may have sent it.
     pub(crate) fn open(
         &mut self,
         now: Instant,

@@ -10,8 +10,8 @@
 //!                                                the slot
 //! ```
 //!
-//! Reserved is an SPI in a request of ours, Installed a `ChildSa` in its IKE SA, Draining one in the peer's list of the
-//! departed, Removed none at all: so only the outbound half needs a field.
+//! Reserved is an SPI in a request of ours, Installed a `ChildSa` in its IKE SA, Draining one in
+//! the peer's list of the departed, Removed none at all: so only the outbound half needs a field.
 
 use super::lifetime::Deadlines;
 use crate::crypto::keymat::EspKeys;
@@ -70,7 +70,8 @@ pub(crate) struct ChildSa {
     /// Who asked for it.
     pub(crate) made_by: Party,
     pub(crate) made_at: Instant,
-    /// Whether the peer is known to receive on it: it answered our request, or it sent a packet on it (RFC 7296 §2.8).
+    /// Whether the peer is known to receive on it: it answered our request, or it sent a packet on
+    /// it (RFC 7296 §2.8).
     pub(crate) may_send: bool,
     pub(crate) out: OutState,
     pub(crate) lifecycle: ChildLifecycle,
@@ -179,9 +180,9 @@ pub(crate) struct SendCandidate {
     pub(crate) leaving: bool,
 }
 
-/// Which child of a slot carries its outbound traffic: of those that are not going, one that the peer is known to receive
-/// on before one that is not, then the newest. An old child so goes on sending until its successor is proven, and a
-/// successor steps in at once when the old one goes.
+/// Which child of a slot carries its outbound traffic: of those that are not going, one that the
+/// peer is known to receive on before one that is not, then the newest. An old child so goes on
+/// sending until its successor is proven, and a successor steps in at once when the old one goes.
 pub(crate) fn carrier(candidates: impl IntoIterator<Item = SendCandidate>) -> Option<ChildId> {
     candidates
         .into_iter()

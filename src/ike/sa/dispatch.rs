@@ -1,5 +1,5 @@
-//! From a wish to a request, from a request to its answer, from an answer to what follows: where messages get their
-//! meaning. What each exchange does is in its own file.
+//! From a wish to a request, from a request to its answer, from an answer to what follows: where
+//! messages get their meaning. What each exchange does is in its own file.
 
 use super::retransmit;
 use super::task::TaskKind;
@@ -225,7 +225,8 @@ impl IkeSa {
                 let notify = error.to_notify().map(|notice| notice.kind);
                 self.close(ctx, Cause::Failed, notify);
             }
-            // A fresh IKE SA would lack this child as the present one does, and cost the others theirs.
+            // A fresh IKE SA would lack this child as the present one does, and cost the others
+            // theirs.
             Fate::Renew if step == Step::NewChild && !self.children.is_empty() => {
                 self.want_later(ctx, kind);
             }

@@ -1,8 +1,9 @@
 //! Is the peer still there? Azure's `dpd_timeout_seconds`, on our side of the tunnel.
 //!
-//! Whatever the peer authenticates is a proof of life: ESP packets as well as IKE messages (RFC 7296 §2.4). So nothing is
-//! asked while traffic arrives. After a third of the timeout in silence an empty INFORMATIONAL asks, and is
-//! repeated ([`crate::ike::sa::retransmit`]) until the timeout is over; then the peer is dead.
+//! Whatever the peer authenticates is a proof of life: ESP packets as well as IKE messages (RFC
+//! 7296 §2.4). So nothing is asked while traffic arrives. After a third of the timeout in silence
+//! an empty INFORMATIONAL asks, and is repeated ([`crate::ike::sa::retransmit`]) until the timeout
+//! is over; then the peer is dead.
 //!
 //! ```text
 //!   last heard        probe, retransmissions ...                     dead
@@ -35,7 +36,8 @@ impl DpdTimeout {
         }
     }
 
-    /// The silence after which the peer is dead; also the budget of every request on an established IKE SA.
+    /// The silence after which the peer is dead; also the budget of every request on an established
+    /// IKE SA.
     pub fn silence(self) -> Duration {
         self.0
     }
@@ -50,7 +52,8 @@ impl DpdTimeout {
         self.0 - self.0 / 3
     }
 
-    /// When the peer is dead, having last heard from it then, if an unanswered question is out by then.
+    /// When the peer is dead, having last heard from it then, if an unanswered question is out by
+    /// then.
     pub fn dead_at(self, heard: Instant) -> Instant {
         heard + self.0
     }

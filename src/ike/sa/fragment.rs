@@ -1,7 +1,9 @@
-//! Joining the fragments of one message (RFC 7383 §2.6). Cutting is [`crate::wire::payload::sk::Sealing::fragments`].
+//! Joining the fragments of one message (RFC 7383 §2.6). Cutting is
+//! [`crate::wire::payload::sk::Sealing::fragments`].
 //!
-//! A fragment comes here only after it authenticated, so a stranger can neither fill the store nor spoil a set. What is
-//! bounded is what an authenticated peer can make us hold: the number of fragments, their octets, and for how long.
+//! A fragment comes here only after it authenticated, so a stranger can neither fill the store nor
+//! spoil a set. What is bounded is what an authenticated peer can make us hold: the number of
+//! fragments, their octets, and for how long.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,11 +14,13 @@ use crate::wire::codes::PayloadType;
 use crate::wire::header::MessageId;
 use crate::wire::payload::sk::FragmentNumber;
 
-/// Fragments of one message. At the smallest datagrams in use (576 octets) this is beyond [`MAX_OCTETS`].
+/// Fragments of one message. At the smallest datagrams in use (576 octets) this is beyond
+/// [`MAX_OCTETS`].
 pub const MAX_FRAGMENTS: u16 = 64;
 /// Octets of one joined message: several times the longest certificate chain that Azure takes.
 pub const MAX_OCTETS: usize = 32 * 1024;
-/// How long a message may be incomplete, from its first fragment. A sender that is still there sends all of it again.
+/// How long a message may be incomplete, from its first fragment. A sender that is still there
+/// sends all of it again.
 pub const MAX_AGE: Duration = Duration::from_secs(30);
 
 /// A message that is arriving in fragments.
@@ -71,7 +75,8 @@ impl Assembly {
         self.octets
     }
 
-    /// Takes an authenticated fragment's plaintext; `first` is the payload type that its header names.
+    /// Takes an authenticated fragment's plaintext; `first` is the payload type that its header
+    /// names.
     pub fn add(
         &mut self,
         fragment: FragmentNumber,
@@ -85,7 +90,8 @@ impl Assembly {
         if fragment.total() > MAX_FRAGMENTS || fragment.total() < self.total {
             return Reassembly::Dropped;
         }
-        // The sender has cut the message anew, into smaller parts: the old ones are of no use (RFC 7383 §2.6).
+        // The sender has cut the message anew, into smaller parts: the old ones are of no use (RFC
+        // 7383 §2.6).
         if fragment.total() > self.total {
             self.clear();
             self.total = fragment.total();
@@ -105,7 +111,8 @@ impl Assembly {
         if self.parts.len() < usize::from(self.total) {
             return Reassembly::More;
         }
-        // As many different numbers from 1 to the total as the total says: all of them, and in order.
+        // As many different numbers from 1 to the total as the total says: all of them, and in
+        // order.
         let whole = std::mem::take(&mut self.parts).into_values().flatten().collect();
         let outcome = Reassembly::Whole(self.first, whole);
         self.clear();
@@ -228,7 +235,8 @@ mod tests {
     }
 
     proptest! {
-        /// In any order, with any repetitions, a message joins to what was cut, once, when its last fragment comes.
+        /// In any order, with any repetitions, a message joins to what was cut, once, when its last
+        /// fragment comes.
         #[test]
         fn what_was_cut_is_joined(
             text in proptest::collection::vec(any::<u8>(), 1..2000),

@@ -8,7 +8,8 @@ use crate::rng::Rng;
 pub fn number_between(low: u64, high: u64, rng: &mut dyn Rng) -> u64 {
     let Some(span) = high.checked_sub(low) else { return low };
     match span.checked_add(1) {
-        // The bias of the remainder is below 2^-20 for every span that a timer or a volume limit has.
+        // The bias of the remainder is below 2^-20 for every span that a timer or a volume limit
+        // has.
         Some(count) => low.saturating_add(rng.next_u64() % count),
         None => rng.next_u64(),
     }

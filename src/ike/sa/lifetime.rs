@@ -1,8 +1,8 @@
 //! How long an SA may live, in time, octets and packets, and when its successor is due.
 //!
-//! Lifetimes are not negotiated in IKEv2 (RFC 7296 §2.8): each end keeps its own. Ours end a little before Azure's, so
-//! that we usually rekey first, and at a random point, so that both ends rarely rekey together. At the hard end an SA goes,
-//! rekeyed or not.
+//! Lifetimes are not negotiated in IKEv2 (RFC 7296 §2.8): each end keeps its own. Ours end a little
+//! before Azure's, so that we usually rekey first, and at a random point, so that both ends rarely
+//! rekey together. At the hard end an SA goes, rekeyed or not.
 
 use std::time::Duration;
 
@@ -10,9 +10,11 @@ use super::jitter::number_between;
 use crate::rng::Rng;
 use crate::time::Instant;
 
-/// Azure's IKE SA lifetime, not settable there: no IKE SA is kept beyond it (Azure docs, "About VPN devices").
+/// Azure's IKE SA lifetime, not settable there: no IKE SA is kept beyond it (Azure docs, "About VPN
+/// devices").
 pub const IKE_HARD: Duration = Duration::from_secs(28_800);
-/// Azure rekeys IKE SAs at 95 % of theirs, as seen in libreswan issue 765; ours are rekeyed by then.
+/// Azure rekeys IKE SAs at 95 % of theirs, as seen in libreswan issue 765; ours are rekeyed by
+/// then.
 const IKE_SOFT_MAX: Duration = Duration::from_secs(24_000);
 
 /// Azure's default child lifetime (`sa_life_time_seconds`).
@@ -26,8 +28,8 @@ const CHILD_SOFT_MAX_BYTES: u64 = 80 << 30;
 
 /// 32-bit sequence numbers run from 1 to 2^32 - 1 and must not wrap (RFC 4303 §3.3.3).
 const PACKETS_32: u64 = u32::MAX as u64;
-/// With extended ones the cipher sets the bound: 2^40 packets of 1,500 octets are 2^47 blocks of AES, which leaves the
-/// birthday bound of a 128-bit block below 2^-30.
+/// With extended ones the cipher sets the bound: 2^40 packets of 1,500 octets are 2^47 blocks of
+/// AES, which leaves the birthday bound of a 128-bit block below 2^-30.
 const PACKETS_64: u64 = 1 << 40;
 
 /// The part of a hard limit in which the successor becomes due, in thousandths.
@@ -91,8 +93,8 @@ impl Lifetime {
         }
     }
 
-    /// An IKE SA as Azure keeps it: replaced at 95 %, seen at 27,361 s (libreswan issue 765). For a peer in a
-    /// test.
+    /// An IKE SA as Azure keeps it: replaced at 95 %, seen at 27,361 s (libreswan issue 765). For a
+    /// peer in a test.
     pub fn azure_ike() -> Lifetime {
         Lifetime { soft_time_max: IKE_HARD, soft: SOFT_AZURE, ..Lifetime::ike(IKE_HARD) }
     }
@@ -121,7 +123,8 @@ impl Lifetime {
         }
     }
 
-    /// A point in the soft part of a hard limit. A cap moves the part down and keeps its width: the chance has to stay.
+    /// A point in the soft part of a hard limit. A cap moves the part down and keeps its width: the
+    /// chance has to stay.
     fn draw_soft(&self, hard: u64, cap: u64, rng: &mut dyn Rng) -> u64 {
         if hard == u64::MAX {
             return u64::MAX;

@@ -8,7 +8,8 @@
 //!   Rival: the peer's successor while our own request for one was under way; it lives, or is withdrawn
 //! ```
 //!
-//! What an input does beyond this IKE SA is returned as [`SaEffect`]s, which the peer that owns it carries out.
+//! What an input does beyond this IKE SA is returned as [`SaEffect`]s, which the peer that owns it
+//! carries out.
 
 pub(crate) mod channel;
 pub mod child;
@@ -48,8 +49,8 @@ use window::{Datagrams, Fingerprint, ReplyWindow, RequestWindow};
 
 /// A NAT forgets a mapping that it sees no packet of (RFC 3948 §4).
 const KEEPALIVE: Duration = Duration::from_secs(20);
-/// How long a peer may take to delete what it has replaced, or to withdraw what has lost: longer than it would
-/// retransmit.
+/// How long a peer may take to delete what it has replaced, or to withdraw what has lost: longer
+/// than it would retransmit.
 pub(crate) const LINGER: Duration = Duration::from_secs(60);
 
 /// One established IKE SA.
@@ -64,7 +65,8 @@ pub(crate) struct IkeSa {
     /// ESP travels in UDP.
     pub(crate) encapsulated: bool,
     pub(crate) requests: RequestWindow,
-    /// What our outstanding request is about; there is one exactly while `requests` has one outstanding.
+    /// What our outstanding request is about; there is one exactly while `requests` has one
+    /// outstanding.
     pub(crate) flight: Option<Flight>,
     pub(crate) replies: ReplyWindow,
     pub(crate) tasks: Tasks,
@@ -110,7 +112,8 @@ pub(crate) struct Origin {
 pub(crate) enum IkeLifecycle {
     /// It goes on.
     Live,
-    /// The peer's successor of an IKE SA that we are rekeying too: one of the two will be withdrawn.
+    /// The peer's successor of an IKE SA that we are rekeying too: one of the two will be
+    /// withdrawn.
     Rival {
         /// When it is dropped, if the peer has neither used nor deleted it.
         overdue: Instant,
@@ -231,8 +234,8 @@ impl IkeSa {
         }
     }
 
-    /// Wants something of this IKE SA; at most once, and within bounds. One that has a successor, or may be withdrawn, is asked
-    /// for nothing.
+    /// Wants something of this IKE SA; at most once, and within bounds. One that has a successor,
+    /// or may be withdrawn, is asked for nothing.
     pub(crate) fn want(&mut self, ctx: &mut Context<'_>, kind: TaskKind, not_before: Instant) {
         if matches!(self.lifecycle, IkeLifecycle::Rival { .. } | IkeLifecycle::Replaced { .. }) {
             return;
@@ -242,7 +245,8 @@ impl IkeSa {
         }
     }
 
-    /// Wants this child gone: it sends no more from here on, and receives until the peer has agreed.
+    /// Wants this child gone: it sends no more from here on, and receives until the peer has
+    /// agreed.
     pub(crate) fn close_child(&mut self, ctx: &mut Context<'_>, id: ChildId) {
         let Some(child) = self.child_mut(id) else { return };
         if child.lifecycle == child::ChildLifecycle::Leaving {
@@ -320,8 +324,8 @@ impl IkeSa {
 
     /// Something authentic and new of the peer arrived from `path`.
     ///
-    /// An end that is not behind a NAT answers to where the peer was last seen; one that is does not, since anyone on the way could
-    /// send it elsewhere (RFC 7296 §2.23).
+    /// An end that is not behind a NAT answers to where the peer was last seen; one that is does
+    /// not, since anyone on the way could send it elsewhere (RFC 7296 §2.23).
     pub(crate) fn heard(&mut self, ctx: &mut Context<'_>, path: Path) {
         self.alive(ctx.mono());
         if path != self.path && !self.nat.here {
@@ -347,7 +351,8 @@ impl IkeSa {
         ctx.out.event(IkeEvent::Moved(ctx.peer, path));
     }
 
-    /// We are elsewhere: the peer learns it from the next thing that authenticates, so something is said at once.
+    /// We are elsewhere: the peer learns it from the next thing that authenticates, so something is
+    /// said at once.
     pub(crate) fn local_address_changed(&mut self, ctx: &mut Context<'_>, local: IpAddr) {
         if self.path.local.ip() != local {
             let local = SocketAddr::new(local, self.path.local.port());

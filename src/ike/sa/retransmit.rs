@@ -1,7 +1,8 @@
 //! When to send a request again, when to give up, and how long to pause before trying anew.
 //!
-//! Waits double from a half second and are jittered, so that a gateway which comes back does not meet all its peers in
-//! step. A cloud gateway's failover takes tens of seconds; giving up sooner would turn its hiccup into our outage.
+//! Waits double from a half second and are jittered, so that a gateway which comes back does not
+//! meet all its peers in step. A cloud gateway's failover takes tens of seconds; giving up sooner
+//! would turn its hiccup into our outage.
 
 use std::time::Duration;
 
@@ -77,7 +78,8 @@ impl Retransmit {
         self.sent
     }
 
-    /// Something authentic of the peer arrived, only not the response: it lives, so the budget begins anew.
+    /// Something authentic of the peer arrived, only not the response: it lives, so the budget
+    /// begins anew.
     pub fn heard(&mut self, now: Instant) {
         self.since = self.since.max(now);
     }
@@ -102,14 +104,16 @@ impl Retransmit {
     }
 }
 
-/// How long to wait before dialling again, after this many failures in a row (0: an SA that stood was lost). Never gives up;
-/// never so eager that a gateway which restarts is held down, nor so slow that a person thinks it has stopped.
+/// How long to wait before dialling again, after this many failures in a row (0: an SA that stood
+/// was lost). Never gives up; never so eager that a gateway which restarts is held down, nor so
+/// slow that a person thinks it has stopped.
 pub fn redial_pause(failures: u32, rng: &mut dyn Rng) -> Duration {
     jittered(doubled(Duration::from_secs(1), failures, Duration::from_secs(60)), rng)
 }
 
-/// How long to wait before asking again for what the peer refused for now (TEMPORARY_FAILURE, a refused child), after
-/// this many refusals in a row, the first being 0. Short at first: most crossings are over in a round trip.
+/// How long to wait before asking again for what the peer refused for now (TEMPORARY_FAILURE, a
+/// refused child), after this many refusals in a row, the first being 0. Short at first: most
+/// crossings are over in a round trip.
 pub fn retry_pause(refusals: u32, rng: &mut dyn Rng) -> Duration {
     jittered(doubled(Duration::from_secs(1), refusals, Duration::from_secs(30)), rng)
 }

@@ -9,7 +9,8 @@ use crate::time::Instant;
 use crate::wire::codes::NotifyType;
 use crate::wire::spi::EspSpi;
 
-/// Tasks that one IKE SA holds at most: every child may want rekeying and closing, and there is one of each other kind.
+/// Tasks that one IKE SA holds at most: every child may want rekeying and closing, and there is one
+/// of each other kind.
 const MAX_TASKS: usize = 256;
 
 /// One thing wanted; each becomes one request.

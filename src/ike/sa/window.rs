@@ -1,7 +1,8 @@
 //! The two message windows of an IKE SA, each of size one (RFC 7296 §2.3).
 //!
-//! They know nothing of each other: our requests count in one, the peer's in the other, and both may have something
-//! under way. A window keeps the datagrams that may have to be sent again, byte for byte (§2.1).
+//! They know nothing of each other: our requests count in one, the peer's in the other, and both
+//! may have something under way. A window keeps the datagrams that may have to be sent again, byte
+//! for byte (§2.1).
 //!
 //! ```text
 //!             RequestWindow                        ReplyWindow
@@ -55,8 +56,8 @@ impl RequestWindow {
         self.outstanding.as_ref()
     }
 
-    /// The id for a request now; `None` while one is under way. The last id is never given out: ids must not wrap, so
-    /// an IKE SA that has used them up is at its end (RFC 7296 §2.2).
+    /// The id for a request now; `None` while one is under way. The last id is never given out: ids
+    /// must not wrap, so an IKE SA that has used them up is at its end (RFC 7296 §2.2).
     pub fn free(&self) -> Option<MessageId> {
         (self.outstanding.is_none() && self.next.0 < u32::MAX).then_some(self.next)
     }
@@ -68,8 +69,8 @@ impl RequestWindow {
         self.next = MessageId(self.next.0.saturating_add(1));
     }
 
-    /// Whether a response with this id answers the request under way. To be asked before the message is opened; any
-    /// other response is old or invented.
+    /// Whether a response with this id answers the request under way. To be asked before the
+    /// message is opened; any other response is old or invented.
     pub fn awaits(&self, id: MessageId) -> bool {
         self.outstanding.as_ref().is_some_and(|request| request.id == id)
     }
@@ -94,14 +95,15 @@ pub struct Answered {
     pub fingerprint: Fingerprint,
     /// Our answer.
     pub datagrams: Datagrams,
-    /// How often it is sent again: whoever heard the request can send it too, and is not to have us send as much as he likes. From
-    /// where the peer is, and from elsewhere: so nobody elsewhere uses up what the peer may need.
+    /// How often it is sent again: whoever heard the request can send it too, and is not to have us
+    /// send as much as he likes. From where the peer is, and from elsewhere: so nobody elsewhere
+    /// uses up what the peer may need.
     again: [Bucket; 2],
 }
 
-/// SHA-256 over the first datagram of a request as it came. A repetition is the same octets (RFC 7296 §2.1), so it is known
-/// without opening it, and an invented one draws no answer. Of a fragmented request the first fragment stands for all
-/// (RFC 7383 §2.6.1).
+/// SHA-256 over the first datagram of a request as it came. A repetition is the same octets (RFC
+/// 7296 §2.1), so it is known without opening it, and an invented one draws no answer. Of a
+/// fragmented request the first fragment stands for all (RFC 7383 §2.6.1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Fingerprint(pub [u8; 32]);
 
@@ -117,8 +119,8 @@ pub enum RequestArrival<'a> {
 }
 
 impl ReplyWindow {
-    /// A window whose next request has this id: 0 on a rekeyed IKE SA and for the peer that answered IKE_SA_INIT, 1 for
-    /// the peer that sent it.
+    /// A window whose next request has this id: 0 on a rekeyed IKE SA and for the peer that
+    /// answered IKE_SA_INIT, 1 for the peer that sent it.
     pub fn starting_at(expected: MessageId) -> ReplyWindow {
         ReplyWindow { expected, answered: None }
     }
@@ -154,7 +156,8 @@ impl ReplyWindow {
             .map_or(RequestArrival::Outside, |datagrams| RequestArrival::Repeated(datagrams))
     }
 
-    /// The expected request was authentic and this is our answer: kept until the next request (RFC 7296 §2.1).
+    /// The expected request was authentic and this is our answer: kept until the next request (RFC
+    /// 7296 §2.1).
     pub fn answer(&mut self, fingerprint: Fingerprint, datagrams: Datagrams) {
         self.answered = Some(Answered::new(fingerprint, datagrams));
         self.expected = MessageId(self.expected.0.saturating_add(1));

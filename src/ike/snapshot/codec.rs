@@ -1,4 +1,5 @@
-//! How a snapshot's fields become octets: fixed widths, big-endian, no field names; the version says what stands where.
+//! How a snapshot's fields become octets: fixed widths, big-endian, no field names; the version
+//! says what stands where.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

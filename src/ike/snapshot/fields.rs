@@ -262,7 +262,8 @@ impl SnapshotField for Tasks {
     }
 }
 
-/// Children that departed are laid down before an input is done with: there are none between inputs.
+/// Children that departed are laid down before an input is done with: there are none between
+/// inputs.
 impl SnapshotField for Vec<(ChildSa, Cause)> {
     fn save(&self, pen: &mut Encoder) {
         pen.list(self.iter());
@@ -390,8 +391,8 @@ impl SnapshotField for Arriving {
     }
 }
 
-/// A private value, if the provider gives it out. One that stays behind is lost with the process, and whoever needed it is told
-/// by its absence.
+/// A private value, if the provider gives it out. One that stays behind is lost with the process,
+/// and whoever needed it is told by its absence.
 impl SnapshotField for Option<Box<dyn KeyAgreement>> {
     fn save(&self, pen: &mut Encoder) {
         let exported =

@@ -4,12 +4,13 @@
 //! version | taken at | next child | cookies | peers: dial, care, attempts, IKE SAs with children, drains
 //! ```
 //!
-//! Order of work for whoever persists: take the outputs, take the snapshot, store it, and only then transmit. A crash is
-//! then the same as a lost packet. Deadlines are stored as they are: the monotonic clock is one for all processes of a boot, and
-//! a snapshot of another boot is refused.
+//! Order of work for whoever persists: take the outputs, take the snapshot, store it, and only then
+//! transmit. A crash is then the same as a lost packet. Deadlines are stored as they are: the
+//! monotonic clock is one for all processes of a boot, and a snapshot of another boot is refused.
 //!
-//! Not in it: configuration and credentials (handed in again), the source of randomness, limits on answers to strangers, and
-//! private key-exchange values that the provider does not give out. A request that needed such a value is asked again.
+//! Not in it: configuration and credentials (handed in again), the source of randomness, limits on
+//! answers to strangers, and private key-exchange values that the provider does not give out. A
+//! request that needed such a value is asked again.
 
 mod codec;
 mod fields;
@@ -75,8 +76,9 @@ impl Endpoint {
         Snapshot(pen.finish())
     }
 
-    /// The endpoint of a snapshot. A peer of the snapshot that is not among `peers` is dropped; one that is new among them starts
-    /// cold. The data plane is not told anything: see [`Endpoint::reinstall`].
+    /// The endpoint of a snapshot. A peer of the snapshot that is not among `peers` is dropped; one
+    /// that is new among them starts cold. The data plane is not told anything: see
+    /// [`Endpoint::reinstall`].
     pub fn restore(
         snapshot: &Snapshot,
         now: Now,
@@ -120,7 +122,8 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    /// Tells a data plane that starts from nothing about every child: all that is to be received on, then what is to be sent on.
+    /// Tells a data plane that starts from nothing about every child: all that is to be received
+    /// on, then what is to be sent on.
     pub fn reinstall(&mut self, now: Now) {
         let ids: Vec<PeerId> = self.peers.keys().copied().collect();
         for id in ids {
@@ -169,7 +172,8 @@ struct PeerState {
 }
 
 fn save_peer(peer: &Peer, pen: &mut Encoder) {
-    // The configuration comes from the file, though our address in it may be another one then; the deadline from the rest.
+    // The configuration comes from the file, though our address in it may be another one then; the
+    // deadline from the rest.
     let Peer { id, config, dial, care, handshakes, sas, draining, registered: _ } = peer;
     id.save(pen);
     config.local.save(pen);

@@ -1,7 +1,9 @@
-//! Whose manners an end keeps. [`PeerBehaviour::Azure`] is a peer to play in tests: what is known of Azure's gateway, as data.
+//! Whose manners an end keeps. [`PeerBehaviour::Azure`] is a peer to play in tests: what is known
+//! of Azure's gateway, as data.
 //!
-//! Sources are Azure's public documentation and what others logged of its gateways; what is only inferred is
-//! marked so. An end with [`PeerBehaviour::Standard`] has to live with everything that the other one does.
+//! Sources are Azure's public documentation and what others logged of its gateways; what is only
+//! inferred is marked so. An end with [`PeerBehaviour::Standard`] has to live with everything that
+//! the other one does.
 
 use std::time::Duration;
 
@@ -34,12 +36,14 @@ impl PeerBehaviour {
         }
     }
 
-    /// Whether SIGNATURE_HASH_ALGORITHMS is announced (RFC 7427). Without it the peer has method 1 with SHA-1.
+    /// Whether SIGNATURE_HASH_ALGORITHMS is announced (RFC 7427). Without it the peer has method 1
+    /// with SHA-1.
     pub fn announces_hashes(self) -> bool {
         self == PeerBehaviour::Standard
     }
 
-    /// The lines of the IKE SA. Azure says and takes 3DES too, so a played one may offer what it cannot run.
+    /// The lines of the IKE SA. Azure says and takes 3DES too, so a played one may offer what it
+    /// cannot run.
     pub fn ike_policy(self) -> ProposalPolicy {
         match self {
             PeerBehaviour::Standard => ProposalPolicy::azure_ike(),
@@ -66,7 +70,8 @@ impl PeerBehaviour {
         ChildSelectors { local: any(), remote: any() }
     }
 
-    /// The life of its IKE SA; `configured` is what the settings say, and Azure has no such setting.
+    /// The life of its IKE SA; `configured` is what the settings say, and Azure has no such
+    /// setting.
     pub fn ike_lifetime(self, configured: Duration) -> Lifetime {
         match self {
             PeerBehaviour::Standard => Lifetime::ike(configured),
@@ -82,7 +87,8 @@ impl PeerBehaviour {
         }
     }
 
-    /// The pause before dialling again. Azure "retries every few seconds", without end and without growing.
+    /// The pause before dialling again. Azure "retries every few seconds", without end and without
+    /// growing.
     pub fn redial_pause(self, failures: u32, rng: &mut dyn Rng) -> Duration {
         match self {
             PeerBehaviour::Standard => retransmit::redial_pause(failures, rng),
@@ -90,10 +96,12 @@ impl PeerBehaviour {
         }
     }
 
-    /// Whether a CREATE_CHILD_SA request for a child is taken at all, before its lines are looked at.
+    /// Whether a CREATE_CHILD_SA request for a child is taken at all, before its lines are looked
+    /// at.
     ///
-    /// Microsoft's stack gives up on a KE payload beside proposals without a group, and on the transform `NONE`
-    /// (strongSwan#2831, libreswan#765). That it answers NO_PROPOSAL_CHOSEN is inferred.
+    /// Microsoft's stack gives up on a KE payload beside proposals without a group, and on the
+    /// transform `NONE` (strongSwan#2831, libreswan#765). That it answers NO_PROPOSAL_CHOSEN is
+    /// inferred.
     pub fn takes_child_request(self, sa: &SecurityAssociation, has_ke: bool) -> Result<(), Error> {
         let says = |wanted: fn(&TransformId) -> bool| {
             sa.proposals.iter().flat_map(|p| &p.transforms).any(|t| wanted(&t.id))
@@ -195,7 +203,8 @@ mod tests {
         }
     }
 
-    /// The stateless answer that Azure's gateways were seen to give has 38 octets; so has any with one such notify alone.
+    /// The stateless answer that Azure's gateways were seen to give has 38 octets; so has any with
+    /// one such notify alone.
     #[test]
     fn a_bare_invalid_ke_payload_has_38_octets() {
         let header = Header {

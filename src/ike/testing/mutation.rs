@@ -1,6 +1,8 @@
-//! Faults on purpose, so that the simulator's teeth can be shown to bite: each makes the engine wrong in one known way.
+//! Faults on purpose, so that the simulator's teeth can be shown to bite: each makes the engine
+//! wrong in one known way.
 //!
-//! Exists only with the feature `fake`, which no release build has; without it `is` is a constant `false`.
+//! Exists only with the feature `fake`, which no release build has; without it `is` is a constant
+//! `false`.
 
 /// Declares the faults once: as variants and as a list of all.
 macro_rules! mutations {

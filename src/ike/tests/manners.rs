@@ -1,4 +1,5 @@
-//! What an end says of itself, and what it answers to peers that say too much, too little or the wrong thing.
+//! What an end says of itself, and what it answers to peers that say too much, too little or the
+//! wrong thing.
 
 use super::*;
 use crate::ike::sa::channel::{Envelope, OpenedMessage};
@@ -39,7 +40,8 @@ fn unknown() -> Payload {
     Payload::Unknown { kind: PayloadType::Unknown(200), body: vec![1, 2, 3] }
 }
 
-/// RFC 7296 §2.5: a payload that nobody knows is skipped; one that is critical has the request refused, by its number.
+/// RFC 7296 §2.5: a payload that nobody knows is skipped; one that is critical has the request
+/// refused, by its number.
 #[test]
 fn an_unknown_payload_is_skipped_and_a_critical_one_refused() {
     in_both_ways(|| {
@@ -56,7 +58,8 @@ fn an_unknown_payload_is_skipped_and_a_critical_one_refused() {
     });
 }
 
-/// RFC 7296 §2.21.3: authentic nonsense is answered with INVALID_SYNTAX, and ends the IKE SA on both sides.
+/// RFC 7296 §2.21.3: authentic nonsense is answered with INVALID_SYNTAX, and ends the IKE SA on
+/// both sides.
 #[test]
 fn authentic_nonsense_is_invalid_syntax_and_ends_the_ike_sa() {
     in_both_ways(|| {
@@ -137,8 +140,8 @@ fn forge(pair: &mut Pair, request: &Header, path: Path, notify: Notify) {
     pair.collect(0);
 }
 
-/// RFC 7296 §1.3 and §2.6: whoever keeps asking for other groups and other cookies gets one message for each group that we
-/// offered, and a few for cookies.
+/// RFC 7296 §1.3 and §2.6: whoever keeps asking for other groups and other cookies gets one message
+/// for each group that we offered, and a few for cookies.
 #[test]
 fn other_groups_and_cookies_cannot_make_it_go_in_circles() {
     let lines = [KeId::Ecp384, KeId::Ecp256, KeId::Modp2048].map(|group| {
@@ -222,7 +225,8 @@ fn is_up(event: &IkeEvent) -> bool {
     matches!(event, IkeEvent::IkeUp { .. })
 }
 
-/// A peer with room for fewer children than we want keeps those that it has: a new IKE SA would have no more room.
+/// A peer with room for fewer children than we want keeps those that it has: a new IKE SA would
+/// have no more room.
 #[test]
 fn a_child_too_many_costs_the_others_nothing() {
     in_both_ways(|| {
@@ -249,8 +253,8 @@ fn a_child_too_many_costs_the_others_nothing() {
     });
 }
 
-/// RFC 7296 §1.3: a peer without room for a child's successor gets a new IKE SA with new children. When that has only just been
-/// done it waits, so that nobody is dialled in circles.
+/// RFC 7296 §1.3: a peer without room for a child's successor gets a new IKE SA with new children.
+/// When that has only just been done it waits, so that nobody is dialled in circles.
 #[test]
 fn a_successor_without_room_comes_on_a_new_ike_sa_and_not_in_circles() {
     in_both_ways(|| {

@@ -1,4 +1,5 @@
-//! Two endpoints, one wire without faults: the happy path of each exchange. What goes wrong is the simulator's business.
+//! Two endpoints, one wire without faults: the happy path of each exchange. What goes wrong is the
+//! simulator's business.
 
 mod manners;
 

@@ -1,5 +1,5 @@
-//! The AUTH payload of a peer with a certificate: what to sign with, how to write it down, what to accept
-//! (RFC 7296 §2.15 and §3.8, RFC 4754, RFC 7427, RFC 8420).
+//! The AUTH payload of a peer with a certificate: what to sign with, how to write it down, what to
+//! accept (RFC 7296 §2.15 and §3.8, RFC 4754, RFC 7427, RFC 8420).
 //!
 //! ```text
 //!   announced by the peer          our key       method  signature
@@ -10,16 +10,18 @@
 //!   SIGNATURE_HASH_ALGORITHMS      Ed25519       14      Ed25519
 //! ```
 //!
-//! **Method 1** says nothing about its hash. RFC 7296 suggests SHA-1 and every peer that stops at method 1 (Windows and
-//! Azure among them) checks for just that, so SHA-1 is what goes out. Coming in, any DigestInfo of SHA-1, 256, 384 or 512
-//! is accepted: ring compares whole paddings, so each is tried in turn, at 30 microseconds a try with RSA 2048.
+//! **Method 1** says nothing about its hash. RFC 7296 suggests SHA-1 and every peer that stops at
+//! method 1 (Windows and Azure among them) checks for just that, so SHA-1 is what goes out. Coming
+//! in, any DigestInfo of SHA-1, 256, 384 or 512 is accepted: ring compares whole paddings, so each
+//! is tried in turn, at 30 microseconds a try with RSA 2048.
 //!
-//! **PKCS#1 or PSS.** Peers announce hashes but not paddings. PKCS#1 v1.5 is what everybody verifies; PSS is for those
-//! who must have it.
+//! **PKCS#1 or PSS.** Peers announce hashes but not paddings. PKCS#1 v1.5 is what everybody
+//! verifies; PSS is for those who must have it.
 //!
-//! **SHA-1** here is no collision target as in a certificate: the signed octets hold a nonce of the verifier. Whether it
-//! is accepted under method 1 is [`Sha1Policy`]. Under method 14 it never is: a peer signs with a hash that was announced
-//! to it (RFC 7427 §4), and SHA-1 is not in [`ANNOUNCED`].
+//! **SHA-1** here is no collision target as in a certificate: the signed octets hold a nonce of the
+//! verifier. Whether it is accepted under method 1 is [`Sha1Policy`]. Under method 14 it never is:
+//! a peer signs with a hash that was announced to it (RFC 7427 §4), and SHA-1 is not in
+//! [`ANNOUNCED`].
 
 use super::algorithm::{self, AlgorithmError};
 use super::path::ValidPath;
@@ -84,7 +86,8 @@ pub struct AuthPolicy {
     pub padding: RsaPadding,
 }
 
-/// The hashes that we announce in SIGNATURE_HASH_ALGORITHMS. SHA-1 is not among them (RFC 8247 §3.2).
+/// The hashes that we announce in SIGNATURE_HASH_ALGORITHMS. SHA-1 is not among them (RFC 8247
+/// §3.2).
 pub const ANNOUNCED: [HashId; 4] =
     [HashId::Sha2_256, HashId::Sha2_384, HashId::Sha2_512, HashId::Identity];
 
@@ -97,7 +100,8 @@ pub struct SignatureChoice {
     pub scheme: Scheme,
 }
 
-/// Chooses by our key and by the hashes that the peer announced; `None` when it sent no SIGNATURE_HASH_ALGORITHMS.
+/// Chooses by our key and by the hashes that the peer announced; `None` when it sent no
+/// SIGNATURE_HASH_ALGORITHMS.
 pub fn choose(
     key: KeyKind,
     announced: Option<&[HashId]>,
@@ -174,7 +178,8 @@ pub fn sign(
     Ok([&[length][..], &identifier, &signature].concat())
 }
 
-/// Checks the peer's AUTH payload with the key of its validated certificate. Answers with the scheme it used.
+/// Checks the peer's AUTH payload with the key of its validated certificate. Answers with the
+/// scheme it used.
 pub fn verify(
     path: &ValidPath,
     method: AuthMethod,

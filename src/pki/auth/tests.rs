@@ -110,7 +110,8 @@ fn method_14_is_accepted_with_every_scheme() {
     }
 }
 
-/// It was not announced, so a peer that signs over it breaks RFC 7427, whatever is said about method 1.
+/// It was not announced, so a peer that signs over it breaks RFC 7427, whatever is said about
+/// method 1.
 #[test]
 fn sha1_is_never_accepted_under_method_14() {
     let key = key!("rsa2048-1.p8.der");

@@ -1,5 +1,5 @@
-//! Files as people have them, to certificates, keys and revocation lists. The bytes are read by the caller; nothing is
-//! trusted by being loaded.
+//! Files as people have them, to certificates, keys and revocation lists. The bytes are read by the
+//! caller; nothing is trusted by being loaded.
 
 use std::fmt;
 
@@ -134,8 +134,9 @@ fn unfit_remedy(label: &str) -> &'static str {
 }
 
 impl Bundle {
-    /// Reads a file: PEM with any number of sections and any text between, DER, Windows' Base-64 without headers, or
-    /// PKCS#12 with its password as the bytes of a password file. `file` is what messages call it.
+    /// Reads a file: PEM with any number of sections and any text between, DER, Windows' Base-64
+    /// without headers, or PKCS#12 with its password as the bytes of a password file. `file` is
+    /// what messages call it.
     pub fn read(bytes: &[u8], password: Option<&[u8]>, file: &str) -> Result<Bundle, LoadError> {
         Bundle::default().fill(bytes, password, file)
     }
@@ -258,7 +259,8 @@ impl Bundle {
     }
 }
 
-/// Whether a file is binary and not text: one whole SEQUENCE, or the start of one longer than text could pass for.
+/// Whether a file is binary and not text: one whole SEQUENCE, or the start of one longer than text
+/// could pass for.
 fn is_der(bytes: &[u8]) -> bool {
     let mut reader = DerReader::new(bytes);
     let whole = matches!(reader.any(), Ok(Element { tag: tag::SEQUENCE, .. })) && reader.is_empty();

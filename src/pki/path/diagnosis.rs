@@ -1,4 +1,5 @@
-//! Why no path was found: walks up from the leaf, always to the most promising issuer, and names the first broken rule.
+//! Why no path was found: walks up from the leaf, always to the most promising issuer, and names
+//! the first broken rule.
 
 use super::reason::PathReason;
 use super::rules::{self, PathPlace};
@@ -11,7 +12,8 @@ const MAX_DEPTH: usize = 6;
 /// How many issuers of the same name are tried at each step.
 const MAX_CANDIDATES: usize = 8;
 
-/// The refusal that says most. `error` is what rustls-webpki said, for the rules that only it checks.
+/// The refusal that says most. `error` is what rustls-webpki said, for the rules that only it
+/// checks.
 pub(super) fn explain(search: &Search<'_>, error: &webpki::Error) -> TrustRefusal {
     let check = |certificate: &Certificate, place| {
         rules::check(certificate, place, search.trust.purposes, search.now)
@@ -45,8 +47,8 @@ pub(super) fn explain(search: &Search<'_>, error: &webpki::Error) -> TrustRefusa
     only_webpki_knows(&path, error)
 }
 
-/// The most promising issuer of `head`: one that signed it and breaks no rule, else one that signed it, else one that
-/// has the right name. Roots come before intermediates.
+/// The most promising issuer of `head`: one that signed it and breaks no rule, else one that signed
+/// it, else one that has the right name. Roots come before intermediates.
 fn next<'a>(
     search: &'a Search<'_>,
     path: &[&Certificate],
@@ -83,7 +85,8 @@ fn next<'a>(
     }
 }
 
-/// The path is whole and breaks none of our rules, so the reason is one that rustls-webpki alone checks.
+/// The path is whole and breaks none of our rules, so the reason is one that rustls-webpki alone
+/// checks.
 fn only_webpki_knows(path: &[&Certificate], error: &webpki::Error) -> TrustRefusal {
     let leaf = path.first().copied();
     let reason = match error {

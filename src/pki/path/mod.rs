@@ -8,18 +8,20 @@
 //! | `diagnosis.rs` | why no path was found |
 //! | `reason.rs` | [`PathReason`]: the rules, as refusals |
 //!
-//! **Who decides.** rustls-webpki searches the path and decides on signatures, dates, basic constraints, names and CRLs.
-//! What it leaves to its caller is decided in `rules.rs` on every path that it proposes: the root's own dates and path
-//! length (it takes a root as a bare name and key), key usages, the sizes of keys, stricter purposes, thumbprints.
-//! When no path stands, `diagnosis.rs` walks up from the leaf once more and names the first rule that breaks. It explains;
-//! it never accepts.
+//! **Who decides.** rustls-webpki searches the path and decides on signatures, dates, basic
+//! constraints, names and CRLs. What it leaves to its caller is decided in `rules.rs` on every path
+//! that it proposes: the root's own dates and path length (it takes a root as a bare name and key),
+//! key usages, the sizes of keys, stricter purposes, thumbprints. When no path stands,
+//! `diagnosis.rs` walks up from the leaf once more and names the first rule that breaks. It
+//! explains; it never accepts.
 //!
-//! **What must pass.** Certificates as Azure's pages make them: no subject alternative name, no key usage
-//! on the leaf, no key identifiers, no CRL distribution point, a root with keyCertSign alone. So an absent extension is
-//! never an error, but a present one is taken at its word. Version 1 certificates pass as roots only.
+//! **What must pass.** Certificates as Azure's pages make them: no subject alternative name, no key
+//! usage on the leaf, no key identifiers, no CRL distribution point, a root with keyCertSign alone.
+//! So an absent extension is never an error, but a present one is taken at its word. Version 1
+//! certificates pass as roots only.
 //!
-//! **What a peer may send**: [`MAX_CERTIFICATES`] certificates in any order; the leaf is the first that is no authority.
-//! Roots among them are ignored, only configured ones count.
+//! **What a peer may send**: [`MAX_CERTIFICATES`] certificates in any order; the leaf is the first
+//! that is no authority. Roots among them are ignored, only configured ones count.
 
 mod diagnosis;
 mod reason;

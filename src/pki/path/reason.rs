@@ -6,7 +6,8 @@ use crate::time::UnixTime;
 
 use super::MAX_CERTIFICATES;
 
-/// The rule of a certificate path that was broken. The [`Refusal`](crate::pki::Refusal) around it names the certificate.
+/// The rule of a certificate path that was broken. The [`Refusal`](crate::pki::Refusal) around it
+/// names the certificate.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PathReason {
     /// When a peer sends no certificate.
@@ -177,7 +178,8 @@ pub enum PathReason {
         /// The issuer without a CRL.
         issuer: String,
     },
-    /// When a CRL is demanded and those of its issuer are about other certificates (RFC 5280 §5.2.5).
+    /// When a CRL is demanded and those of its issuer are about other certificates (RFC 5280
+    /// §5.2.5).
     #[error(
         "no configured CRL of {issuer} is about it: each is limited to other distribution points or \
          kinds of certificates, and one is demanded"

@@ -1,17 +1,20 @@
 //! Thumbprints and CRLs against a path that is otherwise sound.
 //!
-//! rustls-webpki takes the first CRL with the right issuer's *name*. An authority that renewed its key keeps its name
-//! (Active Directory does) and has a CRL for each key, so the choice is made here: of each issuer's CRLs those that its
-//! key signed, newest first. rustls-webpki then decides: scope, signature, dates, cRLSign, serial number.
+//! rustls-webpki takes the first CRL with the right issuer's *name*. An authority that renewed its
+//! key keeps its name (Active Directory does) and has a CRL for each key, so the choice is made
+//! here: of each issuer's CRLs those that its key signed, newest first. rustls-webpki then decides:
+//! scope, signature, dates, cRLSign, serial number.
 //!
-//! A CRL may be about a part of its authority's certificates (RFC 5280 §5.2.5). rustls-webpki passes over one whose
-//! distribution point the certificate does not name, or which is about authorities when this is none. What such a list
-//! says about serial numbers is true wherever the file was fetched from, so a listed certificate is refused here. That it
-//! does not list one says nothing: then the certificate counts as one without a CRL. It is refused where CRLs are demanded
+//! A CRL may be about a part of its authority's certificates (RFC 5280 §5.2.5). rustls-webpki
+//! passes over one whose distribution point the certificate does not name, or which is about
+//! authorities when this is none. What such a list says about serial numbers is true wherever the
+//! file was fetched from, so a listed certificate is refused here. That it does not list one says
+//! nothing: then the certificate counts as one without a CRL. It is refused where CRLs are demanded
 //! ([`CrlDemand::Always`]) and passes where they are not, as it would without the file.
 //!
-//! A CRL with the issuer's name that its key did not sign refuses the peer unless another one fits: either the file is
-//! not the authority's or the wrong one of its keys, and nobody can tell which certificates it would have listed.
+//! A CRL with the issuer's name that its key did not sign refuses the peer unless another one fits:
+//! either the file is not the authority's or the wrong one of its keys, and nobody can tell which
+//! certificates it would have listed.
 
 use std::time::Duration;
 
@@ -65,7 +68,8 @@ pub(super) fn check(
     })
 }
 
-/// The CRLs that `issuer` signed, newest first. An error when there are some of its name and it signed none.
+/// The CRLs that `issuer` signed, newest first. An error when there are some of its name and it
+/// signed none.
 fn crls_of<'a>(trust: &'a Trust, issuer: &Certificate) -> Result<Vec<&'a Crl>, PathReason> {
     let of_name = || trust.crls.iter().filter(|crl| crl.issuer() == issuer.subject());
     let mut signed: Vec<&Crl> = match issuer.public_key() {
@@ -126,8 +130,9 @@ fn ask_webpki(
     Ok(())
 }
 
-/// The certificate that no CRL of its issuer is about, though there are some and one is demanded. rustls-webpki does not
-/// say which: the topmost whose issuer has none but CRLs of a scope, and not the leaf if that is known to be well.
+/// The certificate that no CRL of its issuer is about, though there are some and one is demanded.
+/// rustls-webpki does not say which: the topmost whose issuer has none but CRLs of a scope, and not
+/// the leaf if that is known to be well.
 fn out_of_scope(path: &ValidPath, crls: &[&Crl], leaf_is_known: bool) -> TrustRefusal {
     let narrow = |issuer: &Certificate| {
         let mut own = crls.iter().filter(|crl| crl.issuer() == issuer.subject());

@@ -1,4 +1,5 @@
-//! What a certificate must be by its place on the path. An absent extension breaks no rule; a present one binds.
+//! What a certificate must be by its place on the path. An absent extension breaks no rule; a
+//! present one binds.
 
 use super::ValidPath;
 use super::reason::PathReason;
@@ -13,7 +14,8 @@ use crate::time::UnixTime;
 pub(super) enum PathPlace {
     /// The peer's own.
     Leaf,
-    /// Between, with so many authorities below it, self-issued ones not counted (RFC 5280 §4.2.1.9).
+    /// Between, with so many authorities below it, self-issued ones not counted (RFC 5280
+    /// §4.2.1.9).
     Intermediate { below: u32 },
     /// Configured, with so many authorities below it.
     Root { below: u32 },
@@ -148,8 +150,8 @@ fn check_dates(certificate: &Certificate, now: UnixTime) -> Result<(), PathReaso
     Ok(())
 }
 
-/// The purposes of a leaf, by policy, and of an intermediate: there a present extension bounds what it may issue for, as
-/// rustls-webpki and Windows read it.
+/// The purposes of a leaf, by policy, and of an intermediate: there a present extension bounds what
+/// it may issue for, as rustls-webpki and Windows read it.
 fn check_purposes(
     certificate: &Certificate,
     place: PathPlace,

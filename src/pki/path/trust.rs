@@ -25,8 +25,8 @@ pub struct Roots {
 }
 
 impl Roots {
-    /// Takes the certificates as roots. A root need not be self-signed, but it must not deny being an authority; one that
-    /// is expired is taken and refused when it is used.
+    /// Takes the certificates as roots. A root need not be self-signed, but it must not deny being
+    /// an authority; one that is expired is taken and refused when it is used.
     pub fn new(certificates: impl IntoIterator<Item = Certificate>) -> Result<Roots, TrustRefusal> {
         let mut roots = Roots::default();
         for certificate in certificates {
@@ -53,7 +53,8 @@ impl Roots {
         &self.certificates
     }
 
-    /// The content of our CERTREQ payload: SHA-1 of each root's public key, one after another (RFC 7296 §3.7).
+    /// The content of our CERTREQ payload: SHA-1 of each root's public key, one after another (RFC
+    /// 7296 §3.7).
     pub fn authority_hashes(&self) -> Vec<u8> {
         self.certificates.iter().flat_map(Certificate::authority_hash).collect()
     }
@@ -70,8 +71,9 @@ impl Roots {
     }
 }
 
-/// Whether a certificate says that it is no authority. PowerShell makes roots with keyCertSign and no basic constraints;
-/// version 1 has room for neither; both become authorities by being configured.
+/// Whether a certificate says that it is no authority. PowerShell makes roots with keyCertSign and
+/// no basic constraints; version 1 has room for neither; both become authorities by being
+/// configured.
 fn denies_authority(certificate: &Certificate) -> bool {
     let constraints = certificate.basic_constraints().map(|constraints| constraints.ca);
     let usage = certificate.key_usage().map(|usage| usage.certify);
@@ -95,8 +97,8 @@ pub enum Purposes {
 /// For which issuers a CRL must be at hand.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum CrlDemand {
-    /// For none: CRLs count for the issuers that have one, and among their certificates for those that it is about.
-    /// Azure's pages make certificates without CRLs.
+    /// For none: CRLs count for the issuers that have one, and among their certificates for those
+    /// that it is about. Azure's pages make certificates without CRLs.
     #[default]
     WhereGiven,
     /// For every issuer on the path, about the certificate below it.
@@ -138,7 +140,8 @@ impl Trust {
         Trust { roots, ..Trust::default() }
     }
 
-    /// Finds a path from the peer's certificate to a root, with the CERT payloads' contents in the order they came.
+    /// Finds a path from the peer's certificate to a root, with the CERT payloads' contents in the
+    /// order they came.
     pub fn validate(&self, presented: &[&[u8]], now: UnixTime) -> Result<ValidPath, TrustRefusal> {
         let first =
             presented.first().ok_or_else(|| TrustRefusal::general(PathReason::NoCertificate))?;
@@ -148,7 +151,8 @@ impl Trust {
         if self.roots.certificates.is_empty() {
             return Err(TrustRefusal::general(PathReason::NoRoots));
         }
-        // RFC 7296 §3.6: the first one holds the key of the AUTH payload, so it must be readable; others may be skipped.
+        // RFC 7296 §3.6: the first one holds the key of the AUTH payload, so it must be readable;
+        // others may be skipped.
         let thumbprint = Thumbprint::of(first);
         let mut readable = vec![Certificate::from_der(first).map_err(|error| {
             TrustRefusal::general(PathReason::Unreadable { thumbprint, error })
@@ -167,8 +171,8 @@ impl Trust {
     }
 }
 
-/// The peer's own certificate: the first that is no authority and not issued by itself, wherever it stands. The
-/// fallbacks exist to be refused by name.
+/// The peer's own certificate: the first that is no authority and not issued by itself, wherever it
+/// stands. The fallbacks exist to be refused by name.
 fn pick_leaf(readable: &[Certificate]) -> &Certificate {
     let ordinary = readable.iter().find(|c| !c.is_ca() && !c.is_self_issued());
     let leaf = ordinary.or_else(|| readable.iter().find(|c| !c.is_ca()));
@@ -197,7 +201,8 @@ impl Search<'_> {
             Ok(leaf) => leaf,
             Err(error) => return Err(diagnosis::explain(self, &error)),
         };
-        // The rules' own refusal of a path that rustls-webpki found sound says more than its "no path".
+        // The rules' own refusal of a path that rustls-webpki found sound says more than its "no
+        // path".
         let refused = RefCell::new(None);
         let judge = |candidate: &VerifiedPath<'_>| {
             self.judge(candidate).map_err(|refusal| {
@@ -245,7 +250,8 @@ impl Search<'_> {
     }
 }
 
-/// What rustls-webpki asks of every certificate below the root. Stricter demands on the leaf are in `rules.rs`.
+/// What rustls-webpki asks of every certificate below the root. Stricter demands on the leaf are in
+/// `rules.rs`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IkePurposes;
 

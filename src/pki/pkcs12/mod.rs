@@ -6,9 +6,10 @@
 //! | `kdf.rs` | the key derivation of RFC 7292 appendix B |
 //! | `write.rs` | the same file, written |
 //!
-//! A file of nested envelopes: certificates mostly in an encrypted one, keys each encrypted by themselves, a MAC around
-//! all. Read and written here and not by a crate because the one at hand (p12-keystore) brings two pre-release libraries and some
-//! thirty others, knows only one of the two forms of the empty password, and keeps keys in memory that nobody clears.
+//! A file of nested envelopes: certificates mostly in an encrypted one, keys each encrypted by
+//! themselves, a MAC around all. Read and written here and not by a crate because the one at hand
+//! (p12-keystore) brings two pre-release libraries and some thirty others, knows only one of the
+//! two forms of the empty password, and keeps keys in memory that nobody clears.
 
 mod cipher;
 mod kdf;
@@ -21,7 +22,8 @@ use crate::der::{self, DerError, DerReader, tag};
 
 pub use write::{Pkcs12Protection, write_pkcs12};
 
-/// The most rounds of key derivation: some seconds of work. OpenSSL and Windows use 2,000 to 600,000.
+/// The most rounds of key derivation: some seconds of work. OpenSSL and Windows use 2,000 to
+/// 600,000.
 const MAX_ITERATIONS: u32 = 2_000_000;
 /// The most envelopes and bags in one file.
 const MAX_BAGS: usize = 64;

@@ -62,7 +62,8 @@ fn what_cannot_be_opened_says_why() {
     assert_eq!(read(pfx!("iterations"), b"secret").err(), Some(Pkcs12Error::Iterations(2_100_000)));
 }
 
-/// The MAC covers all but itself and the outermost lengths, so no changed byte goes unnoticed there.
+/// The MAC covers all but itself and the outermost lengths, so no changed byte goes unnoticed
+/// there.
 #[test]
 fn changed_and_cut_files_are_refused() {
     let good = pfx!("windows-3des");

@@ -1,4 +1,5 @@
-//! Writing a PKCS#12 file: the leaf's key and certificate, and the certificates above it, with one password.
+//! Writing a PKCS#12 file: the leaf's key and certificate, and the certificates above it, with one
+//! password.
 //!
 //! ```text
 //! PFX
@@ -35,7 +36,8 @@ pub enum Pkcs12Protection {
     /// PBES2 with AES-256-CBC, a MAC with SHA-256: OpenSSL 3, and Windows' "AES256-SHA256".
     #[default]
     Aes256Sha256,
-    /// 3DES, a MAC with SHA-1: Windows' "TripleDES-SHA1", which everything old reads. Good for as long as its password is.
+    /// 3DES, a MAC with SHA-1: Windows' "TripleDES-SHA1", which everything old reads. Good for as
+    /// long as its password is.
     TripleDesSha1,
 }
 
@@ -49,8 +51,8 @@ impl Pkcs12Protection {
     }
 }
 
-/// A PKCS#12 file with a key (as PKCS#8) and its path: the key's certificate first, then upwards. `password` is the content of
-/// a password file.
+/// A PKCS#12 file with a key (as PKCS#8) and its path: the key's certificate first, then upwards.
+/// `password` is the content of a password file.
 pub fn write_pkcs12(
     key: &Secret,
     path: &[Certificate],

@@ -1,4 +1,5 @@
-//! What this process can still do once it runs, however it is made to: rights are given up for good, by role.
+//! What this process can still do once it runs, however it is made to: rights are given up for
+//! good, by role.
 //!
 //! | role | who | may |
 //! |---|---|---|
@@ -6,18 +7,21 @@
 //! | [`ConfinedRole::Lane`] | the two threads of a tunnel | move packets between descriptors that are open, and nothing that makes a new one |
 //! | [`ConfinedRole::Signer`] | the process with the private keys | read, write and get memory; anything else ends it |
 //!
-//! **Refused, not killed.** What control or a lane may not do fails with EPERM: to an attacker that is as good a wall as death,
-//! and to a system whose C library takes another system call than the one foreseen it is an error message instead of an
-//! outage. The signer does so little that there is nothing to foresee, so there a stray call is an attack and ends it.
+//! **Refused, not killed.** What control or a lane may not do fails with EPERM: to an attacker that
+//! is as good a wall as death, and to a system whose C library takes another system call than the
+//! one foreseen it is an error message instead of an outage. The signer does so little that there
+//! is nothing to foresee, so there a stray call is an attack and ends it.
 //!
-//! **Files.** Landlock leaves the directories of the configuration and of what it names, and what the C library looks names up
-//! with. `/etc` is among that as a whole: its files are replaced by renaming, which a rule for one file does not follow, and
-//! what is secret in it is so by its owner. A reload cannot name files elsewhere; a restart can.
+//! **Files.** Landlock leaves the directories of the configuration and of what it names, and what
+//! the C library looks names up with. `/etc` is among that as a whole: its files are replaced by
+//! renaming, which a rule for one file does not follow, and what is secret in it is so by its
+//! owner. A reload cannot name files elsewhere; a restart can.
 //!
-//! **Memory.** No core dump and no tracer (`PR_SET_DUMPABLE` 0, which also stops dumps that go to a program and that
-//! `RLIMIT_CORE` does not stop). So there is no dump that single pages would have to be left out of. Keys are spread over the
-//! heap with all that holds them, ring's own copies too, so it is all memory or none that is kept out of the swap: all, where
-//! `RLIMIT_MEMLOCK` has no end (as in the unit). Under a finite limit an allocation would fail some day, and nothing is
+//! **Memory.** No core dump and no tracer (`PR_SET_DUMPABLE` 0, which also stops dumps that go to a
+//! program and that `RLIMIT_CORE` does not stop). So there is no dump that single pages would have
+//! to be left out of. Keys are spread over the heap with all that holds them, ring's own copies
+//! too, so it is all memory or none that is kept out of the swap: all, where `RLIMIT_MEMLOCK` has
+//! no end (as in the unit). Under a finite limit an allocation would fail some day, and nothing is
 //! locked.
 //!
 //! A kernel without one of these goes without it; the caller logs [`Confinement`], in a line.
@@ -86,7 +90,8 @@ impl fmt::Display for Confinement {
     }
 }
 
-/// Confines the process to [`ConfinedRole::Control`]. Threads that run already are not reached, so it is called before there are any.
+/// Confines the process to [`ConfinedRole::Control`]. Threads that run already are not reached, so
+/// it is called before there are any.
 pub fn process(paths: &Paths) -> Confinement {
     let dumps = forbid_dumps().map_err(|error| error.to_string());
     let swap = lock_memory();
@@ -104,7 +109,8 @@ pub fn lane() -> Result<(), String> {
     }
 }
 
-/// Confines the calling process, of one thread, to [`ConfinedRole::Signer`]. Signals are the service's business: it ends when the service does.
+/// Confines the calling process, of one thread, to [`ConfinedRole::Signer`]. Signals are the
+/// service's business: it ends when the service does.
 pub fn signer() -> Result<(), String> {
     SigSet::all().thread_block().map_err(|error| error.to_string())?;
     forbid_dumps().map_err(|error| error.to_string())?;

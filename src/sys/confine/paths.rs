@@ -8,7 +8,8 @@ use landlock::{
     path_beneath_rules,
 };
 
-/// What names are looked up with: the C library's modules, its settings, the sockets of those who answer.
+/// What names are looked up with: the C library's modules, its settings, the sockets of those who
+/// answer.
 const NAME_SERVICE: &[&str] = &["/etc", "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/run/nscd"];
 /// The same where `/etc/resolv.conf` may lead.
 const RESOLVERS: &[&str] =

@@ -139,7 +139,8 @@ const CONTROL_OLD: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const CONTROL_OLD: &[c_long] = &[];
 
-/// Families of sockets: UDP and raw ESP, routes and devices, the control socket and the service manager.
+/// Families of sockets: UDP and raw ESP, routes and devices, the control socket and the service
+/// manager.
 const FAMILIES: [i32; 4] = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK, libc::AF_UNIX];
 
 /// Filters the system calls of the calling thread and of those that it starts from now on.
@@ -156,7 +157,8 @@ fn programs(role: ConfinedRole) -> Result<Vec<BpfProgram>, seccompiler::BackendE
     };
     let mut filters = vec![program(rules(role)?, stray, SeccompAction::Allow)?];
     if role == ConfinedRole::Control {
-        // The flags of clone3 are out of a filter's sight: the C library falls back to clone, whose are not.
+        // The flags of clone3 are out of a filter's sight: the C library falls back to clone, whose
+        // are not.
         let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
         let absent = SeccompAction::Errno(errno(libc::ENOSYS));
         filters.push(program(clone3, SeccompAction::Allow, absent)?);
@@ -188,7 +190,8 @@ fn rules(role: ConfinedRole) -> Result<Rules, seccompiler::BackendError> {
         lists.iter().copied().flatten().map(|&number| (number, Vec::new())).collect();
     let (write, execute) = (bits(libc::PROT_WRITE), bits(libc::PROT_EXEC));
     let without = |bit| condition(2, SeccompCmpOp::MaskedEq(bit), 0);
-    // No new code, but for control, whose C library loads modules to look up names: there no memory is both written and run.
+    // No new code, but for control, whose C library loads modules to look up names: there no memory
+    // is both written and run.
     let mut mappings = vec![SeccompRule::new(vec![without(execute)?])?];
     if role == ConfinedRole::Control {
         mappings.push(SeccompRule::new(vec![without(write)?])?);

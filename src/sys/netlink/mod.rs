@@ -1,4 +1,5 @@
-//! Links, addresses and routes by rtnetlink(7), as much as a tunnel and its tests need, synchronously.
+//! Links, addresses and routes by rtnetlink(7), as much as a tunnel and its tests need,
+//! synchronously.
 //!
 //! A [`Netlink`] acts on the network namespace of the thread that opened it.
 

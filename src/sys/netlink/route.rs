@@ -67,7 +67,8 @@ impl Netlink {
 fn request(kind: u16, flags: u16, route: Route<'_>) -> io::Result<NetlinkRequest> {
     let Route { to, metric, table, devices } = route;
     let mut request = NetlinkRequest::new(kind, flags);
-    // rtmsg: protocol static, scope link for IPv4 (nowhere, when a route of any scope is to go), type unicast.
+    // rtmsg: protocol static, scope link for IPv4 (nowhere, when a route of any scope is to go),
+    // type unicast.
     let scope = match (devices, to.address.is_ipv4()) {
         ([], _) => 255,
         (_, true) => 253,

@@ -11,7 +11,8 @@ use nix::sys::socket::{
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR (linux/rtnetlink.h). Routes are left out: there may be a million.
+/// RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR (linux/rtnetlink.h). Routes are left out:
+/// there may be a million.
 const GROUPS: u32 = 0x1 | 0x10 | 0x100;
 
 /// An ear for the calling thread's network namespace.
@@ -25,7 +26,8 @@ impl NetlinkWatch {
         let protocol = SockProtocol::NetlinkRoute;
         let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
-        // SAFETY: an OwnedFd is open, and gives the same descriptor, as long as it lives; it lives in what this makes.
+        // SAFETY: an OwnedFd is open, and gives the same descriptor, as long as it lives; it lives
+        // in what this makes.
         let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
         Ok(NetlinkWatch(fd?))
     }

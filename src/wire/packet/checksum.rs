@@ -1,7 +1,8 @@
 //! The Internet checksum (RFC 1071), fast enough to be done for every segment of a super-packet.
 //!
-//! Words are summed in the machine's own byte order and swapped once at the end (RFC 1071 §2 (B)), eight bytes at a time with the
-//! carry added back (§2 (C)), in four lanes that do not wait for each other.
+//! Words are summed in the machine's own byte order and swapped once at the end (RFC 1071 §2 (B)),
+//! eight bytes at a time with the carry added back (§2 (C)), in four lanes that do not wait for
+//! each other.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,7 +11,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub struct Sum(u64);
 
 impl Sum {
-    /// The pseudo-header of TCP, UDP and ICMPv6 (RFC 9293 §3.1, RFC 8200 §8.1); `None` for mixed families.
+    /// The pseudo-header of TCP, UDP and ICMPv6 (RFC 9293 §3.1, RFC 8200 §8.1); `None` for mixed
+    /// families.
     pub fn pseudo(source: IpAddr, destination: IpAddr, protocol: u8, length: usize) -> Option<Sum> {
         match (source, destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
@@ -34,7 +36,8 @@ impl Sum {
     }
 
     fn tail(self, protocol: u8, length: usize) -> Sum {
-        // A length beyond 32 bits has no place in a packet; saturating keeps the sum wrong rather than the program.
+        // A length beyond 32 bits has no place in a packet; saturating keeps the sum wrong rather
+        // than the program.
         let length = u32::try_from(length).unwrap_or(u32::MAX);
         self.with(&length.to_be_bytes()).with(&[0, protocol])
     }
@@ -58,8 +61,8 @@ impl Sum {
         }
     }
 
-    /// The folded sum without the final complement: what a device expects in the field of a packet whose
-    /// checksum it is to complete.
+    /// The folded sum without the final complement: what a device expects in the field of a packet
+    /// whose checksum it is to complete.
     pub fn partial(self) -> u16 {
         fold(self.0).to_be()
     }
@@ -91,7 +94,8 @@ fn sum(bytes: &[u8]) -> u64 {
     (total >> 32) + (total & 0xffff_ffff)
 }
 
-/// One's complement addition of 64-bit words: what a checksum of 16-bit words folds to all the same.
+/// One's complement addition of 64-bit words: what a checksum of 16-bit words folds to all the
+/// same.
 fn wrap(a: u64, b: u64) -> u64 {
     let (sum, carry) = a.overflowing_add(b);
     // Cannot overflow: a sum that carried is at most 2^64 - 2.
@@ -151,7 +155,8 @@ mod tests {
 
         #[test]
         fn adjusting_is_recomputing(mut bytes in proptest::collection::vec(any::<u8>(), 4..64), new: u16) {
-            // All-zero data has two representations of zero; RFC 1624 §3 keeps them apart, real headers have no such sum.
+            // All-zero data has two representations of zero; RFC 1624 §3 keeps them apart, real
+            // headers have no such sum.
             bytes[3] |= 1;
             let old = u16::from_be_bytes([bytes[0], bytes[1]]);
             let before = Sum::default().with(&bytes).finish();

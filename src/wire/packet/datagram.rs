@@ -1,4 +1,5 @@
-//! What a UDP datagram on port 4500 is (RFC 3948 §2): ESP, IKE behind four zero bytes, a keepalive, or nothing.
+//! What a UDP datagram on port 4500 is (RFC 3948 §2): ESP, IKE behind four zero bytes, a keepalive,
+//! or nothing.
 
 /// Stands where an ESP packet has its SPI, which is never 0 (RFC 3948 §2.2).
 pub const NON_ESP_MARKER: [u8; 4] = [0; 4];

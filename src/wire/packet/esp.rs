@@ -15,7 +15,8 @@ pub const MAX_PAD: usize = 255;
 /// The part in the clear.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct EspHeader {
-    /// Security parameters index, as on the wire; 0 and the reserved values 1..=255 are not refused here.
+    /// Security parameters index, as on the wire; 0 and the reserved values 1..=255 are not refused
+    /// here.
     pub spi: u32,
     /// The lower 32 bits of the sequence number.
     pub sequence: u32,
@@ -37,15 +38,15 @@ impl EspHeader {
     }
 }
 
-/// The bytes of padding that bring `length` and the trailer to a multiple of `align` (RFC 4303 §2.4). `align` is a
-/// cipher's block, at least 4.
+/// The bytes of padding that bring `length` and the trailer to a multiple of `align` (RFC 4303
+/// §2.4). `align` is a cipher's block, at least 4.
 pub fn pad_len(length: usize, align: usize) -> usize {
     let end = length + TRAILER_LEN;
     end.next_multiple_of(align) - end
 }
 
-/// Writes padding 1, 2, 3, .. and the trailer into the end of `plaintext`, whose last `pad` + 2 bytes they fill.
-/// `false`, and nothing written, when they do not fit.
+/// Writes padding 1, 2, 3, .. and the trailer into the end of `plaintext`, whose last `pad` + 2
+/// bytes they fill. `false`, and nothing written, when they do not fit.
 pub fn write_trailer(plaintext: &mut [u8], pad: u8, next_header: u8) -> bool {
     let room = usize::from(pad) + TRAILER_LEN;
     let Some(start) = plaintext.len().checked_sub(room) else { return false };
@@ -69,12 +70,14 @@ pub struct Trailer {
 }
 
 impl Trailer {
-    /// Reads the end of `plaintext`; `None` when the pad length or the padding's bytes are not as RFC 4303 §2.4 says.
+    /// Reads the end of `plaintext`; `None` when the pad length or the padding's bytes are not as
+    /// RFC 4303 §2.4 says.
     pub fn parse(plaintext: &[u8]) -> Option<Trailer> {
         let (rest, [pad, next_header]) = plaintext.split_last_chunk()?;
         let payload_len = rest.len().checked_sub(usize::from(*pad))?;
         let padding = rest.get(payload_len..)?;
-        // Self-describing padding is checked as the RFC advises ("SHOULD inspect"): it catches a wrong key without ICV.
+        // Self-describing padding is checked as the RFC advises ("SHOULD inspect"): it catches a
+        // wrong key without ICV.
         let sound = padding.iter().zip(1..=u8::MAX).all(|(byte, value)| *byte == value);
         sound.then_some(Trailer { next_header: *next_header, payload_len })
     }

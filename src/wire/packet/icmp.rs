@@ -27,8 +27,8 @@ impl IcmpHeader {
         message.first_chunk::<2>().map(|[kind, code]| IcmpHeader { kind: *kind, code: *code })
     }
 
-    /// Whether this reports an error: about such a message no other error is ever sent (RFC 1122 §3.2.2,
-    /// RFC 4443 §2.4 (e)).
+    /// Whether this reports an error: about such a message no other error is ever sent (RFC 1122
+    /// §3.2.2, RFC 4443 §2.4 (e)).
     pub fn is_error(self, protocol: u8) -> bool {
         match protocol {
             // Unreachable, source quench, redirect, time exceeded, parameter problem.

@@ -1,4 +1,5 @@
-//! IPv4 (RFC 791) and IPv6 (RFC 8200) headers: one parsed value for both, and setters for what a tunnel rewrites.
+//! IPv4 (RFC 791) and IPv6 (RFC 8200) headers: one parsed value for both, and setters for what a
+//! tunnel rewrites.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -26,7 +27,8 @@ pub const V4_LEN: usize = 20;
 /// The length of an IPv6 header without extensions.
 pub const V6_LEN: usize = 40;
 
-/// Extension headers beyond this number make a packet unparsable here: no honest packet has so many.
+/// Extension headers beyond this number make a packet unparsable here: no honest packet has so
+/// many.
 const MAX_EXTENSIONS: usize = 8;
 
 /// Where a packet stands in a fragmented datagram.
@@ -94,8 +96,9 @@ pub struct IpHeader {
 }
 
 impl IpHeader {
-    /// Reads the header at the start of `packet`; `None` when it is not a whole, sound IP packet. Bytes after the
-    /// packet's own length are allowed: traffic flow confidentiality padding (RFC 4303 §2.7).
+    /// Reads the header at the start of `packet`; `None` when it is not a whole, sound IP packet.
+    /// Bytes after the packet's own length are allowed: traffic flow confidentiality padding (RFC
+    /// 4303 §2.7).
     pub fn parse(packet: &[u8]) -> Option<IpHeader> {
         match IpVersion::of(packet)? {
             IpVersion::V4 => parse_v4(packet),

@@ -84,7 +84,8 @@ impl<'a> TcpFields<'a> {
     }
 }
 
-/// Lowers the maximum segment size option of a SYN to `limit`, and its checksum with it. Whether it did.
+/// Lowers the maximum segment size option of a SYN to `limit`, and its checksum with it. Whether it
+/// did.
 pub fn clamp_mss(segment: &mut [u8], limit: u16) -> bool {
     let Some(header) = TcpHeader::parse(segment) else { return false };
     if header.flags & SYN == 0 {

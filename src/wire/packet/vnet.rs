@@ -1,4 +1,5 @@
-//! The virtio-net header in front of every frame at the tunnel device (linux/virtio_net.h), in the machine's byte order.
+//! The virtio-net header in front of every frame at the tunnel device (linux/virtio_net.h), in the
+//! machine's byte order.
 //!
 //! It says what is left to do: a checksum to complete, a super-packet to divide.
 
@@ -46,7 +47,8 @@ pub struct VnetHeader {
 }
 
 impl VnetHeader {
-    /// Reads the header of `frame` and gives the packet behind it; `None` for an unknown kind of super-packet.
+    /// Reads the header of `frame` and gives the packet behind it; `None` for an unknown kind of
+    /// super-packet.
     pub fn parse(frame: &mut [u8]) -> Option<(VnetHeader, &mut [u8])> {
         let (header, packet) = frame.split_first_chunk_mut::<LEN>()?;
         let [flags, kind, h0, h1, g0, g1, s0, s1, o0, o1] = *header;

@@ -23,7 +23,8 @@ impl AuthPayload {
         AuthPayload { method, data: data.into(), reserved: ReservedBits::default() }
     }
 
-    /// A signature that names its algorithm: method 14. `algorithm` is the DER of an AlgorithmIdentifier.
+    /// A signature that names its algorithm: method 14. `algorithm` is the DER of an
+    /// AlgorithmIdentifier.
     pub fn digital(algorithm: &[u8], signature: &[u8]) -> Result<AuthPayload, Unencodable> {
         let mut writer = Writer::new();
         writer.length8(algorithm.len(), "AlgorithmIdentifier length");

@@ -50,7 +50,8 @@ impl CertificateRequest {
         CertificateRequest { encoding: CertEncoding::X509Signature, data }
     }
 
-    /// The authorities of a request for X.509 certificates; a last piece of another length is no authority.
+    /// The authorities of a request for X.509 certificates; a last piece of another length is no
+    /// authority.
     pub fn authorities(&self) -> &[[u8; AUTHORITY_LEN]] {
         match self.encoding {
             CertEncoding::X509Signature => self.data.as_chunks().0,

@@ -24,7 +24,8 @@ use crate::wire::error::{DecodeError, FieldFault, Malformed, Unencodable};
 use crate::wire::reader::FieldReader;
 use crate::wire::writer::Writer;
 
-/// Payloads in a chain. The largest honest one is an IKE_AUTH with a long certificate path: some thirty.
+/// Payloads in a chain. The largest honest one is an IKE_AUTH with a long certificate path: some
+/// thirty.
 pub const MAX_PAYLOADS: usize = 128;
 
 /// The generic header's critical bit.
@@ -38,8 +39,8 @@ pub struct Chain {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct ChainLink {
-    /// The generic header's second byte as it came. Its critical bit has no meaning on a payload that we understand,
-    /// and one that we do not is not here if it was set.
+    /// The generic header's second byte as it came. Its critical bit has no meaning on a payload
+    /// that we understand, and one that we do not is not here if it was set.
     flags: GenericFlags,
     payload: Payload,
 }
@@ -78,8 +79,8 @@ impl Chain {
         Chain::default()
     }
 
-    /// Reads the chain in `text`, the decrypted inside of an encrypted payload, which begins with a payload of
-    /// type `first`. Offsets in errors count from the start of `text`.
+    /// Reads the chain in `text`, the decrypted inside of an encrypted payload, which begins with a
+    /// payload of type `first`. Offsets in errors count from the start of `text`.
     pub fn decode(first: PayloadType, text: &[u8]) -> Result<Chain, DecodeError> {
         let mut reader = FieldReader::new(text);
         match Chain::read(first, &mut reader)? {
@@ -93,7 +94,8 @@ impl Chain {
         }
     }
 
-    /// The chain as bytes, and the type of its first payload. What does not fit its length field is refused.
+    /// The chain as bytes, and the type of its first payload. What does not fit its length field is
+    /// refused.
     pub fn encode(&self) -> Result<(PayloadType, Vec<u8>), Unencodable> {
         let mut writer = Writer::new();
         self.write(PayloadType::None, &mut writer);
@@ -105,8 +107,8 @@ impl Chain {
         self.push_with(payload, GenericFlags::default());
     }
 
-    /// Adds a payload at the end with its critical and reserved bits: what no sender of a known payload does
-    /// (RFC 7296 §3.2), except to test its peer.
+    /// Adds a payload at the end with its critical and reserved bits: what no sender of a known
+    /// payload does (RFC 7296 §3.2), except to test its peer.
     pub fn push_with(&mut self, payload: impl Into<Payload>, flags: GenericFlags) {
         self.links.push(ChainLink { flags, payload: payload.into() });
     }
@@ -141,8 +143,8 @@ impl Chain {
         self.links.first().map_or(after, |link| link.payload.kind())
     }
 
-    /// Reads a chain to its end: the end of the bytes, or an encrypted payload (§3.14). Answers that one's type, and
-    /// leaves `reader` at its start.
+    /// Reads a chain to its end: the end of the bytes, or an encrypted payload (§3.14). Answers
+    /// that one's type, and leaves `reader` at its start.
     pub(crate) fn read(
         first: PayloadType,
         reader: &mut FieldReader<'_>,

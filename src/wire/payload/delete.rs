@@ -39,7 +39,8 @@ impl Delete {
         let protocol = ProtocolId::from(reader.u8("protocol ID")?);
         let at = reader.clone();
         let spi_size = reader.u8("SPI size")?;
-        // No protocol has others (§3.11), and a list of one-byte SPIs would cost us many times its own size.
+        // No protocol has others (§3.11), and a list of one-byte SPIs would cost us many times its
+        // own size.
         if !matches!(spi_size, 0 | 4 | 8) {
             let fault = FieldFault::Value { found: spi_size.into(), must: "0, 4 or 8" };
             return Err(at.fault("SPI size", fault));

@@ -100,7 +100,8 @@ impl From<IpAddr> for Identity {
 }
 
 impl fmt::Display for Identity {
-    /// `203.0.113.1 (ID_IPV4_ADDR)`; a distinguished name, being DER, as its length only. Text is escaped.
+    /// `203.0.113.1 (ID_IPV4_ADDR)`; a distinguished name, being DER, as its length only. Text is
+    /// escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.address(), self.text()) {
             (Some(address), _) => write!(f, "{address} ({})", self.kind),

@@ -32,8 +32,8 @@ use sa::SecurityAssociation;
 use ts::TrafficSelectors;
 use vendor::VendorId;
 
-/// A payload, in the standard's order. Encrypted payloads are not here: they end a message and hold a chain, see
-/// [`sk`](super::sk).
+/// A payload, in the standard's order. Encrypted payloads are not here: they end a message and hold
+/// a chain, see [`sk`](super::sk).
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Payload {
     /// SA.
@@ -66,7 +66,8 @@ pub enum Payload {
     Configuration(Configuration),
     /// EAP.
     Eap(Eap),
-    /// A payload that is not understood here. When decoded it was not critical: it is to be skipped (RFC 7296 §2.5).
+    /// A payload that is not understood here. When decoded it was not critical: it is to be skipped
+    /// (RFC 7296 §2.5).
     Unknown {
         /// Its type.
         kind: PayloadType,

@@ -4,8 +4,8 @@ use crate::wire::error::{FieldFault, Malformed};
 use crate::wire::reader::FieldReader;
 use crate::wire::writer::Writer;
 
-/// The body of a Nonce payload: 16 to 256 bytes. Nonces are ordered as byte strings, which decides collisions
-/// (§2.8.1: the SA made with the lowest of the four nonces is the one to close).
+/// The body of a Nonce payload: 16 to 256 bytes. Nonces are ordered as byte strings, which decides
+/// collisions (§2.8.1: the SA made with the lowest of the four nonces is the one to close).
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Nonce(Vec<u8>);
 

@@ -6,7 +6,8 @@
 //!    └─ proposal 2 ── ...
 //! ```
 //!
-//! Transforms of one type in a proposal are alternatives; types are added together; proposals are alternatives.
+//! Transforms of one type in a proposal are alternatives; types are added together; proposals are
+//! alternatives.
 
 use std::fmt;
 
@@ -36,7 +37,8 @@ pub struct SecurityAssociation {
 /// One proposal, or the one accepted.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Proposal {
-    /// 1 for the first of an offer, one more for each next; an answer repeats the number it accepts.
+    /// 1 for the first of an offer, one more for each next; an answer repeats the number it
+    /// accepts.
     pub number: u8,
     /// What the SA protects with.
     pub protocol: ProtocolId,
@@ -248,8 +250,8 @@ impl Transform {
         })
     }
 
-    /// Whether there is an attribute besides a proper key length. Such a transform is another one than we know, and
-    /// must not be chosen (§3.3.6).
+    /// Whether there is an attribute besides a proper key length. Such a transform is another one
+    /// than we know, and must not be chosen (§3.3.6).
     pub fn has_unknown_attributes(&self) -> bool {
         self.attributes.len() != usize::from(self.key_length().is_some())
     }

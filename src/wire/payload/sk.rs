@@ -1,5 +1,6 @@
-//! Encrypted payloads, SK (RFC 7296 §3.14) and SKF (RFC 7383 §2.5), around what is encrypted: how long a message with
-//! one is, and where its body begins. What the body is made of is the cipher's business alone, see `crypto`.
+//! Encrypted payloads, SK (RFC 7296 §3.14) and SKF (RFC 7383 §2.5), around what is encrypted: how
+//! long a message with one is, and where its body begins. What the body is made of is the cipher's
+//! business alone, see `crypto`.
 //!
 //! ```text
 //! |<-------------------------- authenticated ------------------------->|
@@ -27,7 +28,8 @@ const FRAGMENT_LEN: usize = 4;
 pub struct Sealed {
     /// Which part of a message this is; None for SK, the whole.
     pub fragment: Option<FragmentNumber>,
-    /// The type of the first payload inside; in a fragment other than the first, zero (RFC 7383 §2.5).
+    /// The type of the first payload inside; in a fragment other than the first, zero (RFC 7383
+    /// §2.5).
     pub first: PayloadType,
     /// The generic header's critical and reserved bits, as they came.
     pub flags: GenericFlags,
@@ -110,7 +112,8 @@ impl Sealed {
     }
 }
 
-/// A message laid out for sealing: its lengths right, its text still plain, zeros for all that a cipher writes.
+/// A message laid out for sealing: its lengths right, its text still plain, zeros for all that a
+/// cipher writes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Sealing {
     /// The message.
@@ -128,7 +131,8 @@ impl Sealing {
         Sealing::lay_out(header, first, None, &text, room)
     }
 
-    /// One fragment: `text` is its share of the encoded chain that starts with a payload of type `first`.
+    /// One fragment: `text` is its share of the encoded chain that starts with a payload of type
+    /// `first`.
     fn fragment(
         header: &Header,
         first: PayloadType,
@@ -194,7 +198,8 @@ impl Sealing {
     }
 }
 
-/// Bytes of the encoded chain that one SKF message of at most `limit` bytes can carry; None when not even one.
+/// Bytes of the encoded chain that one SKF message of at most `limit` bytes can carry; None when
+/// not even one.
 pub(crate) fn fragment_share(room: Room, limit: usize) -> Option<usize> {
     let around = HEADER_LEN + GENERIC_LEN + FRAGMENT_LEN + room.iv + room.icv;
     let blocks = limit.checked_sub(around)?.checked_div(room.block)?;

@@ -22,7 +22,8 @@ pub const MAX_SELECTORS: usize = 255;
 /// The body of a TSi or TSr payload.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct TrafficSelectors {
-    /// In the order sent, which has a meaning: the first may describe the packet that triggered the SA (§2.9).
+    /// In the order sent, which has a meaning: the first may describe the packet that triggered the
+    /// SA (§2.9).
     pub entries: Vec<TrafficSelector>,
     /// Kept as it came.
     pub reserved: ReservedBits<3>,

@@ -1,5 +1,5 @@
-//! Vendor ID payloads (RFC 7296 §3.12), and the ones a Microsoft peer is known to send. None may change what we do
-//! before the peer is authenticated.
+//! Vendor ID payloads (RFC 7296 §3.12), and the ones a Microsoft peer is known to send. None may
+//! change what we do before the peer is authenticated.
 
 use std::fmt;
 
@@ -28,7 +28,8 @@ pub enum KnownVendor {
     MsInitialContact,
     /// `IKE CGA version 1`.
     IkeCga,
-    /// Sent by Windows beside the others, its name unpublished; the version is 1 over IKEv1 and 2 over IKEv2.
+    /// Sent by Windows beside the others, its name unpublished; the version is 1 over IKEv1 and 2
+    /// over IKEv2.
     MsUnnamed {
         /// The four bytes after the hash.
         version: u32,

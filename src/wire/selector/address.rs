@@ -47,7 +47,8 @@ impl AddressRange {
         }
     }
 
-    /// A prefix. Bits below the prefix must be zero: a typing error there has opened more than one firewall.
+    /// A prefix. Bits below the prefix must be zero: a typing error there has opened more than one
+    /// firewall.
     pub fn prefix(address: IpAddr, length: u8) -> Result<AddressRange, RangeError> {
         let bits = u32::from(length);
         let family = match address {
@@ -159,7 +160,8 @@ impl AddressRange {
         u8::try_from(length).ok().filter(|_| aligned)
     }
 
-    /// The fewest prefixes that make up the range, lowest first: at most 62 for IPv4 and 254 for IPv6.
+    /// The fewest prefixes that make up the range, lowest first: at most 62 for IPv4 and 254 for
+    /// IPv6.
     pub fn prefixes(&self) -> Prefixes {
         Prefixes { left: Some(*self) }
     }
@@ -186,7 +188,8 @@ pub struct Prefixes {
 impl Iterator for Prefixes {
     type Item = (IpAddr, u8);
 
-    /// Takes the largest prefix that starts where the rest starts and does not reach beyond its end.
+    /// Takes the largest prefix that starts where the rest starts and does not reach beyond its
+    /// end.
     fn next(&mut self) -> Option<(IpAddr, u8)> {
         let left = self.left?;
         let first = left.first();

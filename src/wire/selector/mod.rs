@@ -1,4 +1,5 @@
-//! Traffic selectors: which packets an SA carries, seen from one side (RFC 7296 §2.9, RFC 4301 §4.4.1.1).
+//! Traffic selectors: which packets an SA carries, seen from one side (RFC 7296 §2.9, RFC 4301
+//! §4.4.1.1).
 //!
 //! A [`Selector`] is one box: addresses by protocol by ports. A set of boxes is a
 //! [`SelectorSet`](super::selector_set::SelectorSet); what a responder makes of an offer is in
@@ -43,8 +44,8 @@ impl Selector {
         Selector { addresses, protocol: Selector::ANY_PROTOCOL, ports: Ports::ANY }
     }
 
-    /// Whether a packet is meant that has, on this selector's side, this address and this port. The port is None
-    /// when it cannot be seen. For ICMP the type and code are the port of both sides.
+    /// Whether a packet is meant that has, on this selector's side, this address and this port. The
+    /// port is None when it cannot be seen. For ICMP the type and code are the port of both sides.
     pub fn matches(&self, address: IpAddr, protocol: u8, port: Option<u16>) -> bool {
         (self.protocol == Selector::ANY_PROTOCOL || self.protocol == protocol)
             && self.ports.has(port)
@@ -116,7 +117,8 @@ const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 
 impl fmt::Display for Selector {
-    /// `10.1.0.0/24`, `10.1.0.5-10.1.0.9[tcp/443]`, `10.1.0.1/32[icmp/8(0)]`, `fd00::/8[any/OPAQUE]`.
+    /// `10.1.0.0/24`, `10.1.0.5-10.1.0.9[tcp/443]`, `10.1.0.1/32[icmp/8(0)]`,
+    /// `fd00::/8[any/OPAQUE]`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.addresses.fmt(f)?;
         if self.protocol == Selector::ANY_PROTOCOL && self.ports == Ports::ANY {

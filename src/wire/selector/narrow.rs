@@ -1,8 +1,9 @@
-//! What a responder makes of offered traffic selectors (RFC 7296 §2.9), and the pairs a child SA is about.
+//! What a responder makes of offered traffic selectors (RFC 7296 §2.9), and the pairs a child SA is
+//! about.
 //!
-//! The rules, in the order of the RFC's bullets: nothing in common: TS_UNACCEPTABLE. All allowed: answer the same.
-//! The first selectors allowed (they describe the packet that triggered the SA, when there was one): answer a subset
-//! that has them. Else: answer any acceptable subset.
+//! The rules, in the order of the RFC's bullets: nothing in common: TS_UNACCEPTABLE. All allowed:
+//! answer the same. The first selectors allowed (they describe the packet that triggered the SA,
+//! when there was one): answer a subset that has them. Else: answer any acceptable subset.
 
 use std::net::IpAddr;
 
@@ -35,8 +36,8 @@ pub fn narrow(offer: &[Selector], policy: &SelectorSet) -> Option<Narrowed> {
         if selectors.iter().any(|kept| kept.covers(&selector)) {
             continue;
         }
-        // A wide selector takes the place of the narrow ones it covers: the first of them may have been the
-        // triggering packet's, and its place is the front.
+        // A wide selector takes the place of the narrow ones it covers: the first of them may have
+        // been the triggering packet's, and its place is the front.
         let place = selectors.iter().position(|kept| selector.covers(kept));
         selectors.retain(|kept| !selector.covers(kept));
         match place {
@@ -103,8 +104,9 @@ pub struct NarrowedPolicy {
     pub remote: Narrowed,
 }
 
-/// Chooses among several policies (one a child SA): one that has both first selectors before one that has not, then
-/// one that takes the whole offer before one that narrows, then the earlier. None: TS_UNACCEPTABLE.
+/// Chooses among several policies (one a child SA): one that has both first selectors before one
+/// that has not, then one that takes the whole offer before one that narrows, then the earlier.
+/// None: TS_UNACCEPTABLE.
 pub fn choose<'p>(
     local: &[Selector],
     remote: &[Selector],

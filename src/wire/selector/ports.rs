@@ -1,7 +1,9 @@
-//! The ports of a traffic selector, or what its protocol has in their place (RFC 7296 §3.13.1, RFC 4301 §4.4.1.1).
+//! The ports of a traffic selector, or what its protocol has in their place (RFC 7296 §3.13.1, RFC
+//! 4301 §4.4.1.1).
 //!
-//! A packet has a port, or its port cannot be seen (a later fragment, a protocol without ports). `OPAQUE` is exactly
-//! the latter; `ANY` is both; a range is never opaque. ICMP's type and code stand in as one number, type first.
+//! A packet has a port, or its port cannot be seen (a later fragment, a protocol without ports).
+//! `OPAQUE` is exactly the latter; `ANY` is both; a range is never opaque. ICMP's type and code
+//! stand in as one number, type first.
 
 use super::span::Span;
 
@@ -89,8 +91,8 @@ impl Ports {
         }
     }
 
-    /// Both as one, when that has neither more nor less. All 65536 ports without the opaque packets have no form on
-    /// the wire, so two ranges never join to `ANY`.
+    /// Both as one, when that has neither more nor less. All 65536 ports without the opaque packets
+    /// have no form on the wire, so two ranges never join to `ANY`.
     pub fn join(&self, other: &Ports) -> Option<Ports> {
         match (self.0, other.0) {
             (PortsKind::Range(a), PortsKind::Range(b)) => {

@@ -1,8 +1,8 @@
 //! Sets of packets as unions of selectors, with exact algebra.
 //!
-//! A union of boxes has many spellings. [`SelectorSet`] drops what is covered and joins what touches, so sets stay
-//! small and print well; two sets of equal meaning may still be spelled differently, so compare with
-//! [`SelectorSet::covers`], not `==`.
+//! A union of boxes has many spellings. [`SelectorSet`] drops what is covered and joins what
+//! touches, so sets stay small and print well; two sets of equal meaning may still be spelled
+//! differently, so compare with [`SelectorSet::covers`], not `==`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,7 +11,8 @@ use super::Selector;
 use super::address::AddressRange;
 use super::span::Span;
 
-/// How many pieces [`SelectorSet::covers_selector`] cuts at most, besides [`PIECES_EACH`] for every selector of the set.
+/// How many pieces [`SelectorSet::covers_selector`] cuts at most, besides [`PIECES_EACH`] for every
+/// selector of the set.
 const PIECES: usize = 1024;
 /// Four times what prefixes in a row need.
 const PIECES_EACH: usize = 8;
@@ -41,9 +42,10 @@ impl SelectorSet {
         self.selectors.iter().any(|s| s.matches(address, protocol, port))
     }
 
-    /// Whether all packets of `selector` are in the set, be it by several of its selectors together. Boxes can be laid
-    /// so that the answer takes as many pieces as their number cubed, and a peer may send 255 of them: where it takes
-    /// too many, the answer is no. That is wrong on the safe side: an offer is then narrowed instead of taken whole.
+    /// Whether all packets of `selector` are in the set, be it by several of its selectors
+    /// together. Boxes can be laid so that the answer takes as many pieces as their number cubed,
+    /// and a peer may send 255 of them: where it takes too many, the answer is no. That is wrong on
+    /// the safe side: an offer is then narrowed instead of taken whole.
     pub fn covers_selector(&self, selector: &Selector) -> bool {
         if self.selectors.iter().any(|own| own.covers(selector)) {
             return true;
@@ -82,7 +84,8 @@ impl SelectorSet {
         self.selectors.iter().chain(&other.selectors).copied().collect()
     }
 
-    /// The fewest prefixes for the addresses, lowest first: what to route. Protocols and ports do not matter.
+    /// The fewest prefixes for the addresses, lowest first: what to route. Protocols and ports do
+    /// not matter.
     pub fn prefixes(&self) -> impl Iterator<Item = (IpAddr, u8)> {
         let addresses: SelectorSet =
             self.selectors.iter().map(|s| Selector::addresses(s.addresses)).collect();
@@ -134,7 +137,8 @@ impl fmt::Display for SelectorSet {
     }
 }
 
-/// Joins what touches, along addresses and along ports, until nothing does; drops what is covered; sorts.
+/// Joins what touches, along addresses and along ports, until nothing does; drops what is covered;
+/// sorts.
 fn normalise(mut selectors: Vec<Selector>) -> Vec<Selector> {
     loop {
         let before = selectors.len();
@@ -171,7 +175,8 @@ fn drop_covered(selectors: &mut Vec<Selector>) {
     *selectors = kept;
 }
 
-/// A box of packets that need not have a form on the wire: all protocols but one, all ports but the opaque.
+/// A box of packets that need not have a form on the wire: all protocols but one, all ports but the
+/// opaque.
 #[derive(Clone, Copy, Debug)]
 struct Region {
     addresses: AddressRange,
@@ -187,7 +192,8 @@ impl Region {
         Some(Region { addresses, protocols, ports })
     }
 
-    /// What is left without `core`, which lies within: up to two parts along each axis, cut off in turn.
+    /// What is left without `core`, which lies within: up to two parts along each axis, cut off in
+    /// turn.
     fn around(self, core: Region) -> impl Iterator<Item = Region> {
         let Region { addresses, protocols, .. } = core;
         let beside = self.addresses.without(&addresses);

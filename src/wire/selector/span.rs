@@ -1,4 +1,5 @@
-//! Closed ranges of whole numbers and their algebra: the one idea under addresses, ports and protocols.
+//! Closed ranges of whole numbers and their algebra: the one idea under addresses, ports and
+//! protocols.
 
 /// A number with neighbours.
 pub(crate) trait Successor: Copy + Ord {
@@ -95,7 +96,8 @@ impl Span<u128> {
 mod tests {
     use super::*;
 
-    /// Every span of the numbers 0 to 7, shifted to the top of `u8`, so that the ends of the type are met.
+    /// Every span of the numbers 0 to 7, shifted to the top of `u8`, so that the ends of the type
+    /// are met.
     fn all() -> impl Iterator<Item = Span<u8>> + Clone {
         let low = (0..8u8).flat_map(|a| (0..8u8).filter_map(move |b| Span::new(a, b)));
         low.clone().chain(low.map(|s| Span { first: s.first + 248, last: s.last + 248 }))

@@ -218,8 +218,8 @@ fn a_minor_version_is_kept_and_ignored() {
     assert_eq!(message.encode().unwrap(), bytes);
 }
 
-/// RFC 7296 §2.5: unknown and critical is refused with its type, unknown and not critical is skipped, and the
-/// critical bit of a known payload means nothing.
+/// RFC 7296 §2.5: unknown and critical is refused with its type, unknown and not critical is
+/// skipped, and the critical bit of a known payload means nothing.
 #[test]
 fn critical_payloads() {
     let chain = hex("63 00 0008 01020304  00 80 0006 abcd");
@@ -228,7 +228,8 @@ fn critical_payloads() {
         Chain::decode(PayloadType::VendorId, &chain),
         Err(DecodeError::UnsupportedCritical { payload: unknown, offset: 8 })
     );
-    // A type that has a name is as strange as one that has none, as long as nobody here understands it.
+    // A type that has a name is as strange as one that has none, as long as nobody here understands
+    // it.
     let chain = hex("36 00 0008 01020304  00 80 0006 abcd");
     assert_eq!(
         Chain::decode(PayloadType::VendorId, &chain),
@@ -265,7 +266,8 @@ fn chains_have_a_cap() {
     );
 }
 
-/// Every prefix of a chain is refused: the last payload in it is cut, or one that was announced is not there.
+/// Every prefix of a chain is refused: the last payload in it is cut, or one that was announced is
+/// not there.
 #[test]
 fn no_prefix_of_a_chain_decodes() {
     let bytes = hex(INIT_REQUEST);

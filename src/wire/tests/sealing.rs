@@ -61,7 +61,8 @@ fn blocks_are_filled() {
 
 #[test]
 fn fragments_share_the_chain() {
-    // 400 bytes of GCM: 28 + 4 + 4 + 8 before the text and 16 after it leave 340, one of them the padding length.
+    // 400 bytes of GCM: 28 + 4 + 4 + 8 before the text and 16 after it leave 340, one of them the
+    // padding length.
     assert_eq!(fragment_share(GCM, 400), Some(339));
     assert_eq!(fragment_share(CBC_SHA1, 400), Some(335));
     assert_eq!(fragment_share(GCM, 62), Some(1));

@@ -174,8 +174,9 @@ fn sets_cover_by_several_of_their_parts() {
     assert!(!SelectorSet::EMPTY.covers(&policy));
 }
 
-/// Packets of 10.0.0.0/8 by TCP, covered by boxes that cut one another as finely as they can: a strip of ports for every
-/// even port below `2 * count`, across columns of one address that all have other ports.
+/// Packets of 10.0.0.0/8 by TCP, covered by boxes that cut one another as finely as they can: a
+/// strip of ports for every even port below `2 * count`, across columns of one address that all
+/// have other ports.
 fn crossing(count: u16) -> Vec<Selector> {
     let tcp = |first: u32, last: u32, ports: (u16, u16)| {
         let address = |n| IpAddr::from(std::net::Ipv4Addr::from_bits(0x0a00_0000 + n));
@@ -203,7 +204,8 @@ fn covering_gives_up_on_too_many_pieces() {
     assert!(few.selectors().len() > 24 && few.covers_selector(&whole));
     let many = SelectorSet::from_iter(crossing(60));
     assert!(many.selectors().len() < 255 && !many.covers_selector(&whole));
-    // The answer to such an offer is no less than it would be: all of it, in the policy's own pieces.
+    // The answer to such an offer is no less than it would be: all of it, in the policy's own
+    // pieces.
     let narrowed = narrow(&[whole], &many).unwrap();
     assert!(!narrowed.whole);
     assert_eq!(narrowed.selectors.len(), many.selectors().len());
@@ -215,7 +217,8 @@ fn covering_gives_up_on_too_many_pieces() {
     assert!(row.covers_selector(&whole));
 }
 
-/// RFC 7296 §2.9, case by case: the offer, our policy, the answer, whether it is whole, whether the first is in.
+/// RFC 7296 §2.9, case by case: the offer, our policy, the answer, whether it is whole, whether the
+/// first is in.
 #[test]
 fn narrowing() {
     let table = [
@@ -348,7 +351,8 @@ proptest! {
         prop_assert_eq!(joined, Some(range));
     }
 
-    /// Giving up never claims a packet that is not there: without any one of many boxes, what it alone has is missing.
+    /// Giving up never claims a packet that is not there: without any one of many boxes, what it
+    /// alone has is missing.
     #[test]
     fn covering_claims_nothing(count in 2u16..64, gone: prop::sample::Index) {
         let mut boxes = crossing(count);

@@ -1,5 +1,5 @@
-//! Messages written by hand, byte by byte as the RFCs draw them, against what they mean. The encoder had no part in
-//! them.
+//! Messages written by hand, byte by byte as the RFCs draw them, against what they mean. The
+//! encoder had no part in them.
 
 use crate::wire::codes::{
     EncrId, EsnId, ExchangeType, HashId, IntegId, KeId, NotifyType, PayloadType, PrfId, ProtocolId,

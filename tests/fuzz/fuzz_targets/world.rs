@@ -1,5 +1,6 @@
-//! Bytes become what happens to two engines: see `Plan::from_bytes`. The simulator is the tests' own, its files as they are, so this
-//! target is a crate root for them, and `tests/sim` replays its corpus.
+//! Bytes become what happens to two engines: see `Plan::from_bytes`. The simulator is the tests'
+//! own, its files as they are, so this target is a crate root for them, and `tests/sim` replays its
+//! corpus.
 #![no_main]
 #![allow(dead_code, unused_imports, reason = "the parts of the simulator that tell scripts are not used here")]
 

@@ -2,8 +2,8 @@
 
 use s2sd::der::{DerReader, encode};
 
-/// Any bytes: an element that is read encodes to the same bytes, elements and what is left make up the input, and an error
-/// is within it. Constructed values are looked into.
+/// Any bytes: an element that is read encodes to the same bytes, elements and what is left make up
+/// the input, and an error is within it. Constructed values are looked into.
 pub fn der(data: &[u8]) {
     let mut unread = vec![DerReader::new(data)];
     while let Some(mut reader) = unread.pop() {

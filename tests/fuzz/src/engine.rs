@@ -30,9 +30,10 @@ use s2sd::wire::spi::IkeSpi;
 const PEER: PeerId = PeerId(1);
 const NOW: Now = Now { mono: Instant(1_000_000_000_000), unix: UnixTime(1_900_000_000) };
 
-/// Datagrams, each behind two bytes of length, for either end of an attempt and of a tunnel: none panics, and nobody who has no
-/// keys makes an end do more than send a message to the peer or say something. An SPI of which all bits are set becomes the one
-/// that stands there, so that datagrams find their way.
+/// Datagrams, each behind two bytes of length, for either end of an attempt and of a tunnel: none
+/// panics, and nobody who has no keys makes an end do more than send a message to the peer or say
+/// something. An SPI of which all bits are set becomes the one that stands there, so that datagrams
+/// find their way.
 pub fn ike_endpoint(data: &[u8]) {
     for stage in Stage::ALL {
         for end in [0, 1] {
@@ -63,8 +64,9 @@ fn hear(engine: &mut Endpoint, path: Path, datagram: &[u8]) {
     }
 }
 
-/// What befalls a snapshot: the stage and the end it is of, how many bytes are cut off, then the place of a byte and what it
-/// is changed by, three bytes each. It restores, or not; what restores can be put down and picked up again.
+/// What befalls a snapshot: the stage and the end it is of, how many bytes are cut off, then the
+/// place of a byte and what it is changed by, three bytes each. It restores, or not; what restores
+/// can be put down and picked up again.
 pub fn ike_snapshot(data: &[u8]) {
     let [stage, end, cut, edits @ ..] = data else { return };
     let stage = Stage::ALL[usize::from(*stage) % Stage::ALL.len()];

@@ -12,8 +12,9 @@ use s2sd::wire::payload::chain::Chain;
 use s2sd::wire::payload::sk::{Room, Sealing};
 use s2sd::wire::spi::IkeSpi;
 
-/// Any datagram: decoding returns; what decodes encodes to the same bytes; an error points into the datagram.
-/// Tried twice, as it came and with its length field set right, so that a shortened message is looked into.
+/// Any datagram: decoding returns; what decodes encodes to the same bytes; an error points into the
+/// datagram. Tried twice, as it came and with its length field set right, so that a shortened
+/// message is looked into.
 pub fn ike_message(data: &[u8]) {
     message(data);
     let mut fitted = data.to_vec();
@@ -39,8 +40,9 @@ fn message(datagram: &[u8]) {
     }
 }
 
-/// The type of a payload, then its body: put into a chain of one. Bodies are reached without a header's lengths to be
-/// guessed first. Then the rest as a chain whose first payload has that type.
+/// The type of a payload, then its body: put into a chain of one. Bodies are reached without a
+/// header's lengths to be guessed first. Then the rest as a chain whose first payload has that
+/// type.
 pub fn ike_payload(data: &[u8]) {
     let Some((kind, body)) = data.split_first() else { return };
     chain(PayloadType::from(*kind), body);
@@ -61,7 +63,8 @@ fn chain(first: PayloadType, text: &[u8]) {
     }
 }
 
-/// A suite, a size limit, a payload type, then text: seal it, whole and in fragments, and open it again.
+/// A suite, a size limit, a payload type, then text: seal it, whole and in fragments, and open it
+/// again.
 pub fn ike_sealing(data: &[u8]) {
     let [suite, limit, kind, body @ ..] = data else { return };
     let suite = suites()[usize::from(*suite) % suites().len()];
@@ -91,7 +94,8 @@ pub fn ike_sealing(data: &[u8]) {
             }
             assert_eq!(joined, text);
         }
-        // There is no room for one byte of text, else the text would fit: it is shorter than 65,535 bytes.
+        // There is no room for one byte of text, else the text would fit: it is shorter than 65,535
+        // bytes.
         Err(_) => assert!(limit <= HEADER_LEN + 8 + layout.sealed_len(0)),
     }
 }
@@ -120,8 +124,8 @@ fn suites() -> [IkeSuite; 4] {
     ]
 }
 
-/// Seals what was laid out, decodes and opens it. Answers the first payload's type and the text. With one bit changed,
-/// wherever, it does not open.
+/// Seals what was laid out, decodes and opens it. Answers the first payload's type and the text.
+/// With one bit changed, wherever, it does not open.
 fn sealed_and_opened(suite: IkeSuite, sealing: Sealing) -> (PayloadType, Vec<u8>) {
     let nonces = Nonces { initiator: &[1; 32], responder: &[2; 32] };
     let spis = IkeSpis { initiator: [3; 8], responder: [4; 8] };

@@ -1,9 +1,9 @@
-//! What must hold for any bytes at all. Each function takes what a fuzzer, a corpus file or a property test made up,
-//! and panics when a promise is broken.
+//! What must hold for any bytes at all. Each function takes what a fuzzer, a corpus file or a
+//! property test made up, and panics when a promise is broken.
 //!
-//! One file an area, one function a target, one line here for each: `tests/corpus.rs` replays them all. A target is
-//! also a file in `fuzz_targets`, a `[[bin]]` in Cargo.toml and a directory in `corpus`. To fuzz one, without growing
-//! the committed corpus:
+//! One file an area, one function a target, one line here for each: `tests/corpus.rs` replays them
+//! all. A target is also a file in `fuzz_targets`, a `[[bin]]` in Cargo.toml and a directory in
+//! `corpus`. To fuzz one, without growing the committed corpus:
 //!
 //! ```text
 //! mkdir /tmp/found

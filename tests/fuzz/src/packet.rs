@@ -1,4 +1,5 @@
-//! The data plane's ways in: packet views, super-packets from the device, datagrams from the peer, joining for the device.
+//! The data plane's ways in: packet views, super-packets from the device, datagrams from the peer,
+//! joining for the device.
 
 use std::cell::RefCell;
 use std::io::IoSlice;
@@ -54,7 +55,8 @@ pub fn packet_views(data: &[u8]) {
     }
 }
 
-/// A frame from the device: whatever it is divided into is whole packets with right checksums and all of the payload.
+/// A frame from the device: whatever it is divided into is whole packets with right checksums and
+/// all of the payload.
 pub fn packet_split(data: &[u8]) {
     let packets = split(&mut data.to_vec());
     let Some((frame, packet)) = VnetHeader::parse(&mut data.to_vec()).map(|(f, p)| (f, p.to_vec()))
@@ -95,8 +97,9 @@ fn split(frame: &mut [u8]) -> Vec<Vec<u8>> {
     (0..segments.count()).map(write).collect()
 }
 
-/// Packets, each behind two bytes of length, joined for the device and divided again: every one comes back, once, in the
-/// order of its flow, and unchanged but for identifications that nobody may look at.
+/// Packets, each behind two bytes of length, joined for the device and divided again: every one
+/// comes back, once, in the order of its flow, and unchanged but for identifications that nobody
+/// may look at.
 pub fn packet_join(data: &[u8]) {
     let (mut arena, mut packets, mut rest) = (Vec::new(), Vec::new(), data);
     while let Some(([high, low], tail)) = rest.split_first_chunk() {
@@ -124,7 +127,8 @@ pub fn packet_join(data: &[u8]) {
         assert_eq!(packets.len(), count);
         after.extend(packets.iter().map(|packet| normal(packet)));
     });
-    // Flows may overtake each other, packets of one flow may not: a stable sort by flow compares just that.
+    // Flows may overtake each other, packets of one flow may not: a stable sort by flow compares
+    // just that.
     before.sort_by_key(|packet| flow(packet));
     after.sort_by_key(|packet| flow(packet));
     assert_eq!(before, after);
@@ -148,8 +152,8 @@ fn flow(packet: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Datagrams from the peer, each behind two bytes of length, on an SA whose cipher lets everything through: what is
-/// delivered is sound IP inside the selectors, and a number is taken once.
+/// Datagrams from the peer, each behind two bytes of length, on an SA whose cipher lets everything
+/// through: what is delivered is sound IP inside the selectors, and a number is taken once.
 pub fn packet_ingress(data: &[u8]) {
     thread_local! {
         static INGRESS: RefCell<Ingress> = RefCell::new(Ingress::new(Offloads::NONE));

@@ -22,8 +22,8 @@ macro_rules! vector {
     };
 }
 
-/// CERT payloads one after another: a path found ends at the root and starts at something that was sent; a refusal is
-/// one printable line.
+/// CERT payloads one after another: a path found ends at the root and starts at something that was
+/// sent; a refusal is one printable line.
 pub fn pki_certificates(data: &[u8]) {
     let sent = elements(data);
     for trust in trusts() {
@@ -51,7 +51,8 @@ pub fn pki_certificates(data: &[u8]) {
     }
 }
 
-/// A file of any kind: what loads is what it was; a loaded key signs so that it verifies, or not at all.
+/// A file of any kind: what loads is what it was; a loaded key signs so that it verifies, or not at
+/// all.
 pub fn pki_file(data: &[u8]) {
     for password in [None, Some(&b""[..])] {
         match Bundle::read(data, password, "file") {
@@ -72,7 +73,8 @@ pub fn pki_file(data: &[u8]) {
     }
 }
 
-/// An ID type and its data: what is read is sent again byte for byte; an ID is bound only to the names of the peer.
+/// An ID type and its data: what is read is sent again byte for byte; an ID is bound only to the
+/// names of the peer.
 pub fn pki_identity(data: &[u8]) {
     static PATH: OnceLock<ValidPath> = OnceLock::new();
     let path = PATH.get_or_init(|| {

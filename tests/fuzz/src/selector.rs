@@ -8,8 +8,8 @@ use s2sd::wire::selector::narrow::{ChildSelectors, choose, narrow};
 use s2sd::wire::selector::ports::Ports;
 use s2sd::wire::selector::set::SelectorSet;
 
-/// The length of a first list of selectors, then both lists: their algebra, checked packet by packet in a small
-/// world that has a packet on each side of every edge.
+/// The length of a first list of selectors, then both lists: their algebra, checked packet by
+/// packet in a small world that has a packet on each side of every edge.
 pub fn selector_algebra(data: &[u8]) {
     let Some((count, chunks)) = data.split_first() else { return };
     let mut selectors = chunks.as_chunks::<4>().0.iter().map(selector);
@@ -35,7 +35,8 @@ pub fn selector_algebra(data: &[u8]) {
         a_covers_b &= in_a || !in_b;
         first_covered &= in_b || !a.first().is_some_and(|f| f.matches(address, protocol, port));
     }
-    // No selector here can tell apart packets between those of the world, so it decides coverage too.
+    // No selector here can tell apart packets between those of the world, so it decides coverage
+    // too.
     assert_eq!(set_a.covers(&set_b), a_covers_b);
     assert!(set_a.covers(&both) && set_b.covers(&both));
     assert!(either.covers(&set_a) && either.covers(&set_b));
@@ -61,7 +62,8 @@ fn choice(a: &[Selector], b: &[Selector], set_a: &SelectorSet, set_b: &SelectorS
     }
 }
 
-/// Any text: what can be read prints, and what is printed reads the same. A range is exactly its prefixes.
+/// Any text: what can be read prints, and what is printed reads the same. A range is exactly its
+/// prefixes.
 pub fn selector_text(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(selector) = text.parse::<Selector>() else {

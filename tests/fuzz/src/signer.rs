@@ -1,4 +1,5 @@
-//! What the process with the private keys is asked: by the service, or by whoever took the service over.
+//! What the process with the private keys is asked: by the service, or by whoever took the service
+//! over.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -6,7 +7,8 @@ use std::os::unix::net::UnixStream;
 
 use s2sd::daemon::signer;
 
-/// Any questions, framed or not: each whole one has one answer, which is of a known kind, and the end of input is the end.
+/// Any questions, framed or not: each whole one has one answer, which is of a known kind, and the
+/// end of input is the end.
 pub fn signer_questions(data: &[u8]) {
     let (mut ours, theirs) = UnixStream::pair().expect("a pair of sockets");
     // No more than the socket holds: nobody reads it yet.

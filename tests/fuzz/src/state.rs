@@ -1,5 +1,6 @@
-//! What the next process reads of the last one's: memory that only this user could write, and that may still be torn, of another
-//! version, or hostile. It is taken up or put aside; what is taken up is what was put down.
+//! What the next process reads of the last one's: memory that only this user could write, and that
+//! may still be torn, of another version, or hostile. It is taken up or put aside; what is taken up
+//! is what was put down.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -20,8 +21,8 @@ use s2sd::sys::random::SystemRng;
 const SLOT: u64 = 64 << 20;
 const LEDGER_LEN: u64 = 8 * (4 + 2 * 16_384);
 
-/// The octets of a store: each slot begins with its half. With an odd first octet the digests are made to fit, so that what is
-/// behind them is reached.
+/// The octets of a store: each slot begins with its half. With an odd first octet the digests are
+/// made to fit, so that what is behind them is reached.
 pub fn state_store(data: &[u8]) {
     let [whole, content @ ..] = data else { return };
     let file = memfd::create("fuzz-store", 2 * SLOT).expect("memory");
@@ -42,7 +43,8 @@ pub fn state_store(data: &[u8]) {
     assert_eq!(next, generation + 1);
 }
 
-/// A slot whose length and digest are those of its content, and whose number and content are as they came.
+/// A slot whose length and digest are those of its content, and whose number and content are as
+/// they came.
 fn sealed(slot: &[u8]) -> Vec<u8> {
     let (number, content) = slot.split_at(slot.len().min(8));
     let number: Vec<u8> = number.iter().copied().chain([0; 8]).take(8).collect();
@@ -51,7 +53,8 @@ fn sealed(slot: &[u8]) -> Vec<u8> {
     [b"s2sd-st1", &signed[..16], digest.as_ref(), content].concat()
 }
 
-/// The words of a ledger, of this version: a half of a child is found or gets a place, and its number goes on above.
+/// The words of a ledger, of this version: a half of a child is found or gets a place, and its
+/// number goes on above.
 pub fn state_ledger(data: &[u8]) {
     let file = ledger(data);
     let ledger = Ledger::adopt(file.try_clone().expect("a descriptor")).expect("our version");

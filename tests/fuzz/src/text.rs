@@ -1,9 +1,11 @@
-//! What people and programs of this host write: the configuration file, and lines at the control socket.
+//! What people and programs of this host write: the configuration file, and lines at the control
+//! socket.
 
 use s2sd::config::{self, Severity};
 use s2sd::daemon::control::{Ask, ControlReply, ProtocolLine};
 
-/// A configuration file: it is read or refused, with every finding on a line of the file and a hint beside it.
+/// A configuration file: it is read or refused, with every finding on a line of the file and a hint
+/// beside it.
 pub fn config_file(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let parsed = config::parse("file", text);
@@ -17,7 +19,8 @@ pub fn config_file(data: &[u8]) {
     }
 }
 
-/// A line at the control socket, a question or an answer: what is read is written again so that it reads the same.
+/// A line at the control socket, a question or an answer: what is read is written again so that it
+/// reads the same.
 pub fn control_line(data: &[u8]) {
     if let Ok(line) = serde_json::from_slice::<ProtocolLine<Ask>>(data) {
         let text = serde_json::to_vec(&line).expect("it was JSON");

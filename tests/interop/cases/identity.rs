@@ -1,4 +1,5 @@
-//! Who is who: keys and signatures that serve, and proofs that must not; what both ends say of each refusal.
+//! Who is who: keys and signatures that serve, and proofs that must not; what both ends say of each
+//! refusal.
 
 use std::time::Duration;
 
@@ -174,7 +175,8 @@ fn both(
     Ok(first)
 }
 
-/// We do not believe strongSwan: as the one who dials we say so on the IKE SA that it takes for made, else in our answer.
+/// We do not believe strongSwan: as the one who dials we say so on the IKE SA that it takes for
+/// made, else in our answer.
 fn disbelieved<'a>(ours: &'a [&'a str]) -> [Refusal<'a>; 2] {
     [
         Refusal { ours, theirs: &["parsed INFORMATIONAL request", "N(AUTH_FAILED) D"] },

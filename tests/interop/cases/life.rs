@@ -1,4 +1,5 @@
-//! What happens on a connection that is up: rekeys from either side, crossing ones, new proof, silence, farewells.
+//! What happens on a connection that is up: rekeys from either side, crossing ones, new proof,
+//! silence, farewells.
 
 use std::time::Duration;
 
@@ -182,7 +183,8 @@ fn pfs_another_group(place: &Place) -> Verdict {
     Ok(suite)
 }
 
-/// What shows only hours later with Azure: IKE_AUTH's child comes up, its rekey is refused (azure.md §7.2).
+/// What shows only hours later with Azure: IKE_AUTH's child comes up, its rekey is refused
+/// (azure.md §7.2).
 fn pfs_mismatch(place: &Place) -> Verdict {
     let ends = place.azure_ends(|_, theirs| theirs.esp = "aes256gcm16-ecp384".into())?;
     dial(&ends)?;

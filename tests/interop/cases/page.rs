@@ -1,4 +1,5 @@
-//! The README's page followed from an empty directory to a tunnel, with strongSwan as the gateway that the page made.
+//! The README's page followed from an empty directory to a tunnel, with strongSwan as the gateway
+//! that the page made.
 
 use std::fs;
 use std::time::Duration;

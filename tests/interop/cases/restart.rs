@@ -1,5 +1,5 @@
-//! s2sd restarted and killed under a keeper of its descriptors: strongSwan sees rekeys at most, and no new IKE SA.
-//! `S2SD_RESTARTS=50` has fifty of each kind instead of three.
+//! s2sd restarted and killed under a keeper of its descriptors: strongSwan sees rekeys at most, and
+//! no new IKE SA. `S2SD_RESTARTS=50` has fifty of each kind instead of three.
 
 use std::fs;
 use std::time::Duration;

@@ -62,7 +62,8 @@ fn they_dial(place: &Place) -> Verdict {
     be_dialled(&ends).map(|suites| suites.join(", "))
 }
 
-/// Each of Azure's values at least once, with strongSwan's words for it: the IKE SA's, then the child's.
+/// Each of Azure's values at least once, with strongSwan's words for it: the IKE SA's, then the
+/// child's.
 fn suites() -> Vec<(PolicyNames<'static>, String, &'static str)> {
     let mut suites = Vec::new();
     let gcm = [("SHA384", "prfsha384"), ("SHA256", "prfsha256"), ("SHA1", "prfsha1")];

@@ -1,9 +1,11 @@
-//! A tunnel under load for a long time, with rekeys of child and IKE SA from both sides, beside the same load without them.
-//! Not part of the ordinary run: `S2SD_SOAK_SECONDS` sets the time of each of the two, and so asks for it.
+//! A tunnel under load for a long time, with rekeys of child and IKE SA from both sides, beside the
+//! same load without them. Not part of the ordinary run: `S2SD_SOAK_SECONDS` sets the time of each
+//! of the two, and so asks for it.
 //!
-//! Each minute (or each sixth of the time, when that is less) our side replaces everything, half of that later the other
-//! side does. The load is a stream of TCP and one of numbered datagrams each way; `S2SD_SOAK_MEGABITS` sets what the streams
-//! carry together. strongSwan's ESP in userspace has its limit below 1 Gbit/s: towards it the load is what it can carry.
+//! Each minute (or each sixth of the time, when that is less) our side replaces everything, half of
+//! that later the other side does. The load is a stream of TCP and one of numbered datagrams each
+//! way; `S2SD_SOAK_MEGABITS` sets what the streams carry together. strongSwan's ESP in userspace
+//! has its limit below 1 Gbit/s: towards it the load is what it can carry.
 
 use std::time::Duration;
 

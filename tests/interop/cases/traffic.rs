@@ -1,4 +1,5 @@
-//! The whole of s2sd with packets inside: both ways, through rekeys, restarts, a NAT and a gateway's failure.
+//! The whole of s2sd with packets inside: both ways, through rekeys, restarts, a NAT and a
+//! gateway's failure.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -289,8 +290,8 @@ fn nat(place: &Place) -> Verdict {
     tunnel.wait_up()?;
     let rates = traffic(place, &tunnel)?;
     let from = tunnel.theirs.log().len();
-    // The NAT forgets what was silent for a second: the next sign of life leaves from another port, which strongSwan
-    // takes up with a rekey, for its SAs in userspace cannot move.
+    // The NAT forgets what was silent for a second: the next sign of life leaves from another port,
+    // which strongSwan takes up with a rekey, for its SAs in userspace cannot move.
     remember(&nat, 1)?;
     tunnel
         .theirs
@@ -347,7 +348,8 @@ fn second_gateway(place: &Place) -> Result<Namespace, Failure> {
     Ok(other)
 }
 
-/// Has host 1 answer through the one gateway or the other, as a virtual network does when one fails.
+/// Has host 1 answer through the one gateway or the other, as a virtual network does when one
+/// fails.
 fn answer_through(place: &Place, gateway: &str) -> Result<(), Failure> {
     run_in(&place.lab.hosts[1], "ip", &["route", "replace", "10.1.0.0/24", "via", gateway])
 }

@@ -61,7 +61,8 @@ fn rekey_wrong_group(stage: &Stage) -> World {
     w.expect_agreement_without_loss()
 }
 
-/// `y` has answered a rekey and waits for the Delete, when its own soft limit is reached: there is nothing left to do.
+/// `y` has answered a rekey and waits for the Delete, when its own soft limit is reached: there is
+/// nothing left to do.
 fn soft_expire_while_answering(stage: &Stage) -> World {
     let (x, y) = (stage.x, stage.y);
     let mut w = stage.tunnel(|_| ());
@@ -148,8 +149,8 @@ fn peer_deletes_old_too_early(stage: &Stage) -> World {
     w.expect_agreement()
 }
 
-/// `y` has made a child and answered, and wants it rekeyed before its answer arrives: `x` has never heard of it yet. Variant
-/// 1: the child was a successor.
+/// `y` has made a child and answered, and wants it rekeyed before its answer arrives: `x` has never
+/// heard of it yet. Variant 1: the child was a successor.
 fn rekey_before_the_answer(stage: &Stage) -> World {
     let (mut w, new) = answered_and_unheard(stage);
     w.command(stage.y, Command::RekeyChild(PEER, new));
@@ -202,7 +203,8 @@ fn delete_lost(stage: &Stage) -> World {
     w.expect_agreement_without_loss()
 }
 
-/// Which of the four nonces of a collision is the lowest: `x`'s or `y`'s request, `y`'s or `x`'s answer.
+/// Which of the four nonces of a collision is the lowest: `x`'s or `y`'s request, `y`'s or `x`'s
+/// answer.
 pub fn steer(w: &World, stage: &Stage) {
     let of = |lowest: bool| if lowest { 0 } else { 0xf0 };
     let [x, y] = [stage.x, stage.y].map(|id| w.host(id).dice.clone());
@@ -303,7 +305,8 @@ fn both_delete_child(stage: &Stage) -> World {
     w.expect_agreement()
 }
 
-/// `x` rekeys and `y` deletes, in the four orders of arrival: request first, Delete first, each with its answer held.
+/// `x` rekeys and `y` deletes, in the four orders of arrival: request first, Delete first, each
+/// with its answer held.
 fn delete_vs_rekey(stage: &Stage) -> World {
     let (x, y) = (stage.x, stage.y);
     let mut w = stage.tunnel(|_| ());
@@ -333,7 +336,8 @@ fn volume_rekey_under_load(stage: &Stage) -> World {
     w.expect_agreement_without_loss()
 }
 
-/// `y` is closing the IKE SA's predecessor when `x` wants a child rekeyed: TEMPORARY_FAILURE, and later another try.
+/// `y` is closing the IKE SA's predecessor when `x` wants a child rekeyed: TEMPORARY_FAILURE, and
+/// later another try.
 fn temporary_failure_is_tried_again(stage: &Stage) -> World {
     let (x, y) = (stage.x, stage.y);
     let mut w = stage.tunnel(|_| ());

@@ -1,4 +1,5 @@
-//! Rekeying, renewing and deleting the IKE SA itself, alone and across other exchanges (RFC 7296 §2.8.2, §2.25.2).
+//! Rekeying, renewing and deleting the IKE SA itself, alone and across other exchanges (RFC 7296
+//! §2.8.2, §2.25.2).
 
 use std::time::Duration;
 
@@ -28,8 +29,9 @@ fn rekey_ike(w: &mut World, id: HostId) {
     w.command(id, Command::RekeyIke(peer));
 }
 
-/// Somebody dials anew before the last dial's surplus is closed, again and again: `x`, or both by turns, or `x` whose Deletes do
-/// not arrive; or that one rekeys so. What is held stays bounded, and one IKE SA is left.
+/// Somebody dials anew before the last dial's surplus is closed, again and again: `x`, or both by
+/// turns, or `x` whose Deletes do not arrive; or that one rekeys so. What is held stays bounded,
+/// and one IKE SA is left.
 fn renewed_without_pause(stage: &Stage) -> World {
     let (x, y) = (stage.x, stage.y);
     let mut w = stage.world(|_| ());
@@ -105,7 +107,8 @@ fn ike_rekey_vs_child_create(stage: &Stage) -> World {
     w.expect_agreement()
 }
 
-/// `x` disconnects while `y` rekeys a child; everything goes, and comes back when `x` is told to connect.
+/// `x` disconnects while `y` rekeys a child; everything goes, and comes back when `x` is told to
+/// connect.
 fn ike_delete_vs_child_rekey(stage: &Stage) -> World {
     let (x, y) = (stage.x, stage.y);
     let mut w = stage.tunnel(|_| ());
@@ -126,8 +129,9 @@ fn ike_delete_vs_child_rekey(stage: &Stage) -> World {
     w.expect_agreement()
 }
 
-/// Both rekey the IKE SA. Orders 0 to 3: requests cross, and each of the four nonces in turn is the lowest; 4: `x`'s
-/// request comes when `y` is done; 5: `y`'s answer comes when everything else is done.
+/// Both rekey the IKE SA. Orders 0 to 3: requests cross, and each of the four nonces in turn is the
+/// lowest; 4: `x`'s request comes when `y` is done; 5: `y`'s answer comes when everything else is
+/// done.
 fn ike_rekey_collision(stage: &Stage) -> World {
     let (x, y) = (stage.x, stage.y);
     let mut w = stage.tunnel(|_| ());
@@ -169,7 +173,8 @@ fn ike_delete_vs_ike_rekey(stage: &Stage) -> World {
     w.expect_agreement()
 }
 
-/// A new IKE SA with children of its own stands before the old one goes: make before break. Variant 1: both ends at once.
+/// A new IKE SA with children of its own stands before the old one goes: make before break. Variant
+/// 1: both ends at once.
 fn reauth_overlap(stage: &Stage) -> World {
     let mut w = stage.tunnel(|_| ());
     let old = w.ikes();

@@ -1,7 +1,7 @@
 //! Exchanges that cross, told step by step, each with the end it must come to.
 //!
-//! Every script is run with the roles of the hosts swapped too, and again with every engine replaced by
-//! `restore(snapshot())` after every step.
+//! Every script is run with the roles of the hosts swapped too, and again with every engine
+//! replaced by `restore(snapshot())` after every step.
 
 mod child;
 mod ike;
@@ -65,7 +65,8 @@ impl Stage {
         world
     }
 
-    /// Between two inner packets. Every one counts where none may be lost; where a crash is planned some are lost anyway.
+    /// Between two inner packets. Every one counts where none may be lost; where a crash is planned
+    /// some are lost anyway.
     fn pace(&self) -> Duration {
         Duration::from_millis(if self.options.crash.is_some() { 100 } else { 4 })
     }

@@ -22,8 +22,8 @@ pub const SCRIPTS: &[Script] = &[
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The NAT before `x` forgets its mapping: `y` learns the new one from what authenticates (§2.23). Variant 1: no traffic,
-/// so that a probe has to show it.
+/// The NAT before `x` forgets its mapping: `y` learns the new one from what authenticates (§2.23).
+/// Variant 1: no traffic, so that a probe has to show it.
 fn nat_rebind(stage: &Stage) -> World {
     let mut w = stage.tunnel(|s| s.nat = Some(stage.x));
     if stage.variant == 1 {
@@ -80,7 +80,8 @@ fn traffic_is_a_sign_of_life(stage: &Stage) -> World {
     w.expect_agreement_without_loss()
 }
 
-/// `y` has Azure's manners: default lists, group 2, no RFC 7427, no PFS, and refuses a CREATE_CHILD_SA with a KE.
+/// `y` has Azure's manners: default lists, group 2, no RFC 7427, no PFS, and refuses a
+/// CREATE_CHILD_SA with a KE.
 fn azure_defaults(stage: &Stage) -> World {
     let mut w = stage.tunnel(|s| s.azure = Some(stage.y));
     for _ in 0..3 {
@@ -95,7 +96,8 @@ fn azure_defaults(stage: &Stage) -> World {
     w.expect_agreement_without_loss()
 }
 
-/// A day with Azure: its IKE SA is rekeyed at 95 % of 28,800 s unless we were first; nothing is torn down.
+/// A day with Azure: its IKE SA is rekeyed at 95 % of 28,800 s unless we were first; nothing is
+/// torn down.
 fn azure_rekey_95_percent(stage: &Stage) -> World {
     let mut w = stage.tunnel(|s| {
         s.azure = Some(stage.y);
@@ -127,7 +129,8 @@ fn azure_redial_every_few_seconds(stage: &Stage) -> World {
     w.expect_agreement()
 }
 
-/// Default lifetimes on both sides: everything is rekeyed several times, nothing is lost, nothing piles up.
+/// Default lifetimes on both sides: everything is rekeyed several times, nothing is lost, nothing
+/// piles up.
 fn a_day_in_a_second(stage: &Stage) -> World {
     let mut w = stage.tunnel(|s| s.slots = 2);
     w.stop_flows();

@@ -1,4 +1,5 @@
-//! How a tunnel comes up when everything goes against it: both dial, messages vanish, hosts restart in the middle.
+//! How a tunnel comes up when everything goes against it: both dial, messages vanish, hosts restart
+//! in the middle.
 
 use std::time::Duration;
 
@@ -74,7 +75,8 @@ fn both_initiate(stage: &Stage) -> World {
     w.expect_agreement()
 }
 
-/// As before, but one's first message, or its IKE_AUTH, is lost once: it comes a retransmission later.
+/// As before, but one's first message, or its IKE_AUTH, is lost once: it comes a retransmission
+/// later.
 fn both_initiate_one_lost(stage: &Stage) -> World {
     let mut w = stage.world(|_| ());
     let exchange = if stage.variant == 0 { IKE_SA_INIT } else { IKE_AUTH };
@@ -138,7 +140,8 @@ fn both_boot_together(stage: &Stage) -> World {
     w.expect_agreement()
 }
 
-/// A line that answers after seconds: every request is sent several times, every answer comes several times.
+/// A line that answers after seconds: every request is sent several times, every answer comes
+/// several times.
 fn retransmit_storm(stage: &Stage) -> World {
     let mut w = stage.world(|_| ());
     let slow = Link { latency: Duration::from_secs(2), duplicate_permille: 500, ..Link::default() };
@@ -153,7 +156,8 @@ fn retransmit_storm(stage: &Stage) -> World {
     w.expect_agreement()
 }
 
-/// A certificate chain needs several fragments; one of the request, or of the answer, is lost twice (RFC 7383).
+/// A certificate chain needs several fragments; one of the request, or of the answer, is lost twice
+/// (RFC 7383).
 fn fragment_loss(stage: &Stage) -> World {
     let mut w = stage.world(|s| s.chain = vec![1_800, 1_500, 1_500]);
     let lost = if stage.variant == 0 {
@@ -195,7 +199,8 @@ fn narrowed_selectors(stage: &Stage) -> World {
     w.expect_agreement()
 }
 
-/// The line is cut both ways: each end notices by the dead-peer timeout, and finds the other again afterwards.
+/// The line is cut both ways: each end notices by the dead-peer timeout, and finds the other again
+/// afterwards.
 fn silent_peer_is_found_dead(stage: &Stage) -> World {
     let mut w = stage.tunnel(|_| ());
     w.stop_flows();

@@ -21,11 +21,12 @@ pub const SCRIPTS: &[Script] = &[
 ];
 
 const SECOND: Duration = Duration::from_secs(1);
-/// What a flood may make an engine hold: the half-open IKE SAs that are begun without a cookie, at some 800 octets each.
+/// What a flood may make an engine hold: the half-open IKE SAs that are begun without a cookie, at
+/// some 800 octets each.
 const FLOODED: usize = 40_000;
 
-/// 100,000 IKE_SA_INIT from made-up addresses, ten a millisecond; in the middle of it the genuine peer dials. Variant 1: it
-/// may come from anywhere, so that every stranger could be it.
+/// 100,000 IKE_SA_INIT from made-up addresses, ten a millisecond; in the middle of it the genuine
+/// peer dials. Variant 1: it may come from anywhere, so that every stranger could be it.
 fn spoofed_flood(stage: &Stage) -> World {
     let (x, y) = (stage.x, stage.y);
     let mut w = stage.world(|s| s.anywhere = (stage.variant == 1).then_some(y));
@@ -33,8 +34,8 @@ fn spoofed_flood(stage: &Stage) -> World {
     w.hold(Pattern::from(x).exchange(IKE_SA_INIT).request(), "model");
     let peer = w.peer_of(x);
     w.command(x, Command::Up(peer));
-    // The tenth part will do where each stranger costs a hundred times the work: when the engine is restored each time, or
-    // broken on purpose.
+    // The tenth part will do where each stranger costs a hundred times the work: when the engine is
+    // restored each time, or broken on purpose.
     let dear = stage.options.restore_each_step || stage.options.mutation.is_some();
     let bursts = match stage.options.crash {
         // A crash has as many places as there are strangers, and one is like the other.
@@ -60,13 +61,15 @@ fn spoofed_flood(stage: &Stage) -> World {
     let begun = w.watch.half_open(y);
     w.check(begun <= 64, || format!("{begun} IKE SAs begun for strangers in ten seconds"));
     let lines = w.host(y).events.len();
-    // The allowance for lines does not outlive a process: being restored each time is an allowance each time.
+    // The allowance for lines does not outlive a process: being restored each time is an allowance
+    // each time.
     let told = lines <= 40 || stage.options.restore_each_step;
     w.check(told, || format!("{lines} events about a flood of ten seconds"));
     w.expect_agreement()
 }
 
-/// `y` asks for a cookie, reboots and no longer knows the secret that made it: it asks again (§2.6).
+/// `y` asks for a cookie, reboots and no longer knows the secret that made it: it asks again
+/// (§2.6).
 fn cookie_then_reboot(stage: &Stage) -> World {
     let (x, y) = (stage.x, stage.y);
     let mut w = stage.world(|_| ());
@@ -107,7 +110,8 @@ fn fragment_flood(stage: &Stage) -> World {
     });
     for number in 0..5_000_u16 {
         w.forge(x, y, IKE_AUTH, |bytes| {
-            // Fragment number and total behind the two headers; the checksum is wrong whatever they say.
+            // Fragment number and total behind the two headers; the checksum is wrong whatever they
+            // say.
             bytes[32..34].copy_from_slice(&(1 + number % 200).to_be_bytes());
             bytes[34..36].copy_from_slice(&200_u16.to_be_bytes());
         });
@@ -146,7 +150,8 @@ fn clear_delete_of(bytes: &mut Vec<u8>, ahead: u32) {
     bytes[24..28].copy_from_slice(&length.to_be_bytes());
 }
 
-/// Each message of a rekey is once damaged, cut short, doubled or late on its way; what does not authenticate did not happen.
+/// Each message of a rekey is once damaged, cut short, doubled or late on its way; what does not
+/// authenticate did not happen.
 fn damaged_on_the_way(stage: &Stage) -> World {
     let mut w = stage.tunnel(|_| ());
     let damage = match stage.variant {
@@ -188,8 +193,8 @@ fn replayed_yesterday(stage: &Stage) -> World {
     w.expect_agreement_without_loss()
 }
 
-/// Azure has been seen to be answered by strangers with an unauthenticated INVALID_KE_PAYLOAD (azure.md §7): the real answer
-/// still counts.
+/// Azure has been seen to be answered by strangers with an unauthenticated INVALID_KE_PAYLOAD
+/// (azure.md §7): the real answer still counts.
 fn forged_invalid_ke(stage: &Stage) -> World {
     let (x, y) = (stage.x, stage.y);
     let mut w = stage.world(|_| ());

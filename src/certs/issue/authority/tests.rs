@@ -1,4 +1,5 @@
-//! What an authority signs, and what it refuses to sign. The keys are the committed ones: making some takes a while.
+//! What an authority signs, and what it refuses to sign. The keys are the committed ones: making
+//! some takes a while.
 
 use super::*;
 use crate::certs::issue::{SubjectCommonName, alt_name};
@@ -121,7 +122,8 @@ fn who_may_not_issue_is_told_why() {
     assert!(matches!(no, IssueError::NotAnAuthority(_)), "{no}");
 }
 
-/// Authorities made by OpenSSL and by PowerShell issue too: their names are taken over byte for byte.
+/// Authorities made by OpenSSL and by PowerShell issue too: their names are taken over byte for
+/// byte.
 #[test]
 fn an_authority_of_another_maker_issues() {
     let files: [&[u8]; 2] = [

@@ -1,8 +1,8 @@
 //! Why an exchange was refused, kept whole: for the log now, for `explain` and `doctor` later.
 //!
-//! An [`Error`] decides what happens; a [`Refusal`] tells a person. It says who refused which step, what each end had to offer,
-//! the first difference, the setting that would mend it, and under which number Azure logs the same event (Azure docs,
-//! "Site-to-site error codes").
+//! An [`Error`] decides what happens; a [`Refusal`] tells a person. It says who refused which step,
+//! what each end had to offer, the first difference, the setting that would mend it, and under
+//! which number Azure logs the same event (Azure docs, "Site-to-site error codes").
 
 use std::fmt;
 
@@ -107,7 +107,8 @@ pub struct AzureError {
 }
 
 impl Refusal {
-    /// A failure that arose in a step. Who refused follows from it: what a peer's notify told us is its refusal, all else ours.
+    /// A failure that arose in a step. Who refused follows from it: what a peer's notify told us is
+    /// its refusal, all else ours.
     pub fn new(error: Error, step: Step) -> Refusal {
         let by = match error {
             Error::Incompatible(Incompatible::Refused(_))
@@ -152,7 +153,8 @@ impl Refusal {
         refusal
     }
 
-    /// With the selectors of both ends: for each the near side first. Ours are what we allow; theirs what they said.
+    /// With the selectors of both ends: for each the near side first. Ours are what we allow;
+    /// theirs what they said.
     #[must_use]
     pub fn with_selectors(
         mut self,

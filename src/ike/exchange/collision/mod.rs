@@ -1,8 +1,9 @@
 //! What to do when both ends do something at once: decisions only, no state.
 //!
-//! Each end has one request under way at most, so all crossings are pairs. The rules are RFC 7296 §2.25 (what to answer
-//! while busy) and §2.8 (which of two successors stays), here as functions of what this end is doing. Both ends run
-//! them on mirrored arguments, and the tests check that their decisions fit together.
+//! Each end has one request under way at most, so all crossings are pairs. The rules are RFC 7296
+//! §2.25 (what to answer while busy) and §2.8 (which of two successors stays), here as functions of
+//! what this end is doing. Both ends run them on mirrored arguments, and the tests check that their
+//! decisions fit together.
 
 use super::step::Party;
 use crate::ike::testing::mutation::{self, Mutation};
@@ -42,7 +43,8 @@ pub enum ChildActivity {
 pub enum Creation {
     /// As usual.
     Usual,
-    /// As usual, and keep its nonces: our own request for the same is under way, and its response decides.
+    /// As usual, and keep its nonces: our own request for the same is under way, and its response
+    /// decides.
     Rival,
     /// TEMPORARY_FAILURE.
     NotNow,
@@ -80,7 +82,8 @@ pub fn on_rekey_child(ike: IkeActivity, child: ChildActivity) -> Creation {
     }
 }
 
-/// A request to delete a child (RFC 7296 §1.4.1, §2.25.1). Never refused, whatever the IKE SA is at.
+/// A request to delete a child (RFC 7296 §1.4.1, §2.25.1). Never refused, whatever the IKE SA is
+/// at.
 pub fn on_delete_child(child: ChildActivity) -> Deletion {
     match child {
         ChildActivity::Idle | ChildActivity::Rekeying | ChildActivity::Replaced => {
@@ -95,21 +98,22 @@ pub fn on_rekey_ike(ike: IkeActivity) -> Creation {
     match ike {
         IkeActivity::Idle => Creation::Usual,
         IkeActivity::Rekeying => Creation::Rival,
-        // "An IKE SA that it is currently trying to close (whether or not it has already sent the delete
-        // notification)" (§2.8.2).
+        // "An IKE SA that it is currently trying to close (whether or not it has already sent the
+        // delete notification)" (§2.8.2).
         IkeActivity::WithChild | IkeActivity::Replaced | IkeActivity::Closing => Creation::NotNow,
     }
 }
 
-/// What a peer's Delete of the IKE SA means. It is always answered, and our own request under way is forgotten.
+/// What a peer's Delete of the IKE SA means. It is always answered, and our own request under way
+/// is forgotten.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Closure {
     /// The IKE SA ends with its children.
     Everything,
     /// Only the shell of a replaced IKE SA ends; its children live on the successor.
     ShellOnly,
-    /// The peer did not see our crossing rekey: its own successor stands, the children move there, and our attempt is
-    /// forgotten (RFC 7296 §2.8.2).
+    /// The peer did not see our crossing rekey: its own successor stands, the children move there,
+    /// and our attempt is forgotten (RFC 7296 §2.8.2).
     RivalStands,
 }
 
@@ -144,8 +148,9 @@ pub enum Rival<'a> {
 
 /// Our request for a successor got its response: whose successor stays?
 ///
-/// The initiator of the one that stays deletes the old SA; the initiator of the other deletes that one (RFC 7296 §2.8.1,
-/// §2.8.2). So for `Party::We` we delete the old SA, and for `Party::Peer` our own successor.
+/// The initiator of the one that stays deletes the old SA; the initiator of the other deletes that
+/// one (RFC 7296 §2.8.1, §2.8.2). So for `Party::We` we delete the old SA, and for `Party::Peer`
+/// our own successor.
 pub fn successor(ours: ExchangeNonces<'_>, rival: Rival<'_>) -> Party {
     match rival {
         Rival::None | Rival::Withdrawn => Party::We,
@@ -153,7 +158,8 @@ pub fn successor(ours: ExchangeNonces<'_>, rival: Rival<'_>) -> Party {
     }
 }
 
-/// What follows when our request to rekey a child was refused with TEMPORARY_FAILURE or CHILD_SA_NOT_FOUND.
+/// What follows when our request to rekey a child was refused with TEMPORARY_FAILURE or
+/// CHILD_SA_NOT_FOUND.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum AfterRefusal {
     /// Nothing: the peer's successor does the work, or the child was not to live on.
@@ -205,21 +211,23 @@ pub enum Age {
 pub enum Closing {
     /// At once: we dialled it.
     Now,
-    /// The peer dialled it and should close it. When it has not after a while, and the one that stays has answered a
-    /// probe since both were up, we do.
+    /// The peer dialled it and should close it. When it has not after a while, and the one that
+    /// stays has answered a probe since both were up, we do.
     AfterProof,
 }
 
-/// Both ends dialled at once, or one dialled again: which of two established IKE SAs goes, and how soon here?
+/// Both ends dialled at once, or one dialled again: which of two established IKE SAs goes, and how
+/// soon here?
 ///
-/// RFC 7296 has no rule for two *initial* IKE SAs. Ours is that of its §2.8.2, which both ends compute alike without
-/// having seen the same order of events: the SA with the lowest of the four nonces goes, closed by the end that dialled it.
-/// "The newest stays" would not do, for the ends may disagree which that is, and each would close the other's choice.
-/// A peer without this rule (Azure's is unknown) may close the other one, or none: hence [`Closing::AfterProof`], and
-/// the proof is there because an SA that lost may be the only one that a restarted peer still knows.
+/// RFC 7296 has no rule for two *initial* IKE SAs. Ours is that of its §2.8.2, which both ends
+/// compute alike without having seen the same order of events: the SA with the lowest of the four
+/// nonces goes, closed by the end that dialled it. "The newest stays" would not do, for the ends
+/// may disagree which that is, and each would close the other's choice. A peer without this rule
+/// (Azure's is unknown) may close the other one, or none: hence [`Closing::AfterProof`], and the
+/// proof is there because an SA that lost may be the only one that a restarted peer still knows.
 ///
-/// Two SAs dialled by the same end are a re-authentication or a restart: the older goes. An end that dials
-/// to replace an SA of the other's making closes that one itself, without asking here.
+/// Two SAs dialled by the same end are a re-authentication or a restart: the older goes. An end
+/// that dials to replace an SA of the other's making closes that one itself, without asking here.
 pub fn surplus(older: Dialled<'_>, newer: Dialled<'_>) -> (Age, Closing) {
     let loser = match older.by == newer.by || lower(older.nonces, newer.nonces) == Party::We {
         true => Age::Older,
@@ -235,11 +243,11 @@ pub fn surplus(older: Dialled<'_>, newer: Dialled<'_>) -> (Age, Closing) {
     }
 }
 
-/// Which pair has the lowest of the four nonces: `We` for the first. Octet by octet, and a nonce that is the other's
-/// beginning is the lower one (RFC 7296 §2.8.1): the order of slices.
+/// Which pair has the lowest of the four nonces: `We` for the first. Octet by octet, and a nonce
+/// that is the other's beginning is the lower one (RFC 7296 §2.8.1): the order of slices.
 ///
-/// Four random nonces do not tie. For a peer that reuses one the pairs still order the same way at both ends, unless they are
-/// the same pair.
+/// Four random nonces do not tie. For a peer that reuses one the pairs still order the same way at
+/// both ends, unless they are the same pair.
 fn lower(first: ExchangeNonces<'_>, second: ExchangeNonces<'_>) -> Party {
     let sorted = |pair: ExchangeNonces<'_>| {
         let (a, b) = (pair.initiator, pair.responder);

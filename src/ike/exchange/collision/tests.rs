@@ -105,7 +105,8 @@ fn the_successor_with_the_lowest_of_the_four_nonces_goes() {
         (nonces(&[1, 9], &[9, 9]), nonces(&[2, 0], &[3, 0]), Party::Peer),
         (nonces(&[9, 9], &[1, 9]), nonces(&[2, 0], &[3, 0]), Party::Peer),
         (nonces(&[2, 0], &[3, 0]), nonces(&[9, 9], &[1, 9]), Party::We),
-        // Octet by octet, not as numbers: the shorter beginning is lower, and length does not count.
+        // Octet by octet, not as numbers: the shorter beginning is lower, and length does not
+        // count.
         (nonces(&[1, 2], &[9]), nonces(&[1, 2, 0], &[9]), Party::Peer),
         (nonces(&[2], &[9]), nonces(&[1, 0, 0, 0], &[9]), Party::We),
         (nonces(&[0x80], &[0xff]), nonces(&[0x7f], &[0xff]), Party::We),
@@ -182,7 +183,8 @@ proptest! {
         }
     }
 
-    /// Both dialled: whichever each end saw first, they close the same SA, and exactly its dialler does so at once.
+    /// Both dialled: whichever each end saw first, they close the same SA, and exactly its dialler
+    /// does so at once.
     #[test]
     fn both_ends_agree_on_the_surplus(
         a_ni in any::<[u8; 2]>(), a_nr in any::<[u8; 2]>(),

@@ -1,16 +1,20 @@
-//! Which algorithms: offering, choosing, and checking what the other end chose (RFC 7296 §2.7, §3.3).
+//! Which algorithms: offering, choosing, and checking what the other end chose (RFC 7296 §2.7,
+//! §3.3).
 //!
-//! **One proposal a line.** A policy's lines go out as proposals with one transform of each type, as Azure sends its own. A
-//! merged proposal would be shorter but offers every cross product: lines that nobody wrote, AEAD beside integrity
-//! algorithms (which RFC 7296 §3.3 forbids), `NONE` beside groups (which Microsoft's stack aborts on,
-//! strongSwan discussion 2831). And an answer's number then says which line it is.
+//! **One proposal a line.** A policy's lines go out as proposals with one transform of each type,
+//! as Azure sends its own. A merged proposal would be shorter but offers every cross product: lines
+//! that nobody wrote, AEAD beside integrity algorithms (which RFC 7296 §3.3 forbids), `NONE` beside
+//! groups (which Microsoft's stack aborts on, strongSwan discussion 2831). And an answer's number
+//! then says which line it is.
 //!
-//! **Our order decides.** As responder we take the first of *our* lines that the peer offers, not the first of theirs: the
-//! operator wrote our order, and Azure's own has SHA-1 before SHA-256. The peer's group guess does not count
-//! either; one round trip more (INVALID_KE_PAYLOAD) is cheaper than a weaker group for hours.
+//! **Our order decides.** As responder we take the first of *our* lines that the peer offers, not
+//! the first of theirs: the operator wrote our order, and Azure's own has SHA-1 before SHA-256. The
+//! peer's group guess does not count either; one round trip more (INVALID_KE_PAYLOAD) is cheaper
+//! than a weaker group for hours.
 //!
-//! **The first child has no group.** The child that IKE_AUTH makes takes its keys from the IKE SA, so key exchange
-//! transforms are left out of our offer there and passed over in theirs ([`Groups::Omitted`]).
+//! **The first child has no group.** The child that IKE_AUTH makes takes its keys from the IKE SA,
+//! so key exchange transforms are left out of our offer there and passed over in theirs
+//! ([`Groups::Omitted`]).
 
 use super::combination::{Combination, is_none};
 use crate::crypto::{EspSuite, Group, IkeSuite, SaKind, Unsupported};
@@ -28,8 +32,8 @@ pub struct ProposalPolicy {
 }
 
 impl ProposalPolicy {
-    /// One list for both, less what s2sd cannot run; the reasons come with it. A policy that keeps no line is the
-    /// caller's to refuse.
+    /// One list for both, less what s2sd cannot run; the reasons come with it. A policy that keeps
+    /// no line is the caller's to refuse.
     pub fn new(lines: &[Combination]) -> (ProposalPolicy, Vec<Unsupported>) {
         let (lines, refused) = runnable(lines);
         (ProposalPolicy { offered: lines.clone(), accepted: lines }, refused)
@@ -40,7 +44,8 @@ impl ProposalPolicy {
         ProposalPolicy::new(&azure_names::DEFAULT_IKE).0
     }
 
-    /// A connection on Default, ESP: we offer Azure's initiator list and accept its responder list, as Azure does.
+    /// A connection on Default, ESP: we offer Azure's initiator list and accept its responder list,
+    /// as Azure does.
     pub fn azure_esp() -> ProposalPolicy {
         ProposalPolicy {
             offered: runnable(&azure_names::DEFAULT_ESP_INITIATOR).0,
@@ -63,7 +68,8 @@ impl ProposalPolicy {
         &self.accepted
     }
 
-    /// The groups that we offer, each once, the preferred first: which to guess, and which INVALID_KE_PAYLOAD may name.
+    /// The groups that we offer, each once, the preferred first: which to guess, and which
+    /// INVALID_KE_PAYLOAD may name.
     pub fn groups(&self) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
         for line in &self.offered {
@@ -93,7 +99,8 @@ pub enum Groups {
 pub fn offer(lines: &[Combination], spi: impl Into<Spi>, groups: Groups) -> SecurityAssociation {
     let spi = spi.into();
     let lines = distinct(lines, groups);
-    // A payload numbers its proposals in one octet; the rest of so long a policy is not worth a second.
+    // A payload numbers its proposals in one octet; the rest of so long a policy is not worth a
+    // second.
     let numbered = (1..=u8::MAX).zip(&lines);
     numbered
         .map(|(number, line)| {
@@ -146,17 +153,20 @@ pub fn choose(
     theirs: &SecurityAssociation,
     groups: Groups,
 ) -> Result<SelectedProposal, Error> {
-    // A line with a group that we cannot run is no line, even where the group is left out: its child could not be rekeyed.
+    // A line with a group that we cannot run is no line, even where the group is left out: its
+    // child could not be rekeyed.
     distinct(&runnable(ours).0, groups)
         .into_iter()
         .find_map(|line| theirs.proposals.iter().find_map(|proposal| take(line, proposal, groups)))
         .ok_or_else(|| Incompatible::Proposal.into())
 }
 
-/// Reads the answer to our offer as initiator: one proposal, one of ours, one transform of each type (RFC 7296 §3.3.6).
+/// Reads the answer to our offer as initiator: one proposal, one of ours, one transform of each
+/// type (RFC 7296 §3.3.6).
 ///
-/// Beyond the letter of it, an answer may be silent about a type where silence means what we offered (32-bit sequence numbers), and
-/// may say `NONE` where we were silent (integrity beside an AEAD).
+/// Beyond the letter of it, an answer may be silent about a type where silence means what we
+/// offered (32-bit sequence numbers), and may say `NONE` where we were silent (integrity beside an
+/// AEAD).
 pub fn read_answer(
     ours: &[Combination],
     answer: &SecurityAssociation,
@@ -194,7 +204,8 @@ fn take(line: Combination, proposal: &Proposal, groups: Groups) -> Option<Select
         let fits = |t: &&Transform| line.has(t) || (line.lacks(kind) && is_none(t));
         chosen.push(offered.find(fits)?.clone());
     }
-    // "MUST consider this proposal unacceptable" with a transform type that we do not know (RFC 7296 §3.3.6).
+    // "MUST consider this proposal unacceptable" with a transform type that we do not know (RFC
+    // 7296 §3.3.6).
     let has_unknown =
         proposal.transforms.iter().any(|t| matches!(t.id, TransformId::Unknown { .. }));
     (!has_unknown).then(|| SelectedProposal {

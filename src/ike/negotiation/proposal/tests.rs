@@ -301,8 +301,8 @@ fn lines() -> impl Strategy<Value = Vec<Combination>> {
 }
 
 proptest! {
-    /// Whatever both ends' lists are: a choice is a line of both, its answer reads back as itself, and there is none
-    /// only when no runnable line is common.
+    /// Whatever both ends' lists are: a choice is a line of both, its answer reads back as itself,
+    /// and there is none only when no runnable line is common.
     #[test]
     fn choosing_and_reading_agree(ours in lines(), theirs in lines(), omitted: bool) {
         let groups = if omitted { Groups::Omitted } else { Groups::Negotiated };
