@@ -13,11 +13,11 @@ use tokio::sync::mpsc;
 
 use super::{ConfigPath, fail, log};
 use crate::config::{self, Loaded, Severity};
-use crate::crypto::signature::vault;
+use crate::crypto::signature::KeyStore;
 use crate::daemon::files::Noting;
 use crate::daemon::signer::SigningProcess;
 use crate::daemon::{self, Options, Signal};
-use crate::state::Keeper;
+use crate::state::FdStore;
 use crate::sys::clock;
 use crate::sys::confine::{self, Paths};
 use crate::sys::{descriptors, inherited};
@@ -55,12 +55,12 @@ pub fn run(arguments: &RunArguments) -> ExitCode {
         Ok(text) => text,
         Err(error) => return fail(format_args!("{} cannot be read: {error}", path.display())),
     };
-    let signer = match arguments.unconfined {
-        true => None,
-        false => keep_keys_elsewhere(),
+    let (key_store, signer) = match arguments.unconfined {
+        true => (KeyStore::in_process(), None),
+        false => start_signer(),
     };
     let files = Noting::default();
-    let loaded = config::load(&path.display().to_string(), &text, &files, clock::now());
+    let loaded = config::load(&path.display().to_string(), &text, &files, &key_store, clock::now());
     for found in &loaded.report.found {
         match found.severity {
             Severity::Error => tracing::error!("{}", found.in_a_line()),
@@ -73,14 +73,19 @@ pub fn run(arguments: &RunArguments) -> ExitCode {
     if let Err(error) = descriptors::claim(wanted_descriptors(&loaded)) {
         return fail(error);
     }
-    let keeper = match &arguments.state_fd_socket {
-        Some(path) => Keeper::at(path),
-        None => Ok(Keeper::from_environment()),
+    let fd_store = match &arguments.state_fd_socket {
+        Some(path) => FdStore::at(path),
+        None => Ok(FdStore::from_environment()),
     };
     if let Some(config) = loaded.config.as_ref().filter(|_| !arguments.unconfined) {
         give_up_rights(path, &config.device.control_socket, &files);
     }
-    match keeper.and_then(|keeper| serve(loaded, path.clone(), keeper, signer)) {
+    let served = fd_store.and_then(|fd_store| {
+        let source = Some(path.clone());
+        let options = Options { source, fd_store, key_store, ..Options::default() };
+        serve(loaded, options, signer)
+    });
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error),
     }
@@ -93,18 +98,15 @@ fn wanted_descriptors(loaded: &Loaded) -> u64 {
     32 + 4 * u64::try_from(tunnels).unwrap_or(u64::MAX / 8)
 }
 
-/// Private keys go to a process of their own, from the first one that is read. The line to it, if
-/// it runs.
-fn keep_keys_elsewhere() -> Option<OwnedFd> {
+/// Starts the signing process. Returns the store that hands private keys over to the process, and a
+/// descriptor that shows when the process ends.
+fn start_signer() -> (KeyStore, Option<OwnedFd>) {
     let started = SigningProcess::start().and_then(|signer| Ok((signer.line()?, signer)));
     match started {
-        Ok((line, signer)) => {
-            vault::install(Arc::new(signer));
-            Some(line)
-        }
+        Ok((line, signer)) => (KeyStore::in_signer(Arc::new(signer)), Some(line)),
         Err(error) => {
-            tracing::warn!(%error, "the private keys stay in this process: none could be started for them");
-            None
+            tracing::warn!(%error, "the signing process could not be started: the private keys stay in this process");
+            (KeyStore::in_process(), None)
         }
     }
 }
@@ -126,14 +128,8 @@ fn give_up_rights(config: &Path, socket: &Path, files: &Noting) {
     }
 }
 
-fn serve(
-    loaded: Loaded,
-    source: PathBuf,
-    keeper: Keeper,
-    signer: Option<OwnedFd>,
-) -> io::Result<()> {
+fn serve(loaded: Loaded, options: Options, signer: Option<OwnedFd>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let options = Options { source: Some(source), keeper, ..Options::default() };
     let outcome = runtime.block_on(async {
         let (sender, signals) = mpsc::channel(4);
         pass_on(SignalKind::terminate(), Signal::Stop, &sender)?;

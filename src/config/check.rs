@@ -13,6 +13,7 @@ use super::file::Files;
 use super::reader::ConfigReader;
 use super::settings::Config;
 use super::{document, resolve, schema};
+use crate::crypto::signature::KeyStore;
 use crate::time::Now;
 
 /// A configuration with the credentials of its connections.
@@ -38,8 +39,8 @@ pub struct Report {
     pub connections: Vec<ConnectionFacts>,
 }
 
-/// Reads a configuration and the files that it names.
-pub fn load(name: &str, text: &str, files: &dyn Files, now: Now) -> Loaded {
+/// Reads a configuration and the files that it names. Private keys go into `key_store`.
+pub fn load(name: &str, text: &str, files: &dyn Files, key_store: &KeyStore, now: Now) -> Loaded {
     let mut reader = ConfigReader::new(SourceText::new(name, text));
     let file = document::read(&mut reader, text);
     let config = resolve::resolve(&file, &mut reader);
@@ -47,7 +48,7 @@ pub fn load(name: &str, text: &str, files: &dyn Files, now: Now) -> Loaded {
         .connection
         .items()
         .iter()
-        .map(|connection| credentials_of(connection.get_ref(), files, now, &mut reader))
+        .map(|connection| credentials_of(connection.get_ref(), files, key_store, now, &mut reader))
         .unzip();
     let connections = config.iter().flat_map(|config| &config.connections);
     let connections = connections
@@ -60,12 +61,13 @@ pub fn load(name: &str, text: &str, files: &dyn Files, now: Now) -> Loaded {
 
 /// What is to be said of a configuration and the files that it names.
 pub fn check(name: &str, text: &str, files: &dyn Files, now: Now) -> Report {
-    load(name, text, files, now).report
+    load(name, text, files, &KeyStore::in_process(), now).report
 }
 
 fn credentials_of(
     connection: &schema::Connection,
     files: &dyn Files,
+    key_store: &KeyStore,
     now: Now,
     reader: &mut ConfigReader<'_>,
 ) -> (Option<Credentials>, CredentialFacts) {
@@ -75,7 +77,7 @@ fn credentials_of(
     let gateway = connection.virtual_network_gateway.value();
     let hosts = gateway.map_or(&[][..], |gateway| gateway.public_ip_addresses.items());
     let addresses = hosts.iter().filter_map(|host| host.get_ref().address()).collect();
-    Loader::new(files, now.unix, reader).load(file, addresses)
+    Loader::new(files, key_store, now.unix, reader).load(file, addresses)
 }
 
 impl Report {

@@ -16,7 +16,7 @@ use super::file::{FileContent, Files};
 use super::reader::ConfigReader;
 use super::schema::CertificateAuthentication;
 use super::value::FileRef;
-use crate::crypto::signature::PublicKey;
+use crate::crypto::signature::{KeyStore, PublicKey};
 use crate::ike::authenticator::certificates::CertificateAuthenticator;
 use crate::pki::TrustRefusal;
 use crate::pki::auth::{AuthPolicy, DigitalSignatures, Method1Hash, Sha1Policy};
@@ -65,6 +65,7 @@ impl Credentials {
 /// Loads the files of one connection.
 pub(super) struct Loader<'a, 'r> {
     files: &'a dyn Files,
+    key_store: &'a KeyStore,
     now: UnixTime,
     reader: &'a mut ConfigReader<'r>,
 }
@@ -75,10 +76,11 @@ const CHAIN_MAX: usize = 5;
 impl<'a, 'r> Loader<'a, 'r> {
     pub(super) fn new(
         files: &'a dyn Files,
+        key_store: &'a KeyStore,
         now: UnixTime,
         reader: &'a mut ConfigReader<'r>,
     ) -> Self {
-        Loader { files, now, reader }
+        Loader { files, key_store, now, reader }
     }
 
     /// The credentials, and what is known of them even when they will not do.
@@ -359,7 +361,12 @@ impl<'a, 'r> Loader<'a, 'r> {
     ) -> Option<Bundle> {
         let content = self.content(file)?;
         let password = password.map(|password| password.bytes.as_slice());
-        match Bundle::read(&content.bytes, password, &file.get_ref().to_string()) {
+        match Bundle::read_into(
+            self.key_store,
+            &content.bytes,
+            password,
+            &file.get_ref().to_string(),
+        ) {
             Ok(bundle) => {
                 if content.exposed && !bundle.keys.is_empty() {
                     let what = format!(

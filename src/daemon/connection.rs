@@ -15,7 +15,7 @@ use crate::ike::PeerId;
 #[derive(Debug)]
 pub(super) struct RunningConnection {
     pub(super) settings: Connection,
-    pub(super) members: Vec<ServicePeer>,
+    pub(super) peers: Vec<ServicePeer>,
     pub(super) routes: Routes,
     /// Why some routes are not as they should be.
     pub(super) lacking: Option<String>,
@@ -25,7 +25,7 @@ impl RunningConnection {
     /// The gateway is elsewhere: its address may be one that the routes would swallow.
     pub(super) fn protect_outer(&mut self) {
         let connection = &self.settings.name;
-        if let Err(error) = self.routes.protect_outer(&self.settings, &outer(&self.members)) {
+        if let Err(error) = self.routes.protect_outer(&self.settings, &outer(&self.peers)) {
             error!(%connection, %error, "the routes could not be changed");
         }
         self.update_routes();
@@ -33,7 +33,7 @@ impl RunningConnection {
 
     /// Has the routes lead into the tunnels that are up.
     pub(super) fn update_routes(&mut self) {
-        let up = self.members.iter().filter(|m| m.record.state == TunnelState::Up);
+        let up = self.peers.iter().filter(|m| m.record.state == TunnelState::Up);
         let devices: Vec<&str> =
             up.filter_map(|member| member.tunnel.as_ref()).map(RunningTunnel::interface).collect();
         let connection = &self.settings.name;
@@ -63,7 +63,7 @@ pub(super) fn find(
     peer: PeerId,
 ) -> Option<(&mut RunningConnection, usize)> {
     links.iter_mut().find_map(|link| {
-        let at = link.members.iter().position(|member| member.peer == peer)?;
+        let at = link.peers.iter().position(|member| member.peer == peer)?;
         Some((link, at))
     })
 }
@@ -71,5 +71,5 @@ pub(super) fn find(
 /// A peer's tunnel, if there is one.
 pub(super) fn tunnel(links: &mut [RunningConnection], peer: PeerId) -> Option<&mut RunningTunnel> {
     let (link, at) = find(links, peer)?;
-    link.members.get_mut(at)?.tunnel.as_mut()
+    link.peers.get_mut(at)?.tunnel.as_mut()
 }

@@ -73,13 +73,13 @@ impl DevicePlan {
     pub fn device(&self, keeping: &Handles) -> io::Result<Tun> {
         // What is kept of one that we lost would keep the name.
         let name = fd_store::device(&self.interface);
-        keeping.keeper.forget(&name);
+        keeping.fd_store.forget(&name);
         let tun = Tun::create(&self.interface, self.offloads())?;
         let netlink = Netlink::open()?;
         self.dress(&netlink)?;
         netlink.set_up(&self.interface)?;
         // Only now: what is kept is complete.
-        keeping.keeper.keep(&name, &tun);
+        keeping.fd_store.keep(&name, &tun);
         Ok(tun)
     }
 
@@ -104,8 +104,8 @@ impl DevicePlan {
 
 /// Ends a device and has it forgotten, with its socket.
 pub fn dismiss(interface: &str, keeping: &Handles) {
-    keeping.keeper.forget(&fd_store::device(interface));
-    keeping.keeper.forget(&fd_store::lane(interface));
+    keeping.fd_store.forget(&fd_store::device(interface));
+    keeping.fd_store.forget(&fd_store::lane(interface));
     // It is gone already, or goes with the keeper's copy.
     let _ = Netlink::open().and_then(|netlink| netlink.delete_link(interface));
 }

@@ -1,5 +1,5 @@
-//! What `s2sd explain` says of a tunnel's last refusal: what each end had to offer, where they
-//! differ first, the line to change here, and the command for Azure's side.
+//! What `s2sd explain` shows of a tunnel's last refusal: what each end offered, where the offers
+//! differ first, the line to change in the configuration, and the command for Azure's side.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,7 @@ pub struct Explanation {
     pub azure_errors: Vec<String>,
 }
 
-/// Takes a tunnel's last refusal apart. `file` is the configuration with its name.
+/// Explains a tunnel's last refusal. `file` is the name and the text of the configuration file.
 pub fn explain(
     record: &TunnelRecord,
     connection: &Connection,
@@ -104,8 +104,8 @@ impl Explanation {
     }
 }
 
-/// Where a setting of a connection stands in the file; where it would stand, when it is left to its
-/// default.
+/// The line of the file that has a setting of a connection; the head of the connection for a setting
+/// that is left to its default.
 fn place(setting: Setting, connection: &Connection, (name, text): (&str, &str)) -> Option<String> {
     let lines = || text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
     let heads: Vec<usize> =
@@ -127,13 +127,14 @@ fn place(setting: Setting, connection: &Connection, (name, text): (&str, &str)) 
     })
 }
 
-/// What a line assigns to a key.
+/// The value that a line of the file assigns to a key.
 fn assigned<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     let value = line.strip_prefix(key)?.trim_start().strip_prefix('=')?;
     Some(value.split('#').next().unwrap_or_default().trim())
 }
 
-/// The command for Azure's side. RG stands for the resource group, which is known there alone.
+/// The command that shows a setting at Azure. RG stands for the resource group, which only Azure
+/// knows.
 fn az(setting: Setting, connection: &Connection) -> String {
     let name = connection.name.as_str();
     let gateway = connection.virtual_network_gateway.name.as_str();

@@ -1,4 +1,4 @@
-//! The files that a configuration names, read from this system.
+//! Reading the files that a configuration names: certificates, keys, CRLs, systemd credentials.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -12,10 +12,10 @@ use crate::config::file::{FileContent, Files};
 use crate::config::value::FileRef;
 use crate::pki::load::MAX_FILE_SIZE;
 
-/// Where systemd puts the credentials of the service (systemd.exec(5)).
+/// The variable with the directory of the service's credentials (systemd.exec(5)).
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
-/// This system's files.
+/// The files of this system.
 #[derive(Clone, Copy, Debug)]
 pub struct System;
 
@@ -24,10 +24,9 @@ impl Files for System {
         let mut file = std::fs::File::open(path(file)?)?;
         let about = file.metadata()?;
         let exposed = about.mode() & 0o004 != 0;
-        // One byte more than is taken, so that what is too big is seen to be so.
+        // One byte more than the limit, so that the caller notices a file that is too big.
         let most = u64::try_from(MAX_FILE_SIZE).unwrap_or(u64::MAX).saturating_add(1);
-        // All of it at once: a vector that grows leaves copies behind, and there may be a key in
-        // it.
+        // The whole buffer at once: a vector that grows leaves copies in memory, perhaps of a key.
         let room = about.len().saturating_add(1).min(most);
         let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(room).unwrap_or(0)));
         file.by_ref().take(most).read_to_end(&mut bytes)?;
@@ -35,13 +34,13 @@ impl Files for System {
     }
 }
 
-/// The same for the service, and a note of each that was asked for: what was read once may be read
-/// again when it was replaced.
+/// The files of this system for the service, with a record of every path that was read: the service
+/// keeps the right to read these paths again at a reload ([`crate::sys::confine`]).
 #[derive(Debug, Default)]
 pub struct Noting(RefCell<BTreeSet<PathBuf>>);
 
 impl Noting {
-    /// Where the files were.
+    /// The paths that were read.
     pub fn seen(&self) -> BTreeSet<PathBuf> {
         self.0.borrow().clone()
     }
@@ -49,7 +48,8 @@ impl Noting {
 
 impl Files for Noting {
     fn read(&self, file: &FileRef) -> io::Result<FileContent> {
-        // The service sees all of its credentials: what is not there is missing.
+        // The service sees all credentials of its unit, so a credential that cannot be seen is
+        // missing.
         let missing = |error: io::Error| match error.kind() {
             io::ErrorKind::Unsupported => io::Error::new(io::ErrorKind::NotFound, error),
             _ => error,
@@ -59,14 +59,14 @@ impl Files for Noting {
     }
 }
 
-/// Where a file is.
+/// The path of a file.
 fn path(file: &FileRef) -> io::Result<PathBuf> {
     match file {
         FileRef::Path(path) => Ok(path.clone()),
         FileRef::Credential(name) => match std::env::var_os(CREDENTIALS) {
             Some(directory) => Ok(PathBuf::from(directory).join(name)),
             None => {
-                let why = "a credential of the unit is seen by the service alone";
+                let why = "only the service can read a credential of its unit";
                 Err(io::Error::new(io::ErrorKind::Unsupported, why))
             }
         },

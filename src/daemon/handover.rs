@@ -1,23 +1,22 @@
-//! Restarts that nobody notices: what the next process gets, and how it goes on with it (see
-//! [`crate::state`]).
+//! Restarts that peers do not notice: what the next process gets, how the service goes on from what
+//! a former process left (see [`crate::state`]), and how the service ends.
 //!
-//! **Stop or restart?** systemd ends a service in both cases with a signal, but not with the same
-//! one: `KillSignal=` is SIGTERM, and `RestartKillSignal=SIGUSR2` in the unit is what a restart job
-//! sends (systemd.kill(5), since version 244). So the unit says which of the two is meant, and
-//! nobody has to ask the manager for its jobs, which takes D-Bus, rights, and luck with the moment.
-//! What sends no SIGUSR2 is a stop: `systemctl stop`, a shutdown, a unit written by hand, a
-//! supervisor that knows nothing of this. A hand-over that nobody keeps anything for is a stop as
+//! **Stop or restart?** systemd ends a service with a signal in both cases, but not with the same
+//! signal: `KillSignal=` is SIGTERM, and `RestartKillSignal=SIGUSR2` in the unit is what a restart
+//! job sends (systemd.kill(5), since version 244). The service therefore need not ask systemd for
+//! its jobs over D-Bus. Whatever sends no SIGUSR2 is a stop: `systemctl stop`, a shutdown, a unit
+//! written by hand, another supervisor. A hand-over without a file descriptor store is a stop as
 //! well.
 //!
 //! ```text
-//!   SIGTERM   DELETE for every IKE SA, devices removed, descriptors forgotten
-//!   SIGUSR2   lanes parked ─> snapshot and exact positions stored ─> exit. Devices, addresses, routes stay; the kernel queues
-//!   SIGKILL   what was stored last holds; numbers go on at the ledger's ceilings, and children rekey at once
+//!   SIGTERM   DELETE for every IKE SA, devices removed, descriptors removed from the store
+//!   SIGUSR2   lanes stopped ─> snapshot and exact positions stored ─> exit. Devices, addresses and routes stay; the kernel queues
+//!   SIGKILL   the snapshot stored last holds; numbers go on at the ledger's ceilings, and child SAs are rekeyed at once
 //! ```
 //!
-//! **A changed configuration** is met as a reload meets it: connections whose peers, devices and
-//! routes are the same go on under their new settings; others get a DELETE, as do those that are no
-//! longer there, and begin anew if they are.
+//! **A changed configuration** at the restart has the effect of a reload: connections whose peers,
+//! devices and routes are the same go on under their new settings. The peers of all other
+//! connections get a DELETE, and those that are still configured are dialled anew.
 
 use std::time::Duration;
 
@@ -35,171 +34,187 @@ use crate::config::{diff, peers};
 use crate::crypto::Standard;
 use crate::ike::endpoint::command::Command;
 use crate::ike::endpoint::config::PeerConfig;
+use crate::ike::snapshot::Corrupt;
 use crate::ike::{ChildId, Endpoint, PeerId, Snapshot};
-use crate::state::inventory::{self, Inventory};
+use crate::state::inventory::{self, Inventory, InventoryConnection, InventoryTunnel};
 use crate::state::{Recovered, fd_store};
 use crate::sys::clock;
 use crate::sys::random::SystemRng;
 use crate::time::Now;
 
-/// How long a stop waits for the gateways' answers to our farewells.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// How long a stop waits for the gateways' answers to the DELETEs.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How the peers of a former process are met.
+/// The peers of a former process, by what becomes of each.
 #[derive(Default)]
-struct Peers {
-    /// They go on.
-    going: Vec<(PeerId, PeerConfig)>,
-    /// A DELETE is all that they get.
-    departing: Vec<(PeerId, PeerConfig)>,
-    /// They begin.
+struct MatchedPeers {
+    /// These peers go on with their SAs.
+    going_on: Vec<(PeerId, PeerConfig)>,
+    /// These peers only get a DELETE.
+    removed: Vec<(PeerId, PeerConfig)>,
+    /// These peers are new and are dialled.
     fresh: Vec<PeerId>,
 }
 
 impl Service {
     /// Goes on with what a former process left.
-    pub(super) fn resume(&mut self, credentials: Vec<Option<Credentials>>, legacy: Recovered) {
-        let Recovered { mut inventory, snapshot, planned } = legacy;
-        self.stale = true;
+    pub(super) fn resume(&mut self, credentials: Vec<Option<Credentials>>, recovered: Recovered) {
+        let Recovered { mut inventory, snapshot, planned } = recovered;
+        self.storage.is_stale = true;
         self.next_peer = inventory.next_peer.max(1);
         if inventory.guarded {
-            // Where it fails now, `ready` tries again and says why not.
+            // If this fails, `prepare_data_plane` tries again and reports why.
             self.guard = Guard::set_up().ok();
         }
         let peers = self.match_peers(credentials, &mut inventory);
-        self.discard();
-        let going: Vec<PeerId> = peers.going.iter().map(|(peer, _)| *peer).collect();
+        self.discard_untaken();
+        let going_on: Vec<PeerId> = peers.going_on.iter().map(|(peer, _)| *peer).collect();
         let mut fresh = peers.fresh;
-        match self.restore(&snapshot, peers.going, peers.departing, &inventory) {
-            Ok(()) => self.go_on(&going, planned),
+        match self.restore(&snapshot, peers.going_on, peers.removed, &inventory) {
+            Ok(()) => self.release_lanes(&going_on, planned),
             Err(why) => {
-                warn!("what a former process left is put aside: {why}");
-                self.go_on(&going, true);
-                fresh.extend(going);
+                warn!(
+                    "the state of the former process is not used, all tunnels are dialled anew: {why}"
+                );
+                self.release_lanes(&going_on, true);
+                fresh.extend(going_on);
             }
         }
         fresh.into_iter().for_each(|peer| self.prepare(peer));
         self.carry_out();
-        // Routes of tunnels that did not come back.
-        self.links.iter_mut().for_each(RunningConnection::update_routes);
+        // Removes the routes of tunnels that did not come back.
+        self.connections.iter_mut().for_each(RunningConnection::update_routes);
     }
 
-    /// Compares the configuration with the former one, and takes devices over.
+    /// Compares the configuration with that of the former process, and takes devices over.
     fn match_peers(
         &mut self,
         credentials: Vec<Option<Credentials>>,
         inventory: &mut Inventory,
-    ) -> Peers {
-        let mut peers = Peers::default();
+    ) -> MatchedPeers {
+        let mut peers = MatchedPeers::default();
         let connections = self.config.connections.clone();
         for (connection, credentials) in connections.into_iter().zip(credentials) {
-            let credentials = self.trusted(credentials);
-            let same = |former: &inventory::InventoryConnection| {
+            let credentials = self.authenticator(credentials);
+            let goes_on = |former: &InventoryConnection| {
                 former.name == connection.name.as_str()
                     && former.tunnels.len() == connection.tunnels.len()
                     && diff::goes_on(&former.settings, &connection)
             };
-            let Some(at) = inventory.connections.iter().position(same) else {
-                peers.fresh.extend(self.add(connection, &credentials, None));
+            let Some(at) = inventory.connections.iter().position(goes_on) else {
+                peers.fresh.extend(self.add_connection(connection, &credentials, None));
                 continue;
             };
             let former = inventory.connections.swap_remove(at);
-            self.add(connection, &credentials, Some(&former));
+            self.add_connection(connection, &credentials, Some(&former));
             for tunnel in &former.tunnels {
-                let peer = PeerId(tunnel.peer);
-                match self.ready_to_go_on(peer) {
-                    Ok(config) => {
-                        if let Some(obstacle) = self.lacks_credentials(peer) {
-                            self.set_problem(peer, obstacle);
-                        }
-                        let positions = inventory.positions.clone();
-                        if let Some(device) = self.tunnel_mut(peer) {
-                            device.resume(tunnel.traffic.into(), positions);
-                        }
-                        peers.going.push((peer, config));
-                    }
-                    Err(obstacle) => {
-                        self.set_problem(peer, obstacle);
-                        peers.departing.push((peer, departed(tunnel)));
-                    }
-                }
+                self.match_tunnel(tunnel, inventory, &mut peers);
             }
         }
-        for link in &mut self.links {
-            let devices = link.members.iter().filter_map(|member| member.tunnel.as_ref());
-            if !devices.into_iter().all(RunningTunnel::is_inherited) {
+        for connection in &mut self.connections {
+            let tunnels = connection.peers.iter().filter_map(|peer| peer.tunnel.as_ref());
+            if !tunnels.into_iter().all(RunningTunnel::is_inherited) {
                 // The routes went with the device that is missing.
-                link.routes.leave();
+                connection.routes.leave();
             }
         }
         for former in &inventory.connections {
-            info!(connection = former.name, "ends: it is configured no longer, or otherwise");
-            let gone = former.tunnels.iter().map(|t| (PeerId(t.peer), departed(t)));
-            peers.departing.extend(gone);
+            info!(
+                connection = former.name,
+                "connection removed or changed incompatibly; deleting its SAs"
+            );
+            let removed = former.tunnels.iter().map(|t| (PeerId(t.peer), departed(t)));
+            peers.removed.extend(removed);
         }
         peers
     }
 
-    /// Has the engine that was, says goodbye to those who are no longer wanted, and has the data
-    /// plane as it was.
+    /// Has a tunnel go on whose settings are compatible, if its data plane can be prepared.
+    fn match_tunnel(
+        &mut self,
+        former: &InventoryTunnel,
+        inventory: &Inventory,
+        peers: &mut MatchedPeers,
+    ) {
+        let peer = PeerId(former.peer);
+        match self.prepare_data_plane(peer) {
+            Ok(config) => {
+                if let Some(problem) = self.credentials_problem(peer) {
+                    self.set_problem(peer, problem);
+                }
+                let positions = inventory.positions.clone();
+                if let Some(tunnel) = self.peer_mut(peer).and_then(|peer| peer.tunnel.as_mut()) {
+                    tunnel.resume(former.traffic.into(), positions);
+                }
+                peers.going_on.push((peer, config));
+            }
+            Err(problem) => {
+                self.set_problem(peer, problem);
+                peers.removed.push((peer, departed(former)));
+            }
+        }
+    }
+
+    /// Restores the engine, installs its SAs in the lanes as they were, and sends DELETEs to the
+    /// removed peers.
     fn restore(
         &mut self,
         snapshot: &Snapshot,
-        going: Vec<(PeerId, PeerConfig)>,
-        departing: Vec<(PeerId, PeerConfig)>,
+        going_on: Vec<(PeerId, PeerConfig)>,
+        removed: Vec<(PeerId, PeerConfig)>,
         inventory: &Inventory,
-    ) -> Result<(), String> {
+    ) -> Result<(), Corrupt> {
         let now = clock::now();
-        let leaving: Vec<PeerId> = departing.iter().map(|(peer, _)| *peer).collect();
-        let peers = going.into_iter().chain(departing).collect();
+        let to_remove: Vec<PeerId> = removed.iter().map(|(peer, _)| *peer).collect();
+        let peers = going_on.into_iter().chain(removed).collect();
         let (settings, rng) = (peers::endpoint(&self.config), Box::new(SystemRng::default()));
         let provider = Box::new(Standard::default());
-        self.endpoint = Endpoint::restore(snapshot, now, settings, provider, rng, peers)
-            .map_err(|corrupt| corrupt.to_string())?;
-        debug!(positions = inventory.positions.len(), "the engine goes on");
-        for peer in leaving {
+        self.endpoint = Endpoint::restore(snapshot, now, settings, provider, rng, peers)?;
+        debug!(positions = inventory.positions.len(), "the engine is restored");
+        for peer in to_remove {
             self.endpoint.command(now, Command::Remove(peer));
         }
         self.endpoint.reinstall(now);
-        self.recall(now);
+        self.note_ike_sas(now);
         self.carry_out();
         Ok(())
     }
 
-    /// Lanes run again; after a crash with fresh keys soon.
-    fn go_on(&mut self, going: &[PeerId], planned: bool) {
+    /// Lets lanes run again. After a crash, the child SAs are rekeyed at once.
+    fn release_lanes(&mut self, going_on: &[PeerId], planned: bool) {
         let now = clock::now();
-        let tunnels = self.links.iter().flat_map(|l| &l.members).filter_map(|m| m.tunnel.as_ref());
+        let tunnels = self.peers().filter_map(|peer| peer.tunnel.as_ref());
         let children: Vec<ChildId> =
             tunnels.flat_map(RunningTunnel::children).map(|(id, _)| id).collect();
-        self.estate.keeping.ledger.retain(|child| children.contains(&child));
-        for peer in going {
-            let Some(member) = self.member(*peer) else { continue };
-            let wanted = member.wanted && member.credentials.is_ok();
-            let Some(device) = &mut member.tunnel else { continue };
+        self.storage.state.handles.ledger.retain(|child| children.contains(&child));
+        for id in going_on {
+            let Some(peer) = self.peer_mut(*id) else { continue };
+            let wanted = peer.wanted && peer.credentials.is_ok();
+            let Some(tunnel) = &mut peer.tunnel else { continue };
             let active: Vec<ChildId> =
-                device.children().map(|(id, _)| id).filter(|id| device.is_active(*id)).collect();
-            if let Err(error) = device.release() {
-                self.set_problem(*peer, format!("its packets cannot be carried: {error}"));
+                tunnel.children().map(|(id, _)| id).filter(|id| tunnel.is_active(*id)).collect();
+            if let Err(error) = tunnel.release() {
+                self.set_problem(*id, format!("its packets cannot be carried: {error}"));
             }
             if wanted {
-                self.endpoint.command(now, Command::Up(*peer));
+                self.endpoint.command(now, Command::Up(*id));
             }
             if !planned {
-                // What the last process sent and saw is known in steps only.
+                // The ledger bounds the sequence numbers of the dead process in blocks only: the
+                // peer may refuse numbers, and late packets count as replayed. New SAs end that.
                 for child in active {
-                    self.endpoint.command(now, Command::RekeyChild(*peer, child));
+                    self.endpoint.command(now, Command::RekeyChild(*id, child));
                 }
             }
         }
         self.carry_out();
     }
 
-    /// Notes the IKE SAs that are there already.
-    fn recall(&mut self, now: Now) {
+    /// Notes the restored IKE SAs for the status.
+    fn note_ike_sas(&mut self, now: Now) {
         let all: Vec<_> = self.endpoint.ike_sas().collect();
         for facts in all {
-            let Some(member) = self.member(facts.peer) else { continue };
+            let Some(peer) = self.peer_mut(facts.peer) else { continue };
             let record = IkeRecord {
                 suite: facts.suite,
                 identity: facts.identity,
@@ -207,118 +222,110 @@ impl Service {
                 since: now.at(facts.since),
                 path: facts.path,
             };
-            member.record.ikes.insert(facts.ike, record);
+            peer.record.ikes.insert(facts.ike, record);
         }
     }
 
-    /// Ends what was kept and is not wanted.
-    pub(super) fn discard(&mut self) {
-        for name in self.estate.left() {
-            self.estate.take(&name);
+    /// Closes inherited descriptors that nothing in this configuration uses, and removes their
+    /// devices.
+    pub(super) fn discard_untaken(&mut self) {
+        let state = &mut self.storage.state;
+        for name in state.untaken() {
+            state.take(&name);
             if let Some(interface) = name.strip_prefix(&fd_store::device("")) {
-                device::dismiss(interface, &self.estate.keeping);
+                device::dismiss(interface, &state.handles);
             }
-            self.estate.keeping.keeper.forget(&name);
+            state.handles.fd_store.forget(&name);
         }
     }
 
-    /// Stores how things are.
-    pub(super) fn keep(&mut self, now: Now) {
-        (self.stored, self.stale) = (self.endpoint.revision(), false);
-        if self.estate.is_kept() {
-            let inventory = self.inventory(false);
-            self.estate.put(&inventory, &self.endpoint.snapshot(now));
-        }
-    }
-
-    /// Leaves everything as it is for the next process.
+    /// Stops all lanes, stores the exact state, and leaves everything as it is for the next process.
     pub(super) fn hand_over(&mut self) {
-        let tunnels = self.links.iter_mut().flat_map(|link| &mut link.members);
-        tunnels.filter_map(|member| member.tunnel.as_mut()).for_each(RunningTunnel::park);
-        // What has come already is worked off; nothing moves packets any more.
-        while let Ok((peer, event)) = self.lane_events.try_recv() {
-            self.hear_lane(peer, event);
+        let tunnels = self.peers_mut().filter_map(|peer| peer.tunnel.as_mut());
+        tunnels.for_each(RunningTunnel::park);
+        // What came before the lanes stopped is handled here; no packet moves any more.
+        while let Ok((peer, event)) = self.inputs.lane_events.try_recv() {
+            self.on_lane_event(peer, event);
         }
-        while let Some(inbound) = self.sockets.waiting() {
-            self.take_in(inbound);
+        while let Some(message) = self.inputs.sockets.waiting() {
+            self.on_message(message);
         }
         self.carry_out();
         let inventory = self.inventory(true);
-        if let Some(generation) = self.estate.put(&inventory, &self.endpoint.snapshot(clock::now()))
-        {
-            self.estate.keeping.ledger.park(generation);
-            self.estate.keeping.ledger.live();
+        let snapshot = self.endpoint.snapshot(clock::now());
+        if let Some(generation) = self.storage.state.put(&inventory, &snapshot) {
+            self.storage.state.handles.ledger.park(generation);
+            self.storage.state.handles.ledger.live();
             info!("handing over to the next process");
         }
-        self.links.iter_mut().for_each(|link| link.routes.leave());
+        self.connections.iter_mut().for_each(|connection| connection.routes.leave());
         self.guard.take().into_iter().for_each(Guard::leave);
     }
 
-    /// Ends every tunnel with a DELETE, and waits a little for the answers.
+    /// Sends a DELETE for every IKE SA, and waits a little for the answers.
     pub(super) async fn say_goodbye(&mut self) {
         info!("stopping");
-        let peers = self.links.iter().flat_map(|link| &link.members).map(|member| member.peer);
-        for peer in peers.collect::<Vec<_>>() {
+        let peers: Vec<PeerId> = self.peers().map(|peer| peer.peer).collect();
+        for peer in peers {
             self.endpoint.command(clock::now(), Command::Down(peer));
         }
         self.carry_out();
-        let end = clock::now().mono + FAREWELL;
-        while self.links.iter().flat_map(|link| &link.members).any(|m| !m.record.ikes.is_empty()) {
+        let end = clock::now().mono + GOODBYE_TIMEOUT;
+        while self.peers().any(|peer| !peer.record.ikes.is_empty()) {
             let left = end.since(clock::now().mono);
             if left.is_zero() {
                 return;
             }
+            let inputs = &mut self.inputs;
             tokio::select! {
-                Some(inbound) = self.sockets.receive() => self.take_in(inbound),
-                Some((peer, event)) = self.lane_events.recv() => self.hear_lane(peer, event),
+                Some(message) = inputs.sockets.receive() => self.on_message(message),
+                Some((peer, event)) = inputs.lane_events.recv() => self.on_lane_event(peer, event),
                 () = tokio::time::sleep(left) => return,
             }
             self.carry_out();
         }
     }
 
-    /// After the farewells: whoever keeps descriptors is to have none of ours.
+    /// Removes all devices, and all descriptors from the file descriptor store.
     pub(super) fn leave_nothing(&mut self) {
-        let members = self.links.drain(..).flat_map(|link| link.members);
-        members.filter_map(|member| member.tunnel).for_each(RunningTunnel::dismiss);
+        let peers = self.connections.drain(..).flat_map(|connection| connection.peers);
+        peers.filter_map(|peer| peer.tunnel).for_each(RunningTunnel::dismiss);
         for name in [fd_store::IKE, fd_store::STORE, fd_store::LEDGER] {
-            self.estate.keeping.keeper.forget(name);
+            self.storage.state.handles.fd_store.forget(name);
         }
     }
 
-    fn inventory(&self, parked: bool) -> Inventory {
-        let tunnels = self.links.iter().flat_map(|l| &l.members).filter_map(|m| m.tunnel.as_ref());
+    /// The daemon's part of the state. `parked` says that the lanes have stopped, so that positions
+    /// are exact.
+    pub(super) fn inventory(&self, parked: bool) -> Inventory {
+        let tunnels = self.peers().filter_map(|peer| peer.tunnel.as_ref());
         let positions = tunnels.filter(|_| parked).flat_map(RunningTunnel::positions).collect();
         Inventory {
             version: inventory::VERSION,
-            ledger: self.estate.keeping.ledger.identity(),
+            ledger: self.storage.state.handles.ledger.identity(),
             next_peer: self.next_peer,
             guarded: self.guard.is_some(),
-            connections: self.links.iter().map(describe).collect(),
+            connections: self.connections.iter().map(describe).collect(),
             positions,
         }
     }
-
-    fn tunnel_mut(&mut self, peer: PeerId) -> Option<&mut RunningTunnel> {
-        self.member(peer)?.tunnel.as_mut()
-    }
 }
 
-fn describe(link: &RunningConnection) -> inventory::InventoryConnection {
-    let tunnels = link.members.iter().map(|member| inventory::InventoryTunnel {
-        peer: member.peer.0,
-        interface: member.interface.clone(),
-        remote: member.remote,
-        local: member.local,
-        wanted: member.wanted,
-        traffic: member.tunnel.as_ref().map(RunningTunnel::traffic).unwrap_or_default().into(),
-        up_since: member.record.up_since().map(|then| then.0),
-        heard: member.record.heard.map(|heard| heard.0),
+fn describe(connection: &RunningConnection) -> InventoryConnection {
+    let tunnels = connection.peers.iter().map(|peer| InventoryTunnel {
+        peer: peer.peer.0,
+        interface: peer.interface.clone(),
+        remote: peer.remote,
+        local: peer.local,
+        wanted: peer.wanted,
+        traffic: peer.tunnel.as_ref().map(RunningTunnel::traffic).unwrap_or_default().into(),
+        up_since: peer.record.up_since().map(|then| then.0),
+        heard: peer.record.heard.map(|heard| heard.0),
     });
-    inventory::InventoryConnection {
-        name: link.settings.name.to_string(),
-        settings: diff::json(&link.settings),
-        devices: link.routes.devices().to_vec(),
+    InventoryConnection {
+        name: connection.settings.name.to_string(),
+        settings: diff::json(&connection.settings),
+        devices: connection.routes.devices().to_vec(),
         tunnels: tunnels.collect(),
     }
 }

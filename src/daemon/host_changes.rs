@@ -1,146 +1,121 @@
-//! What changes around a running service: links and addresses, the wall clock, sleep.
+//! [`HostChanges`]: what changes on this host while the service runs: links, addresses and routes,
+//! the wall clock, sleep.
 //!
-//! | what | what follows |
+//! | change | what follows (`Service::check_host`) |
 //! |---|---|
-//! | a tunnel's interface was deleted | it is made anew, with addresses and routes; its SAs go on |
-//! | it was switched off | the status says so; routes go, and come back with it |
-//! | another address of ours leads to a gateway | its peer is told by the next message from there |
-//! | the way back to a gateway that is not up | it is dialled at once |
-//! | the wall clock was set | gateways that are not up are dialled at once: certificates may have come into their time |
-//! | the machine slept, or the process was stopped | nothing: SAs grew old meanwhile, and deadlines that passed are due |
+//! | a tunnel's interface was deleted | the interface is made anew, with addresses and routes; its SAs go on |
+//! | a tunnel's interface was set down | the status says so; routes go, and come back with the interface |
+//! | another address of ours leads to a gateway | the peer is told by the next message from there |
+//! | a route to a gateway that is not up came back | the gateway is dialled at once |
+//! | the wall clock was set | gateways that are not up are dialled at once: certificates may be valid now |
+//! | the machine slept, or the process was stopped | nothing: SAs aged meanwhile, and deadlines that passed are due |
 //!
-//! Word of links and addresses comes from the kernel; what it says is looked up once a second at
-//! most.
+//! The kernel reports changes of links, addresses and routes (rtnetlink). What changed is looked up
+//! at most once a second.
 
 use std::future::pending;
 use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::service::Service;
-use crate::ike::PeerId;
-use crate::ike::endpoint::command::Command;
 use crate::sys::clock;
 use crate::sys::netlink::NetlinkWatch;
 use crate::time::{Instant, Now};
 
-/// A turn of the loop that comes so late has slept with the machine, or stood still with all other
-/// threads of the process.
+/// A tick that is this late shows that the machine slept, or that the whole process stood still.
 const LATE: Duration = Duration::from_secs(5);
-/// How long other threads may take to find that out.
-const DROWSY: Duration = Duration::from_secs(6);
-/// A wall clock that is kept right by somebody moves less at a time, in seconds.
-const SET: i64 = 30;
+/// How long after a late tick the other threads may still be late.
+const CATCH_UP: Duration = Duration::from_secs(6);
+/// A clock step above this many seconds counts as "the clock was set"; NTP moves the clock by less.
+const CLOCK_STEP: i64 = 30;
 
-/// What is known of the surroundings.
+/// The watch on links, addresses, the wall clock and sleep.
 #[derive(Debug)]
-pub struct Surroundings {
-    watch: Option<NetlinkWatch>,
-    /// There was word that nobody has looked into.
-    pub(super) changed: bool,
-    /// How far the wall clock is ahead of the other, in seconds.
-    ahead: i64,
-    /// How long the machine has slept since its boot.
+pub(super) struct HostChanges {
+    netlink: Option<NetlinkWatch>,
+    /// Whether the kernel reported a change that nobody has looked at.
+    is_notified: bool,
+    /// How many seconds the wall clock is ahead of the monotonic clock.
+    clock_offset: i64,
+    /// How long the machine has slept since it was booted.
     slept: Duration,
-    /// When a turn was late last.
-    woke: Option<Instant>,
+    /// When a tick was late last.
+    late_at: Option<Instant>,
 }
 
-impl Surroundings {
-    /// Listens from now on.
-    pub fn new(now: Now) -> Surroundings {
-        let watch = NetlinkWatch::open()
-            .inspect_err(|error| warn!(%error, "links and addresses are not watched"));
-        let slept = clock::slept();
-        Surroundings { watch: watch.ok(), changed: true, ahead: ahead(now), slept, woke: None }
+/// What changed since the tick before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Changes {
+    pub(super) clock_was_set: bool,
+    /// Whether links, addresses or routes may have changed.
+    pub(super) links: bool,
+}
+
+impl HostChanges {
+    /// Watches from now on. The first [`HostChanges::changes_since`] reports changed links.
+    pub(super) fn new(now: Now) -> HostChanges {
+        let netlink = NetlinkWatch::open().inspect_err(|error| {
+            warn!(%error, "changes of interfaces and addresses are not noticed");
+        });
+        HostChanges {
+            netlink: netlink.ok(),
+            is_notified: true,
+            clock_offset: clock_offset(now),
+            slept: clock::slept(),
+            late_at: None,
+        }
     }
 
-    /// Waits for word. Cancelling it loses none.
-    pub async fn next(&self) {
-        match &self.watch {
-            Some(watch) => watch.next().await,
+    /// Waits for a notification of the kernel. Cancelling the future loses none.
+    pub(super) async fn next(&self) {
+        match &self.netlink {
+            Some(netlink) => netlink.next().await,
             None => pending().await,
         }
     }
 
-    /// Whether threads may be late as the loop is: `last` is when it turned.
-    pub fn are_drowsy(&self, last: Instant, now: Instant) -> bool {
-        now.since(last) > LATE || self.woke.is_some_and(|woke| now.since(woke) < DROWSY)
+    /// Notes that the kernel sent a notification; the next tick looks at what changed.
+    pub(super) fn note_notification(&mut self) {
+        self.is_notified = true;
     }
 
-    /// A second is over, or more: `last` is when the one before was; the machine has slept so long.
-    /// Whether the wall clock was set.
-    fn note(&mut self, last: Instant, now: Now, slept: Duration) -> bool {
+    /// Whether all threads of the process may be late, because the machine slept: `last` is when the
+    /// loop ticked last.
+    pub(super) fn threads_may_be_late(&self, last: Instant, now: Instant) -> bool {
+        now.since(last) > LATE || self.late_at.is_some_and(|at| now.since(at) < CATCH_UP)
+    }
+
+    /// What changed since the tick at `last`. `slept` is how long the machine has slept since it was
+    /// booted.
+    pub(super) fn changes_since(&mut self, last: Instant, now: Now, slept: Duration) -> Changes {
         let late = now.mono.since(last);
         let asleep = slept.saturating_sub(std::mem::replace(&mut self.slept, slept));
         if late > LATE {
             info!("{}", absence(late, asleep));
-            self.woke = Some(now.mono);
+            self.late_at = Some(now.mono);
         }
-        let ahead = ahead(now);
-        let by = ahead - std::mem::replace(&mut self.ahead, ahead);
-        if by.abs() > SET {
-            info!("the wall clock was set by {by} s, to {}", now.unix);
+        let offset = clock_offset(now);
+        let step = offset - std::mem::replace(&mut self.clock_offset, offset);
+        let clock_was_set = step.abs() > CLOCK_STEP;
+        if clock_was_set {
+            info!("the wall clock was set by {step} s, to {}", now.unix);
         }
-        by.abs() > SET
+        Changes { clock_was_set, links: std::mem::take(&mut self.is_notified) }
     }
 }
 
-impl Service {
-    /// Looks at what changed since `last`.
-    pub(super) fn look_around(&mut self, last: Instant, now: Now) {
-        let was_set = self.surroundings.note(last, now, clock::slept());
-        let changed = std::mem::take(&mut self.surroundings.changed);
-        if !was_set && !changed {
-            return;
-        }
-        let listen = &self.config.device.listen_addresses;
-        let (mut stale, mut cut_off) = (Vec::new(), Vec::new());
-        for member in self.links.iter().flat_map(|link| &link.members) {
-            let is_broken = member.tunnel.is_none() || member.hitch().is_some();
-            if is_broken != member.record.obstacle.is_some() || member.has_moved(listen) {
-                stale.push(member.peer);
-            }
-            let was_hindered = was_set || member.record.unsent.is_some();
-            if member.wanted && member.record.ikes.is_empty() && was_hindered {
-                cut_off.push(member.peer);
-            }
-        }
-        for peer in stale {
-            self.renew(peer);
-        }
-        for peer in cut_off {
-            self.endpoint.command(now, Command::Up(peer));
-        }
-    }
-
-    /// Has everything ready for a peer anew. In between its routes are taken away: they went with
-    /// the device, or may have.
-    pub(super) fn renew(&mut self, peer: PeerId) {
-        let Some(member) = self.member(peer) else { return };
-        if let Some(hitch) = member.hitch() {
-            warn!(connection = member.record.name, "{hitch}");
-            member.record.obstacle = Some(hitch);
-            self.carry_out();
-        }
-        self.prepare(peer);
-        self.carry_out();
-    }
-}
-
-/// What a turn says that is so late, of which the machine was asleep for a while.
+/// The log line of a tick that is this late, when the machine was asleep for a part of the time.
 fn absence(late: Duration, asleep: Duration) -> String {
     let seconds = late.as_secs();
     if asleep > late / 2 {
         format!("the machine slept for {seconds} s")
     } else {
-        format!(
-            "the service stood still for {seconds} s: it was stopped, or got no time from the machine"
-        )
+        format!("the service stood still for {seconds} s: it was stopped, or got no processor time")
     }
 }
 
-fn ahead(now: Now) -> i64 {
+/// How many seconds the wall clock is ahead of the monotonic clock.
+fn clock_offset(now: Now) -> i64 {
     let seconds = now.mono.since(Instant(0)).as_secs();
     now.unix.0.cast_signed().saturating_sub(seconds.cast_signed())
 }
@@ -156,9 +131,9 @@ mod tests {
             mono: Instant(mono * 1_000_000_000),
             unix: UnixTime(1_800_000_000 + unix),
         };
-        let mut around = Surroundings::new(at(100, 100));
+        let mut host = HostChanges::new(at(100, 100));
         let mut last = at(100, 100);
-        for (now, set, drowsy) in [
+        for (now, set, late) in [
             (at(101, 101), false, false),
             (at(102, 110), false, false),
             (at(103, 400_000), true, false),
@@ -167,11 +142,12 @@ mod tests {
             (at(5005, 5005), false, true),
             (at(5006, 5006), false, false),
         ] {
-            assert_eq!(around.note(last.mono, now, Duration::ZERO), set, "{now:?}");
-            assert_eq!(around.are_drowsy(now.mono, now.mono), drowsy, "{now:?}");
+            let changes = host.changes_since(last.mono, now, Duration::ZERO);
+            assert_eq!(changes.clock_was_set, set, "{now:?}");
+            assert_eq!(host.threads_may_be_late(now.mono, now.mono), late, "{now:?}");
             last = now;
         }
-        assert!(around.are_drowsy(last.mono, at(6000, 6000).mono), "before it is noted");
+        assert!(host.threads_may_be_late(last.mono, at(6000, 6000).mono), "before it is noted");
     }
 
     #[test]

@@ -1,12 +1,15 @@
-//! A new configuration for a running service: what is equal is left alone, and a file with an error
-//! changes nothing.
+//! The control command `reload` and SIGHUP: a new configuration for a running service. What is equal
+//! is left alone, and a file with an error changes nothing.
 //!
 //! | what differs in a connection | what happens |
 //! |---|---|
 //! | nothing | nothing |
-//! | suites, lifetimes, names, what certificate files hold | SAs live on; what they negotiate next follows |
-//! | gateway, prefixes, interface | the connection ends with a DELETE and starts anew |
+//! | suites, lifetimes, names, contents of certificate files | SAs live on; the next negotiation uses the new values |
+//! | gateway, prefixes, interface | the connection is deleted and started anew |
+//!
+//! What is compared, and which key belongs to which row, is in [`crate::config::diff`].
 
+use std::io;
 use std::rc::Rc;
 
 use tracing::{error, info};
@@ -18,51 +21,71 @@ use super::service::Service;
 use super::tunnel::RunningTunnel;
 use crate::config::diff::{self, Changed, LoadedState, Part, Told};
 use crate::config::settings::Connection;
-use crate::config::{self, Loaded, Severity};
+use crate::config::{self, Diagnostic, Loaded, Severity};
 use crate::ike::PeerId;
 use crate::ike::authenticator::certificates::CertificateAuthenticator;
 use crate::ike::endpoint::command::Command;
 use crate::sys::clock;
 
+/// Why a reload changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReloadError {
+    #[error("this service runs without a configuration file")]
+    NoFile,
+    #[error("{name} cannot be read: {error}")]
+    Unreadable { name: String, error: io::Error },
+    #[error("the file has errors{}", listed(.0))]
+    Invalid(Vec<Diagnostic>),
+}
+
+fn listed(errors: &[Diagnostic]) -> String {
+    errors.iter().map(|error| format!("\n{error}")).collect()
+}
+
 impl Service {
-    /// Reads the configuration again. What was done, in sentences; or why nothing was.
-    pub(super) fn reload(&mut self) -> Result<Vec<String>, String> {
-        match self.read_again() {
-            Ok(done) => {
+    /// Reads the configuration file again and applies what changed. Returns what was done, in
+    /// sentences.
+    pub(super) fn reload(&mut self) -> Result<Vec<String>, ReloadError> {
+        match self.load_again() {
+            Ok(loaded) => {
+                let done = self.apply_configuration(loaded);
                 for Told { connection, what } in &done {
                     info!(connection, "reload: {what}");
                 }
                 Ok(done.iter().map(Told::to_string).collect())
             }
             Err(why) => {
-                let head = why.lines().next().unwrap_or_default();
-                error!("reload: nothing was changed: {head}");
+                if let ReloadError::Invalid(errors) = &why {
+                    for found in errors {
+                        error!("reload: {}", found.in_a_line());
+                    }
+                    error!("reload: nothing was changed: the file has errors");
+                } else {
+                    error!("reload: nothing was changed: {why}");
+                }
                 Err(why)
             }
         }
     }
 
-    fn read_again(&mut self) -> Result<Vec<Told>, String> {
-        let Some(path) = self.source.clone() else {
-            return Err("this service runs without a configuration file".to_owned());
-        };
+    fn load_again(&self) -> Result<Loaded, ReloadError> {
+        let path = self.options.source.as_ref().ok_or(ReloadError::NoFile)?;
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| format!("{name} cannot be read: {error}"))?;
-        let loaded = config::load(&name, &text, &Noting::default(), clock::now());
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => return Err(ReloadError::Unreadable { name, error }),
+        };
+        let (files, key_store) = (Noting::default(), &self.options.key_store);
+        let loaded = config::load(&name, &text, &files, key_store, clock::now());
         if loaded.config.is_none() || loaded.credentials.iter().any(Option::is_none) {
-            let errors = loaded.report.found.iter().filter(|f| f.severity == Severity::Error);
-            let mut told = "the file has errors".to_owned();
-            for found in errors {
-                error!("reload: {}", found.in_a_line());
-                told += &format!("\n{found}");
-            }
-            return Err(told);
+            let found = loaded.report.found.into_iter();
+            let errors = found.filter(|found| found.severity == Severity::Error).collect();
+            return Err(ReloadError::Invalid(errors));
         }
-        Ok(self.take_up(loaded))
+        Ok(loaded)
     }
 
-    fn take_up(&mut self, loaded: Loaded) -> Vec<Told> {
+    fn apply_configuration(&mut self, loaded: Loaded) -> Vec<Told> {
         let Loaded { config: Some(config), credentials, report } = loaded else {
             return Vec::new();
         };
@@ -75,85 +98,78 @@ impl Service {
         }
         let site_changed = self.config.local_network_gateway != config.local_network_gateway;
         (self.config, self.report) = (config, report);
-        self.stale = true;
-        changes.removed.iter().for_each(|name| self.end(name));
+        self.storage.is_stale = true;
+        changes.removed.iter().for_each(|name| self.remove_connection(name));
         let connections = self.config.connections.clone();
         for (connection, credentials) in connections.iter().zip(credentials) {
             let name = connection.name.as_str();
-            let credentials = self.trusted(credentials);
+            let credentials = self.authenticator(credentials);
             let changed = changes.changed.iter().find(|changed| changed.name == name);
             if changes.added.iter().any(|added| added == name) {
-                self.begin(connection, &credentials);
+                self.begin_connection(connection, &credentials);
             } else if changed.is_some_and(Changed::ends_connection) {
-                self.end(name);
-                self.begin(connection, &credentials);
+                self.remove_connection(name);
+                self.begin_connection(connection, &credentials);
                 done.push(Told::of(name, "started anew"));
             } else if (changed.is_some() || site_changed)
-                && let Err(obstacle) = self.adjust(connection, &credentials)
+                && let Err(problem) = self.adjust_connection(connection, &credentials)
             {
-                done.push(Told::of(name, format_args!("goes on as it was: {obstacle}")));
+                done.push(Told::of(name, format_args!("keeps its old settings: {problem}")));
             }
         }
         let order = |name: &str| connections.iter().position(|c| c.name.as_str() == name);
-        self.links.sort_by_key(|link| order(link.settings.name.as_str()));
+        self.connections.sort_by_key(|connection| order(connection.settings.name.as_str()));
         if done.is_empty() {
             done.push(of_all("nothing changed"));
         }
         done
     }
 
-    fn begin(
+    fn begin_connection(
         &mut self,
         connection: &Connection,
         credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
     ) {
-        for peer in self.add(connection.clone(), credentials, None) {
+        for peer in self.add_connection(connection.clone(), credentials, None) {
             self.prepare(peer);
         }
     }
 
-    /// Ends a connection: farewells leave before its tunnels go.
-    fn end(&mut self, name: &str) {
-        let named = |link: &RunningConnection| link.settings.name.as_str() == name;
-        let Some(at) = self.links.iter().position(named) else { return };
-        let peers: Vec<PeerId> = self
-            .links
-            .iter()
-            .filter(|l| named(l))
-            .flat_map(|l| &l.members)
-            .map(|m| m.peer)
-            .collect();
+    /// Removes a connection: DELETEs are sent before its tunnels are taken away.
+    fn remove_connection(&mut self, name: &str) {
+        let is_named = |connection: &RunningConnection| connection.settings.name.as_str() == name;
+        let Some(at) = self.connections.iter().position(is_named) else { return };
+        let named = self.connections.iter().filter(|connection| is_named(connection));
+        let peers: Vec<PeerId> =
+            named.flat_map(|connection| &connection.peers).map(|peer| peer.peer).collect();
         for peer in peers {
-            self.names.forget(peer);
+            self.inputs.resolver.forget(peer);
             self.endpoint.command(clock::now(), Command::Remove(peer));
         }
         self.carry_out();
-        let link = self.links.remove(at);
-        link.members
-            .into_iter()
-            .filter_map(|member| member.tunnel)
-            .for_each(RunningTunnel::dismiss);
+        let connection = self.connections.remove(at);
+        let tunnels = connection.peers.into_iter().filter_map(|peer| peer.tunnel);
+        tunnels.for_each(RunningTunnel::dismiss);
     }
 
-    /// Gives a running connection its settings and credentials.
-    fn adjust(
+    /// Gives a running connection new settings and credentials.
+    fn adjust_connection(
         &mut self,
-        connection: &Connection,
+        settings: &Connection,
         credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
     ) -> Result<(), Obstacle> {
-        let name = connection.name.as_str();
-        let Service { links, config, options, endpoint, .. } = self;
-        let Some(link) = links.iter_mut().find(|link| link.settings.name.as_str() == name) else {
-            return Ok(());
-        };
+        let name = settings.name.as_str();
+        let Service { connections, config, options, endpoint, .. } = self;
+        let named = |connection: &&mut RunningConnection| connection.settings.name.as_str() == name;
+        let Some(connection) = connections.iter_mut().find(named) else { return Ok(()) };
         let (site, listen) = (&config.local_network_gateway, &config.device.listen_addresses);
         let mut configs = Vec::new();
-        for (member, tunnel) in link.members.iter_mut().zip(&connection.tunnels) {
-            member.credentials.clone_from(credentials);
-            let config = member.configure(connection, tunnel, site, listen, options.profile)?;
-            configs.push((member.peer, config));
+        for (peer, tunnel) in connection.peers.iter_mut().zip(&settings.tunnels) {
+            peer.credentials.clone_from(credentials);
+            let config = peer.configure(settings, tunnel, site, listen, options.profile)?;
+            configs.push((peer.peer, config));
         }
-        link.settings = connection.clone();
+        connection.settings = settings.clone();
         for (peer, config) in configs {
             endpoint.command(clock::now(), Command::Reconfigure(peer, Box::new(config)));
         }

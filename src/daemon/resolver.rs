@@ -1,5 +1,5 @@
-//! Addresses of gateways that are known by name, looked up again and again, and at once when one
-//! does not answer: they may change.
+//! [`Resolver`]: addresses of gateways that are configured by name. A name is looked up once a
+//! minute, and at once when its gateway does not answer, because the address may have changed.
 
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -13,24 +13,24 @@ use tokio::time::timeout;
 use crate::config::value::Host;
 use crate::ike::PeerId;
 
-/// How often a name is looked up. Azure does so every five minutes at most; one is enough for a
-/// device.
-const EVERY: Duration = Duration::from_secs(60);
-/// How soon after a failure.
-const AGAIN: Duration = Duration::from_secs(10);
+/// The pause after a look-up that found an address. (Azure looks up the names of sites every five
+/// minutes.)
+const PAUSE: Duration = Duration::from_secs(60);
+/// The pause after a look-up that failed.
+const RETRY_PAUSE: Duration = Duration::from_secs(10);
 
-/// What a look-up found.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// The outcome of a look-up.
+#[derive(Debug)]
 pub struct Found {
-    /// For which peer.
+    /// The peer whose gateway has the name.
     pub peer: PeerId,
-    /// The name.
+    /// The name that was looked up.
     pub name: String,
-    /// Its address, the same one as long as the name has it.
-    pub address: Result<IpAddr, String>,
+    /// The address of the name, the same one as long as the name has it; or why there is none.
+    pub address: io::Result<IpAddr>,
 }
 
-/// The names that are looked up.
+/// The names that are looked up, each in a task of its own.
 #[derive(Debug)]
 pub struct Resolver {
     sender: mpsc::Sender<Found>,
@@ -38,11 +38,11 @@ pub struct Resolver {
     watches: Vec<NameWatch>,
 }
 
-/// One name.
+/// A name that is looked up for one peer.
 #[derive(Debug)]
 struct NameWatch {
     peer: PeerId,
-    /// Ends the pause between two look-ups.
+    /// Ends the pause between two look-ups early.
     again: Arc<Notify>,
     task: JoinHandle<()>,
 }
@@ -61,7 +61,7 @@ impl Default for Resolver {
 }
 
 impl Resolver {
-    /// Looks a host up from now on, if it is a name.
+    /// Looks up a host from now on, if the host is a name.
     pub fn watch(&mut self, peer: PeerId, host: &Host) {
         let Host::Name(name) = host else { return };
         let (name, sender) = (name.as_str().to_owned(), self.sender.clone());
@@ -70,18 +70,18 @@ impl Resolver {
         self.watches.push(NameWatch { peer, again, task });
     }
 
-    /// Looks this peer's name up now, if it has one: it does not answer where it was.
+    /// Looks up the name of this peer now, because the peer does not answer at the old address.
     pub fn look_again(&self, peer: PeerId) {
         let of_peer = self.watches.iter().filter(|watch| watch.peer == peer);
         of_peer.for_each(|watch| watch.again.notify_one());
     }
 
-    /// Looks up for this peer no longer.
+    /// Ends the look-ups for this peer.
     pub fn forget(&mut self, peer: PeerId) {
         self.watches.retain(|watch| watch.peer != peer);
     }
 
-    /// The next finding. Cancelling it loses none.
+    /// Waits for the next outcome. Cancelling the future loses none.
     pub async fn next(&mut self) -> Option<Found> {
         self.found.recv().await
     }
@@ -93,22 +93,21 @@ async fn look_up(peer: PeerId, name: String, again: Arc<Notify>, to: mpsc::Sende
         let asked = name.clone();
         let answer = tokio::task::spawn_blocking(move || resolve(&asked, held)).await;
         let address = match answer {
-            Ok(Ok(address)) => Ok(address),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("the look-up ended early".to_owned()),
+            Ok(outcome) => outcome,
+            Err(_) => Err(io::Error::other("the look-up was aborted")),
         };
-        let pause = if address.is_ok() { EVERY } else { AGAIN };
+        let pause = if address.is_ok() { PAUSE } else { RETRY_PAUSE };
         held = address.as_ref().ok().copied().or(held);
         if to.send(Found { peer, name: name.clone(), address }).await.is_err() {
             return;
         }
-        // Either the pause is over, or somebody has a reason to ask sooner.
+        // The timeout is the pause; `look_again` ends the pause early.
         let _ = timeout(pause, again.notified()).await;
     }
 }
 
-/// The address of a name; `held` as long as it is among the answers, else the first of IPv4, else
-/// the first.
+/// Looks up a name. Among several addresses the one in use (`held`) is preferred, then the first
+/// IPv4 address, then the first.
 fn resolve(name: &str, held: Option<IpAddr>) -> io::Result<IpAddr> {
     let found: Vec<IpAddr> = (name, 500).to_socket_addrs()?.map(|address| address.ip()).collect();
     let held = held.filter(|address| found.contains(address));

@@ -1,89 +1,85 @@
-//! The loop: waits for whatever comes first, hands it to the engine, carries out what the engine
-//! wants.
+//! [`Service`]: the one task that owns the engine and the tunnels, and its loop.
 
 use std::io;
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tracing::{debug, error, info, warn};
 
-use super::connection::{RunningConnection, find, outer, tunnel};
+use super::connection::{RunningConnection, find, tunnel};
 use super::control::ControlSocket;
-use super::device::DevicePlan;
-use super::host_changes::Surroundings;
+use super::host_changes::HostChanges;
 use super::ike_status::TunnelState;
-use super::manager::Manager;
-use super::peer::{Obstacle, RETRY, ServicePeer};
-use super::resolver::{Found, Resolver};
-use super::routes::{Guard, Routes};
+use super::peer::ServicePeer;
+use super::resolver::Resolver;
+use super::routes::Guard;
 use super::sockets::{ReceivedMessage, Sockets};
+use super::systemd::Systemd;
 use super::tunnel::{PeerLaneEvent, RunningTunnel};
-use crate::config::credentials::Credentials;
-use crate::config::settings::Connection;
-use crate::config::{Config, Diagnostic, Loaded, Report, Severity, peers};
+use crate::config::{Config, Loaded, Report, peers};
 use crate::crypto::Standard;
-use crate::dataplane::LaneEvent as Seen;
+use crate::crypto::signature::KeyStore;
+use crate::dataplane::LaneEvent;
 use crate::ike::admission::budget::{Bucket, Rate};
-use crate::ike::authenticator::certificates::CertificateAuthenticator;
 use crate::ike::endpoint::command::{Command, DataEvent};
-use crate::ike::endpoint::config::PeerConfig;
-use crate::ike::endpoint::event::IkeEvent;
+use crate::ike::endpoint::event::{IkeEvent, LimitKind};
 use crate::ike::endpoint::output::Output;
 use crate::ike::path::{Datagram, Path, Port};
 use crate::ike::testing::emulation::PeerBehaviour;
 use crate::ike::{Endpoint, PeerId, Timer};
-use crate::state::{Keeper, PersistentState, Recovered, inventory};
+use crate::state::{FdStore, PersistentState, Recovered};
 use crate::sys::random::SystemRng;
 use crate::sys::{clock, inherited};
 use crate::time::{Instant, Now};
 use crate::wire::packet::esp::EspHeader;
 use crate::wire::spi::EspSpi;
 
-/// Events of all lanes that wait for the loop.
+/// How many events of all lanes may wait for the loop.
 const LANE_EVENTS: usize = 256;
-/// How often counters are looked at: the precision of "last heard".
+/// The interval of [`Service::tick`], and so the precision of "last heard".
 const TICK: Duration = Duration::from_secs(1);
-/// ESP beside the lanes' sockets: one packet shows that a peer moved, and forged ones are not to
-/// take the time of all else.
-const STRAYS: Rate = Rate { burst: 100, interval: Duration::from_millis(10) };
-/// A process that ran so long may be followed by another: systemd/s2sd.service allows thirty starts
-/// a minute.
-const WORTH_A_START: Duration = Duration::from_secs(3);
+/// How many ESP packets on IKE's sockets are decrypted to find a peer that moved. One authentic
+/// packet is enough, and forged packets must not take the time of everything else.
+const STRAY_ESP: Rate = Rate { burst: 100, interval: Duration::from_millis(10) };
+/// How long a process must have run before it ends to get a new signing process. A faster cycle
+/// would exceed the thirty starts a minute that systemd/s2sd.service allows.
+const MIN_RUN: Duration = Duration::from_secs(3);
 
-/// What is said when the process that signs is gone, and somebody keeps the tunnels for the next
-/// process or nobody does.
+/// Logged when the signing process is gone and the service restarts for a new one.
 const KEYS_LOST_KEPT: &str = "the process that keeps the private keys is gone; the tunnels are kept for the next start of the service, which starts it anew";
+/// Logged when the signing process is gone and a restart would lose the tunnels.
 const KEYS_LOST: &str = "the process that keeps the private keys is gone: established tunnels go on, a new handshake needs a restart of the service (systemctl restart s2sd)";
 
-/// How to run.
+/// How the service runs, beside its configuration file.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Whose manners to keep: Azure's are for demonstrations.
+    /// The behaviour towards peers: that of s2sd, or (in demonstrations) that of Azure.
     pub profile: PeerBehaviour,
-    /// The file that the configuration came from, for a reload.
+    /// The path of the configuration file, for a reload.
     pub source: Option<PathBuf>,
-    /// Who keeps what is to outlive the process.
-    pub keeper: Keeper,
+    /// The file descriptor store that keeps what outlives the process.
+    pub fd_store: FdStore,
+    /// The place for the private keys that a reload reads.
+    pub key_store: KeyStore,
 }
 
-/// What the outside tells a running service.
+/// An order from outside to a running service.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Signal {
-    /// Read the configuration again.
+    /// Read the configuration file again (SIGHUP).
     Reload,
-    /// End, and leave everything as it is for the next process.
+    /// End, and leave devices, sockets and SAs to the next process (SIGUSR2).
     HandOver,
-    /// The process that signs is gone: end as a failure for the next process to take over, if
-    /// somebody keeps what it needs.
+    /// The signing process is gone: end as a failure for the next process to take over, if a file
+    /// descriptor store keeps the tunnels.
     KeysLost,
-    /// Say goodbye and end.
+    /// Delete all SAs and end (SIGTERM, SIGINT).
     Stop,
 }
 
-/// Runs until it is told to stop: opens the sockets, brings up what the configuration has, says
-/// goodbye at the end.
+/// Runs the service until it is told to stop: opens the sockets, brings up the connections of the
+/// configuration, and deletes all SAs at the end.
 pub async fn run(
     loaded: Loaded,
     options: Options,
@@ -92,48 +88,49 @@ pub async fn run(
     let Loaded { config, credentials, report } = loaded;
     let config = config.ok_or_else(|| io::Error::other("the configuration has errors"))?;
     let mut control = ControlSocket::open(&config.device.control_socket)?;
-    let (mut shell, legacy) = Service::open(config, report, options)?;
-    let mut manager = Manager::from_environment();
-    match legacy {
-        Some(legacy) => shell.resume(credentials, legacy),
-        None => shell.start(credentials),
+    let (mut service, recovered) = Service::open(config, report, options)?;
+    let mut systemd = Systemd::from_environment();
+    match recovered {
+        Some(recovered) => service.resume(credentials, recovered),
+        None => service.start(credentials),
     }
-    shell.carry_out();
-    info!(device = %shell.config.device.name, connections = shell.links.len(), "running");
-    manager.ready();
+    service.carry_out();
+    let (device, connections) = (&service.config.device.name, service.connections.len());
+    info!(%device, connections, "running");
+    systemd.ready();
     loop {
-        shell.carry_out();
+        service.carry_out();
         let now = clock::now().mono;
-        manager.attend(&shell.summary(), shell.stuck(now), now);
-        let tick = shell.ticked + TICK;
-        let due = shell.endpoint.poll_timeout().map_or(tick, |(at, _)| at.min(tick));
+        systemd.report(&service.status_line(), service.stuck_tunnel(now), now);
+        let deadline = service.next_deadline();
+        let inputs = &mut service.inputs;
         tokio::select! {
-            Some(inbound) = shell.sockets.receive() => shell.take_in(inbound),
-            Some((peer, event)) = shell.lane_events.recv() => shell.hear_lane(peer, event),
-            () = tokio::time::sleep(due.since(clock::now().mono)) => shell.wake(),
-            () = shell.surroundings.next() => shell.surroundings.changed = true,
-            Some((ask, back)) = control.next() => {
-                let reply = shell.answer(ask);
-                shell.carry_out();
-                // A caller who does not wait for the answer had the wish carried out all the same.
-                let _ = back.send(reply);
+            Some(message) = inputs.sockets.receive() => service.on_message(message),
+            Some((peer, event)) = inputs.lane_events.recv() => service.on_lane_event(peer, event),
+            () = tokio::time::sleep(deadline.since(clock::now().mono)) => service.on_deadline(),
+            () = inputs.host.next() => service.inputs.host.note_notification(),
+            Some((ask, reply_to)) = control.next() => {
+                let reply = service.answer(ask);
+                service.carry_out();
+                // The command was carried out even if the caller no longer waits for the reply.
+                let _ = reply_to.send(reply);
             }
-            Some(found) = shell.names.next() => shell.hear_of(found),
+            Some(found) = inputs.resolver.next() => service.on_name_lookup(found),
             signal = signals.recv() => match signal {
                 Some(Signal::Reload) => {
-                    manager.reloading();
-                    // The log has told of it either way.
-                    let _ = shell.reload();
-                    manager.ready();
+                    systemd.reloading();
+                    // `reload` has logged the outcome.
+                    let _ = service.reload();
+                    systemd.ready();
                 }
-                Some(Signal::HandOver) if shell.estate.is_kept() => {
-                    manager.stopping();
-                    shell.hand_over();
+                Some(Signal::HandOver) if service.storage.state.is_kept() => {
+                    systemd.stopping();
+                    service.hand_over();
                     return Ok(());
                 }
-                Some(Signal::KeysLost) if shell.is_worth_a_start() => {
-                    manager.stopping();
-                    shell.hand_over();
+                Some(Signal::KeysLost) if service.may_restart_for_keys() => {
+                    systemd.stopping();
+                    service.hand_over();
                     return Err(io::Error::other(KEYS_LOST_KEPT));
                 }
                 Some(Signal::KeysLost) => error!("{KEYS_LOST}"),
@@ -141,40 +138,100 @@ pub async fn run(
             },
         }
     }
-    manager.stopping();
-    shell.say_goodbye().await;
-    shell.leave_nothing();
+    systemd.stopping();
+    service.say_goodbye().await;
+    service.leave_nothing();
     Ok(())
 }
 
+/// The running service: the engine, the tunnels, and everything that the engine's outputs act on.
+///
+/// **What it owns.** The [`Endpoint`] (the IKEv2 engine, which has no socket and no clock), one
+/// [`RunningConnection`] for each connection of the configuration (with a [`ServicePeer`] for each
+/// tunnel, which has the device and the lane), the routing rules, the state that outlives the
+/// process ([`Storage`]), and the receiving ends of everything that can happen ([`Inputs`]).
+///
+/// **The loop** is [`run`]. It waits for the first of these inputs, has the engine or the tunnels
+/// react, and then calls [`Service::carry_out`]:
+///
+/// | input | method | what follows |
+/// |---|---|---|
+/// | an IKE message; ESP beside the lanes' sockets | `on_message` | the engine handles the message; authentic ESP shows that the peer moved |
+/// | an event of a lane | `on_lane_event` | first packet on an SA, soft limit of an SA, device lost |
+/// | the engine's next deadline, or a second is over | `on_deadline` | retransmissions, dead peer detection, lifetimes; counters and retries |
+/// | netlink: links, addresses, routes changed | `HostChanges::note_notification` | `check_host` looks at the host at the next tick |
+/// | a control command | `answer` | `control/handler.rs` |
+/// | an address was looked up | `on_name_lookup` | the peer is dialled at the new address |
+/// | SIGHUP | `reload` | `reload.rs` compares the old and the new configuration |
+/// | SIGUSR2; the signing process died | `hand_over` | the next process goes on with everything |
+/// | SIGTERM | `say_goodbye`, `leave_nothing` | DELETE for every IKE SA, devices removed |
+///
+/// **The order of work** in [`Service::carry_out`]:
+///
+/// 1. [`Service::persist`] stores the state if the engine's state changed. A crash after a message
+///    was sent must not lead to a next process that knows less than the peer.
+/// 2. All outputs of the engine are applied in the order in which the engine gave them, with nothing
+///    in between: an SA is in the lane's tables before the message leaves that makes the peer use
+///    the SA.
+/// 3. Routes follow the tunnels that came up or went down.
+///
+/// **One thread** does all of this, on a current-thread runtime: the engine is a state machine whose
+/// outputs have an order, so a second thread could only wait. Packets do not pass this thread; every
+/// tunnel's lane moves packets in two threads of its own.
+///
+/// **One broken connection does not stop the others.** A file, a name or a device that is not in
+/// order is a problem of its tunnel alone ([`Service::set_problem`]): the status shows the problem,
+/// and the service tries again after [`super::peer::RETRY`].
+///
+/// **Where the methods are:**
+///
+/// | file | methods |
+/// |---|---|
+/// | `service.rs` | inputs, ticks, storing, carrying out outputs |
+/// | `bring_up.rs` | adding a connection, and preparing a tunnel until it can be dialled |
+/// | `reload.rs` | a new configuration: what changed, and what follows |
+/// | `handover.rs` | going on from a former process, handing over to the next, ending |
+/// | `control/handler.rs` | one method for each command of the control socket |
 #[derive(Debug)]
 pub(super) struct Service {
-    pub(super) config: Config,
-    /// What is known of the configuration's files.
-    pub(super) report: Report,
     pub(super) options: Options,
+    pub(super) config: Config,
+    /// The findings about the configuration's files.
+    pub(super) report: Report,
     pub(super) endpoint: Endpoint,
-    pub(super) links: Vec<RunningConnection>,
-    pub(super) source: Option<PathBuf>,
-    pub(super) started: Instant,
-    pub(super) estate: PersistentState,
-    /// What is stored of the endpoint, by its revision.
-    pub(super) stored: u64,
-    /// What is stored lacks something.
-    pub(super) stale: bool,
+    pub(super) connections: Vec<RunningConnection>,
+    /// The number that the next new peer gets.
+    pub(super) next_peer: u32,
+    pub(super) storage: Storage,
+    pub(super) inputs: Inputs,
+    /// The routing rules that keep outer packets out of tunnels, while a connection needs them.
+    pub(super) guard: Option<Guard>,
+    stray_esp: Bucket,
+    pub(super) started_at: Instant,
+    ticked_at: Instant,
+    /// Whether the outputs that are carried out now are retransmissions.
+    repeating: bool,
+}
+
+/// The state for the next process, and whether what is stored is the present state.
+#[derive(Debug)]
+pub(super) struct Storage {
+    pub(super) state: PersistentState,
+    /// The revision of the endpoint that is stored.
+    stored_revision: u64,
+    /// Whether something beside the endpoint changed since the state was stored.
+    pub(super) is_stale: bool,
+}
+
+/// The receiving ends of what the loop waits for, but for signals and control commands.
+#[derive(Debug)]
+pub(super) struct Inputs {
     pub(super) sockets: Sockets,
     pub(super) lane_events: Receiver<PeerLaneEvent>,
-    lanes: Sender<PeerLaneEvent>,
-    pub(super) names: Resolver,
-    pub(super) guard: Option<Guard>,
-    pub(super) next_peer: u32,
-    pub(super) surroundings: Surroundings,
-    /// ESP packets beside the lanes' sockets that may be looked into.
-    strays: Bucket,
-    /// When counters were looked at.
-    ticked: Instant,
-    /// Whether the outputs that come now are repetitions.
-    repeating: bool,
+    /// The sending end, of which every lane gets a clone.
+    pub(super) lane_sender: Sender<PeerLaneEvent>,
+    pub(super) resolver: Resolver,
+    pub(super) host: HostChanges,
 }
 
 impl Service {
@@ -183,243 +240,114 @@ impl Service {
         report: Report,
         options: Options,
     ) -> io::Result<(Service, Option<Recovered>)> {
-        let keeper = options.keeper.clone();
-        let inherited = if keeper.exists() { inherited::take() } else { Vec::new() };
-        let (mut estate, legacy) =
-            PersistentState::open(keeper, inherited, &mut SystemRng::default())?;
-        let sockets = Sockets::open(&config.device.listen_addresses, &mut estate)?;
+        let fd_store = options.fd_store.clone();
+        let inherited = if fd_store.exists() { inherited::take() } else { Vec::new() };
+        let (mut state, recovered) =
+            PersistentState::open(fd_store, inherited, &mut SystemRng::default())?;
+        let sockets = Sockets::open(&config.device.listen_addresses, &mut state)?;
         let rng = Box::new(SystemRng::default());
         let provider = Box::new(Standard::default());
         let endpoint = Endpoint::new(peers::endpoint(&config), provider, rng);
-        let (lanes, lane_events) = mpsc::channel(LANE_EVENTS);
+        let (lane_sender, lane_events) = mpsc::channel(LANE_EVENTS);
         let now = clock::now();
-        let shell = Service {
+        let service = Service {
+            options,
             config,
             report,
-            source: options.source.clone(),
-            options,
             endpoint,
-            links: Vec::new(),
-            started: now.mono,
-            estate,
-            stored: 0,
-            stale: false,
-            sockets,
-            lane_events,
-            lanes,
-            names: Resolver::default(),
-            guard: None,
+            connections: Vec::new(),
             next_peer: 1,
-            surroundings: Surroundings::new(now),
-            strays: Bucket::default(),
-            ticked: now.mono,
+            storage: Storage { state, stored_revision: 0, is_stale: false },
+            inputs: Inputs {
+                sockets,
+                lane_events,
+                lane_sender,
+                resolver: Resolver::default(),
+                host: HostChanges::new(now),
+            },
+            guard: None,
+            stray_esp: Bucket::default(),
+            started_at: now.mono,
+            ticked_at: now.mono,
             repeating: false,
         };
-        Ok((shell, legacy))
+        Ok((service, recovered))
     }
 
-    /// Brings up every connection.
-    fn start(&mut self, credentials: Vec<Option<Credentials>>) {
-        self.discard();
-        let connections = self.config.connections.clone();
-        let mut peers = Vec::new();
-        for (connection, credentials) in connections.into_iter().zip(credentials) {
-            let credentials = self.trusted(credentials);
-            peers.extend(self.add(connection, &credentials, None));
-        }
-        for peer in peers {
-            self.prepare(peer);
-        }
+    /// The peers of all connections.
+    pub(super) fn peers(&self) -> impl Iterator<Item = &ServicePeer> {
+        self.connections.iter().flat_map(|connection| &connection.peers)
     }
 
-    /// Credentials as the engine takes them, or what is wrong with the files they are in.
-    pub(super) fn trusted(
-        &self,
-        credentials: Option<Credentials>,
-    ) -> Result<Rc<CertificateAuthenticator>, Obstacle> {
-        let address = self.config.local_network_gateway.address.address();
-        match credentials {
-            Some(credentials) => Ok(Rc::new(credentials.certificates(address))),
-            None => {
-                let errors = self.report.found.iter().filter(|f| f.severity == Severity::Error);
-                let errors: Vec<String> = errors.map(Diagnostic::in_a_line).collect();
-                Err(format!("certificate files are not in order: {}", errors.join(". ")))
-            }
-        }
+    /// The peers of all connections, to change them.
+    pub(super) fn peers_mut(&mut self) -> impl Iterator<Item = &mut ServicePeer> {
+        self.connections.iter_mut().flat_map(|connection| &mut connection.peers)
     }
 
-    /// Takes a connection up, perhaps one that a former process had; its peers are still to be
-    /// prepared.
-    pub(super) fn add(
-        &mut self,
-        settings: Connection,
-        credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
-        former: Option<&inventory::InventoryConnection>,
-    ) -> Vec<PeerId> {
-        let now = clock::now();
-        let mut members = Vec::new();
-        for (at, tunnel) in settings.tunnels.iter().enumerate() {
-            let former = former.and_then(|former| former.tunnels.get(at));
-            let peer = PeerId(former.map_or(self.next_peer, |former| former.peer));
-            let mut member = ServicePeer::new(peer, &settings, tunnel, credentials.clone(), now);
-            match former {
-                Some(former) => member.recall(former, now),
-                None => self.next_peer += 1,
-            }
-            members.push(member);
-        }
-        let mut routes = Routes::new(&settings, &outer(&members));
-        routes.adopt(former.map_or_else(Vec::new, |former| former.devices.clone()));
-        let peers = members.iter().map(|member| member.peer).collect();
-        for member in &members {
-            self.names.watch(member.peer, &member.host);
-        }
-        self.links.push(RunningConnection { settings, members, routes, lacking: None });
-        peers
+    /// The peer of this number.
+    pub(super) fn peer_mut(&mut self, peer: PeerId) -> Option<&mut ServicePeer> {
+        let (connection, at) = find(&mut self.connections, peer)?;
+        connection.peers.get_mut(at)
     }
 
-    /// A name was looked up. An SA that lives stays where it is: the peer there still answers.
-    fn hear_of(&mut self, found: Found) {
-        let Found { peer, name, address } = found;
-        let Some((link, at)) = find(&mut self.links, peer) else { return };
-        let Some(member) = link.members.get_mut(at) else { return };
-        let connection = member.record.name.as_str();
-        match address {
-            Ok(address) if member.remote == Some(address) => {}
-            Ok(address) => {
-                info!(connection, name, %address, "looked up");
-                member.remote = Some(address);
-                link.protect_outer();
-                self.prepare(peer);
-            }
-            Err(error) => warn!(connection, name, error, "the name could not be looked up"),
-        }
-    }
-
-    /// One tunnel by its peer.
-    pub(super) fn member(&mut self, peer: PeerId) -> Option<&mut ServicePeer> {
-        let (link, at) = find(&mut self.links, peer)?;
-        link.members.get_mut(at)
-    }
-
-    /// How it is, in a line.
-    fn summary(&self) -> String {
-        let members = || self.links.iter().flat_map(|link| &link.members);
-        let up = members().filter(|member| member.record.state == TunnelState::Up).count();
-        let mut line = format!("{up} of {} tunnels up", members().count());
-        for member in members().filter(|member| member.record.state != TunnelState::Up) {
-            line += &format!("; {} {}", member.record.name, member.record.state.word());
+    /// The state of the tunnels in one line, for `systemctl status`.
+    fn status_line(&self) -> String {
+        let up = self.peers().filter(|peer| peer.record.state == TunnelState::Up).count();
+        let mut line = format!("{up} of {} tunnels up", self.peers().count());
+        for peer in self.peers().filter(|peer| peer.record.state != TunnelState::Up) {
+            line += &format!("; {} {}", peer.record.name, peer.record.state.word());
         }
         line
     }
 
-    /// Whether the next process goes on with all that is there, and has a better chance with the
-    /// keys: where they are lost at once again and again, the service manager would give up, and
-    /// with it all that it keeps.
-    fn is_worth_a_start(&self) -> bool {
-        let ran = clock::now().mono.since(self.started);
-        self.estate.is_kept() && self.estate.hitch().is_none() && ran >= WORTH_A_START
+    /// Whether this process should end to get a new signing process: the next process can recover
+    /// all tunnels, and this one ran long enough. If keys were lost at once again and again, the
+    /// service manager would give up, and drop the descriptors that it keeps.
+    fn may_restart_for_keys(&self) -> bool {
+        let state = &self.storage.state;
+        let ran = clock::now().mono.since(self.started_at);
+        state.is_kept() && state.store_error().is_none() && ran >= MIN_RUN
     }
 
-    /// A tunnel whose threads do not turn.
-    fn stuck(&self, now: Instant) -> Option<&str> {
-        if self.surroundings.are_drowsy(self.ticked, now) {
+    /// A tunnel whose threads no longer turn.
+    fn stuck_tunnel(&self, now: Instant) -> Option<&str> {
+        if self.inputs.host.threads_may_be_late(self.ticked_at, now) {
             return None;
         }
-        let mut members = self.links.iter().flat_map(|link| &link.members);
-        let stands = |member: &&ServicePeer| member.tunnel.as_ref().is_some_and(|t| !t.turns(now));
-        members.find(stands).map(|member| member.record.name.as_str())
+        let is_stuck =
+            |peer: &&ServicePeer| peer.tunnel.as_ref().is_some_and(|tunnel| !tunnel.turns(now));
+        self.peers().find(is_stuck).map(|peer| peer.record.name.as_str())
     }
 
-    /// Does what is still to do before a tunnel can be dialled; what stands in the way is noted and
-    /// tried again.
-    pub(super) fn prepare(&mut self, peer: PeerId) {
+    fn next_deadline(&self) -> Instant {
+        let tick = self.ticked_at + TICK;
+        self.endpoint.poll_timeout().map_or(tick, |(deadline, _)| deadline.min(tick))
+    }
+
+    /// Handles a datagram of an IKE socket.
+    pub(super) fn on_message(&mut self, message: ReceivedMessage) {
         let now = clock::now();
-        self.stale = true;
-        match self.ready(peer) {
-            Ok(config) => {
-                // Adds a peer that is not known yet.
-                self.endpoint.command(now, Command::Reconfigure(peer, Box::new(config)));
-                let Some(member) = self.member(peer) else { return };
-                let (hitch, wanted) = (member.hitch(), member.wanted);
-                match hitch {
-                    Some(hitch) => self.set_problem(peer, hitch),
-                    None => member.clear(),
-                }
-                if wanted {
-                    self.endpoint.command(now, Command::Up(peer));
-                }
-            }
-            Err(obstacle) => self.set_problem(peer, obstacle),
-        }
-    }
-
-    /// Has everything ready for a peer, that it can be dialled: what the engine has to know of it.
-    fn ready(&mut self, peer: PeerId) -> Result<PeerConfig, Obstacle> {
-        let config = self.ready_to_go_on(peer)?;
-        self.lacks_credentials(peer).map_or(Ok(config), Err)
-    }
-
-    /// What is wrong with a peer's certificate files.
-    pub(super) fn lacks_credentials(&mut self, peer: PeerId) -> Option<Obstacle> {
-        self.member(peer)?.credentials.as_ref().err().cloned()
-    }
-
-    /// The same for one whose certificate files need not be in order.
-    pub(super) fn ready_to_go_on(&mut self, peer: PeerId) -> Result<PeerConfig, Obstacle> {
-        let Service { links, config, options, lanes, guard, estate, .. } = self;
-        let gone = || "the connection is gone".to_owned();
-        let (link, at) = find(links, peer).ok_or_else(gone)?;
-        let RunningConnection { settings, members, routes, .. } = link;
-        let member = members.get_mut(at).ok_or_else(gone)?;
-        let tunnel = settings.tunnels.get(at).ok_or_else(gone)?;
-        if routes.is_guarded() && guard.is_none() {
-            let rules = Guard::set_up();
-            *guard = Some(rules.map_err(|error| {
-                format!("the rules that keep outer packets out of tunnels cannot be set: {error}")
-            })?);
-        }
-        let listen = &config.device.listen_addresses;
-        let site = &config.local_network_gateway;
-        member.equip(DevicePlan::new(settings, tunnel), lanes, estate)?;
-        member.configure(settings, tunnel, site, listen, options.profile)
-    }
-
-    /// Something stands in the way of a tunnel.
-    pub(super) fn set_problem(&mut self, peer: PeerId, obstacle: Obstacle) {
-        let Some(member) = self.member(peer) else { return };
-        if member.record.obstacle.as_ref() != Some(&obstacle) {
-            error!(connection = member.record.name, "{obstacle}");
-        }
-        member.record.obstacle = Some(obstacle);
-        member.retry_at = Some(clock::now().mono + RETRY);
-    }
-
-    /// A datagram came in on an IKE socket.
-    pub(super) fn take_in(&mut self, inbound: ReceivedMessage) {
-        let now = clock::now();
-        match inbound {
+        match message {
             ReceivedMessage::Ike(path, bytes) => {
                 self.endpoint.handle_datagram(now, Datagram { path, bytes: &bytes });
             }
-            ReceivedMessage::Esp(path, packet) => self.take_stray(now, path, packet),
+            ReceivedMessage::Esp(path, packet) => self.on_stray_esp(now, path, packet),
         }
     }
 
-    /// ESP beside the lane's socket: if it is authentic, the peer moved. The packet itself is given
-    /// up for that.
-    fn take_stray(&mut self, now: Now, path: Path, mut packet: Vec<u8>) {
+    /// Handles an ESP packet that came on an IKE socket, because the packet is not from the address
+    /// that the lane's socket is connected to. If the packet is authentic, the peer moved (its NAT
+    /// mapping changed: RFC 7296 §2.23). The packet itself is lost.
+    fn on_stray_esp(&mut self, now: Now, path: Path, mut packet: Vec<u8>) {
         let Some((header, _)) = EspHeader::parse(&packet) else { return };
-        if !self.strays.take(STRAYS, now.mono) {
+        if !self.stray_esp.take(STRAY_ESP, now.mono) {
             return;
         }
         let spi = EspSpi(header.spi);
-        let tunnels = self.links.iter().flat_map(|link| &link.members);
-        let sa = tunnels
-            .filter_map(|member| member.tunnel.as_ref())
-            .find_map(|tunnel| tunnel.inbound(spi));
-        let Some(sa) = sa else {
-            debug!(from = %path.remote, "an ESP packet of no SA of ours");
+        let peers = self.connections.iter().flat_map(|connection| &connection.peers);
+        let mut tunnels = peers.filter_map(|peer| peer.tunnel.as_ref());
+        let Some(sa) = tunnels.find_map(|tunnel| tunnel.inbound(spi)) else {
+            debug!(from = %path.remote, "an ESP packet with the SPI of no SA was dropped");
             return;
         };
         if sa.hold().open(&mut packet, now.mono).is_ok() {
@@ -427,45 +355,45 @@ impl Service {
         }
     }
 
-    /// A lane saw something.
-    pub(super) fn hear_lane(&mut self, peer: PeerId, event: Seen) {
+    /// Handles an event of a peer's lane.
+    pub(super) fn on_lane_event(&mut self, id: PeerId, event: LaneEvent) {
         let now = clock::now();
-        let Some((link, at)) = find(&mut self.links, peer) else { return };
-        let Some(member) = link.members.get_mut(at) else { return };
-        let Some(tunnel) = &mut member.tunnel else { return };
+        let Some((connection, at)) = find(&mut self.connections, id) else { return };
+        let Some(peer) = connection.peers.get_mut(at) else { return };
+        let Some(tunnel) = &mut peer.tunnel else { return };
         match event {
-            Seen::Ike(bytes) => {
+            LaneEvent::Ike(bytes) => {
                 let Some(path) = tunnel.path() else { return };
                 let path = Path { port: Port::NatT, ..path };
                 self.endpoint.handle_datagram(now, Datagram { path, bytes: &bytes });
             }
-            Seen::FirstPacket(spi) => {
+            LaneEvent::FirstPacket(spi) => {
                 self.endpoint.handle_data_event(now, DataEvent::FirstPacket(spi));
             }
-            Seen::OutboundAging(spi) | Seen::InboundAging(spi) => {
+            LaneEvent::OutboundAging(spi) | LaneEvent::InboundAging(spi) => {
                 if let Some(child) = tunnel.child_of(spi) {
-                    self.endpoint.handle_data_event(now, DataEvent::SoftLimit(peer, child));
+                    self.endpoint.handle_data_event(now, DataEvent::SoftLimit(id, child));
                 }
             }
-            // Every tunnel is kept up anyway: what is wanted is on its way or refused.
-            Seen::Wanted(_) => {}
-            Seen::PathMtu(mtu) => {
-                info!(connection = member.record.name, mtu, "path MTU changed");
+            // Every tunnel is kept up without demand: the SA is being negotiated, or was refused.
+            LaneEvent::Wanted(_) => {}
+            LaneEvent::PathMtu(mtu) => {
+                info!(connection = peer.record.name, mtu, "path MTU changed");
             }
-            Seen::DeviceLost if tunnel.has_lost_device() => {
+            LaneEvent::DeviceLost if tunnel.has_lost_device() => {
                 tunnel.lose_device();
-                self.renew(peer);
+                self.prepare_again(id);
             }
-            // It came late: there is another lane by now.
-            Seen::DeviceLost => {}
+            // The event is late: another lane has been started since.
+            LaneEvent::DeviceLost => {}
         }
     }
 
-    /// A deadline has come, or a second is over.
-    fn wake(&mut self) {
+    /// Handles a deadline of the engine that has come, and the tick when a second is over.
+    fn on_deadline(&mut self) {
         let now = clock::now();
         let due = self.endpoint.poll_timeout().filter(|(at, _)| *at <= now.mono);
-        if matches!(due, Some((_, Timer::Liveness))) || now.mono.since(self.ticked) >= TICK {
+        if matches!(due, Some((_, Timer::Liveness))) || now.mono.since(self.ticked_at) >= TICK {
             self.tick(now);
         }
         if let Some((_, timer)) = due {
@@ -476,31 +404,30 @@ impl Service {
         }
     }
 
-    /// Looks at counters, at obstacles whose time has come, and where a peer that does not answer
-    /// is now, and we are.
+    /// Does what is due once a second: tells the engine which peers were heard, tries again what did
+    /// not work, looks up peers that do not answer, and looks at changes of the host.
     fn tick(&mut self, now: Now) {
-        let last = std::mem::replace(&mut self.ticked, now.mono);
-        // What could not be stored is tried again.
-        self.stale |= self.estate.hitch().is_some();
-        if now.mono.since(self.started) >= TICK {
-            self.estate.keeping.ledger.live();
+        let last = std::mem::replace(&mut self.ticked_at, now.mono);
+        // A failed write is tried again.
+        self.storage.is_stale |= self.storage.state.store_error().is_some();
+        if now.mono.since(self.started_at) >= TICK {
+            self.storage.state.handles.ledger.live();
         }
-        let mut alive = Vec::new();
-        let mut retry = Vec::new();
-        for member in self.links.iter_mut().flat_map(|link| &mut link.members) {
-            let heard = member.heard();
+        let (mut alive, mut retry) = (Vec::new(), Vec::new());
+        for peer in self.connections.iter_mut().flat_map(|connection| &mut connection.peers) {
+            let heard = peer.heard();
             if !heard.is_empty() {
-                member.record.heard = Some(now.mono);
+                peer.record.heard = Some(now.mono);
                 alive.extend(heard);
             }
-            let mut again = member.retry_at.is_some_and(|at| at <= now.mono);
-            if std::mem::take(&mut member.doubted) {
-                self.names.look_again(member.peer);
+            let mut again = peer.retry_at.is_some_and(|at| at <= now.mono);
+            if std::mem::take(&mut peer.doubted) {
+                self.inputs.resolver.look_again(peer.peer);
                 let listen = &self.config.device.listen_addresses;
-                again |= member.local.is_some() && member.has_moved(listen);
+                again |= peer.local.is_some() && peer.has_moved(listen);
             }
             if again {
-                retry.push(member.peer);
+                retry.push(peer.peer);
             }
         }
         for spi in alive {
@@ -509,90 +436,135 @@ impl Service {
         for peer in retry {
             self.prepare(peer);
         }
-        self.links
+        self.connections
             .iter_mut()
-            .filter(|link| link.lacking.is_some())
+            .filter(|connection| connection.lacking.is_some())
             .for_each(RunningConnection::update_routes);
-        self.look_around(last, now);
+        self.check_host(last, now);
     }
 
-    /// Carries out all that the engine wants, in its order; it is stored before any of it is done.
+    /// Looks at what changed on this host since the tick at `last` (see `host_changes.rs`).
+    fn check_host(&mut self, last: Instant, now: Now) {
+        let changes = self.inputs.host.changes_since(last, now, clock::slept());
+        if !changes.clock_was_set && !changes.links {
+            return;
+        }
+        let listen = &self.config.device.listen_addresses;
+        let (mut changed, mut cut_off) = (Vec::new(), Vec::new());
+        for peer in self.connections.iter().flat_map(|connection| &connection.peers) {
+            let is_broken = peer.tunnel.is_none() || peer.hitch().is_some();
+            if is_broken != peer.record.obstacle.is_some() || peer.has_moved(listen) {
+                changed.push(peer.peer);
+            }
+            let may_answer_now = changes.clock_was_set || peer.record.unsent.is_some();
+            if peer.wanted && peer.record.ikes.is_empty() && may_answer_now {
+                cut_off.push(peer.peer);
+            }
+        }
+        for peer in changed {
+            self.prepare_again(peer);
+        }
+        for peer in cut_off {
+            self.endpoint.command(now, Command::Up(peer));
+        }
+    }
+
+    /// Carries out all that the engine wants, in the engine's order, after the state is stored.
     pub(super) fn carry_out(&mut self) {
         let now = clock::now();
         let outputs: Vec<Output> = std::iter::from_fn(|| self.endpoint.poll_output()).collect();
-        if self.stale || (!outputs.is_empty() && self.endpoint.revision() != self.stored) {
-            self.keep(now);
+        let has_moved_on = self.endpoint.revision() != self.storage.stored_revision;
+        if self.storage.is_stale || (!outputs.is_empty() && has_moved_on) {
+            self.persist(now);
         }
         for output in outputs {
             self.apply(output, now);
         }
-        for link in &mut self.links {
+        for connection in &mut self.connections {
             let mut changed = false;
-            for member in &mut link.members {
-                changed |= member.refresh_state(now);
+            for peer in &mut connection.peers {
+                changed |= peer.refresh_state(now);
             }
             if changed {
-                link.update_routes();
-                self.stale = true;
+                connection.update_routes();
+                self.storage.is_stale = true;
             }
+        }
+    }
+
+    /// Stores the present state for the next process, before any of it is known to a peer.
+    fn persist(&mut self, now: Now) {
+        self.storage.stored_revision = self.endpoint.revision();
+        self.storage.is_stale = false;
+        if self.storage.state.is_kept() {
+            let inventory = self.inventory(false);
+            self.storage.state.put(&inventory, &self.endpoint.snapshot(now));
         }
     }
 
     fn apply(&mut self, output: Output, now: Now) {
         match output {
-            Output::InstallInbound(sa) => self.on(sa.peer, |tunnel| tunnel.install_inbound(*sa)),
-            Output::InstallOutbound(sa) => self.on(sa.peer, |tunnel| tunnel.install_outbound(*sa)),
+            Output::InstallInbound(sa) => {
+                self.on_tunnel(sa.peer, |tunnel| tunnel.install_inbound(*sa));
+            }
+            Output::InstallOutbound(sa) => {
+                self.on_tunnel(sa.peer, |tunnel| tunnel.install_outbound(*sa));
+            }
             Output::ActivateOutbound { peer, slot, child, spi } => {
-                self.on(peer, |tunnel| {
+                self.on_tunnel(peer, |tunnel| {
                     tunnel.activate(slot, child, spi);
                     Ok(())
                 });
             }
             Output::RetireOutbound { peer, child, spi } => {
-                self.on(peer, |tunnel| {
+                self.on_tunnel(peer, |tunnel| {
                     tunnel.retire(child, spi);
                     Ok(())
                 });
             }
             Output::RemoveInbound { peer, child, spi } => {
-                self.on(peer, |tunnel| {
+                self.on_tunnel(peer, |tunnel| {
                     tunnel.remove(child, spi);
                     Ok(())
                 });
             }
             Output::PeerMoved { peer, path, encapsulated } => {
-                self.on(peer, |tunnel| tunnel.move_to(path, encapsulated));
+                self.on_tunnel(peer, |tunnel| tunnel.move_to(path, encapsulated));
             }
             Output::Transmit(transmit) => self.transmit(&transmit.path, &transmit.bytes),
-            Output::Keepalive(path) => self.sockets.keep_alive(&path),
-            Output::Event(event) => self.note(event, now),
+            Output::Keepalive(path) => self.inputs.sockets.keep_alive(&path),
+            Output::Event(event) => self.on_ike_event(event, now),
         }
     }
 
-    /// Does something to a tunnel's data plane. What does not work now is in the tunnel's way, and
-    /// is tried again.
-    fn on(&mut self, peer: PeerId, work: impl FnOnce(&mut RunningTunnel) -> io::Result<()>) {
-        let Some(tunnel) = tunnel(&mut self.links, peer) else { return };
-        if let Err(error) = work(tunnel) {
+    /// Changes a tunnel's data plane. A change that fails is a problem of the tunnel, and is tried
+    /// again.
+    fn on_tunnel(
+        &mut self,
+        peer: PeerId,
+        change: impl FnOnce(&mut RunningTunnel) -> io::Result<()>,
+    ) {
+        let Some(tunnel) = tunnel(&mut self.connections, peer) else { return };
+        if let Err(error) = change(tunnel) {
             self.set_problem(peer, format!("its packets cannot be carried: {error}"));
         }
     }
 
     fn transmit(&mut self, path: &Path, message: &[u8]) {
-        let sent = self.sockets.send(path, message);
-        let remote = Some(path.remote.ip());
-        let mut members = self.links.iter_mut().flat_map(|link| &mut link.members);
-        // Strangers are answered too.
-        let Some(member) = members.find(|member| member.remote == remote) else { return };
-        member.record.sent(sent);
-        member.record.retransmits += u64::from(self.repeating);
-        member.doubted |= self.repeating;
+        let sent = self.inputs.sockets.send(path, message);
+        let (remote, repeating) = (Some(path.remote.ip()), self.repeating);
+        // The answer to an unknown initiator belongs to no peer.
+        let Some(peer) = self.peers_mut().find(|peer| peer.remote == remote) else { return };
+        peer.record.sent(sent);
+        peer.record.retransmits += u64::from(repeating);
+        peer.doubted |= repeating;
     }
 
-    fn note(&mut self, event: IkeEvent, now: Now) {
-        let peer = match &event {
+    /// Logs an event of the engine, and notes the event for the status of its tunnel.
+    fn on_ike_event(&mut self, event: IkeEvent, now: Now) {
+        let id = match &event {
             IkeEvent::Limited(limit) => {
-                warn!(?limit, "a limit held something back");
+                warn!("limit reached: {}", limit_text(*limit));
                 return;
             }
             IkeEvent::Ignored(path, why) => {
@@ -608,10 +580,19 @@ impl Service {
             | IkeEvent::ChildUp { peer, .. }
             | IkeEvent::ChildDown { peer, .. } => *peer,
         };
-        if let Some((link, at)) = find(&mut self.links, peer)
-            && let Some(member) = link.members.get_mut(at)
-        {
-            member.record.note(event, now);
+        if let Some(peer) = self.peer_mut(id) {
+            peer.record.note(event, now);
         }
+    }
+}
+
+/// What a limit of the engine bounds, for the log.
+fn limit_text(limit: LimitKind) -> &'static str {
+    match limit {
+        LimitKind::HalfOpen => "half-open IKE SAs; new initiators are refused for now",
+        LimitKind::Fragments => "fragments of one IKE message",
+        LimitKind::Tasks => "tasks that wait on one IKE SA",
+        LimitKind::Children => "child SAs of one peer",
+        LimitKind::Answers => "answers to datagrams that belong to no IKE SA",
     }
 }

@@ -1,30 +1,35 @@
-//! The process that keeps the private keys, and how the service asks it to sign.
+//! The signing process, which keeps the private keys, and how the service asks it to sign.
 //!
 //! ```text
-//!   s2sd run  ── keep(DER) ───────────────>  s2sd signer      a socketpair; nobody else has an end of it
-//!   (parses   <────────── number, public ──  (parses keys,
-//!   the net)  ── sign(number, scheme, m) ──>  and numbers)
-//!             <──────────────── signature ──
+//!   s2sd run        ── keep(DER) ──────────────────────>  s2sd signer      a socketpair;
+//!   (parses what    <─────────────── number, public ──    (parses keys     no other process
+//!   strangers send) ── sign(number, scheme, message) ──>  and numbers)     has an end of it
+//!                   <───────────────────── signature ──
 //! ```
 //!
-//! **Why a process.** A thread with a filter of its own shares its memory with the threads that
-//! parse what strangers send: a bug that lets one of them read where it should not would read the
-//! key. A process shares nothing but this socket. Whoever takes over the service can still have
-//! things signed for as long as he is there, and read the files that a reload reads: he does not
-//! find the key in memory, and nothing that only leaks memory leaks it.
+//! [`SigningProcess`] is the service's end, and the [`Signer`] behind the service's
+//! [`crate::crypto::signature::KeyStore`]. [`serve`] is the end of `s2sd signer`.
 //!
-//! **For good.** It is started once, before the service gives up its rights (afterwards it can
-//! start no process), and takes the keys of reloads too. It has no file, no network and no other
-//! system call than reading, writing and memory ([`crate::sys::confine`]).
+//! **Why a process.** A thread with a seccomp filter of its own shares its memory with the threads
+//! that parse what strangers send: a bug that lets one of those threads read where it should not
+//! would read the key. A process shares nothing but this socket. An attacker who takes over the
+//! service can still have messages signed while the attack lasts, and can read the files that a
+//! reload reads. The attacker does not find the key in memory, and a bug that only leaks memory
+//! leaks no key.
 //!
-//! **When it dies**, the service, which can start no other, hands over and ends with a failure:
-//! whoever starts it again starts a signer with it, and the tunnels are kept
-//! ([`super::Signal::KeysLost`]). Where nobody keeps them, tunnels go on, and rekey: that takes no
-//! signature. New handshakes fail, each refusal says why, and a restart mends it. When the service
-//! dies the signer reads the end of its input and ends.
+//! **Started once.** The service starts the signing process before the service gives up its rights
+//! (afterwards the service can start no process). The signing process takes the keys of reloads too.
+//! It has no file, no network, and no system calls but reading, writing and memory
+//! ([`crate::sys::confine`]).
 //!
-//! **Latency.** The engine waits for the answer: two wake-ups more than the signature takes by
-//! itself. Only peers that are proven, or that we dial, cost a signature.
+//! **When the signing process dies**, the service, which can start no other, hands over and ends
+//! with a failure ([`super::Signal::KeysLost`]): the next service process starts a new signing
+//! process, and the tunnels are kept. Without a file descriptor store the tunnels go on and are
+//! rekeyed, which takes no signature; new handshakes fail until a restart, and each refusal says
+//! why. When the service dies, the signing process reads the end of its input and ends.
+//!
+//! **Latency.** The engine waits for the answer: two wake-ups beside the time of the signature
+//! itself. Only proven peers, and peers that we dial, cost a signature.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -38,40 +43,41 @@ use std::time::Duration;
 use tracing::error;
 use zeroize::Zeroizing;
 
-use crate::crypto::signature::vault::Vault;
-use crate::crypto::signature::{KeyKind, PrivateKey, PublicKey, Scheme, SignError};
+use crate::crypto::signature::{KeyKind, PrivateKey, PublicKey, Scheme, SignError, Signer};
 
-/// How long a signature may take before the signer is given up: seconds beyond the slowest key on
-/// the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest message either way: what AUTH signs is at most two datagrams.
-const LONGEST: usize = 1 << 18;
-/// Keys that it keeps: one for each connection, and as many again while a reload is at work.
+/// How long the signing process may take for an answer before the service treats it as gone:
+/// seconds more than the slowest key takes on the slowest machine.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest message in either direction, in octets: AUTH signs at most two datagrams.
+const MAX_MESSAGE: usize = 1 << 18;
+/// How many keys the signing process keeps: one for each connection, and as many again during a
+/// reload.
 const MOST_KEYS: usize = 4096;
 
-/// What is asked.
+/// The first octet of a request.
 const KEEP: u8 = 1;
 const SIGN: u8 = 2;
 const FORGET: u8 = 3;
 
-/// How it is answered.
+/// The first octet of an answer.
 const DONE: u8 = 0;
 const UNFIT: u8 = 1;
 const FAILED: u8 = 2;
 
-/// The service's end.
+/// The service's end of the socket to the signing process.
 #[derive(Debug)]
 pub struct SigningProcess {
-    /// `None` once it did not answer: a late answer must not be taken for the next one.
+    /// `None` once an answer did not come in time: a late answer must not be taken for the answer
+    /// to the next request.
     stream: Mutex<Option<UnixStream>>,
 }
 
 impl SigningProcess {
-    /// Starts the process: this program with another order.
+    /// Starts the signing process: this program with the command `signer`.
     pub fn start() -> io::Result<SigningProcess> {
         let (ours, theirs) = UnixStream::pair()?;
         Command::new("/proc/self/exe")
-            // What a terminal says to the service is not for this one.
+            // A terminal's SIGINT is for the service, not for the signing process.
             .process_group(0)
             .arg0("s2sd")
             .arg("signer")
@@ -83,31 +89,33 @@ impl SigningProcess {
     }
 
     fn over(stream: UnixStream) -> io::Result<SigningProcess> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
         Ok(SigningProcess { stream: Mutex::new(Some(stream)) })
     }
 
-    /// Another descriptor of the line to the process, to see it end; nothing is to be read from it.
+    /// Another descriptor of the socket, which shows when the process ends. The caller must not read
+    /// from the descriptor.
     pub fn line(&self) -> io::Result<OwnedFd> {
         let held = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         let stream = held.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         stream.try_clone().map(OwnedFd::from)
     }
 
-    /// Asks, and waits for the answer; `None` when there is none any more.
+    /// Sends a request and waits for the answer; `None` when the process is gone.
     fn ask(&self, parts: &[&[u8]]) -> Option<Vec<u8>> {
         let mut held = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         let stream = held.as_mut()?;
         match send(stream, parts).and_then(|()| receive(stream)) {
             Ok(Some(answer)) => Some(answer.to_vec()),
             outcome => {
-                let why = outcome.err().map_or_else(|| "it ended".to_owned(), |e| e.to_string());
+                let why =
+                    outcome.err().map_or_else(|| "the process ended".to_owned(), |e| e.to_string());
                 error!(
                     why,
                     "the process that keeps the private keys is gone: no new handshake until a restart"
                 );
-                // One that hangs has ended too for whoever watches the line.
+                // Whoever watches the descriptor must see a process that hangs as one that ended.
                 if let Some(stream) = held.take() {
                     let _ = stream.shutdown(Shutdown::Both);
                 }
@@ -117,10 +125,10 @@ impl SigningProcess {
     }
 }
 
-impl Vault for SigningProcess {
+impl Signer for SigningProcess {
     fn keep(&self, der: &[u8]) -> Option<(u32, PublicKey)> {
-        // A file may hold anything, and too long a question would end the signer.
-        if der.len() >= LONGEST {
+        // A file may hold anything, and a message that is too long would end the signing process.
+        if der.len() >= MAX_MESSAGE {
             return None;
         }
         let answer = self.ask(&[&[KEEP], der])?;
@@ -137,7 +145,8 @@ impl Vault for SigningProcess {
             self.ask(&[&[SIGN], &key.to_be_bytes(), &[code], message]).ok_or(SignError::Gone)?;
         match answer.split_first() {
             Some((&DONE, signature)) => Ok(signature.to_vec()),
-            // The kind of key is told by the public half, which is here.
+            // `SignError::Unfit` does not come back over the socket: the caller has the public half,
+            // and so the kind of the key.
             _ => Err(SignError::Failed(scheme)),
         }
     }
@@ -147,7 +156,7 @@ impl Vault for SigningProcess {
     }
 }
 
-/// The signer's end: answers until there is nobody left to ask.
+/// The end of the signing process: answers requests until the service closes the socket.
 pub fn serve(mut stream: UnixStream) -> io::Result<()> {
     let mut keys = SignerKeys::default();
     while let Some(question) = receive(&mut stream)? {
@@ -157,7 +166,7 @@ pub fn serve(mut stream: UnixStream) -> io::Result<()> {
     Ok(())
 }
 
-/// The keys.
+/// The private keys in the signing process, by number.
 #[derive(Debug, Default)]
 struct SignerKeys {
     next: u32,
@@ -189,7 +198,7 @@ impl SignerKeys {
     }
 
     fn keep(&mut self, der: &[u8]) -> Option<Vec<u8>> {
-        let key = PrivateKey::read(der).ok().filter(|_| self.kept.len() < MOST_KEYS)?;
+        let key = PrivateKey::from_der(der).ok().filter(|_| self.kept.len() < MOST_KEYS)?;
         let number = self.next;
         self.next = self.next.checked_add(1)?;
         let public = key.public_key();
@@ -200,16 +209,16 @@ impl SignerKeys {
     }
 }
 
-/// A length and that many octets.
+/// Sends one message: its length, and that many octets.
 fn send(stream: &mut UnixStream, parts: &[&[u8]]) -> io::Result<()> {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let length = u32::try_from(length).map_err(io::Error::other)?.to_be_bytes();
-    // A key may be in it.
+    // The message may hold a key, so the copy is wiped.
     let frame = Zeroizing::new([&[&length[..]], parts].concat().concat());
     stream.write_all(&frame)
 }
 
-/// What was sent so; `None` at the end.
+/// Receives one message; `None` at the end of the stream.
 fn receive(stream: &mut UnixStream) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     let mut length = [0; 4];
     match stream.read_exact(&mut length) {
@@ -217,8 +226,10 @@ fn receive(stream: &mut UnixStream) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         other => other?,
     }
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-    if length > LONGEST {
-        return Err(io::Error::other(format!("{length} octets, at most {LONGEST} are expected")));
+    if length > MAX_MESSAGE {
+        return Err(io::Error::other(format!(
+            "a message of {length} octets; at most {MAX_MESSAGE} are allowed"
+        )));
     }
     let mut frame = Zeroizing::new(vec![0; length]);
     stream.read_exact(&mut frame)?;
@@ -234,7 +245,7 @@ fn code_of(kind: KeyKind) -> u8 {
     }
 }
 
-/// The size of an RSA key is read from the key itself.
+/// The kind of key that a code in an answer means. The size of an RSA key follows from the key.
 fn kind_of(code: u8) -> Option<KeyKind> {
     Some(match code {
         0 => KeyKind::Rsa { bits: 0 },
@@ -247,7 +258,10 @@ fn kind_of(code: u8) -> Option<KeyKind> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::crypto::signature::{KeyError, KeyStore};
 
     macro_rules! key {
         ($name:literal) => {
@@ -271,7 +285,7 @@ mod tests {
             (key!("ed25519.p8.der"), Scheme::Ed25519),
         ];
         for (der, scheme) in table {
-            let here = PrivateKey::read(der).unwrap();
+            let here = PrivateKey::from_der(der).unwrap();
             let (number, public) = signer.keep(der).unwrap();
             assert_eq!(&public, here.public_key());
             let signature = signer.sign(number, scheme, b"message").unwrap();
@@ -289,7 +303,7 @@ mod tests {
     #[test]
     fn what_is_no_key_is_not_kept_and_nonsense_ends_nothing() {
         let (signer, process) = start();
-        let long = vec![0; LONGEST];
+        let long = vec![0; MAX_MESSAGE];
         for der in [
             &b""[..],
             b"no key",
@@ -317,5 +331,31 @@ mod tests {
             assert_eq!(signer.sign(0, Scheme::Ed25519, b"m"), Err(SignError::Gone));
         }
         assert!(signer.keep(key!("ed25519.p8.der")).is_none());
+    }
+
+    #[test]
+    fn a_key_store_hands_keys_over_and_has_their_public_halves() {
+        let (signer, process) = start();
+        let store = KeyStore::in_signer(Arc::new(signer));
+        let key = store.read(key!("rsa2048-1.p8.der")).unwrap();
+        let signature = key.sign(Scheme::RsaPkcs1Sha256, b"message").unwrap();
+        let here = PrivateKey::from_der(key!("rsa2048-1.p8.der")).unwrap();
+        assert_eq!(key.public_key(), here.public_key());
+        assert_eq!(
+            here.public_key().verify(Scheme::RsaPkcs1Sha256, b"message", &signature),
+            Ok(())
+        );
+        let encrypted = store.read(key!("encrypted.p8.der")).unwrap_err();
+        assert_eq!(encrypted, KeyError::Encrypted, "the reason is found here");
+        drop((key, store));
+        process.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_sound_key_does_not_stay_here_when_the_signer_is_gone() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let store = KeyStore::in_signer(Arc::new(SigningProcess::over(ours).unwrap()));
+        drop(theirs);
+        assert_eq!(store.read(key!("ed25519.p8.der")).unwrap_err(), KeyError::NotKept);
     }
 }

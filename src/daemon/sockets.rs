@@ -82,7 +82,7 @@ impl Sockets {
             }
         }
         if opened || !kept.is_empty() {
-            let keeper = &estate.keeping.keeper;
+            let keeper = &estate.handles.fd_store;
             keeper.forget(fd_store::IKE);
             all.sockets.iter().for_each(|(_, socket)| keeper.keep(fd_store::IKE, socket));
         }

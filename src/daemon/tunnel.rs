@@ -98,7 +98,7 @@ impl RunningTunnel {
     ) -> io::Result<RunningTunnel> {
         let kept = estate.take(&fd_store::device(&plan.interface));
         let kept = kept.and_then(|fd| Tun::adopt(fd, &plan.interface, plan.offloads()).ok());
-        let keeping = estate.keeping.clone();
+        let keeping = estate.handles.clone();
         let inherited = kept.is_some();
         let tun = match kept {
             Some(tun) => tun,
@@ -153,7 +153,7 @@ impl RunningTunnel {
     /// IKE too, and nobody reads it.
     fn let_go(&mut self) {
         if self.socket.take().is_some() {
-            self.keeping.keeper.forget(&fd_store::lane(&self.plan.interface));
+            self.keeping.fd_store.forget(&fd_store::lane(&self.plan.interface));
         }
     }
 
@@ -238,7 +238,7 @@ impl RunningTunnel {
     /// Ends the device. Closing it is not enough where somebody keeps it.
     pub fn dismiss(mut self) {
         self.carrier = Carrier::Gone;
-        if self.keeping.keeper.exists() {
+        if self.keeping.fd_store.exists() {
             dismiss(&self.plan.interface, &self.keeping);
         }
     }
@@ -477,7 +477,7 @@ impl RunningTunnel {
     fn suspend(&mut self) {
         self.halt();
         self.socket = None;
-        self.keeping.keeper.forget(&fd_store::lane(&self.plan.interface));
+        self.keeping.fd_store.forget(&fd_store::lane(&self.plan.interface));
     }
 
     /// Makes the device unless it is there.
@@ -532,8 +532,8 @@ impl RunningTunnel {
             false => EspSocket::raw(local.ip(), remote.ip())?,
         };
         let name = fd_store::lane(&self.plan.interface);
-        self.keeping.keeper.forget(&name);
-        self.keeping.keeper.keep(&name, &socket);
+        self.keeping.fd_store.forget(&name);
+        self.keeping.fd_store.keep(&name, &socket);
         Ok(socket)
     }
 

@@ -16,6 +16,7 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::settings::{CertificateAuthentication, Connection, GatewayTunnel, Site};
 use crate::config::value::FileRef;
 use crate::config::{self, Loaded, peers};
+use crate::crypto::signature::KeyStore;
 use crate::daemon::control::{self, Ask, RekeyWhich};
 use crate::daemon::explain::Explanation;
 use crate::daemon::files::System;
@@ -101,7 +102,7 @@ pub fn examine(order: &DoctorOrder, service: AskService<'_>) -> Result<Facts, St
 }
 
 fn load(file: &str, text: &str, unix: UnixTime) -> Loaded {
-    config::load(file, text, &System, Now { unix, ..clock::now() })
+    config::load(file, text, &System, &KeyStore::in_process(), Now { unix, ..clock::now() })
 }
 
 fn credential_files(authentication: &CertificateAuthentication) -> impl Iterator<Item = PathBuf> {

@@ -1,96 +1,72 @@
-//! Who keeps descriptors for the next process: a datagram of `NAME=value` lines, with the
-//! descriptor beside it (sd_notify(3)).
+//! The file descriptor store: another process (systemd, or a small supervisor with the same
+//! protocol) that keeps our descriptors while no process of s2sd runs.
 //!
-//! `FDPOLL=0` because the manager would else drop a socket as soon as it reports an error, and a
-//! UDP socket does so after any ICMP message.
+//! A descriptor is handed over in an sd_notify(3) message with `FDSTORE=1`, and comes back at the
+//! next start by `LISTEN_FDS` ([`crate::sys::inherited`]). The messages carry `FDPOLL=0`, because
+//! systemd would otherwise drop a socket as soon as the socket reports an error, and a UDP socket
+//! does so after any ICMP message.
 
-use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::ffi::OsStrExt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, setsockopt,
-    socket, sockopt,
-};
-use nix::sys::time::{TimeVal, TimeValLike};
 use tracing::warn;
 
-/// How many seconds a keeper that does not listen is waited for.
-const PATIENCE: i64 = 1;
+use crate::sys::sd_notify::NotifySocket;
 
-/// The name under which the store is kept.
+/// The name of the descriptor of the [`super::store::Store`].
 pub const STORE: &str = "store";
-/// The ledger's.
+/// The name of the descriptor of the [`super::Ledger`].
 pub const LEDGER: &str = "ledger";
-/// That of each of IKE's sockets.
-pub const IKE: &str = "ike";
+/// The name that the descriptors of all IKE sockets share.
+pub(crate) const IKE: &str = "ike";
 
-/// That of a tunnel's device.
-pub fn device(interface: &str) -> String {
+/// The name of the descriptor of a tunnel's device.
+pub(crate) fn device(interface: &str) -> String {
     format!("tun-{interface}")
 }
 
-/// That of a tunnel's socket to its peer.
-pub fn lane(interface: &str) -> String {
+/// The name of the descriptor of the lane's ESP socket.
+pub(crate) fn lane(interface: &str) -> String {
     format!("lane-{interface}")
 }
 
-/// The way to the keeper, if there is one. Without, everything here does nothing.
+/// A client of the file descriptor store. Without a store (the default), every call does nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Keeper(Option<Arc<NotifyLine>>);
+pub struct FdStore(Option<Arc<NotifySocket>>);
 
-#[derive(Debug)]
-struct NotifyLine {
-    socket: std::os::fd::OwnedFd,
-    to: UnixAddr,
-}
-
-impl Keeper {
-    /// The keeper that listens at this path; a name of the abstract kind begins with `@`.
-    pub fn at(path: &Path) -> io::Result<Keeper> {
-        let to = match path.as_os_str().as_bytes() {
-            [b'@', name @ ..] => UnixAddr::new_abstract(name)?,
-            _ => UnixAddr::new(path)?,
-        };
-        let socket = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
-        setsockopt(&socket, sockopt::SendTimeout, &TimeVal::seconds(PATIENCE))?;
-        Ok(Keeper(Some(Arc::new(NotifyLine { socket, to }))))
+impl FdStore {
+    /// The store whose socket is at this path; a name that begins with `@` is an abstract one.
+    pub fn at(path: &Path) -> io::Result<FdStore> {
+        Ok(FdStore(Some(Arc::new(NotifySocket::at(path)?))))
     }
 
-    /// The service manager, when it started us.
-    pub fn from_environment() -> Keeper {
-        let path = std::env::var_os("NOTIFY_SOCKET");
-        // Without an address there is nobody to complain to: the log is not at work yet.
-        path.and_then(|path| Keeper::at(Path::new(&path)).ok()).unwrap_or_default()
+    /// The store of the service manager that started this process, or none.
+    pub fn from_environment() -> FdStore {
+        FdStore(NotifySocket::from_environment().map(Arc::new))
     }
 
-    /// Whether anything outlives us.
+    /// Whether there is a store, so that descriptors outlive this process.
     pub fn exists(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Has this descriptor kept under a name. Names may be shared.
+    /// Hands a descriptor over to be kept under a name. Several descriptors may share a name.
     pub fn keep(&self, name: &str, fd: &impl AsFd) {
-        let fds = [fd.as_fd().as_raw_fd()];
-        self.say(
-            &format!("FDSTORE=1\nFDPOLL=0\nFDNAME={name}"),
-            &[ControlMessage::ScmRights(&fds)],
-        );
+        self.send(&format!("FDSTORE=1\nFDPOLL=0\nFDNAME={name}"), &[fd.as_fd()]);
     }
 
-    /// Has all descriptors of this name forgotten.
+    /// Removes all descriptors of this name from the store.
     pub fn forget(&self, name: &str) {
-        self.say(&format!("FDSTOREREMOVE=1\nFDNAME={name}"), &[]);
+        self.send(&format!("FDSTOREREMOVE=1\nFDNAME={name}"), &[]);
     }
 
-    fn say(&self, message: &str, beside: &[ControlMessage<'_>]) {
-        let Some(NotifyLine { socket, to }) = self.0.as_deref() else { return };
-        let text = [IoSlice::new(message.as_bytes())];
-        let sent = sendmsg(socket.as_raw_fd(), &text, beside, MsgFlags::MSG_NOSIGNAL, Some(to));
-        if let Err(error) = sent {
-            warn!(%error, what = message.replace('\n', " "), "the keeper of descriptors could not be told");
+    fn send(&self, message: &str, descriptors: &[BorrowedFd<'_>]) {
+        let Some(socket) = &self.0 else { return };
+        if let Err(error) = socket.send(message, descriptors) {
+            let message = message.replace('\n', " ");
+            warn!(%error, message, "no message could be sent to the file descriptor store");
         }
     }
 }

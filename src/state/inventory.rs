@@ -1,5 +1,6 @@
-//! What the daemon needs beside the engine's snapshot: which connection is which peer, and where
-//! its packets stand. No keys: those are in the snapshot.
+//! [`Inventory`]: the daemon's part of the stored state, beside the engine's snapshot. The inventory
+//! says which peer number belongs to which connection, and which sequence numbers each child SA has
+//! used. Keys are in the snapshot only.
 
 use std::net::IpAddr;
 
@@ -7,104 +8,96 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::esp::{Inbound, Outbound};
-use crate::ike::ChildId;
 
-/// The version that this code writes and reads.
+/// The version of the inventory that this code writes and reads.
 pub const VERSION: u32 = 1;
 
-/// All of it.
+/// The daemon's part of the stored state.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Inventory {
-    /// See [`VERSION`].
+    /// The version of the format, [`VERSION`].
     pub version: u32,
-    /// The identity of the ledger that goes with it.
+    /// The identity of the ledger that the state belongs to.
     pub ledger: u64,
-    /// The number of the next peer.
+    /// The number that the next new peer gets.
     pub next_peer: u32,
-    /// Whether the rules stand that keep outer packets out of tunnels.
+    /// Whether the routing rules are set that keep outer packets out of tunnels.
     pub guarded: bool,
-    /// The connections.
+    /// The connections of the configuration.
     pub connections: Vec<InventoryConnection>,
-    /// Where each child stands; empty unless the lanes stood still.
+    /// The exact position of each child SA; empty unless the lanes had stopped.
     pub positions: Vec<Position>,
 }
 
-/// One connection.
+/// One connection of the inventory.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct InventoryConnection {
-    /// Its name.
+    /// The name of the connection.
     pub name: String,
-    /// Its settings, to see what the next process's file has changed.
+    /// The settings, to find out what the next process's configuration file has changed.
     pub settings: Json,
-    /// The devices that its routes lead into.
+    /// The devices that the routes of the connection lead into.
     pub devices: Vec<String>,
-    /// Its tunnels, in the order of its settings.
+    /// The tunnels, in the order of the settings.
     pub tunnels: Vec<InventoryTunnel>,
 }
 
-/// One tunnel.
+/// One tunnel of the inventory.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct InventoryTunnel {
-    /// The engine's name for its peer.
+    /// The engine's number for the peer of the tunnel.
     pub peer: u32,
-    /// Its device.
+    /// The name of the tunnel's device.
     pub interface: String,
-    /// The gateway's address, if it was known.
+    /// The gateway's address; `None` for a name that had not been looked up.
     pub remote: Option<IpAddr>,
-    /// Ours towards it.
+    /// Our address towards the gateway.
     pub local: Option<IpAddr>,
-    /// Whether the operator wants it up.
+    /// Whether the operator wants the tunnel up.
     pub wanted: bool,
-    /// Packets and bytes out, packets and bytes in, so far.
+    /// Packets sent, bytes sent, packets received, bytes received.
     pub traffic: [u64; 4],
-    /// Since when packets can pass, in nanoseconds of this boot; `None` when they cannot.
+    /// Since when packets can pass, in nanoseconds of this boot; `None` when no packet can.
     #[serde(default)]
     pub up_since: Option<u64>,
-    /// When the peer was last heard, on the same clock.
+    /// When the peer was last heard, in nanoseconds of this boot.
     #[serde(default)]
     pub heard: Option<u64>,
 }
 
-/// Where one child SA stands, exactly.
+/// The sequence numbers that one child SA has used, exactly.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Position {
-    /// Which.
+    /// The number of the child SA.
     pub child: u64,
-    /// Its sending half.
+    /// The sending half.
     pub outbound: Option<Sent>,
-    /// Its receiving half.
+    /// The receiving half.
     pub inbound: Option<Seen>,
 }
 
-/// What a sending half has used.
+/// The position of a sending half.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Sent {
-    /// The first number that was not.
+    /// The first sequence number that was not used.
     pub next: u64,
-    /// Packets that count towards its limits.
+    /// Packets that count towards the limits of the half.
     pub packets: u64,
-    /// Bytes that do.
+    /// Bytes that count towards the limits of the half.
     pub bytes: u64,
 }
 
-/// What a receiving half has seen.
+/// The position of a receiving half.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Seen {
-    /// The highest number.
+    /// The highest sequence number received.
     pub top: u64,
-    /// The window, as [`crate::esp::Replay::blocks`] has it.
+    /// The anti-replay window, as [`crate::esp::Replay::blocks`] gives it.
     pub blocks: Vec<u64>,
-    /// Packets that count towards its limits.
+    /// Packets that count towards the limits of the half.
     pub packets: u64,
-    /// Bytes that do.
+    /// Bytes that count towards the limits of the half.
     pub bytes: u64,
-}
-
-impl Inventory {
-    /// Where this child stands, if the lanes stood still.
-    pub fn position(&self, child: ChildId) -> Option<&Position> {
-        self.positions.iter().find(|position| position.child == child.0)
-    }
 }
 
 impl From<&Outbound> for Sent {

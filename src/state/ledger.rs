@@ -1,13 +1,27 @@
-//! Ceilings of sequence numbers, in memory that outlives the process: [`Ceiling`] for each half of
-//! each child SA.
+//! The ledger: what makes every GCM nonce unique even if the process crashes.
+//!
+//! The nonce (IV) of an ESP packet is its sequence number (RFC 4106 §3.1), so a sequence number
+//! that is used twice with one key gives the key stream away. The ledger therefore holds one
+//! ceiling ([`Ceiling`]) for each half of each child SA, in memory that outlives the process:
+//!
+//! | half | invariant | after a crash |
+//! |---|---|---|
+//! | sending | all numbers ever used are below the ceiling | the next number is the ceiling |
+//! | receiving | all numbers ever accepted are below the ceiling | all numbers below it count as replayed |
+//!
+//! **The order is what makes this hold.** A sending half leases sequence numbers in blocks
+//! ([`crate::esp::Lease`]): the lease raises the ceiling, which is a store to shared memory and
+//! therefore persisted at once, *before* the first number of the block is used. A crash wastes the
+//! rest of a block, and never repeats a number.
 //!
 //! ```text
 //! words:  magic | identity | attempts | parked | (half of a child SA, ceiling) (half, ceiling) ...
 //! ```
 //!
-//! A ceiling only ever rises while its half lives. A lane that was told to stop and has not yet
-//! raises none but its own: the half that has its place since would take numbers for seen that
-//! never were.
+//! A ceiling only ever rises while its half lives. A lane that was told to stop may still be
+//! running and raise the ceiling of a half that is gone. [`Ceiling::raise`] then leaves the slot
+//! alone if another half has the slot by now: that half would otherwise treat numbers as used or
+//! received that never were.
 
 use std::fs::File;
 use std::io;
@@ -25,24 +39,24 @@ const IDENTITY: usize = 1;
 const ATTEMPTS: usize = 2;
 const PARKED: usize = 3;
 const FIRST: usize = 4;
-/// Halves of child SAs that can live at a time.
-const PLACES: usize = 16_384;
-const WORDS: usize = FIRST + 2 * PLACES;
+/// How many halves of child SAs can live at a time.
+const SLOTS: usize = 16_384;
+const WORDS: usize = FIRST + 2 * SLOTS;
 
-/// Which half of a child SA.
+/// A half of a child SA.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SaDirection {
-    /// The receiving one.
+    /// The receiving half.
     In,
-    /// The sending one.
+    /// The sending half.
     Out,
 }
 
-/// All ceilings.
+/// The ceilings of all child SAs, in shared memory.
 #[derive(Clone, Debug)]
 pub struct Ledger(Arc<Words>);
 
-/// A half's place.
+/// The ceiling of one half: two words of the ledger.
 #[derive(Debug)]
 struct LedgerSlot {
     words: Arc<Words>,
@@ -63,7 +77,7 @@ impl Ceiling for LedgerSlot {
 }
 
 impl Ledger {
-    /// An empty ledger with an identity of its own.
+    /// Creates an empty ledger with a random identity.
     pub fn create(rng: &mut dyn Rng) -> io::Result<Ledger> {
         let ledger = Ledger::map(memfd::create("s2sd-ledger", size())?)?;
         let mut identity = [0; 8];
@@ -73,12 +87,15 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// The ledger of a former process.
+    /// Maps the ledger of a former process.
     pub fn adopt(file: File) -> io::Result<Ledger> {
         let ledger = Ledger::map(file)?;
         match ledger.word(0).load(Ordering::Acquire) {
             MAGIC => Ok(ledger),
-            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "not a ledger of this version")),
+            _ => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the memory is not a ledger of this version",
+            )),
         }
     }
 
@@ -90,45 +107,49 @@ impl Ledger {
         &self.0[at]
     }
 
-    /// The descriptor, for the keeper.
+    /// The descriptor, for the file descriptor store.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 
-    /// What a record names it by.
+    /// The identity of the ledger, which every snapshot names: a snapshot is used only together
+    /// with the ledger that it belongs to.
     pub fn identity(&self) -> u64 {
         self.word(IDENTITY).load(Ordering::Acquire)
     }
 
-    /// Belongs to no record that was stored so far: nobody takes up what is no longer true. It does
-    /// to the next one.
+    /// Invalidates every stored snapshot: the ledger gets a new identity, which only the next
+    /// snapshot will carry.
     pub fn void(&self) {
         self.word(IDENTITY).fetch_add(1, Ordering::AcqRel);
     }
 
-    /// One more process takes it up. How many did since the last that lived.
+    /// Counts one more process that recovers the ledger. Returns how many did since the last
+    /// process that called [`Ledger::live`].
     pub fn attempt(&self) -> u64 {
         self.word(ATTEMPTS).fetch_add(1, Ordering::AcqRel).saturating_add(1)
     }
 
-    /// The process lives.
+    /// Says that this process survived its start: the count of [`Ledger::attempt`] begins anew.
     pub fn live(&self) {
         self.word(ATTEMPTS).store(0, Ordering::Release);
     }
 
-    /// Says that all lanes stand still, and that the content of this generation has their exact
-    /// positions.
+    /// Says that all lanes have stopped, and that the snapshot of this generation has the exact
+    /// position of every child SA.
     pub fn park(&self, generation: u64) {
         self.word(PARKED).store(generation, Ordering::Release);
     }
 
-    /// Whether the content of this generation has exact positions. Only who asks first is told so.
+    /// Whether the snapshot of this generation has exact positions. The first call clears the mark
+    /// in the same instruction, so exact positions are used by one process only: if that process
+    /// dies, the next one goes on at the ceilings.
     pub fn unpark(&self, generation: u64) -> bool {
         self.word(PARKED).swap(0, Ordering::AcqRel) == generation
     }
 
-    /// The place of a half, and the ceiling that it has already: 0 for one that never moved a
-    /// packet. `None` when all places are taken.
+    /// The slot of a half, and the ceiling that the half has already: 0 for a half that never moved
+    /// a packet. `None` when all slots are taken.
     pub fn claim(&self, child: ChildId, way: SaDirection) -> Option<(Arc<dyn Ceiling>, u64)> {
         let half = half(child, way);
         let at = self.find(half).or_else(|| {
@@ -141,14 +162,14 @@ impl Ledger {
         Some((Arc::new(LedgerSlot { words: Arc::clone(&self.0), at, half }), ceiling))
     }
 
-    /// A half is gone for good: its key is never used again.
+    /// Frees the slot of a half whose key is never used again.
     pub fn release(&self, child: ChildId, way: SaDirection) {
         if let Some(at) = self.find(half(child, way)) {
             self.word(at).store(0, Ordering::Release);
         }
     }
 
-    /// Releases what belongs to none of these children.
+    /// Frees the slots of all child SAs for which `lives` is false.
     pub fn retain(&self, lives: impl Fn(ChildId) -> bool) {
         for at in (FIRST..WORDS).step_by(2) {
             let half = self.word(at).load(Ordering::Acquire);
@@ -167,7 +188,8 @@ fn size() -> u64 {
     (WORDS * size_of::<AtomicU64>()) as u64
 }
 
-/// Children count from 1, so no half is zero.
+/// The word that names a half. Child SAs count from 1, so the word is never 0, which marks a free
+/// slot.
 fn half(child: ChildId, way: SaDirection) -> u64 {
     child.0 << 1 | u64::from(way == SaDirection::Out)
 }
@@ -201,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_given_anew_and_the_former_holder_leaves_it_alone() {
+    fn a_slot_is_given_anew_and_the_former_holder_leaves_it_alone() {
         let ledger = ledger();
         let (old, _) = ledger.claim(ChildId(1), SaDirection::In).unwrap();
         old.raise(500);
@@ -218,7 +240,7 @@ mod tests {
     #[test]
     fn what_belongs_to_no_child_is_released_and_a_full_ledger_says_so() {
         let ledger = ledger();
-        for child in 1..=PLACES as u64 {
+        for child in 1..=SLOTS as u64 {
             ledger.claim(ChildId(child), SaDirection::Out).unwrap().0.raise(9);
         }
         assert!(ledger.claim(ChildId(99_999), SaDirection::Out).is_none());

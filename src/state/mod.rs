@@ -1,42 +1,45 @@
-//! What outlives the process: the engine's snapshot, the ledger of sequence numbers, and the list
-//! of descriptors that somebody else keeps for us.
+//! What outlives the process: the engine's snapshot, the ledger of sequence numbers, and the
+//! descriptors that a file descriptor store keeps.
 //!
 //! ```text
-//!                     process 1                        keeper                        process 2
-//!   FDSTORE=1: store, ledger, ike, tun-*, lane-* ──>  (holds them)  ──> LISTEN_FDS ──> inheritance
-//!   store   <── inventory + snapshot, before anything is sent                              ──> read once
-//!   ledger  <── ceilings, before a number is used                                       ──> where each SA goes on
+//!                     process 1                   file descriptor store                process 2
+//!   FDSTORE=1: store, ledger, ike, tun-*, lane-* ──>  (keeps them) ──> LISTEN_FDS ──> inherited
+//!   store   <── inventory + snapshot, before anything is sent                    ──> read once
+//!   ledger  <── ceilings, before a number is used                                ──> next numbers
 //! ```
 //!
-//! The keeper is systemd's file descriptor store, or any small supervisor that speaks its protocol.
-//! Devices and sockets go on existing in between: the kernel queues for them, addresses and routes
-//! stay, and packets are late, not lost.
-//!
-//! **A crash is a lost packet.** What the engine decided is stored before any of it leaves, so a
-//! successor knows all that a peer can know. A store that is torn is the one before it.
-//!
-//! **No number twice.** Sending halves go on at the ledger's ceiling, receiving halves take all
-//! below theirs for seen. After a planned hand-over both are exact, because the last process
-//! stopped its lanes first and said so ([`Ledger::park`]); whoever reads that takes the word away
-//! in the same instruction, so it can be believed once.
-//!
-//! **Whom a state may not bring down.** A store that does not read, is of another version or
-//! another boot, or that killed those who took it up three times in a row, is put aside: a cold
-//! start with INITIAL_CONTACT.
-//!
-//! **Keys** are in the store, so it is memory without a name that only this user's processes (and
-//! root) could open anew, sealed in length, and wiped where a shorter record takes the place of a
-//! longer one. It does not reach a disk unless memory is swapped out; it ends with the keeper's
-//! copy. Whoever has the store can read all traffic of the SAs in it, and pretend to be either end
-//! of them until they are replaced; the private key of the certificate is not in it.
-//!
-//! | file | noun |
+//! | file | what lives there |
 //! |---|---|
-//! | [`estate`] | all of it together, as the daemon has it |
-//! | [`inventory`] | what the daemon needs beside the engine's snapshot |
-//! | [`keeper`] | who keeps descriptors, and the way to it |
-//! | [`ledger`] | ceilings of sequence numbers |
-//! | [`store`] | two slots, of which one is always whole |
+//! | [`persistent`] | [`PersistentState`]: all of it together, [`Recovered`]: what the next process gets |
+//! | [`store`] | [`store::Store`]: two slots for snapshots, of which one is always complete |
+//! | [`inventory`] | [`Inventory`]: the daemon's part of a snapshot |
+//! | [`ledger`] | [`Ledger`]: ceilings of sequence numbers, which make GCM nonces unique over a crash |
+//! | [`fd_store`] | [`FdStore`]: the file descriptor store of systemd, and the names in it |
+//!
+//! The file descriptor store is systemd's, or that of any small supervisor that speaks the same
+//! protocol. Devices and sockets exist on between two processes: the kernel queues for them,
+//! addresses and routes stay, and packets come late instead of being lost.
+//!
+//! **A crash is a lost packet.** What the engine decided is stored before any of it leaves, so the
+//! next process knows all that a peer can know. A write that a crash interrupted leaves the
+//! snapshot before it.
+//!
+//! **No sequence number twice.** After a crash a sending half goes on at the ledger's ceiling, and a
+//! receiving half treats all numbers below its ceiling as received. After a planned hand-over both
+//! are exact, because the last process stopped its lanes first and marked the snapshot
+//! ([`Ledger::park`]). The process that reads the mark clears the mark in the same instruction, so
+//! exact positions are used once.
+//!
+//! **A bad state must not keep the service down.** A stored state is not used, and every tunnel is
+//! dialled anew with INITIAL_CONTACT (RFC 7296 §2.4), if the state cannot be read, is of another
+//! version or another boot, or killed the processes that recovered it three times in a row.
+//!
+//! **Keys** are in the store. The store is therefore memory without a name, which only processes of
+//! this user (and root) could open, sealed in length; a shorter snapshot that replaces a longer one
+//! wipes the rest. The store reaches no disk unless memory is swapped out, and ends with the copy in
+//! the file descriptor store. Whoever has the store can read all traffic of the SAs in it, and can
+//! impersonate either end of those SAs until the SAs are replaced. The private key of the
+//! certificate is not in the store.
 
 pub mod fd_store;
 pub mod inventory;
@@ -44,7 +47,7 @@ pub mod ledger;
 pub mod persistent;
 pub mod store;
 
-pub use fd_store::Keeper;
+pub use fd_store::FdStore;
 pub use inventory::Inventory;
 pub use ledger::{Ledger, SaDirection};
 pub use persistent::{Handles, PersistentState, Recovered};

@@ -1,5 +1,5 @@
-//! Two slots in memory that outlives the process, written in turn: a write that was torn leaves the
-//! slot before it.
+//! The store of snapshots: two slots in memory that outlives the process, written in turn. A crash
+//! in the middle of a write leaves the other slot with the snapshot before.
 //!
 //! ```text
 //! slot:  magic (8) | generation (8) | length (8) | SHA-256 of generation, length and content (32) | content
@@ -14,41 +14,45 @@ use zeroize::Zeroizing;
 
 use crate::sys::memfd;
 
-/// Room of a slot. Memory that was never written takes none.
+/// The size of a slot in octets. Pages that were never written take no memory.
 const SLOT: u64 = 64 << 20;
 const MAGIC: [u8; 8] = *b"s2sd-st1";
 const HEADER: usize = 56;
 
-/// The slots.
+/// The two slots.
 #[derive(Debug)]
 pub struct Store {
     file: File,
-    /// Of the newest content.
+    /// The generation of the newest content.
     generation: u64,
-    /// What each slot holds, header and all: what is longer than the next content is wiped.
+    /// How many octets each slot holds with its header: what the next content does not cover is
+    /// wiped, because it holds keys.
     lengths: [usize; 2],
 }
 
-/// Content that was stored last.
+/// The content of a slot.
 #[derive(Debug)]
 pub struct Stored {
-    /// Its number.
+    /// The number of the content: each `put` counts one up.
     pub generation: u64,
-    /// The content. It holds keys.
+    /// The stored octets, keys among them.
     pub content: Zeroizing<Vec<u8>>,
 }
 
 impl Store {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn create() -> io::Result<Store> {
         let file = memfd::create("s2sd-store", 2 * SLOT)?;
         Ok(Store { file, generation: 0, lengths: [0; 2] })
     }
 
-    /// The store of a former process, and what it holds.
+    /// Opens the store of a former process, and reads the newest complete content.
     pub fn adopt(file: File) -> io::Result<(Store, Option<Stored>)> {
         if !memfd::is_ours(&file, 2 * SLOT) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a store"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the memory is not a store of s2sd",
+            ));
         }
         let [first, second] = [read(&file, 0)?, read(&file, 1)?];
         let length = |slot: &Option<Stored>| slot.as_ref().map_or(0, |s| HEADER + s.content.len());
@@ -58,16 +62,17 @@ impl Store {
         Ok((Store { file, generation, lengths }, newest))
     }
 
-    /// The descriptor, for the keeper.
+    /// The descriptor, for the file descriptor store.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Stores content in the place of the older one. Its generation.
+    /// Stores content in the slot with the older content, and returns the new generation.
     pub fn put(&mut self, parts: &[&[u8]]) -> io::Result<u64> {
-        // The last number is never given: what has it is not ours.
+        // The last number is never given: a slot with that number was not written by this code.
         let next = self.generation.checked_add(1).filter(|next| *next < u64::MAX);
-        let generation = next.ok_or_else(|| io::Error::other("the store's numbers are used up"))?;
+        let generation =
+            next.ok_or_else(|| io::Error::other("the store has no generation number left"))?;
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let mut bytes = Zeroizing::new(Vec::with_capacity(HEADER + length));
         bytes.extend(MAGIC);
@@ -78,7 +83,10 @@ impl Store {
         parts.iter().for_each(|part| bytes.extend_from_slice(part));
         let (slot, end) = (index(generation), bytes.len());
         if u64::try_from(end).map_err(io::Error::other)? > SLOT {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "more than a slot holds"));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "the state is larger than a slot of the store",
+            ));
         }
         memfd::write_at(&self.file, &bytes, offset(slot))?;
         let stale = self.lengths[slot].saturating_sub(end);
@@ -96,14 +104,14 @@ fn offset(slot: usize) -> u64 {
     SLOT * slot as u64
 }
 
-/// What a slot holds, if it is whole.
+/// The content of a slot; `None` when the slot is empty or torn.
 fn read(file: &File, slot: usize) -> io::Result<Option<Stored>> {
     let mut header = [0; HEADER];
     file.read_exact_at(&mut header, offset(slot))?;
     let word = |at: usize| u64::from_be_bytes(std::array::from_fn(|i| header[at + i]));
     let (generation, length) = (word(8), word(16));
     let fits = length <= SLOT - HEADER as u64;
-    // After the last number there is none to go on with.
+    // No generation follows the last number, so that content could not be replaced.
     if header[..8] != MAGIC || !fits || index(generation) != slot || generation == u64::MAX {
         return Ok(None);
     }

@@ -17,6 +17,7 @@
 //! | [`poll`] | waiting for descriptors, and waking who waits |
 //! | [`probe`] | sockets that look at a path: UDP to one address, ICMP echo from one
 //! | [`random`] | the operating system's randomness |
+//! | [`sd_notify`] | messages to the service manager (sd_notify(3)), descriptors among them |
 //! | [`socket`] | a lane's socket to its peer: ESP in UDP with GSO and GRO, or raw ESP |
 //! | [`tun`] | the tunnel device with its offloads |
 //! | [`unsent`] | why the kernel did not send |
@@ -50,6 +51,7 @@ pub mod netlink;
 pub mod poll;
 pub mod probe;
 pub mod random;
+pub mod sd_notify;
 pub mod send_error;
 pub mod tun;
 pub mod user_namespace;

@@ -104,7 +104,7 @@ fn restarts_and_crashes_under_load_lose_no_tunnel() {
     });
     for side in SIDES {
         assert_eq!(pair.count(side, "IKE SA up"), 1, "{}", pair.log(side));
-        assert_eq!(pair.count(side, "put aside"), 0, "{}", pair.log(side));
+        assert_eq!(pair.count(side, "the former process is not used"), 0, "{}", pair.log(side));
     }
     // A machine that does other things as well is slower than the one of the acceptance run, which
     // says how often.

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::certificates::{self, AZURE, SITE};
 use crate::config::{self, Severity};
+use crate::crypto::signature::KeyStore;
 use crate::daemon::files::System;
 use crate::daemon::{self, Options, Signal};
 use crate::ike::testing::emulation::PeerBehaviour;
@@ -175,7 +176,7 @@ fn serve(
     options: Options,
     signals: mpsc::Receiver<Signal>,
 ) -> io::Result<()> {
-    let loaded = config::load(name, text, &System, clock::now());
+    let loaded = config::load(name, text, &System, &KeyStore::in_process(), clock::now());
     if loaded.report.severity() == Some(Severity::Error) {
         return Err(io::Error::other(loaded.report.to_string()));
     }

@@ -12,6 +12,7 @@ use crate::config::file::{FileContent, Files};
 use crate::config::settings::TrafficSelection;
 use crate::config::value::FileRef;
 use crate::config::{Loaded, load};
+use crate::crypto::signature::KeyStore;
 use crate::ike::authenticator::PeerProof;
 use crate::ike::authenticator::certificates::CertificateAuthenticator;
 use crate::ike::error::AuthFailed;
@@ -46,7 +47,7 @@ impl Files for Vectors {
 const NOW: Now = Now { mono: crate::time::Instant(0), unix: UnixTime(1_798_761_600) };
 
 fn loaded(text: &str, files: &Vectors) -> Loaded {
-    let loaded = load("test", text, files, NOW);
+    let loaded = load("test", text, files, &KeyStore::in_process(), NOW);
     assert!(loaded.config.is_some(), "{}", loaded.report);
     loaded
 }

@@ -1,12 +1,12 @@
 //! Signatures: the keys that prove who an IKE peer is, and the schemes they sign with.
 //!
-//! | file | noun |
+//! | file | what lives there |
 //! |---|---|
+//! | [`key_store`] | [`KeyStore`]: where a key goes that is read: this process, or the signing process |
 //! | `private_key.rs` | [`PrivateKey`]: loaded from PKCS#8, PKCS#1 or SEC1, signs |
 //! | `public_key.rs` | [`PublicKey`]: read from a SubjectPublicKeyInfo, verifies |
 //! | [`rsa_key`] | RSA keys, made |
 //! | `rsa_sha1.rs` | the one private operation that ring does not offer |
-//! | [`vault`] | keys that are kept in another process |
 //!
 //! ring signs and verifies everything but one thing: it makes no RSA signature over SHA-1, which
 //! AUTH method 1 needs towards every peer that does not announce RFC 7427 (Azure's gateways do
@@ -17,19 +17,20 @@
 
 #[cfg(test)]
 mod attacks;
+pub mod key_store;
 mod private_key;
 mod public_key;
 pub mod rsa_key;
 mod rsa_sha1;
 #[cfg(test)]
 mod tests;
-pub mod vault;
 
 use std::fmt;
 
 use crate::der::DerError;
 use crate::wire::codes::HashId;
 
+pub use key_store::{KeyStore, Signer};
 pub use private_key::{PrivateKey, to_pkcs8};
 pub use public_key::PublicKey;
 
@@ -197,7 +198,7 @@ pub enum KeyError {
     /// An elliptic-curve private key that came without its public half.
     #[error("the key file lacks the public half of the elliptic-curve key")]
     PublicHalfMissing,
-    /// A sound key that the [`vault`] did not take.
+    /// A sound key that the signing process did not take over.
     #[error("the process that keeps the private keys did not take the key")]
     NotKept,
     /// The parts of a private key contradict each other.

@@ -13,11 +13,11 @@ use ring::signature::{
 };
 use zeroize::Zeroizing;
 
+use super::key_store::RemoteKey;
 use super::public_key::{
     OID_EC, OID_ED25519, OID_RSA, PublicKey, algorithm_identifier, bits, curve, rsa_exponent,
 };
 use super::rsa_sha1::Exponent;
-use super::vault::Kept;
 use super::{KeyError, KeyKind, RSA_MAX_SIGNING_BITS, RSA_MIN_BITS, Scheme, SignError};
 use crate::crypto::secret;
 use crate::der::{self, DerError, DerFault, DerReader, tag};
@@ -41,8 +41,8 @@ enum PrivateKeyKind {
     /// Signs as r and s side by side; the DER form is made from that.
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
-    /// In another process.
-    Kept(Kept),
+    /// Held by a signer in another process.
+    Remote(RemoteKey),
 }
 
 impl fmt::Debug for PrivateKey {
@@ -52,24 +52,10 @@ impl fmt::Debug for PrivateKey {
 }
 
 impl PrivateKey {
-    /// Reads a key in DER: PKCS#8, PKCS#1 or SEC1, told apart by their second element and not by a
-    /// file's name. It goes into the [`vault`](super::vault), if there is one.
+    /// Reads a key in DER to sign with the key in this process: PKCS#8, PKCS#1 or SEC1, told apart
+    /// by their second element and not by a file's name. Where a file may hold a key of the
+    /// service, read the key with [`super::KeyStore::read`].
     pub fn from_der(der: &[u8]) -> Result<PrivateKey, KeyError> {
-        match Kept::take(der) {
-            None => PrivateKey::read(der),
-            Some(Ok((kept, public))) => Ok(PrivateKey {
-                secret: PrivateKeyKind::Kept(kept),
-                public,
-                rng: SystemRng::default(),
-            }),
-            // What a vault refuses is read here for the reason why. A key that is sound all the
-            // same does not stay here.
-            Some(Err(refused)) => PrivateKey::read(der).and(Err(refused)),
-        }
-    }
-
-    /// Reads a key to sign with it in this process.
-    pub fn read(der: &[u8]) -> Result<PrivateKey, KeyError> {
         let mut outer = DerReader::new(der);
         let mut reader = DerReader::new(outer.read(tag::SEQUENCE)?);
         outer.finish()?;
@@ -83,6 +69,11 @@ impl PrivateKey {
             Some(tag::OCTET_STRING) => from_sec1(reader, None),
             _ => from_pkcs1(version, reader),
         }
+    }
+
+    /// A key that a signer holds, with its public half here.
+    pub(super) fn remote(key: RemoteKey, public: PublicKey) -> PrivateKey {
+        PrivateKey { secret: PrivateKeyKind::Remote(key), public, rng: SystemRng::default() }
     }
 
     /// What kind of key it is, and how big.
@@ -128,9 +119,9 @@ impl PrivateKey {
                 Ok(pair.sign(message).as_ref().to_vec())
             }
             (PrivateKeyKind::Ed25519(_), _) => Err(unfit),
-            (PrivateKeyKind::Kept(kept), _) => {
-                let signature = kept.sign(scheme, message)?;
-                // An answer to another question is none.
+            (PrivateKeyKind::Remote(key), _) => {
+                let signature = key.sign(scheme, message)?;
+                // A signature over another message, or with another key, must not leave.
                 self.public.verify(scheme, message, &signature).map_err(|_| failed)?;
                 Ok(signature)
             }

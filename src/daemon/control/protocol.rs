@@ -1,96 +1,96 @@
-//! What is asked and answered over the control socket.
+//! The lines of JSON of the control socket: [`Ask`] and [`ControlReply`].
 
 use serde::{Deserialize, Serialize};
 
 use crate::daemon::explain::Explanation;
 use crate::daemon::status::Status;
 
-/// The version of the protocol. Another one is refused, so that a new command never meets an old
-/// service unawares.
+/// The version of the protocol. The service refuses any other version, so that a command never has
+/// another meaning for the service than for the caller.
 pub const VERSION: u32 = 1;
 
-/// A line of either side.
+/// One line of the protocol, in either direction.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct ProtocolLine<T> {
-    /// See [`VERSION`].
+    /// The version of the protocol that the sender speaks, [`VERSION`].
     pub version: u32,
-    /// What is said.
+    /// The question or the answer.
     #[serde(flatten)]
     pub body: T,
 }
 
 impl<T> ProtocolLine<T> {
-    /// Of this version.
+    /// A line of this version.
     pub fn new(body: T) -> ProtocolLine<T> {
         ProtocolLine { version: VERSION, body }
     }
 }
 
-/// A question or a wish.
+/// A command.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Ask {
-    /// How is it?
+    /// Show the state of the connections.
     Status {
-        /// Of one connection alone.
+        /// The only connection to show; `None` for all.
         connection: Option<String>,
     },
-    /// Keep it up.
+    /// Bring a connection up, and keep the connection up.
     Up {
-        /// Which connection.
+        /// The name of the connection.
         connection: String,
     },
-    /// Disconnect, and stay so.
+    /// Take a connection down until [`Ask::Up`].
     Down {
-        /// Which connection.
+        /// The name of the connection.
         connection: String,
     },
-    /// Replace keys now.
+    /// Replace keys of a connection now.
     Rekey {
-        /// Which connection.
+        /// The name of the connection.
         connection: String,
-        /// Which keys.
+        /// The SAs to rekey.
         which: RekeyWhich,
     },
-    /// Read the configuration again.
+    /// Read the configuration file again.
     Reload,
-    /// Why did it not work?
+    /// Explain the last refusal of each tunnel of a connection.
     Explain {
-        /// Which connection.
+        /// The name of the connection.
         connection: String,
     },
 }
 
-/// Which keys to replace.
+/// The SAs that a rekey replaces.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RekeyWhich {
-    /// Those of the IKE SA.
+    /// The IKE SA.
     Ike,
-    /// Those of the packets.
+    /// The child SAs.
     Child,
-    /// Both.
+    /// The IKE SA and the child SAs.
     Both,
 }
 
-/// An answer.
+/// The answer to a command.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ControlReply {
-    /// It was done, or here it is.
+    /// The command was carried out.
     Result(Box<ControlAnswer>),
-    /// It was not, for this reason.
+    /// The command was not carried out, for this reason.
     Error(String),
 }
 
-/// What comes with success.
+/// The result of a command that was carried out.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ControlAnswer {
-    /// To [`Ask::Status`].
+    /// The answer to [`Ask::Status`].
     Status(Status),
-    /// To [`Ask::Explain`]: one for each tunnel.
+    /// The answer to [`Ask::Explain`]: one explanation for each tunnel.
     Explanations(Vec<Explanation>),
-    /// What was done, in sentences.
+    /// What was done, in sentences: the answer to all other commands.
     Done(Vec<String>),
 }

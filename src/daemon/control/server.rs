@@ -1,4 +1,4 @@
-//! The service's end of the control socket.
+//! [`ControlSocket`]: the service's end of the control socket, and who may use the socket.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -17,19 +17,19 @@ use tracing::{debug, warn};
 
 use super::protocol::{Ask, ControlReply, ProtocolLine, VERSION};
 
-/// Callers that are served at a time; more wait.
-const CALLERS: usize = 16;
-/// A line is short; who sends more is not one of ours.
-const LONGEST: u64 = 64 << 10;
-/// How long to wait before callers are looked for again, when one could not be let in.
-const PAUSE: Duration = Duration::from_millis(100);
-/// How long a caller may take to ask.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How many callers are served at a time; further callers wait.
+const MAX_CALLERS: usize = 16;
+/// The longest line that a caller may send, in octets.
+const MAX_LINE: u64 = 64 << 10;
+/// The pause after a connection that could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a caller may take to send a line.
+const LINE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A question with the way back.
+/// A command, and the channel for the answer.
 pub type PendingQuestion = (Ask, oneshot::Sender<ControlReply>);
 
-/// The socket; it goes with this.
+/// The listening control socket. Dropping the value removes the socket's file.
 #[derive(Debug)]
 pub struct ControlSocket {
     path: PathBuf,
@@ -38,14 +38,18 @@ pub struct ControlSocket {
 }
 
 impl ControlSocket {
-    /// Opens the socket. One that a dead service left is replaced; a living one is not.
+    /// Opens the socket. A file that a dead service left is replaced; the socket of a running service
+    /// is an error.
     pub fn open(path: &Path) -> io::Result<ControlSocket> {
         let told = |error: io::Error| {
-            let what = format!("the control socket {} cannot be made: {error}", path.display());
+            let what = format!("the control socket {} cannot be created: {error}", path.display());
             io::Error::new(error.kind(), what)
         };
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            let what = format!("another s2sd answers at {}; stop it first", path.display());
+            let what = format!(
+                "another s2sd service answers at {}; stop that service first",
+                path.display()
+            );
             return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
         }
         match fs::remove_file(path) {
@@ -57,12 +61,12 @@ impl ControlSocket {
         }
         let listener = UnixListener::bind(path).map_err(told)?;
         fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(told)?;
-        let (sender, questions) = mpsc::channel(CALLERS);
+        let (sender, questions) = mpsc::channel(MAX_CALLERS);
         let task = tokio::spawn(serve(listener, sender));
         Ok(ControlSocket { path: path.to_owned(), task, questions })
     }
 
-    /// The next question. Cancelling it loses none.
+    /// Waits for the next command. Cancelling the future loses none.
     pub async fn next(&mut self) -> Option<PendingQuestion> {
         self.questions.recv().await
     }
@@ -71,25 +75,25 @@ impl ControlSocket {
 impl Drop for ControlSocket {
     fn drop(&mut self) {
         self.task.abort();
-        // Somebody removed it already, or the directory went.
+        // An error means that somebody removed the file or its directory already.
         let _ = fs::remove_file(&self.path);
     }
 }
 
 async fn serve(listener: UnixListener, questions: mpsc::Sender<PendingQuestion>) {
-    let places = std::sync::Arc::new(Semaphore::new(CALLERS));
+    let places = std::sync::Arc::new(Semaphore::new(MAX_CALLERS));
     loop {
         let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
-            // No descriptor is free, say: the caller goes on waiting, and accepting would go on
-            // failing.
-            tokio::time::sleep(PAUSE).await;
+            // For example no descriptor is free: the caller stays in the queue, and accepting again
+            // at once would fail again.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let questions = questions.clone();
         tokio::spawn(async move {
             if let Err(error) = attend(stream, questions).await {
-                debug!(%error, "a caller at the control socket went away");
+                debug!(%error, "a caller of the control socket disconnected or sent no line");
             }
             drop(place);
         });
@@ -99,11 +103,11 @@ async fn serve(listener: UnixListener, questions: mpsc::Sender<PendingQuestion>)
 async fn attend(stream: UnixStream, questions: mpsc::Sender<PendingQuestion>) -> io::Result<()> {
     let caller = stream.peer_cred()?;
     let (reader, mut writer) = stream.into_split();
-    // A stranger's line is read too: closing a socket with something unread in it would take the
-    // answer away.
+    // The line of a caller who is refused is read too: closing a socket with unread input would
+    // discard the answer.
     let mut line = String::new();
-    let mut reader = BufReader::new(reader).take(LONGEST);
-    timeout(PATIENCE, reader.read_line(&mut line)).await??;
+    let mut reader = BufReader::new(reader).take(MAX_LINE);
+    timeout(LINE_TIMEOUT, reader.read_line(&mut line)).await??;
     let reply = match is_allowed(&caller) {
         true => answer(&line, questions).await,
         false => refuse(&caller),
@@ -114,7 +118,11 @@ async fn attend(stream: UnixStream, questions: mpsc::Sender<PendingQuestion>) ->
 }
 
 fn refuse(caller: &UCred) -> ControlReply {
-    warn!(uid = caller.uid(), gid = caller.gid(), "a stranger at the control socket is refused");
+    warn!(
+        uid = caller.uid(),
+        gid = caller.gid(),
+        "a command at the control socket is refused: the caller is neither root nor in the service's group"
+    );
     let group = Group::from_gid(getegid()).ok().flatten();
     let group = group.map_or_else(|| getegid().to_string(), |group| group.name);
     ControlReply::Error(format!("not permitted: be root, or a member of the group {group}"))
@@ -125,8 +133,8 @@ async fn answer(line: &str, questions: mpsc::Sender<PendingQuestion>) -> Control
         Ok(ProtocolLine { version: VERSION, body }) => body,
         Ok(ProtocolLine { version, .. }) => {
             return ControlReply::Error(format!(
-                "version {version} of the control protocol is not spoken here, {VERSION} is: restart the service, or \
-                 use the s2sd that belongs to it"
+                "this command speaks version {version} of the control protocol, the running service speaks {VERSION}: restart \
+                 the service, or use the s2sd program that the service runs"
             ));
         }
         Err(error) => return ControlReply::Error(format!("not understood: {error}")),
@@ -138,7 +146,7 @@ async fn answer(line: &str, questions: mpsc::Sender<PendingQuestion>) -> Control
     receiver.await.unwrap_or_else(|_| ControlReply::Error("the service is stopping".to_owned()))
 }
 
-/// Root, ourselves, or a member of our group.
+/// Whether the caller is root, the service's own user, or a member of the service's group.
 fn is_allowed(caller: &UCred) -> bool {
     let (uid, gid) = (Uid::from_raw(caller.uid()), Gid::from_raw(caller.gid()));
     uid.is_root() || uid == geteuid() || gid == getegid() || is_member(uid, getegid())

@@ -8,7 +8,7 @@ use super::crl::{Crl, CrlError};
 use super::pem::{self, PemFault, Section};
 use super::pkcs12::{self, Password, Pkcs12Error};
 use crate::crypto::Secret;
-use crate::crypto::signature::{KeyError, PrivateKey, to_pkcs8};
+use crate::crypto::signature::{KeyError, KeyStore, PrivateKey, to_pkcs8};
 use crate::der::{DerReader, Element, tag};
 
 /// The largest file read, in octets: room for a big CRL in Base64.
@@ -25,6 +25,8 @@ pub struct Bundle {
     pub crls: Vec<Crl>,
     /// The keys as PKCS#8, where they were asked for.
     secrets: Option<Vec<Secret>>,
+    /// Where the private keys of the file go.
+    key_store: KeyStore,
 }
 
 /// Why a file was not loaded.
@@ -141,6 +143,17 @@ impl Bundle {
         Bundle::default().fill(bytes, password, file)
     }
 
+    /// The same, with the private keys of the file put into `key_store`.
+    pub fn read_into(
+        key_store: &KeyStore,
+        bytes: &[u8],
+        password: Option<&[u8]>,
+        file: &str,
+    ) -> Result<Bundle, LoadError> {
+        let bundle = Bundle { key_store: key_store.clone(), ..Bundle::default() };
+        bundle.fill(bytes, password, file)
+    }
+
     /// The same, with the keys kept as PKCS#8 too, for who wants to put them into another file.
     pub fn read_with_secrets(
         bytes: &[u8],
@@ -246,7 +259,7 @@ impl Bundle {
     }
 
     fn take_key(&mut self, der: &[u8]) -> Result<(), LoadFault> {
-        self.keys.push(PrivateKey::from_der(der).map_err(LoadFault::Key)?);
+        self.keys.push(self.key_store.read(der).map_err(LoadFault::Key)?);
         if let Some(secrets) = &mut self.secrets {
             secrets.push(to_pkcs8(der).map_err(LoadFault::Key)?);
         }

@@ -1,6 +1,6 @@
-//! What the next process reads of the last one's: memory that only this user could write, and that
-//! may still be torn, of another version, or hostile. It is taken up or put aside; what is taken up
-//! is what was put down.
+//! The state that the next process reads: memory that only this user could write, and that may
+//! still be torn, of another version, or hostile. The state is recovered or not used; what is
+//! recovered is what was stored.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use ring::digest::{SHA256, digest};
 use s2sd::esp::{Lease, Replay};
 use s2sd::ike::ChildId;
-use s2sd::state::fd_store::{Keeper, LEDGER, STORE};
+use s2sd::state::fd_store::{FdStore, LEDGER, STORE};
 use s2sd::state::inventory::Inventory;
 use s2sd::state::ledger::{Ledger, SaDirection};
 use s2sd::state::persistent::PersistentState;
@@ -96,22 +96,22 @@ pub fn state_estate(data: &[u8]) {
         let copy = |file: &File| OwnedFd::from(file.try_clone().expect("a descriptor"));
         vec![(STORE.to_owned(), copy(store.file())), (LEDGER.to_owned(), copy(&ledger))]
     };
-    let Some((mut estate, former)) = open(kept()) else { return };
+    let Some((mut state, former)) = open(kept()) else { return };
     assert!(former.planned, "the ledger says so");
-    let Some(generation) = estate.put(&former.inventory, &former.snapshot) else { return };
-    estate.keeping.ledger.park(generation);
+    let Some(generation) = state.put(&former.inventory, &former.snapshot) else { return };
+    state.handles.ledger.park(generation);
     let (_, again) = open(kept()).expect("what was just put down");
     assert_eq!(again.inventory, former.inventory);
     assert_eq!(again.snapshot.expose(), former.snapshot.expose());
-    estate.keeping.ledger.void();
+    state.handles.ledger.void();
     // No ledger, no state; but an identity of zero is that of a ledger that is void.
     assert!(former.inventory.ledger == 0 || open(kept()).is_none());
 }
 
 fn open(kept: Vec<(String, OwnedFd)>) -> Option<(PersistentState, s2sd::state::Recovered)> {
-    let opened = PersistentState::open(Keeper::default(), kept, &mut SystemRng::default());
-    let (estate, legacy) = opened.expect("a state that does not read is a cold start");
-    Some((estate, legacy?))
+    let opened = PersistentState::open(FdStore::default(), kept, &mut SystemRng::default());
+    let (state, recovered) = opened.expect("a state that does not read is a cold start");
+    Some((state, recovered?))
 }
 
 /// A ledger of this version; its other words are these octets.
