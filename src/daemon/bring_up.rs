@@ -1,7 +1,7 @@
 //! Bringing a connection up: from its settings to peers that the engine can dial.
 //!
 //! ```text
-//! add_connection ─> prepare ─> prepare_data_plane   device, lane, rules, our address towards the gateway
+//! add_connection ─> prepare ─> prepare_data_plane   device, lane, rules, our outer address
 //!                      │   └─> credentials          certificate files in order
 //!                      ├─ all there:   the engine gets the peer's configuration and dials
 //!                      └─ not there:   set_problem, and `prepare` again after a pause
@@ -156,8 +156,8 @@ impl Service {
         self.peer_mut(id)?.credentials.as_ref().err().cloned()
     }
 
-    /// Has everything ready for a peer that is established already, whose certificate files need not
-    /// be in order.
+    /// Has everything ready for a peer that is established already, whose certificate files need
+    /// not be in order.
     pub(super) fn prepare_data_plane(&mut self, id: PeerId) -> Result<PeerConfig, Obstacle> {
         let Service { connections, config, options, inputs, guard, storage, .. } = self;
         let gone = || "the connection was removed".to_owned();

@@ -13,7 +13,7 @@ use crate::time::Now;
 /// The last refusal of one tunnel, taken apart.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct Explanation {
-    /// The tunnel, as the log names it.
+    /// The tunnel's name, as in the log.
     pub tunnel: String,
     /// How many seconds ago; null when nothing was refused since the service started.
     pub seconds: Option<u64>,
@@ -104,8 +104,8 @@ impl Explanation {
     }
 }
 
-/// The line of the file that has a setting of a connection; the head of the connection for a setting
-/// that is left to its default.
+/// The line of the file that has a setting of a connection; the head of the connection for a
+/// setting that is left to its default.
 fn place(setting: Setting, connection: &Connection, (name, text): (&str, &str)) -> Option<String> {
     let lines = || text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
     let heads: Vec<usize> =

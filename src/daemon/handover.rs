@@ -10,8 +10,10 @@
 //!
 //! ```text
 //!   SIGTERM   DELETE for every IKE SA, devices removed, descriptors removed from the store
-//!   SIGUSR2   lanes stopped ─> snapshot and exact positions stored ─> exit. Devices, addresses and routes stay; the kernel queues
-//!   SIGKILL   the snapshot stored last holds; numbers go on at the ledger's ceilings, and child SAs are rekeyed at once
+//!   SIGUSR2   lanes stopped ─> snapshot and exact positions stored ─> exit;
+//!             devices, addresses and routes stay, and the kernel queues packets
+//!   SIGKILL   the snapshot stored last holds; sequence numbers go on at the ledger's ceilings,
+//!             and child SAs are rekeyed at once
 //! ```
 //!
 //! **A changed configuration** at the restart has the effect of a reload: connections whose peers,
@@ -239,7 +241,8 @@ impl Service {
         }
     }
 
-    /// Stops all lanes, stores the exact state, and leaves everything as it is for the next process.
+    /// Stops all lanes, stores the exact state, and leaves everything as it is for the next
+    /// process.
     pub(super) fn hand_over(&mut self) {
         let tunnels = self.peers_mut().filter_map(|peer| peer.tunnel.as_mut());
         tunnels.for_each(RunningTunnel::park);

@@ -3,12 +3,12 @@
 //!
 //! | change | what follows (`Service::check_host`) |
 //! |---|---|
-//! | a tunnel's interface was deleted | the interface is made anew, with addresses and routes; its SAs go on |
-//! | a tunnel's interface was set down | the status says so; routes go, and come back with the interface |
+//! | a tunnel's interface was deleted | it is made anew with addresses and routes; SAs go on |
+//! | a tunnel's interface was set down | the status says so; routes go until it is up |
 //! | another address of ours leads to a gateway | the peer is told by the next message from there |
 //! | a route to a gateway that is not up came back | the gateway is dialled at once |
-//! | the wall clock was set | gateways that are not up are dialled at once: certificates may be valid now |
-//! | the machine slept, or the process was stopped | nothing: SAs aged meanwhile, and deadlines that passed are due |
+//! | the wall clock was set | gateways that are not up are dialled: certificates may be valid |
+//! | the machine slept, the process was stopped | nothing: SAs aged, passed deadlines are due |
 //!
 //! The kernel reports changes of links, addresses and routes (rtnetlink). What changed is looked up
 //! at most once a second.
@@ -79,14 +79,14 @@ impl HostChanges {
         self.is_notified = true;
     }
 
-    /// Whether all threads of the process may be late, because the machine slept: `last` is when the
-    /// loop ticked last.
+    /// Whether all threads of the process may be late, because the machine slept: `last` is when
+    /// the loop ticked last.
     pub(super) fn threads_may_be_late(&self, last: Instant, now: Instant) -> bool {
         now.since(last) > LATE || self.late_at.is_some_and(|at| now.since(at) < CATCH_UP)
     }
 
-    /// What changed since the tick at `last`. `slept` is how long the machine has slept since it was
-    /// booted.
+    /// What changed since the tick at `last`. `slept` is how long the machine has slept since it
+    /// was booted.
     pub(super) fn changes_since(&mut self, last: Instant, now: Now, slept: Duration) -> Changes {
         let late = now.mono.since(last);
         let asleep = slept.saturating_sub(std::mem::replace(&mut self.slept, slept));

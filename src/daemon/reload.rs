@@ -1,10 +1,10 @@
-//! The control command `reload` and SIGHUP: a new configuration for a running service. What is equal
-//! is left alone, and a file with an error changes nothing.
+//! The control command `reload` and SIGHUP: a new configuration for a running service. What is
+//! equal is left alone, and a file with an error changes nothing.
 //!
 //! | what differs in a connection | what happens |
 //! |---|---|
 //! | nothing | nothing |
-//! | suites, lifetimes, names, contents of certificate files | SAs live on; the next negotiation uses the new values |
+//! | suites, lifetimes, names, certificates | SAs live on; the next negotiation uses the new ones |
 //! | gateway, prefixes, interface | the connection is deleted and started anew |
 //!
 //! What is compared, and which key belongs to which row, is in [`crate::config::diff`].
@@ -30,7 +30,7 @@ use crate::sys::clock;
 /// Why a reload changed nothing.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReloadError {
-    #[error("this service runs without a configuration file")]
+    #[error("this service was started without a configuration file")]
     NoFile,
     #[error("{name} cannot be read: {error}")]
     Unreadable { name: String, error: io::Error },

@@ -156,10 +156,12 @@ pub async fn run(
 ///
 /// | input | method | what follows |
 /// |---|---|---|
-/// | an IKE message; ESP beside the lanes' sockets | `on_message` | the engine handles the message; authentic ESP shows that the peer moved |
-/// | an event of a lane | `on_lane_event` | first packet on an SA, soft limit of an SA, device lost |
-/// | the engine's next deadline, or a second is over | `on_deadline` | retransmissions, dead peer detection, lifetimes; counters and retries |
-/// | netlink: links, addresses, routes changed | `HostChanges::note_notification` | `check_host` looks at the host at the next tick |
+/// | an IKE message | `on_message` | the engine handles the message |
+/// | ESP on an IKE socket | `on_message` | if authentic, the engine learns that the peer moved |
+/// | an event of a lane | `on_lane_event` | first packet, soft limit of an SA, device lost |
+/// | a deadline of the engine | `on_deadline` | retransmissions, dead peer detection, lifetimes |
+/// | a second is over | `on_deadline` | counters, retries, name look-ups, changes of the host |
+/// | netlink: links or addresses changed | `HostChanges` | `check_host` looks at the next tick |
 /// | a control command | `answer` | `control/handler.rs` |
 /// | an address was looked up | `on_name_lookup` | the peer is dialled at the new address |
 /// | SIGHUP | `reload` | `reload.rs` compares the old and the new configuration |
@@ -170,14 +172,14 @@ pub async fn run(
 ///
 /// 1. [`Service::persist`] stores the state if the engine's state changed. A crash after a message
 ///    was sent must not lead to a next process that knows less than the peer.
-/// 2. All outputs of the engine are applied in the order in which the engine gave them, with nothing
-///    in between: an SA is in the lane's tables before the message leaves that makes the peer use
-///    the SA.
+/// 2. All outputs of the engine are applied in the order in which the engine gave them, with
+///    nothing in between: an SA is in the lane's tables before the message leaves that makes the
+///    peer use the SA.
 /// 3. Routes follow the tunnels that came up or went down.
 ///
-/// **One thread** does all of this, on a current-thread runtime: the engine is a state machine whose
-/// outputs have an order, so a second thread could only wait. Packets do not pass this thread; every
-/// tunnel's lane moves packets in two threads of its own.
+/// **One thread** does all of this, on a current-thread runtime: the engine is a state machine
+/// whose outputs have an order, so a second thread could only wait. Packets do not pass this
+/// thread; every tunnel's lane moves packets in two threads of its own.
 ///
 /// **One broken connection does not stop the others.** A file, a name or a device that is not in
 /// order is a problem of its tunnel alone ([`Service::set_problem`]): the status shows the problem,
@@ -404,8 +406,8 @@ impl Service {
         }
     }
 
-    /// Does what is due once a second: tells the engine which peers were heard, tries again what did
-    /// not work, looks up peers that do not answer, and looks at changes of the host.
+    /// Does what is due once a second: tells the engine which peers were heard, tries again what
+    /// did not work, looks up peers that do not answer, and looks at changes of the host.
     fn tick(&mut self, now: Now) {
         let last = std::mem::replace(&mut self.ticked_at, now.mono);
         // A failed write is tried again.

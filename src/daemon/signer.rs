@@ -18,8 +18,8 @@
 //! leaks no key.
 //!
 //! **Started once.** The service starts the signing process before the service gives up its rights
-//! (afterwards the service can start no process). The signing process takes the keys of reloads too.
-//! It has no file, no network, and no system calls but reading, writing and memory
+//! (afterwards the service can start no process). The signing process takes the keys of reloads
+//! too. It has no file, no network, and no system calls but reading, writing and memory
 //! ([`crate::sys::confine`]).
 //!
 //! **When the signing process dies**, the service, which can start no other, hands over and ends
@@ -94,8 +94,8 @@ impl SigningProcess {
         Ok(SigningProcess { stream: Mutex::new(Some(stream)) })
     }
 
-    /// Another descriptor of the socket, which shows when the process ends. The caller must not read
-    /// from the descriptor.
+    /// Another descriptor of the socket, which shows when the process ends. The caller must not
+    /// read from the descriptor.
     pub fn line(&self) -> io::Result<OwnedFd> {
         let held = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         let stream = held.as_ref().ok_or(io::ErrorKind::NotConnected)?;
@@ -145,8 +145,8 @@ impl Signer for SigningProcess {
             self.ask(&[&[SIGN], &key.to_be_bytes(), &[code], message]).ok_or(SignError::Gone)?;
         match answer.split_first() {
             Some((&DONE, signature)) => Ok(signature.to_vec()),
-            // `SignError::Unfit` does not come back over the socket: the caller has the public half,
-            // and so the kind of the key.
+            // `SignError::Unfit` does not come back over the socket: the caller has the public
+            // half, and so the kind of the key.
             _ => Err(SignError::Failed(scheme)),
         }
     }

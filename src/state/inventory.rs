@@ -1,6 +1,6 @@
-//! [`Inventory`]: the daemon's part of the stored state, beside the engine's snapshot. The inventory
-//! says which peer number belongs to which connection, and which sequence numbers each child SA has
-//! used. Keys are in the snapshot only.
+//! [`Inventory`]: the daemon's part of the stored state, beside the engine's snapshot. The
+//! inventory says which peer number belongs to which connection, and which sequence numbers each
+//! child SA has used. Keys are in the snapshot only.
 
 use std::net::IpAddr;
 

@@ -7,7 +7,7 @@
 //! | half | invariant | after a crash |
 //! |---|---|---|
 //! | sending | all numbers ever used are below the ceiling | the next number is the ceiling |
-//! | receiving | all numbers ever accepted are below the ceiling | all numbers below it count as replayed |
+//! | receiving | all numbers ever accepted are below the ceiling | all below it count as replayed |
 //!
 //! **The order is what makes this hold.** A sending half leases sequence numbers in blocks
 //! ([`crate::esp::Lease`]): the lease raises the ceiling, which is a store to shared memory and

@@ -10,10 +10,10 @@
 //!
 //! | file | what lives there |
 //! |---|---|
-//! | [`persistent`] | [`PersistentState`]: all of it together, [`Recovered`]: what the next process gets |
+//! | [`persistent`] | [`PersistentState`]: all of it; [`Recovered`]: what the next process gets |
 //! | [`store`] | [`store::Store`]: two slots for snapshots, of which one is always complete |
 //! | [`inventory`] | [`Inventory`]: the daemon's part of a snapshot |
-//! | [`ledger`] | [`Ledger`]: ceilings of sequence numbers, which make GCM nonces unique over a crash |
+//! | [`ledger`] | [`Ledger`]: sequence-number ceilings: no GCM nonce twice, even over a crash |
 //! | [`fd_store`] | [`FdStore`]: the file descriptor store of systemd, and the names in it |
 //!
 //! The file descriptor store is systemd's, or that of any small supervisor that speaks the same
@@ -24,9 +24,9 @@
 //! next process knows all that a peer can know. A write that a crash interrupted leaves the
 //! snapshot before it.
 //!
-//! **No sequence number twice.** After a crash a sending half goes on at the ledger's ceiling, and a
-//! receiving half treats all numbers below its ceiling as received. After a planned hand-over both
-//! are exact, because the last process stopped its lanes first and marked the snapshot
+//! **No sequence number twice.** After a crash a sending half goes on at the ledger's ceiling, and
+//! a receiving half treats all numbers below its ceiling as received. After a planned hand-over
+//! both are exact, because the last process stopped its lanes first and marked the snapshot
 //! ([`Ledger::park`]). The process that reads the mark clears the mark in the same instruction, so
 //! exact positions are used once.
 //!
@@ -36,9 +36,9 @@
 //!
 //! **Keys** are in the store. The store is therefore memory without a name, which only processes of
 //! this user (and root) could open, sealed in length; a shorter snapshot that replaces a longer one
-//! wipes the rest. The store reaches no disk unless memory is swapped out, and ends with the copy in
-//! the file descriptor store. Whoever has the store can read all traffic of the SAs in it, and can
-//! impersonate either end of those SAs until the SAs are replaced. The private key of the
+//! wipes the rest. The store reaches no disk unless memory is swapped out, and ends with the copy
+//! in the file descriptor store. Whoever has the store can read all traffic of the SAs in it, and
+//! can impersonate either end of those SAs until the SAs are replaced. The private key of the
 //! certificate is not in the store.
 
 pub mod fd_store;

@@ -2,7 +2,8 @@
 //! in the middle of a write leaves the other slot with the snapshot before.
 //!
 //! ```text
-//! slot:  magic (8) | generation (8) | length (8) | SHA-256 of generation, length and content (32) | content
+//! slot:  magic (8) | generation (8) | length (8) | digest (32) | content
+//!        the digest is SHA-256 of generation, length and content
 //! ```
 
 use std::fs::File;

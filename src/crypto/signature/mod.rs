@@ -1,11 +1,11 @@
-//! Signatures: the keys that prove who an IKE peer is, and the schemes they sign with.
+//! Signatures: the keys that prove the identity of an IKE peer, and the schemes for AUTH payloads.
 //!
 //! | file | what lives there |
 //! |---|---|
-//! | [`key_store`] | [`KeyStore`]: where a key goes that is read: this process, or the signing process |
+//! | [`key_store`] | [`KeyStore`]: the place for keys: this or the signing process |
 //! | `private_key.rs` | [`PrivateKey`]: loaded from PKCS#8, PKCS#1 or SEC1, signs |
 //! | `public_key.rs` | [`PublicKey`]: read from a SubjectPublicKeyInfo, verifies |
-//! | [`rsa_key`] | RSA keys, made |
+//! | [`rsa_key`] | generation of RSA keys |
 //! | `rsa_sha1.rs` | the one private operation that ring does not offer |
 //!
 //! ring signs and verifies everything but one thing: it makes no RSA signature over SHA-1, which
@@ -41,7 +41,7 @@ pub const RSA_MAX_SIGNING_BITS: u32 = 4096;
 /// The largest RSA modulus that can be verified with, in bits.
 pub const RSA_MAX_VERIFYING_BITS: u32 = 8192;
 
-/// What kind of key it is, and how big.
+/// The kind of a key, with its size.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum KeyKind {
     /// RSA with a modulus of this many bits.
@@ -68,10 +68,10 @@ impl fmt::Display for KeyKind {
     }
 }
 
-/// How a message is hashed, padded, signed and the signature written down.
+/// A signature scheme: hash, padding, and encoding of the signature.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Scheme {
-    /// RSASSA-PKCS1-v1_5 over SHA-1: AUTH method 1 as everybody speaks it.
+    /// RSASSA-PKCS1-v1_5 over SHA-1: AUTH method 1 (RFC 7296 §3.8), the form that all peers know.
     RsaPkcs1Sha1,
     /// RSASSA-PKCS1-v1_5 over SHA-256.
     RsaPkcs1Sha256,
@@ -116,7 +116,7 @@ impl Scheme {
         Scheme::Ed25519,
     ];
 
-    /// The hash, in the numbers of RFC 7427 and RFC 8420.
+    /// The hash of the scheme, in the numbers of RFC 7427 and RFC 8420.
     pub fn hash(self) -> HashId {
         match self {
             Scheme::RsaPkcs1Sha1 => HashId::Sha1,
@@ -156,10 +156,10 @@ impl fmt::Display for Scheme {
 /// Why a key cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum KeyError {
-    /// Not the encoding that it should be.
+    /// Octets that are no key in DER.
     #[error("the key is damaged ({0})")]
     Malformed(#[from] DerError),
-    /// A private key under a password.
+    /// A private key that is encrypted with a password.
     #[error("the private key is encrypted")]
     Encrypted,
     /// Neither RSA, ECDSA nor Ed25519.
@@ -199,7 +199,7 @@ pub enum KeyError {
     #[error("the key file lacks the public half of the elliptic-curve key")]
     PublicHalfMissing,
     /// A sound key that the signing process did not take over.
-    #[error("the process that keeps the private keys did not take the key")]
+    #[error("the process that keeps the private keys did not take the key over")]
     NotKept,
     /// The parts of a private key contradict each other.
     #[error("the parts of the private key do not belong together ({0})")]
@@ -207,7 +207,7 @@ pub enum KeyError {
 }
 
 impl KeyError {
-    /// What would mend it.
+    /// What the operator can do about the error.
     pub fn remedy(&self) -> &'static str {
         match self {
             KeyError::Malformed(_) | KeyError::Inconsistent(_) => {
@@ -226,7 +226,7 @@ impl KeyError {
                 "rewrite it with `openssl pkey -in KEY -out NEW`, which adds the public half"
             }
             KeyError::NotKept => {
-                "restart the service: that starts the process anew (systemctl restart s2sd)"
+                "restart the service, which starts that process anew (systemctl restart s2sd)"
             }
         }
     }
@@ -243,8 +243,8 @@ pub enum SignError {
         /// The key at hand.
         key: KeyKind,
     },
-    /// The signature did not verify with its own public key, or randomness failed. Nothing was let
-    /// out.
+    /// The signature did not verify with its own public key, or randomness failed. No signature
+    /// left the process.
     #[error("making {0} failed its own check: the private key is damaged")]
     Failed(Scheme),
     /// The process that keeps the key does not answer.

@@ -76,17 +76,18 @@ impl PrivateKey {
         PrivateKey { secret: PrivateKeyKind::Remote(key), public, rng: SystemRng::default() }
     }
 
-    /// What kind of key it is, and how big.
+    /// The kind and the size of the key.
     pub fn kind(&self) -> KeyKind {
         self.public.kind()
     }
 
-    /// The public half.
+    /// The public half of the key.
     pub fn public_key(&self) -> &PublicKey {
         &self.public
     }
 
-    /// Signs `message`.
+    /// Signs `message` with this key. A signature by RSA or by a signer is verified with the public
+    /// half before the signature is returned.
     pub fn sign(&self, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, SignError> {
         let unfit = SignError::Unfit { scheme, key: self.kind() };
         let failed = SignError::Failed(scheme);

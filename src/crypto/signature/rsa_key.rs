@@ -1,4 +1,4 @@
-//! RSA keys, made. ring signs with RSA keys but makes none.
+//! Generation of RSA keys: ring signs with RSA keys but generates none.
 //!
 //! The `rsa` crate makes them: its primes come from `crypto-primes` (Baillie-PSW, both top bits
 //! set, FIPS 186-5 appendix B.9 in all that matters: e is 65537, p and q are independent), its
@@ -45,7 +45,7 @@ impl RsaSize {
     }
 }
 
-/// Why no key was made.
+/// Why no key was generated.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("no RSA key could be made: {0}")]
 pub struct MakeKeyError(String);

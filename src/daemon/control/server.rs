@@ -38,8 +38,8 @@ pub struct ControlSocket {
 }
 
 impl ControlSocket {
-    /// Opens the socket. A file that a dead service left is replaced; the socket of a running service
-    /// is an error.
+    /// Opens the socket. A file that a dead service left is replaced; the socket of a running
+    /// service is an error.
     pub fn open(path: &Path) -> io::Result<ControlSocket> {
         let told = |error: io::Error| {
             let what = format!("the control socket {} cannot be created: {error}", path.display());
