@@ -2,6 +2,8 @@
 //! variant: it is refused by name, with the name of the better setting.
 
 use super::choice::choices;
+use crate::ike::endpoint::config::EspEncapsulation;
+use crate::pki::auth::Method1Hash;
 
 choices! {
     /// Azure's `connectionMode`: which side sends the first message.
@@ -140,9 +142,9 @@ choices! {
     }
 }
 
+// How ESP packets travel.
 choices! {
-    /// How ESP packets travel.
-    Encapsulation {
+    impl EspEncapsulation {
         /// In UDP on port 4500, always.
         Udp = "udp",
         /// In UDP when there is a NAT on the way, else bare.
@@ -176,9 +178,9 @@ choices! {
     }
 }
 
+// The hash of our RSA signatures for gateways without RFC 7427.
 choices! {
-    /// The hash of a signature.
-    SignatureHash {
+    impl Method1Hash {
         /// SHA-1.
         Sha1 = "SHA1",
         /// SHA-256.

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use toml::Spanned;
 
-use super::algorithm::{InboundIdentity, SignatureHash};
+use super::algorithm::InboundIdentity;
 use super::diagnostic::TextSpan;
 use super::facts::{CertificateFacts, CredentialFacts};
 use super::file::{FileContent, Files};
@@ -19,7 +19,7 @@ use super::value::FileRef;
 use crate::crypto::signature::PublicKey;
 use crate::ike::authenticator::certificates::CertificateAuthenticator;
 use crate::pki::TrustRefusal;
-use crate::pki::auth::{AuthPolicy, DigitalSignatures, Method1Hash, Sha1Policy};
+use crate::pki::auth::{AuthPolicy, DigitalSignatures, Sha1Policy};
 use crate::pki::certificate::Certificate;
 use crate::pki::crl::Crl;
 use crate::pki::identity::{Expectation, Id, IdentityRule};
@@ -102,8 +102,7 @@ impl<'a, 'r> Loader<'a, 'r> {
             let name = file.outbound_certificate_subject_name.value()?;
             let mut trust = Trust::new(roots?);
             trust.crls = crls?;
-            trust.revoked =
-                file.revoked_thumbprints.items().iter().map(|t| t.get_ref().sha1()).collect();
+            trust.revoked = file.revoked_thumbprints.items().iter().map(|t| *t.get_ref()).collect();
             let mut expectation = Expectation::new(IdentityRule::common_name(name.as_str()));
             expectation.addresses = addresses;
             Some(Credentials {
@@ -343,7 +342,7 @@ impl<'a, 'r> Loader<'a, 'r> {
             self.reader.warning(&expected.span(), what, hint);
         }
         for revoked in file.revoked_thumbprints.items() {
-            if own.certificates().iter().any(|c| c.thumbprint() == revoked.get_ref().sha1()) {
+            if own.certificates().iter().any(|c| c.thumbprint() == *revoked.get_ref()) {
                 let what = format!("{} is a certificate of our own path", revoked.get_ref());
                 let hint = "this list is about gateways' certificates: our own is revoked by replacing it in Azure";
                 self.reader.warning(&revoked.span(), what, hint);
@@ -482,12 +481,7 @@ fn policy(file: &CertificateAuthentication) -> Option<AuthPolicy> {
         } else {
             Sha1Policy::Refuse
         },
-        method1_hash: match file.rsa_signature_hash.value()? {
-            SignatureHash::Sha1 => Method1Hash::Sha1,
-            SignatureHash::Sha256 => Method1Hash::Sha256,
-            SignatureHash::Sha384 => Method1Hash::Sha384,
-            SignatureHash::Sha512 => Method1Hash::Sha512,
-        },
+        method1_hash: *file.rsa_signature_hash.value()?,
         digital_signatures: match *file.digital_signatures.value()? {
             true => DigitalSignatures::Speak,
             false => DigitalSignatures::Refuse,

@@ -4,9 +4,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Severity, SourceText, TextSpan};
+use super::doc::TableDoc;
 use super::reader::ConfigReader;
 use super::schema::File;
-use super::table::{ConfigTable, TableDoc, read_keys_of};
+use super::table::{ConfigTable, read_keys_of};
 
 /// Reads the file's text. What is wrong with it, the reader then knows.
 pub fn read(reader: &mut ConfigReader<'_>, text: &str) -> File {
@@ -28,6 +29,7 @@ pub fn read(reader: &mut ConfigReader<'_>, text: &str) -> File {
     reader.misplaced = wrong.iter().any(|(span, message)| misplaces(source, span, message));
     let mut values = ConfigReader::new(source);
     values.misplaced = reader.misplaced;
+    values.root = Some(FILE);
     // Nothing stands at the top of the file but its tables: what is missing there is told of its
     // first line.
     let file = read_keys_of(FILE, tree.get_ref(), 0..0, &mut values);

@@ -36,6 +36,7 @@ pub mod check;
 pub mod credentials;
 pub mod diagnostic;
 pub mod diff;
+pub mod doc;
 pub mod facts;
 pub mod file;
 pub mod interface;

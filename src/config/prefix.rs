@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Serialize, Serializer};
 
-use super::reader::{ConfigReader, ConfigValue, Entry, ValueKind};
+use super::doc::ValueKind;
+use super::reader::{ConfigReader, ConfigValue, Entry};
 use super::value::bad_address;
 
 /// A network and its length. No bit is set below the length.

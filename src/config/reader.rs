@@ -7,12 +7,11 @@
 //! ([`ConfigValue`]), tables are declared once ([`super::table`]), and a reader collects what they
 //! find. serde remains for what goes out: reports as JSON.
 
-use serde::Serialize;
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, Severity, SourceText, TextSpan};
-use super::table::{KeyDoc, TableDoc};
+use super::doc::{KeyDoc, TableDoc, ValueKind};
 
 /// A type that reads itself from a value of the file.
 pub trait ConfigValue: Sized {
@@ -21,34 +20,6 @@ pub trait ConfigValue: Sized {
 
     /// Reads it; reports and gives `None` when it is not one.
     fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<Self>;
-}
-
-/// What a value looks like.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub enum ValueKind {
-    /// A string, and what is in it: "an IP address".
-    Text(&'static str),
-    /// `true` or `false`.
-    Boolean,
-    /// A whole number of this range.
-    Whole(u64, u64),
-    /// One of these strings.
-    Choice(&'static [ChoiceValue]),
-    /// A list of these.
-    List(&'static ValueKind),
-    /// A table.
-    Table(&'static TableDoc),
-    /// The string `"auto"`, `"Default"`, ..., or the other.
-    Or(&'static str, &'static ValueKind),
-}
-
-/// One value of a choice.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct ChoiceValue {
-    /// As it is written in the file.
-    pub name: &'static str,
-    /// What it means.
-    pub doc: &'static str,
 }
 
 /// A value with the key it was given for.
@@ -89,12 +60,15 @@ pub struct ConfigReader<'s> {
     /// After a syntax error tables and keys are not where their author put them: what is missing or
     /// unknown says nothing.
     pub(super) misplaced: bool,
+    /// The file's own table. An unknown key is looked for in it and in all tables below it, to say
+    /// where the key belongs.
+    pub(super) root: Option<&'static TableDoc>,
 }
 
 impl<'s> ConfigReader<'s> {
     /// A reader of this file.
     pub fn new(source: SourceText<'s>) -> ConfigReader<'s> {
-        ConfigReader { source, found: Vec::new(), default_of: None, misplaced: false }
+        ConfigReader { source, found: Vec::new(), default_of: None, misplaced: false, root: None }
     }
 
     /// The file.

@@ -6,16 +6,18 @@
 use std::net::IpAddr;
 
 use super::algorithm::{
-    ConnectionMode, DhGroup, Encapsulation, IkeEncryption, IkeIntegrity, InboundIdentity,
-    IpsecEncryption, IpsecIntegrity, PfsGroup, Routes, SignatureHash,
+    ConnectionMode, DhGroup, IkeEncryption, IkeIntegrity, InboundIdentity, IpsecEncryption,
+    IpsecIntegrity, PfsGroup, Routes,
 };
+use super::doc::{TableDoc, ValueKind};
 use super::prefix::{InterfaceAddress, Prefix};
-use super::reader::{ConfigReader, ConfigValue, Entry, List, ValueKind};
+use super::reader::{ConfigReader, ConfigValue, Entry, List};
 use super::table::{ConfigTable, table};
-use super::value::{
-    AbsolutePath, CommonName, ConfiguredThumbprint, FileRef, Fqdn, Host, InterfaceName, Label,
-    OrAuto, Whole,
-};
+use super::value::{AbsolutePath, FileRef, Fqdn, Host, InterfaceName, Label, OrAuto, Whole};
+use crate::ike::endpoint::config::EspEncapsulation;
+use crate::pki::auth::Method1Hash;
+use crate::pki::certificate::Thumbprint;
+use crate::pki::common_name::CommonName;
 
 table! {
     /// The file: this device, how Azure knows it, and its connections.
@@ -128,7 +130,7 @@ table! {
         /// that root is refused.
         required outbound_certificate_subject_name: CommonName,
         /// Thumbprints (SHA-1) of certificates that are refused.
-        default("[]") revoked_thumbprints: List<ConfiguredThumbprint>,
+        default("[]") revoked_thumbprints: List<Thumbprint>,
         /// Files with certificate revocation lists (PEM or DER).
         default("[]") crls: List<FileRef>,
         /// Whether to announce RFC 7427 signatures, which choose their hash. Azure does not
@@ -136,7 +138,7 @@ table! {
         default("true") digital_signatures: bool,
         /// Hash of our RSA signature for gateways without RFC 7427. RFC 7296 leaves it open;
         /// Windows, and so Azure, checks SHA-1.
-        default("\"SHA1\"") rsa_signature_hash: SignatureHash,
+        default("\"SHA1\"") rsa_signature_hash: Method1Hash,
         /// Whether to take a gateway's signature over SHA-1. Gateways without RFC 7427, and so
         /// Azure's, have no other.
         default("true") allow_sha1_signatures: bool,
@@ -188,7 +190,7 @@ table! {
         /// Addresses of the interface, for BGP or as source of this device's own traffic.
         default("[]") addresses: List<InterfaceAddress>,
         /// How ESP travels. In UDP it passes every NAT and firewall that IKE passes.
-        default("\"udp\"") encapsulation: Encapsulation,
+        default("\"udp\"") encapsulation: EspEncapsulation,
         /// The interface's MTU. "auto" computes it from the path and the cipher, at most 1400,
         /// which Azure asks for.
         default("\"auto\"") mtu: OrAuto<Whole<576, 9000>>,
@@ -249,7 +251,7 @@ impl ConfigValue for PolicyChoice {
 }
 
 /// Every table of the file, the file itself first.
-pub fn tables() -> Vec<&'static super::table::TableDoc> {
-    const FILE: &super::table::TableDoc = &File::DOC;
+pub fn tables() -> Vec<&'static TableDoc> {
+    const FILE: &TableDoc = &File::DOC;
     FILE.tree()
 }

@@ -11,11 +11,15 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::algorithm::{
-    ConnectionMode, DhGroup, Encapsulation, IkeEncryption, IkeIntegrity, InboundIdentity,
-    IpsecEncryption, IpsecIntegrity, PfsGroup, Routes, SignatureHash,
+    ConnectionMode, DhGroup, IkeEncryption, IkeIntegrity, InboundIdentity, IpsecEncryption,
+    IpsecIntegrity, PfsGroup, Routes,
 };
 use super::prefix::{InterfaceAddress, Prefix};
-use super::value::{CommonName, ConfiguredThumbprint, FileRef, Host, InterfaceName, Label};
+use super::value::{FileRef, Host, InterfaceName, Label};
+use crate::ike::endpoint::config::EspEncapsulation;
+use crate::pki::auth::Method1Hash;
+use crate::pki::certificate::Thumbprint;
+use crate::pki::common_name::CommonName;
 
 /// All of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -213,13 +217,13 @@ pub struct CertificateAuthentication {
     /// The common name the gateway must have.
     pub outbound_certificate_subject_name: CommonName,
     /// Certificates we refuse.
-    pub revoked_thumbprints: Vec<ConfiguredThumbprint>,
+    pub revoked_thumbprints: Vec<Thumbprint>,
     /// Revocation lists.
     pub crls: Vec<FileRef>,
     /// Whether to announce RFC 7427.
     pub digital_signatures: bool,
     /// The hash of our signature without RFC 7427.
-    pub rsa_signature_hash: SignatureHash,
+    pub rsa_signature_hash: Method1Hash,
     /// Whether the gateway may sign over SHA-1.
     pub allow_sha1_signatures: bool,
 }
@@ -230,7 +234,7 @@ pub struct TunnelSettings {
     /// Addresses of the interfaces.
     pub addresses: Vec<InterfaceAddress>,
     /// How ESP travels.
-    pub encapsulation: Encapsulation,
+    pub encapsulation: EspEncapsulation,
     /// The interfaces' MTU; `None`: from path and cipher.
     pub mtu: Option<u16>,
     /// The largest TCP segment; `None`: 1350, or less with a small MTU.

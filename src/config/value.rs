@@ -7,16 +7,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-use super::reader::{ConfigReader, ConfigValue, Entry, ValueKind};
-use crate::pki::certificate;
+use super::doc::ValueKind;
+use super::reader::{ConfigReader, ConfigValue, Entry};
+use crate::pki::certificate::Thumbprint;
+use crate::pki::common_name::{CommonName, CommonNameError};
 
 /// A name as Azure takes it for a resource: 1 to 80 letters, digits, `_`, `.` and `-`.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Label(String);
-
-/// The text of a certificate's common name.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct CommonName(String);
 
 /// A DNS name.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize)]
@@ -48,10 +46,6 @@ pub struct AbsolutePath(PathBuf);
 /// The name of a network interface.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize)]
 pub struct InterfaceName(String);
-
-/// A certificate's thumbprint: SHA-1, as Azure and Windows name certificates.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ConfiguredThumbprint(certificate::Thumbprint);
 
 /// A whole number of a range.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -97,25 +91,27 @@ impl ConfigValue for CommonName {
 
     fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<CommonName> {
         let text = entry.text(&Self::KIND, reader)?;
-        if text.is_empty() {
-            let hint = "write the CN that `openssl x509 -noout -subject` shows for the certificate; anyone with a certificate of \
-                        the same root could pose as the peer otherwise";
-            entry.refuse(reader, format!("`{}` is empty", entry.key.name), hint);
-            return None;
-        }
-        let prefix = text.get(..3).unwrap_or_default();
-        if prefix.eq_ignore_ascii_case("CN=") {
-            let name = text.get(3..).unwrap_or_default().split(',').next().unwrap_or_default();
-            let what = format!("`{}` begins with \"CN=\"", entry.key.name);
-            entry.refuse(reader, what, format!("write the common name alone: \"{}\"", name.trim()));
-            return None;
-        }
-        if text.contains("CN=") || text.contains("O=") {
-            let what = format!("`{}` is a whole subject, expected its common name", entry.key.name);
-            entry.refuse(reader, what, "write what stands after \"CN=\" alone");
-            return None;
-        }
-        Some(CommonName(text.to_owned()))
+        let key = entry.key.name;
+        let (what, hint) = match CommonName::of_existing(text) {
+            Ok(name) => return Some(name),
+            Err(CommonNameError::Empty) => (
+                format!("`{key}` is empty"),
+                "write the CN that `openssl x509 -noout -subject` shows for the certificate; \
+                 anyone with a certificate of the same root could pose as the peer otherwise"
+                    .to_owned(),
+            ),
+            Err(CommonNameError::Prefixed(rest)) => {
+                let name = rest.split(',').next().unwrap_or_default().trim();
+                let hint = format!("write the common name alone: \"{name}\"");
+                (format!("`{key}` begins with \"CN=\""), hint)
+            }
+            Err(_) => (
+                format!("`{key}` is a whole subject, expected its common name"),
+                "write what stands after \"CN=\" alone".to_owned(),
+            ),
+        };
+        entry.refuse(reader, what, hint);
+        None
     }
 }
 
@@ -331,13 +327,13 @@ impl ConfigValue for InterfaceName {
     }
 }
 
-impl ConfigValue for ConfiguredThumbprint {
+impl ConfigValue for Thumbprint {
     const KIND: ValueKind = ValueKind::Text("a certificate's thumbprint");
 
-    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<ConfiguredThumbprint> {
+    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<Thumbprint> {
         let text = entry.text(&Self::KIND, reader)?;
         if let Ok(thumbprint) = text.parse() {
-            return Some(ConfiguredThumbprint(thumbprint));
+            return Some(thumbprint);
         }
         let digits = text.chars().filter(|c| c.is_alphanumeric());
         let wrong = match digits.clone().find(|c| !c.is_ascii_hexdigit()) {
@@ -411,13 +407,6 @@ impl<T> OrAuto<T> {
     }
 }
 
-impl ConfiguredThumbprint {
-    /// The fingerprint.
-    pub fn sha1(&self) -> certificate::Thumbprint {
-        self.0
-    }
-}
-
 impl InterfaceName {
     /// The name of the first interface when none was chosen.
     pub fn first() -> InterfaceName {
@@ -469,7 +458,7 @@ macro_rules! strings {
     )*};
 }
 
-strings!(CommonName Fqdn InterfaceName Label);
+strings!(Fqdn InterfaceName Label);
 
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -489,21 +478,8 @@ impl fmt::Display for FileRef {
     }
 }
 
-impl fmt::Display for ConfiguredThumbprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+impl Serialize for FileRef {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
-
-/// Types that JSON shows as they stand in the file.
-macro_rules! serialize_as_text {
-    ($($name:ident)*) => {$(
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-    )*};
-}
-
-serialize_as_text!(FileRef ConfiguredThumbprint);

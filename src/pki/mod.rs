@@ -29,6 +29,7 @@ pub mod algorithm;
 pub mod auth;
 pub mod certificate;
 pub mod chain;
+pub mod common_name;
 pub mod crl;
 pub mod identity;
 pub mod load;

@@ -20,6 +20,4 @@ mod order;
 mod signer;
 
 pub use authority::{Authority, IssueError};
-pub use order::{
-    AltNameError, CertificateKind, CertificateOrder, CommonNameError, SubjectCommonName, alt_name,
-};
+pub use order::{AltNameError, CertificateKind, CertificateOrder, alt_name};

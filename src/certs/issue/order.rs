@@ -1,8 +1,6 @@
 //! What certificate is wanted.
 
-use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -12,6 +10,7 @@ use time::{Date, Duration, Month, OffsetDateTime};
 
 use super::authority::IssueError;
 use crate::pki::certificate::AltName;
+use crate::pki::common_name::CommonName;
 use crate::rng::Rng;
 use crate::time::UnixTime;
 
@@ -19,7 +18,7 @@ use crate::time::UnixTime;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CertificateOrder {
     /// The whole of its subject.
-    pub name: SubjectCommonName,
+    pub name: CommonName,
     /// How long it is to live, in months of the calendar.
     pub months: u16,
     /// What it is for.
@@ -39,57 +38,6 @@ pub enum CertificateKind {
         /// Subject alternative names; Azure needs none.
         alt_names: Vec<AltName>,
     },
-}
-
-/// A common name: 1 to 64 characters (RFC 5280 appendix A.1, ub-common-name), none of them a
-/// control character.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct SubjectCommonName(String);
-
-impl SubjectCommonName {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for SubjectCommonName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Why a text is no common name.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum CommonNameError {
-    /// When it says CN= itself.
-    #[error("write the name without \"CN=\", as Azure does: {0:?}")]
-    Prefixed(String),
-    /// When it is empty or too long.
-    #[error("a common name has 1 to 64 characters (RFC 5280); this one has {0}")]
-    Length(usize),
-    /// When it has blanks at an end, or control characters.
-    #[error("a common name has no control characters and neither begins nor ends with a blank")]
-    Characters,
-}
-
-impl FromStr for SubjectCommonName {
-    type Err = CommonNameError;
-
-    fn from_str(text: &str) -> Result<SubjectCommonName, CommonNameError> {
-        let length = text.chars().count();
-        let prefix = text.get(..3).unwrap_or_default();
-        if prefix.eq_ignore_ascii_case("CN=") {
-            return Err(CommonNameError::Prefixed(text.get(3..).unwrap_or_default().to_owned()));
-        }
-        if !(1..=64).contains(&length) {
-            return Err(CommonNameError::Length(length));
-        }
-        if text.trim() != text || text.contains(char::is_control) {
-            return Err(CommonNameError::Characters);
-        }
-        Ok(SubjectCommonName(text.to_owned()))
-    }
 }
 
 /// Why a text is no alternative name.
@@ -217,21 +165,6 @@ mod tests {
             let end = months_later(moment(UnixTime(from)).unwrap(), months).unwrap();
             let end = UnixTime(u64::try_from(end.unix_timestamp()).unwrap());
             assert_eq!(end.to_string(), expected);
-        }
-    }
-
-    #[test]
-    fn common_names_are_checked() {
-        assert_eq!(
-            "Inbound-certificate".parse::<SubjectCommonName>().unwrap().as_str(),
-            "Inbound-certificate"
-        );
-        let prefixed = "cn=site".parse::<SubjectCommonName>();
-        assert_eq!(prefixed, Err(CommonNameError::Prefixed("site".into())));
-        assert_eq!("".parse::<SubjectCommonName>(), Err(CommonNameError::Length(0)));
-        assert_eq!("é".repeat(65).parse::<SubjectCommonName>(), Err(CommonNameError::Length(65)));
-        for bad in [" site", "site\n", "a\u{1b}b"] {
-            assert_eq!(bad.parse::<SubjectCommonName>(), Err(CommonNameError::Characters));
         }
     }
 

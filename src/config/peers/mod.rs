@@ -4,16 +4,14 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::algorithm::{self, ConnectionMode};
+use super::algorithm::ConnectionMode;
 use super::prefix::Prefix;
 use super::settings::{
     Config, Connection, ConnectionPolicy, CustomPolicy, GatewayTunnel, PrefixPair, Site,
 };
 use crate::ike::authenticator::Authenticator;
 use crate::ike::diagnosis::azure_names::{self, PolicyNames};
-use crate::ike::endpoint::config::{
-    ChildConfig, DialRole, EndpointConfig, EspEncapsulation, PeerConfig,
-};
+use crate::ike::endpoint::config::{ChildConfig, DialRole, EndpointConfig, PeerConfig};
 use crate::ike::negotiation::proposal;
 use crate::ike::sa::dpd::DpdTimeout;
 use crate::ike::sa::lifetime::IKE_HARD;
@@ -48,11 +46,7 @@ pub fn peer(
         role: role(connection.connection_mode),
         local,
         remotes,
-        encapsulation: match connection.tunnel.encapsulation {
-            algorithm::Encapsulation::Udp => EspEncapsulation::Udp,
-            algorithm::Encapsulation::Auto => EspEncapsulation::Auto,
-            algorithm::Encapsulation::Esp => EspEncapsulation::Esp,
-        },
+        encapsulation: connection.tunnel.encapsulation,
         start_on_4500: false,
         ike,
         children: children(site, connection, &esp),
