@@ -68,8 +68,8 @@ const ELSEWHERE: &[(&[&str], &[&str])] = &[
     (&["prfsha256", "hmacsha256", "sha2256"], &["SHA256"]),
 ];
 
-/// Declares a choice: an enum with a word for each variant, after a word its other spellings, and at
-/// the end the words that are refused. `impl NAME` gives words to an enum that a lower layer
+/// Declares a choice: an enum with a word for each variant, after a word its other spellings, and
+/// at the end the words that are refused. `impl NAME` gives words to an enum that a lower layer
 /// declares; its variants must stand in the order of that declaration.
 macro_rules! choices {
     (

@@ -1,4 +1,13 @@
-//! TODO
+//! Packets and frames as the data plane reads and rewrites them.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`ip`] | IPv4 and IPv6 headers, fragments and extension headers included |
+//! | [`tcp`], [`udp`], [`icmp`] | the headers behind them; clamping of the TCP segment size (MSS) |
+//! | [`checksum`] | the Internet checksum that all of these share |
+//! | [`esp`] | the ESP packet (RFC 4303): header, padding, trailer |
+//! | [`datagram`] | ESP, IKE or NAT keepalive: what arrived on port 4500 (NAT traversal, RFC 3948) |
+//! | [`vnet`] | the virtio-net header of a frame at the tunnel device: offloads |
 
 pub mod checksum;
 pub mod datagram;
