@@ -4,16 +4,16 @@ use super::doc::{ChoiceValue, ValueKind};
 use super::nearest::{folded, nearest};
 use super::reader::{ConfigReader, Entry};
 
-/// A word that Azure takes and s2sd does not, and why.
+/// Words that Azure accepts and s2sd refuses.
 #[derive(Clone, Copy, Debug)]
 pub struct Refused {
-    /// The words.
+    /// The words, as Azure and others spell them.
     pub names: &'static [&'static str],
-    /// What to choose instead, and why.
+    /// Why the words are refused, and what to choose instead.
     pub instead: &'static str,
 }
 
-/// The place in `choices` of the word that stands for a key, or a report.
+/// Reads a word and gives its place in `choices`; reports a word that is not among them.
 pub fn read_choice(
     choices: &'static [ChoiceValue],
     aliases: &[(&str, usize)],
@@ -51,7 +51,7 @@ fn spelt_elsewhere<'a>(text: &str, names: &[&'a str]) -> Option<&'a str> {
     names.iter().find(|name| azure.contains(name)).copied()
 }
 
-/// Other programs' names, folded, and Azure's.
+/// Other programs' names, folded, each with Azure's names for the same.
 const ELSEWHERE: &[(&[&str], &[&str])] = &[
     (&["modp1024", "group2", "2"], &["DHGroup2", "PFS2"]),
     (&["modp2048", "group14", "14", "dh14"], &["DHGroup14", "PFS2048"]),
@@ -99,7 +99,7 @@ macro_rules! choices {
         $(refused { $([$($bad:literal),*]: $instead:literal,)* })?
     ) => {
         impl $name {
-            /// All of them, in Azure's order.
+            /// All variants, in Azure's order.
             pub const ALL: &'static [$name] = &[$($name::$variant,)*];
 
             const WORDS: &'static [$crate::config::doc::ChoiceValue] = &[$($crate::config::doc::ChoiceValue {
@@ -107,7 +107,7 @@ macro_rules! choices {
                 doc: concat!($($doc),*),
             },)*];
 
-            /// The word as Azure writes it.
+            /// The variant as the file and Azure write it.
             pub fn word(self) -> &'static str {
                 match self {
                     $($name::$variant => $word,)*

@@ -1,89 +1,89 @@
-//! What tables, keys and values of the file are called and look like: for messages, hints and the
-//! manual page s2sd.toml(5). [`super::table`] makes these descriptions, [`super::reader`] reads by
-//! them.
+//! Descriptions of the file's tables, keys and values, for messages, hints and the manual page
+//! s2sd.toml(5). [`super::table`] makes the descriptions from declarations, [`super::reader`] reads
+//! by them.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// A table of the file, for messages and the manual page.
+/// The description of a table of the file.
 #[derive(Debug, Serialize)]
 pub struct TableDoc {
-    /// Its path: `connection.tunnel`; empty for the file itself.
+    /// The table's path, such as `connection.tunnel`; empty for the file itself.
     pub path: &'static str,
-    /// How it stands there.
+    /// How often the table may be given, and how completely.
     pub form: TableForm,
-    /// What it is.
+    /// What the table is for.
     pub doc: &'static str,
-    /// Its keys, in the order in which they are best written.
+    /// The table's keys, in the order in which they are best written.
     pub keys: &'static [KeyDoc],
 }
 
-/// How a table stands in the file.
+/// How often a table may be given, and how completely.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub enum TableForm {
-    /// Once.
+    /// At most once.
     Single,
-    /// Several times, as `[[connection]]`.
+    /// Any number of times, as `[[connection]]`.
     Repeated,
-    /// Once, with all that is required in it or not at all: Azure refuses a part.
+    /// At most once, and with every required key: Azure refuses a part.
     Whole,
 }
 
-/// A key of a table.
+/// The description of a key.
 #[derive(Debug, Serialize)]
 pub struct KeyDoc {
-    /// Its name.
+    /// The key's name.
     pub name: &'static str,
-    /// Whether it must be there.
+    /// Whether the key must be given.
     pub presence: Presence,
-    /// What its value looks like.
+    /// What the key's value looks like.
     pub kind: ValueKind,
-    /// What it means.
+    /// What the key means.
     pub doc: &'static str,
 }
 
-/// Whether a key must be there.
+/// Whether a key must be given.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub enum Presence {
-    /// It must.
+    /// The key must be given.
     Required,
-    /// It may be left out.
+    /// The key may be left out.
     Optional,
-    /// Left out, it is as though this TOML value stood there.
+    /// The key may be left out, and this TOML value is then its value.
     Default(&'static str),
 }
 
 /// What a value looks like.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub enum ValueKind {
-    /// A string, and what is in it: "an IP address".
+    /// A string of the form that the text names, such as "an IP address".
     Text(&'static str),
     /// `true` or `false`.
     Boolean,
-    /// A whole number of this range.
+    /// A whole number between these two.
     Whole(u64, u64),
     /// One of these strings.
     Choice(&'static [ChoiceValue]),
-    /// A list of these.
+    /// A list of such values.
     List(&'static ValueKind),
-    /// A table.
+    /// A table of this description.
     Table(&'static TableDoc),
-    /// The string `"auto"`, `"Default"`, ..., or the other.
+    /// One word, such as `"auto"` or `"Default"`, or the other kind of value.
     Or(&'static str, &'static ValueKind),
 }
 
 /// One value of a choice.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ChoiceValue {
-    /// As it is written in the file.
+    /// The word as the file has it.
     pub name: &'static str,
-    /// What it means.
+    /// What the word means.
     pub doc: &'static str,
 }
 
 impl TableDoc {
-    /// The table as it is written in the file.
+    /// The table's header as the file has it.
     pub fn title(&self) -> String {
         match (self.path, self.form) {
             ("", _) => "the file".to_owned(),
@@ -92,25 +92,25 @@ impl TableDoc {
         }
     }
 
-    /// This table and all below it.
+    /// The table and all tables below it.
     pub fn tree(&'static self) -> Vec<&'static TableDoc> {
         let below = self.keys.iter().filter_map(|key| key.kind.table());
         std::iter::once(self).chain(below.flat_map(TableDoc::tree)).collect()
     }
 
-    /// The names of its keys.
+    /// The names of the table's keys.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.keys.iter().map(|key| key.name)
     }
 }
 
 impl KeyDoc {
-    /// What to write where the key is missing.
+    /// The hint for a table that lacks the key.
     pub fn add_hint(&self) -> String {
         format!("add {}: {}", self.example(), self.gist())
     }
 
-    /// What to write instead of a wrong value.
+    /// The hint for a wrong value.
     pub fn value_hint(&self) -> String {
         let (kind, gist) = (self.kind, self.gist());
         match self.presence {
@@ -121,7 +121,7 @@ impl KeyDoc {
         }
     }
 
-    /// The first sentence of its documentation, to go on with in a sentence.
+    /// The first sentence of the key's description, in a form that continues a sentence.
     fn gist(&self) -> String {
         let text = self.doc.split_whitespace().collect::<Vec<_>>().join(" ");
         let text = text.split(". ").next().unwrap_or_default().trim_end_matches('.');
@@ -146,7 +146,7 @@ impl KeyDoc {
 }
 
 impl ValueKind {
-    /// The table it is, may be or lists.
+    /// The table that such a value is, may be or lists.
     pub fn table(&self) -> Option<&'static TableDoc> {
         match self {
             ValueKind::Table(table) => Some(table),
@@ -155,7 +155,7 @@ impl ValueKind {
         }
     }
 
-    /// The words that it lets one choose from.
+    /// The words that such a value may be.
     pub fn choices(&self) -> &'static [ChoiceValue] {
         match self {
             ValueKind::Choice(choices) => choices,
@@ -195,5 +195,5 @@ impl fmt::Display for ValueKind {
     }
 }
 
-/// A range that ends here ends nowhere, for who reads of it.
+/// A range with this end is told as one without an end.
 const UNBOUNDED: u64 = u32::MAX as u64;

@@ -12,14 +12,14 @@ use super::reader::{ConfigReader, ConfigValue, Entry, ReadKey};
 
 /// A table as a type.
 pub trait ConfigTable: Sized {
-    /// Its documentation.
+    /// The description of the table and its keys.
     const DOC: TableDoc;
 
-    /// Reads its keys.
+    /// Reads the table's keys.
     fn read_keys(keys: &mut TableKeys<'_, '_, '_>) -> Self;
 }
 
-/// The keys of one table of the tree, handed out one by one; what nobody asked for is unknown.
+/// The keys of one table of the tree while they are read.
 #[derive(Debug)]
 pub struct TableKeys<'a, 't, 'r> {
     doc: &'static TableDoc,
@@ -35,7 +35,7 @@ impl TableKeys<'_, '_, '_> {
         self.span.clone()
     }
 
-    /// Reads the key at this place of the table's documentation.
+    /// Reads the key at this place of the table's description.
     pub fn read<T: ConfigValue>(&mut self, index: usize) -> ReadKey<T> {
         let key = &self.doc.keys[index];
         if let Some(value) = self.table.get(key.name) {
@@ -51,8 +51,8 @@ impl TableKeys<'_, '_, '_> {
         }
     }
 
-    /// One report for all keys that are missing here; each missing table has its own. A key that is
-    /// there under another spelling is reported as unknown, not also as missing.
+    /// Reports all missing keys at once; each missing table gets a report of its own. A key with a
+    /// spelling error is reported as unknown and not also as missing.
     fn report_missing(&mut self) {
         let given: Vec<&str> = self.table.keys().map(|key| key.get_ref().as_ref()).collect();
         self.missing.retain(|key| {
@@ -101,7 +101,7 @@ impl TableKeys<'_, '_, '_> {
     }
 }
 
-/// Reads a table that stands for a key, with all that is in it.
+/// Reads the table that is the value of a key.
 pub fn read_table<T: ConfigTable>(
     doc: &'static TableDoc,
     entry: Entry<'_, '_>,
@@ -114,7 +114,7 @@ pub fn read_table<T: ConfigTable>(
     Some(read_keys_of(doc, table, entry.value.span(), reader))
 }
 
-/// Reads a table's keys, then reports those it does not have.
+/// Reads a table's keys, then reports missing and unknown ones.
 pub fn read_keys_of<T: ConfigTable>(
     doc: &'static TableDoc,
     table: &DeTable<'_>,
