@@ -1,4 +1,4 @@
-//! What certificate is wanted.
+//! The certificate that is wanted: its name, its life and what it is for.
 
 use std::net::IpAddr;
 
@@ -14,26 +14,26 @@ use crate::pki::common_name::CommonName;
 use crate::rng::Rng;
 use crate::time::UnixTime;
 
-/// A certificate that is wanted.
+/// The certificate that is wanted.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CertificateOrder {
-    /// The whole of its subject.
+    /// The common name, which is the whole subject.
     pub name: CommonName,
-    /// How long it is to live, in months of the calendar.
+    /// The length of its life, in calendar months.
     pub months: u16,
-    /// What it is for.
+    /// What the certificate is for.
     pub kind: CertificateKind,
 }
 
 /// What a certificate is for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum CertificateKind {
-    /// Issuing others.
+    /// An authority, which issues other certificates.
     Authority {
-        /// How many authorities may stand between it and a leaf.
+        /// The most authorities between this one and a leaf.
         path_len: u8,
     },
-    /// Proving who an IKE peer is.
+    /// A leaf, which proves who an IKE peer is.
     Leaf {
         /// Subject alternative names; Azure needs none.
         alt_names: Vec<AltName>,
@@ -47,8 +47,7 @@ pub enum CertificateKind {
 )]
 pub struct AltNameError(String);
 
-/// A subject alternative name out of what people write: by itself, or after `DNS:`, `IP:`,
-/// `email:`.
+/// Reads a subject alternative name, alone or after `DNS:`, `IP:` or `email:`.
 pub fn alt_name(text: &str) -> Result<AltName, AltNameError> {
     let wrong = || AltNameError(text.to_owned());
     let (kind, value) = text.split_once(':').map_or(("", text), |(kind, rest)| (kind, rest));
@@ -72,13 +71,13 @@ pub fn alt_name(text: &str) -> Result<AltName, AltNameError> {
 }
 
 impl CertificateOrder {
-    /// When what is made now ends, unless what issues it ends before.
+    /// The last second of a certificate that is made now, unless its issuer ends before.
     pub fn end(&self, now: UnixTime) -> Result<UnixTime, IssueError> {
         let end = months_later(moment(now)?, self.months)?.unix_timestamp();
         u64::try_from(end).map(UnixTime).map_err(|_| IssueError::Date)
     }
 
-    /// What rcgen is to encode. The life begins an hour ago, for peers whose clock is behind, and
+    /// The order in rcgen's form. The life begins an hour ago, for peers whose clock is behind, and
     /// does not go beyond `end`.
     pub(crate) fn params(
         &self,
