@@ -8,6 +8,6 @@
 //! | [`review`] | certificates against the rules of Azure's article, in words |
 //! | [`text`] | certificates and keys as PEM, and as the one line that Azure takes |
 
-pub mod issue;
-pub mod review;
-pub mod text;
+pub(crate) mod issue;
+pub(crate) mod review;
+pub(crate) mod text;

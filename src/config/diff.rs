@@ -247,7 +247,8 @@ impl Part {
 
 impl Changes {
     /// Whether nothing differs.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
         *self == Changes::default()
     }
 
@@ -272,7 +273,8 @@ impl Told {
 
 impl Changed {
     /// Whether a key of this part differs.
-    pub fn touches(&self, part: Part) -> bool {
+    #[cfg(test)]
+    fn touches(&self, part: Part) -> bool {
         self.edits.iter().any(|edit| edit.part == part)
     }
 

@@ -41,20 +41,20 @@
 
 pub mod algorithm;
 pub mod check;
-pub mod credentials;
+pub(crate) mod credentials;
 pub mod diagnostic;
-pub mod diff;
+pub(crate) mod diff;
 pub mod doc;
-pub mod facts;
+pub(crate) mod facts;
 pub mod file;
-pub mod interface;
-pub mod overlap;
-pub mod peers;
+pub(crate) mod interface;
+pub(crate) mod overlap;
+pub(crate) mod peers;
 pub mod prefix;
-pub mod reader;
+pub(crate) mod reader;
 pub mod schema;
 pub mod settings;
-pub mod table;
+pub(crate) mod table;
 pub mod value;
 
 mod choice;

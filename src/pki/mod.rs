@@ -23,10 +23,10 @@
 //!                                          '-------auth::verify-----------> Scheme
 //! ```
 
-pub mod algorithm;
+pub(crate) mod algorithm;
 pub mod auth;
 pub mod certificate;
-pub mod chain;
+pub(crate) mod chain;
 pub mod common_name;
 pub mod crl;
 pub mod identity;

@@ -30,10 +30,10 @@ pub mod header;
 pub mod message;
 pub mod packet;
 pub mod payload;
-pub mod reader;
+pub(crate) mod reader;
 pub mod reserved;
 pub mod selector;
 pub mod spi;
 #[cfg(test)]
 mod tests;
-pub mod writer;
+pub(crate) mod writer;

@@ -32,11 +32,6 @@ impl Writer {
         self.bytes.len()
     }
 
-    /// Whether nothing was written.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
     /// Writes one byte.
     pub fn u8(&mut self, value: u8) {
         self.bytes.push(value);

@@ -19,5 +19,5 @@ mod authority;
 mod order;
 mod signer;
 
-pub use authority::{Authority, IssueError};
+pub use authority::Authority;
 pub use order::{AltNameError, CertificateKind, CertificateOrder, alt_name};
