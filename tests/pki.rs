@@ -374,7 +374,7 @@ fn what_goes_wrong_is_told_with_what_mends_it() {
     says("issue inbound --cn site", &["VPNRootCA01.pem has no key beside it", "--by-key"]);
     desk.good("init --cn Other");
     let swapped = "issue inbound --cn site --by VPNRootCA01 --by-key Other.key";
-    says(swapped, &["is not that of CN=VPNRootCA01", "name the key that was made with"]);
+    says(swapped, &["does not belong to CN=VPNRootCA01", "name the key that was made with"]);
     desk.good("issue inbound --cn elsewhere --by VPNRootCA01 --by-key away");
     std::fs::rename(desk.0.join("away"), desk.0.join("VPNRootCA01.key")).unwrap();
     says("issue inbound --cn site", &["several authorities", "--by", "Other.pem"]);

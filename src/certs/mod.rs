@@ -4,9 +4,9 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | [`issue`] | an authority, and the certificates that it signs |
-//! | [`review`] | certificates against the rules of Azure's article, in words |
-//! | [`text`] | certificates and keys as PEM, and as the one line that Azure takes |
+//! | `issue` | an authority, and the certificates that it signs |
+//! | `review` | certificates against the rules of Azure's article, in words |
+//! | `text` | certificates and keys as PEM, and as the one line that Azure takes |
 
 pub(crate) mod issue;
 pub(crate) mod review;

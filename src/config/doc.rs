@@ -1,5 +1,5 @@
 //! Descriptions of the file's tables, keys and values, for messages, hints and the manual page
-//! s2sd.toml(5). [`super::table`] makes the descriptions from declarations, [`super::reader`] reads
+//! s2sd.toml(5). `super::table` makes the descriptions from declarations, `super::reader` reads
 //! by them.
 
 use std::fmt;

@@ -3,37 +3,37 @@
 //!
 //! ```text
 //!   text
-//!    │  document                 TOML's own errors ──────────────────────────┐
-//!   tree                                                                     │
-//!    │  reader, table, value     wrong types and values, unknown keys ───────┤
-//!   File                                                                     ├──> Diagnostic
-//!    │  rules, overlap, resolve  keys that do not go together ───────────────┤    file:line:column,
-//!   Config                                                                   │    excerpt, hint
-//!    │  credentials              files that are missing, wrong or expired ───┘
+//!    │  document                 TOML's own errors ─────────────────────┐
+//!   tree                                                                │
+//!    │  reader, table, value     wrong types and values, unknown keys ──┤
+//!   File                                                                ├──> Diagnostic
+//!    │  rules, overlap, resolve  keys that do not go together ──────────┤    file:line:column,
+//!   Config                                                              │    excerpt, hint
+//!    │  credentials              files missing, wrong or expired ───────┘
 //!    │  peers
 //!   PeerConfig, for the engine
 //! ```
 //!
 //! | file | what |
 //! |---|---|
-//! | [`schema`], [`table`] | the file, key by key; how a table is declared and read |
+//! | [`schema`], `table` | the file, key by key; how a table is declared and read |
 //! | [`doc`](mod@doc) | the descriptions of tables, keys and values, for messages and the manual |
 //! | [`value`], [`prefix`], [`algorithm`], `choice` | the types of values: each checks itself |
-//! | [`reader`], [`diagnostic`] | walking the tree; what is wrong, where, and how to mend it |
+//! | `reader`, [`diagnostic`] | walking the tree; what is wrong, where, and how to mend it |
 //! | `document` | TOML's own errors in an operator's words |
 //! | `nearest`, `foreign` | the key that was meant; names from Azure and from other programs |
-//! | `rules`, [`overlap`], [`interface`] | what several keys must be together |
+//! | `rules`, `overlap`, `interface` | what several keys must be together |
 //! | [`settings`], `resolve` | the typed configuration, and how it is made |
-//! | [`file`](mod@file), [`credentials`] | the files that the configuration names |
-//! | [`facts`], [`check`](mod@check) | the report of `s2sd check` |
-//! | [`diff`] | what a reload compares, and which part of the service each change touches |
-//! | [`peers`] | from the configuration to the engine's peers and children |
+//! | [`file`](mod@file), `credentials` | the files that the configuration names |
+//! | `facts`, [`check`](mod@check) | the report of `s2sd check` |
+//! | `diff` | what a reload compares, and which part of the service each change touches |
+//! | `peers` | from the configuration to the engine's peers and children |
 //!
 //! Three decisions shape the module:
 //!
 //! - **Everything at once.** An operator mends a file in one go, so no error hides another: after a
 //!   syntax error the values are still read, and after a bad value the rules still look at the
-//!   others. serde's derived readers stop at the first error, which is why [`reader`] exists.
+//!   others. serde's derived readers stop at the first error, which is why `reader` exists.
 //! - **Declared once.** [`schema`] declares each key with its type, its default (as TOML) and its
 //!   meaning; reader, suggestions and manual page follow from that, so they cannot disagree.
 //! - **Pure.** No file is opened here: text comes in, and [`file::Files`] brings the bytes of

@@ -6,8 +6,8 @@
 //! | [`load`] | files to certificates, keys and CRLs; `pem` and `pkcs12` are its readers |
 //! | [`certificate`], [`crl`], `signed` | a certificate; a revocation list; their common shape |
 //! | [`name`], [`common_name`] | distinguished names; the common name that an operator writes |
-//! | [`algorithm`] | the signature schemes behind AlgorithmIdentifiers |
-//! | [`chain`] | certificates in the order in which they issued each other |
+//! | `algorithm` | the signature schemes behind AlgorithmIdentifiers |
+//! | `chain` | certificates in the order in which they issued each other |
 //! | [`path`] | from a certificate to a configured root: trust, rules, revocation, diagnosis |
 //! | [`identity`] | the ID payload against certificate and configuration |
 //! | [`auth`] | the AUTH payload: choose a signature, sign, verify |

@@ -5,8 +5,8 @@
 //! | [`header`], [`message`] | the IKE header; a whole IKE message |
 //! | [`payload`] | a file for each IKE payload, the chain of payloads, the encrypted payload |
 //! | [`codes`], [`spi`], [`reserved`] | IANA's numbers as names; SPIs; reserved bits |
-//! | [`reader`], [`writer`], [`error`] | the cursors under every decoder and encoder; what is wrong with bytes |
-//! | [`packet`] | what the data plane reads and rewrites: IP, TCP, UDP, ICMP, ESP, the frame's header |
+//! | `reader`, `writer`, [`error`] | the cursors under decoders and encoders; decoding errors |
+//! | [`packet`] | what the data plane rewrites: IP, TCP, UDP, ICMP, ESP, virtio-net |
 //! | [`selector`] | traffic selectors as sets of packets, and their narrowing |
 //!
 //! # IKE

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `order.rs` | [`CertificateOrder`]: the wanted certificate, by the profiles of Azure's article |
+//! | `order.rs` | [`CertificateOrder`]: the wanted certificate, by Azure's profiles |
 //! | `authority.rs` | [`Authority`]: a certificate that may issue, with its key |
 //! | `signer.rs` | our private key in the form that rcgen takes |
 //!

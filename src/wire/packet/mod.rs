@@ -6,7 +6,7 @@
 //! | [`tcp`], [`udp`], [`icmp`] | the headers behind them; clamping of the TCP segment size (MSS) |
 //! | [`checksum`] | the Internet checksum that all of these share |
 //! | [`esp`] | the ESP packet (RFC 4303): header, padding, trailer |
-//! | [`datagram`] | ESP, IKE or NAT keepalive: what arrived on port 4500 (NAT traversal, RFC 3948) |
+//! | [`datagram`] | NAT traversal (RFC 3948): ESP, IKE or keepalive on port 4500 |
 //! | [`vnet`] | the virtio-net header of a frame at the tunnel device: offloads |
 
 pub mod checksum;

@@ -1,7 +1,8 @@
 //! Traffic Selector payloads, TSi and TSr (RFC 7296 §3.13): [`Selector`]s on the wire.
 //!
 //! ```text
-//! | count | reserved (3) | selector ... |     selector: | type | protocol | length | ports (4) | addresses (8 or 32) |
+//! payload:  | count | reserved (3) | selector ... |
+//! selector: | type | protocol | length | ports (4) | addresses (8 or 32) |
 //! ```
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
