@@ -379,7 +379,7 @@ fn what_goes_wrong_is_told_with_what_mends_it() {
     std::fs::rename(desk.0.join("away"), desk.0.join("VPNRootCA01.key")).unwrap();
     says("issue inbound --cn site", &["several authorities", "--by", "Other.pem"]);
     says("issue inbound --cn site --by Another", &["neither a file Another"]);
-    says("issue inbound --cn site --by elsewhere.pem", &["is no authority's certificate"]);
+    says("issue inbound --cn site --by elsewhere.pem", &["is not an authority's certificate"]);
     says("issue inbound --cn site --renew", &["no ./site.pem to renew"]);
     says("issue outbound --cn x --pathlen 1 --by Other", &["--pathlen is for an intermediate"]);
     says("issue intermediate --cn x --pathlen 4 --by Other", &["may have at most 3, not 4"]);
