@@ -224,7 +224,7 @@ fn the_page_of_the_file_names_every_table_and_every_key() {
         for key in table.keys.iter().filter(|key| key.kind.table().is_none()) {
             let entry = format!("\n.TP\n{}\n", key.name);
             assert!(section.contains(&entry), "`{}` is not in\n{section}", key.name);
-            let known = |c: &s2sd::config::reader::ChoiceValue| section.contains(c.name);
+            let known = |c: &s2sd::config::doc::ChoiceValue| section.contains(c.name);
             assert!(key.kind.choices().iter().all(known), "a word of `{}`", key.name);
         }
     }

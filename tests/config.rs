@@ -15,7 +15,7 @@ use proptest::prelude::*;
 
 use s2sd::config::file::{FileContent, Files};
 use s2sd::config::value::FileRef;
-use s2sd::config::{self, Severity, schema, table::TableDoc};
+use s2sd::config::{self, Severity, doc::TableDoc, schema};
 use s2sd::pki::load::Bundle;
 use s2sd::time::{Now, UnixTime};
 
@@ -254,7 +254,7 @@ fn assert_default_is_shown(text: &str, table: &TableDoc, key: &table_key::Key) {
 
 /// Short names for the schema's documentation.
 mod table_key {
-    pub use s2sd::config::table::{KeyDoc as Key, Presence};
+    pub use s2sd::config::doc::{KeyDoc as Key, Presence};
 }
 
 fn said(name: &str, text: &str) -> String {

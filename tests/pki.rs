@@ -374,12 +374,12 @@ fn what_goes_wrong_is_told_with_what_mends_it() {
     says("issue inbound --cn site", &["VPNRootCA01.pem has no key beside it", "--by-key"]);
     desk.good("init --cn Other");
     let swapped = "issue inbound --cn site --by VPNRootCA01 --by-key Other.key";
-    says(swapped, &["is not that of CN=VPNRootCA01", "name the key that was made with"]);
+    says(swapped, &["does not belong to CN=VPNRootCA01", "name the key that was made with"]);
     desk.good("issue inbound --cn elsewhere --by VPNRootCA01 --by-key away");
     std::fs::rename(desk.0.join("away"), desk.0.join("VPNRootCA01.key")).unwrap();
     says("issue inbound --cn site", &["several authorities", "--by", "Other.pem"]);
     says("issue inbound --cn site --by Another", &["neither a file Another"]);
-    says("issue inbound --cn site --by elsewhere.pem", &["is no authority's certificate"]);
+    says("issue inbound --cn site --by elsewhere.pem", &["is not an authority's certificate"]);
     says("issue inbound --cn site --renew", &["no ./site.pem to renew"]);
     says("issue outbound --cn x --pathlen 1 --by Other", &["--pathlen is for an intermediate"]);
     says("issue intermediate --cn x --pathlen 4 --by Other", &["may have at most 3, not 4"]);

@@ -22,7 +22,7 @@ pub fn one_line(certificate: &Certificate) -> String {
 }
 
 /// A certificate as a `.cer` file: PEM whose body is one unbroken line. Windows and OpenSSL read
-/// it, and its middle line is what the portal wants pasted.
+/// the file, and the middle line can be pasted into the Azure portal.
 pub fn cer(certificate: &Certificate) -> String {
     wrapped("CERTIFICATE", &one_line(certificate), usize::MAX).to_string()
 }
@@ -33,7 +33,7 @@ pub fn key_pem(pkcs8: &Secret) -> Zeroizing<String> {
 }
 
 fn wrapped(label: &str, base64: &str, columns: usize) -> Zeroizing<String> {
-    // Never grown, so that no copy of a key stays behind.
+    // The buffer never grows: growing would leave a copy of a key in memory.
     let room = base64.len() + base64.len() / columns + 2 * label.len() + 64;
     let mut out = Zeroizing::new(String::with_capacity(room));
     out.push_str(&format!("-----BEGIN {label}-----\n"));

@@ -1,7 +1,9 @@
-//! Azure's names of algorithms, groups and modes. What is too weak to protect anything has no
-//! variant: it is refused by name, with the name of the better setting.
+//! Azure's names of algorithms, groups and modes. An algorithm that is too weak to protect anything
+//! has no variant: the file's word is refused, and the hint names a better setting.
 
 use super::choice::choices;
+use crate::ike::endpoint::config::EspEncapsulation;
+use crate::pki::auth::Method1Hash;
 
 choices! {
     /// Azure's `connectionMode`: which side sends the first message.
@@ -30,7 +32,7 @@ choices! {
         Aes128 = "AES128",
     }
     refused {
-        ["DES3", "3DES", "DES"]: "its 64-bit blocks or short keys can be attacked: set IKE encryption to GCMAES256 in Azure and here",
+        ["DES3", "3DES", "DES"]: "ciphers with 64-bit blocks or short keys can be attacked: set IKE encryption to GCMAES256 in Azure and here",
     }
 }
 
@@ -44,10 +46,10 @@ choices! {
         Sha256 = "SHA256",
         /// HMAC-SHA-1: old, but not broken in this use.
         Sha1 = "SHA1",
-        /// AES-256-GCM's own, with the same IKE encryption: the pseudo-random function is then not
-        /// said, and both SHA-2 ones are offered.
+        /// AES-256-GCM's own, with the same IKE encryption. The word does not tell the
+        /// pseudo-random function, so HMAC-SHA-384 and HMAC-SHA-256 are both offered.
         Gcmaes256 = "GCMAES256",
-        /// AES-128-GCM's own, likewise.
+        /// AES-128-GCM's own, with the same IKE encryption, as above.
         Gcmaes128 = "GCMAES128",
     }
     refused {
@@ -67,7 +69,7 @@ choices! {
         Ecp256 = "ECP256",
         /// 2048-bit MODP.
         Group14 = "DHGroup14" or "DHGroup2048",
-        /// 1024-bit MODP: within reach of states.
+        /// 1024-bit MODP, which well-funded attackers can break.
         Group2 = "DHGroup2",
     }
     refused {
@@ -92,8 +94,8 @@ choices! {
         Aes128 = "AES128",
     }
     refused {
-        ["DES3", "3DES", "DES"]: "its 64-bit blocks or short keys can be attacked: set IPsec encryption and integrity to GCMAES256 in Azure and here",
-        ["None"]: "without a cipher everyone on the way reads along: set IPsec encryption and integrity to GCMAES256 in Azure and here",
+        ["DES3", "3DES", "DES"]: "ciphers with 64-bit blocks or short keys can be attacked: set IPsec encryption and integrity to GCMAES256 in Azure and here",
+        ["None"]: "without encryption everybody on the path can read the packets: set IPsec encryption and integrity to GCMAES256 in Azure and here",
     }
 }
 
@@ -128,7 +130,7 @@ choices! {
         Ecp256 = "ECP256",
         /// 2048-bit MODP.
         Pfs2048 = "PFS2048" or "PFS14",
-        /// 1024-bit MODP: within reach of states.
+        /// 1024-bit MODP, which well-funded attackers can break.
         Pfs2 = "PFS2",
         /// The group of the IKE SA.
         SameAsIke = "PFSMM",
@@ -140,9 +142,9 @@ choices! {
     }
 }
 
+// How ESP packets travel.
 choices! {
-    /// How ESP packets travel.
-    Encapsulation {
+    impl EspEncapsulation {
         /// In UDP on port 4500, always.
         Udp = "udp",
         /// In UDP when there is a NAT on the way, else bare.
@@ -176,9 +178,9 @@ choices! {
     }
 }
 
+// The hash of our RSA signatures for gateways without RFC 7427.
 choices! {
-    /// The hash of a signature.
-    SignatureHash {
+    impl Method1Hash {
         /// SHA-1.
         Sha1 = "SHA1",
         /// SHA-256.

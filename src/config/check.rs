@@ -1,5 +1,5 @@
-//! Everything that can be known before dialling: the configuration with the files that it names,
-//! and what to say of them.
+//! Everything that can be checked before a gateway is dialled: the configuration with the files
+//! that it names. [`load`] is for the service, [`check`] for `s2sd check`.
 
 use std::fmt;
 
@@ -19,23 +19,24 @@ use crate::time::Now;
 /// A configuration with the credentials of its connections.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The configuration; `None` when the file itself has an error. Files that are not in order do
-    /// not take it away: the other connections can run.
+    /// The configuration; `None` when the configuration file has an error. A certificate file with
+    /// an error does not make it `None`: the other connections can run.
     pub config: Option<Config>,
-    /// Of each connection, in the file's order; `None` where its files are not in order.
+    /// The credentials of each connection, in the file's order; `None` for a connection whose
+    /// certificate or key files have an error.
     pub credentials: Vec<Option<Credentials>>,
-    /// What to tell about it.
+    /// What to tell the operator.
     pub report: Report,
 }
 
-/// What there is to say of a configuration file.
+/// What `s2sd check` says of a configuration file.
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct Report {
-    /// The file, as it was named.
+    /// The configuration file, as it was named.
     pub file: String,
     /// Errors and warnings, in the file's order.
     pub found: Vec<Diagnostic>,
-    /// What is known of each connection; empty when the file itself has an error.
+    /// What is known of each connection; empty when the configuration file has an error.
     pub connections: Vec<ConnectionFacts>,
 }
 
@@ -59,7 +60,7 @@ pub fn load(name: &str, text: &str, files: &dyn Files, key_store: &KeyStore, now
     Loaded { config, credentials, report }
 }
 
-/// What is to be said of a configuration and the files that it names.
+/// Checks a configuration and the files that it names.
 pub fn check(name: &str, text: &str, files: &dyn Files, now: Now) -> Report {
     load(name, text, files, &KeyStore::in_process(), now).report
 }
@@ -81,7 +82,7 @@ fn credentials_of(
 }
 
 impl Report {
-    /// The gravest that was found.
+    /// The gravest severity among the findings; `None` without findings.
     pub fn severity(&self) -> Option<Severity> {
         self.found.iter().map(|found| found.severity).min()
     }

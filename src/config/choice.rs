@@ -1,18 +1,19 @@
 //! Values that are one of a few words, spelt as Azure spells them.
 
+use super::doc::{ChoiceValue, ValueKind};
 use super::nearest::{folded, nearest};
-use super::reader::{ChoiceValue, ConfigReader, Entry, ValueKind};
+use super::reader::{ConfigReader, Entry};
 
-/// A word that Azure takes and s2sd does not, and why.
+/// Words that Azure accepts and s2sd refuses.
 #[derive(Clone, Copy, Debug)]
 pub struct Refused {
-    /// The words.
+    /// The words, as Azure and others spell them.
     pub names: &'static [&'static str],
-    /// What to choose instead, and why.
+    /// Why the words are refused, and what to choose instead.
     pub instead: &'static str,
 }
 
-/// The place in `choices` of the word that stands for a key, or a report.
+/// Reads a word and gives its place in `choices`; reports a word that is not among them.
 pub fn read_choice(
     choices: &'static [ChoiceValue],
     aliases: &[(&str, usize)],
@@ -50,7 +51,7 @@ fn spelt_elsewhere<'a>(text: &str, names: &[&'a str]) -> Option<&'a str> {
     names.iter().find(|name| azure.contains(name)).copied()
 }
 
-/// Other programs' names, folded, and Azure's.
+/// Other programs' names, folded, each with Azure's names for the same.
 const ELSEWHERE: &[(&[&str], &[&str])] = &[
     (&["modp1024", "group2", "2"], &["DHGroup2", "PFS2"]),
     (&["modp2048", "group14", "14", "dh14"], &["DHGroup14", "PFS2048"]),
@@ -67,7 +68,9 @@ const ELSEWHERE: &[(&[&str], &[&str])] = &[
     (&["prfsha256", "hmacsha256", "sha2256"], &["SHA256"]),
 ];
 
-/// Declares a choice; after the words, other spellings of them and the words that are refused.
+/// Declares a choice: an enum with a word for each variant, after a word its other spellings, and
+/// at the end the words that are refused. `impl NAME` gives words to an enum that a lower layer
+/// declares; its variants must stand in the order of that declaration.
 macro_rules! choices {
     (
         $(#[$meta:meta])*
@@ -77,21 +80,34 @@ macro_rules! choices {
         $(refused { $([$($bad:literal),*]: $instead:literal,)* })?
     ) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
         pub enum $name {
-            $($(#[doc = $doc])* #[serde(rename = $word)] $variant,)*
+            $($(#[doc = $doc])* $variant,)*
         }
 
+        $crate::config::choice::choices! {
+            impl $name {
+                $($(#[doc = $doc])* $variant = $word $(or $alias)*,)*
+            }
+            $(refused { $([$($bad),*]: $instead,)* })?
+        }
+    };
+    (
+        impl $name:ident {
+            $($(#[doc = $doc:literal])* $variant:ident = $word:literal $(or $alias:literal)*,)*
+        }
+        $(refused { $([$($bad:literal),*]: $instead:literal,)* })?
+    ) => {
         impl $name {
-            /// All of them, in Azure's order.
+            /// All variants, in Azure's order.
             pub const ALL: &'static [$name] = &[$($name::$variant,)*];
 
-            const WORDS: &'static [$crate::config::reader::ChoiceValue] = &[$($crate::config::reader::ChoiceValue {
+            const WORDS: &'static [$crate::config::doc::ChoiceValue] = &[$($crate::config::doc::ChoiceValue {
                 name: $word,
                 doc: concat!($($doc),*),
             },)*];
 
-            /// The word as Azure writes it.
+            /// The variant as the file and Azure write it.
             pub fn word(self) -> &'static str {
                 match self {
                     $($name::$variant => $word,)*
@@ -100,8 +116,8 @@ macro_rules! choices {
         }
 
         impl $crate::config::reader::ConfigValue for $name {
-            const KIND: $crate::config::reader::ValueKind =
-                $crate::config::reader::ValueKind::Choice($name::WORDS);
+            const KIND: $crate::config::doc::ValueKind =
+                $crate::config::doc::ValueKind::Choice($name::WORDS);
 
             fn read(
                 entry: $crate::config::reader::Entry<'_, '_>,
@@ -116,6 +132,12 @@ macro_rules! choices {
                     $name::WORDS, aliases, refused, entry, reader,
                 )?;
                 $name::ALL.get(index).copied()
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.word())
             }
         }
 

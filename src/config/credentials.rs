@@ -1,15 +1,15 @@
-//! Certificates, keys and lists of one connection, out of the files that it names: all that can be
-//! known of them before a gateway is dialled.
+//! Certificates, keys and revocation lists of one connection, read from the files that it names,
+//! and everything that can be checked of them before a gateway is dialled.
 //!
-//! What is wrong is said at the key that names the file. A connection whose files are not in order
-//! has no credentials and cannot be dialled; the others can.
+//! An error is reported at the key that names the file. A connection with an error in its files has
+//! no credentials and is not dialled; other connections are.
 
 use std::io;
 use std::net::IpAddr;
 
 use toml::Spanned;
 
-use super::algorithm::{InboundIdentity, SignatureHash};
+use super::algorithm::InboundIdentity;
 use super::diagnostic::TextSpan;
 use super::facts::{CertificateFacts, CredentialFacts};
 use super::file::{FileContent, Files};
@@ -19,7 +19,7 @@ use super::value::FileRef;
 use crate::crypto::signature::{KeyStore, PublicKey};
 use crate::ike::authenticator::certificates::CertificateAuthenticator;
 use crate::pki::TrustRefusal;
-use crate::pki::auth::{AuthPolicy, DigitalSignatures, Method1Hash, Sha1Policy};
+use crate::pki::auth::{AuthPolicy, DigitalSignatures, Sha1Policy};
 use crate::pki::certificate::Certificate;
 use crate::pki::crl::Crl;
 use crate::pki::identity::{Expectation, Id, IdentityRule};
@@ -28,25 +28,25 @@ use crate::pki::own_identity::{Expiry, OwnError, OwnIdentity, Warning, expiry};
 use crate::pki::path::{Roots, Trust};
 use crate::time::UnixTime;
 
-/// What a connection proves itself with, and what it believes.
+/// What a connection authenticates itself with, and what it checks the gateway against.
 #[derive(Debug)]
 pub struct Credentials {
-    /// Our certificate, its path and its key.
+    /// Our certificate, its issuers and its key.
     pub own: OwnIdentity,
-    /// How we name ourselves.
+    /// The kind of ID that we send.
     pub identity: InboundIdentity,
     /// The roots, CRLs and thumbprints that gateways are checked against.
     pub trust: Trust,
-    /// Who the gateway must be.
+    /// The names that the gateway must have.
     pub expectation: Expectation,
-    /// How AUTH payloads are made and taken.
+    /// How AUTH payloads are signed and verified.
     pub auth: AuthPolicy,
 }
 
 impl Credentials {
-    /// What the engine takes. `address` is the site's public address, if it is known, for those who
-    /// name themselves by it; a name that the certificate cannot give falls back to its subject,
-    /// which Azure asks for anyway.
+    /// The credentials in the engine's form. `address` is the site's public address, if it is
+    /// known, for `inbound_identity = "address"`. Without the chosen address or common name the ID
+    /// is the certificate's subject, which Azure asks for anyway.
     pub fn certificates(self, address: Option<IpAddr>) -> CertificateAuthenticator {
         let by_choice = match self.identity {
             InboundIdentity::Subject => None,
@@ -70,7 +70,7 @@ pub(super) struct Loader<'a, 'r> {
     reader: &'a mut ConfigReader<'r>,
 }
 
-/// Azure takes this many certificates as the chain of ours.
+/// The most certificates that Azure takes as the chain of ours.
 const CHAIN_MAX: usize = 5;
 
 impl<'a, 'r> Loader<'a, 'r> {
@@ -83,7 +83,7 @@ impl<'a, 'r> Loader<'a, 'r> {
         Loader { files, key_store, now, reader }
     }
 
-    /// The credentials, and what is known of them even when they will not do.
+    /// Loads the credentials; what is known of the certificates is given even without credentials.
     pub(super) fn load(
         &mut self,
         file: &CertificateAuthentication,
@@ -104,8 +104,7 @@ impl<'a, 'r> Loader<'a, 'r> {
             let name = file.outbound_certificate_subject_name.value()?;
             let mut trust = Trust::new(roots?);
             trust.crls = crls?;
-            trust.revoked =
-                file.revoked_thumbprints.items().iter().map(|t| t.get_ref().sha1()).collect();
+            trust.revoked = file.revoked_thumbprints.items().iter().map(|t| *t.get_ref()).collect();
             let mut expectation = Expectation::new(IdentityRule::common_name(name.as_str()));
             expectation.addresses = addresses;
             Some(Credentials {
@@ -155,7 +154,7 @@ impl<'a, 'r> Loader<'a, 'r> {
         }
     }
 
-    /// All that Azure would find wrong with our certificate, and a little more.
+    /// Reports all that Azure would refuse of our certificate, and some that s2sd warns of.
     fn check_own(&mut self, own: &OwnIdentity, given: &[Certificate], span: &TextSpan) {
         let warnings = own.warnings(self.now);
         for warning in &warnings {
@@ -181,13 +180,14 @@ impl<'a, 'r> Loader<'a, 'r> {
         }
         let stray = |c: &&Certificate| !own.certificates().contains(c) && !c.is_self_issued();
         for certificate in given.iter().filter(stray) {
-            let what = format!("{certificate} is not above {} and is not sent", own.leaf());
-            self.reader.warning(span, what, "take it out of the file");
+            let what =
+                format!("{certificate} is not among the issuers of {} and is not sent", own.leaf());
+            self.reader.warning(span, what, "take this certificate out of the file");
         }
         if own.certificates().len() > CHAIN_MAX {
             let what = format!("{} certificates stand above ours", own.certificates().len());
             let hint = format!(
-                "Azure takes a chain of at most {CHAIN_MAX}: have it issued by an authority nearer to the root"
+                "Azure takes a chain of at most {CHAIN_MAX}: have our certificate issued by an authority nearer to the root"
             );
             self.reader.error(span, what, hint);
         }
@@ -199,7 +199,7 @@ impl<'a, 'r> Loader<'a, 'r> {
         }
     }
 
-    /// Our own path to the root that lies beside it, by the rules that a gateway has.
+    /// Checks our path to the root in the same file by a gateway's rules.
     fn check_path(&mut self, own: &OwnIdentity, roots: Vec<Certificate>, span: &TextSpan) {
         let presented: Vec<&[u8]> = own.certificates().iter().map(Certificate::as_der).collect();
         let checked = Roots::new(roots).and_then(|r| Trust::new(r).validate(&presented, self.now));
@@ -211,7 +211,7 @@ impl<'a, 'r> Loader<'a, 'r> {
     fn check_key(&mut self, certificate: &Certificate, span: &TextSpan) {
         let floor = certificate.public_key().map_err(Clone::clone).and_then(PublicKey::floor);
         if let Err(error) = floor {
-            let what = format!("the key of {certificate} will not do: {error}");
+            let what = format!("the key of {certificate} is not accepted: {error}");
             self.reader.error(span, what, error.remedy());
         }
     }
@@ -259,7 +259,7 @@ impl<'a, 'r> Loader<'a, 'r> {
         match Roots::new(bundle.certificates.iter().cloned()) {
             Ok(_) => true,
             Err(refusal) => {
-                self.refuse(&span, "it does not serve as a root", &refusal);
+                self.refuse(&span, "the certificate does not serve as a root", &refusal);
                 false
             }
         }
@@ -318,22 +318,23 @@ impl<'a, 'r> Loader<'a, 'r> {
         let issuer = crl.issuer();
         if crl.next_update() < self.now {
             let what = format!(
-                "the revocation list of {issuer} is out of date since {}",
+                "the revocation list of {issuer} was due for renewal on {}",
                 crl.next_update()
             );
-            let hint = "fetch the present one: gateways with a certificate of this issuer are refused until then";
+            let hint = "fetch the current list: until then gateways with a certificate of this issuer are refused";
             self.reader.error(span, what, hint);
         }
         let known =
             |roots: &Roots| roots.certificates().iter().any(|c| c.subject().matches(issuer));
         if roots.is_some_and(|roots| !known(roots)) {
-            let what = format!("the revocation list is of {issuer}, which is not among the roots");
-            let hint = "that is right if it is an intermediate authority; otherwise name the list of the root";
+            let what =
+                format!("the revocation list is issued by {issuer}, which is not among the roots");
+            let hint = "right if that issuer is an intermediate authority; otherwise name the revocation list of the root";
             self.reader.warning(span, what, hint);
         }
     }
 
-    /// Names that are mixed up: inbound is ours, outbound is Azure's.
+    /// Reports names that are mixed up: inbound is ours, outbound is Azure's.
     fn check_names(&mut self, file: &CertificateAuthentication, own: &OwnIdentity) {
         let Some(expected) = file.outbound_certificate_subject_name.spanned() else { return };
         if own.leaf().subject().common_name() == Some(expected.get_ref().as_str()) {
@@ -345,15 +346,15 @@ impl<'a, 'r> Loader<'a, 'r> {
             self.reader.warning(&expected.span(), what, hint);
         }
         for revoked in file.revoked_thumbprints.items() {
-            if own.certificates().iter().any(|c| c.thumbprint() == revoked.get_ref().sha1()) {
+            if own.certificates().iter().any(|c| c.thumbprint() == *revoked.get_ref()) {
                 let what = format!("{} is a certificate of our own path", revoked.get_ref());
-                let hint = "this list is about gateways' certificates: our own is revoked by replacing it in Azure";
+                let hint = "`revoked_thumbprints` is about gateways' certificates: to revoke our own, replace it in Azure";
                 self.reader.warning(&revoked.span(), what, hint);
             }
         }
     }
 
-    /// What a file holds, or a report.
+    /// The certificates, keys and lists in a file; reports a file that cannot be used.
     fn bundle(
         &mut self,
         file: &Spanned<FileRef>,
@@ -376,7 +377,7 @@ impl<'a, 'r> Loader<'a, 'r> {
                     self.reader.warning(
                         &file.span(),
                         what,
-                        format!("take the right away: chmod o= {}", file.get_ref()),
+                        format!("take the permission away: chmod o= {}", file.get_ref()),
                     );
                 }
                 Some(bundle)
@@ -386,7 +387,7 @@ impl<'a, 'r> Loader<'a, 'r> {
                 let what = format!("{}{line}: {}", error.file, error.fault);
                 let hint = match error.fault {
                     LoadFault::PasswordMissing => {
-                        "write the name of a file with its password as `inbound_password_file`; an empty file is an empty password"
+                        "write the name of a file with the password as `inbound_password_file`; an empty file is an empty password"
                             .to_owned()
                     }
                     _ => error.remedy(),
@@ -405,12 +406,11 @@ impl<'a, 'r> Loader<'a, 'r> {
         let (name, span) = (file.get_ref(), file.span());
         match (error.kind(), name) {
             (io::ErrorKind::Unsupported, _) => {
-                let what =
-                    format!("{name} cannot be seen from outside the service, so it is not checked");
+                let what = format!("{name} is visible to the service only and is not checked here");
                 self.reader.warning(
                     &span,
                     what,
-                    "`systemctl status s2sd` tells whether the service found it; to have it checked, say where it is: CREDENTIALS_DIRECTORY=/PATH/OF/THE/DIRECTORY s2sd check",
+                    "`systemctl status s2sd` tells whether the service found the credential; to check it here, name its directory: CREDENTIALS_DIRECTORY=/PATH/OF/THE/DIRECTORY s2sd check",
                 );
             }
             (io::ErrorKind::NotFound, FileRef::Path(_)) => {
@@ -422,7 +422,7 @@ impl<'a, 'r> Loader<'a, 'r> {
             }
             (io::ErrorKind::NotFound, FileRef::Credential(credential)) => {
                 let hint = format!(
-                    "`systemctl edit s2sd`, and add LoadCredential={credential}:/PATH/OF/THE/FILE under [Service]; without systemd, say where it is: CREDENTIALS_DIRECTORY=/PATH/OF/THE/DIRECTORY s2sd run"
+                    "`systemctl edit s2sd`, and add LoadCredential={credential}:/PATH/OF/THE/FILE under [Service]; without systemd, name the directory with the credential: CREDENTIALS_DIRECTORY=/PATH/OF/THE/DIRECTORY s2sd run"
                 );
                 self.reader.error(
                     &span,
@@ -434,12 +434,12 @@ impl<'a, 'r> Loader<'a, 'r> {
                 let hint = format!(
                     "let the service's group read it: chgrp s2sd {name}; chmod 640 {name}; and its folder: chmod 750"
                 );
-                self.reader.error(&span, format!("{name} may not be read"), hint);
+                self.reader.error(&span, format!("permission to read {name} is denied"), hint);
             }
             _ => self.reader.error(
                 &span,
                 format!("{name} cannot be read: {error}"),
-                "see whether it is a plain file",
+                format!("check that {name} is a regular file on a working disk"),
             ),
         }
         None
@@ -452,10 +452,10 @@ impl<'a, 'r> Loader<'a, 'r> {
     }
 }
 
-/// Whether a warning about our certificate means that no gateway will take it, and what would mend
-/// it.
+/// Whether a warning about our certificate means that every gateway refuses the certificate, and
+/// how to mend it.
 fn remedy(warning: &Warning, now: UnixTime) -> (bool, String) {
-    let renew = "have it renewed under the same subject and issuer: then nothing changes in Azure";
+    let renew = "have our certificate renewed under the same subject and issuer: then nothing changes in Azure";
     let (fatal, hint) = match warning {
         Warning::Dates { expiry: Expiry::NotYet(_), .. } => {
             return (true, format!("check this device's clock, which says {now}"));
@@ -463,14 +463,16 @@ fn remedy(warning: &Warning, now: UnixTime) -> (bool, String) {
         Warning::Dates { expiry: Expiry::Over(_), .. } => (true, renew),
         Warning::Dates { expiry: Expiry::Within(..), .. } => (false, renew),
         Warning::Purposes => {
-            (false, "have it issued with extendedKeyUsage = serverAuth, clientAuth")
+            (false, "have our certificate issued with extendedKeyUsage = serverAuth, clientAuth")
         }
         Warning::NoCommonName => (
             true,
-            "have it issued with a subject CN=NAME, and write NAME in Azure as inboundAuthCertificateSubjectName",
+            "have our certificate issued with a subject CN=NAME, and write NAME in Azure as inboundAuthCertificateSubjectName",
         ),
-        Warning::NotRsa => (false, "have it issued for an RSA key of 2048 bits or more"),
-        Warning::Version => (false, "have it issued as X.509 version 3"),
+        Warning::NotRsa => {
+            (false, "have our certificate issued for an RSA key of 2048 bits or more")
+        }
+        Warning::Version => (false, "have our certificate issued as X.509 version 3"),
         Warning::Authority => {
             (true, "name the certificate that the authority issued for this device")
         }
@@ -489,12 +491,7 @@ fn policy(file: &CertificateAuthentication) -> Option<AuthPolicy> {
         } else {
             Sha1Policy::Refuse
         },
-        method1_hash: match file.rsa_signature_hash.value()? {
-            SignatureHash::Sha1 => Method1Hash::Sha1,
-            SignatureHash::Sha256 => Method1Hash::Sha256,
-            SignatureHash::Sha384 => Method1Hash::Sha384,
-            SignatureHash::Sha512 => Method1Hash::Sha512,
-        },
+        method1_hash: *file.rsa_signature_hash.value()?,
         digital_signatures: match *file.digital_signatures.value()? {
             true => DigitalSignatures::Speak,
             false => DigitalSignatures::Refuse,

@@ -1,8 +1,7 @@
-//! What is wrong, where, and what would mend it: one shape for all that is ever said about a
-//! configuration file.
+//! Diagnostics: what is wrong with a configuration file, where, and how to mend it.
 //!
-//! The first line is what compilers print, so that editors jump to it; the excerpt shows the line
-//! as it stands in the file; the hint is not optional.
+//! The first line has the form of a compiler's, so that editors jump to the place. The excerpt
+//! shows the line as it stands in the file. Every diagnostic has a hint.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,61 +12,61 @@ use serde::Serialize;
 /// A place in a file's text, in bytes.
 pub type TextSpan = Range<usize>;
 
-/// Whether a file can be put in force.
+/// Whether a finding keeps the file from being used.
 #[derive(Clone, Copy, Debug, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// It cannot.
+    /// The file, or the connection, cannot be used.
     Error,
-    /// It can, but an operator wants to know.
+    /// The file can be used, but does something that an operator should know.
     Warning,
 }
 
-/// One finding.
+/// One finding about a configuration file.
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct Diagnostic {
-    /// Whether it forbids the file.
+    /// Whether the finding keeps the file from being used.
     pub severity: Severity,
-    /// The file, as it was named.
+    /// The configuration file, as it was named.
     pub file: String,
-    /// Counted from 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// Counted from 1, in characters.
+    /// The column in characters, counted from 1.
     pub column: usize,
     /// What is wrong.
     pub what: String,
-    /// What would mend it.
+    /// How to mend it.
     pub hint: String,
     #[serde(skip)]
     excerpt: Excerpt,
 }
 
-/// A file's name and text: turns spans into lines and columns.
+/// A file's name and text, to turn spans into lines and columns.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceText<'a> {
     name: &'a str,
     text: &'a str,
 }
 
-/// The line a finding is on, and which part of it is meant.
+/// The line that a finding is on, and the part of the line that is meant.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 struct Excerpt {
     text: String,
-    /// What stands under the line before the carets: blanks, and tabs where the line has tabs.
+    /// The blanks under the line before the carets, with tabs where the line has tabs.
     indent: String,
     carets: usize,
 }
 
-/// No excerpt is wider: a pasted certificate must not fill the screen.
+/// The widest excerpt in characters: a pasted certificate must not fill the screen.
 const WIDEST: usize = 100;
 
 impl<'a> SourceText<'a> {
-    /// A file's text under its name.
+    /// The text of the file that is called `name`.
     pub fn new(name: &'a str, text: &'a str) -> SourceText<'a> {
         SourceText { name, text }
     }
 
-    /// The text between two places; empty when they are not in it.
+    /// The text of a span; empty when the span is not within the file.
     pub fn slice(&self, span: &TextSpan) -> &'a str {
         self.text.get(span.clone()).unwrap_or_default()
     }
@@ -109,8 +108,8 @@ impl<'a> SourceText<'a> {
         }
     }
 
-    /// The text up to a place. What is said of the end of a file is said of its last line, not of
-    /// the void after it.
+    /// The text up to a place. The end of a file counts as the end of its last line, so that a
+    /// finding there has a line to show.
     fn before(&self, span: &TextSpan) -> &'a str {
         let start = span.start.min(self.text.len());
         let before = self.text.get(..start).unwrap_or(self.text);
@@ -141,14 +140,14 @@ impl Excerpt {
 }
 
 impl Diagnostic {
-    /// All of it in one line, without the excerpt: for a log.
+    /// The finding in one line without the excerpt, for a log.
     pub fn in_a_line(&self) -> String {
         let Diagnostic { file, line, column, what, hint, .. } = self;
         format!("{file}:{line}:{column}: {what}; {hint}")
     }
 
-    /// The same finding with the rest of its line left out, from the end of what is meant: the line
-    /// may hold a secret.
+    /// The finding without the rest of its line after the marked part: the value there may be a
+    /// secret.
     pub fn without_value(mut self) -> Diagnostic {
         let shown = self.excerpt.indent.chars().count() + self.excerpt.carets;
         self.excerpt.text = self.excerpt.text.chars().take(shown).chain(" …".chars()).collect();

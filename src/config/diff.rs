@@ -1,9 +1,10 @@
-//! What a reload changes, in the words of the file, and what of the running service each change
-//! touches. What is equal is left alone: its packets do not notice.
+//! What `reload` compares: the configuration in force with the new one, key by key, and which part
+//! of the running service each change touches. A connection without changes keeps its SAs and its
+//! packets flowing.
 //!
-//! Both configurations are compared as JSON, whose names are the file's: so no key can be forgotten
-//! here. Which part of the service a key belongs to is one table, and a test holds it to the
-//! schema.
+//! Both configurations are compared as JSON, whose names are the file's, so no key can be forgotten
+//! here. One table says which part of the service a key belongs to; a test checks that the table
+//! has every key of the schema.
 
 use std::fmt;
 
@@ -13,20 +14,20 @@ use serde_json::Value as Json;
 use super::facts::ConnectionFacts;
 use super::settings::{Config, Connection};
 
-/// A configuration with what its files hold: a certificate can be renewed without the configuration
-/// changing.
+/// A configuration with the contents of its certificate files: a certificate can be renewed while
+/// the configuration stays the same.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadedState<'a> {
-    /// The configuration.
+    /// The configuration that was loaded.
     pub config: &'a Config,
-    /// Its [`super::Report::connections`].
+    /// What is known of each connection and its certificates, as in the report of a check.
     pub facts: &'a [ConnectionFacts],
 }
 
-/// All that differs.
+/// All that differs between two configurations.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Changes {
-    /// In `[device]` and `[local_network_gateway]`.
+    /// The keys of `[device]` and `[local_network_gateway]` that differ.
     pub site: Vec<Edit>,
     /// Connections that are new, in the file's order.
     pub added: Vec<String>,
@@ -39,18 +40,18 @@ pub struct Changes {
 /// A connection that differs.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Changed {
-    /// Its name.
+    /// The connection's name.
     pub name: String,
-    /// Its keys that differ.
+    /// The connection's keys that differ.
     pub edits: Vec<Edit>,
 }
 
-/// What changed or was done, in words.
+/// A change, or what was done about one, as a sentence for the operator.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Told {
-    /// In which connection; `None`: in what all have in common.
+    /// The connection that changed; `None` for what all connections have in common.
     pub connection: Option<String>,
-    /// What.
+    /// What changed or was done.
     pub what: String,
 }
 
@@ -59,34 +60,34 @@ pub struct Told {
 pub struct Edit {
     /// The key, with the tables below the connection's: `tunnel.mtu`.
     pub key: String,
-    /// What it was.
+    /// The value before, as JSON.
     pub was: String,
-    /// What it is.
+    /// The value now, as JSON.
     pub is: String,
-    /// What it touches.
+    /// The part of the running service that the key belongs to.
     pub part: Part,
 }
 
-/// What of the running service a key belongs to.
+/// The part of the running service that a key belongs to, and so what happens when it changes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub enum Part {
-    /// The sockets: they are opened anew.
+    /// The sockets, which are opened anew.
     Sockets,
-    /// Which peers there are: a tunnel ends or begins.
+    /// The list of peers: a tunnel ends or begins.
     Peers,
-    /// What the engine negotiates: SAs live on, and the next rekey follows the new values.
+    /// What the engine negotiates: SAs stay, and the next rekey uses the new values.
     Negotiation,
-    /// Certificates and keys: used from the next authentication on.
+    /// Certificates and keys, which are used from the next authentication on.
     Credentials,
-    /// The interface and its lane.
+    /// The tunnel's interface and its lane in the data plane.
     Interface,
-    /// Routes.
+    /// The routes into the tunnels.
     Routes,
     /// Names that only people read.
     Names,
 }
 
-/// What differs between what is in force and what shall be.
+/// Compares the configuration in force with a new one.
 pub fn diff(old: LoadedState<'_>, new: LoadedState<'_>) -> Changes {
     let named = |connections: &[Connection], name: &str| {
         connections.iter().position(|connection| connection.name.as_str() == name)
@@ -116,15 +117,15 @@ pub fn diff(old: LoadedState<'_>, new: LoadedState<'_>) -> Changes {
     changes
 }
 
-/// Whether a connection can go on under new settings: its peers, devices and routes are as they
-/// were. `old` are its settings as JSON, perhaps by another version: what that did not know does
-/// not count.
+/// Whether a connection can keep running under new settings, because its peers, devices and routes
+/// stay the same. `old` are the settings as JSON, perhaps written by another version of s2sd: keys
+/// that the other version did not have are left out.
 pub fn goes_on(old: &Json, new: &Connection) -> bool {
     let edits = edits(old, &json(new));
     edits.iter().filter(|edit| edit.was != ABSENT).all(|edit| !edit.part.ends_connection())
 }
 
-/// Certificates that came into the same files.
+/// Certificates that were renewed in the same files.
 fn renewals(name: &str, old: &[ConnectionFacts], new: &[ConnectionFacts]) -> Vec<Edit> {
     let of = |facts: &[ConnectionFacts]| {
         let own = facts.iter().find(|facts| facts.name == name);
@@ -155,7 +156,7 @@ fn renewals(name: &str, old: &[ConnectionFacts], new: &[ConnectionFacts]) -> Vec
 /// The value of a key that is not there.
 const ABSENT: &str = "nothing";
 
-/// What a key belongs to; `None` for a key that this table has forgotten.
+/// The part of the service that a key belongs to; `None` for a key that the table lacks.
 fn part(key: &str) -> Option<Part> {
     Some(match key {
         "device.listen_addresses" | "device.control_socket" => Part::Sockets,
@@ -187,7 +188,7 @@ fn part(key: &str) -> Option<Part> {
     })
 }
 
-/// The file's part that is not connections.
+/// The configuration without its connections.
 fn site(config: &Config) -> Json {
     let mut all = json(config);
     if let Some(tables) = all.as_object_mut() {
@@ -237,8 +238,8 @@ fn leaves(table: &Json) -> Vec<(String, String)> {
 }
 
 impl Part {
-    /// Whether a connection ends and begins anew when this changes: it is what devices, routes or
-    /// peers are made of.
+    /// Whether a connection is torn down and set up again when a key of this part changes, because
+    /// devices, routes or peers are made from it.
     pub fn ends_connection(self) -> bool {
         matches!(self, Part::Peers | Part::Interface | Part::Routes)
     }
@@ -246,11 +247,12 @@ impl Part {
 
 impl Changes {
     /// Whether nothing differs.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
         *self == Changes::default()
     }
 
-    /// Each thing that changed.
+    /// Each change as a sentence.
     pub fn told(&self) -> Vec<Told> {
         let site = self.site.iter().map(|edit| Told { connection: None, what: edit.to_string() });
         let removed = self.removed.iter().map(|name| Told::of(name, "removed"));
@@ -263,19 +265,20 @@ impl Changes {
 }
 
 impl Told {
-    /// Something of a connection.
+    /// A change of one connection.
     pub fn of(connection: &str, what: impl fmt::Display) -> Told {
         Told { connection: Some(connection.to_owned()), what: what.to_string() }
     }
 }
 
 impl Changed {
-    /// Whether something that belongs to this part differs.
-    pub fn touches(&self, part: Part) -> bool {
+    /// Whether a key of this part differs.
+    #[cfg(test)]
+    fn touches(&self, part: Part) -> bool {
         self.edits.iter().any(|edit| edit.part == part)
     }
 
-    /// Whether the connection has to end and begin anew.
+    /// Whether the connection is torn down and set up again.
     pub fn ends_connection(&self) -> bool {
         self.edits.iter().any(|edit| edit.part.ends_connection())
     }

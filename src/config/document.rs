@@ -1,14 +1,15 @@
-//! From text to the [`File`]: TOML's own errors, told in words that name the remedy.
+//! From text to the [`File`]. TOML's own errors become diagnostics that name the remedy.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Severity, SourceText, TextSpan};
+use super::doc::TableDoc;
 use super::reader::ConfigReader;
 use super::schema::File;
-use super::table::{ConfigTable, TableDoc, read_keys_of};
+use super::table::{ConfigTable, read_keys_of};
 
-/// Reads the file's text. What is wrong with it, the reader then knows.
+/// Reads the file's text. All errors go to `reader`.
 pub fn read(reader: &mut ConfigReader<'_>, text: &str) -> File {
     const FILE: &TableDoc = &File::DOC;
     let (tree, errors) = DeTable::parse_recoverable(text);
@@ -28,12 +29,13 @@ pub fn read(reader: &mut ConfigReader<'_>, text: &str) -> File {
     reader.misplaced = wrong.iter().any(|(span, message)| misplaces(source, span, message));
     let mut values = ConfigReader::new(source);
     values.misplaced = reader.misplaced;
-    // Nothing stands at the top of the file but its tables: what is missing there is told of its
-    // first line.
+    values.root = Some(FILE);
+    // The top of the file holds tables only, so what is missing there is reported at the first
+    // line.
     let file = read_keys_of(FILE, tree.get_ref(), 0..0, &mut values);
     let lines: Vec<usize> = wrong.iter().map(|(span, _)| source.line(span)).collect();
     for found in values.into_found() {
-        // A value that does not parse is not also reported for what the parser made of it.
+        // A line with a syntax error is not reported again for what the parser made of its value.
         if !lines.contains(&found.line)
             && !unclosed.iter().any(|list| within(source, list, found.line))
         {
@@ -43,8 +45,8 @@ pub fn read(reader: &mut ConfigReader<'_>, text: &str) -> File {
     file
 }
 
-/// One slip makes several errors on its line, of which the first tells most; but each unquoted
-/// value is one.
+/// Keeps the first error of each line, because one slip often makes several; every unquoted value
+/// is a slip of its own and is kept.
 fn keep_first_of_line(source: SourceText<'_>, wrong: &mut Vec<(TextSpan, &str)>) {
     let mut lines: Vec<usize> = Vec::new();
     wrong.retain(|(span, message)| {
@@ -55,8 +57,8 @@ fn keep_first_of_line(source: SourceText<'_>, wrong: &mut Vec<(TextSpan, &str)>)
     });
 }
 
-/// Whether what follows a syntax error may have gone into the wrong table. An error inside a value
-/// does not do that.
+/// Whether keys after a syntax error may be counted to the wrong table. An error inside a value
+/// does not cause that.
 fn misplaces(source: SourceText<'_>, span: &TextSpan, message: &str) -> bool {
     let line = source.line_text(span).trim();
     match message.split(',').next().unwrap_or_default() {
@@ -135,7 +137,7 @@ fn remedy(
     }
 }
 
-/// A key or a table that stands there twice.
+/// The remedy for a key or table that is given twice.
 fn duplicate(source: SourceText<'_>, span: &TextSpan) -> SyntaxRemedy {
     let line = source.line_text(span).trim();
     let (what, hint) = if line.starts_with("[[") {
@@ -143,9 +145,9 @@ fn duplicate(source: SourceText<'_>, span: &TextSpan) -> SyntaxRemedy {
         (format!("{line} comes after one of its own tables"), hint)
     } else if line == "[connection]" {
         let hint = "a list of tables has two brackets: [[connection]]".to_owned();
-        (format!("{line} stands there a second time"), hint)
+        (format!("{line} is given a second time"), hint)
     } else if line.starts_with('[') {
-        let what = format!("{line} stands there a second time");
+        let what = format!("{line} is given a second time");
         (what, "write its keys under the first".to_owned())
     } else {
         let what = format!("`{}` is given twice", source.slice(span));
@@ -154,13 +156,13 @@ fn duplicate(source: SourceText<'_>, span: &TextSpan) -> SyntaxRemedy {
     SyntaxRemedy::new(span.clone(), what, hint)
 }
 
-/// A string without quotes, or with the wrong ones.
+/// The remedy for a string without quotes, or with the wrong ones.
 fn quoting(span: &TextSpan, value: &str) -> SyntaxRemedy {
     const TYPOGRAPHIC: &[char] = &['\u{201c}', '\u{201d}', '\u{201e}', '\u{ab}', '\u{bb}'];
     let bare = value.trim_matches(TYPOGRAPHIC);
     let (what, hint) = match value.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" => (format!("{value} is no value"), "write true".to_owned()),
-        "false" | "no" | "off" => (format!("{value} is no value"), "write false".to_owned()),
+        "true" | "yes" | "on" => (format!("{value} is not a value"), "write true".to_owned()),
+        "false" | "no" | "off" => (format!("{value} is not a value"), "write false".to_owned()),
         _ if bare != value => {
             ("these are typographic quotes".to_owned(), format!("write straight ones: \"{bare}\""))
         }
@@ -175,8 +177,8 @@ impl SyntaxRemedy {
     }
 }
 
-/// The word around a place: an address that was read as a number is more than its first wrong
-/// letter.
+/// The whole word around a place. The parser marks the first wrong letter of an address that it
+/// read as a number; the operator should see the address.
 fn token(source: SourceText<'_>, span: &TextSpan) -> TextSpan {
     let (before, after) = source.around(span);
     let ends = |c: char| c.is_whitespace() || "[]{},='\"#".contains(c);

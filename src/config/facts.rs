@@ -1,5 +1,5 @@
-//! What is known of a configuration when nothing is wrong: for people to compare with Azure, and as
-//! JSON for programs.
+//! What `s2sd check` tells of each connection: text that people compare with Azure, and JSON for
+//! programs.
 
 use std::fmt;
 
@@ -10,61 +10,61 @@ use super::settings::{Connection, ConnectionPolicy};
 use crate::pki::certificate::Certificate;
 use crate::time::UnixTime;
 
-/// One connection.
+/// What is known of one connection.
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct ConnectionFacts {
-    /// Its name.
+    /// The connection's name.
     pub name: String,
-    /// Its interfaces, each with the gateway's address.
+    /// The connection's interfaces, each with the gateway's address.
     pub tunnels: Vec<TunnelFacts>,
     /// The policy, in Azure's words.
     pub policy: String,
-    /// Pairs of SAs that each tunnel has.
+    /// The number of child SAs that each tunnel has.
     pub selector_pairs: usize,
-    /// The CN that the gateway must have.
+    /// The common name that the gateway's certificate must have.
     pub gateway_name: String,
-    /// Its certificates.
+    /// The certificates that the connection uses.
     pub credentials: CredentialFacts,
 }
 
-/// One tunnel.
+/// One tunnel: the interface and the gateway at the other end.
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct TunnelFacts {
-    /// The interface.
+    /// The interface's name.
     pub interface: String,
-    /// Where the gateway is.
+    /// The gateway's address or DNS name.
     pub remote: String,
 }
 
 /// The certificates of a connection.
 #[derive(Clone, Debug, Default, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct CredentialFacts {
-    /// Ours, leaf first; the root is not among them.
+    /// Our certificate, then its issuers, without the root.
     pub inbound: Vec<CertificateFacts>,
-    /// The roots of gateways.
+    /// The roots that gateways are checked against.
     pub roots: Vec<CertificateFacts>,
     /// How many revocation lists there are.
     pub crls: usize,
 }
 
-/// One certificate.
+/// What is known of one certificate.
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct CertificateFacts {
-    /// Its subject.
+    /// The subject as a distinguished name.
     pub subject: String,
     /// The subject's common name.
     pub common_name: Option<String>,
-    /// Who issued it.
+    /// The issuer as a distinguished name.
     pub issuer: String,
-    /// SHA-1, as Azure shows it.
+    /// The thumbprint (SHA-1), as Azure shows it.
     pub thumbprint: String,
-    /// Kind and size of its key.
+    /// The kind and size of the key.
     pub key: Option<String>,
-    /// First second, RFC 3339.
+    /// The first second of validity, as in RFC 3339.
     pub not_before: String,
-    /// Last second, RFC 3339.
+    /// The last second of validity, as in RFC 3339.
     pub not_after: String,
-    /// Whole days until then; 0 when it is over.
+    /// Whole days until the last second; 0 when it has passed.
     pub days_left: u64,
 }
 

@@ -1,5 +1,5 @@
-//! The files that a configuration names, as their bytes. Who reads them is not decided here: the
-//! daemon opens them, tests bring them along.
+//! Access to the files that a configuration names. The daemon opens real files, tests bring their
+//! own.
 
 use std::io;
 
@@ -7,19 +7,19 @@ use zeroize::Zeroizing;
 
 use super::value::FileRef;
 
-/// Where the bytes of files come from.
+/// A source of files.
 pub trait Files {
-    /// Reads a file whole. [`io::ErrorKind::Unsupported`] says that it cannot be seen from here
-    /// though it may well be there: a credential, asked for outside the service.
+    /// Reads a whole file. [`io::ErrorKind::Unsupported`] means that the file may exist but is not
+    /// visible to this process: a systemd credential, asked for outside the service.
     fn read(&self, file: &FileRef) -> io::Result<FileContent>;
 }
 
 /// A file that was read.
 #[derive(Clone)]
 pub struct FileContent {
-    /// Its bytes; of a key they are a secret.
+    /// The file's bytes, which may be a private key.
     pub bytes: Zeroizing<Vec<u8>>,
-    /// Whether others than its owner and group may read it.
+    /// Whether others than the file's owner and group may read it.
     pub exposed: bool,
 }
 

@@ -1,8 +1,8 @@
-//! Names that stand in Azure's objects or in other programs' files, and what to do about each here.
+//! Keys of Azure's objects and of other programs' files that do not exist here, each with advice.
 
 use super::nearest::folded;
 
-/// What to say to someone who wrote this name.
+/// The advice for somebody who wrote this key.
 pub fn note(name: &str) -> Option<&'static str> {
     let name = folded(name);
     NOTES.iter().find(|(names, _)| names.iter().any(|n| folded(n) == name)).map(|(_, note)| *note)

@@ -1,4 +1,4 @@
-//! Which interface each tunnel gets. Names are handed out once, over all connections.
+//! Which interface each tunnel gets. Names are unique over all connections.
 
 use toml::Spanned;
 
@@ -7,8 +7,8 @@ use super::reader::ConfigReader;
 use super::schema::{self, Connection};
 use super::value::{Host, InterfaceName, OrAuto};
 
-/// The interfaces of each connection, one for each address of its gateway; two of one name are
-/// reported.
+/// The interfaces of each connection, one for each address of the gateway. A name that is given
+/// twice is reported.
 pub fn assign(file: &schema::File, reader: &mut ConfigReader<'_>) -> Vec<Vec<InterfaceName>> {
     let connections: Vec<&Connection> =
         file.connection.items().iter().map(Spanned::get_ref).collect();
@@ -47,7 +47,7 @@ fn report_taken(
     reader.error(span, what, "give each tunnel its own name; the second tunnel of an active-active gateway takes the next number");
 }
 
-/// The name in the file, and its place.
+/// The interface name that the file gives, and where.
 fn named(connection: &Connection) -> Option<(&InterfaceName, TextSpan)> {
     let interface = connection.tunnel.value()?.interface.spanned()?;
     match interface.get_ref() {

@@ -2,50 +2,59 @@
 //! that is wrong with it.
 //!
 //! ```text
-//!   text ── document ──> tree ── reader, table, value ──> File ── rules, overlap, resolve ──> Config ── peers ──> engine
-//!               │                         │                               │
-//!               │                         │                 credentials <── the files it names, and the time
-//!               └─────────────────────────┴────── Diagnostic ─────────────┘   file:line:column, excerpt, hint
+//!   text
+//!    │  document                 TOML's own errors ─────────────────────┐
+//!   tree                                                                │
+//!    │  reader, table, value     wrong types and values, unknown keys ──┤
+//!   File                                                                ├──> Diagnostic
+//!    │  rules, overlap, resolve  keys that do not go together ──────────┤    file:line:column,
+//!   Config                                                              │    excerpt, hint
+//!    │  credentials              files missing, wrong or expired ───────┘
+//!    │  peers
+//!   PeerConfig, for the engine
 //! ```
 //!
-//! | file | noun |
+//! | file | what |
 //! |---|---|
-//! | [`schema`], [`table`] | the file, key by key; how a table is declared and read |
-//! | [`value`], [`prefix`], [`algorithm`] | what stands for a key: each checks itself |
-//! | [`reader`], [`diagnostic`] | walking the tree; what is wrong, where, and what mends it |
-//! | `document`, `nearest`, `foreign` | TOML's own errors; the name that was meant; names from elsewhere |
-//! | `rules`, [`overlap`], [`interface`] | what several keys must be together |
+//! | [`schema`], `table` | the file, key by key; how a table is declared and read |
+//! | [`doc`](mod@doc) | the descriptions of tables, keys and values, for messages and the manual |
+//! | [`value`], [`prefix`], [`algorithm`], `choice` | the types of values: each checks itself |
+//! | `reader`, [`diagnostic`] | walking the tree; what is wrong, where, and how to mend it |
+//! | `document` | TOML's own errors in an operator's words |
+//! | `nearest`, `foreign` | the key that was meant; names from Azure and from other programs |
+//! | `rules`, `overlap`, `interface` | what several keys must be together |
 //! | [`settings`], `resolve` | the typed configuration, and how it is made |
-//! | [`file`](mod@file), [`credentials`], [`facts`], [`check`](mod@check) | the files it names; the report of `s2sd check` |
-//! | [`diff`] | what a reload changes |
-//! | [`peers`] | what the engine takes |
+//! | [`file`](mod@file), `credentials` | the files that the configuration names |
+//! | `facts`, [`check`](mod@check) | the report of `s2sd check` |
+//! | `diff` | what a reload compares, and which part of the service each change touches |
+//! | `peers` | from the configuration to the engine's peers and children |
 //!
-//! Three decisions carry it:
+//! Three decisions shape the module:
 //!
-//! - **Everything at once.** An operator mends a file in one go, so no error hides another: a
-//!   syntax error does not stop the values from being read, a bad value does not stop the rules
-//!   that look at others. serde's derived readers stop at the first error; see [`reader`] for what
-//!   stands in their place.
+//! - **Everything at once.** An operator mends a file in one go, so no error hides another: after a
+//!   syntax error the values are still read, and after a bad value the rules still look at the
+//!   others. serde's derived readers stop at the first error, which is why `reader` exists.
 //! - **Declared once.** [`schema`] declares each key with its type, its default (as TOML) and its
 //!   meaning; reader, suggestions and manual page follow from that, so they cannot disagree.
 //! - **Pure.** No file is opened here: text comes in, and [`file::Files`] brings the bytes of
-//!   certificates. So all of it, dates included, is tested as values.
+//!   certificates. Tests therefore need neither files nor a clock.
 
 pub mod algorithm;
 pub mod check;
-pub mod credentials;
+pub(crate) mod credentials;
 pub mod diagnostic;
-pub mod diff;
-pub mod facts;
+pub(crate) mod diff;
+pub mod doc;
+pub(crate) mod facts;
 pub mod file;
-pub mod interface;
-pub mod overlap;
-pub mod peers;
+pub(crate) mod interface;
+pub(crate) mod overlap;
+pub(crate) mod peers;
 pub mod prefix;
-pub mod reader;
+pub(crate) mod reader;
 pub mod schema;
 pub mod settings;
-pub mod table;
+pub(crate) mod table;
 pub mod value;
 
 mod choice;
@@ -64,10 +73,10 @@ use std::path::PathBuf;
 use diagnostic::SourceText;
 use reader::ConfigReader;
 
-/// Where the service listens unless its configuration says otherwise, as the schema has it.
+/// The default of `control_socket`, as in [`schema`]: for files that cannot be read at all.
 const CONTROL_SOCKET: &str = "/run/s2sd/control.sock";
 
-/// What a file says, and all that is wrong with it.
+/// A configuration that was read, and all that is wrong with its file.
 #[derive(Clone, Debug)]
 pub struct Parsed {
     /// The configuration; `None` when there is an error among the findings.
@@ -76,8 +85,8 @@ pub struct Parsed {
     pub found: Vec<Diagnostic>,
 }
 
-/// Where the service of a configuration listens, whatever else may be wrong with the file: who asks
-/// wants to be told just that.
+/// The control socket that a configuration names, even if the rest of the file has errors: commands
+/// such as `s2sd status` must reach a running service whose file was broken since.
 pub fn control_socket(text: &str) -> PathBuf {
     let mut reader = ConfigReader::new(SourceText::new("", text));
     let device = document::read(&mut reader, text).device;

@@ -1,11 +1,12 @@
-//! The name that was probably meant.
+//! Finds the known name that a misspelt one was probably meant to be.
 
-/// How two names are compared: `connectionMode`, `connection-mode` and `Connection_Mode` are one.
+/// A name in the form in which names are compared: `connectionMode`, `connection-mode` and
+/// `Connection_Mode` are the same.
 pub fn folded(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// The candidate nearest to `name`, if one is near enough to be a slip of the hand.
+/// The candidate nearest to `name`, if one is near enough to be a typing error.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = folded(name);
     candidates
@@ -16,7 +17,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// How far two folded names are apart; a beginning that says enough is as good as the whole.
+/// The distance of two folded names. A long enough beginning of a candidate counts as one error.
 fn apart(name: &str, candidate: &str) -> usize {
     if name.len() >= SAYS_ENOUGH && candidate.starts_with(name) {
         1
@@ -25,10 +26,10 @@ fn apart(name: &str, candidate: &str) -> usize {
     }
 }
 
-/// Letters of a beginning that make a name known.
+/// The letters of a beginning that is long enough.
 const SAYS_ENOUGH: usize = 5;
 
-/// How many slips are believable: one in three letters.
+/// The most errors that are plausible: one in three letters.
 fn slips(name: &str, candidate: &str) -> usize {
     name.chars().count().min(candidate.chars().count()) / 3
 }

@@ -1,5 +1,5 @@
-//! Prefixes that are in each other's way. Routing decides what enters a tunnel, so an address can
-//! lie on one side only.
+//! Prefixes that overlap. Routing decides what enters a tunnel, so an address can lie on one side
+//! only.
 
 use toml::Spanned;
 
@@ -30,8 +30,9 @@ pub fn check(file: &File, reader: &mut ConfigReader<'_>) {
     }
 }
 
-/// Azure would send the packets of the tunnel into the tunnel: its own troubleshooting page on
-/// site-to-site connections that disconnect intermittently names this as a cause.
+/// Reports prefixes of this site that hold its own public address: Azure would route the tunnel's
+/// own packets into the tunnel. Azure's troubleshooting page on site-to-site connections that
+/// disconnect intermittently names this cause.
 fn check_own_address(file: &File, local: &[Spanned<Prefix>], reader: &mut ConfigReader<'_>) {
     let Some(site) = file.local_network_gateway.value() else { return };
     let Some(own) = site.gateway_ip_address.value() else { return };
@@ -45,7 +46,7 @@ fn check_own_address(file: &File, local: &[Spanned<Prefix>], reader: &mut Config
     }
 }
 
-/// Within one list a prefix inside another is harmless, but seldom meant.
+/// Warns of a prefix inside another of the same list, which is harmless but seldom meant.
 fn check_within(prefixes: &[Spanned<Prefix>], reader: &mut ConfigReader<'_>) {
     for (at, prefix) in prefixes.iter().enumerate() {
         let Some(other) =
@@ -61,17 +62,18 @@ fn check_within(prefixes: &[Spanned<Prefix>], reader: &mut ConfigReader<'_>) {
         if wide.is_everything() && wide != narrow {
             continue;
         }
-        let what = if wide == narrow {
-            format!("{narrow} is given twice")
+        let (what, hint) = if wide == narrow {
+            (format!("{narrow} is given twice"), "keep one of the two".to_owned())
         } else {
-            format!("{narrow} lies within {wide}, which is in the same list")
+            let what = format!("{narrow} lies within {wide}, which is in the same list");
+            (what, format!("take {narrow} out: {wide} covers it"))
         };
-        reader.warning(&prefix.span(), what, format!("take {narrow} out: the other covers it"));
+        reader.warning(&prefix.span(), what, hint);
     }
 }
 
-/// All traffic may go to Azure (forced tunnelling): then networks at home stay at home, for their
-/// routes are narrower.
+/// Reports prefixes of the gateway that overlap this site's. All traffic may go to Azure (forced
+/// tunnelling): this site's networks then stay reachable because their routes are narrower.
 fn check_against_local(
     remote: &Spanned<Prefix>,
     local: &[Spanned<Prefix>],

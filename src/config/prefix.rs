@@ -1,31 +1,36 @@
-//! Address prefixes: `10.1.0.0/24`.
+//! Address prefixes such as `10.1.0.0/24`, as values of the file.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Serialize, Serializer};
 
-use super::reader::{ConfigReader, ConfigValue, Entry, ValueKind};
+use super::doc::ValueKind;
+use super::reader::{ConfigReader, ConfigValue, Entry};
 use super::value::bad_address;
 
-/// A network and its length. No bit is set below the length.
+/// A network and its length, with no bit set below the length.
+///
+/// `sys::netlink::AddressPrefix` is what the kernel takes for addresses and routes: an address and
+/// a length that nobody has checked. A selector's `AddressRange` need not be a prefix.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Prefix {
     network: IpAddr,
     length: u8,
 }
 
-/// An address of an interface with the length of its network: bits below the length may be set.
+/// An address of an interface with the length of its network: bits below the length may be set,
+/// which a [`Prefix`] does not allow.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct InterfaceAddress {
-    /// The address.
+    /// The interface's address.
     pub address: IpAddr,
-    /// How many of its first bits are the network.
+    /// The number of leading bits that are the network.
     pub length: u8,
 }
 
 impl Prefix {
-    /// The network that an address lies in; `None` when the length is too long for it.
+    /// The network that an address lies in; `None` when the address has fewer bits than `length`.
     pub fn of(address: IpAddr, length: u8) -> Option<Prefix> {
         let network = match address {
             IpAddr::V4(v4) => {
@@ -47,17 +52,17 @@ impl Prefix {
         Prefix { network: IpAddr::V6(Ipv6Addr::UNSPECIFIED), length: 0 }
     }
 
-    /// The first address.
+    /// The first address of the network.
     pub fn network(&self) -> IpAddr {
         self.network
     }
 
-    /// How many of the first bits are fixed.
+    /// The number of leading bits that all addresses of the network share.
     pub fn length(&self) -> u8 {
         self.length
     }
 
-    /// The last address.
+    /// The last address of the network.
     pub fn last(&self) -> IpAddr {
         match self.network {
             IpAddr::V4(v4) => {
@@ -71,12 +76,12 @@ impl Prefix {
         }
     }
 
-    /// Whether it is `0.0.0.0/0` or `::/0`.
+    /// Whether the prefix is `0.0.0.0/0` or `::/0`.
     pub fn is_everything(&self) -> bool {
         self.length == 0
     }
 
-    /// Whether an address lies in it.
+    /// Whether an address lies in the network.
     pub fn contains(&self, address: IpAddr) -> bool {
         address.is_ipv4() == self.network.is_ipv4()
             && Prefix::of(address, self.length).is_some_and(|p| p.network == self.network)
@@ -88,7 +93,7 @@ impl Prefix {
     }
 }
 
-/// The first `length` of `bits` bits set.
+/// A mask of `bits` bits with the first `length` set.
 fn mask(bits: u8, length: u8) -> Option<u128> {
     let host = bits.checked_sub(length)?;
     let all = u128::MAX.checked_shr(u32::from(128 - bits)).unwrap_or(0);
@@ -124,7 +129,7 @@ impl ConfigValue for InterfaceAddress {
     }
 }
 
-/// The parts of `address/length`, or a report.
+/// The parts of `address/length`; reports a text that is none.
 fn parse(
     text: &str,
     entry: Entry<'_, '_>,
@@ -134,7 +139,7 @@ fn parse(
         let what = format!("{text:?} has no prefix length");
         let hint = match text.parse() {
             Ok(address) => format!(
-                "for this one address write \"{}\"; for its network the length it has, as in \"10.1.0.0/24\"",
+                "for this one address write \"{}\"; for a network add its length, as in \"10.1.0.0/24\"",
                 single(address)
             ),
             Err(_) => "write a prefix such as \"10.1.0.0/24\"".to_owned(),

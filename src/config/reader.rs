@@ -1,103 +1,78 @@
-//! Reads typed values out of a TOML tree, saying all that is wrong with it instead of the first
-//! thing.
+//! Reads typed values out of a TOML tree and reports everything that is wrong, not only the first
+//! error.
 //!
 //! serde's derived readers stop at the first error, and know no neighbours to suggest for a
-//! misspelt key. So the `toml` crate parses (with its error recovery and the place of every key and
-//! value), and the tree is walked here: each type of value knows how to read itself
-//! ([`ConfigValue`]), tables are declared once ([`super::table`]), and a reader collects what they
-//! find. serde remains for what goes out: reports as JSON.
+//! misspelt key. So the `toml` crate parses, with error recovery and the place of every key and
+//! value, and the tree is walked here: each type of value reads itself ([`ConfigValue`]), tables
+//! are declared once ([`super::table`]), and a [`ConfigReader`] collects the findings. serde writes
+//! the reports as JSON.
 
-use serde::Serialize;
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, Severity, SourceText, TextSpan};
-use super::table::{KeyDoc, TableDoc};
+use super::doc::{KeyDoc, TableDoc, ValueKind};
 
-/// A type that reads itself from a value of the file.
+/// A type of value that reads itself from the file.
 pub trait ConfigValue: Sized {
     /// What such a value looks like, for messages and the manual page.
     const KIND: ValueKind;
 
-    /// Reads it; reports and gives `None` when it is not one.
+    /// Reads a value; reports a value of another form and gives `None`.
     fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<Self>;
 }
 
-/// What a value looks like.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub enum ValueKind {
-    /// A string, and what is in it: "an IP address".
-    Text(&'static str),
-    /// `true` or `false`.
-    Boolean,
-    /// A whole number of this range.
-    Whole(u64, u64),
-    /// One of these strings.
-    Choice(&'static [ChoiceValue]),
-    /// A list of these.
-    List(&'static ValueKind),
-    /// A table.
-    Table(&'static TableDoc),
-    /// The string `"auto"`, `"Default"`, ..., or the other.
-    Or(&'static str, &'static ValueKind),
-}
-
-/// One value of a choice.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct ChoiceValue {
-    /// As it is written in the file.
-    pub name: &'static str,
-    /// What it means.
-    pub doc: &'static str,
-}
-
-/// A value with the key it was given for.
+/// A value of the file with the key that it was given for.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a, 't> {
-    /// The key.
+    /// The description of the key.
     pub key: &'static KeyDoc,
-    /// The value.
+    /// The value in the TOML tree.
     pub value: &'a Spanned<DeValue<'t>>,
 }
 
-/// What became of a key: the checks that look at several keys go on with what there is.
+/// A key after reading. The rules that look at several keys skip those without a value.
 #[derive(Clone, Debug, Default)]
 pub enum ReadKey<T> {
-    /// Not in the file, and without a default.
+    /// The key is not in the file and has no default.
     #[default]
     Absent,
-    /// In the file but wrong, which has been reported.
+    /// The key is in the file with a wrong value, which was reported.
     Bad,
-    /// Read, or its default; then the place is that of the table it is missing in.
+    /// The value in the file, or the default; the place of a default is that of the table that
+    /// lacks the key.
     Given(Spanned<T>),
 }
 
-/// A list, of which wrong items have been reported and left out.
+/// A list. Wrong items were reported and left out.
 #[derive(Clone, Debug)]
 pub struct List<T> {
     items: Vec<Spanned<T>>,
     written: usize,
 }
 
-/// Walks one file and collects what is wrong with it.
+/// Walks one file and collects what is wrong with the file.
 #[derive(Debug)]
 pub struct ConfigReader<'s> {
     source: SourceText<'s>,
     found: Vec<Diagnostic>,
-    /// Where a default stands: at the table it is a default of.
+    /// While a default is read: the place of the table that lacks the key.
     default_of: Option<TextSpan>,
-    /// After a syntax error tables and keys are not where their author put them: what is missing or
-    /// unknown says nothing.
+    /// Whether a syntax error may have moved keys into wrong tables: missing and unknown keys are
+    /// then not reported.
     pub(super) misplaced: bool,
+    /// The file's own table. An unknown key is looked for in it and in all tables below it, to say
+    /// where the key belongs.
+    pub(super) root: Option<&'static TableDoc>,
 }
 
 impl<'s> ConfigReader<'s> {
     /// A reader of this file.
     pub fn new(source: SourceText<'s>) -> ConfigReader<'s> {
-        ConfigReader { source, found: Vec::new(), default_of: None, misplaced: false }
+        ConfigReader { source, found: Vec::new(), default_of: None, misplaced: false, root: None }
     }
 
-    /// The file.
+    /// The file that is read.
     pub fn source(&self) -> SourceText<'s> {
         self.source
     }
@@ -122,7 +97,7 @@ impl<'s> ConfigReader<'s> {
         self.found.iter().any(|d| d.severity == Severity::Error)
     }
 
-    /// All that was found, in the order of the file.
+    /// All findings, in the order of the file.
     pub fn into_found(self) -> Vec<Diagnostic> {
         let mut found = self.found;
         found.sort_by_key(|d| (d.line, d.column));
@@ -130,7 +105,7 @@ impl<'s> ConfigReader<'s> {
         found
     }
 
-    /// Reads what stands for a key.
+    /// Reads the value of a key.
     pub fn read<T: ConfigValue>(&mut self, entry: Entry<'_, '_>) -> ReadKey<T> {
         match T::read(entry, self) {
             Some(value) => ReadKey::Given(Spanned::new(self.place(entry.value.span()), value)),
@@ -138,8 +113,8 @@ impl<'s> ConfigReader<'s> {
         }
     }
 
-    /// Reads the default of a key that the table at `table` does not have, as though it stood in
-    /// the file.
+    /// Reads the default of a key that the table at `table` lacks, as if the default stood in the
+    /// file.
     pub fn read_default<T: ConfigValue>(
         &mut self,
         key: &'static KeyDoc,
@@ -153,7 +128,7 @@ impl<'s> ConfigReader<'s> {
         field
     }
 
-    /// Where a value of the tree stands in the file.
+    /// The place in the file of a value of the tree.
     pub fn place(&self, span: TextSpan) -> TextSpan {
         self.default_of.clone().unwrap_or(span)
     }
@@ -168,8 +143,7 @@ impl<'s> ConfigReader<'s> {
         self.error(&entry.value.span(), what, self.retyped(entry, kind));
     }
 
-    /// The hint for a value of the wrong type: the value as it should have been written, where that
-    /// is clear.
+    /// The hint for a value of the wrong type: if possible, the value as it should be written.
     fn retyped(&self, entry: Entry<'_, '_>, kind: &ValueKind) -> String {
         let written = self.source.slice(&entry.value.span());
         match (kind, entry.value.get_ref()) {
@@ -217,7 +191,7 @@ impl<'s> ConfigReader<'s> {
 }
 
 impl<'a, 't> Entry<'a, 't> {
-    /// The string there, or a report of what is there instead of `kind`.
+    /// The value as a string; reports a value of another type than `kind`.
     pub fn text(self, kind: &ValueKind, reader: &mut ConfigReader<'_>) -> Option<&'a str> {
         let text = self.value.get_ref().as_str();
         if text.is_none() {
@@ -226,7 +200,7 @@ impl<'a, 't> Entry<'a, 't> {
         text
     }
 
-    /// Reports that the value is not what its key needs.
+    /// Reports that the value is wrong for the key.
     pub fn refuse(
         self,
         reader: &mut ConfigReader<'_>,
@@ -238,12 +212,12 @@ impl<'a, 't> Entry<'a, 't> {
 }
 
 impl<T> ReadKey<T> {
-    /// The value, if there is a good one.
+    /// The value, if it was read or has a default.
     pub fn value(&self) -> Option<&T> {
         self.spanned().map(Spanned::get_ref)
     }
 
-    /// The value and its place, if there is a good one.
+    /// The value and its place, if it was read or has a default.
     pub fn spanned(&self) -> Option<&Spanned<T>> {
         match self {
             ReadKey::Given(value) => Some(value),
@@ -251,21 +225,21 @@ impl<T> ReadKey<T> {
         }
     }
 
-    /// Whether the file has the key, right or wrong.
+    /// Whether the file has the key, with a right or a wrong value.
     pub fn present(&self) -> bool {
         !matches!(self, ReadKey::Absent)
     }
 }
 
 impl<T> ReadKey<List<T>> {
-    /// The good items of a list.
+    /// The items of a list that were read.
     pub fn items(&self) -> &[Spanned<T>] {
         self.value().map_or(&[], |list| list.items.as_slice())
     }
 }
 
 impl<T> List<T> {
-    /// Whether nothing was written in it, right or wrong.
+    /// Whether the file has no item in the list, neither right nor wrong.
     pub fn is_empty(&self) -> bool {
         self.written == 0
     }
@@ -278,7 +252,7 @@ impl<T: ConfigValue> ConfigValue for List<T> {
         let mut items = Vec::new();
         let Some(values) = entry.value.get_ref().as_array() else {
             reader.wrong_type(entry, &Self::KIND);
-            // A lone table is read on, so that what is wrong inside it is said too.
+            // The keys of a lone table are read too, to report what is wrong inside.
             if let (ValueKind::Table(_), DeValue::Table(_)) = (T::KIND, entry.value.get_ref()) {
                 let _: ReadKey<T> = reader.read(entry);
             }

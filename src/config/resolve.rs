@@ -1,5 +1,5 @@
-//! From the file to the [`Config`]. The rules that look at several keys have spoken before
-//! ([`super::rules`]); what is missing or wrong here has been reported, so a `None` is silent.
+//! From the file to the [`Config`], after the rules that look at several keys ([`super::rules`]).
+//! Missing and wrong keys were reported before, so a `None` here needs no report.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -95,7 +95,7 @@ fn policy(choice: &PolicyChoice) -> Option<ConnectionPolicy> {
     }))
 }
 
-/// The pairs of the prefixes, unless pairs are spelt out.
+/// The traffic selectors: pairs that the file spells out, else pairs made of the prefixes.
 fn selectors(
     file: &schema::Connection,
     site: &Site,
@@ -149,7 +149,7 @@ fn tunnel(file: &schema::Tunnel) -> Option<TunnelSettings> {
     })
 }
 
-/// The number, or that it is `"auto"`.
+/// The number of a key; the inner `None` is `"auto"`.
 fn set<const LEAST: u64, const MOST: u64>(
     field: &ReadKey<OrAuto<Whole<LEAST, MOST>>>,
 ) -> Option<Option<u64>> {

@@ -1,7 +1,7 @@
-//! The rules that look at several keys at once: Azure's own, and what would not work or would
-//! surprise.
+//! The rules that look at several keys at once: Azure's own rules, and combinations that would not
+//! work or would surprise an operator.
 //!
-//! Each takes what there is: a key that is missing or wrong has been reported and is passed over.
+//! A rule skips keys that are missing or wrong: those were reported before.
 
 use std::net::IpAddr;
 
@@ -20,14 +20,15 @@ use super::schema::{
 use super::settings::DEFAULT_LIFE_TIME;
 use super::value::{FileRef, Host};
 
-/// Azure's gateways have one instance, or two when active-active.
+/// The most instances of a gateway: one, or two when active-active.
 const INSTANCES_MAX: usize = 2;
-/// Pairs of selectors that a gateway is made for: its quick mode SAs in the Azure docs' "About VPN
-/// devices".
+/// The most pairs of traffic selectors that a gateway supports (Azure docs, "About VPN devices":
+/// quick mode SAs).
 const PAIRS_MAX: usize = 100;
-/// What Azure's network carries whole (Azure docs, "TCP/IP performance tuning for Azure VMs").
+/// The largest packet that Azure's network does not fragment (Azure docs, "TCP/IP performance
+/// tuning for Azure VMs").
 const AZURE_MTU: u64 = 1400;
-/// IPv4 and TCP headers.
+/// The length of IPv4 and TCP headers.
 const TCP_HEADERS: u64 = 40;
 
 /// Reports every broken rule of the file.
@@ -78,7 +79,8 @@ fn check_site(site: &LocalNetworkGateway, reader: &mut ConfigReader<'_>) {
     }
 }
 
-/// Azure reaches this site over the Internet, by IPv4 (Azure docs, "VPN Gateway FAQ").
+/// Warns of an address of this site that Azure cannot reach over the Internet by IPv4 (Azure docs,
+/// "VPN Gateway FAQ").
 fn check_public(address: &Spanned<IpAddr>, reader: &mut ConfigReader<'_>) {
     let (span, address) = (address.span(), address.get_ref());
     match address {
@@ -117,7 +119,7 @@ fn check_policy(connection: &Connection, reader: &mut ConfigReader<'_>) {
         let name = connection.name.value().map_or("this connection", |name| name.as_str());
         reader.warning(
             &choice.span(),
-            format!("{name} uses Azure's default policy, whose key exchange is DHGroup2: 1024 bits, within reach of states"),
+            format!("{name} uses Azure's default policy, whose key exchange is DHGroup2: 1024 bits, which well-funded attackers can break"),
             "set a custom policy on the Azure connection and here as [connection.ipsec_policy]: GCMAES256, SHA384, ECP384, \
              GCMAES256, GCMAES256, ECP384",
         );
@@ -130,7 +132,7 @@ fn check_policy(connection: &Connection, reader: &mut ConfigReader<'_>) {
     {
         reader.warning(
             &group.span(),
-            "DHGroup2 has 1024 bits, within reach of states",
+            "DHGroup2 has 1024 bits, which well-funded attackers can break",
             "set the DH group to ECP384 in Azure and here",
         );
     }
@@ -139,14 +141,14 @@ fn check_policy(connection: &Connection, reader: &mut ConfigReader<'_>) {
     {
         reader.warning(
             &group.span(),
-            "PFS2 has 1024 bits, within reach of states",
+            "PFS2 has 1024 bits, which well-funded attackers can break",
             "set the PFS group to ECP384 in Azure and here",
         );
     }
 }
 
-/// With a GCM cipher `ike_integrity` chooses the pseudo-random function; its GCM values choose
-/// none.
+/// Checks the IKE algorithms. With a GCM cipher `ike_integrity` chooses the pseudo-random function;
+/// the GCM values of `ike_integrity` choose none.
 fn check_ike(policy: &IpsecPolicy, reader: &mut ConfigReader<'_>) {
     let (Some(cipher), Some(field)) =
         (policy.ike_encryption.value(), policy.ike_integrity.spanned())
@@ -183,8 +185,8 @@ fn check_ike(policy: &IpsecPolicy, reader: &mut ConfigReader<'_>) {
     }
 }
 
-/// GCM is cipher and integrity in one: Azure wants its name in both places (Azure docs, "About
-/// cryptographic requirements and Azure VPN gateways").
+/// Checks the ESP algorithms. GCM is cipher and integrity in one, and Azure wants the name of GCM
+/// in both places (Azure docs, "About cryptographic requirements and Azure VPN gateways").
 fn check_esp(policy: &IpsecPolicy, reader: &mut ConfigReader<'_>) {
     let (Some(cipher), Some(integrity)) =
         (policy.ipsec_encryption.value(), policy.ipsec_integrity.spanned())
@@ -246,8 +248,8 @@ fn check_selectors(file: &File, connection: &Connection, reader: &mut ConfigRead
         let span = span.map_or_else(|| connection.span.clone(), Spanned::span);
         reader.warning(
             &span,
-            format!("{pairs} pairs of traffic selectors, Azure is made for {PAIRS_MAX}"),
-            "beyond that Azure drops subnets now and then: join prefixes, or set use_policy_based_traffic_selectors = false in Azure and here",
+            format!("{pairs} pairs of traffic selectors are more than the {PAIRS_MAX} that Azure supports"),
+            "Azure then drops subnets now and then: join prefixes, or set use_policy_based_traffic_selectors = false in Azure and here",
         );
     }
 }
@@ -316,7 +318,7 @@ fn check_authentication(
     if let Some(roots) = authentication.outbound_certificate_roots.spanned()
         && roots.get_ref().is_empty()
     {
-        let hint = "write the file with the root of the certificate that Azure presents: without it no gateway is believed";
+        let hint = "write the file with the root of the certificate that Azure presents: without a root every gateway is refused";
         reader.error(&roots.span(), "`outbound_certificate_roots` is empty", hint);
     }
     let by_name = file.local_network_gateway.value().is_some_and(|site| site.fqdn.present());
@@ -324,7 +326,7 @@ fn check_authentication(
         && *identity.get_ref() == InboundIdentity::Address
         && by_name
     {
-        let hint = "Azure compares the certificate's subject: take the key out, or write `gateway_ip_address`";
+        let hint = "Azure compares the certificate's subject: take `inbound_identity` out, or write `gateway_ip_address`";
         reader.error(
             &identity.span(),
             "`inbound_identity` is \"address\", but the site has an `fqdn` and no address",
@@ -333,7 +335,7 @@ fn check_authentication(
     }
 }
 
-/// Whether a certificate's file may have the key in it.
+/// Whether a certificate's file may hold the private key as well.
 fn holds_key(file: &FileRef) -> bool {
     let name = file.to_string().to_ascii_lowercase();
     name.ends_with(".pfx") || name.ends_with(".p12")
@@ -345,7 +347,7 @@ fn check_tunnel(connection: &Connection, tunnel: &Tunnel, reader: &mut ConfigRea
         let hint = "write mtu = \"auto\": Azure's network fragments above 1400 bytes and drops fragments that come out of order";
         reader.warning(
             &field.span(),
-            format!("an MTU of {mtu} is more than Azure carries whole, {AZURE_MTU}"),
+            format!("an MTU of {mtu} is more than Azure carries without fragmenting, {AZURE_MTU}"),
             hint,
         );
     }
@@ -371,7 +373,7 @@ fn check_tunnel(connection: &Connection, tunnel: &Tunnel, reader: &mut ConfigRea
         && rekey > life / 4 * 3
     {
         let what = format!(
-            "`child_rekey_seconds` is {rekey}, too near to {life} (`sa_life_time_seconds`), where the keys end"
+            "`child_rekey_seconds` is {rekey}, too close to the end of the keys after {life} seconds (`sa_life_time_seconds`)"
         );
         let hint = format!(
             "write \"auto\", or at most {}, so that new keys are there in time",
@@ -381,7 +383,7 @@ fn check_tunnel(connection: &Connection, tunnel: &Tunnel, reader: &mut ConfigRea
     }
 }
 
-/// Connections are told apart by name.
+/// Reports connections of the same name.
 fn check_names(file: &File, reader: &mut ConfigReader<'_>) {
     let connections = file.connection.items();
     let names: Vec<_> = connections.iter().filter_map(|c| c.get_ref().name.spanned()).collect();
@@ -394,7 +396,7 @@ fn check_names(file: &File, reader: &mut ConfigReader<'_>) {
     }
 }
 
-/// A gateway's instance is told apart by its address: it can belong to one tunnel only.
+/// Reports gateway addresses that are given twice: an instance of a gateway belongs to one tunnel.
 fn check_gateways(file: &File, reader: &mut ConfigReader<'_>) {
     let gateways =
         file.connection.items().iter().filter_map(|c| c.get_ref().virtual_network_gateway.value());
@@ -402,8 +404,8 @@ fn check_gateways(file: &File, reader: &mut ConfigReader<'_>) {
     for (at, host) in hosts.iter().enumerate() {
         if let Some(first) = hosts.iter().take(at).find(|other| other.get_ref() == host.get_ref()) {
             let line = reader.source().line(&first.span());
-            let what = format!("{} stands on line {line} already", host.get_ref());
-            let hint = "from one site there is one connection to a gateway, and an active-active one has two different addresses";
+            let what = format!("{} is given on line {line} already", host.get_ref());
+            let hint = "a site has one connection to a gateway, and an active-active gateway has two different addresses";
             reader.error(&host.span(), what, hint);
         }
     }

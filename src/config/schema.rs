@@ -1,21 +1,23 @@
-//! The configuration file, key by key. The struct, its reader, `conf/s2sd.toml`'s completeness test
-//! and the manual page s2sd.toml(5) all come from these declarations, so the doc comments here are
-//! written for operators: first what the key is and which of Azure's properties it mirrors, then
-//! what to know when setting it.
+//! The configuration file, key by key. The structs, their readers, the completeness test of
+//! `conf/s2sd.toml` and the manual page s2sd.toml(5) all come from these declarations. The doc
+//! comments of keys are therefore written for operators: first what the key is and which of Azure's
+//! properties it mirrors, then what to know when setting it.
 
 use std::net::IpAddr;
 
 use super::algorithm::{
-    ConnectionMode, DhGroup, Encapsulation, IkeEncryption, IkeIntegrity, InboundIdentity,
-    IpsecEncryption, IpsecIntegrity, PfsGroup, Routes, SignatureHash,
+    ConnectionMode, DhGroup, IkeEncryption, IkeIntegrity, InboundIdentity, IpsecEncryption,
+    IpsecIntegrity, PfsGroup, Routes,
 };
+use super::doc::{TableDoc, ValueKind};
 use super::prefix::{InterfaceAddress, Prefix};
-use super::reader::{ConfigReader, ConfigValue, Entry, List, ValueKind};
+use super::reader::{ConfigReader, ConfigValue, Entry, List};
 use super::table::{ConfigTable, table};
-use super::value::{
-    AbsolutePath, CommonName, ConfiguredThumbprint, FileRef, Fqdn, Host, InterfaceName, Label,
-    OrAuto, Whole,
-};
+use super::value::{AbsolutePath, FileRef, Fqdn, Host, InterfaceName, Label, OrAuto, Whole};
+use crate::ike::endpoint::config::EspEncapsulation;
+use crate::pki::auth::Method1Hash;
+use crate::pki::certificate::Thumbprint;
+use crate::pki::common_name::CommonName;
 
 table! {
     /// The file: this device, how Azure knows it, and its connections.
@@ -71,8 +73,8 @@ table! {
         /// Azure's `connectionMode`, as set there: with "InitiatorOnly" this device waits, with
         /// "ResponderOnly" it dials and does not answer.
         default("\"Default\"") connection_mode: ConnectionMode,
-        /// Azure's `dpdTimeoutSeconds`: seconds without a sign of life after which the gateway is
-        /// taken for dead.
+        /// Azure's `dpdTimeoutSeconds`: seconds without a message after which dead peer detection
+        /// takes the gateway for dead.
         default("45") dpd_timeout_seconds: Whole<9, 3600>,
         /// Azure's `usePolicyBasedTrafficSelectors`: one pair of selectors for each pair of
         /// prefixes instead of any-to-any.
@@ -124,19 +126,19 @@ table! {
         /// Files with the roots of Azure's `outboundAuthCertificate`, the only ones that are
         /// trusted.
         required outbound_certificate_roots: List<FileRef>,
-        /// CN of Azure's `outboundAuthCertificate`, without "CN=": who else holds a certificate of
-        /// that root is refused.
+        /// CN of Azure's `outboundAuthCertificate`, without "CN=": other certificates of that root
+        /// are refused.
         required outbound_certificate_subject_name: CommonName,
         /// Thumbprints (SHA-1) of certificates that are refused.
-        default("[]") revoked_thumbprints: List<ConfiguredThumbprint>,
+        default("[]") revoked_thumbprints: List<Thumbprint>,
         /// Files with certificate revocation lists (PEM or DER).
         default("[]") crls: List<FileRef>,
         /// Whether to announce RFC 7427 signatures, which choose their hash. Azure does not
-        /// announce them; then the next key holds.
+        /// announce them, and `rsa_signature_hash` then applies.
         default("true") digital_signatures: bool,
         /// Hash of our RSA signature for gateways without RFC 7427. RFC 7296 leaves it open;
         /// Windows, and so Azure, checks SHA-1.
-        default("\"SHA1\"") rsa_signature_hash: SignatureHash,
+        default("\"SHA1\"") rsa_signature_hash: Method1Hash,
         /// Whether to take a gateway's signature over SHA-1. Gateways without RFC 7427, and so
         /// Azure's, have no other.
         default("true") allow_sha1_signatures: bool,
@@ -183,12 +185,13 @@ table! {
     /// This device's side of a connection's tunnels. Azure has nothing of the kind.
     Tunnel is "connection.tunnel" {
         /// Name of the tunnel's network interface. The second tunnel of an active-active gateway
-        /// takes the next number; left out, interfaces are called azure0, azure1, ...
+        /// takes the next number; without this key interfaces are called azure0, azure1, ...
         default("\"auto\"") interface: OrAuto<InterfaceName>,
         /// Addresses of the interface, for BGP or as source of this device's own traffic.
         default("[]") addresses: List<InterfaceAddress>,
-        /// How ESP travels. In UDP it passes every NAT and firewall that IKE passes.
-        default("\"udp\"") encapsulation: Encapsulation,
+        /// How ESP travels. ESP in UDP (NAT traversal) passes every NAT and firewall that IKE
+        /// passes.
+        default("\"udp\"") encapsulation: EspEncapsulation,
         /// The interface's MTU. "auto" computes it from the path and the cipher, at most 1400,
         /// which Azure asks for.
         default("\"auto\"") mtu: OrAuto<Whole<576, 9000>>,
@@ -207,22 +210,22 @@ table! {
         /// Age in seconds at about which this device rekeys the packets' keys. "auto" is at three
         /// quarters of their life.
         default("\"auto\"") child_rekey_seconds: OrAuto<Whole<30, 19_700>>,
-        /// Packets that may arrive late by this many others and are still taken.
+        /// Size of the anti-replay window: a packet may arrive this many packets late.
         default("8192") replay_window: Whole<32, 65_536>,
         /// Whether to copy DSCP from inner to outer packets, which shows the classes of traffic to
-        /// all on the way.
+        /// everybody on the path.
         default("false") copy_dscp: bool,
         /// Whether to use segmentation offload of interfaces and sockets where the kernel has it.
         default("true") offload: bool,
     }
 }
 
-/// `"Default"`, or a table.
+/// The value of `ipsec_policy`: `"Default"`, or a table.
 #[derive(Clone, Debug)]
 pub enum PolicyChoice {
-    /// Azure's lists.
+    /// `"Default"`: Azure's default lists of proposals.
     Default,
-    /// One suite.
+    /// A table: one custom policy.
     Custom(Box<IpsecPolicy>),
 }
 
@@ -249,7 +252,7 @@ impl ConfigValue for PolicyChoice {
 }
 
 /// Every table of the file, the file itself first.
-pub fn tables() -> Vec<&'static super::table::TableDoc> {
-    const FILE: &super::table::TableDoc = &File::DOC;
+pub fn tables() -> Vec<&'static TableDoc> {
+    const FILE: &TableDoc = &File::DOC;
     FILE.tree()
 }

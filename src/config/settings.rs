@@ -1,5 +1,5 @@
-//! The configuration as the daemon uses it: every value parsed, every rule kept. `resolve` makes it
-//! from the file.
+//! The configuration as the daemon uses it: every value is parsed and every rule is kept. `resolve`
+//! makes it from the file.
 //!
 //! As JSON the fields have the file's names, so that a reload can say what changed in the
 //! operator's words.
@@ -11,18 +11,22 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::algorithm::{
-    ConnectionMode, DhGroup, Encapsulation, IkeEncryption, IkeIntegrity, InboundIdentity,
-    IpsecEncryption, IpsecIntegrity, PfsGroup, Routes, SignatureHash,
+    ConnectionMode, DhGroup, IkeEncryption, IkeIntegrity, InboundIdentity, IpsecEncryption,
+    IpsecIntegrity, PfsGroup, Routes,
 };
 use super::prefix::{InterfaceAddress, Prefix};
-use super::value::{CommonName, ConfiguredThumbprint, FileRef, Host, InterfaceName, Label};
+use super::value::{FileRef, Host, InterfaceName, Label};
+use crate::ike::endpoint::config::EspEncapsulation;
+use crate::pki::auth::Method1Hash;
+use crate::pki::certificate::Thumbprint;
+use crate::pki::common_name::CommonName;
 
-/// All of it.
+/// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Config {
     /// This device.
     pub device: Device,
-    /// What Azure knows of this site.
+    /// This site as Azure knows it.
     pub local_network_gateway: Site,
     /// The connections, in the file's order.
     #[serde(rename = "connection")]
@@ -32,11 +36,11 @@ pub struct Config {
 /// This device.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Device {
-    /// Its name in logs.
+    /// The device's name in logs.
     pub name: Label,
-    /// Where it listens; empty: everywhere.
+    /// The addresses to listen on; empty for all.
     pub listen_addresses: Vec<IpAddr>,
-    /// Where its commands reach it.
+    /// The socket over which `s2sd status` and other commands reach the service.
     pub control_socket: PathBuf,
 }
 
@@ -45,31 +49,31 @@ pub struct Device {
 pub struct Site {
     /// The local network gateway's name.
     pub name: Label,
-    /// Its public address, or the name that has it.
+    /// The site's public address, or a DNS name for it.
     #[serde(rename = "gateway_ip_address")]
     pub address: Host,
-    /// What lies behind this device.
+    /// The networks behind this device.
     pub address_prefixes: Vec<Prefix>,
 }
 
-/// One connection.
+/// One connection to a gateway.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Connection {
-    /// Its name.
+    /// The connection's name.
     pub name: Label,
-    /// As set in Azure: from Azure's point of view.
+    /// Which side dials, as set in Azure and from Azure's point of view.
     pub connection_mode: ConnectionMode,
-    /// Silence after which the gateway counts as dead.
+    /// The time without a message after which dead peer detection takes the gateway for dead.
     #[serde(rename = "dpd_timeout_seconds", serialize_with = "seconds")]
     pub dpd_timeout: Duration,
-    /// The suites.
+    /// The algorithms and lifetimes.
     pub ipsec_policy: ConnectionPolicy,
-    /// What may pass.
+    /// The traffic selectors.
     #[serde(rename = "traffic_selectors")]
     pub selectors: TrafficSelection,
-    /// The other end.
+    /// The gateway at the other end.
     pub virtual_network_gateway: Gateway,
-    /// Who proves what to whom.
+    /// How both ends authenticate.
     pub certificate_authentication: CertificateAuthentication,
     /// This device's side of the tunnels.
     pub tunnel: TunnelSettings,
@@ -77,30 +81,30 @@ pub struct Connection {
     pub tunnels: Vec<GatewayTunnel>,
 }
 
-/// The gateway.
+/// The gateway as Azure describes it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Gateway {
-    /// Its name.
+    /// The gateway's name.
     pub name: Label,
-    /// What lies behind it.
+    /// The networks behind the gateway.
     pub address_prefixes: Vec<Prefix>,
 }
 
 /// One tunnel: one instance of the gateway, one interface.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GatewayTunnel {
-    /// Where the gateway's instance is.
+    /// The address or DNS name of the gateway's instance.
     pub remote: Host,
-    /// The interface.
+    /// The tunnel's interface on this device.
     pub interface: InterfaceName,
 }
 
-/// The suites of a connection.
+/// The algorithms and lifetimes of a connection.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum ConnectionPolicy {
     /// Azure's default lists.
     Default,
-    /// One suite.
+    /// One custom policy.
     #[serde(untagged)]
     Custom(CustomPolicy),
 }
@@ -123,7 +127,7 @@ pub struct CustomPolicy {
     /// Age at which the packets' keys end.
     #[serde(rename = "sa_life_time_seconds", serialize_with = "seconds")]
     pub life_time: Duration,
-    /// Traffic at which they end.
+    /// Traffic at which the packets' keys end.
     #[serde(rename = "sa_data_size_kilobytes")]
     pub kilobytes: u64,
 }
@@ -131,7 +135,7 @@ pub struct CustomPolicy {
 /// Azure's default life of the packets' keys (Azure docs, "About VPN devices"): 27,000 s or
 /// 102,400,000 KB.
 pub const DEFAULT_LIFE_TIME: Duration = Duration::from_secs(27_000);
-/// See [`DEFAULT_LIFE_TIME`].
+/// Azure's default traffic at which the packets' keys end, see [`DEFAULT_LIFE_TIME`].
 pub const DEFAULT_KILOBYTES: u64 = 102_400_000;
 
 impl ConnectionPolicy {
@@ -143,7 +147,7 @@ impl ConnectionPolicy {
         }
     }
 
-    /// Traffic at which they end, in units of 1,024 bytes.
+    /// Traffic at which the packets' keys end, in units of 1,024 bytes.
     pub fn kilobytes(&self) -> u64 {
         match self {
             ConnectionPolicy::Default => DEFAULT_KILOBYTES,
@@ -152,21 +156,21 @@ impl ConnectionPolicy {
     }
 }
 
-/// What may pass the tunnels of a connection.
+/// The traffic selectors of a connection: one pair, or one for each child SA.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum TrafficSelection {
-    /// Everything; routing decides.
+    /// All addresses on both sides: routing decides what enters the tunnel.
     AnyToAny,
-    /// One pair of SAs for each of these, which both ends make of the prefixes.
+    /// One child SA for each pair; both ends make the pairs of the prefixes.
     #[serde(untagged)]
     Prefixes(Vec<PrefixPair>),
-    /// One pair of SAs for each of these, which are spelt out at both ends.
+    /// One child SA for each pair; the pairs are spelt out at both ends.
     #[serde(untagged)]
     Written(Vec<PrefixPair>),
 }
 
 impl TrafficSelection {
-    /// The pairs, where the selectors are narrow.
+    /// The pairs; `None` for any to any.
     pub fn pairs(&self) -> Option<&[PrefixPair]> {
         match self {
             TrafficSelection::AnyToAny => None,
@@ -175,12 +179,13 @@ impl TrafficSelection {
     }
 }
 
-/// The two ends of a pair of SAs.
+/// The prefixes on the two sides of a child SA, in the words and the order of the file, as `reload`
+/// compares them. The engine's form is a pair of sets, `wire::selector::narrow::ChildSelectors`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PrefixPair {
-    /// This side.
+    /// The prefixes on this side.
     pub local: Vec<Prefix>,
-    /// Azure's side.
+    /// The prefixes on Azure's side.
     pub remote: Vec<Prefix>,
 }
 
@@ -197,29 +202,29 @@ impl PrefixPair {
     }
 }
 
-/// Who proves what to whom.
+/// How both ends of a connection authenticate.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CertificateAuthentication {
-    /// Our certificate and intermediates.
+    /// The file with our certificate and its intermediates.
     pub inbound_certificate: FileRef,
-    /// Its key; `None` when a .pfx holds both.
+    /// The file with our private key; `None` when a .pfx holds certificate and key.
     pub inbound_private_key: Option<FileRef>,
-    /// The password of a .pfx.
+    /// The file with the password of a .pfx.
     pub inbound_password_file: Option<FileRef>,
-    /// How we name ourselves.
+    /// The kind of ID that we send.
     pub inbound_identity: InboundIdentity,
-    /// The roots we trust.
+    /// The files with the roots that we trust.
     pub outbound_certificate_roots: Vec<FileRef>,
-    /// The common name the gateway must have.
+    /// The common name that the gateway's certificate must have.
     pub outbound_certificate_subject_name: CommonName,
-    /// Certificates we refuse.
-    pub revoked_thumbprints: Vec<ConfiguredThumbprint>,
-    /// Revocation lists.
+    /// The thumbprints of certificates that we refuse.
+    pub revoked_thumbprints: Vec<Thumbprint>,
+    /// The files with revocation lists.
     pub crls: Vec<FileRef>,
-    /// Whether to announce RFC 7427.
+    /// Whether to announce RFC 7427 signatures.
     pub digital_signatures: bool,
-    /// The hash of our signature without RFC 7427.
-    pub rsa_signature_hash: SignatureHash,
+    /// The hash of our RSA signature for gateways without RFC 7427.
+    pub rsa_signature_hash: Method1Hash,
     /// Whether the gateway may sign over SHA-1.
     pub allow_sha1_signatures: bool,
 }
@@ -230,28 +235,28 @@ pub struct TunnelSettings {
     /// Addresses of the interfaces.
     pub addresses: Vec<InterfaceAddress>,
     /// How ESP travels.
-    pub encapsulation: Encapsulation,
-    /// The interfaces' MTU; `None`: from path and cipher.
+    pub encapsulation: EspEncapsulation,
+    /// The interfaces' MTU; `None` to compute it from path and cipher.
     pub mtu: Option<u16>,
-    /// The largest TCP segment; `None`: 1350, or less with a small MTU.
+    /// The largest TCP segment; `None` for 1350, or less with a small MTU.
     pub tcp_mss: Option<u16>,
-    /// Which routes to make.
+    /// Which routes to set.
     pub routes: Routes,
-    /// Their metric.
+    /// The metric of these routes.
     pub route_metric: u32,
-    /// Their table.
+    /// The routing table of these routes.
     pub route_table: u32,
-    /// Age at which we rekey the IKE SA; `None`: before Azure does.
+    /// The age at which we rekey the IKE SA; `None` for before Azure does.
     #[serde(rename = "ike_rekey_seconds", serialize_with = "maybe_seconds")]
     pub ike_rekey: Option<Duration>,
-    /// Age at which we rekey the packets' keys; `None`: before they end.
+    /// The age at which we rekey the packets' keys; `None` for before they end.
     #[serde(rename = "child_rekey_seconds", serialize_with = "maybe_seconds")]
     pub child_rekey: Option<Duration>,
-    /// Packets that may be late by this many.
+    /// The size of the anti-replay window in packets.
     pub replay_window: u32,
-    /// Copy DSCP outwards.
+    /// Whether to copy DSCP from inner to outer packets.
     pub copy_dscp: bool,
-    /// Use segmentation offload.
+    /// Whether to use segmentation offload.
     pub offload: bool,
 }
 

@@ -1,74 +1,25 @@
 //! Tables of the file, each declared once: the struct, its reader and its documentation come from
 //! the same lines.
 
-use std::fmt;
-
-use serde::Serialize;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::diagnostic::TextSpan;
+use super::diagnostic::{Severity, TextSpan};
+use super::doc::{KeyDoc, Presence, TableDoc, TableForm, ValueKind};
+use super::foreign;
 use super::nearest::{folded, nearest};
-use super::reader::{ChoiceValue, ConfigReader, ConfigValue, Entry, ReadKey, ValueKind};
-
-/// A table of the file, for messages and the manual page.
-#[derive(Debug, Serialize)]
-pub struct TableDoc {
-    /// Its path: `connection.tunnel`; empty for the file itself.
-    pub path: &'static str,
-    /// How it stands there.
-    pub form: TableForm,
-    /// What it is.
-    pub doc: &'static str,
-    /// Its keys, in the order in which they are best written.
-    pub keys: &'static [KeyDoc],
-}
-
-/// How a table stands in the file.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-pub enum TableForm {
-    /// Once.
-    Single,
-    /// Several times, as `[[connection]]`.
-    Repeated,
-    /// Once, with all that is required in it or not at all: Azure refuses a part.
-    Whole,
-}
-
-/// A key of a table.
-#[derive(Debug, Serialize)]
-pub struct KeyDoc {
-    /// Its name.
-    pub name: &'static str,
-    /// Whether it must be there.
-    pub presence: Presence,
-    /// What its value looks like.
-    pub kind: ValueKind,
-    /// What it means.
-    pub doc: &'static str,
-}
-
-/// Whether a key must be there.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-pub enum Presence {
-    /// It must.
-    Required,
-    /// It may be left out.
-    Optional,
-    /// Left out, it is as though this TOML value stood there.
-    Default(&'static str),
-}
+use super::reader::{ConfigReader, ConfigValue, Entry, ReadKey};
 
 /// A table as a type.
 pub trait ConfigTable: Sized {
-    /// Its documentation.
+    /// The description of the table and its keys.
     const DOC: TableDoc;
 
-    /// Reads its keys.
+    /// Reads the table's keys.
     fn read_keys(keys: &mut TableKeys<'_, '_, '_>) -> Self;
 }
 
-/// The keys of one table of the tree, handed out one by one; what nobody asked for is unknown.
+/// The keys of one table of the tree while they are read.
 #[derive(Debug)]
 pub struct TableKeys<'a, 't, 'r> {
     doc: &'static TableDoc,
@@ -84,7 +35,7 @@ impl TableKeys<'_, '_, '_> {
         self.span.clone()
     }
 
-    /// Reads the key at this place of the table's documentation.
+    /// Reads the key at this place of the table's description.
     pub fn read<T: ConfigValue>(&mut self, index: usize) -> ReadKey<T> {
         let key = &self.doc.keys[index];
         if let Some(value) = self.table.get(key.name) {
@@ -100,8 +51,8 @@ impl TableKeys<'_, '_, '_> {
         }
     }
 
-    /// One report for all keys that are missing here; each missing table has its own. A key that is
-    /// there under another spelling is reported as unknown, not also as missing.
+    /// Reports all missing keys at once; each missing table gets a report of its own. A key with a
+    /// spelling error is reported as unknown and not also as missing.
     fn report_missing(&mut self) {
         let given: Vec<&str> = self.table.keys().map(|key| key.get_ref().as_ref()).collect();
         self.missing.retain(|key| {
@@ -141,15 +92,16 @@ impl TableKeys<'_, '_, '_> {
             DeValue::Table(_) => format!("{} has no table `{name}`", self.doc.title()),
             _ => format!("{} has no key `{name}`", self.doc.title()),
         };
-        let hint = self.doc.suggest(name);
+        let tables = self.reader.root.map_or_else(Vec::new, TableDoc::tree);
+        let hint = suggest(self.doc, name, &tables);
         let source = self.reader.source();
-        let found = source.diagnose(super::diagnostic::Severity::Error, &key.span(), what, hint);
+        let found = source.diagnose(Severity::Error, &key.span(), what, hint);
         let secret = ["key", "secret", "psk", "pass"].iter().any(|s| folded(name).contains(s));
         self.reader.add(if secret { found.without_value() } else { found });
     }
 }
 
-/// Reads a table that stands for a key, with all that is in it.
+/// Reads the table that is the value of a key.
 pub fn read_table<T: ConfigTable>(
     doc: &'static TableDoc,
     entry: Entry<'_, '_>,
@@ -162,7 +114,7 @@ pub fn read_table<T: ConfigTable>(
     Some(read_keys_of(doc, table, entry.value.span(), reader))
 }
 
-/// Reads a table's keys, then reports those it does not have.
+/// Reads a table's keys, then reports missing and unknown ones.
 pub fn read_keys_of<T: ConfigTable>(
     doc: &'static TableDoc,
     table: &DeTable<'_>,
@@ -179,151 +131,36 @@ pub fn read_keys_of<T: ConfigTable>(
     read
 }
 
-impl TableDoc {
-    /// The table as it is written in the file.
-    pub fn title(&self) -> String {
-        match (self.path, self.form) {
-            ("", _) => "the file".to_owned(),
-            (path, TableForm::Repeated) => format!("[[{path}]]"),
-            (path, TableForm::Single | TableForm::Whole) => format!("[{path}]"),
-        }
+/// The hint for a name that the table `doc` does not have. `tables` are all tables of the file: the
+/// name may belong to another one.
+fn suggest(doc: &TableDoc, name: &str, tables: &[&TableDoc]) -> String {
+    let own = || doc.names();
+    let same = |key: &&str| folded(key) == folded(name);
+    if let Some(key) = own().find(same) {
+        return format!("Azure's names are written in snake_case here: `{key}`");
     }
-
-    /// This table and all below it.
-    pub fn tree(&'static self) -> Vec<&'static TableDoc> {
-        let below = self.keys.iter().filter_map(|key| key.kind.table());
-        std::iter::once(self).chain(below.flat_map(TableDoc::tree)).collect()
+    if let Some(note) = foreign::note(name) {
+        return note.to_owned();
     }
-
-    /// The names of its keys.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.keys.iter().map(|key| key.name)
+    let homes: Vec<String> = tables
+        .iter()
+        .filter(|table| table.keys.iter().any(|key| same(&key.name)))
+        .map(|table| table.title())
+        .collect();
+    if !homes.is_empty() {
+        return format!("it belongs to {}", homes.join(" or "));
     }
-
-    /// The hint for a name that this table does not have.
-    fn suggest(&self, name: &str) -> String {
-        let own = || self.names();
-        let same = |key: &&str| folded(key) == folded(name);
-        if let Some(key) = own().find(same) {
-            return format!("Azure's names are written in snake_case here: `{key}`");
-        }
-        if let Some(note) = super::foreign::note(name) {
-            return note.to_owned();
-        }
-        let tables = super::schema::tables();
-        let homes: Vec<String> = tables
-            .iter()
-            .filter(|table| table.keys.iter().any(|key| same(&key.name)))
-            .map(|table| table.title())
-            .collect();
-        if !homes.is_empty() {
-            return format!("it belongs to {}", homes.join(" or "));
-        }
-        if let Some(key) = nearest(name, own()) {
-            return format!("did you mean `{key}`?");
-        }
-        let elsewhere = tables.iter().flat_map(|t| t.keys.iter().map(move |k| (k.name, t)));
-        if let Some(key) = nearest(name, elsewhere.clone().map(|(key, _)| key))
-            && let Some((_, table)) = elsewhere.clone().find(|(name, _)| *name == key)
-        {
-            return format!("did you mean `{key}`? It belongs to {}", table.title());
-        }
-        format!("{} has: {}", self.title(), own().collect::<Vec<_>>().join(", "))
+    if let Some(key) = nearest(name, own()) {
+        return format!("did you mean `{key}`?");
     }
+    let elsewhere = tables.iter().flat_map(|t| t.keys.iter().map(move |k| (k.name, t)));
+    if let Some(key) = nearest(name, elsewhere.clone().map(|(key, _)| key))
+        && let Some((_, table)) = elsewhere.clone().find(|(name, _)| *name == key)
+    {
+        return format!("did you mean `{key}`? It belongs to {}", table.title());
+    }
+    format!("{} has: {}", doc.title(), own().collect::<Vec<_>>().join(", "))
 }
-
-impl KeyDoc {
-    /// What to write where the key is missing.
-    pub fn add_hint(&self) -> String {
-        format!("add {}: {}", self.example(), self.gist())
-    }
-
-    /// What to write instead of a wrong value.
-    pub fn value_hint(&self) -> String {
-        let (kind, gist) = (self.kind, self.gist());
-        match self.presence {
-            Presence::Default(toml) if !toml.starts_with(['{', '[']) => {
-                format!("write {kind}, or leave it out for {toml} ({gist})")
-            }
-            _ => format!("write {kind} ({gist})"),
-        }
-    }
-
-    /// The first sentence of its documentation, to go on with in a sentence.
-    fn gist(&self) -> String {
-        let text = self.doc.split_whitespace().collect::<Vec<_>>().join(" ");
-        let text = text.split(". ").next().unwrap_or_default().trim_end_matches('.');
-        let mut letters = text.chars();
-        match (letters.next(), letters.next()) {
-            // "Azure's" and "CN" keep their capitals.
-            (Some(first), Some(second)) if !second.is_uppercase() && !text.starts_with("Azure") => {
-                first.to_lowercase().chain(text.chars().skip(1)).collect()
-            }
-            _ => text.to_owned(),
-        }
-    }
-
-    fn example(&self) -> String {
-        match self.kind {
-            ValueKind::Table(table) => format!("[{}]", table.path),
-            ValueKind::List(ValueKind::Table(table)) => format!("[[{}]]", table.path),
-            _ => format!("`{}`", self.name),
-        }
-    }
-}
-
-impl ValueKind {
-    /// The table it is, may be or lists.
-    pub fn table(&self) -> Option<&'static TableDoc> {
-        match self {
-            ValueKind::Table(table) => Some(table),
-            ValueKind::List(kind) | ValueKind::Or(_, kind) => kind.table(),
-            _ => None,
-        }
-    }
-
-    /// The words that it lets one choose from.
-    pub fn choices(&self) -> &'static [ChoiceValue] {
-        match self {
-            ValueKind::Choice(choices) => choices,
-            ValueKind::List(kind) | ValueKind::Or(_, kind) => kind.choices(),
-            _ => &[],
-        }
-    }
-}
-
-impl fmt::Display for ValueKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ValueKind::Text(what) => write!(f, "{what} in quotes"),
-            ValueKind::Boolean => f.write_str("true or false"),
-            ValueKind::Whole(0, most) => write!(f, "a whole number up to {most}"),
-            ValueKind::Whole(least, most) if *most >= UNBOUNDED => {
-                write!(f, "a whole number of {least} or more")
-            }
-            ValueKind::Whole(least, most) => write!(f, "a whole number from {least} to {most}"),
-            ValueKind::Choice(choices) => {
-                let names: Vec<String> =
-                    choices.iter().map(|c| format!("\"{}\"", c.name)).collect();
-                match names.as_slice() {
-                    [rest @ .., last] if !rest.is_empty() => {
-                        write!(f, "{} or {last}", rest.join(", "))
-                    }
-                    _ => f.write_str(&names.concat()),
-                }
-            }
-            ValueKind::List(ValueKind::Table(table)) => {
-                write!(f, "a list of tables [[{}]]", table.path)
-            }
-            ValueKind::List(kind) => write!(f, "a list: each {kind}"),
-            ValueKind::Table(table) => write!(f, "a table [{}]", table.path),
-            ValueKind::Or(word, kind) => write!(f, "\"{word}\" or {kind}"),
-        }
-    }
-}
-
-/// A range that ends here ends nowhere, for who reads of it.
-const UNBOUNDED: u64 = u32::MAX as u64;
 
 /// Declares a table: `required`, `optional` or `default("toml")` before each key.
 macro_rules! table {
@@ -345,11 +182,11 @@ macro_rules! table {
         }
 
         impl $crate::config::table::ConfigTable for $name {
-            const DOC: $crate::config::table::TableDoc = $crate::config::table::TableDoc {
+            const DOC: $crate::config::doc::TableDoc = $crate::config::doc::TableDoc {
                 path: $path,
                 form: $crate::config::table::table!(@form $($form)?),
                 doc: concat!($($doc, "\n"),*),
-                keys: &[$($crate::config::table::KeyDoc {
+                keys: &[$($crate::config::doc::KeyDoc {
                     name: stringify!($key),
                     presence: $crate::config::table::table!(@presence $presence $($default)?),
                     kind: <$kind as $crate::config::reader::ConfigValue>::KIND,
@@ -368,8 +205,8 @@ macro_rules! table {
         }
 
         impl $crate::config::reader::ConfigValue for $name {
-            const KIND: $crate::config::reader::ValueKind =
-                $crate::config::reader::ValueKind::Table(&<$name as $crate::config::table::ConfigTable>::DOC);
+            const KIND: $crate::config::doc::ValueKind =
+                $crate::config::doc::ValueKind::Table(&<$name as $crate::config::table::ConfigTable>::DOC);
 
             fn read(
                 entry: $crate::config::reader::Entry<'_, '_>,
@@ -383,12 +220,12 @@ macro_rules! table {
             }
         }
     };
-    (@form) => { $crate::config::table::TableForm::Single };
-    (@form repeated) => { $crate::config::table::TableForm::Repeated };
-    (@form whole) => { $crate::config::table::TableForm::Whole };
-    (@presence required) => { $crate::config::table::Presence::Required };
-    (@presence optional) => { $crate::config::table::Presence::Optional };
-    (@presence default $default:literal) => { $crate::config::table::Presence::Default($default) };
+    (@form) => { $crate::config::doc::TableForm::Single };
+    (@form repeated) => { $crate::config::doc::TableForm::Repeated };
+    (@form whole) => { $crate::config::doc::TableForm::Whole };
+    (@presence required) => { $crate::config::doc::Presence::Required };
+    (@presence optional) => { $crate::config::doc::Presence::Optional };
+    (@presence default $default:literal) => { $crate::config::doc::Presence::Default($default) };
 }
 
 pub(super) use table;

@@ -1,5 +1,5 @@
-//! The values that tables hold: each checks itself while it is read, so that what was read needs no
-//! second look.
+//! The types of values in tables. Each checks itself while it is read, so no later code has to
+//! check it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,62 +7,56 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-use super::reader::{ConfigReader, ConfigValue, Entry, ValueKind};
-use crate::pki::certificate;
+use super::doc::ValueKind;
+use super::reader::{ConfigReader, ConfigValue, Entry};
+use crate::pki::certificate::Thumbprint;
+use crate::pki::common_name::{CommonName, CommonNameError};
 
 /// A name as Azure takes it for a resource: 1 to 80 letters, digits, `_`, `.` and `-`.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Label(String);
 
-/// The text of a certificate's common name.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct CommonName(String);
-
-/// A DNS name.
+/// A DNS name in lower case, without a final dot.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize)]
 pub struct Fqdn(String);
 
-/// An address, or a name that has one.
+/// A host: an IP address, or a DNS name.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Host {
-    /// An address.
+    /// An IP address.
     Address(IpAddr),
-    /// A name, looked up when dialled.
+    /// A DNS name, which is looked up when the gateway is dialled.
     Name(Fqdn),
 }
 
-/// A file: by its absolute path, or a credential that the service manager hands over.
+/// A file, by its absolute path or as a credential that systemd hands to the service.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum FileRef {
-    /// A file of the system.
+    /// A file by its absolute path.
     Path(PathBuf),
-    /// systemd's `LoadCredential=NAME:...`, found in `$CREDENTIALS_DIRECTORY`.
+    /// The credential of systemd's `LoadCredential=NAME:...`, a file in `$CREDENTIALS_DIRECTORY`.
     Credential(String),
 }
 
-/// An absolute path.
+/// An absolute path, which names the same file wherever the service was started.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct AbsolutePath(PathBuf);
 
-/// The name of a network interface.
+/// The name of a network interface that Linux accepts.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize)]
 pub struct InterfaceName(String);
 
-/// A certificate's thumbprint: SHA-1, as Azure and Windows name certificates.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ConfiguredThumbprint(certificate::Thumbprint);
-
-/// A whole number of a range.
+/// A whole number between `LEAST` and `MOST`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub struct Whole<const LEAST: u64, const MOST: u64>(u64);
 
 /// The word `"auto"`, or a value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub enum OrAuto<T> {
-    /// `"auto"`.
+    /// The word `"auto"`: s2sd chooses.
     Auto,
-    /// Something else.
+    /// A value that the operator chose.
     Set(T),
 }
 
@@ -97,25 +91,27 @@ impl ConfigValue for CommonName {
 
     fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<CommonName> {
         let text = entry.text(&Self::KIND, reader)?;
-        if text.is_empty() {
-            let hint = "write the CN that `openssl x509 -noout -subject` shows for the certificate; anyone with a certificate of \
-                        the same root could pose as the peer otherwise";
-            entry.refuse(reader, format!("`{}` is empty", entry.key.name), hint);
-            return None;
-        }
-        let prefix = text.get(..3).unwrap_or_default();
-        if prefix.eq_ignore_ascii_case("CN=") {
-            let name = text.get(3..).unwrap_or_default().split(',').next().unwrap_or_default();
-            let what = format!("`{}` begins with \"CN=\"", entry.key.name);
-            entry.refuse(reader, what, format!("write the common name alone: \"{}\"", name.trim()));
-            return None;
-        }
-        if text.contains("CN=") || text.contains("O=") {
-            let what = format!("`{}` is a whole subject, expected its common name", entry.key.name);
-            entry.refuse(reader, what, "write what stands after \"CN=\" alone");
-            return None;
-        }
-        Some(CommonName(text.to_owned()))
+        let key = entry.key.name;
+        let (what, hint) = match CommonName::of_existing(text) {
+            Ok(name) => return Some(name),
+            Err(CommonNameError::Empty) => (
+                format!("`{key}` is empty"),
+                "write the CN that `openssl x509 -noout -subject` shows for the certificate; \
+                 anyone with a certificate of the same root could pose as the peer otherwise"
+                    .to_owned(),
+            ),
+            Err(CommonNameError::Prefixed(rest)) => {
+                let name = rest.split(',').next().unwrap_or_default().trim();
+                let hint = format!("write the common name alone: \"{name}\"");
+                (format!("`{key}` begins with \"CN=\""), hint)
+            }
+            Err(_) => (
+                format!("`{key}` is a whole subject, expected its common name"),
+                "write what stands after \"CN=\" alone".to_owned(),
+            ),
+        };
+        entry.refuse(reader, what, hint);
+        None
     }
 }
 
@@ -193,7 +189,7 @@ impl ConfigValue for Host {
         if let Ok(address) = text.parse() {
             return Some(Host::Address(address));
         }
-        // No name ends in a number (RFC 3696 §2), so what does was meant to be an address.
+        // No DNS name ends in a number (RFC 3696 §2): such a text was meant to be an address.
         let last = text.rsplit('.').next().unwrap_or_default();
         let numeric = !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit());
         if numeric || text.contains([':', '/']) {
@@ -216,14 +212,14 @@ impl ConfigValue for Host {
     }
 }
 
-/// What is wrong with an address, and how it is written.
+/// What is wrong with a text that should be an address, and how to write it.
 pub(super) fn bad_address(text: &str) -> (String, String) {
     let what = format!("{text:?} is no IP address");
     if let Some((address, port)) = text.rsplit_once(':')
         && address.parse::<std::net::Ipv4Addr>().is_ok()
         && port.bytes().all(|b| b.is_ascii_digit())
     {
-        return (what, format!("leave the port out, IKE's ports are fixed: \"{address}\""));
+        return (what, format!("leave the port out, because IKE's ports are fixed: \"{address}\""));
     }
     if let Some((address, length)) = text.split_once('/')
         && address.parse::<IpAddr>().is_ok()
@@ -266,7 +262,11 @@ impl ConfigValue for FileRef {
                 "`{}` holds a certificate or key itself, expected the name of a file",
                 entry.key.name
             );
-            entry.refuse(reader, what, "put it into a file of its own and write the file's path");
+            entry.refuse(
+                reader,
+                what,
+                "put the certificate or key into a file of its own and write the file's path",
+            );
             return None;
         }
         if let Some(name) = text.strip_prefix("credential:") {
@@ -298,9 +298,11 @@ fn absolute(text: &str, entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> 
     if !Path::new(text).is_absolute() {
         let what = format!("`{}` is the relative path {text:?}", entry.key.name);
         let hint = match text.strip_prefix("~/") {
-            Some(rest) => format!("\"~\" is the shell's: write /home/NAME/{rest} or /root/{rest}"),
+            Some(rest) => {
+                format!("only a shell expands \"~\": write /home/NAME/{rest} or /root/{rest}")
+            }
             None => format!(
-                "a service has no directory of its own to start from: write \"/etc/s2sd/{text}\", say"
+                "a service has no current directory: write an absolute path such as \"/etc/s2sd/{text}\""
             ),
         };
         entry.refuse(reader, what, hint);
@@ -321,7 +323,7 @@ impl ConfigValue for InterfaceName {
         } else if let Some(c) = text.chars().find(|c| !c.is_ascii_graphic() || "/:%".contains(*c)) {
             format!("has {c:?} in it")
         } else if ["lo", "all", "default", ".", ".."].contains(&text) {
-            "has a meaning of its own in Linux".to_owned()
+            "is reserved by Linux".to_owned()
         } else {
             return Some(InterfaceName(text.to_owned()));
         };
@@ -331,13 +333,13 @@ impl ConfigValue for InterfaceName {
     }
 }
 
-impl ConfigValue for ConfiguredThumbprint {
+impl ConfigValue for Thumbprint {
     const KIND: ValueKind = ValueKind::Text("a certificate's thumbprint");
 
-    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<ConfiguredThumbprint> {
+    fn read(entry: Entry<'_, '_>, reader: &mut ConfigReader<'_>) -> Option<Thumbprint> {
         let text = entry.text(&Self::KIND, reader)?;
         if let Ok(thumbprint) = text.parse() {
-            return Some(ConfiguredThumbprint(thumbprint));
+            return Some(thumbprint);
         }
         let digits = text.chars().filter(|c| c.is_alphanumeric());
         let wrong = match digits.clone().find(|c| !c.is_ascii_hexdigit()) {
@@ -395,26 +397,19 @@ impl<T: ConfigValue> ConfigValue for OrAuto<T> {
 }
 
 impl<const LEAST: u64, const MOST: u64> Whole<LEAST, MOST> {
-    /// The number.
+    /// The number as an integer.
     pub fn number(self) -> u64 {
         self.0
     }
 }
 
 impl<T> OrAuto<T> {
-    /// What was set instead of `"auto"`.
+    /// The value that the operator chose; `None` for `"auto"`.
     pub fn set(self) -> Option<T> {
         match self {
             OrAuto::Auto => None,
             OrAuto::Set(value) => Some(value),
         }
-    }
-}
-
-impl ConfiguredThumbprint {
-    /// The fingerprint.
-    pub fn sha1(&self) -> certificate::Thumbprint {
-        self.0
     }
 }
 
@@ -424,7 +419,7 @@ impl InterfaceName {
         InterfaceName("azure0".to_owned())
     }
 
-    /// The name of another interface beside this one: its number counted up, or a number added.
+    /// The name with its number counted up, or with a number added.
     pub fn successor(&self) -> InterfaceName {
         let stem = self.0.trim_end_matches(|c: char| c.is_ascii_digit());
         let number = self.0.get(stem.len()..).and_then(|digits| digits.parse::<u64>().ok());
@@ -435,7 +430,7 @@ impl InterfaceName {
 }
 
 impl Host {
-    /// The address, unless it is a name.
+    /// The address; `None` for a DNS name.
     pub fn address(&self) -> Option<IpAddr> {
         match self {
             Host::Address(address) => Some(*address),
@@ -445,7 +440,7 @@ impl Host {
 }
 
 impl AbsolutePath {
-    /// The path.
+    /// The path as the standard library has it.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -455,7 +450,7 @@ impl AbsolutePath {
 macro_rules! strings {
     ($($name:ident)*) => {$(
         impl $name {
-            /// As text.
+            /// The value as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -469,7 +464,7 @@ macro_rules! strings {
     )*};
 }
 
-strings!(CommonName Fqdn InterfaceName Label);
+strings!(Fqdn InterfaceName Label);
 
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -489,21 +484,8 @@ impl fmt::Display for FileRef {
     }
 }
 
-impl fmt::Display for ConfiguredThumbprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+impl Serialize for FileRef {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
-
-/// Types that JSON shows as they stand in the file.
-macro_rules! serialize_as_text {
-    ($($name:ident)*) => {$(
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-    )*};
-}
-
-serialize_as_text!(FileRef ConfiguredThumbprint);

@@ -12,9 +12,9 @@ const PKCS1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1];
 const NIST_HASHES: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2];
 /// The arc of ecdsa-with-SHA2, less its last number.
 const ECDSA_SHA2: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3];
-/// id-Ed25519.
+/// The object identifier id-Ed25519.
 const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
-/// id-sha1.
+/// The object identifier id-sha1.
 const SHA1: &[u8] = &[0x2b, 0x0e, 3, 2, 0x1a];
 /// sha1WithRSAEncryption as an AlgorithmIdentifier, with the NULL that belongs there (RFC 7427
 /// appendix A.1.1).

@@ -1,4 +1,4 @@
-//! Certificates: what the rules of this module look at, read once and shared.
+//! X.509 certificates: the fields that s2sd looks at, read once and shared.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ring::digest;
 use rustls_pki_types::CertificateDer;
+use serde::{Serialize, Serializer};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
 use x509_parser::prelude::FromDer;
@@ -72,22 +73,22 @@ pub struct BasicConstraints {
 pub struct KeyUsage {
     /// digitalSignature or nonRepudiation: what IKE needs of a leaf (RFC 4945 §5.1.3.2).
     pub sign: bool,
-    /// keyCertSign.
+    /// keyCertSign: the key may sign certificates.
     pub certify: bool,
-    /// cRLSign.
+    /// cRLSign: the key may sign CRLs.
     pub revoke: bool,
 }
 
 /// An extended key usage (RFC 5280 §4.2.1.12).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum KeyPurpose {
-    /// serverAuth.
+    /// serverAuth, for TLS servers; Azure asks for it.
     ServerAuth,
-    /// clientAuth.
+    /// clientAuth, for TLS clients; Azure asks for it.
     ClientAuth,
     /// ipsecIKE (RFC 4945 §5.1.3.12).
     IpsecIke,
-    /// anyExtendedKeyUsage.
+    /// anyExtendedKeyUsage, for every purpose.
     Any,
     /// Another one, by its object identifier.
     Other(String),
@@ -108,11 +109,11 @@ impl fmt::Display for KeyPurpose {
 /// A subject alternative name of a kind that an ID payload can carry (RFC 5280 §4.2.1.6).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum AltName {
-    /// dNSName.
+    /// A host name, dNSName.
     Dns(String),
-    /// rfc822Name.
+    /// A mailbox, rfc822Name.
     Email(String),
-    /// iPAddress.
+    /// An IP address, iPAddress.
     Ip(IpAddr),
 }
 
@@ -126,12 +127,13 @@ impl fmt::Display for AltName {
     }
 }
 
-/// SHA-1 of the whole certificate: how Azure and Windows name one. It names, it proves nothing.
+/// The SHA-1 of a whole certificate, by which Azure and Windows name certificates. A thumbprint is
+/// a name and proves nothing.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Thumbprint([u8; 20]);
 
 impl Thumbprint {
-    /// Of these bytes.
+    /// The thumbprint of a certificate in DER.
     pub fn of(der: &[u8]) -> Thumbprint {
         Thumbprint(sha1(der))
     }
@@ -141,6 +143,12 @@ impl fmt::Display for Thumbprint {
     /// As Azure prints it: 40 upper-case hexadecimal digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|octet| write!(f, "{octet:02X}"))
+    }
+}
+
+impl Serialize for Thumbprint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -192,7 +200,7 @@ pub enum CertificateError {
 }
 
 impl Certificate {
-    /// Reads a certificate, whole. Nothing is trusted by that.
+    /// Reads a whole certificate. Reading does not make it trusted.
     pub fn from_der(der: &[u8]) -> Result<Certificate, CertificateError> {
         if der.len() > MAX_CERTIFICATE_SIZE {
             return Err(CertificateError::TooBig(der.len()));
@@ -218,7 +226,7 @@ impl Certificate {
         Ok(Certificate(Arc::new(fields)))
     }
 
-    /// The bytes: what a CERT payload carries.
+    /// The certificate in DER, as a CERT payload carries it.
     pub fn as_der(&self) -> &[u8] {
         &self.0.der
     }
@@ -227,37 +235,37 @@ impl Certificate {
         &self.0.der
     }
 
-    /// 3 for every certificate made in this century by anything but a bare `openssl x509 -req`.
+    /// The X.509 version. Nearly all certificates have 3; a bare `openssl x509 -req` makes 1.
     pub fn version(&self) -> u32 {
         self.0.version
     }
 
-    /// Whom it is about.
+    /// The distinguished name of the certificate's owner.
     pub fn subject(&self) -> &Name {
         &self.0.subject
     }
 
-    /// Who issued it.
+    /// The distinguished name of the issuer.
     pub fn issuer(&self) -> &Name {
         &self.0.issuer
     }
 
-    /// The issuer's number for it, big-endian.
+    /// The serial number, big-endian.
     pub fn serial(&self) -> &[u8] {
         &self.0.serial
     }
 
-    /// SHA-1 of the whole, as Azure names certificates.
+    /// The thumbprint, by which Azure names certificates.
     pub fn thumbprint(&self) -> Thumbprint {
         self.0.thumbprint
     }
 
-    /// The first second of its life. Before 1970 reads as 1970.
+    /// The first second of validity. A date before 1970 reads as 1970.
     pub fn not_before(&self) -> UnixTime {
         self.0.not_before
     }
 
-    /// The last second of its life.
+    /// The last second of validity.
     pub fn not_after(&self) -> UnixTime {
         self.0.not_after
     }
@@ -272,7 +280,7 @@ impl Certificate {
         self.0.extensions.basic_constraints
     }
 
-    /// Whether it says that it may issue certificates.
+    /// Whether its basic constraints say that it may issue certificates.
     pub fn is_ca(&self) -> bool {
         self.basic_constraints().is_some_and(|constraints| constraints.ca)
     }
@@ -297,12 +305,12 @@ impl Certificate {
         self.0.extensions.has_alt_names
     }
 
-    /// Whether it limits the names below it.
+    /// Whether name constraints limit the names of certificates below it.
     pub fn constrains_names(&self) -> bool {
         self.0.extensions.constrains_names
     }
 
-    /// Critical extensions that nobody here processes, by object identifier.
+    /// Critical extensions that s2sd does not process, by object identifier.
     pub fn unprocessed_critical(&self) -> &[String] {
         &self.0.extensions.unprocessed_critical
     }

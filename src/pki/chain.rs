@@ -2,8 +2,8 @@
 
 use super::certificate::Certificate;
 
-/// The certificates above `start`, its issuer first, as far as `pool` has them; the last one is the
-/// root if it is there.
+/// The certificates above `start`, its issuer first, as far as `pool` has them. If `pool` has the
+/// root, it is the last one.
 pub fn above(start: &Certificate, pool: &[Certificate]) -> Vec<Certificate> {
     let mut path = vec![start.clone()];
     while let Some(head) = path.last()
@@ -31,8 +31,8 @@ pub fn heads(pool: &[Certificate]) -> Vec<&Certificate> {
     heads
 }
 
-/// Whether it is an authority's certificate: by what it says, or, of one that says nothing, by
-/// having issued itself.
+/// Whether a certificate is an authority's: by its basic constraints, or without them by having
+/// issued itself.
 pub fn is_authority(certificate: &Certificate) -> bool {
     let may_certify = certificate.key_usage().is_some_and(|usage| usage.certify);
     match certificate.basic_constraints() {

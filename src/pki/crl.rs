@@ -16,8 +16,8 @@ use crate::time::UnixTime;
 /// The largest CRL read, in octets.
 pub const MAX_CRL_SIZE: usize = 4 * 1024 * 1024;
 
-/// A CRL. Cloning shares it. Whose it is and whether it is true comes out when a path is checked:
-/// then the issuer's key is known.
+/// A CRL. Cloning shares it. The signature is verified when a path is checked, because only then
+/// the issuer's key is known.
 #[derive(Clone)]
 pub struct Crl(Arc<CrlFields>);
 
@@ -57,7 +57,7 @@ pub enum CrlError {
 }
 
 impl Crl {
-    /// Reads a complete CRL of version 2, whole.
+    /// Reads a whole CRL, which must be complete and of version 2.
     pub fn from_der(der: &[u8]) -> Result<Crl, CrlError> {
         if der.len() > MAX_CRL_SIZE {
             return Err(CrlError::TooBig(der.len()));
@@ -91,17 +91,17 @@ impl Crl {
         })))
     }
 
-    /// Who issued it.
+    /// The distinguished name of the issuer.
     pub fn issuer(&self) -> &Name {
         &self.0.issuer
     }
 
-    /// When it was made.
+    /// The time at which the CRL was made.
     pub fn this_update(&self) -> UnixTime {
         self.0.this_update
     }
 
-    /// When the next one was promised.
+    /// The time until which the issuer promises the next CRL.
     pub fn next_update(&self) -> UnixTime {
         self.0.next_update
     }

@@ -1,7 +1,7 @@
-//! Who a peer says that it is (the ID payload, RFC 7296 §3.5), against its certificate and against
-//! what is configured.
+//! The peer's identity: its ID payload (RFC 7296 §3.5) against its certificate and against the
+//! configuration.
 //!
-//! Two questions, both answered yes before a peer is who it says:
+//! A peer is accepted when both questions are answered with yes:
 //!
 //! 1. **Is this the certificate we expect?** The connection has one [`IdentityRule`]. For Azure it
 //!    is [`IdentityRule::SubjectCommonName`]: Azure's portal, PowerShell and CLI name certificates
@@ -23,21 +23,21 @@ use crate::wire::codes::IdType;
 /// The content of an ID payload.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Id {
-    /// ID_IPV4_ADDR.
+    /// An IPv4 address, ID_IPV4_ADDR.
     Ipv4(Ipv4Addr),
-    /// ID_FQDN.
+    /// A host name, ID_FQDN.
     Fqdn(String),
-    /// ID_RFC822_ADDR.
+    /// A mailbox, ID_RFC822_ADDR.
     Rfc822(String),
-    /// ID_IPV6_ADDR.
+    /// An IPv6 address, ID_IPV6_ADDR.
     Ipv6(Ipv6Addr),
-    /// ID_DER_ASN1_DN.
+    /// A distinguished name, ID_DER_ASN1_DN.
     Dn(Name),
     /// Any other type, as it came.
     Other {
-        /// The type.
+        /// The ID's type.
         kind: IdType,
-        /// The data.
+        /// The ID's data.
         data: Vec<u8>,
     },
 }
@@ -72,7 +72,7 @@ impl Id {
         })
     }
 
-    /// Its type.
+    /// The ID's type as the payload has it.
     pub fn kind(&self) -> IdType {
         match self {
             Id::Ipv4(_) => IdType::Ipv4Addr,
@@ -155,7 +155,7 @@ impl IdentityRule {
 /// What a connection expects of its peer's identity.
 #[derive(Clone, Debug)]
 pub struct Expectation {
-    /// Which certificate.
+    /// The rule that the peer's certificate must fulfil.
     pub rule: IdentityRule,
     /// The addresses configured for the peer, as an ID may name one of them.
     pub addresses: Vec<IpAddr>,
@@ -275,7 +275,7 @@ pub enum IdentityReason {
     /// When the ID payload's data does not fit its type.
     #[error("the peer's {kind} payload cannot be read: {why}")]
     Malformed {
-        /// The type.
+        /// The ID's type.
         kind: IdType,
         /// What is wrong with the data.
         why: String,
@@ -283,23 +283,23 @@ pub enum IdentityReason {
     /// When the certificate's common name is another one.
     #[error("expected the common name \"{expected}\", found {}", quoted(.found))]
     CommonName {
-        /// As configured.
+        /// The name as configured.
         expected: String,
-        /// As the certificate has it.
+        /// The name in the certificate.
         found: Option<String>,
     },
     /// When the certificate's subject is another one.
     #[error("expected the subject {expected}")]
     Subject {
-        /// As configured.
+        /// The name as configured.
         expected: String,
     },
     /// When the certificate lacks the alternative name.
     #[error("expected the alternative name {expected}, found {found}")]
     AltName {
-        /// As configured.
+        /// The name as configured.
         expected: String,
-        /// As the certificate has them.
+        /// The names in the certificate.
         found: String,
     },
     /// When the ID is neither the certificate's nor configured.
@@ -315,7 +315,7 @@ pub enum IdentityReason {
 }
 
 impl IdentityReason {
-    /// What would mend it.
+    /// How to mend it.
     pub fn remedy(&self) -> String {
         match self {
             IdentityReason::Malformed { .. } => {
@@ -331,9 +331,7 @@ impl IdentityReason {
                 "set outbound_certificate_subject_name to what the certificate has".into()
             }
             IdentityReason::NotBound { id, .. } => {
-                format!(
-                    "if this peer may call itself so, add \"{id}\" to this connection's peer ids"
-                )
+                format!("if the peer may use this ID, add \"{id}\" to this connection's peer ids")
             }
         }
     }

@@ -1,34 +1,33 @@
 //! Certificates, identities and the AUTH payload: pure functions of bytes and time. No file is
 //! opened here and no clock read; callers bring bytes, a label for messages, and the time.
 //!
-//! | file | noun |
+//! | where | what |
 //! |---|---|
-//! | [`algorithm`] | the signature schemes behind AlgorithmIdentifiers |
-//! | [`auth`] | the AUTH payload: choose, sign, verify |
-//! | [`certificate`] | one certificate, read once |
-//! | [`chain`] | certificates in the order in which they issued each other |
-//! | [`crl`] | one revocation list |
-//! | [`identity`] | the ID payload against certificate and configuration |
-//! | [`issue`] | certificates, made: an authority and what it signs |
 //! | [`load`] | files to certificates, keys and CRLs; `pem` and `pkcs12` are its readers |
-//! | [`name`] | distinguished names |
-//! | [`own`] | our own certificate, its path and its key |
-//! | [`path`] | the way to a configured root: trust, rules, revocation, diagnosis |
-//! | [`refusal`] | why not, and what would mend it |
-//! | [`review`] | certificates against the rules of Azure's article, in words |
-//! | [`text`] | certificates and keys as text to be written |
+//! | [`certificate`], [`crl`], `signed` | a certificate; a revocation list; their common shape |
+//! | [`name`], [`common_name`] | distinguished names; the common name that an operator writes |
+//! | `algorithm` | the signature schemes behind AlgorithmIdentifiers |
+//! | `chain` | certificates in the order in which they issued each other |
+//! | [`path`] | from a certificate to a configured root: trust, rules, revocation, diagnosis |
+//! | [`identity`] | the ID payload against certificate and configuration |
+//! | [`auth`] | the AUTH payload: choose a signature, sign, verify |
+//! | [`own_identity`] | our own certificate, its path and its key |
+//! | [`refusal`] | why a peer was refused, and how to mend it |
 //!
-//! A peer is accepted in three steps, each taking what the one before it made:
+//! Certificates are issued and reviewed in [`crate::certs`].
+//!
+//! A peer is accepted in three steps, each of which takes the result of the one before:
 //!
 //! ```text
 //!   CERT payloads --Trust::validate--> ValidPath --Expectation::identify--> Binding
 //!                                          '-------auth::verify-----------> Scheme
 //! ```
 
-pub mod algorithm;
+pub(crate) mod algorithm;
 pub mod auth;
 pub mod certificate;
-pub mod chain;
+pub(crate) mod chain;
+pub mod common_name;
 pub mod crl;
 pub mod identity;
 pub mod load;

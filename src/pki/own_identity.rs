@@ -11,18 +11,17 @@ use super::path::PathReason;
 use crate::crypto::signature::{KeyKind, PrivateKey, Scheme, SignError};
 use crate::time::UnixTime;
 
-/// Who we are: a leaf, its path upwards, its key. The key is known to be the leaf's.
+/// Our own identity: the leaf certificate, the certificates above it, and the leaf's private key.
 #[derive(Debug)]
 pub struct OwnIdentity {
     /// Leaf first, then each one's issuer; no root.
     path: Vec<Certificate>,
-    /// The root, when the files had it. It is not sent: the peer has its own copy or does not trust
-    /// it.
+    /// The root, when the files had it. The root is not sent: a peer that trusts it has a copy.
     root: Option<Certificate>,
     key: PrivateKey,
 }
 
-/// Why files make no identity.
+/// Why the files of a connection make no identity.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum OwnError {
     /// When there is no key.
@@ -37,7 +36,7 @@ pub enum OwnError {
     /// When no certificate is the key's.
     #[error("the private key ({key}) belongs to none of the certificates: {certificates}")]
     KeyMismatch {
-        /// The key.
+        /// The kind of the private key.
         key: KeyKind,
         /// The certificates at hand.
         certificates: String,
@@ -48,7 +47,7 @@ pub enum OwnError {
 }
 
 impl OwnError {
-    /// What would mend it.
+    /// How to mend it.
     pub fn remedy(&self) -> &'static str {
         match self {
             OwnError::NoKey => "name the file with the private key, or a PKCS#12 file with both",
@@ -63,7 +62,7 @@ impl OwnError {
 }
 
 impl OwnIdentity {
-    /// From what the files held, all together.
+    /// An identity from the contents of all files together.
     pub fn from_bundle(bundle: Bundle) -> Result<OwnIdentity, OwnError> {
         let mut keys = bundle.keys;
         match (keys.pop(), keys.len()) {
@@ -73,9 +72,9 @@ impl OwnIdentity {
         }
     }
 
-    /// From certificates in any order, of which one must be the key's. Of several (a renewal with
-    /// the same key) the one that lives longest is taken. What does not lead upwards from it is
-    /// left out.
+    /// An identity from certificates in any order, of which one must be the key's. Of several,
+    /// after a renewal with the same key, the one that ends last is the leaf. Certificates that are
+    /// not above the leaf are left out.
     pub fn new(certificates: &[Certificate], key: PrivateKey) -> Result<OwnIdentity, OwnError> {
         if certificates.is_empty() {
             return Err(OwnError::NoCertificate);
@@ -122,15 +121,14 @@ impl OwnIdentity {
         self.path.iter().skip(1).chain(&self.root)
     }
 
-    /// Whether a CERTREQ payload's hashes name an authority above us. A hint and no more: peers
-    /// leave their roots out, and an authority's certificate that we do not hold cannot be found in
-    /// it.
+    /// Whether a CERTREQ payload's hashes name an authority above our leaf. The answer is a hint:
+    /// peers leave roots out, and only authorities whose certificates we hold can be compared.
     pub fn is_requested(&self, authorities: &[u8]) -> bool {
         let ours: Vec<[u8; 20]> = self.authorities().map(Certificate::authority_hash).collect();
         authorities.chunks_exact(20).any(|hash| ours.iter().any(|own| own == hash))
     }
 
-    /// What a person should know before the peer complains.
+    /// What an operator should know before the peer refuses the certificate.
     pub fn warnings(&self, now: UnixTime) -> Vec<Warning> {
         let dates = self.path.iter().chain(&self.root).filter_map(|certificate| {
             expiry(certificate.not_before(), certificate.not_after(), now)
@@ -168,14 +166,14 @@ fn try_out(key: &PrivateKey) -> Result<(), OwnError> {
     Ok(())
 }
 
-/// How a certificate's dates lie to a time, when it is worth saying.
+/// Why a certificate's dates are worth a warning.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Expiry {
-    /// It is not valid yet.
+    /// The certificate is valid only from then on.
     NotYet(UnixTime),
-    /// It is over since.
+    /// The certificate expired then.
     Over(UnixTime),
-    /// It ends within this many days: 30, 7 or 1.
+    /// The certificate expires within this many days (30, 7 or 1), at that time.
     Within(u64, UnixTime),
 }
 
@@ -194,14 +192,14 @@ pub fn expiry(not_before: UnixTime, not_after: UnixTime, now: UnixTime) -> Optio
         .map(|days| Expiry::Within(days, not_after))
 }
 
-/// What a person should know about our own identity.
+/// What an operator should know about our own identity.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Warning {
     /// When a certificate's time is short or wrong.
     Dates {
-        /// The certificate.
+        /// The certificate with these dates.
         certificate: Certificate,
-        /// How its dates lie.
+        /// What is wrong with the dates.
         expiry: Expiry,
     },
     /// When the leaf lacks serverAuth or clientAuth, which Azure's examples have.
@@ -233,7 +231,7 @@ impl fmt::Display for Warning {
                  examples have both",
             ),
             Warning::NoCommonName => f.write_str(
-                "our certificate's subject has no common name; Azure finds its peer by it",
+                "our certificate's subject has no common name, by which Azure identifies its peer",
             ),
             Warning::NotRsa => {
                 f.write_str("our key is not RSA; Azure documents RSA of 2048 bits and more only")

@@ -1,6 +1,6 @@
 //! Why a peer, or our own identity, was not accepted: which certificate, which rule, expected
-//! against found, and what would mend it. Each reason lives beside its rule; this is what they have
-//! in common.
+//! against found, and how to mend it. Each reason is declared beside its rule; [`TrustRefusal`]
+//! holds any of them.
 
 use std::fmt;
 
@@ -9,16 +9,16 @@ use super::certificate::Certificate;
 use super::identity::IdentityReason;
 use super::path::PathReason;
 
-/// A refusal that a person can act on.
+/// A refusal that tells an operator what to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TrustRefusal {
-    /// The certificate it is about, when it is about one.
+    /// The certificate that broke the rule, if the rule is about one.
     pub certificate: Option<Certificate>,
     /// The rule that was broken.
     pub reason: TrustReason,
 }
 
-/// The rule that was broken.
+/// The rule that was broken, by the step of the check.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum TrustReason {
     /// On the way from the certificate to a configured root.
@@ -30,17 +30,17 @@ pub enum TrustReason {
 }
 
 impl TrustRefusal {
-    /// About one certificate.
+    /// A refusal of one certificate.
     pub fn of(certificate: &Certificate, reason: impl Into<TrustReason>) -> TrustRefusal {
         TrustRefusal { certificate: Some(certificate.clone()), reason: reason.into() }
     }
 
-    /// About no certificate in particular.
+    /// A refusal that is about no certificate in particular.
     pub fn general(reason: impl Into<TrustReason>) -> TrustRefusal {
         TrustRefusal { certificate: None, reason: reason.into() }
     }
 
-    /// What is wrong, without what would mend it.
+    /// What is wrong, without the remedy.
     pub fn finding(&self) -> String {
         match &self.certificate {
             Some(certificate) => format!("certificate {certificate}: {}", self.reason),
@@ -48,7 +48,7 @@ impl TrustRefusal {
         }
     }
 
-    /// What would mend it, as a sentence without its full stop.
+    /// How to mend it, as a sentence without a full stop.
     pub fn remedy(&self) -> String {
         match &self.reason {
             TrustReason::Path(reason) => reason.remedy(),

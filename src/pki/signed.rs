@@ -12,18 +12,18 @@ pub(super) struct Signed<'a> {
     pub body: &'a [u8],
     /// The AlgorithmIdentifier, whole.
     pub algorithm: &'a [u8],
-    /// The signature.
+    /// The octets of the signature.
     pub signature: &'a [u8],
 }
 
 /// Why the signature on a certificate or CRL does not count.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum SignatureFault {
-    /// An algorithm that proves nothing any more.
+    /// The algorithm is broken.
     Weak(Scheme),
-    /// An algorithm that is not spoken here.
+    /// The algorithm is not supported.
     Algorithm(AlgorithmError),
-    /// Another key made it, or it was changed since.
+    /// Another key made the signature, or the signed octets were changed.
     Mismatch,
 }
 

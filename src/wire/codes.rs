@@ -1,4 +1,4 @@
-//! The IANA numbers of IKEv2, as names. A number nobody named survives as `Unknown(n)`.
+//! The IANA numbers of IKEv2, as names. A number without a name is kept as `Unknown(n)`.
 //!
 //! Source: the IANA registry "Internet Key Exchange Version 2 (IKEv2) Parameters". Always make a
 //! code with `from`, never by writing `Unknown(n)` for a number that has a name: equality is by
@@ -14,7 +14,7 @@ macro_rules! codes {
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
         pub enum $name {
             $($(#[$doc])* #[doc = concat!($text, " (", stringify!($value), ")")] $variant,)*
-            /// A number without a name here; kept as it came.
+            /// A number that has no name here, as it was received.
             Unknown($int),
         }
 
@@ -99,8 +99,8 @@ codes! {
 }
 
 impl PayloadType {
-    /// Whether s2sd knows what to do with one. The others are skipped unless they are critical,
-    /// with a name or without (RFC 7296 §2.5).
+    /// Whether s2sd decodes payloads of this type. Others are skipped, with a name or without,
+    /// unless they are critical (RFC 7296 §2.5).
     pub fn is_understood(self) -> bool {
         !matches!(
             self,
@@ -144,8 +144,8 @@ codes! {
 }
 
 impl TransformType {
-    /// The types that s2sd negotiates. A proposal with another is not for us, though the type may
-    /// have a name (RFC 7296 §3.3.6).
+    /// The types that s2sd negotiates. A proposal with a transform of another type is not chosen,
+    /// though the type may have a name (RFC 7296 §3.3.6).
     pub const UNDERSTOOD: [TransformType; 5] = [
         TransformType::Encryption,
         TransformType::Prf,

@@ -17,18 +17,17 @@ pub enum DecodeError {
     /// The bytes are no IKE message: INVALID_SYNTAX.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// A payload that we do not know and must not skip: UNSUPPORTED_CRITICAL_PAYLOAD (RFC 7296
+    /// A payload that s2sd does not know and must not skip: UNSUPPORTED_CRITICAL_PAYLOAD (RFC 7296
     /// §2.5).
-    #[error("{payload} payload at byte {offset}: not known here, and marked critical")]
+    #[error("{payload} payload at byte {offset}: unknown to s2sd, and marked critical")]
     UnsupportedCritical {
         /// The type that the notify has to carry.
         payload: PayloadType,
-        /// Where its generic header starts.
+        /// The byte at which its generic header starts.
         offset: usize,
     },
-    /// Another major version: INVALID_MAJOR_VERSION (RFC 7296 §2.5). Its payloads were not looked
-    /// at.
-    #[error("IKE version {0}: only major version 2 is spoken here")]
+    /// Another major version: INVALID_MAJOR_VERSION (RFC 7296 §2.5). The payloads were not decoded.
+    #[error("IKE version {0}: s2sd speaks major version 2 only")]
     MajorVersion(IkeVersion),
 }
 
@@ -36,14 +35,14 @@ pub enum DecodeError {
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("{}, {field} at byte {offset}: {fault}", FaultPlace(*.payload))]
 pub struct Malformed {
-    /// The payload it happened in; [`PayloadType::None`] is the IKE header.
+    /// The payload with the fault; [`PayloadType::None`] is the IKE header.
     pub payload: PayloadType,
     /// The field, in the words of the RFC.
     pub field: &'static str,
     /// Bytes from the start of what was decoded: the datagram, or the decrypted text of an SK
     /// payload.
     pub offset: usize,
-    /// What is wrong with it.
+    /// What is wrong with the field.
     pub fault: FieldFault,
 }
 
@@ -61,7 +60,7 @@ pub enum FieldFault {
     /// Bytes are left over after the last field.
     #[error("{extra} bytes too many")]
     Excess {
-        /// How many.
+        /// How many bytes.
         extra: usize,
     },
     /// The value is not allowed.
@@ -69,39 +68,39 @@ pub enum FieldFault {
     Value {
         /// The value as a number.
         found: u64,
-        /// The rule, to follow "must be".
+        /// What the value must be, as the end of a sentence.
         must: &'static str,
     },
     /// The number of bytes is not allowed.
     #[error("has {found} bytes, must have {must}")]
     Length {
-        /// Bytes there are.
+        /// The number of bytes found.
         found: usize,
-        /// The rule, to follow "must have".
+        /// How many bytes there must be, as the end of a sentence.
         must: &'static str,
     },
-    /// More elements than we are willing to look at.
+    /// More elements than s2sd decodes.
     #[error("more than {limit}")]
     TooMany {
-        /// Our cap.
+        /// The most elements that are decoded.
         limit: usize,
     },
 }
 
-/// A value too large for its length field. Our own doing, never a peer's: what was decoded always
-/// encodes.
+/// A value too large for its length field. Only s2sd itself can cause it, never a peer: what was
+/// decoded always encodes.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("{field}: {length} does not fit, the limit is {limit}")]
 pub struct Unencodable {
     /// The field that overflows.
     pub field: &'static str,
-    /// What it would have to say.
+    /// The length or count that the field would have to hold.
     pub length: usize,
-    /// What it can say.
+    /// The most that the field can hold.
     pub limit: usize,
 }
 
-/// Names the surroundings of a fault.
+/// Prints where a fault is: in the IKE header or in a payload.
 struct FaultPlace(PayloadType);
 
 impl fmt::Display for FaultPlace {
@@ -143,7 +142,7 @@ mod tests {
             DecodeError::UnsupportedCritical { payload: PayloadType::Unknown(99), offset: 28 };
         assert_eq!(
             critical.to_string(),
-            "unknown 99 payload at byte 28: not known here, and marked critical"
+            "unknown 99 payload at byte 28: unknown to s2sd, and marked critical"
         );
     }
 }

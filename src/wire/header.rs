@@ -16,45 +16,46 @@ use super::writer::Writer;
 /// The header's size.
 pub const HEADER_LEN: usize = 28;
 
-/// Where the length field starts in it.
+/// Where the length field starts in the header.
 const LENGTH_OFFSET: usize = 24;
 
-/// The header less what follows from the payloads: the first payload's type and the length.
+/// The header without the two fields that follow from the payloads: the first payload's type and
+/// the length.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Header {
     /// The SPI of the IKE SA's original initiator.
     pub initiator_spi: IkeSpi,
-    /// The SPI of its original responder; zero in the first request.
+    /// The SPI of the IKE SA's original responder; zero in the first request.
     pub responder_spi: IkeSpi,
-    /// Version spoken.
+    /// The IKE version of the message.
     pub version: IkeVersion,
-    /// Which exchange.
+    /// The exchange that the message belongs to.
     pub exchange: ExchangeType,
-    /// Who is speaking, and whether it is an answer.
+    /// Whether the sender is the original initiator, and whether the message is a response.
     pub flags: Flags,
-    /// Pairs requests with responses.
+    /// The number that pairs a response with its request.
     pub message_id: MessageId,
 }
 
 impl Header {
     /// Reads a datagram's header and checks its length against the datagram's. Payloads may still
-    /// be garbage, and the version another: this is enough to find the SA, or to answer
+    /// be garbage, and the version another: the header is enough to find the SA, or to answer
     /// INVALID_MAJOR_VERSION.
     pub fn decode(datagram: &[u8]) -> Result<Header, Malformed> {
         Header::read(&mut FieldReader::new(datagram)).map(|(header, _)| header)
     }
 
-    /// Whether the peer that sent this is the one that first set up the IKE SA.
+    /// Whether the sender is the original initiator of the IKE SA.
     pub fn is_from_initiator(&self) -> bool {
         self.flags.contains(Flags::INITIATOR)
     }
 
-    /// Whether this answers a request.
+    /// Whether the message is a response.
     pub fn is_response(&self) -> bool {
         self.flags.contains(Flags::RESPONSE)
     }
 
-    /// Reads the header off the start of a datagram. Answers the first payload's type with it.
+    /// Reads the header off the start of a datagram, and gives it with the first payload's type.
     pub(crate) fn read(reader: &mut FieldReader<'_>) -> Result<(Header, PayloadType), Malformed> {
         let datagram = reader.left();
         let initiator_spi = IkeSpi(reader.u64("initiator's SPI")?);
@@ -74,7 +75,7 @@ impl Header {
         Ok((header, first))
     }
 
-    /// Writes the header; the length waits for [`Header::close`].
+    /// Writes the header with a zero length, which [`Header::close`] replaces.
     pub(crate) fn write(&self, first: PayloadType, writer: &mut Writer) {
         writer.u64(self.initiator_spi.0);
         writer.u64(self.responder_spi.0);
@@ -95,17 +96,17 @@ impl Header {
     }
 }
 
-/// A protocol version.
+/// The protocol version of an IKE message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct IkeVersion {
-    /// Four bits; 2 is IKEv2.
+    /// The major version, four bits; 2 is IKEv2.
     pub major: u8,
-    /// Four bits; ignored on receipt (RFC 7296 §2.5).
+    /// The minor version, four bits; ignored on receipt (RFC 7296 §2.5).
     pub minor: u8,
 }
 
 impl IkeVersion {
-    /// IKEv2.
+    /// IKEv2, the only version that s2sd speaks.
     pub const V2: IkeVersion = IkeVersion { major: 2, minor: 0 };
 }
 

@@ -16,21 +16,21 @@ use super::writer::Writer;
 /// A message as a value. Encoding what was decoded gives the same bytes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Message {
-    /// Who, which exchange, which number.
+    /// The IKE header: SPIs, exchange, flags, message ID.
     pub header: Header,
     /// The payloads in clear.
     pub chain: Chain,
-    /// The encrypted payload.
+    /// The encrypted payload; none in IKE_SA_INIT.
     pub sealed: Option<Sealed>,
 }
 
 impl Message {
-    /// A message in clear.
+    /// A message whose payloads are all in clear.
     pub fn clear(header: Header, chain: impl Into<Chain>) -> Message {
         Message { header, chain: chain.into(), sealed: None }
     }
 
-    /// Reads a datagram (less the non-ESP marker of port 4500), of which the message is all.
+    /// Reads a datagram, without the non-ESP marker of port 4500. The message must fill it.
     pub fn decode(datagram: &[u8]) -> Result<Message, DecodeError> {
         let mut reader = FieldReader::new(datagram);
         let (header, first) = Header::read(&mut reader)?;

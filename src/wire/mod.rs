@@ -1,29 +1,26 @@
-//! Bytes to types and back. Decoding never panics and never trusts a length it has not checked.
+//! Bytes to types and back. Decoding never panics and never trusts a length that was not checked.
+//!
+//! | where | what |
+//! |---|---|
+//! | [`header`], [`message`] | the IKE header; a whole IKE message |
+//! | [`payload`] | a file for each IKE payload, the chain of payloads, the encrypted payload |
+//! | [`codes`], [`spi`], [`reserved`] | IANA's numbers as names; SPIs; reserved bits |
+//! | `reader`, `writer`, [`error`] | the cursors under decoders and encoders; decoding errors |
+//! | [`packet`] | what the data plane rewrites: IP, TCP, UDP, ICMP, ESP, virtio-net |
+//! | [`selector`] | traffic selectors as sets of packets, and their narrowing |
 //!
 //! # IKE
 //!
-//! A [`message`] is a [`header`], a [`chain`] of payloads in clear and, in all exchanges but the
-//! first, an encrypted payload ([`sk`]) with another chain inside. Each payload has a file of its
-//! own.
+//! A [`message`] is a [`header`], a [`chain`](payload::chain) of payloads in clear and, in all
+//! exchanges but the first, an encrypted payload ([`sk`](payload::sk)) with another chain inside.
 //!
 //! - What was decoded encodes to the same bytes: unknown types, transforms and attributes are kept,
 //!   and so are [`reserved`] bits, which no comparison sees.
 //! - Whatever cannot be right on its own (a nonce of 3 bytes, a range that ends before it starts)
-//!   does not decode; the [`error`] names payload, field and byte. What is only wrong in context is
-//!   the engine's to judge.
-//! - Every count has a cap, stated where the list is: no input makes us allocate more than a small
-//!   multiple of itself.
-//!
-//! # Packets
-//!
-//! [`ip`], [`tcp`], [`udp`] and [`icmp`] are what the data plane reads and rewrites, over one
-//! [`checksum`]; [`esp`] is the packet that carries them, [`datagram`] tells it from IKE on port
-//! 4500, and [`vnet`] is the header of a frame at the tunnel device.
-//!
-//! # Traffic selectors
-//!
-//! [`address`] and [`ports`] are ranges; a [`selector`] is a box of them, a [`selector_set`] a
-//! union of boxes, and [`narrow`] is what a responder does with an offer.
+//!   does not decode; the [`error`] names payload, field and byte. What is only wrong in context,
+//!   the engine decides.
+//! - Every count has a limit, stated where the list is: no input makes a decoder allocate more than
+//!   a small multiple of the input's length.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used))]
 
@@ -33,10 +30,10 @@ pub mod header;
 pub mod message;
 pub mod packet;
 pub mod payload;
-pub mod reader;
+pub(crate) mod reader;
 pub mod reserved;
 pub mod selector;
 pub mod spi;
 #[cfg(test)]
 mod tests;
-pub mod writer;
+pub(crate) mod writer;

@@ -1,5 +1,5 @@
-//! The checked cursor under every decoder. It knows where it stands, so that every error can say
-//! so.
+//! The checked cursor under every decoder. The cursor counts the bytes that it has read, so that
+//! every error can name the place.
 
 use super::codes::PayloadType;
 use super::error::{FieldFault, Malformed};
@@ -19,17 +19,17 @@ impl<'a> FieldReader<'a> {
         FieldReader { rest: bytes, offset: 0, payload: PayloadType::None }
     }
 
-    /// From here on, faults are those of `payload`.
+    /// Makes `payload` the payload that the faults from here on are reported in.
     pub fn enter(&mut self, payload: PayloadType) {
         self.payload = payload;
     }
 
-    /// Bytes from the start of the whole.
+    /// The number of bytes between the start of the datagram, or of the decrypted text, and here.
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// Bytes not read yet.
+    /// The number of bytes that were not read yet.
     pub fn left(&self) -> usize {
         self.rest.len()
     }
@@ -39,7 +39,7 @@ impl<'a> FieldReader<'a> {
         self.rest.is_empty()
     }
 
-    /// The next `count` bytes.
+    /// Takes the next `count` bytes.
     pub fn take(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], Malformed> {
         let Some((taken, rest)) = self.rest.split_at_checked(count) else {
             return Err(
@@ -51,7 +51,7 @@ impl<'a> FieldReader<'a> {
         Ok(taken)
     }
 
-    /// All that is left.
+    /// Takes all bytes that are left.
     pub fn take_rest(&mut self) -> &'a [u8] {
         let taken = std::mem::take(&mut self.rest);
         self.offset += taken.len();
@@ -65,7 +65,7 @@ impl<'a> FieldReader<'a> {
         Ok(FieldReader { rest, offset, payload: self.payload })
     }
 
-    /// The next `N` bytes.
+    /// Takes the next `N` bytes.
     pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Malformed> {
         let Some((taken, rest)) = self.rest.split_first_chunk::<N>() else {
             return Err(self.fault(field, FieldFault::Short { needed: N, left: self.rest.len() }));
@@ -75,33 +75,33 @@ impl<'a> FieldReader<'a> {
         Ok(*taken)
     }
 
-    /// One byte.
+    /// Takes one byte as a number.
     pub fn u8(&mut self, field: &'static str) -> Result<u8, Malformed> {
         self.array(field).map(u8::from_be_bytes)
     }
 
-    /// Two bytes.
+    /// Takes two bytes as a number.
     pub fn u16(&mut self, field: &'static str) -> Result<u16, Malformed> {
         self.array(field).map(u16::from_be_bytes)
     }
 
-    /// Four bytes.
+    /// Takes four bytes as a number.
     pub fn u32(&mut self, field: &'static str) -> Result<u32, Malformed> {
         self.array(field).map(u32::from_be_bytes)
     }
 
-    /// Eight bytes.
+    /// Takes eight bytes as a number.
     pub fn u64(&mut self, field: &'static str) -> Result<u64, Malformed> {
         self.array(field).map(u64::from_be_bytes)
     }
 
-    /// Bytes that the standard reserves: read, kept, never looked at.
+    /// Takes bytes that the standard reserves; no decoder interprets them.
     pub fn reserved<const N: usize>(&mut self) -> Result<ReservedBits<N>, Malformed> {
         self.array("reserved").map(ReservedBits::from)
     }
 
-    /// A structure's own 16-bit length, which counts the `before` bytes read of it so far and these
-    /// two. Answers how many bytes of the structure follow.
+    /// Takes a structure's 16-bit length, which counts the `before` bytes of the structure that
+    /// were read and these two. Gives how many bytes of the structure follow.
     pub fn length16(&mut self, before: usize, field: &'static str) -> Result<usize, Malformed> {
         let at = self.clone();
         let found = self.u16(field)?;
@@ -111,7 +111,7 @@ impl<'a> FieldReader<'a> {
         })
     }
 
-    /// Ends the reading: nothing may be left.
+    /// Ends the reading; bytes that are left are a fault.
     pub fn finish(self, field: &'static str) -> Result<(), Malformed> {
         match self.rest.len() {
             0 => Ok(()),

@@ -2,16 +2,17 @@
 //!
 //! RFC 7296 §2.5 wants reserved fields "sent as zero and ignored on receipt". Signatures are made
 //! over bytes as they came (the ID payload, §2.15), and encoding what was decoded must give the
-//! same bytes. So a decoded value keeps them, a new one has zeros, and no comparison sees them.
+//! same bytes. So a decoded value keeps its reserved bytes, a new value has zeros, and no
+//! comparison looks at them.
 
 use std::hash::{Hash, Hasher};
 
-/// `N` bytes that mean nothing.
+/// `N` reserved bytes, which have no meaning. All values are equal.
 #[derive(Clone, Copy, Debug)]
 pub struct ReservedBits<const N: usize>([u8; N]);
 
 impl<const N: usize> ReservedBits<N> {
-    /// The bytes as they came.
+    /// The bytes as they were received; zeros in a value that was not decoded.
     pub fn bytes(&self) -> &[u8; N] {
         &self.0
     }

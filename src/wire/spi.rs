@@ -48,22 +48,23 @@ impl fmt::Debug for EspSpi {
     }
 }
 
-/// The SPI field of a proposal, notify or delete: its size says what it is.
+/// The SPI field of a proposal, notify or delete. Its size tells which kind of SPI it holds.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Spi {
-    /// No SPI: the initial IKE SA, or a message about the IKE SA that carries it.
+    /// No SPI: in a proposal for the initial IKE SA, or in a payload about the IKE SA that carries
+    /// the payload.
     #[default]
     None,
-    /// Four bytes.
+    /// The SPI of an ESP SA, four bytes.
     Esp(EspSpi),
-    /// Eight bytes.
+    /// The SPI of an IKE SA, eight bytes.
     Ike(IkeSpi),
-    /// Any other size. Make it with `Spi::from`, so that the sizes above have one form only.
+    /// An SPI of any other size. `Spi::from` makes it, so that the sizes above have one form only.
     Other(Vec<u8>),
 }
 
 impl Spi {
-    /// Bytes on the wire.
+    /// The number of bytes on the wire.
     pub fn len(&self) -> usize {
         match self {
             Spi::None => 0,

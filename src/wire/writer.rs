@@ -1,7 +1,7 @@
 //! The growing buffer under every encoder.
 //!
-//! A value that does not fit its length field is remembered, not reported at once: encoders stay
-//! straight lines and [`Writer::finish`] refuses the whole.
+//! A value that does not fit its length field is not reported at once, but by [`Writer::finish`]:
+//! encoders need no error handling in between.
 
 use super::error::Unencodable;
 use super::reserved::ReservedBits;
@@ -32,54 +32,49 @@ impl Writer {
         self.bytes.len()
     }
 
-    /// Whether nothing was written.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// One byte.
+    /// Writes one byte.
     pub fn u8(&mut self, value: u8) {
         self.bytes.push(value);
     }
 
-    /// Two bytes.
+    /// Writes a number of two bytes.
     pub fn u16(&mut self, value: u16) {
         self.bytes(&value.to_be_bytes());
     }
 
-    /// Four bytes.
+    /// Writes a number of four bytes.
     pub fn u32(&mut self, value: u32) {
         self.bytes(&value.to_be_bytes());
     }
 
-    /// Eight bytes.
+    /// Writes a number of eight bytes.
     pub fn u64(&mut self, value: u64) {
         self.bytes(&value.to_be_bytes());
     }
 
-    /// Bytes as they are.
+    /// Writes bytes as they are.
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// `count` zeros.
+    /// Writes `count` zeros.
     pub fn zeros(&mut self, count: usize) {
         self.bytes.resize(self.bytes.len() + count, 0);
     }
 
-    /// Reserved bytes: zeros, or what a decoded value kept.
+    /// Writes reserved bytes: zeros, or what a decoded value kept.
     pub fn reserved<const N: usize>(&mut self, reserved: ReservedBits<N>) {
         self.bytes(reserved.bytes());
     }
 
-    /// A count or length in one byte.
+    /// Writes a count or length in one byte.
     pub fn length8(&mut self, length: usize, field: &'static str) {
         let fits = u8::try_from(length);
         let value = fits.unwrap_or_else(|_| self.refuse(field, length, usize::from(u8::MAX)));
         self.u8(value);
     }
 
-    /// A count or length in two bytes.
+    /// Writes a count or length in two bytes.
     pub fn length16(&mut self, length: usize, field: &'static str) {
         let fits = u16::try_from(length);
         let value = fits.unwrap_or_else(|_| self.refuse(field, length, usize::from(u16::MAX)));
@@ -93,7 +88,7 @@ impl Writer {
         Open { start: slot.saturating_sub(before), slot }
     }
 
-    /// Ends a structure: its length becomes known.
+    /// Ends a structure and writes its length.
     pub fn close(&mut self, open: Open, field: &'static str) {
         let length = self.len() - open.start;
         let fits = u16::try_from(length);
@@ -107,7 +102,7 @@ impl Writer {
         slot.zip(value).for_each(|(byte, new)| *byte = *new);
     }
 
-    /// Remembers that `length` exceeds `limit`. Answers the zero that stands in for it.
+    /// Records that `length` exceeds `limit`, and gives the zero to be written instead.
     pub fn refuse<T: Default>(&mut self, field: &'static str, length: usize, limit: usize) -> T {
         self.fault.get_or_insert(Unencodable { field, length, limit });
         T::default()

@@ -11,7 +11,7 @@ use crate::pki::chain;
 use crate::rng::Rng;
 use crate::time::UnixTime;
 
-/// A certificate that may issue others, and the key that it is about.
+/// A certificate that may issue others, with its private key.
 #[derive(Debug)]
 pub struct Authority {
     certificate: Certificate,
@@ -21,36 +21,36 @@ pub struct Authority {
 /// Why a certificate is not issued.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum IssueError {
-    /// When the issuer's certificate says that it is none.
-    #[error("{0} is no authority's certificate and may not issue others")]
+    /// When the issuer's certificate is not an authority's.
+    #[error("{0} is not an authority's certificate and may not issue others")]
     NotAnAuthority(String),
-    /// When its key usage forbids it.
+    /// When the issuer's key usage forbids issuing.
     #[error("the key usage of {0} lacks keyCertSign, so it may not issue others")]
     KeyUsage(String),
-    /// When the key is another certificate's.
-    #[error("the private key ({key}) is not that of {certificate}")]
+    /// When the key belongs to another certificate.
+    #[error("the private key ({key}) does not belong to {certificate}")]
     KeyMismatch {
-        /// The key.
+        /// The kind of the key that was given.
         key: KeyKind,
-        /// The certificate.
+        /// The certificate that was given.
         certificate: String,
     },
     /// When the issuer's last day is over.
     #[error("{certificate} expired on {at}: what it issued now would be refused everywhere")]
     Expired {
-        /// The issuer.
+        /// The issuer's certificate.
         certificate: String,
-        /// Its last second.
+        /// The last second of its validity.
         at: UnixTime,
     },
     /// When the issuer's first day is still to come.
     #[error("{certificate} is valid only from {from} on; this machine's clock says {now}")]
     NotYetValid {
-        /// The issuer.
+        /// The issuer's certificate.
         certificate: String,
-        /// Its first second.
+        /// The first second of its validity.
         from: UnixTime,
-        /// The time.
+        /// The time by this machine's clock.
         now: UnixTime,
     },
     /// When the issuer may not have authorities of this path length below it.
@@ -59,9 +59,9 @@ pub enum IssueError {
         .allowed.saturating_sub(1)
     )]
     PathLength {
-        /// The issuer.
+        /// The issuer's certificate.
         certificate: String,
-        /// Its path length, not 0.
+        /// The issuer's path length, not 0.
         allowed: u32,
         /// The path length that was asked for.
         asked: u8,
@@ -72,22 +72,22 @@ pub enum IssueError {
     /// When a date is beyond the year 9999.
     #[error("a date lies outside of what certificates can say")]
     Date,
-    /// When something has characters that certificates cannot carry.
+    /// When a text has characters that a certificate cannot carry.
     #[error("{0} has characters that a certificate cannot carry there")]
     Encoding(&'static str),
     /// When the encoder or the key fails.
     #[error("the certificate could not be made: {0}")]
     Failed(String),
-    /// When what was made cannot be read back.
+    /// When the certificate that was made cannot be read back.
     #[error("the certificate that was made cannot be read back: {0}")]
     Unreadable(#[from] CertificateError),
-    /// When what was made is not below its issuer.
+    /// When rcgen would write the issuer's name in another way than the issuer's certificate.
     #[error("the name of {0} would be written in another way than its certificate has it")]
     NameEncoding(String),
 }
 
 impl IssueError {
-    /// What would mend it.
+    /// How to mend it.
     pub fn remedy(&self) -> &'static str {
         match self {
             IssueError::NotAnAuthority(_) | IssueError::KeyUsage(_) => {
@@ -117,7 +117,7 @@ impl IssueError {
 }
 
 impl CertificateOrder {
-    /// A root: the certificate of `key`, signed by itself.
+    /// Makes a root: the certificate of `key`, signed with `key`.
     pub fn self_signed(
         &self,
         key: &PrivateKey,
@@ -131,7 +131,7 @@ impl CertificateOrder {
 }
 
 impl Authority {
-    /// From a certificate and its key, both checked for what issuing needs.
+    /// An authority of a certificate and its key. Both are checked for what issuing needs.
     pub fn new(
         certificate: Certificate,
         key: PrivateKey,
@@ -157,12 +157,13 @@ impl Authority {
         Ok(Authority { certificate, key })
     }
 
-    /// Its certificate.
+    /// The authority's certificate.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
     }
 
-    /// A certificate for `key`. It does not outlive this authority's own: nobody could use it then.
+    /// Issues a certificate for `key`. Its life ends with the authority's at the latest: past that,
+    /// every peer would refuse it.
     pub fn issue(
         &self,
         order: &CertificateOrder,
@@ -200,8 +201,8 @@ fn failed(error: rcgen::Error) -> IssueError {
     IssueError::Failed(error.to_string())
 }
 
-/// What was made, read back: it is about `key` and signed by its issuer, whose name it has byte for
-/// byte.
+/// Reads back a certificate that was made, and checks that it is for `key`, that its issuer signed
+/// it and that the issuer's name is the same byte for byte.
 fn checked(
     der: &[u8],
     issuer: Option<&Certificate>,

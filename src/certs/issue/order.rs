@@ -1,8 +1,6 @@
-//! What certificate is wanted.
+//! The certificate that is wanted: its name, its life and what it is for.
 
-use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -12,84 +10,34 @@ use time::{Date, Duration, Month, OffsetDateTime};
 
 use super::authority::IssueError;
 use crate::pki::certificate::AltName;
+use crate::pki::common_name::CommonName;
 use crate::rng::Rng;
 use crate::time::UnixTime;
 
-/// A certificate that is wanted.
+/// The certificate that is wanted.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CertificateOrder {
-    /// The whole of its subject.
-    pub name: SubjectCommonName,
-    /// How long it is to live, in months of the calendar.
+    /// The common name, which is the whole subject.
+    pub name: CommonName,
+    /// The length of its life, in calendar months.
     pub months: u16,
-    /// What it is for.
+    /// What the certificate is for.
     pub kind: CertificateKind,
 }
 
 /// What a certificate is for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum CertificateKind {
-    /// Issuing others.
+    /// An authority, which issues other certificates.
     Authority {
-        /// How many authorities may stand between it and a leaf.
+        /// The most authorities between this one and a leaf.
         path_len: u8,
     },
-    /// Proving who an IKE peer is.
+    /// A leaf, which proves who an IKE peer is.
     Leaf {
         /// Subject alternative names; Azure needs none.
         alt_names: Vec<AltName>,
     },
-}
-
-/// A common name: 1 to 64 characters (RFC 5280 appendix A.1, ub-common-name), none of them a
-/// control character.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct SubjectCommonName(String);
-
-impl SubjectCommonName {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for SubjectCommonName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Why a text is no common name.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum CommonNameError {
-    /// When it says CN= itself.
-    #[error("write the name without \"CN=\", as Azure does: {0:?}")]
-    Prefixed(String),
-    /// When it is empty or too long.
-    #[error("a common name has 1 to 64 characters (RFC 5280); this one has {0}")]
-    Length(usize),
-    /// When it has blanks at an end, or control characters.
-    #[error("a common name has no control characters and neither begins nor ends with a blank")]
-    Characters,
-}
-
-impl FromStr for SubjectCommonName {
-    type Err = CommonNameError;
-
-    fn from_str(text: &str) -> Result<SubjectCommonName, CommonNameError> {
-        let length = text.chars().count();
-        let prefix = text.get(..3).unwrap_or_default();
-        if prefix.eq_ignore_ascii_case("CN=") {
-            return Err(CommonNameError::Prefixed(text.get(3..).unwrap_or_default().to_owned()));
-        }
-        if !(1..=64).contains(&length) {
-            return Err(CommonNameError::Length(length));
-        }
-        if text.trim() != text || text.contains(char::is_control) {
-            return Err(CommonNameError::Characters);
-        }
-        Ok(SubjectCommonName(text.to_owned()))
-    }
 }
 
 /// Why a text is no alternative name.
@@ -99,8 +47,7 @@ impl FromStr for SubjectCommonName {
 )]
 pub struct AltNameError(String);
 
-/// A subject alternative name out of what people write: by itself, or after `DNS:`, `IP:`,
-/// `email:`.
+/// Reads a subject alternative name, alone or after `DNS:`, `IP:` or `email:`.
 pub fn alt_name(text: &str) -> Result<AltName, AltNameError> {
     let wrong = || AltNameError(text.to_owned());
     let (kind, value) = text.split_once(':').map_or(("", text), |(kind, rest)| (kind, rest));
@@ -124,13 +71,13 @@ pub fn alt_name(text: &str) -> Result<AltName, AltNameError> {
 }
 
 impl CertificateOrder {
-    /// When what is made now ends, unless what issues it ends before.
+    /// The last second of a certificate that is made now, unless its issuer ends before.
     pub fn end(&self, now: UnixTime) -> Result<UnixTime, IssueError> {
         let end = months_later(moment(now)?, self.months)?.unix_timestamp();
         u64::try_from(end).map(UnixTime).map_err(|_| IssueError::Date)
     }
 
-    /// What rcgen is to encode. The life begins an hour ago, for peers whose clock is behind, and
+    /// The order in rcgen's form. The life begins an hour ago, for peers whose clock is behind, and
     /// does not go beyond `end`.
     pub(crate) fn params(
         &self,
@@ -217,21 +164,6 @@ mod tests {
             let end = months_later(moment(UnixTime(from)).unwrap(), months).unwrap();
             let end = UnixTime(u64::try_from(end.unix_timestamp()).unwrap());
             assert_eq!(end.to_string(), expected);
-        }
-    }
-
-    #[test]
-    fn common_names_are_checked() {
-        assert_eq!(
-            "Inbound-certificate".parse::<SubjectCommonName>().unwrap().as_str(),
-            "Inbound-certificate"
-        );
-        let prefixed = "cn=site".parse::<SubjectCommonName>();
-        assert_eq!(prefixed, Err(CommonNameError::Prefixed("site".into())));
-        assert_eq!("".parse::<SubjectCommonName>(), Err(CommonNameError::Length(0)));
-        assert_eq!("é".repeat(65).parse::<SubjectCommonName>(), Err(CommonNameError::Length(65)));
-        for bad in [" site", "site\n", "a\u{1b}b"] {
-            assert_eq!(bad.parse::<SubjectCommonName>(), Err(CommonNameError::Characters));
         }
     }
 

@@ -10,7 +10,7 @@ use crate::time::UnixTime;
 const DAY: u64 = 86_400;
 const REISSUE: &str = "have it issued again, as `s2sd pki issue` does";
 
-/// What it is: by what it says, not by who uses it.
+/// The role of a certificate by its own extensions.
 pub(crate) fn role(certificate: &Certificate) -> ChainRole {
     match (is_authority(certificate), certificate.is_self_issued()) {
         (false, _) => ChainRole::Leaf,
@@ -19,7 +19,7 @@ pub(crate) fn role(certificate: &Certificate) -> ChainRole {
     }
 }
 
-/// A certificate among others.
+/// Reviews one certificate among others.
 pub(crate) fn review(
     certificate: &Certificate,
     others: &[&Certificate],
@@ -125,7 +125,7 @@ fn key(
 fn signature(certificate: &Certificate, role: ChainRole) -> ReviewFinding {
     const RULE: &str = "signature";
     match certificate.signature_scheme() {
-        // A root is known by itself and not by its signature.
+        // A root is trusted because it is configured, not for its signature.
         Ok(Scheme::RsaPkcs1Sha1) if role != ChainRole::Root => {
             ReviewFinding::fail(RULE, "made with SHA-1, which is broken", REISSUE, None)
         }
@@ -158,7 +158,9 @@ fn subject(certificate: &Certificate, direction: CertificateDirection) -> Review
     let error = (direction != CertificateDirection::Outbound).then_some(azure::NO_SUBJECT_NAME);
     match subject.common_name().filter(|name| !name.is_empty()) {
         None => {
-            let found = format!("{subject} has no common name, by which Azure knows a peer");
+            let found = format!(
+                "{subject} has no common name, and Azure identifies a peer by the common name"
+            );
             ReviewFinding::fail(RULE, found, "have it issued with a subject CN=NAME", error)
         }
         Some(name) if subject.to_string() != format!("CN={name}") => ReviewFinding::warn(

@@ -2,14 +2,15 @@
 //! Azure Resource Manager checks, in words: each rule with what was found, what would mend it, and
 //! the error that Azure would give.
 //!
-//! | file | noun |
+//! | file | what |
 //! |---|---|
 //! | `certificate.rs` | the rules of one certificate by its role |
 //! | `chain.rs` | the rules of all of them together |
 //! | `azure.rs` | the errors of Azure Resource Manager |
 //! | `page.rs` | a review as text |
 //!
-//! A review explains and decides nothing: the way to a gateway is `path`'s to judge.
+//! A review explains and decides nothing: whether a peer is trusted is decided in
+//! [`crate::pki::path`].
 
 mod azure;
 mod certificate;
@@ -24,28 +25,28 @@ use crate::pki::certificate::Certificate;
 use crate::pki::chain::{above, heads};
 use crate::time::UnixTime;
 
-/// Which way a certificate goes, seen from Azure.
+/// Whose certificate it is, by the direction seen from Azure.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CertificateDirection {
-    /// Ours: presented to Azure.
+    /// Ours, which comes in to Azure.
     Inbound,
-    /// Azure's own, from its Key Vault.
+    /// Azure's own, from its Key Vault, which goes out from Azure.
     Outbound,
-    /// Not said: what is a rule for either is a rule.
+    /// Not told: the rules for both directions apply.
     #[default]
     Either,
 }
 
-/// How a rule was kept. The order is that of gravity.
+/// Whether a rule was kept, in the order of severity.
 #[derive(Clone, Copy, Debug, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReviewVerdict {
-    /// Kept.
+    /// The rule was kept.
     Ok,
-    /// Kept to the letter, or not needed by Azure, but an operator wants to know.
+    /// The rule was not broken, or Azure does not need it, but an operator should know.
     Warn,
-    /// Broken: Azure or a gateway would refuse.
+    /// The rule was broken: Azure or a gateway would refuse the certificate.
     Fail,
 }
 
@@ -54,11 +55,11 @@ pub enum ReviewVerdict {
 pub struct ReviewFinding {
     /// The rule, in a word or two.
     pub rule: &'static str,
-    /// How it was kept.
+    /// Whether the rule was kept.
     pub verdict: ReviewVerdict,
     /// What was found.
     pub found: String,
-    /// What would mend it; nothing where nothing is wrong.
+    /// How to mend it; none where nothing is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
     /// The error that Azure would give, where it is documented.
@@ -70,36 +71,36 @@ pub struct ReviewFinding {
 #[derive(Clone, Copy, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChainRole {
-    /// It proves who a peer is.
+    /// A leaf proves who a peer is.
     Leaf,
-    /// It issues, and another one issued it.
+    /// An intermediate issues certificates, and another authority issued its own.
     Intermediate,
-    /// It issues, and issued itself.
+    /// A root issues certificates, and issued its own.
     Root,
 }
 
 /// One certificate with the rules of its role.
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct CertificateReview {
-    /// Its role.
+    /// The certificate's role in its chain.
     pub role: ChainRole,
-    /// Its subject.
+    /// The subject as a distinguished name.
     pub subject: String,
-    /// Its issuer.
+    /// The issuer as a distinguished name.
     pub issuer: String,
-    /// Its serial number in hexadecimal.
+    /// The serial number in hexadecimal.
     pub serial: String,
-    /// SHA-1, as Azure shows it.
+    /// The thumbprint (SHA-1), as Azure shows it.
     pub thumbprint: String,
-    /// First second, RFC 3339.
+    /// The first second of validity, as in RFC 3339.
     pub not_before: String,
-    /// Last second, RFC 3339.
+    /// The last second of validity, as in RFC 3339.
     pub not_after: String,
-    /// Whole days until then; 0 when it is over.
+    /// Whole days until the last second; 0 when it has passed.
     pub days_left: u64,
     /// Subject alternative names.
     pub alt_names: Vec<String>,
-    /// The rules.
+    /// What was found for each rule of the role.
     pub findings: Vec<ReviewFinding>,
 }
 
@@ -116,8 +117,8 @@ pub struct Review {
 }
 
 impl Review {
-    /// Of certificates in any order, with the public halves of the private keys that came with
-    /// them.
+    /// Reviews certificates in any order. `keys` are the public halves of the private keys in the
+    /// same files.
     pub fn of(
         given: &[Certificate],
         keys: &[PublicKey],
@@ -140,12 +141,12 @@ impl Review {
         }
     }
 
-    /// All findings.
+    /// The findings on every certificate and on all of them together.
     pub fn findings(&self) -> impl Iterator<Item = &ReviewFinding> {
         self.certificates.iter().flat_map(|found| &found.findings).chain(&self.chain)
     }
 
-    /// The gravest.
+    /// The gravest verdict among the findings.
     pub fn verdict(&self) -> ReviewVerdict {
         self.findings().map(|finding| finding.verdict).max().unwrap_or(ReviewVerdict::Ok)
     }
@@ -180,7 +181,7 @@ impl ReviewFinding {
     }
 }
 
-/// Each certificate once: from every one that issued no other upwards.
+/// Each certificate once, in the order from leaves to roots.
 fn ordered(given: &[Certificate]) -> Vec<&Certificate> {
     let mut ordered: Vec<&Certificate> = Vec::new();
     let ours = |wanted: &Certificate| given.iter().find(|c| *c == wanted);

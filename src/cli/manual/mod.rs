@@ -10,9 +10,8 @@ use clap::{Arg, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
-use crate::config::reader::{ChoiceValue, ValueKind};
+use crate::config::doc::{ChoiceValue, KeyDoc, Presence, TableDoc, ValueKind};
 use crate::config::schema;
-use crate::config::table::{KeyDoc, Presence, TableDoc};
 
 /// A section: its title, and terms with what there is to say of them.
 type Section = (&'static str, &'static [(&'static str, &'static str)]);

@@ -2,11 +2,12 @@
 
 use super::folder::{CertificateFiles, Folder, NewFiles, PRIVATE, PUBLIC};
 use super::{Directory, Strength};
-use crate::certs::issue::{CertificateKind, CertificateOrder, SubjectCommonName};
+use crate::certs::issue::{CertificateKind, CertificateOrder};
 use crate::certs::text;
 use crate::crypto::Secret;
 use crate::crypto::signature::rsa_key;
 use crate::pki::certificate::Certificate;
+use crate::pki::common_name::CommonName;
 use crate::sys::clock;
 use crate::sys::random::SystemRng;
 
@@ -15,7 +16,7 @@ use crate::sys::random::SystemRng;
 pub struct PkiInitArguments {
     /// The root's common name, which is also its files' name.
     #[arg(long, value_name = "NAME", default_value = "VPNRootCA01")]
-    cn: SubjectCommonName,
+    cn: CommonName,
     /// How many authorities may stand between the root and a leaf.
     #[arg(long, value_name = "N", default_value_t = 4)]
     pathlen: u8,

@@ -7,11 +7,10 @@ use clap::ValueEnum;
 use super::folder::{CertificateFiles, Folder, Issuer, NewFiles, is_called};
 use super::input::{self, Unlock};
 use super::{Directory, Strength, init};
-use crate::certs::issue::{
-    AltNameError, CertificateKind, CertificateOrder, SubjectCommonName, alt_name,
-};
+use crate::certs::issue::{AltNameError, CertificateKind, CertificateOrder, alt_name};
 use crate::crypto::signature::{KeyKind, rsa_key};
 use crate::pki::certificate::{AltName, Certificate};
+use crate::pki::common_name::CommonName;
 use crate::sys::clock;
 use crate::sys::random::SystemRng;
 use crate::time::UnixTime;
@@ -27,7 +26,7 @@ pub struct PkiIssueArguments {
     what: IssuedKind,
     /// Its common name, which is also its files' name.
     #[arg(long, value_name = "NAME")]
-    cn: SubjectCommonName,
+    cn: CommonName,
     /// A subject alternative name; Azure needs none. May be repeated.
     #[arg(long, value_name = "NAME", value_parser = san)]
     san: Vec<AltName>,

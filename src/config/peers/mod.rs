@@ -4,16 +4,14 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::algorithm::{self, ConnectionMode};
+use super::algorithm::ConnectionMode;
 use super::prefix::Prefix;
 use super::settings::{
     Config, Connection, ConnectionPolicy, CustomPolicy, GatewayTunnel, PrefixPair, Site,
 };
 use crate::ike::authenticator::Authenticator;
 use crate::ike::diagnosis::azure_names::{self, PolicyNames};
-use crate::ike::endpoint::config::{
-    ChildConfig, DialRole, EndpointConfig, EspEncapsulation, PeerConfig,
-};
+use crate::ike::endpoint::config::{ChildConfig, DialRole, EndpointConfig, PeerConfig};
 use crate::ike::negotiation::proposal;
 use crate::ike::sa::dpd::DpdTimeout;
 use crate::ike::sa::lifetime::IKE_HARD;
@@ -23,7 +21,7 @@ use crate::wire::selector::address::AddressRange;
 use crate::wire::selector::narrow;
 use crate::wire::selector::set::SelectorSet;
 
-/// What holds for all peers.
+/// The engine's settings that hold for all peers.
 pub fn endpoint(config: &Config) -> EndpointConfig {
     let pairs = |connection: &Connection| connection.selectors.pairs().map_or(1, <[_]>::len);
     let defaults = EndpointConfig::default();
@@ -31,8 +29,8 @@ pub fn endpoint(config: &Config) -> EndpointConfig {
     EndpointConfig { max_children: defaults.max_children.max(most), ..defaults }
 }
 
-/// The peer at the other end of one tunnel. `remotes` are the addresses that the tunnel's host has
-/// now, `local` is ours towards them.
+/// The engine's settings for the peer at the other end of one tunnel. `remotes` are the addresses
+/// that the gateway's name has now, `local` is our address towards them.
 pub fn peer(
     site: &Site,
     connection: &Connection,
@@ -48,11 +46,7 @@ pub fn peer(
         role: role(connection.connection_mode),
         local,
         remotes,
-        encapsulation: match connection.tunnel.encapsulation {
-            algorithm::Encapsulation::Udp => EspEncapsulation::Udp,
-            algorithm::Encapsulation::Auto => EspEncapsulation::Auto,
-            algorithm::Encapsulation::Esp => EspEncapsulation::Esp,
-        },
+        encapsulation: connection.tunnel.encapsulation,
         start_on_4500: false,
         ike,
         children: children(site, connection, &esp),
@@ -67,7 +61,8 @@ pub fn peer(
     }
 }
 
-/// The connection's name, with the instance's number where there are two.
+/// The name of a tunnel's peer: the connection's name, with the instance's number where there are
+/// two.
 pub fn name(connection: &Connection, tunnel: &GatewayTunnel) -> String {
     match connection.tunnels.iter().position(|other| other == tunnel) {
         Some(at) if connection.tunnels.len() > 1 => format!("{}/{}", connection.name, at + 1),
@@ -75,7 +70,8 @@ pub fn name(connection: &Connection, tunnel: &GatewayTunnel) -> String {
     }
 }
 
-/// Azure's mode, mirrored: what it only answers we have to dial.
+/// Our role from Azure's connection mode, which is Azure's point of view: where Azure only
+/// responds, this device has to dial.
 fn role(mode: ConnectionMode) -> DialRole {
     match mode {
         ConnectionMode::Default => DialRole::Both,
@@ -84,7 +80,7 @@ fn role(mode: ConnectionMode) -> DialRole {
     }
 }
 
-/// The lines for the IKE SA and for its children.
+/// The proposals for the IKE SA and for its child SAs.
 pub fn policies(policy: &ConnectionPolicy) -> (proposal::ProposalPolicy, proposal::ProposalPolicy) {
     match policy {
         ConnectionPolicy::Default => {
@@ -110,7 +106,7 @@ fn names(policy: &CustomPolicy) -> PolicyNames<'static> {
     }
 }
 
-/// One child for each pair of selectors.
+/// The child SAs: one for each pair of selectors.
 fn children(
     site: &Site,
     connection: &Connection,
@@ -136,7 +132,8 @@ fn children(
     pairs.iter().enumerate().map(child).collect()
 }
 
-/// All addresses of IPv4, as Azure proposes, and of IPv6 where there are any.
+/// All IPv4 addresses on both sides, as Azure proposes, and all IPv6 addresses if the prefixes have
+/// any.
 fn any_to_any(site: &Site, connection: &Connection) -> PrefixPair {
     let remote = &connection.virtual_network_gateway.address_prefixes;
     let v6 = site.address_prefixes.iter().chain(remote).any(|p| p.network().is_ipv6());
@@ -153,7 +150,8 @@ fn set(prefixes: &[Prefix]) -> SelectorSet {
     prefixes.iter().map(selector).collect()
 }
 
-/// The engine rekeys children from three quarters of their life on.
+/// The lifetime of child SAs. The engine rekeys from three quarters of it on, so a configured age
+/// of rekeying gives a lifetime of four thirds.
 fn life_time(connection: &Connection) -> Duration {
     let life_time = connection.ipsec_policy.life_time();
     connection.tunnel.child_rekey.map_or(life_time, |age| (age * 4 / 3).min(life_time))

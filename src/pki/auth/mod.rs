@@ -5,7 +5,7 @@
 //!   announced by the peer          our key       method  signature
 //!   nothing                        RSA           1       PKCS#1 v1.5 over SHA-1 (configurable)
 //!   nothing                        P-256, P-384  9, 10   r and s side by side
-//!   SIGNATURE_HASH_ALGORITHMS      RSA           14      PKCS#1 v1.5 over SHA-256 .. 512 (PSS by configuration)
+//!   SIGNATURE_HASH_ALGORITHMS      RSA           14      PKCS#1 v1.5 over SHA-256 .. 512 (or PSS)
 //!   SIGNATURE_HASH_ALGORITHMS      P-256, P-384  14      DER
 //!   SIGNATURE_HASH_ALGORITHMS      Ed25519       14      Ed25519
 //! ```
@@ -32,44 +32,44 @@ use crate::wire::codes::{AuthMethod, HashId};
 /// Whether a peer may prove itself with a signature over SHA-1 under method 1.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Sha1Policy {
-    /// It may: peers without RFC 7427 have nothing else.
+    /// SHA-1 is accepted: peers without RFC 7427 have no other hash.
     #[default]
     Accept,
-    /// It may not.
+    /// SHA-1 is refused.
     Refuse,
 }
 
-/// The hash of our own method 1 signatures.
+/// The hash of our own RSA signatures under method 1, which does not name the hash.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Method1Hash {
-    /// What peers without RFC 7427 check for.
+    /// SHA-1, which peers without RFC 7427 check for.
     #[default]
     Sha1,
-    /// For a peer known to check for it.
+    /// SHA-256, for a peer that is known to check for it.
     Sha256,
-    /// For a peer known to check for it.
+    /// SHA-384, for a peer that is known to check for it.
     Sha384,
-    /// For a peer known to check for it.
+    /// SHA-512, for a peer that is known to check for it.
     Sha512,
 }
 
 /// The padding of our own RSA signatures under method 14.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum RsaPadding {
-    /// RSASSA-PKCS1-v1_5.
+    /// The padding RSASSA-PKCS1-v1_5, which every peer verifies.
     #[default]
     Pkcs1,
-    /// RSASSA-PSS.
+    /// The padding RSASSA-PSS, for peers that demand it.
     Pss,
 }
 
-/// Whether RFC 7427 is spoken at all: announced, signed with, accepted.
+/// Whether RFC 7427 signatures are announced, sent and accepted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum DigitalSignatures {
-    /// It is, with peers that speak it too.
+    /// RFC 7427 is used with peers that announce it too.
     #[default]
     Speak,
-    /// It is not, for a peer that speaks it wrongly.
+    /// RFC 7427 is not used, for a peer that implements it wrongly.
     Refuse,
 }
 
@@ -80,9 +80,9 @@ pub struct AuthPolicy {
     pub digital_signatures: DigitalSignatures,
     /// Whether the peer may sign over SHA-1.
     pub sha1: Sha1Policy,
-    /// What we sign over with method 1.
+    /// The hash of our signatures under method 1.
     pub method1_hash: Method1Hash,
-    /// How we pad with method 14.
+    /// The padding of our RSA signatures under method 14.
     pub padding: RsaPadding,
 }
 
@@ -91,12 +91,12 @@ pub struct AuthPolicy {
 pub const ANNOUNCED: [HashId; 4] =
     [HashId::Sha2_256, HashId::Sha2_384, HashId::Sha2_512, HashId::Identity];
 
-/// What we sign with.
+/// The method and scheme of our signature.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SignatureChoice {
     /// The method field of the AUTH payload.
     pub method: AuthMethod,
-    /// The signature in it.
+    /// The scheme of the signature in the payload.
     pub scheme: Scheme,
 }
 
@@ -274,7 +274,7 @@ fn verify_scheme(
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum AuthReason {
     /// When the peer proves itself in a way that is not spoken here.
-    #[error("the peer authenticates by {0}, which is not accepted here")]
+    #[error("the peer authenticates by {0}, which s2sd does not accept")]
     Method(AuthMethod),
     /// When the method does not go with the certificate's key.
     #[error("the peer authenticates by {method} ({scheme}), but its certificate's key is {key}")]
@@ -307,7 +307,7 @@ pub enum AuthReason {
     /// When our key serves none of what the peer announced.
     #[error("no signature of our {key} key is known to the peer (it announced: {announced})")]
     NoCommonHash {
-        /// Our key.
+        /// The kind of our key.
         key: KeyKind,
         /// The hashes that the peer announced.
         announced: String,
@@ -318,7 +318,7 @@ pub enum AuthReason {
 }
 
 impl AuthReason {
-    /// What would mend it.
+    /// How to mend it.
     pub fn remedy(&self) -> String {
         match self {
             AuthReason::Method(AuthMethod::SharedKeyMic) => {

@@ -17,9 +17,9 @@ pub const MAX_FILE_SIZE: usize = 8 * 1024 * 1024;
 /// What a file holds, each kind in the file's order.
 #[derive(Debug, Default)]
 pub struct Bundle {
-    /// Certificates.
+    /// The certificates, in the order of the file.
     pub certificates: Vec<Certificate>,
-    /// Private keys.
+    /// The private keys.
     pub keys: Vec<PrivateKey>,
     /// Certificate revocation lists.
     pub crls: Vec<Crl>,
@@ -41,7 +41,7 @@ pub struct LoadError {
 }
 
 impl LoadError {
-    /// What would mend it.
+    /// How to mend it.
     pub fn remedy(&self) -> String {
         self.fault.remedy()
     }

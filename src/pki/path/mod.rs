@@ -1,8 +1,9 @@
-//! The way from a peer's certificate to a root that is configured for *this* connection.
+//! The certificate path from a peer's certificate to a root that is configured for *this*
+//! connection.
 //!
-//! | file | noun |
+//! | file | what |
 //! |---|---|
-//! | `trust.rs` | [`Trust`]: roots, known intermediates, CRLs, revoked thumbprints, policy; [`Trust::validate`] |
+//! | `trust.rs` | [`Trust`]: roots, intermediates, CRLs, thumbprints; [`Trust::validate`] |
 //! | `rules.rs` | what each certificate on a path must be, by its place |
 //! | `revocation.rs` | CRLs and thumbprints against a path |
 //! | `diagnosis.rs` | why no path was found |
@@ -34,7 +35,7 @@ use super::certificate::Certificate;
 pub use reason::PathReason;
 pub use trust::{CrlDemand, Purposes, Roots, StaleCrls, Trust};
 
-/// How many certificates of a peer are looked at.
+/// The most certificates of a peer that are looked at.
 pub const MAX_CERTIFICATES: usize = 32;
 
 /// A path that passed every rule: only [`Trust::validate`] makes one.
@@ -46,17 +47,17 @@ pub struct ValidPath {
 }
 
 impl ValidPath {
-    /// The certificate whose key signs.
+    /// The peer's own certificate, whose key signs the AUTH payload.
     pub fn leaf(&self) -> &Certificate {
         &self.leaf
     }
 
-    /// What stands between, from the leaf's issuer upwards.
+    /// The intermediates, from the leaf's issuer upwards.
     pub fn intermediates(&self) -> &[Certificate] {
         &self.intermediates
     }
 
-    /// The configured root.
+    /// The configured root at the end of the path.
     pub fn root(&self) -> &Certificate {
         &self.root
     }

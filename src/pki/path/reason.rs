@@ -6,8 +6,8 @@ use crate::time::UnixTime;
 
 use super::MAX_CERTIFICATES;
 
-/// The rule of a certificate path that was broken. The [`Refusal`](crate::pki::Refusal) around it
-/// names the certificate.
+/// The rule of a certificate path that was broken. The [`TrustRefusal`](crate::pki::TrustRefusal)
+/// around it names the certificate.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PathReason {
     /// When a peer sends no certificate.
@@ -16,10 +16,10 @@ pub enum PathReason {
     /// When a peer sends more than is looked at.
     #[error("the peer sent {0} certificates; at most {MAX_CERTIFICATES} are looked at")]
     TooMany(usize),
-    /// When what should be the leaf is no certificate.
+    /// When the first CERT payload, which must be the leaf, is not a certificate.
     #[error("the peer's certificate (thumbprint {thumbprint}) cannot be read: {error}")]
     Unreadable {
-        /// SHA-1 of what came.
+        /// The SHA-1 of the bytes that came.
         thumbprint: Thumbprint,
         /// What is wrong with it.
         error: CertificateError,
@@ -130,9 +130,9 @@ pub enum PathReason {
     /// When too many authorities stand below it.
     #[error("it allows {allowed} authorities below it; the path has {found}")]
     PathTooLong {
-        /// Its pathLenConstraint.
+        /// The pathLenConstraint of the authority.
         allowed: u32,
-        /// Authorities between it and the leaf.
+        /// The number of authorities between this one and the leaf.
         found: u32,
     },
     /// When a name is outside what an authority above allows.
@@ -188,7 +188,7 @@ pub enum PathReason {
         /// The issuer of the CRLs.
         issuer: String,
     },
-    /// When it is so tangled that the search was given up.
+    /// When the certificates allow so many paths that the search was given up.
     #[error("the search for a path was given up: {0}")]
     TooComplex(String),
     /// When rustls-webpki refuses for a reason that has no name here.
@@ -197,7 +197,7 @@ pub enum PathReason {
 }
 
 impl PathReason {
-    /// What would mend it.
+    /// How to mend it.
     pub fn remedy(&self) -> String {
         use PathReason::{
             CaAsLeaf, CriticalExtension, CrlOutOfScope, Expired, Key, KeyUsageCertify,

@@ -1,4 +1,5 @@
-//! What a connection trusts, and the question whether it trusts a peer's certificates.
+//! What a connection trusts ([`Trust`]), and the search for a path from a peer's certificate to one
+//! of its roots ([`Trust::validate`]).
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -20,7 +21,7 @@ use crate::time::UnixTime;
 #[derive(Clone, Debug, Default)]
 pub struct Roots {
     certificates: Vec<Certificate>,
-    /// The same, in the same order, as rustls-webpki wants them.
+    /// The same roots in the same order, in the form that rustls-webpki takes.
     anchors: Vec<TrustAnchor<'static>>,
 }
 
@@ -48,7 +49,7 @@ impl Roots {
         Ok(roots)
     }
 
-    /// The certificates.
+    /// The root certificates.
     pub fn certificates(&self) -> &[Certificate] {
         &self.certificates
     }
@@ -59,7 +60,7 @@ impl Roots {
         self.certificates.iter().flat_map(Certificate::authority_hash).collect()
     }
 
-    /// Their subjects, for messages.
+    /// The roots' subjects, for messages.
     pub(super) fn subjects(&self) -> String {
         const SHOWN: usize = 3;
         let mut names: Vec<String> =
@@ -105,7 +106,7 @@ pub enum CrlDemand {
     Always,
 }
 
-/// What a CRL after its promised renewal is worth.
+/// What a CRL after its promised renewal counts for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum StaleCrls {
     /// Nothing: the peer is refused.
@@ -118,7 +119,7 @@ pub enum StaleCrls {
 /// What a connection trusts.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
-    /// Where paths must end.
+    /// The roots that a path must end at.
     pub roots: Roots,
     /// Intermediates known from configuration, for peers that do not send them.
     pub intermediates: Vec<Certificate>,
@@ -126,7 +127,7 @@ pub struct Trust {
     pub crls: Vec<Crl>,
     /// Which issuers need a CRL.
     pub crl_demand: CrlDemand,
-    /// Whether an old CRL will do.
+    /// Whether a CRL after its promised renewal is accepted.
     pub stale_crls: StaleCrls,
     /// Certificates that are refused wherever on the path they stand.
     pub revoked: BTreeSet<Thumbprint>,

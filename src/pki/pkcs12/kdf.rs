@@ -94,7 +94,8 @@ mod tests {
     const SHA1: &Algorithm = &digest::SHA1_FOR_LEGACY_USE_ONLY;
 
     /// By OpenSSL 3.0:
-    /// `openssl kdf -keylen LENGTH -kdfopt digest:HASH -kdfopt hexpass:0073006d006500670000 -kdfopt hexsalt:0a58cf64530d823f -kdfopt iter:ROUNDS -kdfopt id:PURPOSE PKCS12KDF`.
+    /// `openssl kdf -keylen LENGTH -kdfopt digest:HASH -kdfopt hexpass:0073006d006500670000 -kdfopt
+    /// hexsalt:0a58cf64530d823f -kdfopt iter:ROUNDS -kdfopt id:PURPOSE PKCS12KDF`.
     #[test]
     fn the_octets_are_those_of_openssl() {
         let password = b"\0s\0m\0e\0g\0\0";

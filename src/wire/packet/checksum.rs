@@ -36,8 +36,7 @@ impl Sum {
     }
 
     fn tail(self, protocol: u8, length: usize) -> Sum {
-        // A length beyond 32 bits has no place in a packet; saturating keeps the sum wrong rather
-        // than the program.
+        // No packet is longer than 32 bits can say: a longer length gives a wrong sum, not a panic.
         let length = u32::try_from(length).unwrap_or(u32::MAX);
         self.with(&length.to_be_bytes()).with(&[0, protocol])
     }

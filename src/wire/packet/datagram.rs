@@ -1,21 +1,22 @@
-//! What a UDP datagram on port 4500 is (RFC 3948 §2): ESP, IKE behind four zero bytes, a keepalive,
-//! or nothing.
+//! NAT traversal (NAT-T) on the wire: what a UDP datagram on port 4500 is (RFC 3948 §2). ESP, IKE
+//! behind four zero bytes, a NAT keepalive, or none of them.
 
-/// Stands where an ESP packet has its SPI, which is never 0 (RFC 3948 §2.2).
+/// The four zero bytes before an IKE message, where an ESP packet has its SPI, which is never 0
+/// (RFC 3948 §2.2).
 pub const NON_ESP_MARKER: [u8; 4] = [0; 4];
 /// The one byte of a NAT keepalive (RFC 3948 §2.3).
 pub const KEEPALIVE: u8 = 0xff;
 
-/// A classified datagram.
+/// A datagram of port 4500 by its kind.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Classified<'a> {
     /// An ESP packet, from its SPI on.
     Esp(&'a [u8]),
-    /// An IKE message, the marker taken off.
+    /// An IKE message, without the marker.
     Ike(&'a [u8]),
-    /// A NAT keepalive: it did its work on the way.
+    /// A NAT keepalive, which only the NATs on the way need.
     Keepalive,
-    /// Too short for anything.
+    /// A datagram that is too short for any of the others.
     Runt,
 }
 

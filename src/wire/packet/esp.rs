@@ -1,18 +1,18 @@
 //! The ESP packet (RFC 4303 §2): header in front, trailer behind, and the arithmetic of padding.
 //!
 //! ```text
-//! | SPI (4) | sequence (4) | IV | inner packet .. TFC padding | pad 1 2 3 .. | pad length | next header | ICV |
-//!                               |<--------------------- encrypted -------------------------------->|
+//! | SPI | sequence | IV | inner packet .. TFC padding | pad 1 2 3 .. | pad length | next | ICV |
+//!   4        4          |<----------------------- encrypted --------------------------->|
 //! ```
 
-/// SPI and sequence number.
+/// The length of SPI and sequence number.
 pub const HEADER_LEN: usize = 8;
-/// Pad length and next header.
+/// The length of the two fields pad length and next header.
 pub const TRAILER_LEN: usize = 2;
-/// Padding before the trailer is counted in one byte.
+/// The most padding before the trailer: its length is one byte.
 pub const MAX_PAD: usize = 255;
 
-/// The part in the clear.
+/// The header of an ESP packet, which is not encrypted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct EspHeader {
     /// Security parameters index, as on the wire; 0 and the reserved values 1..=255 are not refused
@@ -60,12 +60,12 @@ pub fn write_trailer(plaintext: &mut [u8], pad: u8, next_header: u8) -> bool {
     true
 }
 
-/// What the end of a decrypted packet said.
+/// The trailer of a decrypted packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Trailer {
-    /// What the payload is.
+    /// The protocol of the payload: an IPv4 or IPv6 packet, or a dummy.
     pub next_header: u8,
-    /// The length of the payload: all before the padding.
+    /// The length of the payload, which ends where the padding begins.
     pub payload_len: usize,
 }
 
@@ -76,8 +76,8 @@ impl Trailer {
         let (rest, [pad, next_header]) = plaintext.split_last_chunk()?;
         let payload_len = rest.len().checked_sub(usize::from(*pad))?;
         let padding = rest.get(payload_len..)?;
-        // Self-describing padding is checked as the RFC advises ("SHOULD inspect"): it catches a
-        // wrong key without ICV.
+        // Self-describing padding is checked as the RFC advises ("SHOULD inspect"): with a wrong
+        // key and no ICV, the padding comes out wrong.
         let sound = padding.iter().zip(1..=u8::MAX).all(|(byte, value)| *byte == value);
         sound.then_some(Trailer { next_header: *next_header, payload_len })
     }

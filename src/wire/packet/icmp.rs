@@ -1,8 +1,9 @@
-//! ICMP (RFC 792) and ICMPv6 (RFC 4443): what a tunnel must tell apart and what it says itself.
+//! ICMP (RFC 792) and ICMPv6 (RFC 4443): the types that a tunnel must tell apart, and those that it
+//! sends itself for path MTU discovery.
 
 use super::ip::{ICMP, ICMPV6};
 
-/// The length of the fixed part of both.
+/// The length of the fixed part of an ICMP or ICMPv6 message.
 pub const LEN: usize = 8;
 
 /// ICMP destination unreachable; with code 4, "fragmentation needed and DF set" (RFC 1191 §4).
@@ -15,9 +16,9 @@ pub const V6_TOO_BIG: u8 = 2;
 /// Type and code: what traffic selectors see in place of ports (RFC 7296 §3.13.1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct IcmpHeader {
-    /// Type.
+    /// The message's type.
     pub kind: u8,
-    /// Code.
+    /// The message's code, a subdivision of the type.
     pub code: u8,
 }
 
@@ -27,13 +28,13 @@ impl IcmpHeader {
         message.first_chunk::<2>().map(|[kind, code]| IcmpHeader { kind: *kind, code: *code })
     }
 
-    /// Whether this reports an error: about such a message no other error is ever sent (RFC 1122
-    /// §3.2.2, RFC 4443 §2.4 (e)).
+    /// Whether the message reports an error. No error message is sent about an error message (RFC
+    /// 1122 §3.2.2, RFC 4443 §2.4 (e)).
     pub fn is_error(self, protocol: u8) -> bool {
         match protocol {
             // Unreachable, source quench, redirect, time exceeded, parameter problem.
             ICMP => matches!(self.kind, 3 | 4 | 5 | 11 | 12),
-            // Redirect (137) is no error by number, but RFC 4443 §2.4 (e.2) puts it with them.
+            // Redirect (137) is no error by number, but RFC 4443 §2.4 (e.2) treats it as one.
             ICMPV6 => self.kind < 128 || self.kind == 137,
             _ => false,
         }

@@ -7,13 +7,14 @@ use super::checksum::Sum;
 
 /// The protocol number of ICMP.
 pub const ICMP: u8 = 1;
-/// IPv4 in something: the next header of a tunnel-mode ESP packet (RFC 4303 §2.6).
+/// The protocol number of IPv4 in a tunnel: the next header of a tunnel-mode ESP packet (RFC 4303
+/// §2.6).
 pub const IPV4: u8 = 4;
 /// The protocol number of TCP.
 pub const TCP: u8 = 6;
 /// The protocol number of UDP.
 pub const UDP: u8 = 17;
-/// IPv6 in something.
+/// The protocol number of IPv6 in a tunnel.
 pub const IPV6: u8 = 41;
 /// The protocol number of ESP.
 pub const ESP: u8 = 50;
@@ -27,8 +28,7 @@ pub const V4_LEN: usize = 20;
 /// The length of an IPv6 header without extensions.
 pub const V6_LEN: usize = 40;
 
-/// Extension headers beyond this number make a packet unparsable here: no honest packet has so
-/// many.
+/// The most extension headers of a packet that is parsed. No legitimate packet has so many.
 const MAX_EXTENSIONS: usize = 8;
 
 /// Where a packet stands in a fragmented datagram.
@@ -42,12 +42,12 @@ pub enum IpFragment {
     Later,
 }
 
-/// The two families.
+/// The version of an IP packet: the address family.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum IpVersion {
-    /// IPv4
+    /// IPv4 (RFC 791).
     V4,
-    /// IPv6
+    /// IPv6 (RFC 8200).
     V6,
 }
 
@@ -70,20 +70,21 @@ impl IpVersion {
     }
 }
 
-/// What the data plane wants to know of an IP header, of either family.
+/// The fields of an IPv4 or IPv6 header that the data plane looks at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct IpHeader {
-    /// The family.
+    /// The IP version.
     pub version: IpVersion,
-    /// Source address.
+    /// The source address.
     pub source: IpAddr,
-    /// Destination address.
+    /// The destination address.
     pub destination: IpAddr,
     /// The transport protocol, after any IPv6 extension headers.
     pub protocol: u8,
-    /// Where the transport header begins: options and extension headers included.
+    /// The length of the header with its options or extension headers: where the transport header
+    /// begins.
     pub header_len: usize,
-    /// The whole packet, by its own length field; never more than the bytes given.
+    /// The packet's length by its own length field; never more than the bytes given.
     pub total_len: usize,
     /// DSCP and ECN: the IPv4 TOS byte or the IPv6 traffic class.
     pub tos: u8,
@@ -96,9 +97,9 @@ pub struct IpHeader {
 }
 
 impl IpHeader {
-    /// Reads the header at the start of `packet`; `None` when it is not a whole, sound IP packet.
-    /// Bytes after the packet's own length are allowed: traffic flow confidentiality padding (RFC
-    /// 4303 §2.7).
+    /// Reads the header at the start of `packet`; `None` when the packet is cut or malformed. Bytes
+    /// after the packet's own length are allowed: traffic flow confidentiality padding (RFC 4303
+    /// §2.7).
     pub fn parse(packet: &[u8]) -> Option<IpHeader> {
         match IpVersion::of(packet)? {
             IpVersion::V4 => parse_v4(packet),
@@ -106,7 +107,7 @@ impl IpHeader {
         }
     }
 
-    /// The transport header and its data, in the packet that this was parsed from.
+    /// The transport header and its data, in the packet that the header was parsed from.
     pub fn payload<'a>(&self, packet: &'a [u8]) -> Option<&'a [u8]> {
         packet.get(self.header_len..self.total_len)
     }

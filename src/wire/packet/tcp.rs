@@ -2,41 +2,42 @@
 
 use super::checksum::adjust;
 
-/// The length of a header without options.
+/// The length of a TCP header without options.
 pub const LEN: usize = 20;
-/// Where the checksum stands.
+/// The byte of the header at which the checksum begins.
 pub const CHECKSUM_AT: usize = 16;
 
-/// No more data from the sender.
+/// The flag FIN: no more data from the sender.
 pub const FIN: u8 = 0x01;
-/// Synchronise sequence numbers.
+/// The flag SYN: synchronise sequence numbers.
 pub const SYN: u8 = 0x02;
 /// Reset.
 pub const RST: u8 = 0x04;
-/// Push.
+/// The flag PSH: hand the data to the application.
 pub const PSH: u8 = 0x08;
-/// The acknowledgement field counts.
+/// The flag ACK: the acknowledgement field is valid.
 pub const ACK: u8 = 0x10;
-/// Congestion window reduced (RFC 3168): said once, so it may be on one segment only.
+/// The flag CWR: congestion window reduced (RFC 3168). It stands on one segment of a super-packet
+/// only.
 pub const CWR: u8 = 0x80;
 
-/// A parsed header.
+/// A parsed TCP header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TcpHeader {
-    /// Source port.
+    /// The source port.
     pub source_port: u16,
-    /// Destination port.
+    /// The destination port.
     pub destination_port: u16,
-    /// Sequence number.
+    /// The sequence number of the first byte of data.
     pub sequence: u32,
-    /// Header length in bytes, options included.
+    /// The header's length in bytes, options included.
     pub header_len: usize,
     /// The flag byte.
     pub flags: u8,
 }
 
 impl TcpHeader {
-    /// Reads the header at the start of `segment`; `None` when it is short or its length lies.
+    /// Reads the header at the start of `segment`; `None` when the segment is too short for it.
     pub fn parse(segment: &[u8]) -> Option<TcpHeader> {
         let header = segment.first_chunk::<LEN>()?;
         let header_len = usize::from(header[12] >> 4) * 4;
@@ -53,7 +54,7 @@ impl TcpHeader {
     }
 }
 
-/// The fields that segmentation rewrites.
+/// The fields of a TCP header that segmentation rewrites.
 #[derive(Debug)]
 pub struct TcpFields<'a>(&'a mut [u8; LEN]);
 
@@ -73,7 +74,7 @@ impl<'a> TcpFields<'a> {
         self.0[13] = flags;
     }
 
-    /// The checksum.
+    /// The checksum as it stands in the header.
     pub fn checksum(&self) -> u16 {
         u16::from_be_bytes([self.0[16], self.0[17]])
     }
@@ -84,8 +85,8 @@ impl<'a> TcpFields<'a> {
     }
 }
 
-/// Lowers the maximum segment size option of a SYN to `limit`, and its checksum with it. Whether it
-/// did.
+/// Lowers the maximum segment size (MSS) option of a SYN to `limit`, and adjusts the checksum.
+/// Gives whether the option was above `limit`.
 pub fn clamp_mss(segment: &mut [u8], limit: u16) -> bool {
     let Some(header) = TcpHeader::parse(segment) else { return false };
     if header.flags & SYN == 0 {

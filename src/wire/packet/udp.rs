@@ -1,25 +1,25 @@
 //! The UDP header (RFC 768).
 
-/// The length of the header.
+/// The length of a UDP header.
 pub const LEN: usize = 8;
-/// Where the checksum stands.
+/// The byte of the header at which the checksum begins.
 pub const CHECKSUM_AT: usize = 6;
 
-/// A parsed header.
+/// A parsed UDP header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct UdpHeader {
-    /// Source port.
+    /// The source port.
     pub source_port: u16,
-    /// Destination port.
+    /// The destination port.
     pub destination_port: u16,
-    /// Header and data, by the length field; at most the bytes given.
+    /// The length of header and data by the length field; at most the bytes given.
     pub length: usize,
-    /// The checksum; 0 over IPv4 says that there is none.
+    /// The checksum; 0 over IPv4 means that there is none.
     pub checksum: u16,
 }
 
 impl UdpHeader {
-    /// Reads the header at the start of `datagram`; `None` when it is short or its length lies.
+    /// Reads the header at the start of `datagram`; `None` when the datagram is too short for it.
     pub fn parse(datagram: &[u8]) -> Option<UdpHeader> {
         let header = datagram.first_chunk::<LEN>()?;
         let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
@@ -35,7 +35,7 @@ impl UdpHeader {
     }
 }
 
-/// The fields that segmentation rewrites.
+/// The fields of a UDP header that segmentation rewrites.
 #[derive(Debug)]
 pub struct UdpFields<'a>(&'a mut [u8; LEN]);
 

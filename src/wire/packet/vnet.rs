@@ -1,19 +1,20 @@
 //! The virtio-net header in front of every frame at the tunnel device (linux/virtio_net.h), in the
 //! machine's byte order.
 //!
-//! It says what is left to do: a checksum to complete, a super-packet to divide.
+//! The header says which work (offload) is left to the receiver: a checksum to complete, a
+//! super-packet to divide (GSO).
 
-/// The length of the header.
+/// The length of the virtio-net header.
 pub const LEN: usize = 10;
 
 const NEEDS_CSUM: u8 = 1;
 /// A mark on the type: the first segment carries CWR (RFC 3168).
 const GSO_ECN: u8 = 0x80;
 
-/// What a frame is.
+/// Whether a frame is one packet or a super-packet of many segments.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Gso {
-    /// One packet.
+    /// One packet, complete as it is.
     #[default]
     None,
     /// Many TCP segments over IPv4.
@@ -24,25 +25,26 @@ pub enum Gso {
     Udp,
 }
 
-/// A checksum that the one who takes the frame is to complete.
+/// A checksum that the receiver of the frame completes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Checksum {
-    /// Where the bytes to be summed begin; they end with the packet.
+    /// The byte of the packet at which the sum begins; the sum ends with the packet.
     pub start: u16,
-    /// Where the field is, from `start`. It holds the pseudo-header's sum.
+    /// The place of the checksum field, counted from `start`. The field holds the pseudo-header's
+    /// sum.
     pub offset: u16,
 }
 
-/// The header.
+/// The virtio-net header of a frame.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct VnetHeader {
-    /// What to complete.
+    /// The checksum to be completed, if any.
     pub checksum: Option<Checksum>,
-    /// What to divide.
+    /// The kind of super-packet to be divided, if any.
     pub gso: Gso,
     /// The payload bytes of each segment of a super-packet.
     pub segment: u16,
-    /// The headers in front of a super-packet's payload: a hint.
+    /// The length of the headers in front of a super-packet's payload, as a hint.
     pub header_len: u16,
 }
 

@@ -9,16 +9,16 @@ use crate::wire::writer::Writer;
 /// The body of an AUTH payload.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct AuthPayload {
-    /// How the data was made.
+    /// The authentication method, which tells how the data was made.
     pub method: AuthMethod,
-    /// A signature, or a code over the shared key.
+    /// A signature, or a message authentication code made with the shared key.
     pub data: Vec<u8>,
-    /// Kept as it came.
+    /// The three reserved bytes.
     pub reserved: ReservedBits<3>,
 }
 
 impl AuthPayload {
-    /// Data made by `method`.
+    /// A payload with data that was made by `method`.
     pub fn new(method: AuthMethod, data: impl Into<Vec<u8>>) -> AuthPayload {
         AuthPayload { method, data: data.into(), reserved: ReservedBits::default() }
     }
@@ -44,7 +44,7 @@ impl AuthPayload {
         let method = AuthMethod::from(reader.u8("authentication method")?);
         let reserved = reader.reserved()?;
         let data = if method == AuthMethod::DigitalSignature {
-            // The data has a structure of its own (RFC 7427 §3): what it says must be there.
+            // The data has a structure of its own (RFC 7427 §3), which must be complete.
             let mut inside = reader.clone();
             let length = inside.u8("AlgorithmIdentifier length")?;
             inside.take(length.into(), "AlgorithmIdentifier")?;

@@ -8,12 +8,12 @@ use crate::wire::writer::Writer;
 /// Bytes of one authority in a request: the SHA-1 of its SubjectPublicKeyInfo.
 pub const AUTHORITY_LEN: usize = 20;
 
-/// The body of a CERT payload: one certificate, or a list of revoked ones, or where to find it.
+/// The body of a CERT payload: a certificate, a revocation list, or the URL of one.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct CertPayload {
-    /// What the data is.
+    /// The form of the data.
     pub encoding: CertEncoding,
-    /// For X.509 signature certificates: DER.
+    /// The certificate or list; an X.509 signature certificate is in DER.
     pub data: Vec<u8>,
 }
 
@@ -34,12 +34,12 @@ impl CertPayload {
     }
 }
 
-/// The body of a CERTREQ payload: a hint at what the sender trusts.
+/// The body of a CERTREQ payload: a hint at the authorities that the sender trusts.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct CertificateRequest {
-    /// What is asked for.
+    /// The form of certificate that is asked for.
     pub encoding: CertEncoding,
-    /// For X.509: any number of authorities, [`AUTHORITY_LEN`] bytes each.
+    /// The authorities; for X.509 any number of them, [`AUTHORITY_LEN`] bytes each.
     pub data: Vec<u8>,
 }
 

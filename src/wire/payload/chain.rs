@@ -24,14 +24,14 @@ use crate::wire::error::{DecodeError, FieldFault, Malformed, Unencodable};
 use crate::wire::reader::FieldReader;
 use crate::wire::writer::Writer;
 
-/// Payloads in a chain. The largest honest one is an IKE_AUTH with a long certificate path: some
-/// thirty.
+/// The most payloads of a chain. The longest legitimate chain, an IKE_AUTH with a long certificate
+/// path, has some thirty.
 pub const MAX_PAYLOADS: usize = 128;
 
 /// The generic header's critical bit.
 const CRITICAL: u8 = 0x80;
 
-/// Any number of payloads, in order.
+/// The payloads of a message in clear, or of an encrypted payload, in order.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Chain {
     links: Vec<ChainLink>,
@@ -39,13 +39,13 @@ pub struct Chain {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct ChainLink {
-    /// The generic header's second byte as it came. Its critical bit has no meaning on a payload
-    /// that we understand, and one that we do not is not here if it was set.
+    /// The generic header's second byte, as received. The critical bit has no meaning on a payload
+    /// that s2sd understands; an unknown payload with the bit set does not decode.
     flags: GenericFlags,
     payload: Payload,
 }
 
-/// The byte after "next payload": kept, for the same bytes again.
+/// The byte after "next payload", kept so that a decoded chain encodes to the same bytes.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct GenericFlags(pub u8);
 
@@ -107,8 +107,8 @@ impl Chain {
         self.push_with(payload, GenericFlags::default());
     }
 
-    /// Adds a payload at the end with its critical and reserved bits: what no sender of a known
-    /// payload does (RFC 7296 §3.2), except to test its peer.
+    /// Adds a payload at the end with critical and reserved bits. RFC 7296 §3.2 forbids the
+    /// critical bit on a known payload: this is for tests of a peer.
     pub fn push_with(&mut self, payload: impl Into<Payload>, flags: GenericFlags) {
         self.links.push(ChainLink { flags, payload: payload.into() });
     }
@@ -143,8 +143,8 @@ impl Chain {
         self.links.first().map_or(after, |link| link.payload.kind())
     }
 
-    /// Reads a chain to its end: the end of the bytes, or an encrypted payload (§3.14). Answers
-    /// that one's type, and leaves `reader` at its start.
+    /// Reads a chain to its end: the end of the bytes, or an encrypted payload (§3.14), whose type
+    /// is then given. `reader` stands at the start of that payload.
     pub(crate) fn read(
         first: PayloadType,
         reader: &mut FieldReader<'_>,

@@ -6,7 +6,7 @@ use crate::wire::reader::FieldReader;
 use crate::wire::reserved::ReservedBits;
 use crate::wire::writer::Writer;
 
-/// Attributes in a payload.
+/// The most attributes of a payload.
 pub const MAX_CFG_ATTRIBUTES: usize = 1024;
 
 /// The attribute type's first bit, which is reserved.
@@ -15,20 +15,20 @@ const RESERVED_BIT: u8 = 0x80;
 /// The body of a CP payload.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Configuration {
-    /// Asking or answering.
+    /// Whether the payload asks, answers, sets or acknowledges.
     pub kind: CfgType,
-    /// What is asked or given.
+    /// The attributes that are asked for or given.
     pub attributes: Vec<CfgAttribute>,
-    /// Kept as it came.
+    /// The three reserved bytes.
     pub reserved: ReservedBits<3>,
 }
 
-/// One attribute.
+/// One attribute of a CP payload.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct CfgAttribute {
-    /// Its type: 15 bits.
+    /// The attribute's type, 15 bits.
     pub kind: CfgAttributeType,
-    /// Empty in a request that leaves the choice to the peer.
+    /// The value; empty in a request that leaves the choice to the peer.
     pub value: Vec<u8>,
     /// The one reserved bit, in its place in the type's first byte.
     pub reserved: ReservedBits<1>,

@@ -1,4 +1,4 @@
-//! Delete payloads (RFC 7296 §3.11): the sender's inbound SPIs of SAs that are no more.
+//! Delete payloads (RFC 7296 §3.11): SAs that the sender has closed, by the sender's inbound SPIs.
 
 use crate::wire::codes::ProtocolId;
 use crate::wire::error::{FieldFault, Malformed};
@@ -9,27 +9,27 @@ use crate::wire::writer::Writer;
 /// The body of a Delete payload.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Delete {
-    /// IKE: the IKE SA it comes through, without an SPI.
+    /// The kind of the closed SAs. IKE means the IKE SA that carries the payload, without an SPI.
     pub protocol: ProtocolId,
-    /// Bytes of each SPI: 0, 4 or 8 when decoded. Kept, as the list may be empty.
+    /// Bytes of each SPI: 0, 4 or 8 when decoded. Needed because the list may be empty.
     pub spi_size: u8,
-    /// The SAs, each of `spi_size` bytes.
+    /// The SPIs of the closed SAs, each of `spi_size` bytes.
     pub spis: Vec<Spi>,
 }
 
 impl Delete {
-    /// Deletes the IKE SA that carries it.
+    /// A payload that closes the IKE SA that carries it.
     pub fn ike_sa() -> Delete {
         Delete { protocol: ProtocolId::Ike, spi_size: 0, spis: Vec::new() }
     }
 
-    /// Deletes these ESP SAs.
+    /// A payload that closes these ESP SAs.
     pub fn esp(spis: impl IntoIterator<Item = EspSpi>) -> Delete {
         let spis = spis.into_iter().map(Spi::Esp).collect();
         Delete { protocol: ProtocolId::Esp, spi_size: 4, spis }
     }
 
-    /// The ESP SAs it names.
+    /// The ESP SAs that the payload closes.
     pub fn esp_spis(&self) -> impl Iterator<Item = EspSpi> {
         let spis = self.spis.iter().filter_map(Spi::esp);
         spis.filter(|_| self.protocol == ProtocolId::Esp)
@@ -39,8 +39,8 @@ impl Delete {
         let protocol = ProtocolId::from(reader.u8("protocol ID")?);
         let at = reader.clone();
         let spi_size = reader.u8("SPI size")?;
-        // No protocol has others (§3.11), and a list of one-byte SPIs would cost us many times its
-        // own size.
+        // No protocol has other sizes (§3.11), and a list of one-byte SPIs would take many times
+        // its own size in memory.
         if !matches!(spi_size, 0 | 4 | 8) {
             let fault = FieldFault::Value { found: spi_size.into(), must: "0, 4 or 8" };
             return Err(at.fault("SPI size", fault));

@@ -1,4 +1,5 @@
-//! EAP payloads (RFC 7296 §3.16): one EAP message (RFC 3748 §4) each. s2sd knows their form only.
+//! EAP payloads (RFC 7296 §3.16): one EAP message (RFC 3748 §4) each. s2sd decodes the form and
+//! speaks no EAP method.
 
 use crate::wire::codes::EapCode;
 use crate::wire::error::{FieldFault, Malformed};
@@ -8,16 +9,16 @@ use crate::wire::writer::Writer;
 /// The body of an EAP payload.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Eap {
-    /// Request, response, success or failure.
+    /// Whether the message is a request, a response, a success or a failure.
     pub code: EapCode,
-    /// Pairs responses with requests.
+    /// The number that pairs a response with its request.
     pub identifier: u8,
-    /// The type and its data; empty in success and failure.
+    /// The EAP type and its data; empty in success and failure.
     pub data: Vec<u8>,
 }
 
 impl Eap {
-    /// The method, in a request or response.
+    /// The EAP type of a request or response, which names the method.
     pub fn method(&self) -> Option<u8> {
         self.data.first().copied()
     }

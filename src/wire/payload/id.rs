@@ -12,11 +12,11 @@ use crate::wire::writer::Writer;
 /// The body of an IDi or IDr payload.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Identity {
-    /// What the data is.
+    /// The kind of name that the data holds.
     pub kind: IdType,
-    /// Never terminated by a zero byte; an address has exactly its family's length when decoded.
+    /// The name, without a closing zero byte. A decoded address has its family's length.
     pub data: Vec<u8>,
-    /// Kept as it came: AUTH is computed over it (§2.15).
+    /// The three reserved bytes, which AUTH is computed over as well (§2.15).
     pub reserved: ReservedBits<3>,
 }
 
@@ -26,17 +26,18 @@ impl Identity {
         Identity { kind, data: data.into(), reserved: ReservedBits::default() }
     }
 
-    /// ID_FQDN.
+    /// The identity of a host name, ID_FQDN.
     pub fn fqdn(name: &str) -> Identity {
         Identity::new(IdType::Fqdn, name)
     }
 
-    /// ID_RFC822_ADDR.
+    /// The identity of a mailbox, ID_RFC822_ADDR.
     pub fn rfc822(mailbox: &str) -> Identity {
         Identity::new(IdType::Rfc822Addr, mailbox)
     }
 
-    /// ID_DER_ASN1_DN, from the exact DER of a certificate's subject.
+    /// The identity of a distinguished name, ID_DER_ASN1_DN, from the exact DER of a certificate's
+    /// subject.
     pub fn der_dn(der: impl Into<Vec<u8>>) -> Identity {
         Identity::new(IdType::DerAsn1Dn, der)
     }
@@ -62,7 +63,8 @@ impl Identity {
         }
     }
 
-    /// The payload without its generic header: what AUTH is computed over, IDi' and IDr' of §2.15.
+    /// The payload without its generic header: the IDi' or IDr' of §2.15, which AUTH is computed
+    /// over.
     pub fn signed_body(&self) -> Vec<u8> {
         let head = [self.kind.into()];
         [&head[..], self.reserved.bytes(), &self.data].concat()

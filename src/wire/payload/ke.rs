@@ -9,16 +9,16 @@ use crate::wire::writer::Writer;
 /// The body of a KE payload.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct KeyExchange {
-    /// Which method the data is of.
+    /// The key exchange method ("Diffie-Hellman group" in RFC 7296).
     pub group: KeId,
-    /// The public value. Its length and validity are the method's business.
+    /// The public value. The key exchange method checks its length and validity.
     pub public: Vec<u8>,
-    /// Kept as it came.
+    /// The two reserved bytes.
     pub reserved: ReservedBits<2>,
 }
 
 impl KeyExchange {
-    /// A public value of `group`.
+    /// A payload with a public value of `group`.
     pub fn new(group: KeId, public: impl Into<Vec<u8>>) -> KeyExchange {
         KeyExchange { group, public: public.into(), reserved: ReservedBits::default() }
     }

@@ -1,4 +1,16 @@
-//! One payload of a chain, as a value.
+//! One payload of an IKE message, as a value: [`Payload`].
+//!
+//! | file | payload |
+//! |---|---|
+//! | [`sa`] | SA: proposals, transforms, attributes |
+//! | [`ke`], [`nonce`] | KE and Nonce |
+//! | [`id`], [`auth`] | IDi and IDr, AUTH |
+//! | [`cert`] | CERT and CERTREQ |
+//! | [`notify`], [`delete`] | Notify and Delete |
+//! | [`ts`] | TSi and TSr: traffic selectors on the wire |
+//! | [`vendor`], [`cp`], [`eap`] | Vendor ID, Configuration, EAP |
+//! | [`chain`] | payloads in a row, each announcing the next |
+//! | [`sk`] | SK and SKF: the encrypted payload and its fragments |
 
 pub mod auth;
 pub mod cert;
@@ -32,52 +44,52 @@ use sa::SecurityAssociation;
 use ts::TrafficSelectors;
 use vendor::VendorId;
 
-/// A payload, in the standard's order. Encrypted payloads are not here: they end a message and hold
-/// a chain, see [`sk`](super::sk).
+/// A payload, in the standard's order. Encrypted payloads are not here: an encrypted payload ends a
+/// message and holds a chain, see [`sk`].
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Payload {
-    /// SA.
+    /// SA: what is proposed or accepted (RFC 7296 §3.3).
     Sa(SecurityAssociation),
-    /// KE.
+    /// KE: a public value of the key exchange (§3.4).
     KeyExchange(KeyExchange),
-    /// IDi.
+    /// IDi: who the initiator is (§3.5).
     IdInitiator(Identity),
-    /// IDr.
+    /// IDr: who the responder is (§3.5).
     IdResponder(Identity),
-    /// CERT.
+    /// CERT: a certificate or revocation list (§3.6).
     Certificate(CertPayload),
-    /// CERTREQ.
+    /// CERTREQ: the authorities that the sender trusts (§3.7).
     CertificateRequest(CertificateRequest),
-    /// AUTH.
+    /// AUTH: the proof of the sender's identity (§3.8).
     Authentication(AuthPayload),
-    /// Nonce.
+    /// Nonce: fresh random bytes (§3.9).
     Nonce(Nonce),
-    /// N.
+    /// Notify: an error or a status (§3.10).
     Notify(Notify),
-    /// D.
+    /// Delete: SAs that the sender has closed (§3.11).
     Delete(Delete),
-    /// V.
+    /// Vendor ID: which implementation the sender is (§3.12).
     VendorId(VendorId),
-    /// TSi.
+    /// TSi: traffic selectors of the initiator's side (§3.13).
     TsInitiator(TrafficSelectors),
-    /// TSr.
+    /// TSr: traffic selectors of the responder's side (§3.13).
     TsResponder(TrafficSelectors),
-    /// CP.
+    /// CP: configuration asked for or given (§3.15).
     Configuration(Configuration),
-    /// EAP.
+    /// EAP: one message of an EAP method (§3.16).
     Eap(Eap),
-    /// A payload that is not understood here. When decoded it was not critical: it is to be skipped
+    /// A payload that s2sd does not understand. A decoded one was not critical and is skipped
     /// (RFC 7296 §2.5).
     Unknown {
-        /// Its type.
+        /// The payload's type.
         kind: PayloadType,
-        /// What follows its generic header.
+        /// The bytes after the generic header.
         body: Vec<u8>,
     },
 }
 
 impl Payload {
-    /// The type that announces it.
+    /// The payload's type, which the payload before it announces.
     pub fn kind(&self) -> PayloadType {
         match self {
             Payload::Sa(_) => PayloadType::Sa,
@@ -158,7 +170,8 @@ impl Payload {
     }
 }
 
-/// Payloads whose body says which they are; IDs and traffic selectors do not.
+/// Conversions of bodies that belong to one payload type only; IDs and traffic selectors each
+/// belong to two.
 macro_rules! payload_from {
     ($($variant:ident($body:ident)),* $(,)?) => {$(
         impl From<$body> for Payload {

@@ -1,4 +1,4 @@
-//! Notify payloads (RFC 7296 §3.10), with the data of those that have some and that we act on.
+//! Notify payloads (RFC 7296 §3.10), and the data of the types that s2sd acts on.
 
 use crate::wire::codes::{HashId, KeId, NotifyType, PayloadType, ProtocolId};
 use crate::wire::error::Malformed;
@@ -9,19 +9,19 @@ use crate::wire::writer::Writer;
 /// Bytes of a NAT_DETECTION_*_IP hash: SHA-1 (§2.23).
 pub const NAT_HASH_LEN: usize = 20;
 
-/// The longest cookie (§2.6).
+/// The longest cookie, in bytes (§2.6).
 pub const MAX_COOKIE: usize = 64;
 
 /// The body of a Notify payload.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Notify {
-    /// Of the SA that `spi` names; none when there is no SPI.
+    /// The kind of the SA that `spi` names; none when there is no SPI.
     pub protocol: ProtocolId,
-    /// The SA it is about; none when that is the IKE SA it comes through.
+    /// The SA that the notify is about; none for the IKE SA that carries the notify.
     pub spi: Spi,
-    /// What is notified.
+    /// The notify's type: which error or status.
     pub kind: NotifyType,
-    /// More about it.
+    /// The notify's data; its form depends on the type.
     pub data: Vec<u8>,
 }
 
@@ -41,27 +41,27 @@ impl Notify {
         Notify { protocol: ProtocolId::Esp, spi: spi.into(), ..Notify::new(kind) }
     }
 
-    /// COOKIE: prove that you get our answers (§2.6).
+    /// COOKIE: asks the initiator to prove that responses reach it (§2.6).
     pub fn cookie(cookie: &[u8]) -> Notify {
         Notify::with_data(NotifyType::Cookie, cookie)
     }
 
-    /// INVALID_KE_PAYLOAD: use this group (§1.3).
+    /// INVALID_KE_PAYLOAD: asks for a key exchange of this group (§1.3).
     pub fn invalid_ke(group: KeId) -> Notify {
         Notify::with_data(NotifyType::InvalidKePayload, u16::from(group).to_be_bytes())
     }
 
-    /// UNSUPPORTED_CRITICAL_PAYLOAD: this type (§2.5).
+    /// UNSUPPORTED_CRITICAL_PAYLOAD: names the critical payload that is not understood (§2.5).
     pub fn unsupported_critical(payload: PayloadType) -> Notify {
         Notify::with_data(NotifyType::UnsupportedCriticalPayload, [payload.into()])
     }
 
-    /// REKEY_SA: the child SA to be replaced, by its sender's inbound SPI (§1.3.3).
+    /// REKEY_SA: names the child SA to be replaced, by the sender's inbound SPI (§1.3.3).
     pub fn rekey(spi: EspSpi) -> Notify {
         Notify::about_esp(NotifyType::RekeySa, spi)
     }
 
-    /// SIGNATURE_HASH_ALGORITHMS: what we can verify (RFC 7427 §4).
+    /// SIGNATURE_HASH_ALGORITHMS: the hashes of signatures that the sender verifies (RFC 7427 §4).
     pub fn signature_hashes(hashes: &[HashId]) -> Notify {
         let data: Vec<u8> = hashes.iter().flat_map(|h| u16::from(*h).to_be_bytes()).collect();
         Notify::with_data(NotifyType::SignatureHashAlgorithms, data)
@@ -73,13 +73,13 @@ impl Notify {
         (1..=MAX_COOKIE).contains(&data.len()).then_some(data)
     }
 
-    /// The group an INVALID_KE_PAYLOAD asks for.
+    /// The group that an INVALID_KE_PAYLOAD asks for.
     pub fn invalid_ke_group(&self) -> Option<KeId> {
         let data = self.data_of(NotifyType::InvalidKePayload)?;
         <[u8; 2]>::try_from(data).ok().map(u16::from_be_bytes).map(KeId::from)
     }
 
-    /// The type an UNSUPPORTED_CRITICAL_PAYLOAD complains about.
+    /// The payload type that an UNSUPPORTED_CRITICAL_PAYLOAD names.
     pub fn unsupported_critical_type(&self) -> Option<PayloadType> {
         match self.data_of(NotifyType::UnsupportedCriticalPayload)? {
             [one] => Some(PayloadType::from(*one)),
@@ -87,19 +87,20 @@ impl Notify {
         }
     }
 
-    /// The child SA a REKEY_SA wants replaced.
+    /// The child SA that a REKEY_SA is to replace.
     pub fn rekey_spi(&self) -> Option<EspSpi> {
         self.data_of(NotifyType::RekeySa)?;
         self.spi.esp().filter(|_| self.protocol == ProtocolId::Esp)
     }
 
-    /// The hashes of a SIGNATURE_HASH_ALGORITHMS; an odd last byte is none.
+    /// The hashes of a SIGNATURE_HASH_ALGORITHMS; an odd last byte is left out.
     pub fn signature_hash_ids(&self) -> impl Iterator<Item = HashId> {
         let data = self.data_of(NotifyType::SignatureHashAlgorithms).unwrap_or_default();
         data.as_chunks().0.iter().copied().map(u16::from_be_bytes).map(HashId::from)
     }
 
-    /// The hash of a NAT_DETECTION_SOURCE_IP or NAT_DETECTION_DESTINATION_IP.
+    /// The hash of a NAT_DETECTION_SOURCE_IP or NAT_DETECTION_DESTINATION_IP (NAT traversal,
+    /// §2.23).
     pub fn nat_hash(&self) -> Option<[u8; NAT_HASH_LEN]> {
         let source = self.data_of(NotifyType::NatDetectionSourceIp);
         let data = source.or_else(|| self.data_of(NotifyType::NatDetectionDestinationIp))?;

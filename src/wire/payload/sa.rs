@@ -20,65 +20,65 @@ use crate::wire::reserved::ReservedBits;
 use crate::wire::spi::Spi;
 use crate::wire::writer::Writer;
 
-/// Proposals in a payload: their numbers count from 1 in one byte.
+/// The most proposals of a payload: proposals are numbered from 1 in one byte.
 pub const MAX_PROPOSALS: usize = 255;
-/// Transforms in a proposal: their count is one byte.
+/// The most transforms of a proposal: the count is one byte.
 pub const MAX_TRANSFORMS: usize = 255;
-/// Attributes of a transform. The standard knows one type.
+/// The most attributes of a transform. The standard has one type of attribute.
 pub const MAX_ATTRIBUTES: usize = 16;
 
 /// The body of an SA payload.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct SecurityAssociation {
-    /// In order of preference; at least one when decoded.
+    /// The proposals in order of preference; at least one when decoded.
     pub proposals: Vec<Proposal>,
 }
 
-/// One proposal, or the one accepted.
+/// One proposal of an offer, or the one that was accepted.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Proposal {
-    /// 1 for the first of an offer, one more for each next; an answer repeats the number it
-    /// accepts.
+    /// The number: 1 for the first proposal of an offer, one more for each next. A response repeats
+    /// the number of the accepted proposal.
     pub number: u8,
-    /// What the SA protects with.
+    /// The protocol of the SA: IKE, ESP or AH.
     pub protocol: ProtocolId,
     /// The sender's inbound SPI; none for the initial IKE SA.
     pub spi: Spi,
-    /// In order of preference within a type.
+    /// The transforms, in order of preference within a type.
     pub transforms: Vec<Transform>,
-    /// Kept as it came.
+    /// The reserved byte.
     pub reserved: ReservedBits<1>,
 }
 
-/// One algorithm.
+/// One algorithm of a proposal.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Transform {
-    /// Type and number.
+    /// The transform's type, and its number within the type.
     pub id: TransformId,
-    /// A key length, as a rule, or nothing.
+    /// The attributes: as a rule one key length, or none.
     pub attributes: Vec<TransformAttribute>,
-    /// Kept as it came: the bytes before the type and after it.
+    /// The reserved bytes before and after the type.
     pub reserved: [ReservedBits<1>; 2],
 }
 
 /// A transform's type and its number within the type.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum TransformId {
-    /// Type 1.
+    /// Type 1: an encryption algorithm.
     Encryption(EncrId),
-    /// Type 2.
+    /// Type 2: a pseudo-random function.
     Prf(PrfId),
-    /// Type 3.
+    /// Type 3: an integrity algorithm.
     Integrity(IntegId),
-    /// Type 4.
+    /// Type 4: a key exchange method.
     KeyExchange(KeId),
-    /// Type 5.
+    /// Type 5: sequence numbers of 32 or 64 bits.
     SequenceNumbers(EsnId),
-    /// A type that nobody named, such as the additional key exchanges of RFC 9370.
+    /// A type that s2sd does not negotiate, such as the additional key exchanges of RFC 9370.
     Unknown {
-        /// The type.
+        /// The transform's type.
         kind: TransformType,
-        /// The number within it.
+        /// The transform's number within the type.
         number: u16,
     },
 }
@@ -86,22 +86,22 @@ pub enum TransformId {
 /// A property of a transform.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct TransformAttribute {
-    /// Its type: 15 bits.
+    /// The attribute's type, 15 bits.
     pub kind: AttributeType,
-    /// Its value.
+    /// The attribute's value.
     pub value: AttributeValue,
 }
 
 /// The two forms of a value, told apart by the type's first bit.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum AttributeValue {
-    /// TV: two bytes in place of the length.
+    /// TV: a value of two bytes, in place of the length.
     Short(u16),
-    /// TLV.
+    /// TLV: a value of any length, after the length.
     Long(Vec<u8>),
 }
 
-/// "Last substructure": this was the last.
+/// "Last substructure": no other follows.
 const LAST: u8 = 0;
 /// "Last substructure": another proposal follows.
 const MORE_PROPOSALS: u8 = 2;
@@ -250,8 +250,8 @@ impl Transform {
         })
     }
 
-    /// Whether there is an attribute besides a proper key length. Such a transform is another one
-    /// than we know, and must not be chosen (§3.3.6).
+    /// Whether there is an attribute besides a proper key length. Such a transform must not be
+    /// chosen (§3.3.6).
     pub fn has_unknown_attributes(&self) -> bool {
         self.attributes.len() != usize::from(self.key_length().is_some())
     }
@@ -312,7 +312,7 @@ impl TransformId {
         }
     }
 
-    /// The type.
+    /// The transform's type.
     pub fn kind(self) -> TransformType {
         match self {
             TransformId::Encryption(_) => TransformType::Encryption,
@@ -324,7 +324,7 @@ impl TransformId {
         }
     }
 
-    /// The number within the type.
+    /// The transform's number within the type.
     pub fn number(self) -> u16 {
         match self {
             TransformId::Encryption(id) => id.into(),

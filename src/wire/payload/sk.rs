@@ -1,6 +1,6 @@
-//! Encrypted payloads, SK (RFC 7296 §3.14) and SKF (RFC 7383 §2.5), around what is encrypted: how
-//! long a message with one is, and where its body begins. What the body is made of is the cipher's
-//! business alone, see `crypto`.
+//! Encrypted payloads, SK (RFC 7296 §3.14) and SKF (IKE fragmentation, RFC 7383 §2.5): the lengths
+//! of a message with one, and where the encrypted body begins. Sealing and opening the body is up
+//! to `crypto`.
 //!
 //! ```text
 //! |<-------------------------- authenticated ------------------------->|
@@ -18,26 +18,27 @@ use crate::wire::header::{HEADER_LEN, Header};
 use crate::wire::reader::FieldReader;
 use crate::wire::writer::Writer;
 
-/// A payload's generic header.
+/// The length of a payload's generic header.
 const GENERIC_LEN: usize = 4;
-/// The fragment's number and the total.
+/// The length of a fragment's number and the total.
 const FRAGMENT_LEN: usize = 4;
 
-/// An encrypted payload as it came: not yet opened, not yet believed.
+/// An encrypted payload as received: neither decrypted nor authenticated.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Sealed {
-    /// Which part of a message this is; None for SK, the whole.
+    /// The fragment's place in the message; none for SK, which holds the whole message.
     pub fragment: Option<FragmentNumber>,
     /// The type of the first payload inside; in a fragment other than the first, zero (RFC 7383
     /// §2.5).
     pub first: PayloadType,
-    /// The generic header's critical and reserved bits, as they came.
+    /// The generic header's critical and reserved bits, as received.
     pub flags: GenericFlags,
-    /// The body: the end of the datagram. All of the datagram before it is authenticated with it.
+    /// The body, which ends the datagram. All of the datagram before the body is authenticated
+    /// too.
     pub content: Vec<u8>,
 }
 
-/// Which part of a message: `number` of `total`, counted from 1.
+/// A fragment's place in its message: `number` of `total`, counted from 1.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct FragmentNumber {
     number: NonZeroU16,
@@ -45,18 +46,18 @@ pub struct FragmentNumber {
 }
 
 impl FragmentNumber {
-    /// None unless `1 <= number <= total`.
+    /// Fragment `number` of `total`; `None` unless `1 <= number <= total`.
     pub fn new(number: u16, total: u16) -> Option<FragmentNumber> {
         let (number, total) = (NonZeroU16::new(number)?, NonZeroU16::new(total)?);
         (number <= total).then_some(FragmentNumber { number, total })
     }
 
-    /// From 1.
+    /// The fragment's number, counted from 1.
     pub fn number(self) -> u16 {
         self.number.get()
     }
 
-    /// How many there are.
+    /// The number of fragments of the message.
     pub fn total(self) -> u16 {
         self.total.get()
     }
@@ -74,7 +75,7 @@ pub struct Room {
 }
 
 impl Sealed {
-    /// SK or SKF.
+    /// The payload's type, SK or SKF.
     pub fn kind(&self) -> PayloadType {
         match self.fragment {
             None => PayloadType::Encrypted,
@@ -82,7 +83,7 @@ impl Sealed {
         }
     }
 
-    /// Reads an SK or SKF payload. It is the last of its message (§3.14).
+    /// Reads an SK or SKF payload, which must be the last of its message (§3.14).
     pub(crate) fn decode(
         kind: PayloadType,
         reader: &mut FieldReader<'_>,
@@ -112,15 +113,15 @@ impl Sealed {
     }
 }
 
-/// A message laid out for sealing: its lengths right, its text still plain, zeros for all that a
-/// cipher writes.
+/// A message laid out for sealing: all lengths are written, the text is still plain, and what the
+/// cipher writes is zero.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Sealing {
-    /// The message.
+    /// The message as bytes.
     pub bytes: Vec<u8>,
-    /// Where its body begins.
+    /// The byte at which the body begins.
     pub body: usize,
-    /// Bytes of text in the body, after the IV.
+    /// The length of the text in the body, after the IV.
     pub text: usize,
 }
 
@@ -145,7 +146,7 @@ impl Sealing {
         Sealing::lay_out(header, first, Some(fragment), text, room)
     }
 
-    /// The message in as many SKF messages as it takes for none to exceed `limit` bytes.
+    /// The message as the fewest SKF messages of at most `limit` bytes each.
     pub fn fragments(
         header: &Header,
         chain: &Chain,
@@ -198,8 +199,8 @@ impl Sealing {
     }
 }
 
-/// Bytes of the encoded chain that one SKF message of at most `limit` bytes can carry; None when
-/// not even one.
+/// The bytes of the encoded chain that one SKF message of at most `limit` bytes can carry; `None`
+/// when there is no room for one byte.
 pub(crate) fn fragment_share(room: Room, limit: usize) -> Option<usize> {
     let around = HEADER_LEN + GENERIC_LEN + FRAGMENT_LEN + room.iv + room.icv;
     let blocks = limit.checked_sub(around)?.checked_div(room.block)?;

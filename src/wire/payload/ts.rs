@@ -1,7 +1,8 @@
-//! Traffic Selector payloads, TSi and TSr (RFC 7296 §3.13).
+//! Traffic Selector payloads, TSi and TSr (RFC 7296 §3.13): [`Selector`]s on the wire.
 //!
 //! ```text
-//! | count | reserved (3) | selector ... |     selector: | type | protocol | length | ports (4) | addresses (8 or 32) |
+//! payload:  | count | reserved (3) | selector ... |
+//! selector: | type | protocol | length | ports (4) | addresses (8 or 32) |
 //! ```
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -16,37 +17,37 @@ use crate::wire::selector::ports::Ports;
 use crate::wire::selector::set::SelectorSet;
 use crate::wire::writer::Writer;
 
-/// Selectors in a payload: its count is one byte.
+/// The most selectors of a payload: the count is one byte.
 pub const MAX_SELECTORS: usize = 255;
 
 /// The body of a TSi or TSr payload.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct TrafficSelectors {
-    /// In the order sent, which has a meaning: the first may describe the packet that triggered the
-    /// SA (§2.9).
+    /// The selectors in the order sent: the first may describe the packet that triggered the SA
+    /// (§2.9).
     pub entries: Vec<TrafficSelector>,
-    /// Kept as it came.
+    /// The three reserved bytes.
     pub reserved: ReservedBits<3>,
 }
 
-/// One entry of it.
+/// One selector of a TSi or TSr payload.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum TrafficSelector {
-    /// TS_IPV4_ADDR_RANGE or TS_IPV6_ADDR_RANGE.
+    /// A selector of IP packets: TS_IPV4_ADDR_RANGE or TS_IPV6_ADDR_RANGE.
     Ip(Selector),
-    /// Another type, such as TS_SECLABEL (RFC 9478).
+    /// A selector of another type, such as TS_SECLABEL (RFC 9478).
     Unknown {
-        /// Its type.
+        /// The selector's type.
         kind: TsType,
-        /// The byte that holds the protocol in the types we know.
+        /// The second byte, which holds the IP protocol in the known types.
         second: u8,
-        /// What follows the length.
+        /// The bytes after the length.
         body: Vec<u8>,
     },
 }
 
 impl TrafficSelectors {
-    /// The selectors we understand.
+    /// The selectors of IP packets.
     pub fn selectors(&self) -> impl Iterator<Item = &Selector> {
         self.entries.iter().filter_map(|entry| match entry {
             TrafficSelector::Ip(selector) => Some(selector),
@@ -54,7 +55,7 @@ impl TrafficSelectors {
         })
     }
 
-    /// Whether there are entries that we do not understand.
+    /// Whether there are selectors of an unknown type.
     pub fn has_unknown(&self) -> bool {
         self.entries.iter().any(|entry| matches!(entry, TrafficSelector::Unknown { .. }))
     }

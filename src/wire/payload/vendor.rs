@@ -1,5 +1,5 @@
-//! Vendor ID payloads (RFC 7296 §3.12), and the ones a Microsoft peer is known to send. None may
-//! change what we do before the peer is authenticated.
+//! Vendor ID payloads (RFC 7296 §3.12), and the ones that a Microsoft peer is known to send. No
+//! vendor ID changes what s2sd does before the peer is authenticated.
 
 use std::fmt;
 
@@ -10,26 +10,26 @@ use crate::wire::writer::Writer;
 /// The body of a V payload.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct VendorId {
-    /// Usually a hash, sometimes with a version after it.
+    /// The ID: usually a hash, sometimes with a version after it.
     pub data: Vec<u8>,
 }
 
-/// A vendor ID with a name.
+/// A vendor ID that s2sd knows by name.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum KnownVendor {
-    /// `MS NT5 ISAKMPOAKLEY`, with its version (9 in every Windows since 8).
+    /// `MS NT5 ISAKMPOAKLEY`, with a version (9 in every Windows since 8).
     MsNt5 {
         /// The four bytes after the hash.
         version: u32,
     },
     /// `MS-Negotiation Discovery Capable`.
     MsNegotiationDiscovery,
-    /// `Vid-Initial-Contact`: what others say with the INITIAL_CONTACT notify.
+    /// `Vid-Initial-Contact`: Microsoft's form of the INITIAL_CONTACT notify.
     MsInitialContact,
     /// `IKE CGA version 1`.
     IkeCga,
-    /// Sent by Windows beside the others, its name unpublished; the version is 1 over IKEv1 and 2
-    /// over IKEv2.
+    /// An ID that Windows sends beside the others and whose name is unpublished; the version is 1
+    /// over IKEv1 and 2 over IKEv2.
     MsUnnamed {
         /// The four bytes after the hash.
         version: u32,
@@ -43,7 +43,7 @@ const IKE_CGA: u128 = 0xe3a5_966a_7637_9fe7_0722_8231_e5ce_8652;
 const MS_UNNAMED: u128 = 0x0152_8bbb_c006_9612_1849_ab9a_1c5b_2a51;
 
 impl VendorId {
-    /// Its name, if it has one here.
+    /// The vendor ID by name, if it is a known one.
     pub fn known(&self) -> Option<KnownVendor> {
         let (hash, rest) = self.data.split_first_chunk::<16>()?;
         let version = <[u8; 4]>::try_from(rest).ok().map(u32::from_be_bytes);

@@ -19,12 +19,12 @@ enum FamilySpan {
 }
 
 impl AddressRange {
-    /// 0.0.0.0/0.
+    /// All IPv4 addresses, 0.0.0.0/0.
     pub const ANY_V4: AddressRange = AddressRange(FamilySpan::V4(Span::<u32>::ALL));
-    /// ::/0.
+    /// All IPv6 addresses, ::/0.
     pub const ANY_V6: AddressRange = AddressRange(FamilySpan::V6(Span::<u128>::ALL));
 
-    /// From `first` to `last`, both included.
+    /// The range from `first` to `last`, both included.
     pub fn new(first: IpAddr, last: IpAddr) -> Result<AddressRange, RangeError> {
         match (first, last) {
             (IpAddr::V4(a), IpAddr::V4(b)) => {
@@ -39,7 +39,7 @@ impl AddressRange {
         .ok_or(RangeError::Reversed { first, last })
     }
 
-    /// One address.
+    /// The range of one address.
     pub fn host(address: IpAddr) -> AddressRange {
         match address {
             IpAddr::V4(a) => AddressRange(FamilySpan::V4(Span::one(a.to_bits()))),
@@ -47,8 +47,8 @@ impl AddressRange {
         }
     }
 
-    /// A prefix. Bits below the prefix must be zero: a typing error there has opened more than one
-    /// firewall.
+    /// The range of a prefix. Bits below the prefix must be zero: in `10.1.0.5/16` either the
+    /// address or the length is a mistake.
     pub fn prefix(address: IpAddr, length: u8) -> Result<AddressRange, RangeError> {
         let bits = u32::from(length);
         let family = match address {
@@ -90,7 +90,7 @@ impl AddressRange {
         matches!(self.0, FamilySpan::V4(_))
     }
 
-    /// Whether `address` is one of them.
+    /// Whether `address` lies in the range.
     pub fn has(&self, address: IpAddr) -> bool {
         match (self.0, address) {
             (FamilySpan::V4(span), IpAddr::V4(a)) => span.has(a.to_bits()),
@@ -99,7 +99,7 @@ impl AddressRange {
         }
     }
 
-    /// Whether all of `other` lies within.
+    /// Whether all of `other` lies in the range.
     pub fn covers(&self, other: &AddressRange) -> bool {
         match (self.0, other.0) {
             (FamilySpan::V4(a), FamilySpan::V4(b)) => a.covers(&b),
@@ -108,7 +108,7 @@ impl AddressRange {
         }
     }
 
-    /// What both have.
+    /// The addresses that lie in both ranges.
     pub fn intersect(&self, other: &AddressRange) -> Option<AddressRange> {
         match (self.0, other.0) {
             (FamilySpan::V4(a), FamilySpan::V4(b)) => a.intersect(&b).map(FamilySpan::V4),
@@ -118,7 +118,7 @@ impl AddressRange {
         .map(AddressRange)
     }
 
-    /// Both as one, when there is no gap between them.
+    /// One range for both, when there is no gap between them.
     pub fn join(&self, other: &AddressRange) -> Option<AddressRange> {
         match (self.0, other.0) {
             (FamilySpan::V4(a), FamilySpan::V4(b)) => a.join(&b).map(FamilySpan::V4),
@@ -128,7 +128,7 @@ impl AddressRange {
         .map(AddressRange)
     }
 
-    /// What is left without `other`: a part below it and a part above it.
+    /// The rest of the range without `other`: a part below `other` and a part above.
     pub fn without(&self, other: &AddressRange) -> [Option<AddressRange>; 2] {
         match (self.0, other.0) {
             (FamilySpan::V4(a), FamilySpan::V4(b)) => {
@@ -179,7 +179,7 @@ impl From<Ipv6Addr> for AddressRange {
     }
 }
 
-/// See [`AddressRange::prefixes`].
+/// The prefixes of a range, see [`AddressRange::prefixes`].
 #[derive(Clone, Debug)]
 pub struct Prefixes {
     left: Option<AddressRange>,
@@ -216,7 +216,7 @@ impl fmt::Display for AddressRange {
 impl FromStr for AddressRange {
     type Err = RangeError;
 
-    /// `10.1.0.0/16`, `10.1.0.5-10.1.0.9` or `10.1.0.5`.
+    /// Reads `10.1.0.0/16`, `10.1.0.5-10.1.0.9` or `10.1.0.5`.
     fn from_str(text: &str) -> Result<AddressRange, RangeError> {
         let unreadable = || RangeError::Unreadable { text: text.to_owned() };
         let address = |part: &str| part.trim().parse::<IpAddr>().map_err(|_| unreadable());
@@ -231,47 +231,47 @@ impl FromStr for AddressRange {
     }
 }
 
-/// Why something is no address range.
+/// Why two addresses, or a text, are no address range.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum RangeError {
     /// One IPv4 and one IPv6 address.
     #[error("{first} and {last} are of different families")]
     MixedFamilies {
-        /// Given first.
+        /// The start as given.
         first: IpAddr,
-        /// Given last.
+        /// The end as given.
         last: IpAddr,
     },
     /// The ends are the wrong way round.
     #[error("the range ends at {last}, below its start {first}")]
     Reversed {
-        /// Given first.
+        /// The start as given.
         first: IpAddr,
-        /// Given last.
+        /// The end as given.
         last: IpAddr,
     },
     /// More prefix bits than the address has.
     #[error("{address}/{length}: an address of this family has fewer bits")]
     PrefixLength {
-        /// The network.
+        /// The address before the slash.
         address: IpAddr,
-        /// Its length.
+        /// The prefix length.
         length: u8,
     },
     /// Bits below the prefix are set.
     #[error("{address}/{length} has host bits set: did you mean {network}/{length}?")]
     HostBits {
-        /// As given.
+        /// The address as given.
         address: IpAddr,
-        /// As given.
+        /// The prefix length as given.
         length: u8,
-        /// With the host bits cleared.
+        /// The address with the host bits cleared.
         network: IpAddr,
     },
     /// Neither address, prefix nor range.
     #[error("{text:?} is no address, prefix (10.1.0.0/16) or range (10.1.0.5-10.1.0.9)")]
     Unreadable {
-        /// As given.
+        /// The text as given.
         text: String,
     },
 }

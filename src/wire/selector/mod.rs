@@ -1,9 +1,13 @@
 //! Traffic selectors: which packets an SA carries, seen from one side (RFC 7296 §2.9, RFC 4301
 //! §4.4.1.1).
 //!
-//! A [`Selector`] is one box: addresses by protocol by ports. A set of boxes is a
-//! [`SelectorSet`](super::selector_set::SelectorSet); what a responder makes of an offer is in
-//! [`narrow`](super::narrow).
+//! | file | what |
+//! |---|---|
+//! | [`Selector`] (here) | one box: addresses by protocol by ports |
+//! | [`set`] | [`SelectorSet`](set::SelectorSet): a union of boxes, with exact algebra |
+//! | [`narrow`](mod@narrow) | traffic selector narrowing: what a responder accepts of an offer |
+//! | [`address`], [`ports`] | the ranges that make up a box |
+//! | `span` | ranges of whole numbers, under all of these |
 
 pub mod address;
 pub mod narrow;
@@ -23,16 +27,16 @@ use ports::Ports;
 /// One traffic selector. Every combination of fields is a valid one.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Selector {
-    /// Which addresses.
+    /// The addresses of the packets on this side.
     pub addresses: AddressRange,
     /// IP protocol number, or [`Selector::ANY_PROTOCOL`].
     pub protocol: u8,
-    /// Which ports, or ICMP types and codes.
+    /// The ports, or the ICMP types and codes.
     pub ports: Ports,
 }
 
 impl Selector {
-    /// The protocol number that means all of them.
+    /// The protocol number that means every protocol.
     pub const ANY_PROTOCOL: u8 = 0;
     /// All IPv4 packets.
     pub const ANY_V4: Selector = Selector::addresses(AddressRange::ANY_V4);
@@ -44,22 +48,23 @@ impl Selector {
         Selector { addresses, protocol: Selector::ANY_PROTOCOL, ports: Ports::ANY }
     }
 
-    /// Whether a packet is meant that has, on this selector's side, this address and this port. The
-    /// port is None when it cannot be seen. For ICMP the type and code are the port of both sides.
+    /// Whether the selector covers a packet that has, on the selector's side, this address and this
+    /// port. The port is `None` when it cannot be seen. For ICMP the type and code are the port of
+    /// both sides.
     pub fn matches(&self, address: IpAddr, protocol: u8, port: Option<u16>) -> bool {
         (self.protocol == Selector::ANY_PROTOCOL || self.protocol == protocol)
             && self.ports.has(port)
             && self.addresses.has(address)
     }
 
-    /// Whether all packets of `other` are meant too.
+    /// Whether the selector covers all packets of `other`.
     pub fn covers(&self, other: &Selector) -> bool {
         (self.protocol == Selector::ANY_PROTOCOL || self.protocol == other.protocol)
             && self.ports.covers(&other.ports)
             && self.addresses.covers(&other.addresses)
     }
 
-    /// The packets that both mean.
+    /// The packets that both selectors cover.
     pub fn intersect(&self, other: &Selector) -> Option<Selector> {
         let protocol = match (self.protocol, other.protocol) {
             (Selector::ANY_PROTOCOL, theirs) => theirs,
@@ -72,7 +77,7 @@ impl Selector {
         Some(Selector { addresses, protocol, ports })
     }
 
-    /// Both as one, when one selector can mean exactly their packets.
+    /// One selector for exactly the packets of both, if there is one.
     pub fn join(&self, other: &Selector) -> Option<Selector> {
         if self.covers(other) {
             return Some(*self);
@@ -150,7 +155,7 @@ impl fmt::Display for Selector {
 impl FromStr for Selector {
     type Err = SelectorError;
 
-    /// What [`Display`](fmt::Display) writes.
+    /// Reads what [`Display`](fmt::Display) writes.
     fn from_str(text: &str) -> Result<Selector, SelectorError> {
         let Some((addresses, bracket)) = text.split_once('[') else {
             return Ok(Selector::addresses(text.parse()?));
@@ -203,7 +208,7 @@ fn read_icmp(text: &str) -> Option<(u16, u16)> {
     }
 }
 
-/// Why something is no selector.
+/// Why a text is no selector.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum SelectorError {
     /// The part before the bracket is wrong.
@@ -214,7 +219,7 @@ pub enum SelectorError {
         "{text:?}: after the addresses, [protocol] or [protocol/ports] is expected, as in [tcp/443]"
     )]
     Unreadable {
-        /// As given.
+        /// The text as given.
         text: String,
     },
 }

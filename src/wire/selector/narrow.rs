@@ -1,9 +1,14 @@
-//! What a responder makes of offered traffic selectors (RFC 7296 §2.9), and the pairs a child SA is
-//! about.
+//! Traffic selector narrowing (RFC 7296 §2.9): what a responder accepts of the selectors that an
+//! initiator offers, and the two sides of a child SA ([`ChildSelectors`]).
 //!
-//! The rules, in the order of the RFC's bullets: nothing in common: TS_UNACCEPTABLE. All allowed:
-//! answer the same. The first selectors allowed (they describe the packet that triggered the SA,
-//! when there was one): answer a subset that has them. Else: answer any acceptable subset.
+//! The responder's rules, in the order of the RFC:
+//!
+//! | of the offer, the policy allows | answer |
+//! |---|---|
+//! | nothing | TS_UNACCEPTABLE |
+//! | all | the offer |
+//! | the first selectors, which describe the packet that triggered the SA | a subset with these |
+//! | something else | any acceptable subset |
 
 use std::net::IpAddr;
 
@@ -11,18 +16,18 @@ use super::Selector;
 use super::set::SelectorSet;
 use crate::wire::payload::ts::MAX_SELECTORS;
 
-/// What one side's offer was narrowed to.
+/// One side's offer after narrowing.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Narrowed {
-    /// To be answered, in the order of the offer; never empty.
+    /// The selectors of the answer, in the order of the offer; never empty.
     pub selectors: Vec<Selector>,
-    /// Whether that is the whole offer, unchanged.
+    /// Whether the answer is the whole offer, unchanged.
     pub whole: bool,
-    /// Whether all of the first selector offered is in.
+    /// Whether the answer covers all of the first selector of the offer.
     pub first: bool,
 }
 
-/// Narrows one side's offer to what `policy` allows. None when that is nothing.
+/// Narrows one side's offer to what `policy` allows; `None` when `policy` allows nothing of it.
 pub fn narrow(offer: &[Selector], policy: &SelectorSet) -> Option<Narrowed> {
     let first = policy.covers_selector(offer.first()?);
     if offer.iter().all(|selector| policy.covers_selector(selector)) {
@@ -50,63 +55,65 @@ pub fn narrow(offer: &[Selector], policy: &SelectorSet) -> Option<Narrowed> {
     (!selectors.is_empty()).then_some(Narrowed { selectors, whole: false, first })
 }
 
-/// The two sides of a child SA's policy.
+/// The traffic selectors of a child SA, or of the policy for one: which packets may pass, as two
+/// sets. The configuration file has prefixes in an operator's words instead
+/// (`PrefixPair` in `config`), of which these sets are made.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct ChildSelectors {
-    /// Our side.
+    /// The packets' addresses, protocols and ports on this side.
     pub local: SelectorSet,
-    /// The peer's side.
+    /// The same on the peer's side.
     pub remote: SelectorSet,
 }
 
 impl ChildSelectors {
-    /// Whether we may send this packet through the SA.
+    /// Whether this side may send the packet through the SA.
     pub fn matches_outbound(&self, packet: &Tuple) -> bool {
         self.local.matches(packet.source, packet.protocol, packet.source_port)
             && self.remote.matches(packet.destination, packet.protocol, packet.destination_port)
     }
 
-    /// Whether the peer may send us this packet through the SA.
+    /// Whether the peer may send the packet through the SA.
     pub fn matches_inbound(&self, packet: &Tuple) -> bool {
         self.remote.matches(packet.source, packet.protocol, packet.source_port)
             && self.local.matches(packet.destination, packet.protocol, packet.destination_port)
     }
 
-    /// Whether all that `other` carries may be carried by this too.
+    /// Whether these selectors allow all packets that `other` allows.
     pub fn covers(&self, other: &ChildSelectors) -> bool {
         self.local.covers(&other.local) && self.remote.covers(&other.remote)
     }
 }
 
-/// What selectors look at in a packet.
+/// The fields of a packet that selectors look at.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Tuple {
-    /// IP source address.
+    /// The IP source address.
     pub source: IpAddr,
-    /// IP destination address.
+    /// The IP destination address.
     pub destination: IpAddr,
-    /// IP protocol; for IPv6 that of the upper layer.
+    /// The IP protocol; for IPv6 that of the upper layer.
     pub protocol: u8,
-    /// None when it cannot be seen. ICMP: type and code, in both ports.
+    /// The source port; `None` when it cannot be seen. ICMP has type and code in both ports.
     pub source_port: Option<u16>,
-    /// None when it cannot be seen.
+    /// The destination port; `None` when it cannot be seen.
     pub destination_port: Option<u16>,
 }
 
-/// The policy that fits an offer best, and what it makes of it.
+/// The policy that fits an offer best, and the offer narrowed to it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NarrowedPolicy {
-    /// Which of the policies.
+    /// The policy's place among those given to [`choose`].
     pub policy: usize,
-    /// Our side.
+    /// The offer for this side, narrowed.
     pub local: Narrowed,
-    /// The peer's side.
+    /// The offer for the peer's side, narrowed.
     pub remote: Narrowed,
 }
 
-/// Chooses among several policies (one a child SA): one that has both first selectors before one
-/// that has not, then one that takes the whole offer before one that narrows, then the earlier.
-/// None: TS_UNACCEPTABLE.
+/// Chooses among several policies, one for each child SA. First comes a policy that covers the
+/// first selectors of both sides, then one that accepts the whole offer, then the earlier one.
+/// `None` means TS_UNACCEPTABLE.
 pub fn choose<'p>(
     local: &[Selector],
     remote: &[Selector],

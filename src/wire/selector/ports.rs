@@ -2,12 +2,12 @@
 //! 4301 §4.4.1.1).
 //!
 //! A packet has a port, or its port cannot be seen (a later fragment, a protocol without ports).
-//! `OPAQUE` is exactly the latter; `ANY` is both; a range is never opaque. ICMP's type and code
-//! stand in as one number, type first.
+//! `OPAQUE` covers only packets without a visible port, a range only packets with one, `ANY` both.
+//! ICMP has type and code in place of a port, as one number with the type first.
 
 use super::span::Span;
 
-/// Which ports.
+/// The ports of a traffic selector: all, a range, or only packets without a visible port.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Ports(PortsKind);
 
@@ -25,12 +25,13 @@ impl Ports {
     /// Only packets whose port cannot be seen: 65535 to 0 on the wire.
     pub const OPAQUE: Ports = Ports(PortsKind::Opaque);
 
-    /// One port.
+    /// The range of one port.
     pub const fn one(port: u16) -> Ports {
         Ports(PortsKind::Range(Span::one(port)))
     }
 
-    /// From the wire's two fields. None when they are the wrong way round and not `OPAQUE`.
+    /// The ports of the two fields of a payload; `None` when the end is below the start and the
+    /// fields are not those of `OPAQUE`.
     pub fn new(first: u16, last: u16) -> Option<Ports> {
         match (first, last) {
             (0, u16::MAX) => Some(Ports::ANY),
@@ -46,7 +47,7 @@ impl Ports {
         Ports::new(first, last).expect("a type's codes are in order")
     }
 
-    /// The wire's start port.
+    /// The start port as a payload has it.
     pub fn first(&self) -> u16 {
         match self.0 {
             PortsKind::Any => 0,
@@ -55,7 +56,7 @@ impl Ports {
         }
     }
 
-    /// The wire's end port.
+    /// The end port as a payload has it.
     pub fn last(&self) -> u16 {
         match self.0 {
             PortsKind::Any => u16::MAX,
@@ -64,7 +65,7 @@ impl Ports {
         }
     }
 
-    /// Whether a packet with this port, or without a visible one, is meant.
+    /// Whether a packet with this port, or without a visible port, is covered.
     pub fn has(&self, port: Option<u16>) -> bool {
         match (self.0, port) {
             (PortsKind::Any, _) | (PortsKind::Opaque, None) => true,
@@ -73,12 +74,12 @@ impl Ports {
         }
     }
 
-    /// Whether all of `other` lies within.
+    /// Whether all ports of `other` are covered.
     pub fn covers(&self, other: &Ports) -> bool {
         self.span().covers(&other.span())
     }
 
-    /// What both have.
+    /// The ports that both cover.
     pub fn intersect(&self, other: &Ports) -> Option<Ports> {
         match (self.0, other.0) {
             (PortsKind::Any, _) => Some(*other),
@@ -91,8 +92,8 @@ impl Ports {
         }
     }
 
-    /// Both as one, when that has neither more nor less. All 65536 ports without the opaque packets
-    /// have no form on the wire, so two ranges never join to `ANY`.
+    /// One range for exactly the ports of both, if there is one. All 65536 ports without the opaque
+    /// packets have no form on the wire, so two ranges never join to `ANY`.
     pub fn join(&self, other: &Ports) -> Option<Ports> {
         match (self.0, other.0) {
             (PortsKind::Range(a), PortsKind::Range(b)) => {

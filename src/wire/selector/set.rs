@@ -11,7 +11,7 @@ use super::Selector;
 use super::address::AddressRange;
 use super::span::Span;
 
-/// How many pieces [`SelectorSet::covers_selector`] cuts at most, besides [`PIECES_EACH`] for every
+/// The most pieces that [`SelectorSet::covers_selector`] cuts, besides [`PIECES_EACH`] for every
 /// selector of the set.
 const PIECES: usize = 1024;
 /// Four times what prefixes in a row need.
@@ -32,20 +32,22 @@ impl SelectorSet {
         &self.selectors
     }
 
-    /// Whether no packet is meant.
+    /// Whether the set has no packet.
     pub fn is_empty(&self) -> bool {
         self.selectors.is_empty()
     }
 
-    /// Whether a packet is meant; see [`Selector::matches`].
+    /// Whether a packet is in the set; see [`Selector::matches`].
     pub fn matches(&self, address: IpAddr, protocol: u8, port: Option<u16>) -> bool {
         self.selectors.iter().any(|s| s.matches(address, protocol, port))
     }
 
-    /// Whether all packets of `selector` are in the set, be it by several of its selectors
-    /// together. Boxes can be laid so that the answer takes as many pieces as their number cubed,
-    /// and a peer may send 255 of them: where it takes too many, the answer is no. That is wrong on
-    /// the safe side: an offer is then narrowed instead of taken whole.
+    /// Whether all packets of `selector` are in the set, even if only several of its selectors
+    /// together cover them.
+    ///
+    /// A peer may send 255 boxes that have to be cut into as many pieces as their number cubed.
+    /// Past a limit of pieces the answer is no, which is the safe side: the offer is then narrowed
+    /// instead of accepted whole.
     pub fn covers_selector(&self, selector: &Selector) -> bool {
         if self.selectors.iter().any(|own| own.covers(selector)) {
             return true;
@@ -84,8 +86,8 @@ impl SelectorSet {
         self.selectors.iter().chain(&other.selectors).copied().collect()
     }
 
-    /// The fewest prefixes for the addresses, lowest first: what to route. Protocols and ports do
-    /// not matter.
+    /// The fewest prefixes that make up the set's addresses, lowest first: the routes. Protocols
+    /// and ports do not matter.
     pub fn prefixes(&self) -> impl Iterator<Item = (IpAddr, u8)> {
         let addresses: SelectorSet =
             self.selectors.iter().map(|s| Selector::addresses(s.addresses)).collect();
@@ -137,7 +139,7 @@ impl fmt::Display for SelectorSet {
     }
 }
 
-/// Joins what touches, along addresses and along ports, until nothing does; drops what is covered;
+/// Joins selectors that touch, along addresses and along ports, until none do; drops covered ones;
 /// sorts.
 fn normalise(mut selectors: Vec<Selector>) -> Vec<Selector> {
     loop {
@@ -175,8 +177,7 @@ fn drop_covered(selectors: &mut Vec<Selector>) {
     *selectors = kept;
 }
 
-/// A box of packets that need not have a form on the wire: all protocols but one, all ports but the
-/// opaque.
+/// A box of packets that need not have a form on the wire, such as all protocols but one.
 #[derive(Clone, Copy, Debug)]
 struct Region {
     addresses: AddressRange,

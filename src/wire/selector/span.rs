@@ -1,4 +1,4 @@
-//! Closed ranges of whole numbers and their algebra: the one idea under addresses, ports and
+//! Closed ranges of whole numbers and their algebra, under ranges of addresses, ports and
 //! protocols.
 
 /// A number with neighbours.

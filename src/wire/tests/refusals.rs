@@ -206,7 +206,7 @@ fn another_major_version_is_not_looked_into() {
     assert_eq!(Message::decode(&bytes), Err(DecodeError::MajorVersion(version)));
     bytes[17] = 0x3a;
     let refusal = Message::decode(&bytes).unwrap_err().to_string();
-    assert_eq!(refusal, "IKE version 3.10: only major version 2 is spoken here");
+    assert_eq!(refusal, "IKE version 3.10: s2sd speaks major version 2 only");
 }
 
 #[test]

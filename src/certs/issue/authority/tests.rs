@@ -2,9 +2,10 @@
 //! some takes a while.
 
 use super::*;
-use crate::certs::issue::{SubjectCommonName, alt_name};
+use crate::certs::issue::alt_name;
 use crate::crypto::signature::Scheme;
 use crate::pki::certificate::{BasicConstraints, KeyPurpose, KeyUsage};
+use crate::pki::common_name::CommonName;
 use crate::pki::load::Bundle;
 use crate::rng::SeededRng;
 
@@ -20,7 +21,7 @@ macro_rules! key {
 }
 
 fn order(name: &str, kind: CertificateKind) -> CertificateOrder {
-    CertificateOrder { name: name.parse::<SubjectCommonName>().unwrap(), months: 120, kind }
+    CertificateOrder { name: name.parse::<CommonName>().unwrap(), months: 120, kind }
 }
 
 fn leaf(name: &str) -> CertificateOrder {
