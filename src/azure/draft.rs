@@ -5,10 +5,10 @@ use std::fmt::{self, Display, Formatter};
 
 use base64ct::{Base64, Encoding};
 
-use super::import::{ImportChoices, without_cn};
+use super::choices::ImportChoices;
 use super::note::{Note, NoteKind};
 use super::quote::{self, one_line};
-use super::resource::{AzureCertificates, AzurePolicy, AzureSelectors};
+use super::resource::{AzureCertificates, AzurePolicy, AzureSelectors, without_cn};
 use crate::pki::certificate::Certificate;
 
 /// The whole file.

@@ -1,26 +1,14 @@
 //! From Azure's resources to a configuration file: what can be taken over is, and the rest is said.
 
+use super::choices::ImportChoices;
 use super::draft::{Draft, DraftConnection, DraftSite};
 use super::fault::AzureFault;
 use super::note::{Note, NoteKind};
 use super::quote;
 use super::refusal;
-use super::resource::{AzureConnection, AzureGateway, LocalGateway, Reference, Resources};
-
-/// What an operator adds to what Azure knows.
-#[derive(Clone, Debug)]
-pub struct ImportChoices {
-    /// The connections to take; empty takes all.
-    pub connections: Vec<String>,
-    /// Where our certificate is.
-    pub inbound_certificate: String,
-    /// Where its key is.
-    pub inbound_private_key: String,
-    /// Where the root of Azure's certificate is.
-    pub outbound_root: String,
-    /// The CN of Azure's certificate; the JSON has only its name in the key vault.
-    pub outbound_subject: Option<String>,
-}
+use super::resource::{
+    AzureConnection, AzureGateway, LocalGateway, Reference, Resources, without_cn,
+};
 
 /// A configuration file, and what it could not hold.
 #[derive(Clone, Debug)]
@@ -29,18 +17,6 @@ pub struct Imported {
     pub toml: String,
     /// What is left to people; the file says it too.
     pub notes: Vec<Note>,
-}
-
-impl Default for ImportChoices {
-    fn default() -> ImportChoices {
-        ImportChoices {
-            connections: Vec::new(),
-            inbound_certificate: "/etc/s2sd/certs/inbound.pem".to_owned(),
-            inbound_private_key: "credential:inbound.key".to_owned(),
-            outbound_root: "/etc/s2sd/certs/azure-root.pem".to_owned(),
-            outbound_subject: None,
-        }
-    }
 }
 
 /// Makes a configuration of the connections among these resources.
@@ -389,14 +365,6 @@ fn in_vault(url: &str) -> Option<&str> {
     let mut parts = url.split('/').skip(3);
     parts.next()?;
     parts.next().filter(|name| !name.is_empty())
-}
-
-/// Azure's samples write the subject as `CN=name`, its portal as `name`.
-pub(super) fn without_cn(subject: &str) -> &str {
-    match subject.split_at_checked(3) {
-        Some((prefix, name)) if prefix.eq_ignore_ascii_case("CN=") => name,
-        _ => subject,
-    }
 }
 
 fn bgp(

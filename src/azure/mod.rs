@@ -26,6 +26,7 @@ pub mod arm;
 pub mod az;
 pub mod bicep;
 pub mod chain;
+pub mod choices;
 pub mod fault;
 pub mod import;
 pub mod json;

@@ -294,6 +294,14 @@ fn segment(id: &str, word: &str) -> Option<String> {
     parts.nth(1).map(str::to_owned)
 }
 
+/// Azure's samples write the subject as `CN=name`, its portal as `name`.
+pub(super) fn without_cn(subject: &str) -> &str {
+    match subject.split_at_checked(3) {
+        Some((prefix, name)) if prefix.eq_ignore_ascii_case("CN=") => name,
+        _ => subject,
+    }
+}
+
 impl AzureConnection {
     fn read(node: &Node<'_>) -> Result<AzureConnection, AzureFault> {
         let references = |key| -> Result<Vec<Reference>, AzureFault> {

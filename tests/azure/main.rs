@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use s2sd::azure::chain::InboundChain;
-use s2sd::azure::import::{ImportChoices, Imported};
+use s2sd::azure::choices::ImportChoices;
+use s2sd::azure::import::Imported;
 use s2sd::azure::resource::Resources;
 use s2sd::azure::side::{self, AzureSide};
 use s2sd::azure::template::Template;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::cli::client::ServiceAddress;
 use crate::cli::{ConfigPath, complain, say};
-use crate::doctor::run::DoctorOrder;
-use crate::doctor::{self, FindingVerdict};
+use crate::doctor::run::DoctorRequest;
+use crate::doctor::{self, DoctorVerdict};
 
 /// What `s2sd azure doctor` takes.
 #[derive(clap::Args, Debug)]
@@ -45,7 +45,7 @@ pub fn doctor(arguments: &DoctorArguments) -> ExitCode {
 }
 
 fn diagnose(arguments: &DoctorArguments) -> Result<ExitCode, String> {
-    let order = DoctorOrder {
+    let order = DoctorRequest {
         file: arguments.config.config.clone(),
         connection: arguments.connection.clone(),
         target: arguments.to,
@@ -53,15 +53,15 @@ fn diagnose(arguments: &DoctorArguments) -> Result<ExitCode, String> {
         rekey: !arguments.no_rekey,
     };
     let service = ServiceAddress::of(arguments.config.clone());
-    let facts = doctor::examine(&order, &|ask| service.ask(ask))?;
-    let diagnosis = doctor::judge(&facts);
+    let facts = doctor::collect_facts(&order, &|ask| service.ask(ask))?;
+    let diagnosis = doctor::diagnose(&facts);
     say(match arguments.json {
         true => serde_json::to_string_pretty(&diagnosis).map_err(|error| error.to_string())?,
         false => diagnosis.to_string(),
     });
     Ok(match diagnosis.verdict {
-        FindingVerdict::Ok | FindingVerdict::Skip => ExitCode::SUCCESS,
-        FindingVerdict::Warn => ExitCode::from(1),
-        FindingVerdict::Fail => ExitCode::from(2),
+        DoctorVerdict::Ok | DoctorVerdict::Skip => ExitCode::SUCCESS,
+        DoctorVerdict::Warn => ExitCode::from(1),
+        DoctorVerdict::Fail => ExitCode::from(2),
     })
 }

@@ -5,8 +5,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::azure::choices::ImportChoices;
 use crate::azure::fault::AzureFault;
-use crate::azure::import::{ImportChoices, Imported};
+use crate::azure::import::Imported;
 use crate::azure::note::NoteKind;
 use crate::azure::resource::Resources;
 use crate::azure::{self, json};

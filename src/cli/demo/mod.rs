@@ -4,8 +4,8 @@
 //! the demonstration speaks to them as an operator would, over their control sockets.
 
 mod certificates;
+mod network;
 mod rights;
-mod stage;
 mod traffic;
 
 use std::io::{self, Write};
@@ -23,7 +23,7 @@ use crate::daemon::control::{Ask, ControlAnswer, RekeyWhich};
 use crate::daemon::status::{ConnectionStatus, Status};
 use crate::sys::clock;
 use crate::time::Instant;
-use stage::{CONNECTION, End, Stage};
+use network::{CONNECTION, DemoNetwork, End};
 use traffic::Meter;
 
 /// How long the tunnel may take to come up.
@@ -91,7 +91,7 @@ pub fn demo(arguments: &DemoArguments) -> ExitCode {
     };
     let arguments = (arguments.seconds, arguments.keep, arguments.json);
     runtime.block_on(async move {
-        // Whoever interrupts still gets everything cleaned up: the stage is told to end and is
+        // Whoever interrupts still gets everything cleaned up: the network is told to end and is
         // waited for.
         let (stop, stopped) = std::sync::mpsc::channel();
         tokio::spawn(async move {
@@ -147,20 +147,20 @@ fn play(
     shown
         .line("four hosts, two certificate chains, two services: one is the site, one plays Azure");
     shown.line("  10.1.0.10 ── 203.0.113.1 ══ ESP ══ 203.0.113.2 ── 10.2.0.10");
-    let mut stage = Stage::build().map_err(trouble)?;
+    let mut network = DemoNetwork::build().map_err(trouble)?;
     let begun = clock::now().mono;
-    stage.start(End::Azure).map_err(trouble)?;
-    stage.start(End::Site).map_err(trouble)?;
-    let site = ServiceAddress::at(stage.socket(End::Site));
-    let up = wait_until_up(&mut stage, &site, begun, stopped)?;
+    network.start(End::Azure).map_err(trouble)?;
+    network.start(End::Site).map_err(trouble)?;
+    let site = ServiceAddress::at(network.socket(End::Site));
+    let up = wait_until_up(&mut network, &site, begun, stopped)?;
     shown.line(format_args!("tunnel up after {} ms", up.as_millis()));
-    let trips = traffic::ping(&stage.site_host, PINGS).map_err(trouble)?;
+    let trips = traffic::ping(&network.site_host, PINGS).map_err(trouble)?;
     let median = middle(trips.clone());
     let told =
         median.map_or("none".to_owned(), |trip| format!("{:.2} ms", trip.as_secs_f64() * 1e3));
     shown.line(format_args!("{} of {PINGS} pings answered, median {told}", trips.len()));
     let before = connection(&site)?.1.tunnels.iter().map(|tunnel| tunnel.rekeys).sum::<u64>();
-    let (meter, flowed) = flow(&stage, &site, u32::from(seconds), shown, stopped)?;
+    let (meter, flowed) = flow(&network, &site, u32::from(seconds), shown, stopped)?;
     let (status, after) = connection(&site)?;
     let rekeys = after.tunnels.iter().map(|tunnel| tunnel.rekeys).sum::<u64>() - before;
     let gigabits = gigabits(meter.bytes(), flowed);
@@ -188,7 +188,7 @@ fn play(
         say(serde_json::to_string_pretty(&figures).map_err(|error| error.to_string())?);
     }
     if keep {
-        linger(&stage, shown, stopped);
+        linger(&network, shown, stopped);
     }
     if trips.is_empty() || meter.bytes() == 0 || rekeys == 0 {
         return Err("the tunnel came up, but not everything worked: see above".to_owned());
@@ -196,27 +196,27 @@ fn play(
     Ok(())
 }
 
-fn linger(stage: &Stage, shown: Shown, stopped: &Stopped) {
-    let (pid, site) = (std::process::id(), stage.socket(End::Site));
+fn linger(network: &DemoNetwork, shown: Shown, stopped: &Stopped) {
+    let (pid, site) = (std::process::id(), network.socket(End::Site));
     shown.line(format_args!(
         "\nrunning until Ctrl-C. From another terminal:\n  s2sd status --socket {}\n  s2sd rekey {CONNECTION} --socket {}\n  \
          configurations and certificates: {}\n  process {pid}",
         site.display(),
         site.display(),
-        stage.directory.display()
+        network.directory.display()
     ));
     // The other end lives as long as the process.
     let _ = stopped.recv();
 }
 
 fn wait_until_up(
-    stage: &mut Stage,
+    network: &mut DemoNetwork,
     site: &ServiceAddress,
     begun: Instant,
     stopped: &Stopped,
 ) -> Result<Duration, String> {
     loop {
-        if let Some(why) = stage.failure() {
+        if let Some(why) = network.failure() {
             return Err(why);
         }
         let waited = clock::now().mono.since(begun);
@@ -243,18 +243,18 @@ fn wait_until_up(
 
 /// Moves TCP for so many seconds, with a rekeying of everything in the middle.
 fn flow(
-    stage: &Stage,
+    network: &DemoNetwork,
     site: &ServiceAddress,
     seconds: u32,
     shown: Shown,
     stopped: &Stopped,
 ) -> Result<(Meter, Duration), String> {
     let trouble = |error: std::io::Error| error.to_string();
-    let listener = traffic::listen(&stage.azure_host).map_err(trouble)?;
+    let listener = traffic::listen(&network.azure_host).map_err(trouble)?;
     let meter = Meter::default();
     let flowed = std::thread::scope(|scope| {
         let receiver = scope.spawn(|| traffic::receive(&listener, &meter));
-        let sender = scope.spawn(|| traffic::send(&stage.site_host, &meter));
+        let sender = scope.spawn(|| traffic::send(&network.site_host, &meter));
         let begun = clock::now().mono;
         let mut outcome = Ok(());
         let (mut shown_bytes, mut shown_at) = (0, begun);

@@ -12,7 +12,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use super::stage::AZURE_HOST;
+use super::network::AZURE_HOST;
 use crate::sys::clock;
 use crate::sys::namespace::Namespace;
 use crate::time::Instant;

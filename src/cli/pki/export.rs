@@ -3,8 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::folder::{Folder, NewFiles, PRIVATE};
-use super::input::{self, Unlock};
+use super::bundle::{self, Pkcs12Password};
+use super::folder::Folder;
+use super::new_files::{NewFiles, PRIVATE};
 use super::{Directory, password};
 use crate::certs::review::{CertificateDirection, Review, ReviewVerdict};
 use crate::certs::text;
@@ -53,9 +54,9 @@ pub fn export(arguments: &PkiExportArguments) -> Result<String, String> {
     let folder = Folder::open(&arguments.directory.dir)?;
     let paths: Vec<PathBuf> =
         arguments.files.iter().map(|word| folder.find(word)).collect::<Result<_, _>>()?;
-    let unlock = Unlock::read("--in-password-file", arguments.in_password_file.as_deref())?;
+    let unlock = Pkcs12Password::read("--in-password-file", arguments.in_password_file.as_deref())?;
     let bundles: Vec<Bundle> =
-        paths.iter().map(|path| input::bundle(path, &unlock)).collect::<Result<_, _>>()?;
+        paths.iter().map(|path| bundle::read(path, &unlock)).collect::<Result<_, _>>()?;
     let path = path(&bundles, &folder)?;
     match &arguments.pfx {
         None => chain(&path),
@@ -110,7 +111,7 @@ fn key_vault(
     path: &[Certificate],
     mut bundles: Vec<Bundle>,
     paths: &[PathBuf],
-    unlock: &Unlock,
+    unlock: &Pkcs12Password,
 ) -> Result<String, String> {
     let leaf = path.first().ok_or("the files hold no certificate")?;
     let new = [pfx.to_owned()];
@@ -119,7 +120,7 @@ fn key_vault(
     let beside = paths.first().map(|path| path.with_extension("key"));
     let key = arguments.key.clone().or(beside.filter(|path| path.exists()));
     if let Some(key) = &key {
-        bundles.push(input::bundle(key, unlock)?);
+        bundles.push(bundle::read(key, unlock)?);
     }
     let secret = secret_of(leaf, &bundles)?;
     let public = leaf.public_key().map_err(|error| error.to_string())?;

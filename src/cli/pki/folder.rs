@@ -1,21 +1,15 @@
 //! The directory of the certificates.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::input::{self, Unlock};
+use super::bundle::{self, Pkcs12Password};
+use super::file;
 use crate::certs::issue::Authority;
 use crate::pki::certificate::Certificate;
 use crate::pki::chain::{above, is_authority};
 use crate::pki::name::Name;
 use crate::time::UnixTime;
-
-/// What anybody may read.
-pub const PUBLIC: u32 = 0o644;
-/// What its owner alone may read.
-pub const PRIVATE: u32 = 0o600;
 
 /// A directory that is there.
 #[derive(Clone, Debug)]
@@ -51,7 +45,7 @@ impl Folder {
                 let path = path.display();
                 Err(format!("the directory {path} does not exist: mkdir -m 700 {path}"))
             }
-            Err(error) => Err(input::trouble(path, &error)),
+            Err(error) => Err(file::cannot_read(path, &error)),
         }
     }
 
@@ -112,7 +106,7 @@ impl Folder {
         &self,
         by: Option<&str>,
         key: Option<&Path>,
-        unlock: &Unlock,
+        password: &Pkcs12Password,
         subject: Option<&Name>,
         now: UnixTime,
     ) -> Result<Issuer, String> {
@@ -120,7 +114,7 @@ impl Folder {
             Some(name) => self.find(name)?,
             None => self.only_authority(subject)?,
         };
-        let mut bundle = input::bundle(&pem, unlock)?;
+        let mut bundle = bundle::read(&pem, password)?;
         let certificate = bundle.certificates.first().cloned().ok_or_else(|| {
             format!("{} holds no certificate: name the authority's", pem.display())
         })?;
@@ -128,7 +122,7 @@ impl Folder {
             (None, false) => bundle.keys.remove(0),
             (path, _) => {
                 let path = path.map_or_else(|| pem.with_extension("key"), Path::to_owned);
-                let keys = input::bundle(&path, unlock)?.keys;
+                let keys = bundle::read(&path, password)?.keys;
                 let none = || format!("{} holds no private key", path.display());
                 keys.into_iter().next().ok_or_else(none)?
             }
@@ -198,7 +192,7 @@ pub fn is_called(certificate: &Certificate, name: &str) -> bool {
 
 /// The certificate that a file begins with. What it is if it is none is nobody's business here.
 fn first_of(path: &Path) -> Option<Certificate> {
-    let bundle = input::bundle(path, &Unlock::none()).ok()?;
+    let bundle = bundle::read(path, &Pkcs12Password::none()).ok()?;
     bundle.certificates.into_iter().next()
 }
 
@@ -206,57 +200,5 @@ impl CertificateFiles {
     /// All three.
     pub fn iter(&self) -> impl Iterator<Item = &PathBuf> {
         [&self.key, &self.pem, &self.cer].into_iter()
-    }
-}
-
-/// Files that are made together: all of them, or none.
-#[derive(Debug)]
-pub struct NewFiles {
-    made: Vec<PathBuf>,
-    /// What to do where a file is in the way.
-    remedy: &'static str,
-}
-
-impl NewFiles {
-    /// Says so early when a file is there: making a key takes a while.
-    pub fn check<'a>(
-        paths: impl IntoIterator<Item = &'a PathBuf>,
-        remedy: &'static str,
-    ) -> Result<NewFiles, String> {
-        let batch = NewFiles { made: Vec::new(), remedy };
-        match paths.into_iter().find(|path| path.symlink_metadata().is_ok()) {
-            Some(path) => Err(batch.exists(path)),
-            None => Ok(batch),
-        }
-    }
-
-    /// Makes a file that was not there.
-    pub fn write(&mut self, path: &Path, mode: u32, bytes: &[u8]) -> Result<(), String> {
-        let made = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-        let mut file = made.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => self.exists(path),
-            _ => format!("{} cannot be made: {error}", path.display()),
-        })?;
-        self.made.push(path.to_owned());
-        let written = file.write_all(bytes).and_then(|()| file.sync_all());
-        written.map_err(|error| format!("{} cannot be written: {error}", path.display()))
-    }
-
-    /// All was made.
-    pub fn keep(mut self) {
-        self.made.clear();
-    }
-
-    fn exists(&self, path: &Path) -> String {
-        format!("{} exists and is never overwritten: {}", path.display(), self.remedy)
-    }
-}
-
-impl Drop for NewFiles {
-    fn drop(&mut self) {
-        for path in &self.made {
-            // What cannot be taken back is in the way of the next try, which names it.
-            let _ = std::fs::remove_file(path);
-        }
     }
 }

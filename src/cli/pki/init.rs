@@ -1,6 +1,7 @@
 //! `s2sd pki init`: a root.
 
-use super::folder::{CertificateFiles, Folder, NewFiles, PRIVATE, PUBLIC};
+use super::folder::{CertificateFiles, Folder};
+use super::new_files::{NewFiles, PRIVATE, PUBLIC};
 use super::{Directory, Strength};
 use crate::certs::issue::{CertificateKind, CertificateOrder, SubjectCommonName};
 use crate::certs::text;

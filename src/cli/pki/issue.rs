@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::folder::{CertificateFiles, Folder, Issuer, NewFiles, is_called};
-use super::input::{self, Unlock};
+use super::bundle::{self, Pkcs12Password};
+use super::folder::{CertificateFiles, Folder, Issuer, is_called};
+use super::new_files::NewFiles;
 use super::{Directory, Strength, init};
 use crate::certs::issue::{
     AltNameError, CertificateKind, CertificateOrder, SubjectCommonName, alt_name,
@@ -77,7 +78,7 @@ pub fn issue(arguments: &PkiIssueArguments) -> Result<String, String> {
     let order = order(arguments, old.as_ref())?;
     let subject = old.as_ref().map(Certificate::issuer);
     let by_key = arguments.by_key.as_deref();
-    let unlock = Unlock::read("--by-password-file", arguments.by_password_file.as_deref())?;
+    let unlock = Pkcs12Password::read("--by-password-file", arguments.by_password_file.as_deref())?;
     let issuer = folder.issuer(arguments.by.as_deref(), by_key, &unlock, subject, now)?;
     let mut rng = SystemRng::default();
     let size = arguments.strength.key_size.into();
@@ -114,7 +115,7 @@ fn plan(
     }
     let (latest, next) = folder.renewal(name)?;
     let pem = latest.pem.display().to_string();
-    let old = input::bundle(&latest.pem, &Unlock::none())?.certificates.into_iter().next();
+    let old = bundle::read(&latest.pem, &Pkcs12Password::none())?.certificates.into_iter().next();
     let old = old.ok_or_else(|| format!("{pem} holds no certificate to renew"))?;
     if !is_called(&old, name) {
         return Err(format!(

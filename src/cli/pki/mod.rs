@@ -1,26 +1,30 @@
-//! `s2sd pki`: the certificates of Azure's article without PowerShell, and any other ones
-//! explained.
+//! `s2sd pki`: creates the certificates of Azure's article without PowerShell, and explains any
+//! other certificates.
 //!
-//! | file | what it does |
+//! | file | what lives there |
 //! |---|---|
-//! | `init.rs` | makes a root |
-//! | `issue.rs` | makes leaves and intermediates, and renews them |
-//! | `export.rs` | prints Azure's inbound chain, writes Key Vault's PKCS#12 |
-//! | `show.rs` | explains certificates |
-//! | `folder.rs` | the directory: found authorities, files written once |
-//! | `input.rs` | files that an operator names |
-//! | `password.rs` | passwords: from a file, from the terminal, or new |
+//! | `init.rs` | `s2sd pki init`: creates a root certificate |
+//! | `issue.rs` | `s2sd pki issue`: issues and renews leaf and intermediate certificates |
+//! | `export.rs` | `s2sd pki export`: Azure's inbound chain, PKCS#12 for Key Vault |
+//! | `show.rs` | `s2sd pki show`: explains certificates |
+//! | `folder.rs` | the directory: authorities in it, file names of certificates and renewals |
+//! | `new_files.rs` | files that are created together and never overwrite |
+//! | `bundle.rs` | reads certificates and keys from PEM, DER and PKCS#12 |
+//! | `password.rs` | passwords: from a file, from the terminal, or generated |
+//! | `file.rs` | reads one file, and explains errors |
 //!
-//! A certificate NAME has three files: `NAME.key`, its private key; `NAME.pem`, it and what issued
-//! it up to the root; `NAME.cer`, it alone with its Base64 on one line. Nothing is ever
-//! overwritten: a renewal is `NAME-2`, then `NAME-3`, with the same subject and a new key, and the
-//! old one works until its end.
+//! A certificate NAME has three files: `NAME.key` holds the private key, `NAME.pem` the certificate
+//! and its issuers up to the root, `NAME.cer` the certificate alone with its Base64 on one line. No
+//! file is ever overwritten: a renewal is `NAME-2`, then `NAME-3`, with the same subject and a new
+//! key, and the old certificate works until it expires.
 
+mod bundle;
 mod export;
+mod file;
 mod folder;
 mod init;
-mod input;
 mod issue;
+mod new_files;
 mod password;
 mod show;
 

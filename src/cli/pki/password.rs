@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::super::complain;
-use super::folder::{NewFiles, PRIVATE};
-use super::input;
+use super::file;
+use super::new_files::{NewFiles, PRIVATE};
 use crate::rng::Rng;
 
 /// Where a password comes from.
@@ -47,7 +47,7 @@ impl PasswordSource {
 
 /// The content of a password file.
 pub fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let (bytes, exposed) = input::content(file)?;
+    let (bytes, exposed) = file::read(file)?;
     if exposed {
         let file = file.display();
         complain(format_args!("everyone on this device can read the password: chmod go= {file}"));

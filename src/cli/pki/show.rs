@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use super::super::{complain, fail, say};
 use super::Directory;
+use super::bundle::{self, Pkcs12Password};
 use super::folder::Folder;
-use super::input::{self, Unlock};
 use crate::certs::review::{CertificateDirection, Review, ReviewVerdict};
 use crate::crypto::signature::PublicKey;
 use crate::pki::certificate::Certificate;
@@ -61,11 +61,11 @@ pub fn show(arguments: &PkiShowArguments) -> ExitCode {
 }
 
 fn review(arguments: &PkiShowArguments) -> Result<Review, String> {
-    let unlock = Unlock::read("--password-file", arguments.password_file.as_deref())?;
+    let unlock = Pkcs12Password::read("--password-file", arguments.password_file.as_deref())?;
     let folder = Folder::open(&arguments.directory.dir)?;
     let (mut certificates, mut keys): (Vec<Certificate>, Vec<PublicKey>) = Default::default();
     for file in &arguments.files {
-        let bundle = input::bundle(&folder.find(file)?, &unlock)?;
+        let bundle = bundle::read(&folder.find(file)?, &unlock)?;
         certificates.extend(bundle.certificates);
         keys.extend(bundle.keys.iter().map(|key| key.public_key().clone()));
     }

@@ -39,7 +39,7 @@ pub enum End {
 
 /// All of it. What it made goes with it.
 #[derive(Debug)]
-pub struct Stage {
+pub struct DemoNetwork {
     /// Where certificates, configurations and control sockets are.
     pub directory: PathBuf,
     /// The host behind the site's gateway.
@@ -56,26 +56,26 @@ struct DemoService {
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
-impl Stage {
+impl DemoNetwork {
     /// Makes namespaces, wires, certificates and configurations.
-    pub fn build() -> io::Result<Stage> {
+    pub fn build() -> io::Result<DemoNetwork> {
         let directory = std::env::temp_dir().join(format!("s2sd-demo-{}", std::process::id()));
         fs::DirBuilder::new().mode(0o700).create(&directory)?;
-        let stage = Stage {
+        let network = DemoNetwork {
             directory,
             site_host: Namespace::create()?,
             azure_host: Namespace::create()?,
             gateways: [Namespace::create()?, Namespace::create()?],
             services: Vec::new(),
         };
-        stage.wire()?;
+        network.wire()?;
         for side in [SITE, AZURE] {
-            certificates::write(&stage.directory, side)?;
+            certificates::write(&network.directory, side)?;
         }
         for end in [End::Site, End::Azure] {
-            fs::write(stage.file(end, "toml"), configuration(&stage.directory, end))?;
+            fs::write(network.file(end, "toml"), configuration(&network.directory, end))?;
         }
-        Ok(stage)
+        Ok(network)
     }
 
     fn wire(&self) -> io::Result<()> {
@@ -152,7 +152,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for DemoNetwork {
     fn drop(&mut self) {
         for service in &self.services {
             // A service that ended already has nothing to stop.
