@@ -36,7 +36,7 @@ use clap::{Subcommand, ValueEnum};
 use super::{fail, say};
 use crate::crypto::signature::rsa_key::RsaSize;
 
-/// What `s2sd pki` takes.
+/// The arguments of `s2sd pki`.
 #[derive(clap::Args, Debug)]
 pub struct PkiArguments {
     #[command(subcommand)]
@@ -45,18 +45,18 @@ pub struct PkiArguments {
 
 #[derive(Debug, Subcommand)]
 enum PkiCommand {
-    /// Make a root like that of Azure's article: NAME.key, NAME.pem, NAME.cer.
+    /// Create a root certificate like that of Azure's article: NAME.key, NAME.pem, NAME.cer.
     Init(init::PkiInitArguments),
-    /// Make a certificate for one side of a tunnel, or an intermediate authority; or renew one.
+    /// Issue or renew a certificate for one side of a tunnel, or for an intermediate authority.
     Issue(issue::PkiIssueArguments),
-    /// Explain certificates by the rules of Azure's article: exit code 0 fit, 1 warnings, 2
+    /// Explain certificates by the rules of Azure's article: exit code 0 all fit, 1 warnings, 2
     /// failures.
     Show(show::PkiShowArguments),
-    /// Print the inbound chain as Azure takes it, or write a PKCS#12 file for Key Vault.
+    /// Print the inbound chain in the form that Azure accepts, or write a PKCS#12 file for Key Vault.
     Export(export::PkiExportArguments),
 }
 
-/// Does what the command line says.
+/// Runs a command below `s2sd pki`.
 pub fn pki(arguments: &PkiArguments) -> ExitCode {
     let done = match &arguments.command {
         PkiCommand::Init(arguments) => init::init(arguments),
@@ -65,12 +65,12 @@ pub fn pki(arguments: &PkiArguments) -> ExitCode {
         PkiCommand::Export(arguments) => export::export(arguments),
     };
     match done {
-        Ok(told) => say(told),
+        Ok(text) => say(text),
         Err(why) => fail(why),
     }
 }
 
-/// Where certificates are made and found.
+/// The option that names the directory of the certificates.
 #[derive(clap::Args, Debug)]
 struct Directory {
     /// The directory of the certificates and keys.
@@ -78,18 +78,18 @@ struct Directory {
     dir: PathBuf,
 }
 
-/// How long and how strong.
+/// The options for lifetime and key size of a new certificate.
 #[derive(clap::Args, Debug)]
 struct Strength {
-    /// How many months it lives; never longer than what issued it.
+    /// The lifetime of the certificate in months; it never outlives its issuer.
     #[arg(long, value_name = "N", default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..=1200))]
     months: u16,
-    /// The bits of its RSA key.
+    /// The size of the RSA key in bits.
     #[arg(long, value_name = "BITS", default_value = "2048")]
     key_size: KeySize,
 }
 
-/// The sizes of RSA keys, as they are written.
+/// The values of `--key-size`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum KeySize {
     #[value(name = "2048")]
