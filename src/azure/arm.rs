@@ -1,4 +1,4 @@
-//! An Azure Resource Manager template.
+//! Azure's side as an Azure Resource Manager (ARM) template.
 
 use super::quote;
 use super::template::{API_VERSION, Parameter, Resource, ResourceId, Syntax, Template};
@@ -6,7 +6,7 @@ use super::template::{API_VERSION, Parameter, Resource, ResourceId, Syntax, Temp
 const SCHEMA: &str =
     "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#";
 
-/// How templates write values.
+/// The syntax of ARM templates.
 pub const SYNTAX: Syntax = Syntax {
     key: |key| format!("{}: ", quote::json(key)),
     between_keys: ",",

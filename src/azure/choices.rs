@@ -1,17 +1,17 @@
-//! What an operator adds to the resources of an import: where certificates are, which connections.
+//! What an operator adds to the resources of an import: paths of certificates, names of connections.
 
-/// What an operator adds to what Azure knows.
+/// The choices of an operator for an import.
 #[derive(Clone, Debug)]
 pub struct ImportChoices {
-    /// The connections to take; empty takes all.
+    /// The names of the connections to import; empty imports all.
     pub connections: Vec<String>,
-    /// Where our certificate is.
+    /// The path of our certificate.
     pub inbound_certificate: String,
-    /// Where its key is.
+    /// The path of our private key.
     pub inbound_private_key: String,
-    /// Where the root of Azure's certificate is.
+    /// The path of the root of Azure's certificate.
     pub outbound_root: String,
-    /// The CN of Azure's certificate; the JSON has only its name in the key vault.
+    /// The common name of Azure's certificate; the JSON has only its name in Key Vault.
     pub outbound_subject: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Azure's side of a configuration, in Azure's words and from Azure's point of view.
+//! Azure's side of a configuration, with Azure's names and from Azure's point of view.
 
 use std::net::IpAddr;
 
@@ -11,12 +11,12 @@ use crate::config::settings::{
 };
 use crate::config::value::Host;
 
-/// What there is to be made in Azure. `None` is not known here and has to be put in.
+/// The resources to create in Azure. `None` is a value that the operator must fill in.
 #[derive(Clone, Debug)]
 pub struct AzureSide {
-    /// The resource group of all of it.
+    /// The resource group of all resources.
     pub group: Option<String>,
-    /// The region of all of it.
+    /// The region of all resources.
     pub location: Option<String>,
     /// The local network gateway.
     pub site: ExportSite,
@@ -24,7 +24,7 @@ pub struct AzureSide {
     pub links: Vec<ExportConnection>,
 }
 
-/// A local network gateway.
+/// The local network gateway to create.
 #[derive(Clone, Debug)]
 pub struct ExportSite {
     /// `name`.
@@ -35,7 +35,7 @@ pub struct ExportSite {
     pub prefixes: Vec<Prefix>,
 }
 
-/// A connection.
+/// A connection to create.
 #[derive(Clone, Debug)]
 pub struct ExportConnection {
     /// `name`.
@@ -52,38 +52,38 @@ pub struct ExportConnection {
     pub narrow: bool,
     /// `ipsecPolicies`.
     pub policy: Option<CustomPolicy>,
-    /// `trafficSelectorPolicies`, where they are not what Azure makes of the prefixes by itself.
+    /// `trafficSelectorPolicies`, unless Azure derives the same ones from the prefixes.
     pub selectors: Vec<PrefixPair>,
     /// `outboundAuthCertificate`.
     pub outbound: Option<String>,
-    /// The rest of `certificateAuthentication`.
+    /// The inbound properties of `certificateAuthentication`.
     pub inbound: InboundChain,
 }
 
-/// What the configuration does not have.
+/// The choices of an operator for an export, which the configuration does not have.
 #[derive(Clone, Debug, Default)]
 pub struct ExportChoices {
-    /// The connections to export; empty takes all.
+    /// The names of the connections to export; empty exports all.
     pub connections: Vec<String>,
     /// The resource group.
     pub group: Option<String>,
     /// The region.
     pub location: Option<String>,
-    /// The virtual network gateway, if it is called otherwise than in the configuration.
+    /// The name of the virtual network gateway, if other than in the configuration.
     pub gateway: Option<String>,
-    /// `outboundAuthCertificate`: one for all connections, or one each in their order.
+    /// `outboundAuthCertificate`: one for all connections, or one for each in order.
     pub outbound: Vec<String>,
 }
 
 impl ExportChoices {
-    /// The connections to export.
+    /// The chosen connections of a configuration.
     pub fn of<'c>(&self, config: &'c Config) -> Result<Vec<&'c Connection>, AzureFault> {
         let all = &config.connections;
         let by_name = |name: &String| {
             all.iter().find(|c| c.name.as_str() == name).ok_or_else(|| {
                 let names: Vec<&str> = all.iter().map(|c| c.name.as_str()).collect();
                 AzureFault::new(
-                    format_args!("there is no connection called {name}"),
+                    format_args!("the configuration has no connection named {name}"),
                     format_args!("the configuration has {}", names.join(", ")),
                 )
             })
@@ -96,8 +96,7 @@ impl ExportChoices {
 }
 
 impl AzureSide {
-    /// Azure's side of these connections of a configuration, each with what is known of our
-    /// certificate.
+    /// Azure's side of these connections, each with the settings of our certificate.
     pub fn of(
         config: &Config,
         connections: &[(&Connection, InboundChain)],
@@ -116,7 +115,7 @@ impl AzureSide {
         if choices.gateway.is_some() && many > 1 {
             return Err(AzureFault::new(
                 format_args!("one --gateway-name for {many} connections"),
-                "choose one with --connection NAME, or write the names of the gateways in the configuration",
+                "choose one connection with --connection NAME, or write the names of the gateways into the configuration",
             ));
         }
         let link = |(at, (connection, inbound)): (usize, &(&Connection, InboundChain))| {
@@ -136,7 +135,7 @@ impl AzureSide {
         })
     }
 
-    /// The gateways of all connections, each once.
+    /// The names of the gateways of all connections, each once.
     pub fn gateways(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for link in &self.links {
@@ -147,21 +146,21 @@ impl AzureSide {
         names
     }
 
-    /// What each rendering says first.
+    /// The comment lines at the beginning of each output.
     pub fn about(&self) -> [String; 5] {
         let names: Vec<&str> = self.links.iter().map(|link| link.name.as_str()).collect();
         [
             format!("Azure's side of {}, made by `s2sd azure export`.", names.join(", ")),
             "The gateway reads its outbound certificate with a user-assigned identity, which needs the roles".to_owned(),
             "Key Vault Secrets User and Key Vault Certificate User on the vault.".to_owned(),
-            "This is for new resources: what existing ones have beyond it, as BGP and NAT rules, would".to_owned(),
-            "be lost.".to_owned(),
+            "This is for new resources: existing ones would lose further settings, such as BGP and NAT".to_owned(),
+            "rules.".to_owned(),
         ]
     }
 }
 
 impl ExportConnection {
-    /// The same with something to be put in for all that is not known.
+    /// The same with placeholders for all unknown values.
     pub fn with_placeholders(&self) -> ExportConnection {
         let fill = |known: &Option<String>, what| Some(placeholder(known.as_deref(), what));
         let inbound = InboundChain {
@@ -192,7 +191,7 @@ fn link(
             ConnectionPolicy::Default => None,
             ConnectionPolicy::Custom(policy) => Some(policy.clone()),
         },
-        // What Azure makes of the prefixes by itself is not told.
+        // Azure derives these selectors from the prefixes itself.
         selectors: match &connection.selectors {
             TrafficSelection::Written(pairs) => pairs.clone(),
             TrafficSelection::AnyToAny | TrafficSelection::Prefixes(_) => Vec::new(),
@@ -202,7 +201,7 @@ fn link(
     }
 }
 
-/// Whether the gateway is dialled at private addresses, as over ExpressRoute.
+/// Whether all addresses of the gateway are private, as over ExpressRoute.
 fn private(connection: &Connection) -> bool {
     let is_private = |host: &Host| match host.address() {
         Some(IpAddr::V4(address)) => address.is_private(),
@@ -211,7 +210,7 @@ fn private(connection: &Connection) -> bool {
     connection.tunnels.iter().all(|tunnel| is_private(&tunnel.remote))
 }
 
-/// The properties of a custom policy by Azure's names, with their values.
+/// The algorithms of a custom policy, by Azure's names of the properties.
 pub fn choices(policy: &CustomPolicy) -> [(&'static str, &'static str); 6] {
     [
         ("ikeEncryption", policy.ike_encryption.word()),
@@ -223,7 +222,7 @@ pub fn choices(policy: &CustomPolicy) -> [(&'static str, &'static str); 6] {
     ]
 }
 
-/// Something that is to be put in.
+/// A known text, or a placeholder like `<LOCATION>`.
 pub fn placeholder(text: Option<&str>, what: &str) -> String {
     text.map_or_else(|| format!("<{what}>"), str::to_owned)
 }

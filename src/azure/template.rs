@@ -1,61 +1,61 @@
-//! Azure's side as a tree of resources, from which each template language is written.
+//! Azure's side as a tree of resources, from which each template language is generated.
 
 use std::fmt::{Display, Write};
 
 use super::side::{self, AzureSide, ExportConnection, ExportSite};
 use crate::config::value::Host;
 
-/// The version of Microsoft.Network whose properties are written; the first published with
-/// `certificateAuthentication` in its template reference.
+/// The API version of Microsoft.Network: the first one published with `certificateAuthentication` in
+/// its template reference.
 pub const API_VERSION: &str = "2025-07-01";
 
-/// Resources, and what has to be put in before they can be made.
+/// The resources to create, and the parameters that the operator must fill in.
 #[derive(Clone, Debug)]
 pub struct Template {
-    /// What each rendering says first.
+    /// The comment lines at the beginning of each output.
     pub about: [String; 5],
-    /// The region, if it is known.
+    /// The region, if known.
     pub location: Option<String>,
-    /// What is to be put in.
+    /// The parameters.
     pub parameters: Vec<Parameter>,
-    /// Gateways that exist.
+    /// The virtual network gateways, which exist already.
     pub gateways: Vec<ResourceId>,
-    /// What is to be made: the local network gateway first.
+    /// The resources to create, the local network gateway first.
     pub resources: Vec<Resource>,
 }
 
-/// Something to be put in.
+/// A value that the operator must fill in.
 #[derive(Clone, Debug)]
 pub struct Parameter {
-    /// Its name.
+    /// The name of the parameter.
     pub name: String,
-    /// Whether it is a list of strings, and not one.
+    /// Whether the value is a list of strings, and not one string.
     pub list: bool,
-    /// What it is.
+    /// The description of the parameter.
     pub about: &'static str,
 }
 
-/// A resource to be made.
+/// A resource to create.
 #[derive(Clone, Debug)]
 pub struct Resource {
-    /// Who it is.
+    /// The type and name of the resource.
     pub id: ResourceId,
-    /// What it has.
+    /// The properties of the resource.
     pub properties: TemplateValue,
 }
 
-/// A resource as others name it.
+/// The type and name of a resource.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ResourceId {
-    /// Its type below Microsoft.Network.
+    /// The type below Microsoft.Network.
     pub kind: &'static str,
-    /// Its name in Azure.
+    /// The name in Azure.
     pub name: String,
-    /// Its name in the template.
+    /// The symbolic name in the template.
     pub symbol: String,
 }
 
-/// A value of a resource.
+/// A value of a property.
 #[derive(Clone, Debug)]
 pub enum TemplateValue {
     /// A string.
@@ -68,26 +68,26 @@ pub enum TemplateValue {
     List(Vec<TemplateValue>),
     /// Properties, in the order in which they are written.
     Object(Vec<(&'static str, TemplateValue)>),
-    /// What is put in for a parameter.
+    /// The value of the parameter with this name.
     Parameter(String),
     /// The id of a resource.
     Id(ResourceId),
 }
 
-/// How a language writes values.
+/// The syntax of a template language.
 #[derive(Clone, Copy, Debug)]
 pub struct Syntax {
-    /// A key with what separates it from its value.
+    /// Writes a key with its separator.
     pub key: fn(&str) -> String,
-    /// Between the properties of an object.
+    /// The separator of the properties of an object.
     pub between_keys: &'static str,
-    /// Between the items of a list.
+    /// The separator of the items of a list.
     pub between_items: &'static str,
-    /// A string.
+    /// Writes a string.
     pub text: fn(&str) -> String,
-    /// A parameter's value.
+    /// Writes the value of a parameter.
     pub parameter: fn(&str) -> String,
-    /// A resource's id.
+    /// Writes the id of a resource.
     pub id: fn(&ResourceId) -> String,
 }
 
@@ -147,7 +147,7 @@ fn link_properties(
     [gateway, site]: [&ResourceId; 2],
     certificates: TemplateValue,
 ) -> TemplateValue {
-    // Bicep's types have `properties` as required there, though the id is all that is used.
+    // Bicep's types require `properties`, although Azure uses the id only.
     let end = |id: &ResourceId| {
         TemplateValue::Object(vec![
             ("id", TemplateValue::Id(id.clone())),
@@ -170,7 +170,7 @@ fn link_properties(
     ])
 }
 
-/// A connection's `certificateAuthentication`; what of it is not known becomes a parameter.
+/// A connection's `certificateAuthentication`; an unknown value becomes a parameter.
 pub fn certificates(
     link: &ExportConnection,
     number: &str,
@@ -226,7 +226,7 @@ fn policies(link: &ExportConnection) -> TemplateValue {
     TemplateValue::List(vec![TemplateValue::Object(properties)])
 }
 
-/// A connection's `trafficSelectorPolicies`: "local" is Azure.
+/// A connection's `trafficSelectorPolicies`, in which "local" is Azure.
 pub fn selectors(link: &ExportConnection) -> TemplateValue {
     let policies = link.selectors.iter().map(|pair| {
         TemplateValue::Object(vec![
@@ -248,7 +248,7 @@ impl TemplateValue {
         TemplateValue::List(texts.iter().map(TemplateValue::text).collect())
     }
 
-    /// Writes it over several lines, the first of which stands behind something.
+    /// Writes the value on several lines, the first of which continues the current line.
     pub fn write(&self, syntax: &Syntax, indent: usize, out: &mut String) {
         match self {
             TemplateValue::Text(text) => out.push_str(&(syntax.text)(text)),

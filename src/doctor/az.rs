@@ -76,11 +76,6 @@ impl AzCommands<'_> {
         self.show("certificateAuthentication")
     }
 
-    /// The command that shows Azure's connection status and byte counters.
-    pub fn traffic(&self) -> String {
-        self.show("{status:connectionStatus,in:ingressBytesTransferred,out:egressBytesTransferred}")
-    }
-
     /// The command that shows the gateway's public addresses.
     pub fn gateway_addresses(&self) -> String {
         format!(

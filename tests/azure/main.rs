@@ -337,7 +337,7 @@ fn the_command_line_goes_there_and_back() {
     let _ = fs::remove_file(&toml);
     let output = s2sd(&arguments);
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
-    assert!(err(&output).contains("connS2S: put our certificate at"), "{}", err(&output));
+    assert!(err(&output).contains("connS2S: put this device's certificate at"), "{}", err(&output));
     let first = fs::read_to_string(&toml).unwrap();
 
     // Never overwritten by accident.
@@ -393,7 +393,7 @@ fn the_command_line_goes_there_and_back() {
     assert_eq!(back.status.code(), Some(0), "{}", err(&back));
     assert_eq!(parsed(&out(&back)), parsed(&first));
     assert!(
-        out(&back).contains("inboundAuthCertificateChain[0] in Azure: CN=Site root, until"),
+        out(&back).contains("inboundAuthCertificateChain[0] in Azure: CN=Site root, valid until"),
         "{}",
         out(&back)
     );
@@ -409,9 +409,7 @@ fn exit_codes_tell_finished_unfinished_and_refused_apart() {
     let (number, toml, said) = code("documented");
     assert_eq!(number, 0, "{said}");
     assert!(
-        said.contains("not taken over:")
-            && said.contains("BGP")
-            && toml.contains("# Not taken over:")
+        said.contains("not imported:") && said.contains("BGP") && toml.contains("# Not imported:")
     );
     let (number, toml, said) = code("no-network");
     assert!(
@@ -439,7 +437,7 @@ fn one_of_several_connections_can_be_chosen() {
     assert_eq!(config.connections.len(), 1);
     assert_eq!(config.connections[0].virtual_network_gateway.name.as_str(), "gw2");
     let faults = shown(azure::import(&resources, &choose("nobody")).unwrap_err());
-    assert!(faults.contains("the JSON has connS2S, connOther"), "{faults}");
+    assert!(faults.contains("the JSON contains connS2S, connOther"), "{faults}");
 }
 
 /// All choices made.

@@ -8,10 +8,10 @@
 //! | [`authentication`] | IKE_AUTH, ESP proposal, traffic selectors, rekeying |
 //! | [`traffic`] | MTU, packets through the tunnel |
 
-pub mod authentication;
-pub mod host;
-pub mod reachability;
-pub mod traffic;
+pub(crate) mod authentication;
+pub(crate) mod host;
+pub(crate) mod reachability;
+pub(crate) mod traffic;
 
 #[cfg(test)]
 mod tests;

@@ -11,10 +11,10 @@
 //! | [`search`] | binary search for the largest packet that passes: path MTU |
 //! | [`host`] | this host's addresses, routes and clocks |
 
-pub mod echo;
-pub mod host;
-pub mod ike_probe;
-pub mod offer;
-pub mod port_probe;
-pub mod search;
-pub mod sniffer;
+pub(crate) mod echo;
+pub(crate) mod host;
+pub(crate) mod ike_probe;
+pub(crate) mod offer;
+pub(crate) mod port_probe;
+pub(crate) mod search;
+pub(crate) mod sniffer;
