@@ -7,7 +7,7 @@ const SCHEMA: &str =
     "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#";
 
 /// The syntax of ARM templates.
-pub const SYNTAX: Syntax = Syntax {
+pub(crate) const SYNTAX: Syntax = Syntax {
     key: |key| format!("{}: ", quote::json(key)),
     between_keys: ",",
     between_items: ",",

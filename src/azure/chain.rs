@@ -29,7 +29,7 @@ impl InboundChain {
     /// Reads the settings from the certificate file of a connection; `more` are certificates that the
     /// file lacks, often the root. Returns the reason when a setting could not be determined. The
     /// private key is not needed.
-    pub fn read(
+    pub(crate) fn read(
         authentication: &CertificateAuthentication,
         more: &[Certificate],
         files: &dyn Files,

@@ -190,36 +190,36 @@ fn link<'a>(
     notes: &mut Vec<Note>,
 ) -> DraftConnection<'a> {
     let name = &connection.reference.name;
-    let mut said = Notes { about: name, notes };
-    let (prefixes, source) = prefixes(resources, connection, gateway, &mut said);
-    let hosts = hosts(connection, gateway, &mut said);
+    let mut notes = Notes { about: name, notes };
+    let (prefixes, source) = prefixes(resources, connection, gateway, &mut notes);
+    let hosts = hosts(connection, gateway, &mut notes);
     let certificates = connection.certificates.clone().unwrap_or_default();
-    let subject = subject(choices, certificates.outbound.as_deref(), &mut said);
-    said.fill(format_args!(
-        "put this device's certificate at {} and its private key at {}: the certificate needs CN={} and an issuer in the inbound \
+    let subject = subject(choices, certificates.outbound.as_deref(), &mut notes);
+    notes.fill(format_args!(
+        "put this device's certificate at {} and its private key at {}; the certificate needs CN={} and an issuer in the inbound \
          chain of the connection",
         choices.inbound_certificate,
         choices.inbound_private_key,
         certificates.subject.as_deref().map_or("(not in the JSON)", without_cn)
     ));
-    said.fill(format_args!(
+    notes.fill(format_args!(
         "put the root of Azure's certificate at {}, not the certificate itself",
         choices.outbound_root
     ));
     if connection.policies.len() > 1 {
-        said.left(format_args!(
+        notes.left(format_args!(
             "{} IPsec policies: only the first was imported, because Azure uses one",
             connection.policies.len()
         ));
     }
     if !connection.narrow && !connection.selectors.is_empty() {
-        said.left(format_args!(
+        notes.left(format_args!(
             "{} traffic selector policies: Azure uses them only with usePolicyBasedTrafficSelectors, which is false",
             connection.selectors.len()
         ));
     }
-    bgp(connection, site, gateway, &mut said);
-    nat(connection, gateway, &mut said);
+    bgp(connection, site, gateway, &mut notes);
+    nat(connection, gateway, &mut notes);
     let peer = site.bgp.as_ref().filter(|_| connection.bgp);
     DraftConnection {
         name: name.clone(),
@@ -265,7 +265,7 @@ fn prefixes(
     resources: &Resources,
     connection: &AzureConnection,
     gateway: &AzureGateway,
-    said: &mut Notes<'_>,
+    notes: &mut Notes<'_>,
 ) -> (Vec<String>, String) {
     let networks = &resources.networks;
     let network = match &gateway.network {
@@ -291,7 +291,7 @@ fn prefixes(
         return (prefixes, "localAddressRanges of the traffic selector policies".to_owned());
     }
     let name = gateway.network.as_deref().unwrap_or("NETWORK");
-    said.fill(format_args!(
+    notes.fill(format_args!(
         "write the address prefixes of the virtual network, or import again with the output of: az network vnet show \
          --resource-group {} --name {}",
         gateway.reference.group_word(),
@@ -304,7 +304,7 @@ fn prefixes(
 fn hosts(
     connection: &AzureConnection,
     gateway: &AzureGateway,
-    said: &mut Notes<'_>,
+    notes: &mut Notes<'_>,
 ) -> Vec<String> {
     let name = &gateway.reference.name;
     let private = |text: &&String| {
@@ -318,7 +318,7 @@ fn hosts(
         gateway.tunnels.iter().filter(|text| !private(text)).cloned().collect()
     };
     if connection.private {
-        said.left(
+        notes.left(
             "the tunnel runs to the gateway's private addresses (useLocalAzureIpAddress): s2sd dials these like public ones, but the \
              ExpressRoute circuit and the routes to these addresses must be set up separately, and gateway_ip_address must be \
              this device's private address",
@@ -326,16 +326,16 @@ fn hosts(
     }
     if hosts.is_empty() {
         let what = if connection.private { "private" } else { "public" };
-        said.fill(format_args!(
+        notes.fill(format_args!(
             "write the {what} addresses of gateway {name}: the JSON contains none; the portal shows them on the gateway's Properties page"
         ));
     }
     let instances = if gateway.active_active { 2 } else { 1 };
     for surplus in hosts.split_off(hosts.len().min(2)) {
-        said.left(format_args!("the address {surplus} of gateway {name}: a gateway has at most two instances, and a third address is for point-to-site"));
+        notes.left(format_args!("the address {surplus} of gateway {name}: a gateway has at most two instances, and a third address is for point-to-site"));
     }
     if !hosts.is_empty() && hosts.len() < instances {
-        said.fill(format_args!(
+        notes.fill(format_args!(
             "gateway {name} is active-active, but the JSON contains one address only: add the second address, for a tunnel to each instance"
         ));
     }
@@ -343,14 +343,14 @@ fn hosts(
 }
 
 /// The common name that Azure's certificate must have.
-fn subject(choices: &ImportChoices, url: Option<&str>, said: &mut Notes<'_>) -> String {
+fn subject(choices: &ImportChoices, url: Option<&str>, notes: &mut Notes<'_>) -> String {
     if let Some(subject) = &choices.outbound_subject {
         return without_cn(subject).to_owned();
     }
     let name = url.and_then(in_vault);
     match (url, name) {
         (Some(url), Some(name)) => {
-            said.fill(format_args!(
+            notes.fill(format_args!(
                 "{name} is the name of Azure's certificate in Key Vault, and its CN may differ; this command prints the subject: az keyvault \
                  certificate show --id {} --query policy.x509CertificateProperties.subject --output tsv",
                 quote::sh(url)
@@ -358,7 +358,7 @@ fn subject(choices: &ImportChoices, url: Option<&str>, said: &mut Notes<'_>) -> 
             name.to_owned()
         }
         _ => {
-            said.fill(
+            notes.fill(
                 "write the CN of Azure's certificate: the JSON does not name the certificate",
             );
             String::new()
@@ -378,7 +378,7 @@ fn bgp(
     connection: &AzureConnection,
     site: &LocalGateway,
     gateway: &AzureGateway,
-    said: &mut Notes<'_>,
+    notes: &mut Notes<'_>,
 ) {
     if !connection.bgp {
         return;
@@ -402,7 +402,7 @@ fn bgp(
     } else {
         ""
     };
-    said.left(format_args!(
+    notes.left(format_args!(
         "BGP: run FRR or BIRD over the tunnel's interface. {}; {}; multihop, keepalive 60 s, hold 180 s; a /32 route to each of \
          Azure's addresses through its tunnel{dials}",
         speaker("Azure has", bgp.and_then(|bgp| bgp.asn), theirs),
@@ -410,11 +410,11 @@ fn bgp(
     ));
 }
 
-fn nat(connection: &AzureConnection, gateway: &AzureGateway, said: &mut Notes<'_>) {
+fn nat(connection: &AzureConnection, gateway: &AzureGateway, notes: &mut Notes<'_>) {
     for rule in &connection.nat_rules {
         let known = gateway.nat_rules.iter().find(|r| r.name.eq_ignore_ascii_case(&rule.name));
         let Some(known) = known else {
-            said.left(format_args!(
+            notes.left(format_args!(
                 "NAT rule {}, which is not in the gateway's JSON: Azure translates addresses on its side, so write the addresses that \
                  this device sees",
                 rule.name
@@ -432,7 +432,7 @@ fn nat(connection: &AzureConnection, gateway: &AzureGateway, said: &mut Notes<'_
                 "Azure's side sees {outside} instead of {inside}: nothing to change, this device keeps {inside}"
             ),
         };
-        said.left(format_args!(
+        notes.left(format_args!(
             "NAT rule {}, which Azure applies on its side: {effect}",
             rule.name
         ));

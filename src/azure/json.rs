@@ -11,7 +11,7 @@ use crate::config::diagnostic::SourceText;
 
 /// A JSON value and its place in the document.
 #[derive(Clone)]
-pub struct Node<'a> {
+pub(crate) struct Node<'a> {
     value: &'a Value,
     place: String,
     /// The parameters of an ARM template, whose strings may be expressions.
@@ -19,7 +19,7 @@ pub struct Node<'a> {
 }
 
 /// The JSON documents of a text, which follow one another.
-pub fn documents(file: &str, text: &str) -> Result<Vec<Value>, AzureFault> {
+pub(crate) fn documents(file: &str, text: &str) -> Result<Vec<Value>, AzureFault> {
     if text.trim().is_empty() {
         return Err(AzureFault::new(
             format_args!("{file}: the file is empty"),
@@ -80,40 +80,40 @@ fn broken(file: &str, text: &str, error: &serde_json::Error) -> AzureFault {
 
 impl<'a> Node<'a> {
     /// The root of a document.
-    pub fn new(value: &'a Value, place: impl Into<String>) -> Node<'a> {
+    pub(crate) fn new(value: &'a Value, place: impl Into<String>) -> Node<'a> {
         Node { value, place: place.into(), parameters: None }
     }
 
     /// The same document, read as an ARM template with its parameters.
-    pub fn template(self) -> Node<'a> {
+    pub(crate) fn template(self) -> Node<'a> {
         let parameters = Some(self.value.get("parameters").unwrap_or(&Value::Null));
         Node { parameters, ..self }
     }
 
     /// Whether the value is an object.
-    pub fn is_object(&self) -> bool {
+    pub(crate) fn is_object(&self) -> bool {
         self.value.is_object()
     }
 
     /// The place of the value, for messages.
-    pub fn place(&self) -> &str {
+    pub(crate) fn place(&self) -> &str {
         &self.place
     }
 
     /// The same value under another name of its place.
-    pub fn called(self, place: String) -> Node<'a> {
+    pub(crate) fn called(self, place: String) -> Node<'a> {
         Node { place, ..self }
     }
 
     /// The keys of the object, without those of `properties`.
-    pub fn keys(&self) -> Vec<&'a str> {
+    pub(crate) fn keys(&self) -> Vec<&'a str> {
         let object = self.value.as_object();
         object.map_or(Vec::new(), |object| object.keys().map(String::as_str).collect())
     }
 
     /// The value of a key of the object or of its `properties`. Case is ignored, because Azure itself
     /// is not consistent.
-    pub fn get(&self, key: &str) -> Option<Node<'a>> {
+    pub(crate) fn get(&self, key: &str) -> Option<Node<'a>> {
         let value = find(self.value, key)
             .or_else(|| find(find(self.value, "properties")?, key))
             .and_then(|value| self.evaluate(value))?;
@@ -122,35 +122,35 @@ impl<'a> Node<'a> {
     }
 
     /// Whether a key has a value.
-    pub fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
     /// The text of a key.
-    pub fn text(&self, key: &str) -> Result<Option<String>, AzureFault> {
+    pub(crate) fn text(&self, key: &str) -> Result<Option<String>, AzureFault> {
         self.get(key).map(|node| node.as_text()).transpose()
     }
 
     /// The text of a key, with template expressions unevaluated, as ids need.
-    pub fn raw(&self, key: &str) -> Option<&'a str> {
+    pub(crate) fn raw(&self, key: &str) -> Option<&'a str> {
         let value = find(self.value, key).or_else(|| find(find(self.value, "properties")?, key));
         value.and_then(Value::as_str)
     }
 
     /// The number of a key.
-    pub fn number(&self, key: &str) -> Result<Option<u64>, AzureFault> {
+    pub(crate) fn number(&self, key: &str) -> Result<Option<u64>, AzureFault> {
         let Some(node) = self.get(key) else { return Ok(None) };
         node.value.as_u64().map(Some).ok_or_else(|| node.wrong("a whole number"))
     }
 
     /// Whether a key is true; a missing key is false, as everywhere in Azure.
-    pub fn flag(&self, key: &str) -> Result<bool, AzureFault> {
+    pub(crate) fn flag(&self, key: &str) -> Result<bool, AzureFault> {
         let Some(node) = self.get(key) else { return Ok(false) };
         node.value.as_bool().ok_or_else(|| node.wrong("true or false"))
     }
 
     /// The items of the list of a key.
-    pub fn list(&self, key: &str) -> Result<Vec<Node<'a>>, AzureFault> {
+    pub(crate) fn list(&self, key: &str) -> Result<Vec<Node<'a>>, AzureFault> {
         let Some(node) = self.get(key) else { return Ok(Vec::new()) };
         let items = node.value.as_array().ok_or_else(|| node.wrong("a list"))?;
         let item = |(at, value): (usize, &'a Value)| {
@@ -161,12 +161,12 @@ impl<'a> Node<'a> {
     }
 
     /// The texts of the list of a key.
-    pub fn texts(&self, key: &str) -> Result<Vec<String>, AzureFault> {
+    pub(crate) fn texts(&self, key: &str) -> Result<Vec<String>, AzureFault> {
         self.list(key)?.iter().map(Node::as_text).collect()
     }
 
     /// The value as a text.
-    pub fn as_text(&self) -> Result<String, AzureFault> {
+    pub(crate) fn as_text(&self) -> Result<String, AzureFault> {
         let text = self.value.as_str().ok_or_else(|| self.wrong("a string"))?;
         let escaped = self.parameters.is_some() && text.starts_with("[[");
         Ok(text.get(usize::from(escaped)..).unwrap_or_default().to_owned())
@@ -174,7 +174,7 @@ impl<'a> Node<'a> {
 
     /// The items of a list, or of an object with a list, as in the output of `list` commands and in
     /// templates.
-    pub fn items(&self) -> Vec<Node<'a>> {
+    pub(crate) fn items(&self) -> Vec<Node<'a>> {
         let named = |key: &str| find(self.value, key);
         let (values, within) = match (self.value.as_array(), named("resources"), named("value")) {
             (Some(items), _, _) => (items.iter().collect(), ""),

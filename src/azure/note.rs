@@ -8,11 +8,11 @@ use super::quote::one_line;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Note {
     /// What the operator has to do.
-    pub kind: NoteKind,
+    pub(crate) kind: NoteKind,
     /// The name of the connection or gateway that the note is about.
-    pub about: String,
+    pub(crate) about: String,
     /// The text: what, and why.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// What the operator has to do.
@@ -26,10 +26,10 @@ pub enum NoteKind {
 
 impl NoteKind {
     /// Both kinds, in the order of output.
-    pub const ALL: [NoteKind; 2] = [NoteKind::Fill, NoteKind::Left];
+    pub(crate) const ALL: [NoteKind; 2] = [NoteKind::Fill, NoteKind::Left];
 
     /// The heading of the notes of this kind.
-    pub fn title(self) -> &'static str {
+    pub(crate) fn title(self) -> &'static str {
         match self {
             NoteKind::Left => "Not imported",
             NoteKind::Fill => "To be filled in or checked",

@@ -12,57 +12,57 @@ pub struct Resources {
     /// `Microsoft.Network/localNetworkGateways`.
     pub local_gateways: Vec<LocalGateway>,
     /// `Microsoft.Network/virtualNetworkGateways`.
-    pub gateways: Vec<AzureGateway>,
+    pub(crate) gateways: Vec<AzureGateway>,
     /// `Microsoft.Network/virtualNetworks`.
-    pub networks: Vec<Network>,
+    pub(crate) networks: Vec<Network>,
 }
 
 /// The name and resource group of a resource.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Reference {
+pub(crate) struct Reference {
     /// The name of the resource.
-    pub name: String,
+    pub(crate) name: String,
     /// The resource group, if known.
-    pub group: Option<String>,
+    pub(crate) group: Option<String>,
 }
 
 /// A connection between a virtual network gateway and a local network gateway.
 #[derive(Clone, Debug)]
 pub struct AzureConnection {
     /// The name and resource group.
-    pub reference: Reference,
+    pub(crate) reference: Reference,
     /// `connectionType`.
-    pub kind: Option<String>,
+    pub(crate) kind: Option<String>,
     /// `connectionProtocol`.
-    pub protocol: Option<String>,
+    pub(crate) protocol: Option<String>,
     /// `connectionMode`.
-    pub mode: Option<String>,
+    pub(crate) mode: Option<String>,
     /// `authenticationType`; older connections have none, and use a pre-shared key.
-    pub authentication: Option<String>,
+    pub(crate) authentication: Option<String>,
     /// `certificateAuthentication`.
     pub certificates: Option<AzureCertificates>,
     /// `dpdTimeoutSeconds`.
-    pub dpd: Option<u64>,
+    pub(crate) dpd: Option<u64>,
     /// `usePolicyBasedTrafficSelectors`.
-    pub narrow: bool,
+    pub(crate) narrow: bool,
     /// `useLocalAzureIpAddress`.
-    pub private: bool,
+    pub(crate) private: bool,
     /// `enableBgp`.
-    pub bgp: bool,
+    pub(crate) bgp: bool,
     /// `ipsecPolicies`.
-    pub policies: Vec<AzurePolicy>,
+    pub(crate) policies: Vec<AzurePolicy>,
     /// `trafficSelectorPolicies`.
-    pub selectors: Vec<AzureSelectors>,
+    pub(crate) selectors: Vec<AzureSelectors>,
     /// `ingressNatRules` and `egressNatRules`.
-    pub nat_rules: Vec<Reference>,
+    pub(crate) nat_rules: Vec<Reference>,
     /// `gatewayCustomBgpIpAddresses`.
-    pub custom_bgp: Vec<String>,
+    pub(crate) custom_bgp: Vec<String>,
     /// `tunnelProperties[].tunnelIpAddress`.
-    pub tunnels: Vec<String>,
+    pub(crate) tunnels: Vec<String>,
     /// `virtualNetworkGateway1`.
-    pub gateway: Option<Reference>,
+    pub(crate) gateway: Option<Reference>,
     /// `localNetworkGateway2`.
-    pub local_gateway: Option<Reference>,
+    pub(crate) local_gateway: Option<Reference>,
 }
 
 /// A connection's `certificateAuthentication`.
@@ -78,95 +78,95 @@ pub struct AzureCertificates {
 
 /// One of a connection's `ipsecPolicies`.
 #[derive(Clone, Debug)]
-pub struct AzurePolicy {
+pub(crate) struct AzurePolicy {
     /// The algorithms, by Azure's names of the properties.
-    pub choices: [(&'static str, String); 6],
+    pub(crate) choices: [(&'static str, String); 6],
     /// `saLifeTimeSeconds`.
-    pub seconds: Option<u64>,
+    pub(crate) seconds: Option<u64>,
     /// `saDataSizeKilobytes`.
-    pub kilobytes: Option<u64>,
+    pub(crate) kilobytes: Option<u64>,
 }
 
 /// One of a connection's `trafficSelectorPolicies`, in which "local" is Azure.
 #[derive(Clone, Debug)]
-pub struct AzureSelectors {
+pub(crate) struct AzureSelectors {
     /// `localAddressRanges`: Azure's side.
-    pub azure: Vec<String>,
+    pub(crate) azure: Vec<String>,
     /// `remoteAddressRanges`: this device's side.
-    pub site: Vec<String>,
+    pub(crate) site: Vec<String>,
 }
 
 /// A local network gateway, which is this site.
 #[derive(Clone, Debug)]
 pub struct LocalGateway {
     /// The name and resource group.
-    pub reference: Reference,
+    pub(crate) reference: Reference,
     /// `gatewayIpAddress`.
-    pub address: Option<String>,
+    pub(crate) address: Option<String>,
     /// `fqdn`.
-    pub fqdn: Option<String>,
+    pub(crate) fqdn: Option<String>,
     /// `localNetworkAddressSpace.addressPrefixes`.
-    pub prefixes: Vec<String>,
+    pub(crate) prefixes: Vec<String>,
     /// `bgpSettings`.
-    pub bgp: Option<BgpSpeaker>,
+    pub(crate) bgp: Option<BgpSpeaker>,
 }
 
 /// The BGP settings of a gateway.
 #[derive(Clone, Debug)]
-pub struct BgpSpeaker {
+pub(crate) struct BgpSpeaker {
     /// `asn`.
-    pub asn: Option<u64>,
+    pub(crate) asn: Option<u64>,
     /// The BGP peering addresses.
-    pub addresses: Vec<String>,
+    pub(crate) addresses: Vec<String>,
 }
 
 /// A virtual network gateway.
 #[derive(Clone, Debug)]
-pub struct AzureGateway {
+pub(crate) struct AzureGateway {
     /// The name and resource group.
-    pub reference: Reference,
+    pub(crate) reference: Reference,
     /// `gatewayType`.
-    pub kind: Option<String>,
+    pub(crate) kind: Option<String>,
     /// `vpnType`.
-    pub vpn: Option<String>,
+    pub(crate) vpn: Option<String>,
     /// `sku.name`.
-    pub sku: Option<String>,
+    pub(crate) sku: Option<String>,
     /// `activeActive`.
-    pub active_active: bool,
+    pub(crate) active_active: bool,
     /// `bgpSettings.bgpPeeringAddresses[].tunnelIpAddresses`.
-    pub tunnels: Vec<String>,
+    pub(crate) tunnels: Vec<String>,
     /// `ipConfigurations[].privateIPAddress`.
-    pub private: Vec<String>,
+    pub(crate) private: Vec<String>,
     /// `bgpSettings`.
-    pub bgp: Option<BgpSpeaker>,
+    pub(crate) bgp: Option<BgpSpeaker>,
     /// `natRules`.
-    pub nat_rules: Vec<NatRule>,
+    pub(crate) nat_rules: Vec<NatRule>,
     /// The virtual network of the gateway's `GatewaySubnet`.
-    pub network: Option<String>,
+    pub(crate) network: Option<String>,
 }
 
 /// One of a gateway's `natRules`.
 #[derive(Clone, Debug)]
-pub struct NatRule {
+pub(crate) struct NatRule {
     /// The name of the rule.
-    pub name: String,
+    pub(crate) name: String,
     /// `mode`: IngressSnat or EgressSnat.
-    pub mode: Option<String>,
+    pub(crate) mode: Option<String>,
     /// `internalMappings`.
-    pub internal: Vec<String>,
+    pub(crate) internal: Vec<String>,
     /// `externalMappings`.
-    pub external: Vec<String>,
+    pub(crate) external: Vec<String>,
 }
 
 /// A virtual network.
 #[derive(Clone, Debug)]
-pub struct Network {
+pub(crate) struct Network {
     /// The name and resource group.
-    pub reference: Reference,
+    pub(crate) reference: Reference,
     /// `addressSpace.addressPrefixes`.
-    pub prefixes: Vec<String>,
+    pub(crate) prefixes: Vec<String>,
     /// The names and prefixes of peered networks that may use the gateway of this network.
-    pub peers: Vec<(String, Vec<String>)>,
+    pub(crate) peers: Vec<(String, Vec<String>)>,
 }
 
 /// The kind of resource that a JSON object describes.
@@ -261,7 +261,7 @@ impl Reference {
     }
 
     /// The reference in an id: a path, or a template's `[resourceId('TYPE', 'NAME')]`.
-    pub fn by_id(id: &str) -> Reference {
+    pub(crate) fn by_id(id: &str) -> Reference {
         if id.starts_with('[') {
             let name = id.split('\'').rev().nth(1).unwrap_or_default();
             return Reference { name: name.to_owned(), group: None };
@@ -271,12 +271,12 @@ impl Reference {
     }
 
     /// The resource group as a word of a command.
-    pub fn group_word(&self) -> String {
+    pub(crate) fn group_word(&self) -> String {
         self.group.as_deref().map_or_else(|| "GROUP".to_owned(), quote::sh)
     }
 
     /// Whether both may be the same resource: names ignore case, and an unknown group matches any.
-    pub fn matches(&self, other: &Reference) -> bool {
+    pub(crate) fn matches(&self, other: &Reference) -> bool {
         let groups = self.group.as_ref().zip(other.group.as_ref());
         self.name.eq_ignore_ascii_case(&other.name)
             && groups.is_none_or(|(a, b)| a.eq_ignore_ascii_case(b))

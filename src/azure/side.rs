@@ -17,47 +17,47 @@ pub struct AzureSide {
     /// The resource group of all resources.
     pub group: Option<String>,
     /// The region of all resources.
-    pub location: Option<String>,
+    pub(crate) location: Option<String>,
     /// The local network gateway.
-    pub site: ExportSite,
+    pub(crate) site: ExportSite,
     /// The connections.
-    pub links: Vec<ExportConnection>,
+    pub(crate) links: Vec<ExportConnection>,
 }
 
 /// The local network gateway to create.
 #[derive(Clone, Debug)]
-pub struct ExportSite {
+pub(crate) struct ExportSite {
     /// `name`.
-    pub name: String,
+    pub(crate) name: String,
     /// `gatewayIpAddress` or `fqdn`.
-    pub host: Host,
+    pub(crate) host: Host,
     /// `localNetworkAddressSpace.addressPrefixes`.
-    pub prefixes: Vec<Prefix>,
+    pub(crate) prefixes: Vec<Prefix>,
 }
 
 /// A connection to create.
 #[derive(Clone, Debug)]
-pub struct ExportConnection {
+pub(crate) struct ExportConnection {
     /// `name`.
-    pub name: String,
+    pub(crate) name: String,
     /// `virtualNetworkGateway1`.
-    pub gateway: String,
+    pub(crate) gateway: String,
     /// `connectionMode`.
-    pub mode: &'static str,
+    pub(crate) mode: &'static str,
     /// `dpdTimeoutSeconds`.
-    pub dpd: u64,
+    pub(crate) dpd: u64,
     /// `useLocalAzureIpAddress`.
-    pub private: bool,
+    pub(crate) private: bool,
     /// `usePolicyBasedTrafficSelectors`.
-    pub narrow: bool,
+    pub(crate) narrow: bool,
     /// `ipsecPolicies`.
-    pub policy: Option<CustomPolicy>,
+    pub(crate) policy: Option<CustomPolicy>,
     /// `trafficSelectorPolicies`, unless Azure derives the same ones from the prefixes.
-    pub selectors: Vec<PrefixPair>,
+    pub(crate) selectors: Vec<PrefixPair>,
     /// `outboundAuthCertificate`.
-    pub outbound: Option<String>,
+    pub(crate) outbound: Option<String>,
     /// The inbound properties of `certificateAuthentication`.
-    pub inbound: InboundChain,
+    pub(crate) inbound: InboundChain,
 }
 
 /// The choices of an operator for an export, which the configuration does not have.
@@ -136,7 +136,7 @@ impl AzureSide {
     }
 
     /// The names of the gateways of all connections, each once.
-    pub fn gateways(&self) -> Vec<&str> {
+    pub(crate) fn gateways(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for link in &self.links {
             if !names.contains(&link.gateway.as_str()) {
@@ -147,7 +147,7 @@ impl AzureSide {
     }
 
     /// The comment lines at the beginning of each output.
-    pub fn about(&self) -> [String; 5] {
+    pub(crate) fn about(&self) -> [String; 5] {
         let names: Vec<&str> = self.links.iter().map(|link| link.name.as_str()).collect();
         [
             format!("Azure's side of {}, made by `s2sd azure export`.", names.join(", ")),
@@ -161,7 +161,7 @@ impl AzureSide {
 
 impl ExportConnection {
     /// The same with placeholders for all unknown values.
-    pub fn with_placeholders(&self) -> ExportConnection {
+    pub(crate) fn with_placeholders(&self) -> ExportConnection {
         let fill = |known: &Option<String>, what| Some(placeholder(known.as_deref(), what));
         let inbound = InboundChain {
             subject: fill(&self.inbound.subject, "INBOUND-CERTIFICATE-SUBJECT-NAME"),
@@ -211,7 +211,7 @@ fn private(connection: &Connection) -> bool {
 }
 
 /// The algorithms of a custom policy, by Azure's names of the properties.
-pub fn choices(policy: &CustomPolicy) -> [(&'static str, &'static str); 6] {
+pub(crate) fn choices(policy: &CustomPolicy) -> [(&'static str, &'static str); 6] {
     [
         ("ikeEncryption", policy.ike_encryption.word()),
         ("ikeIntegrity", policy.ike_integrity.word()),
@@ -223,6 +223,6 @@ pub fn choices(policy: &CustomPolicy) -> [(&'static str, &'static str); 6] {
 }
 
 /// A known text, or a placeholder like `<LOCATION>`.
-pub fn placeholder(text: Option<&str>, what: &str) -> String {
+pub(crate) fn placeholder(text: Option<&str>, what: &str) -> String {
     text.map_or_else(|| format!("<{what}>"), str::to_owned)
 }

@@ -7,64 +7,64 @@ use crate::config::value::Host;
 
 /// The API version of Microsoft.Network: the first one published with `certificateAuthentication` in
 /// its template reference.
-pub const API_VERSION: &str = "2025-07-01";
+pub(crate) const API_VERSION: &str = "2025-07-01";
 
 /// The resources to create, and the parameters that the operator must fill in.
 #[derive(Clone, Debug)]
 pub struct Template {
     /// The comment lines at the beginning of each output.
-    pub about: [String; 5],
+    pub(crate) about: [String; 5],
     /// The region, if known.
-    pub location: Option<String>,
-    /// The parameters.
-    pub parameters: Vec<Parameter>,
+    pub(crate) location: Option<String>,
+    /// The parameters for unknown values.
+    pub(crate) parameters: Vec<Parameter>,
     /// The virtual network gateways, which exist already.
-    pub gateways: Vec<ResourceId>,
+    pub(crate) gateways: Vec<ResourceId>,
     /// The resources to create, the local network gateway first.
-    pub resources: Vec<Resource>,
+    pub(crate) resources: Vec<Resource>,
 }
 
 /// A value that the operator must fill in.
 #[derive(Clone, Debug)]
-pub struct Parameter {
+pub(crate) struct Parameter {
     /// The name of the parameter.
-    pub name: String,
+    pub(crate) name: String,
     /// Whether the value is a list of strings, and not one string.
-    pub list: bool,
+    pub(crate) list: bool,
     /// The description of the parameter.
-    pub about: &'static str,
+    pub(crate) about: &'static str,
 }
 
 /// A resource to create.
 #[derive(Clone, Debug)]
-pub struct Resource {
+pub(crate) struct Resource {
     /// The type and name of the resource.
-    pub id: ResourceId,
+    pub(crate) id: ResourceId,
     /// The properties of the resource.
-    pub properties: TemplateValue,
+    pub(crate) properties: TemplateValue,
 }
 
 /// The type and name of a resource.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ResourceId {
+pub(crate) struct ResourceId {
     /// The type below Microsoft.Network.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// The name in Azure.
-    pub name: String,
+    pub(crate) name: String,
     /// The symbolic name in the template.
-    pub symbol: String,
+    pub(crate) symbol: String,
 }
 
 /// A value of a property.
 #[derive(Clone, Debug)]
-pub enum TemplateValue {
-    /// A string.
+pub(crate) enum TemplateValue {
+    /// A string value.
     Text(String),
-    /// A number.
+    /// A number value.
     Number(u64),
     /// True or false.
     Flag(bool),
-    /// A list.
+    /// A list of values.
     List(Vec<TemplateValue>),
     /// Properties, in the order in which they are written.
     Object(Vec<(&'static str, TemplateValue)>),
@@ -76,19 +76,19 @@ pub enum TemplateValue {
 
 /// The syntax of a template language.
 #[derive(Clone, Copy, Debug)]
-pub struct Syntax {
+pub(crate) struct Syntax {
     /// Writes a key with its separator.
-    pub key: fn(&str) -> String,
+    pub(crate) key: fn(&str) -> String,
     /// The separator of the properties of an object.
-    pub between_keys: &'static str,
+    pub(crate) between_keys: &'static str,
     /// The separator of the items of a list.
-    pub between_items: &'static str,
+    pub(crate) between_items: &'static str,
     /// Writes a string.
-    pub text: fn(&str) -> String,
+    pub(crate) text: fn(&str) -> String,
     /// Writes the value of a parameter.
-    pub parameter: fn(&str) -> String,
+    pub(crate) parameter: fn(&str) -> String,
     /// Writes the id of a resource.
-    pub id: fn(&ResourceId) -> String,
+    pub(crate) id: fn(&ResourceId) -> String,
 }
 
 impl Template {
@@ -171,7 +171,7 @@ fn link_properties(
 }
 
 /// A connection's `certificateAuthentication`; an unknown value becomes a parameter.
-pub fn certificates(
+pub(crate) fn certificates(
     link: &ExportConnection,
     number: &str,
     parameters: &mut Vec<Parameter>,
@@ -227,7 +227,7 @@ fn policies(link: &ExportConnection) -> TemplateValue {
 }
 
 /// A connection's `trafficSelectorPolicies`, in which "local" is Azure.
-pub fn selectors(link: &ExportConnection) -> TemplateValue {
+pub(crate) fn selectors(link: &ExportConnection) -> TemplateValue {
     let policies = link.selectors.iter().map(|pair| {
         TemplateValue::Object(vec![
             ("localAddressRanges", TemplateValue::texts(&pair.remote)),
@@ -238,18 +238,18 @@ pub fn selectors(link: &ExportConnection) -> TemplateValue {
 }
 
 impl TemplateValue {
-    /// A string.
-    pub fn text(text: impl Display) -> TemplateValue {
+    /// A string value.
+    pub(crate) fn text(text: impl Display) -> TemplateValue {
         TemplateValue::Text(text.to_string())
     }
 
     /// A list of strings.
-    pub fn texts<T: Display>(texts: &[T]) -> TemplateValue {
+    pub(crate) fn texts<T: Display>(texts: &[T]) -> TemplateValue {
         TemplateValue::List(texts.iter().map(TemplateValue::text).collect())
     }
 
     /// Writes the value on several lines, the first of which continues the current line.
-    pub fn write(&self, syntax: &Syntax, indent: usize, out: &mut String) {
+    pub(crate) fn write(&self, syntax: &Syntax, indent: usize, out: &mut String) {
         match self {
             TemplateValue::Text(text) => out.push_str(&(syntax.text)(text)),
             TemplateValue::Number(number) => out.push_str(&number.to_string()),

@@ -51,7 +51,7 @@ struct CommandLine {
 enum CliCommand {
     /// Run the service: keep the tunnels of a configuration up until SIGTERM.
     Run(run::RunArguments),
-    /// Show a working tunnel on this host alone: four network namespaces, two services, pings, TCP,
+    /// Show a working tunnel within this host: four network namespaces, two services, pings, TCP,
     /// and a rekey under load.
     Demo(demo::DemoArguments),
     /// Check a configuration file: exit code 0 no findings, 1 warnings, 2 errors.

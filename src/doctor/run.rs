@@ -285,7 +285,7 @@ impl TunnelUnderTest<'_> {
         // A packet socket costs every packet of its interface a copy, so it is opened only while
         // the tunnel carries none.
         let sniffer = match &facts.route {
-            Ok(way) if !facts.is_up() => Sniffer::start(way.source).ok(),
+            Ok(route) if !facts.is_up() => Sniffer::start(route.source).ok(),
             _ => None,
         };
         (facts.ike, facts.natt) = thread::scope(|scope| {

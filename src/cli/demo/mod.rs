@@ -150,22 +150,22 @@ fn run_demo(
     progress: Progress,
     stopped: &Stopped,
 ) -> Result<(), String> {
-    let trouble = |error: std::io::Error| error.to_string();
+    let text = |error: std::io::Error| error.to_string();
     progress
         .line("four network namespaces, two certificate chains, two services: the site and Azure");
     progress.line("  10.1.0.10 ── 203.0.113.1 ══ ESP ══ 203.0.113.2 ── 10.2.0.10");
-    let mut network = DemoNetwork::build().map_err(trouble)?;
+    let mut network = DemoNetwork::build().map_err(text)?;
     let begun = clock::now().mono;
-    network.start(End::Azure).map_err(trouble)?;
-    network.start(End::Site).map_err(trouble)?;
+    network.start(End::Azure).map_err(text)?;
+    network.start(End::Site).map_err(text)?;
     let site = ServiceAddress::at(network.socket(End::Site));
     let up = wait_until_up(&mut network, &site, begun, stopped)?;
     progress.line(format_args!("tunnel up after {} ms", up.as_millis()));
-    let trips = traffic::ping(&network.site_host, PINGS).map_err(trouble)?;
+    let trips = traffic::ping(&network.site_host, PINGS).map_err(text)?;
     let median = self::median(trips.clone());
-    let told =
+    let median_text =
         median.map_or("none".to_owned(), |trip| format!("{:.2} ms", trip.as_secs_f64() * 1e3));
-    progress.line(format_args!("{} of {PINGS} pings answered, median {told}", trips.len()));
+    progress.line(format_args!("{} of {PINGS} pings answered, median {median_text}", trips.len()));
     let before = connection(&site)?.1.tunnels.iter().map(|tunnel| tunnel.rekeys).sum::<u64>();
     let (meter, flowed) = flow(&network, &site, u32::from(seconds), progress, stopped)?;
     let (status, after) = connection(&site)?;
@@ -257,8 +257,8 @@ fn flow(
     progress: Progress,
     stopped: &Stopped,
 ) -> Result<(Meter, Duration), String> {
-    let trouble = |error: std::io::Error| error.to_string();
-    let listener = traffic::listen(&network.azure_host).map_err(trouble)?;
+    let text = |error: std::io::Error| error.to_string();
+    let listener = traffic::listen(&network.azure_host).map_err(text)?;
     let meter = Meter::default();
     let flowed = std::thread::scope(|scope| {
         let receiver = scope.spawn(|| traffic::receive(&listener, &meter));
@@ -291,7 +291,7 @@ fn flow(
         let flowed = clock::now().mono.since(begun);
         let sent = sender.join().unwrap_or_else(|_| Err(std::io::Error::other("panicked")));
         let received = receiver.join().unwrap_or_else(|_| Err(std::io::Error::other("panicked")));
-        outcome.and(sent.and(received).map_err(trouble)).map(|()| flowed)
+        outcome.and(sent.and(received).map_err(text)).map(|()| flowed)
     })?;
     Ok((meter, flowed))
 }

@@ -119,7 +119,7 @@ fn plan(
     let old = old.ok_or_else(|| format!("{pem} holds no certificate to renew"))?;
     if !is_called(&old, name) {
         return Err(format!(
-            "{pem} has the subject {}, which is not CN={name} alone: renew it with the authority that issued it",
+            "{pem} has the subject {}, which is not just CN={name}: renew the certificate with the authority that issued it",
             old.subject()
         ));
     }
