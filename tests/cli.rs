@@ -20,7 +20,8 @@ fn err(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A directory for one test, with a certificate, its key, and a root that can also be the gateway's.
+/// A directory for one test, with a certificate, its key, and a root that can also be the
+/// gateway's.
 fn directory(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::create_dir_all(&directory).unwrap();
@@ -93,7 +94,8 @@ fn help_names_every_command_and_every_command_has_help() {
 #[test]
 fn the_exit_code_of_check_tells_warnings_from_errors() {
     let directory = directory("check");
-    // An ECDSA key without extended key usages works, but differs from Azure's documents: a warning.
+    // An ECDSA key without extended key usages works, but differs from Azure's documents: a
+    // warning.
     let file = configuration(&directory, "Default");
     let name = file.display().to_string();
     let warned = s2sd(&["check", &name]);

@@ -1,6 +1,6 @@
-//! Our certificate in the form that Azure's connection needs: its common name, and its issuers, root
-//! first, each as one line of Base64 (Azure docs, "Configure a site-to-site VPN with certificate
-//! authentication").
+//! Our certificate in the form that Azure's connection needs: its common name, and its issuers,
+//! root first, each as one line of Base64 (Azure docs, "Configure a site-to-site VPN with
+//! certificate authentication").
 
 use base64ct::{Base64, Encoding};
 
@@ -26,9 +26,9 @@ pub struct InboundChain {
 const CHAIN_MAX: usize = 5;
 
 impl InboundChain {
-    /// Reads the settings from the certificate file of a connection; `more` are certificates that the
-    /// file lacks, often the root. Returns the reason when a setting could not be determined. The
-    /// private key is not needed.
+    /// Reads the settings from the certificate file of a connection; `more` are certificates that
+    /// the file lacks, often the root. Returns the reason when a setting could not be determined.
+    /// The private key is not needed.
     pub(crate) fn read(
         authentication: &CertificateAuthentication,
         more: &[Certificate],

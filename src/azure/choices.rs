@@ -1,4 +1,5 @@
-//! What an operator adds to the resources of an import: paths of certificates, names of connections.
+//! What an operator adds to the resources of an import: paths of certificates, names of
+//! connections.
 
 /// The choices of an operator for an import.
 #[derive(Clone, Debug)]

@@ -259,8 +259,8 @@ impl Notes<'_> {
     }
 }
 
-/// The prefixes behind the gateway, and the property that they come from: the gateway's own JSON has
-/// none.
+/// The prefixes behind the gateway, and the property that they come from: the gateway's own JSON
+/// has none.
 fn prefixes(
     resources: &Resources,
     connection: &AzureConnection,

@@ -111,8 +111,8 @@ impl<'a> Node<'a> {
         object.map_or(Vec::new(), |object| object.keys().map(String::as_str).collect())
     }
 
-    /// The value of a key of the object or of its `properties`. Case is ignored, because Azure itself
-    /// is not consistent.
+    /// The value of a key of the object or of its `properties`. Case is ignored, because Azure
+    /// itself is not consistent.
     pub(crate) fn get(&self, key: &str) -> Option<Node<'a>> {
         let value = find(self.value, key)
             .or_else(|| find(find(self.value, "properties")?, key))

@@ -3,7 +3,7 @@
 //! are pure: from text to text.
 //!
 //! ```text
-//!   JSON of az, of REST or of a template ── json ──> resource ── import ──> draft ──> TOML with comments
+//!   JSON of az, REST or a template ── json ──> resource ── import ──> draft ──> TOML with comments
 //!
 //!   Config, chain ──> side ── template ──> ARM, Bicep, Terraform
 //!                      └─────────────────> az, PowerShell, the portal's fields

@@ -1,4 +1,5 @@
-//! Quotes text as a literal of other languages. Names come from files and may contain any character.
+//! Quotes text as a literal of other languages. Names come from files and may contain any
+//! character.
 
 use std::fmt::Write;
 

@@ -5,8 +5,8 @@ use std::fmt::{Display, Write};
 use super::side::{self, AzureSide, ExportConnection, ExportSite};
 use crate::config::value::Host;
 
-/// The API version of Microsoft.Network: the first one published with `certificateAuthentication` in
-/// its template reference.
+/// The API version of Microsoft.Network: the first one published with `certificateAuthentication`
+/// in its template reference.
 pub(crate) const API_VERSION: &str = "2025-07-01";
 
 /// The resources to create, and the parameters that the operator must fill in.

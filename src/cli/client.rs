@@ -8,14 +8,11 @@ use std::time::Duration;
 use super::ConfigPath;
 use crate::config;
 use crate::daemon::control::{Ask, ControlAnswer, ControlReply, ProtocolLine};
+use crate::doctor::service::ServiceError;
 
 /// How long to wait for an answer. The service answers from memory, so a longer wait means that the
 /// service hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The error for an answer of another kind than the command expects.
-pub const UNEXPECTED_ANSWER: &str =
-    "the service sent an unexpected answer: are the service and this command of the same version?";
 
 /// The options that tell where the control socket of the service is.
 #[derive(clap::Args, Clone, Debug)]
@@ -40,12 +37,13 @@ impl ServiceAddress {
     }
 
     /// Sends a command to the service, and waits for the answer.
-    pub fn ask(&self, ask: Ask) -> Result<ControlAnswer, String> {
+    pub fn ask(&self, ask: Ask) -> Result<ControlAnswer, ServiceError> {
         let socket = self.socket();
-        let line = exchange(&socket, ask).map_err(|error| cannot_connect(&socket, &error))?;
+        let unreachable = |error| ServiceError::Unreachable(cannot_connect(&socket, &error));
+        let line = exchange(&socket, ask).map_err(unreachable)?;
         match line.body {
             ControlReply::Result(answer) => Ok(*answer),
-            ControlReply::Error(why) => Err(why),
+            ControlReply::Error(why) => Err(ServiceError::Refused(why)),
         }
     }
 

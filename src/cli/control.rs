@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
-use super::client::{ServiceAddress, UNEXPECTED_ANSWER};
+use super::client::ServiceAddress;
 use super::{fail, say};
 use crate::daemon::control::{Ask, ControlAnswer, RekeyWhich};
 use crate::daemon::explain::Explanation;
+use crate::doctor::service::ServiceError;
 
 /// The arguments that name a connection and its service.
 #[derive(clap::Args, Debug)]
@@ -87,7 +88,7 @@ pub fn explain(arguments: ExplainArguments) -> ExitCode {
             let all: Vec<String> = all.iter().map(page).collect();
             say(all.join("\n\n"))
         }
-        Ok(_) => fail(UNEXPECTED_ANSWER),
+        Ok(_) => fail(ServiceError::UnexpectedAnswer),
         Err(why) => fail(why),
     }
 }
@@ -95,7 +96,7 @@ pub fn explain(arguments: ExplainArguments) -> ExitCode {
 fn command(service: &ServiceAddress, ask: Ask) -> ExitCode {
     match service.ask(ask) {
         Ok(ControlAnswer::Done(lines)) => say(lines.join("\n")),
-        Ok(_) => fail(UNEXPECTED_ANSWER),
+        Ok(_) => fail(ServiceError::UnexpectedAnswer),
         Err(why) => fail(why),
     }
 }

@@ -1,5 +1,5 @@
-//! `s2sd run`: starts the service, moves private keys to a process of their own, and gives up rights
-//! that the service does not need.
+//! `s2sd run`: starts the service, moves private keys to a process of their own, and gives up
+//! rights that the service does not need.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};

@@ -4,11 +4,12 @@ use std::io::{self, IsTerminal, Write, stdout};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::client::{ServiceAddress, UNEXPECTED_ANSWER};
+use super::client::ServiceAddress;
 use super::format::{Paint, bytes, span};
 use super::{complain, fail, say};
 use crate::daemon::control::{Ask, ControlAnswer};
 use crate::daemon::status::{ChildStatus, ConnectionStatus, Status, TunnelStatus};
+use crate::doctor::service::ServiceError;
 
 /// The interval of `--watch`.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -81,10 +82,11 @@ fn print(text: &str, json: bool) -> io::Result<()> {
 
 impl StatusArguments {
     fn fetch(&self) -> Result<Status, String> {
-        match self.service.ask(Ask::Status { connection: self.connection.clone() })? {
+        let ask = Ask::Status { connection: self.connection.clone() };
+        match self.service.ask(ask).map_err(|error| error.to_string())? {
             ControlAnswer::Status(status) => Ok(status),
             ControlAnswer::Explanations(_) | ControlAnswer::Done(_) => {
-                Err(UNEXPECTED_ANSWER.to_owned())
+                Err(ServiceError::UnexpectedAnswer.to_string())
             }
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::probe::ike_probe::IkeProbeAnswer;
 use super::probe::port_probe::NoAnswer;
 use super::probe::sniffer::Sniffed;
+use super::service::ServiceError;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::prefix::Prefix;
 use crate::config::settings::{Connection, Site};
@@ -36,7 +37,7 @@ pub struct Facts {
     /// This host's addresses.
     pub interfaces: Vec<Interface>,
     /// The service's status, or the reason why the service could not be asked.
-    pub service: Result<ConnectionStatus, String>,
+    pub service: Result<ConnectionStatus, ServiceError>,
     /// The facts of each tunnel: one for each address of the gateway.
     pub tunnels: Vec<DoctorTunnelFacts>,
 }

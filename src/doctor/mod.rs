@@ -2,9 +2,9 @@
 //! fail.
 //!
 //! ```text
-//!   configuration ─> certificates ─> clock ─> service ─> addresses ─┐                        for the connection
+//!   configuration ─> certificates ─> clock ─> service ─> addresses ─┐   for the connection
 //!   ┌───────────────────────────────────────────────────────────────┘
-//!   └> route ─> UDP 500, 4500 ─> proposal ─> NAT, fragmentation ─> authentication ─┐         for each tunnel
+//!   └> route ─> UDP 500, 4500 ─> proposal ─> NAT, fragmentation ─> authentication ─┐  for each tunnel
 //!   ┌──────────────────────────────────────────────────────────────────────────────┘
 //!   └> ESP proposal ─> selectors ─> rekeying ─> MTU ─> packets
 //!
@@ -26,6 +26,7 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `run` | the order in which facts are collected |
+//! | `service` | the questions to the running service, over the control socket |
 //! | `probe` | the probes: each observes one thing of this host or of the network |
 //! | `facts` | the observations, as one value |
 //! | `checks` | what the observations mean: one file for each part of the path |
@@ -38,6 +39,7 @@ pub(crate) mod facts;
 pub(crate) mod finding;
 pub(crate) mod probe;
 pub(crate) mod run;
+pub(crate) mod service;
 
 pub(crate) use checks::diagnose;
 pub(crate) use finding::{Diagnosis, DoctorVerdict};

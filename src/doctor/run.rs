@@ -12,14 +12,15 @@ use super::probe::ike_probe::IkeProbeAnswer;
 use super::probe::port_probe::{NoAnswer, PortProbe};
 use super::probe::sniffer::Sniffer;
 use super::probe::{host, offer, search};
+use super::service::{self, AskService};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::settings::{CertificateAuthentication, Connection, GatewayTunnel, Site};
 use crate::config::value::FileRef;
 use crate::config::{self, Loaded, peers};
-use crate::daemon::control::{self, Ask, RekeyWhich};
+use crate::daemon::control::{Ask, RekeyWhich};
 use crate::daemon::explain::Explanation;
 use crate::daemon::files::System;
-use crate::daemon::status::{ConnectionStatus, TunnelStatus};
+use crate::daemon::status::TunnelStatus;
 use crate::ike::negotiation::proposal::ProposalPolicy;
 use crate::ike::path::Port;
 use crate::sys::clock;
@@ -41,9 +42,6 @@ pub struct DoctorRequest {
     pub rekey: bool,
 }
 
-/// Sends one control command to the service and returns its answer.
-pub type AskService<'a> = &'a (dyn Fn(Ask) -> Result<control::ControlAnswer, String> + Sync);
-
 /// The interval at which a condition is polled.
 const TICK: Duration = Duration::from_millis(50);
 /// How long a rekey may take.
@@ -58,7 +56,7 @@ const OUTER: (usize, usize) = (700, 1500);
 
 /// Collects all facts. An error is about the request itself: the file cannot be read, or has no
 /// such connection.
-pub fn collect_facts(request: &DoctorRequest, service: AskService<'_>) -> Result<Facts, String> {
+pub fn collect_facts(request: &DoctorRequest, ask: AskService<'_>) -> Result<Facts, String> {
     let file = request.file.display().to_string();
     let text = std::fs::read_to_string(&request.file)
         .map_err(|error| format!("{file} cannot be read: {error}"))?;
@@ -92,11 +90,11 @@ pub fn collect_facts(request: &DoctorRequest, service: AskService<'_>) -> Result
         own: own(&loaded, request),
         clock,
         interfaces: host::interfaces(),
-        service: status(request, service),
+        service: service::status(&request.connection, ask),
         settings,
         tunnels: Vec::new(),
     };
-    facts.tunnels = tunnels(request, &facts, &loaded, service);
+    facts.tunnels = tunnels(request, &facts, &loaded, ask);
     Ok(facts)
 }
 
@@ -154,34 +152,15 @@ fn own(loaded: &Loaded, request: &DoctorRequest) -> Option<(String, String)> {
     Some((leaf.subject.clone(), top.issuer.clone()))
 }
 
-fn status(request: &DoctorRequest, service: AskService<'_>) -> Result<ConnectionStatus, String> {
-    let ask = Ask::Status { connection: Some(request.connection.clone()) };
-    match service(ask)? {
-        control::ControlAnswer::Status(status) => status
-            .connections
-            .into_iter()
-            .next()
-            .ok_or_else(|| "the service has no such connection".into()),
-        _ => Err("the service sent an answer of another kind than was asked for".to_owned()),
-    }
-}
-
-fn explanations(request: &DoctorRequest, service: AskService<'_>) -> Vec<Explanation> {
-    match service(Ask::Explain { connection: request.connection.clone() }) {
-        Ok(control::ControlAnswer::Explanations(all)) => all,
-        _ => Vec::new(),
-    }
-}
-
 /// The facts of each tunnel. An active-active gateway has two; they are probed in parallel.
 fn tunnels(
     request: &DoctorRequest,
     facts: &Facts,
     loaded: &Loaded,
-    service: AskService<'_>,
+    ask: AskService<'_>,
 ) -> Vec<DoctorTunnelFacts> {
     let Some((site, connection)) = &facts.settings else { return Vec::new() };
-    let explanations = explanations(request, service);
+    let explanations = service::explanations(&request.connection, ask);
     let known = |at: usize| facts.service.as_ref().ok()?.tunnels.get(at).cloned();
     let trusts = |authorities: &[u8]| trusts_us(loaded, request, authorities);
     let trusts: &(dyn Fn(&[u8]) -> Option<bool> + Sync) = &trusts;
@@ -194,7 +173,7 @@ fn tunnels(
             tunnel,
             at,
             facts,
-            service,
+            ask,
             status: known(at),
             explanation: explanations.get(at).cloned(),
         })
@@ -234,7 +213,7 @@ struct TunnelUnderTest<'a> {
     tunnel: &'a GatewayTunnel,
     at: usize,
     facts: &'a Facts,
-    service: AskService<'a>,
+    ask: AskService<'a>,
     status: Option<TunnelStatus>,
     explanation: Option<Explanation>,
 }
@@ -268,7 +247,9 @@ impl TunnelUnderTest<'_> {
         }
         if facts.is_up() {
             self.probe_tunnel(&mut facts);
-        } else if let Some(explanation) = explanations(self.request, self.service).get(self.at) {
+        } else if let Some(explanation) =
+            service::explanations(&self.request.connection, self.ask).get(self.at)
+        {
             // The service may have tried again during the probes: the latest refusal counts.
             facts.explanation = Some(explanation.clone());
         }
@@ -344,7 +325,7 @@ impl TunnelUnderTest<'_> {
         let passed = || clock::now().mono.since(began);
         let rekey =
             Ask::Rekey { connection: self.request.connection.clone(), which: RekeyWhich::Child };
-        if (self.service)(rekey).is_err() {
+        if (self.ask)(rekey).is_err() {
             return RekeyOutcome::TimedOut(Duration::ZERO);
         }
         while passed() < REKEYING {
@@ -352,7 +333,8 @@ impl TunnelUnderTest<'_> {
             if after.is_some() && after != before {
                 return RekeyOutcome::Done;
             }
-            let latest = explanations(self.request, self.service).into_iter().nth(self.at);
+            let latest =
+                service::explanations(&self.request.connection, self.ask).into_iter().nth(self.at);
             let since = |explanation: &Explanation| {
                 // Ages are whole seconds: a refusal no older than the request is its answer.
                 explanation.seconds.is_some_and(|age| age <= passed().as_secs())
@@ -430,7 +412,7 @@ impl TunnelUnderTest<'_> {
     }
 
     fn now(&self) -> Option<TunnelStatus> {
-        status(self.request, self.service).ok()?.tunnels.into_iter().nth(self.at)
+        service::status(&self.request.connection, self.ask).ok()?.tunnels.into_iter().nth(self.at)
     }
 }
 

@@ -113,7 +113,8 @@ fn diagnose(fault: &Fault) -> Result<String, Failure> {
     }
 }
 
-/// Checks that all findings are ok, but for the clock: a test host may have no time synchronization.
+/// Checks that all findings are ok, but for the clock: a test host may have no time
+/// synchronization.
 fn nothing_wrong(run: &DoctorRun) -> Result<String, Failure> {
     let with_service = run.of("service").is_some_and(|finding| finding["verdict"] == "ok");
     let spoiled = |check: &str| !(check == "clock" || (check == "service" && !with_service));

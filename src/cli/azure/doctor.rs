@@ -17,7 +17,8 @@ pub struct DoctorArguments {
     connection: String,
     #[command(flatten)]
     config: ConfigPath,
-    /// A host behind the gateway that answers pings; without this option likely addresses are tried.
+    /// A host behind the gateway that answers pings; without this option likely addresses are
+    /// tried.
     #[arg(long, value_name = "ADDRESS")]
     to: Option<Ipv4Addr>,
     /// How long to wait for packets of a gateway that answers no probe, because it may dial itself.

@@ -39,8 +39,8 @@ pub struct AzureExportArguments {
     /// once for each.
     #[arg(long, value_name = "URL")]
     outbound_certificate_url: Vec<String>,
-    /// The file of the root of this device's certificate, or of an intermediate that its file lacks;
-    /// may be repeated.
+    /// The file of the root of this device's certificate, or of an intermediate that its file
+    /// lacks; may be repeated.
     #[arg(long, value_name = "FILE")]
     inbound_root: Vec<PathBuf>,
 }

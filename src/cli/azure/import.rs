@@ -21,8 +21,8 @@ const MOST: u64 = 64 << 20;
 #[derive(clap::Args, Debug)]
 pub struct AzureImportArguments {
     /// Files with the output of `az network vpn-connection show`, `local-gateway show`,
-    /// `vnet-gateway show` and `vnet show` in any order, or lists of these, or ARM templates; `-` is
-    /// standard input.
+    /// `vnet-gateway show` and `vnet show` in any order, or lists of these, or ARM templates; `-`
+    /// is standard input.
     #[arg(value_name = "JSON", required = true)]
     files: Vec<PathBuf>,
     /// Write the configuration to a file instead of standard output.

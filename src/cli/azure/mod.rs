@@ -1,4 +1,5 @@
-//! `s2sd azure`: converts Azure's resources to a configuration and back, and diagnoses a connection.
+//! `s2sd azure`: converts Azure's resources to a configuration and back, and diagnoses a
+//! connection.
 //!
 //! | file | what lives there |
 //! |---|---|
@@ -19,7 +20,8 @@ use clap::Subcommand;
 pub enum AzureCommand {
     /// Make a configuration from the output of `az network ... show`.
     Import(import::AzureImportArguments),
-    /// Print Azure's side of a configuration: as commands, as a template, or as fields of the portal.
+    /// Print Azure's side of a configuration: as commands, as a template, or as fields of the
+    /// portal.
     Export(export::AzureExportArguments),
     /// Check a connection from end to end: exit code 0 all checks passed, 1 warnings, 2 failures.
     Doctor(doctor::DoctorArguments),

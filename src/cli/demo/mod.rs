@@ -1,7 +1,7 @@
 //! `s2sd demo`: a whole site-to-site connection on one host, without other programs.
 //!
-//! Two services run, each in a thread inside the network namespace of its gateway. The demonstration
-//! controls them as an operator does, over their control sockets.
+//! Two services run, each in a thread inside the network namespace of its gateway. The
+//! demonstration controls them as an operator does, over their control sockets.
 //!
 //! | file | what lives there |
 //! |---|---|
@@ -23,11 +23,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::client::{ServiceAddress, UNEXPECTED_ANSWER};
+use super::client::ServiceAddress;
 use super::format::{Paint, bytes, span};
 use super::{fail, log, say, status};
 use crate::daemon::control::{Ask, ControlAnswer, RekeyWhich};
 use crate::daemon::status::{ConnectionStatus, Status};
+use crate::doctor::service::ServiceError;
 use crate::sys::clock;
 use crate::time::Instant;
 use network::{CONNECTION, DemoNetwork, End};
@@ -279,7 +280,8 @@ fn flow(
             (shown_bytes, shown_at) = (count, now);
             if tick == ticks / 2 {
                 let connection = CONNECTION.to_owned();
-                outcome = site.ask(Ask::Rekey { connection, which: RekeyWhich::Both }).map(drop);
+                let asked = site.ask(Ask::Rekey { connection, which: RekeyWhich::Both });
+                outcome = asked.map(drop).map_err(|error| error.to_string());
                 line += "  rekeying all SAs";
             }
             progress.line(line);
@@ -297,13 +299,13 @@ fn flow(
 }
 
 fn connection(site: &ServiceAddress) -> Result<(Status, ConnectionStatus), String> {
-    match site.ask(Ask::Status { connection: None })? {
+    match site.ask(Ask::Status { connection: None }).map_err(|error| error.to_string())? {
         ControlAnswer::Status(status) => {
             let first = status.connections.first().cloned();
             first.map(|first| (status, first)).ok_or_else(|| "no connection".to_owned())
         }
         ControlAnswer::Explanations(_) | ControlAnswer::Done(_) => {
-            Err(UNEXPECTED_ANSWER.to_owned())
+            Err(ServiceError::UnexpectedAnswer.to_string())
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The network of the demonstration: two gateways and two hosts, in network namespaces that end with
-//! this process:
+//! The network of the demonstration: two gateways and two hosts, in network namespaces that end
+//! with this process:
 //!
 //! ```text
 //!   site host ── lan ── site's s2sd ══ wan ══ Azure's s2sd ── lan ── Azure host

@@ -9,8 +9,8 @@ use crate::sys::user_namespace;
 /// The device that creates TUN interfaces.
 const TUN: &str = "/dev/net/tun";
 
-/// Acquires the right to create namespaces, or says what is missing. Must be called before the first
-/// thread starts.
+/// Acquires the right to create namespaces, or says what is missing. Must be called before the
+/// first thread starts.
 pub fn acquire() -> Result<(), String> {
     if let Err(error) = fs::OpenOptions::new().read(true).write(true).open(TUN) {
         let remedy = match error.kind() {

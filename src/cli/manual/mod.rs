@@ -2,7 +2,7 @@
 //!
 //! | file | what lives there |
 //! |---|---|
-//! | `mod.rs` | s2sd(8) from clap's definition of the command line; s2sd.toml(5) from the schema of the configuration |
+//! | `mod.rs` | s2sd(8) from clap's definition; s2sd.toml(5) from the schema of the file |
 //! | [`json`] | s2sd-json(5) from the JSON schemas of the printed types |
 
 pub mod json;

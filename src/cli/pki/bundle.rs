@@ -28,7 +28,8 @@ impl Pkcs12Password {
     }
 }
 
-/// Reads certificates, and keys with their PKCS#8. Warns when every user of this host may read a key.
+/// Reads certificates, and keys with their PKCS#8. Warns when every user of this host may read a
+/// key.
 pub fn read(path: &Path, password: &Pkcs12Password) -> Result<Bundle, String> {
     let (bytes, exposed) = file::read(path)?;
     let name = path.display().to_string();

@@ -1,4 +1,5 @@
-//! `s2sd pki export`: certificates in the forms that Azure accepts, whichever authority issued them.
+//! `s2sd pki export`: certificates in the forms that Azure accepts, whichever authority issued
+//! them.
 
 use std::path::{Path, PathBuf};
 

@@ -35,8 +35,8 @@ pub struct PkiIssueArguments {
     /// How many further authorities may stand between this intermediate and a leaf certificate.
     #[arg(long, value_name = "N")]
     pathlen: Option<u8>,
-    /// The authority that signs: its name in the directory, or the file of its certificate. Required
-    /// when there are several.
+    /// The authority that signs: its name in the directory, or the file of its certificate.
+    /// Required when there are several.
     #[arg(long, value_name = "AUTHORITY")]
     by: Option<String>,
     /// The file of the authority's key, unless the key is beside the certificate.

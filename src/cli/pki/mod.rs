@@ -52,7 +52,8 @@ enum PkiCommand {
     /// Explain certificates by the rules of Azure's article: exit code 0 all fit, 1 warnings, 2
     /// failures.
     Show(show::PkiShowArguments),
-    /// Print the inbound chain in the form that Azure accepts, or write a PKCS#12 file for Key Vault.
+    /// Print the inbound chain in the form that Azure accepts, or write a PKCS#12 file for Key
+    /// Vault.
     Export(export::PkiExportArguments),
 }
 

@@ -15,8 +15,8 @@ use crate::sys::clock;
 /// The arguments of `s2sd pki show`.
 #[derive(clap::Args, Debug)]
 pub struct PkiShowArguments {
-    /// Files with certificates in PEM, DER, Windows' .cer or PKCS#12, or names of certificates in the
-    /// directory; all are checked together.
+    /// Files with certificates in PEM, DER, Windows' .cer or PKCS#12, or names of certificates in
+    /// the directory; all are checked together.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
     /// Check for the certificate of this device, presented to Azure (inbound) only.

@@ -8,6 +8,7 @@ use crate::config::settings::{Connection, Site};
 use crate::config::value::Host;
 use crate::doctor::facts::{ClockFacts, Facts};
 use crate::doctor::finding::{Check, DoctorFinding};
+use crate::doctor::service::ServiceError;
 
 /// The findings about this host.
 pub fn findings(facts: &Facts) -> Vec<DoctorFinding> {
@@ -99,6 +100,13 @@ fn clock(clock: &ClockFacts) -> DoctorFinding {
 fn service(facts: &Facts) -> DoctorFinding {
     let status = match &facts.service {
         Ok(status) => status,
+        Err(ServiceError::Refused(why)) => {
+            return DoctorFinding::warn(
+                Check::Service,
+                format!("the service does not report this connection, so checks inside the tunnel are skipped: {why}"),
+            )
+            .remedy("`s2sd reload` if the connection is new in the configuration, then run the doctor again");
+        }
         Err(why) => {
             return DoctorFinding::warn(
                 Check::Service,

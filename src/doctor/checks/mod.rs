@@ -4,7 +4,7 @@
 //! | file | what it checks |
 //! |---|---|
 //! | [`host`] | configuration, certificates, clock, service, addresses |
-//! | [`reachability`] | route, UDP ports 500 and 4500, IKE proposal, NAT traversal, IKE fragmentation |
+//! | [`reachability`] | route, UDP ports, IKE proposal, NAT traversal, IKE fragmentation |
 //! | [`authentication`] | IKE_AUTH, ESP proposal, traffic selectors, rekeying |
 //! | [`traffic`] | MTU, packets through the tunnel |
 

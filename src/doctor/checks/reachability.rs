@@ -1,5 +1,5 @@
-//! Checks from this host to the gateway's first answer: route, UDP ports 500 and 4500, IKE proposal,
-//! NAT traversal, IKE fragmentation.
+//! Checks from this host to the gateway's first answer: route, UDP ports 500 and 4500, IKE
+//! proposal, NAT traversal, IKE fragmentation.
 
 use std::net::IpAddr;
 

@@ -14,6 +14,7 @@ use crate::doctor::facts::{
 use crate::doctor::probe::ike_probe::{Acceptance, IkeProbeAnswer};
 use crate::doctor::probe::port_probe::{NoAnswer, PortError};
 use crate::doctor::probe::sniffer::Sniffed;
+use crate::doctor::service::ServiceError;
 use crate::ike::negotiation::nat_detection::Nat;
 use crate::time::UnixTime;
 use crate::wire::codes::{KeId, NotifyType};
@@ -174,7 +175,10 @@ fn each_fact_has_its_line() {
         }),
         (DoctorVerdict::Warn, Check::Clock, "timedatectl", |f| f.clock.synchronized = Some(false)),
         (DoctorVerdict::Warn, Check::Service, "systemctl start", |f| {
-            f.service = Err("gone".into())
+            f.service = Err(ServiceError::Unreachable("gone".into()));
+        }),
+        (DoctorVerdict::Warn, Check::Service, "s2sd reload", |f| {
+            f.service = Err(ServiceError::Refused("no connection named c".into()));
         }),
         (DoctorVerdict::Fail, Check::Addresses, "10.2.0.0/16", |f| {
             let own = "10.2.3.4".parse().unwrap();
@@ -197,16 +201,21 @@ fn each_fact_has_its_line() {
             refused(f, "no-answer", "IKE_AUTH");
             f.tunnels[0].natt = no_answer(None);
         }),
-        (DoctorVerdict::Fail, Check::Udp500, "firewall of this host blocks packets to", |f| {
+        (DoctorVerdict::Fail, Check::Udp500, "own firewall blocks packets to", |f| {
             silent(f, Some(PortError::Forbidden), &[]);
         }),
         (DoctorVerdict::Fail, Check::Udp500, "one of four causes", |f| silent(f, None, &[])),
         (DoctorVerdict::Fail, Check::Udp500, "wrong peer address?", |f| {
             silent(f, Some(PortError::PortClosed), &[]);
         }),
-        (DoctorVerdict::Fail, Check::Udp500, "192.0.2.9 dials this host", |f| {
-            silent(f, None, &["192.0.2.9".parse().unwrap()]);
-        }),
+        (
+            DoctorVerdict::Fail,
+            Check::Udp500,
+            "192.0.2.9, which no connection names, dials this host",
+            |f| {
+                silent(f, None, &["192.0.2.9".parse().unwrap()]);
+            },
+        ),
         (DoctorVerdict::Warn, Check::Udp500, "connectionMode=Default", |f| {
             silent(f, None, &[GATEWAY])
         }),

@@ -3,15 +3,15 @@
 //!
 //! ```text
 //! [N(COOKIE)], SA, KE, Ni, N(NAT_DETECTION x2), N(FRAGMENTATION), [V(padding)] ──>
-//!                       <── SA, KE, Nr, N(NAT_DETECTION x2), [N(FRAGMENTATION)], [CERTREQ]     Accepted
-//!                       <── N(COOKIE)                                                          Cookie: send again
-//!                       <── N(INVALID_KE_PAYLOAD, group)                                       Group
-//!                       <── N(NO_PROPOSAL_CHOSEN) or another error                             Refused
+//!     <── SA, KE, Nr, N(NAT_DETECTION x2), [N(FRAGMENTATION)], [CERTREQ]     Accepted
+//!     <── N(COOKIE)                                                        Cookie: send again
+//!     <── N(INVALID_KE_PAYLOAD, group)                                       Group
+//!     <── N(NO_PROPOSAL_CHOSEN) or another error                             Refused
 //! ```
 //!
 //! A stateless probe carries a KE payload of a group that no proposal names. A peer that would
-//! accept one of the proposals answers INVALID_KE_PAYLOAD (RFC 7296 §1.2) and keeps no half-open IKE
-//! SA, so many such probes can be sent to a gateway.
+//! accept one of the proposals answers INVALID_KE_PAYLOAD (RFC 7296 §1.2) and keeps no half-open
+//! IKE SA, so many such probes can be sent to a gateway.
 
 use crate::crypto::{Group, Provider};
 use crate::ike::negotiation::nat_detection::{self, Nat};

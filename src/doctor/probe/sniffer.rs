@@ -1,5 +1,5 @@
-//! Sniffs IKE_SA_INIT messages on an interface, ahead of this host's firewall: which peers dial this
-//! host, and which answers arrive.
+//! Sniffs IKE_SA_INIT messages on an interface, ahead of this host's firewall: which peers dial
+//! this host, and which answers arrive.
 //!
 //! A packet socket sees packets before netfilter does. An answer that the sniffer sees and the
 //! probe's socket does not get was therefore dropped on this host. A gateway that dials and answers
