@@ -1,5 +1,4 @@
-//! The command line as an operator meets it: help, exit codes, and what is said when something is
-//! not there.
+//! The command line as an operator uses it: help, exit codes, error messages, manual pages.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod manual;
@@ -21,7 +20,7 @@ fn err(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A directory of this test's own, with a certificate, its key and a root that may serve as the
+/// A directory for one test, with a certificate, its key, and a root that can also be the
 /// gateway's.
 fn directory(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -93,14 +92,15 @@ fn help_names_every_command_and_every_command_has_help() {
 }
 
 #[test]
-fn check_tells_fit_doubtful_and_wrong_apart_by_its_exit_code() {
+fn the_exit_code_of_check_tells_warnings_from_errors() {
     let directory = directory("check");
-    // An ECDSA key without extended key usages: it will do, and Azure's documents know better ones.
+    // An ECDSA key without extended key usages works, but differs from Azure's documents: a
+    // warning.
     let file = configuration(&directory, "Default");
     let name = file.display().to_string();
-    let doubtful = s2sd(&["check", &name]);
-    assert_eq!(doubtful.status.code(), Some(1), "{}", out(&doubtful));
-    assert!(out(&doubtful).contains("0 errors"), "{}", out(&doubtful));
+    let warned = s2sd(&["check", &name]);
+    assert_eq!(warned.status.code(), Some(1), "{}", out(&warned));
+    assert!(out(&warned).contains("0 errors"), "{}", out(&warned));
 
     let wrong = configuration(&directory, "Defalt");
     let wrong = s2sd(&["check", &wrong.display().to_string()]);
@@ -153,12 +153,12 @@ fn run_refuses_a_broken_file_with_its_line() {
     assert!(err(&output).contains("s2sd.toml:9:19"), "{}", err(&output));
 }
 
-/// The names below "Commands:".
+/// The names of all commands in the help.
 fn commands() -> Vec<String> {
     below(&[])
 }
 
-/// The names below a command's "Commands:".
+/// The names of the commands below a command, in its help.
 fn below(command: &[&str]) -> Vec<String> {
     let help = out(&s2sd(&[command, &["--help"]].concat()));
     if !help.contains("Commands:\n") {
@@ -169,7 +169,7 @@ fn below(command: &[&str]) -> Vec<String> {
     list.lines().filter_map(name).filter(|name| name != "help").collect()
 }
 
-/// What `s2sd generate` wrote, with roff's escapes undone.
+/// Reads the files that `s2sd generate` writes, without roff escapes.
 fn generated(what: &str) -> impl Fn(&str) -> String {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(what);
     let output = s2sd(&["generate", what, &directory.display().to_string()]);
@@ -194,7 +194,7 @@ fn the_manual_page_names_every_command_and_every_option() {
         [command].into_iter().chain(below)
     });
     for command in nested {
-        // A name of two words is quoted as one argument of the macro.
+        // A name of two words is quoted, because it is one argument of the macro.
         let heads = [format!("\n.SS {command}\n"), format!("\n.SS \"{command}\"\n")];
         let section = heads.iter().find_map(|head| page.split(head).nth(1));
         let section = section.unwrap_or_else(|| panic!("{command} has no section in\n{page}"));

@@ -300,7 +300,7 @@ fn a_certificate_that_ends_early_is_told_so_and_no_other() {
     assert!(!told.contains("note:"), "{told}");
     let told = desk.good("issue inbound --cn cut --months 25");
     assert!(
-        told.contains("note: it ends with what issued it, before 25 months are over"),
+        told.contains("note: the certificate expires with its issuer, before 25 months are over"),
         "{told}"
     );
 }

@@ -1,4 +1,4 @@
-//! An Azure Resource Manager template.
+//! Azure's side as an Azure Resource Manager (ARM) template.
 
 use super::quote;
 use super::template::{API_VERSION, Parameter, Resource, ResourceId, Syntax, Template};
@@ -6,8 +6,8 @@ use super::template::{API_VERSION, Parameter, Resource, ResourceId, Syntax, Temp
 const SCHEMA: &str =
     "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#";
 
-/// How templates write values.
-pub const SYNTAX: Syntax = Syntax {
+/// The syntax of ARM templates.
+pub(crate) const SYNTAX: Syntax = Syntax {
     key: |key| format!("{}: ", quote::json(key)),
     between_keys: ",",
     between_items: ",",

@@ -1,11 +1,11 @@
-//! Commands of the Azure command line, as a script for sh.
+//! Azure's side as commands of the Azure CLI, in a script for sh.
 
 use super::quote::{self, sh};
 use super::side::{self, AzureSide, ExportConnection, ExportSite, placeholder};
 use super::template::{self, API_VERSION, Syntax, TemplateValue};
 use crate::config::value::Host;
 
-/// How JSON arguments are written; all in them is known, or a placeholder.
+/// The syntax of JSON arguments; unknown values are placeholders.
 const JSON: Syntax = Syntax {
     key: |key| format!("{}: ", quote::json(key)),
     between_keys: ",",
@@ -15,7 +15,7 @@ const JSON: Syntax = Syntax {
     id: |id| quote::json(&id.name),
 };
 
-/// Azure's side as a script. It stops at the first command that fails.
+/// Azure's side as a script that stops at the first command that fails.
 pub fn az(side: &AzureSide) -> String {
     let about: String = side.about().iter().map(|line| format!("# {line}\n")).collect();
     let group = placeholder(side.group.as_deref(), "RESOURCE-GROUP");
@@ -55,7 +55,7 @@ fn local_gateway(side: &AzureSide, site: &ExportSite) -> String {
     command.maybe("location", side.location.as_deref()).text()
 }
 
-/// The parts that `create` has no option for are set afterwards.
+/// The commands for a connection: `update` sets the properties for which `create` has no option.
 fn connection(side: &AzureSide, link: &ExportConnection) -> String {
     let certificates = template::certificates(&link.with_placeholders(), "", &mut Vec::new());
     let create = AzCommand::new("network vpn-connection create")
@@ -96,14 +96,14 @@ fn connection(side: &AzureSide, link: &ExportConnection) -> String {
     format!("\n{}\n{}{}", create.text(), policy.map_or(String::new(), |p| p + "\n"), update.text())
 }
 
-/// A value as JSON on one line.
+/// Writes a value as JSON on one line.
 fn json(value: &TemplateValue) -> String {
     let mut text = String::new();
     value.write(&JSON, 0, &mut text);
     text.lines().map(str::trim_start).collect::<Vec<_>>().join(" ")
 }
 
-/// A command over several lines.
+/// A command that is written on several lines.
 struct AzCommand(Vec<String>);
 
 impl AzCommand {
@@ -122,7 +122,7 @@ impl AzCommand {
         }
     }
 
-    /// With a value that is quoted already.
+    /// Adds an option whose value is quoted already.
     fn raw(mut self, option: &str, value: &str) -> AzCommand {
         self.0.push(format!("--{option} {value}"));
         self

@@ -1,9 +1,9 @@
-//! A Bicep file.
+//! Azure's side as a Bicep file.
 
 use super::quote;
 use super::template::{API_VERSION, Parameter, Resource, ResourceId, Syntax, Template};
 
-/// How Bicep writes values.
+/// The syntax of Bicep.
 const SYNTAX: Syntax = Syntax {
     key: |key| format!("{key}: "),
     between_keys: "",

@@ -1,6 +1,6 @@
-//! Our certificate as Azure wants to know it: its common name, and the certificates above it, root
-//! first, each as one line of base64 (Azure docs, "Configure a site-to-site VPN with certificate
-//! authentication").
+//! Our certificate in the form that Azure's connection needs: its common name, and its issuers,
+//! root first, each as one line of Base64 (Azure docs, "Configure a site-to-site VPN with
+//! certificate authentication").
 
 use base64ct::{Base64, Encoding};
 
@@ -13,7 +13,7 @@ use crate::pki::load::Bundle;
 use crate::pki::path::{Roots, Trust};
 use crate::time::UnixTime;
 
-/// What of it is known.
+/// The inbound settings of a connection's `certificateAuthentication`, as far as known.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct InboundChain {
     /// `inboundAuthCertificateSubjectName`.
@@ -22,14 +22,14 @@ pub struct InboundChain {
     pub chain: Option<Vec<String>>,
 }
 
-/// Azure takes this many certificates as the chain, its root among them.
+/// The most certificates that Azure accepts as a chain, root included.
 const CHAIN_MAX: usize = 5;
 
 impl InboundChain {
-    /// Reads it from the files of a connection; `more` are certificates that are not in them, as a
-    /// root often is. What could not be found out is missing, with the reason. Its private key is
-    /// of no use here.
-    pub fn read(
+    /// Reads the settings from the certificate file of a connection; `more` are certificates that
+    /// the file lacks, often the root. Returns the reason when a setting could not be determined.
+    /// The private key is not needed.
+    pub(crate) fn read(
         authentication: &CertificateAuthentication,
         more: &[Certificate],
         files: &dyn Files,
@@ -44,7 +44,7 @@ impl InboundChain {
         let Some(leaf) = certificates.get(first) else {
             let fault = AzureFault::new(
                 format_args!("{file} holds no certificate"),
-                "name the file with our certificate and its intermediates as `inbound_certificate`",
+                "name the file with this device's certificate and its intermediates as `inbound_certificate`",
             );
             return (InboundChain::default(), Some(fault));
         };
@@ -64,7 +64,7 @@ fn certificates(
         files.read(file).map_err(|error| {
             AzureFault::new(
                 format_args!("{file} cannot be read: {error}"),
-                "without our certificate there are placeholders: run the export where the file is, as a user who may read it",
+                "without this device's certificate the output has placeholders: run the export where the file is, as a user who may read it",
             )
         })
     };
@@ -78,7 +78,7 @@ fn certificates(
     Ok(bundle.certificates)
 }
 
-/// The certificates above a leaf, by the rules that a gateway checks it with.
+/// The issuers of a leaf certificate, validated by the rules of a gateway.
 fn chain<'a>(
     leaf: &'a Certificate,
     known: impl Iterator<Item = &'a Certificate>,
@@ -88,8 +88,8 @@ fn chain<'a>(
     let (roots, others): (Vec<_>, Vec<_>) = known.partition(|c| c.is_self_issued());
     if roots.is_empty() {
         return Err(AzureFault::new(
-            format_args!("{file} does not hold the root that {leaf} ends at"),
-            "Azure wants it: name its file with --inbound-root FILE",
+            format_args!("{file} does not contain the root of {leaf}"),
+            "Azure needs the root: name its file with --inbound-root FILE",
         ));
     }
     let mut presented = vec![leaf.as_der()];
@@ -99,7 +99,7 @@ fn chain<'a>(
         .map_err(|refusal| {
             AzureFault::new(
                 format_args!("Azure would refuse {leaf}: {refusal}"),
-                "see what `s2sd check` says of it",
+                "`s2sd check` explains the certificate",
             )
         })?;
     let intermediates = path.intermediates().iter().rev();
@@ -110,8 +110,8 @@ fn chain<'a>(
     match chain.len() {
         ..=CHAIN_MAX => Ok(chain),
         many => Err(AzureFault::new(
-            format_args!("{many} certificates stand above {leaf}, Azure takes {CHAIN_MAX}"),
-            "have it issued by an authority nearer to the root",
+            format_args!("{leaf} has {many} issuers, and Azure accepts {CHAIN_MAX}"),
+            "have the certificate issued by an authority nearer to the root",
         )),
     }
 }

@@ -1,17 +1,17 @@
-//! The configuration file that an import writes: every setting with the property of Azure that it
-//! came from, and the notes in front.
+//! The configuration file that an import writes: the notes, then every setting with the Azure
+//! property that the setting comes from.
 
 use std::fmt::{self, Display, Formatter};
 
 use base64ct::{Base64, Encoding};
 
-use super::import::{ImportChoices, without_cn};
+use super::choices::ImportChoices;
 use super::note::{Note, NoteKind};
 use super::quote::{self, one_line};
-use super::resource::{AzureCertificates, AzurePolicy, AzureSelectors};
+use super::resource::{AzureCertificates, AzurePolicy, AzureSelectors, without_cn};
 use crate::pki::certificate::Certificate;
 
-/// The whole file.
+/// The content of the file.
 pub struct Draft<'a> {
     pub site: DraftSite,
     pub links: Vec<DraftConnection<'a>>,
@@ -19,7 +19,7 @@ pub struct Draft<'a> {
     pub notes: &'a [Note],
 }
 
-/// `[local_network_gateway]`.
+/// The table `[local_network_gateway]`.
 pub struct DraftSite {
     pub name: String,
     pub address: Option<String>,
@@ -27,11 +27,11 @@ pub struct DraftSite {
     pub prefixes: Vec<String>,
 }
 
-/// A `[[connection]]`.
+/// A table `[[connection]]`.
 pub struct DraftConnection<'a> {
     pub name: String,
     pub mode: String,
-    /// `None`: not set in Azure.
+    /// `None` when Azure has no value.
     pub dpd: Option<u64>,
     pub narrow: bool,
     pub policy: Option<&'a AzurePolicy>,
@@ -40,16 +40,16 @@ pub struct DraftConnection<'a> {
     pub hosts: Vec<String>,
     pub private: bool,
     pub prefixes: Vec<String>,
-    /// Where the prefixes are known from.
+    /// The Azure property that the prefixes come from.
     pub source: String,
     pub subject: String,
     pub certificates: AzureCertificates,
     pub bgp_addresses: Vec<String>,
 }
 
-/// Where comments behind a value begin.
+/// The column at which a comment behind a value begins.
 const COMMENT: usize = 44;
-/// Comments on lines of their own are wrapped here.
+/// The width at which comments on lines of their own are wrapped.
 const WIDTH: usize = 110;
 
 impl Display for Draft<'_> {
@@ -59,8 +59,8 @@ impl Display for Draft<'_> {
         comment(
             f,
             &format!(
-                "Made by `s2sd azure import` of the local network gateway {} and the {many} {}. `s2sd check FILE` says what is wrong \
-                 with it; s2sd.toml(5) has every key.",
+                "Made by `s2sd azure import` of the local network gateway {} and the {many} {}. `s2sd check FILE` shows its \
+                 errors; s2sd.toml(5) describes every key.",
                 self.site.name,
                 names.join(", ")
             ),
@@ -74,7 +74,7 @@ impl Display for Draft<'_> {
             }
         }
         writeln!(f, "\n[device]")?;
-        key(f, "name", quote::toml(&self.site.name), "in logs and status")?;
+        key(f, "name", quote::toml(&self.site.name), "the device's name in logs and status")?;
         self.site.fmt(f)?;
         self.links.iter().try_for_each(|link| link.write(f, self.choices))
     }
@@ -136,19 +136,24 @@ impl DraftConnection<'_> {
             key(f, "local_address_ranges", list(&policy.site), "Azure: remoteAddressRanges")?;
             key(f, "remote_address_ranges", list(&policy.azure), "Azure: localAddressRanges")?;
         }
-        table(f, "[connection.tunnel]", "this device's side; nothing in Azure")?;
+        table(f, "[connection.tunnel]", "settings of this device only, not in Azure")?;
         let own: Vec<String> = self.bgp_addresses.iter().map(|a| format!("{a}/32")).collect();
         if !own.is_empty() {
-            let what = "our BGP address, for a routing daemon";
+            let what = "this site's BGP address, for a routing daemon";
             key(f, "#addresses", list(&own), what)?;
         }
-        key(f, "#interface", quote::toml("auto"), "azure0, azure1, ...: one for each tunnel")?;
-        key(f, "#routes", quote::toml("ecmp"), "ecmp | preferred | none, for a routing daemon")
+        key(
+            f,
+            "#interface",
+            quote::toml("auto"),
+            "azure0, azure1, ...: one interface for each tunnel",
+        )?;
+        key(f, "#routes", quote::toml("ecmp"), "ecmp | preferred | none (for a routing daemon)")
     }
 
     fn write_policy(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Some(policy) = self.policy else {
-            let what = "Azure: ipsecPolicies is empty; means 1024-bit DHGroup2";
+            let what = "Azure: ipsecPolicies is empty: the default policy, with 1024-bit DHGroup2";
             return key(f, "ipsec_policy", quote::toml("Default"), what);
         };
         table(f, "[connection.ipsec_policy]", "Azure: ipsecPolicies[0]")?;
@@ -185,7 +190,7 @@ impl DraftConnection<'_> {
 
     fn write_certificates(&self, f: &mut Formatter<'_>, choices: &ImportChoices) -> fmt::Result {
         let own = self.certificates.subject.as_deref().map(without_cn);
-        let what = "inbound comes in to Azure, outbound goes out from it";
+        let what = "inbound: sent to Azure; outbound: sent by Azure";
         table(f, "[connection.certificate_authentication]", what)?;
         for (at, text) in self.certificates.chain.iter().enumerate() {
             let place = format!("inboundAuthCertificateChain[{at}] in Azure");
@@ -194,37 +199,39 @@ impl DraftConnection<'_> {
         if let Some(url) = &self.certificates.outbound {
             comment(f, &format!("outboundAuthCertificate in Azure: {url}"))?;
         }
-        let certificate =
-            format!("FILE TO PUT THERE: our certificate, CN={}", own.unwrap_or("as Azure has it"));
+        let certificate = format!(
+            "PUT FILE THERE: this device's certificate, CN={}",
+            own.unwrap_or("(not in the JSON)")
+        );
         key(f, "inbound_certificate", quote::toml(&choices.inbound_certificate), &certificate)?;
-        let what = "FILE TO PUT THERE: its key";
+        let what = "PUT FILE THERE: the private key of this device's certificate";
         key(f, "inbound_private_key", quote::toml(&choices.inbound_private_key), what)?;
-        let what = "FILE TO PUT THERE: the root of Azure's certificate";
+        let what = "PUT FILE THERE: the root of Azure's certificate";
         let root = format!("[{}]", quote::toml(&choices.outbound_root));
         key(f, "outbound_certificate_roots", root, what)?;
         let what = match (&choices.outbound_subject, self.subject.is_empty()) {
-            (Some(_), _) => "CN of Azure's certificate",
+            (Some(_), _) => "common name (CN) of Azure's certificate",
             (None, true) => "FILL IN: the CN of Azure's certificate",
             (None, false) => {
-                "CHECK: the CN of Azure's certificate; this is its name in the key vault"
+                "CHECK: must be the CN of Azure's certificate; this is its name in Key Vault"
             }
         };
         key(f, "outbound_certificate_subject_name", quote::toml(&self.subject), what)
     }
 }
 
-/// What a certificate of Azure's chain says of itself.
+/// The subject, expiry and thumbprint of a certificate in Azure's inbound chain.
 fn described(base64: &str) -> String {
     let bare: String = base64.split_whitespace().collect();
     let der = Base64::decode_vec(&bare).ok();
     match der.and_then(|der| Certificate::from_der(&der).ok()) {
         Some(certificate) => format!(
-            "{}, until {}, thumbprint {}",
+            "{}, valid until {}, thumbprint {}",
             certificate.subject(),
             certificate.not_after(),
             certificate.thumbprint()
         ),
-        None => "not a certificate that could be read".to_owned(),
+        None => "unreadable certificate".to_owned(),
     }
 }
 
@@ -244,7 +251,7 @@ fn behind(f: &mut Formatter<'_>, line: &str, what: &str) -> fmt::Result {
     }
 }
 
-/// A comment on lines of its own.
+/// Writes a comment on lines of its own.
 fn comment(f: &mut Formatter<'_>, text: &str) -> fmt::Result {
     wrap(f, "# ", "# ", text)
 }

@@ -1,15 +1,15 @@
-//! Why something cannot be done, and what would mend it.
+//! The error of imports and exports: what is wrong, with a hint.
 
 use std::fmt;
 
 use crate::config::Diagnostic;
 
-/// A reason that a person can act on.
+/// An error with a hint for the operator.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AzureFault(String);
 
 impl AzureFault {
-    /// What is wrong, and what would mend it.
+    /// An error of what is wrong, and how to correct it.
     pub fn new(what: impl fmt::Display, hint: impl fmt::Display) -> AzureFault {
         AzureFault(visible(&format!("{what}\n = hint: {hint}")))
     }
@@ -21,7 +21,7 @@ impl From<Diagnostic> for AzureFault {
     }
 }
 
-/// Names in it come from files: none may steer a terminal.
+/// Replaces control characters: names in the text come from files, and must not control a terminal.
 fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
 }

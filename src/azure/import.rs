@@ -1,49 +1,26 @@
-//! From Azure's resources to a configuration file: what can be taken over is, and the rest is said.
+//! Makes a configuration file from Azure's resources; what a configuration cannot hold becomes a
+//! note.
 
+use super::choices::ImportChoices;
 use super::draft::{Draft, DraftConnection, DraftSite};
 use super::fault::AzureFault;
 use super::note::{Note, NoteKind};
 use super::quote;
 use super::refusal;
-use super::resource::{AzureConnection, AzureGateway, LocalGateway, Reference, Resources};
+use super::resource::{
+    AzureConnection, AzureGateway, LocalGateway, Reference, Resources, without_cn,
+};
 
-/// What an operator adds to what Azure knows.
-#[derive(Clone, Debug)]
-pub struct ImportChoices {
-    /// The connections to take; empty takes all.
-    pub connections: Vec<String>,
-    /// Where our certificate is.
-    pub inbound_certificate: String,
-    /// Where its key is.
-    pub inbound_private_key: String,
-    /// Where the root of Azure's certificate is.
-    pub outbound_root: String,
-    /// The CN of Azure's certificate; the JSON has only its name in the key vault.
-    pub outbound_subject: Option<String>,
-}
-
-/// A configuration file, and what it could not hold.
+/// The result of an import.
 #[derive(Clone, Debug)]
 pub struct Imported {
-    /// The file's text.
+    /// The text of the configuration file.
     pub toml: String,
-    /// What is left to people; the file says it too.
+    /// What is left to the operator; the file contains these notes as comments.
     pub notes: Vec<Note>,
 }
 
-impl Default for ImportChoices {
-    fn default() -> ImportChoices {
-        ImportChoices {
-            connections: Vec::new(),
-            inbound_certificate: "/etc/s2sd/certs/inbound.pem".to_owned(),
-            inbound_private_key: "credential:inbound.key".to_owned(),
-            outbound_root: "/etc/s2sd/certs/azure-root.pem".to_owned(),
-            outbound_subject: None,
-        }
-    }
-}
-
-/// Makes a configuration of the connections among these resources.
+/// Imports the chosen connections among these resources.
 pub fn import(resources: &Resources, choices: &ImportChoices) -> Result<Imported, Vec<AzureFault>> {
     let connections = chosen(resources, choices).map_err(|fault| vec![fault])?;
     let mut faults = Vec::new();
@@ -51,7 +28,7 @@ pub fn import(resources: &Resources, choices: &ImportChoices) -> Result<Imported
     for connection in connections {
         let before = faults.len();
         faults.extend(refusal::of_connection(connection));
-        // What it belongs to is of no use to a connection that is refused anyway.
+        // A refused connection needs no gateways.
         if faults.len() > before {
             continue;
         }
@@ -88,7 +65,7 @@ fn draft(
     Imported { toml, notes }
 }
 
-/// The connections that were asked for.
+/// The chosen connections.
 fn chosen<'a>(
     resources: &'a Resources,
     choices: &ImportChoices,
@@ -96,8 +73,8 @@ fn chosen<'a>(
     let all = &resources.connections;
     if all.is_empty() {
         return Err(AzureFault::new(
-            "there is no connection in the JSON",
-            "add what this prints: az network vpn-connection show --resource-group GROUP --name CONNECTION",
+            "the JSON contains no connection",
+            "add the output of: az network vpn-connection show --resource-group GROUP --name CONNECTION",
         ));
     }
     if choices.connections.is_empty() {
@@ -108,8 +85,8 @@ fn chosen<'a>(
         all.iter().find(named).ok_or_else(|| {
             let names: Vec<&str> = all.iter().map(|c| c.reference.name.as_str()).collect();
             AzureFault::new(
-                format_args!("there is no connection called {name} in the JSON"),
-                format_args!("the JSON has {}", names.join(", ")),
+                format_args!("the JSON contains no connection named {name}"),
+                format_args!("the JSON contains {}", names.join(", ")),
             )
         })
     };
@@ -141,7 +118,8 @@ fn local_gateway<'a>(
     Ok(&resources.local_gateways[at])
 }
 
-/// Which of `all` a connection means. One that does not say takes the only one there is.
+/// The index of the resource that a connection names; a connection without a name for it means the
+/// only resource of `all`.
 fn one_of(
     all: &[&Reference],
     named: Option<&Reference>,
@@ -160,14 +138,14 @@ fn one_of(
         AzureFault::new(
             format_args!("the {what} {name} of connection {} is not in the JSON", own.name),
             format_args!(
-                "add what this prints: az network {command} show --resource-group {group} --name {}",
+                "add the output of: az network {command} show --resource-group {group} --name {}",
                 quote::sh(name)
             ),
         )
     })
 }
 
-/// A configuration describes one site.
+/// The fault of connections that belong to two sites: a configuration describes one site.
 fn two_sites(sites: &[&LocalGateway]) -> Option<AzureFault> {
     let first = sites.first()?;
     let other = sites.iter().find(|site| !site.reference.matches(&first.reference))?;
@@ -176,7 +154,7 @@ fn two_sites(sites: &[&LocalGateway]) -> Option<AzureFault> {
             "the connections belong to two sites: local network gateways {} and {}",
             first.reference.name, other.reference.name
         ),
-        "a configuration is one site's: import those of one local network gateway with --connection NAME",
+        "a configuration describes one site: choose the connections of one local network gateway with --connection NAME",
     ))
 }
 
@@ -186,11 +164,13 @@ fn site(gateway: &LocalGateway, notes: &mut Vec<Note>) -> DraftSite {
         notes.push(Note { kind: NoteKind::Fill, about: name.clone(), text: text.to_owned() });
     };
     if gateway.address.is_none() && gateway.fqdn.is_none() {
-        fill("it has neither gatewayIpAddress nor fqdn: write this site's public address");
+        fill(
+            "the local network gateway has neither gatewayIpAddress nor fqdn: write this site's public address",
+        );
     }
     if gateway.prefixes.is_empty() {
         fill(
-            "it has no address prefixes, as with BGP alone: write the networks behind this device",
+            "the local network gateway has no address prefixes, as is usual with BGP: write the networks behind this device",
         );
     }
     DraftSite {
@@ -210,35 +190,36 @@ fn link<'a>(
     notes: &mut Vec<Note>,
 ) -> DraftConnection<'a> {
     let name = &connection.reference.name;
-    let mut said = Notes { about: name, notes };
-    let (prefixes, source) = prefixes(resources, connection, gateway, &mut said);
-    let hosts = hosts(connection, gateway, &mut said);
+    let mut notes = Notes { about: name, notes };
+    let (prefixes, source) = prefixes(resources, connection, gateway, &mut notes);
+    let hosts = hosts(connection, gateway, &mut notes);
     let certificates = connection.certificates.clone().unwrap_or_default();
-    let subject = subject(choices, certificates.outbound.as_deref(), &mut said);
-    said.fill(format_args!(
-        "put our certificate at {} and its key at {}: CN={}, issued below the chain that Azure holds",
+    let subject = subject(choices, certificates.outbound.as_deref(), &mut notes);
+    notes.fill(format_args!(
+        "put this device's certificate at {} and its private key at {}; the certificate needs CN={} and an issuer in the inbound \
+         chain of the connection",
         choices.inbound_certificate,
         choices.inbound_private_key,
         certificates.subject.as_deref().map_or("(not in the JSON)", without_cn)
     ));
-    said.fill(format_args!(
-        "put the root of Azure's certificate at {}; not the certificate itself",
+    notes.fill(format_args!(
+        "put the root of Azure's certificate at {}, not the certificate itself",
         choices.outbound_root
     ));
     if connection.policies.len() > 1 {
-        said.left(format_args!(
-            "{} IPsec policies: Azure takes one, the first",
+        notes.left(format_args!(
+            "{} IPsec policies: only the first was imported, because Azure uses one",
             connection.policies.len()
         ));
     }
     if !connection.narrow && !connection.selectors.is_empty() {
-        said.left(format_args!(
-            "traffic selector policies, of which there are {}: Azure uses them only with usePolicyBasedTrafficSelectors, which is false",
+        notes.left(format_args!(
+            "{} traffic selector policies: Azure uses them only with usePolicyBasedTrafficSelectors, which is false",
             connection.selectors.len()
         ));
     }
-    bgp(connection, site, gateway, &mut said);
-    nat(connection, gateway, &mut said);
+    bgp(connection, site, gateway, &mut notes);
+    nat(connection, gateway, &mut notes);
     let peer = site.bgp.as_ref().filter(|_| connection.bgp);
     DraftConnection {
         name: name.clone(),
@@ -258,7 +239,7 @@ fn link<'a>(
     }
 }
 
-/// Notes about one connection.
+/// Collects the notes about one connection.
 struct Notes<'a> {
     about: &'a str,
     notes: &'a mut Vec<Note>,
@@ -278,12 +259,13 @@ impl Notes<'_> {
     }
 }
 
-/// What lies behind the gateway, and where that is known from: the gateway itself does not say.
+/// The prefixes behind the gateway, and the property that they come from: the gateway's own JSON
+/// has none.
 fn prefixes(
     resources: &Resources,
     connection: &AzureConnection,
     gateway: &AzureGateway,
-    said: &mut Notes<'_>,
+    notes: &mut Notes<'_>,
 ) -> (Vec<String>, String) {
     let networks = &resources.networks;
     let network = match &gateway.network {
@@ -309,8 +291,8 @@ fn prefixes(
         return (prefixes, "localAddressRanges of the traffic selector policies".to_owned());
     }
     let name = gateway.network.as_deref().unwrap_or("NETWORK");
-    said.fill(format_args!(
-        "write the address prefixes of the virtual network, or import again with what this prints: az network vnet show \
+    notes.fill(format_args!(
+        "write the address prefixes of the virtual network, or import again with the output of: az network vnet show \
          --resource-group {} --name {}",
         gateway.reference.group_word(),
         quote::sh(name)
@@ -318,11 +300,11 @@ fn prefixes(
     (Vec::new(), format!("FILL IN: addressSpace of virtual network {name}"))
 }
 
-/// Where the gateway's instances are.
+/// The addresses of the gateway's instances.
 fn hosts(
     connection: &AzureConnection,
     gateway: &AzureGateway,
-    said: &mut Notes<'_>,
+    notes: &mut Notes<'_>,
 ) -> Vec<String> {
     let name = &gateway.reference.name;
     let private = |text: &&String| {
@@ -336,46 +318,47 @@ fn hosts(
         gateway.tunnels.iter().filter(|text| !private(text)).cloned().collect()
     };
     if connection.private {
-        said.left(
-            "the tunnel runs to the gateway's private addresses (useLocalAzureIpAddress): s2sd dials them like any other, but the \
-             ExpressRoute circuit below and the routes to them are yours; gateway_ip_address is then this device's private one",
+        notes.left(
+            "the tunnel runs to the gateway's private addresses (useLocalAzureIpAddress): s2sd dials these like public ones, but the \
+             ExpressRoute circuit and the routes to these addresses must be set up separately, and gateway_ip_address must be \
+             this device's private address",
         );
     }
     if hosts.is_empty() {
         let what = if connection.private { "private" } else { "public" };
-        said.fill(format_args!(
-            "write the {what} addresses of gateway {name}: the JSON has none, the portal shows them on the gateway's Properties page"
+        notes.fill(format_args!(
+            "write the {what} addresses of gateway {name}: the JSON contains none; the portal shows them on the gateway's Properties page"
         ));
     }
     let instances = if gateway.active_active { 2 } else { 1 };
     for surplus in hosts.split_off(hosts.len().min(2)) {
-        said.left(format_args!("the address {surplus} of gateway {name}: a gateway has two instances at most, a third address is for point-to-site"));
+        notes.left(format_args!("the address {surplus} of gateway {name}: a gateway has at most two instances, and a third address is for point-to-site"));
     }
     if !hosts.is_empty() && hosts.len() < instances {
-        said.fill(format_args!(
-            "gateway {name} is active-active, but the JSON has one address only: add the second, for a tunnel to each instance"
+        notes.fill(format_args!(
+            "gateway {name} is active-active, but the JSON contains one address only: add the second address, for a tunnel to each instance"
         ));
     }
     hosts
 }
 
-/// The CN that Azure's certificate must have.
-fn subject(choices: &ImportChoices, url: Option<&str>, said: &mut Notes<'_>) -> String {
+/// The common name that Azure's certificate must have.
+fn subject(choices: &ImportChoices, url: Option<&str>, notes: &mut Notes<'_>) -> String {
     if let Some(subject) = &choices.outbound_subject {
         return without_cn(subject).to_owned();
     }
     let name = url.and_then(in_vault);
     match (url, name) {
         (Some(url), Some(name)) => {
-            said.fill(format_args!(
-                "{name} is the name of Azure's certificate in its key vault, its CN may differ; this prints its subject: az keyvault \
+            notes.fill(format_args!(
+                "{name} is the name of Azure's certificate in Key Vault, and its CN may differ; this command prints the subject: az keyvault \
                  certificate show --id {} --query policy.x509CertificateProperties.subject --output tsv",
                 quote::sh(url)
             ));
             name.to_owned()
         }
         _ => {
-            said.fill(
+            notes.fill(
                 "write the CN of Azure's certificate: the JSON does not name the certificate",
             );
             String::new()
@@ -383,27 +366,19 @@ fn subject(choices: &ImportChoices, url: Option<&str>, said: &mut Notes<'_>) -> 
     }
 }
 
-/// The name of a certificate in `https://VAULT/certificates/NAME/VERSION`; secrets of the vault
-/// have the same form.
+/// The name of a certificate in `https://VAULT/certificates/NAME/VERSION`; URLs of secrets have the
+/// same form.
 fn in_vault(url: &str) -> Option<&str> {
     let mut parts = url.split('/').skip(3);
     parts.next()?;
     parts.next().filter(|name| !name.is_empty())
 }
 
-/// Azure's samples write the subject as `CN=name`, its portal as `name`.
-pub(super) fn without_cn(subject: &str) -> &str {
-    match subject.split_at_checked(3) {
-        Some((prefix, name)) if prefix.eq_ignore_ascii_case("CN=") => name,
-        _ => subject,
-    }
-}
-
 fn bgp(
     connection: &AzureConnection,
     site: &LocalGateway,
     gateway: &AzureGateway,
-    said: &mut Notes<'_>,
+    notes: &mut Notes<'_>,
 ) {
     if !connection.bgp {
         return;
@@ -423,24 +398,24 @@ fn bgp(
         text.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_link_local())
     };
     let dials = if theirs.iter().any(apipa) {
-        "; with 169.254 addresses this side opens the session"
+        "; with 169.254 addresses this side must open the BGP session"
     } else {
         ""
     };
-    said.left(format_args!(
-        "BGP: leave it to FRR or BIRD over the tunnel's interface. {}; {}; multihop, keepalive 60 s, hold 180 s; a /32 route to each \
-         of Azure's addresses through its tunnel{dials}",
+    notes.left(format_args!(
+        "BGP: run FRR or BIRD over the tunnel's interface. {}; {}; multihop, keepalive 60 s, hold 180 s; a /32 route to each of \
+         Azure's addresses through its tunnel{dials}",
         speaker("Azure has", bgp.and_then(|bgp| bgp.asn), theirs),
         speaker("this site has", ours.and_then(|o| o.asn), ours.map_or(&[][..], |o| o.addresses.as_slice())),
     ));
 }
 
-fn nat(connection: &AzureConnection, gateway: &AzureGateway, said: &mut Notes<'_>) {
+fn nat(connection: &AzureConnection, gateway: &AzureGateway, notes: &mut Notes<'_>) {
     for rule in &connection.nat_rules {
         let known = gateway.nat_rules.iter().find(|r| r.name.eq_ignore_ascii_case(&rule.name));
         let Some(known) = known else {
-            said.left(format_args!(
-                "NAT rule {}, which is not in the gateway's JSON: Azure translates on its side, so write here the addresses that \
+            notes.left(format_args!(
+                "NAT rule {}, which is not in the gateway's JSON: Azure translates addresses on its side, so write the addresses that \
                  this device sees",
                 rule.name
             ));
@@ -454,10 +429,10 @@ fn nat(connection: &AzureConnection, gateway: &AzureGateway, said: &mut Notes<'_
                 "this device sees {outside} instead of {inside}: write {outside} in the gateway's address_prefixes instead"
             ),
             false => format!(
-                "Azure's side sees {outside} instead of {inside}: nothing to do here, this device keeps {inside}"
+                "Azure's side sees {outside} instead of {inside}: nothing to change, this device keeps {inside}"
             ),
         };
-        said.left(format_args!(
+        notes.left(format_args!(
             "NAT rule {}, which Azure applies on its side: {effect}",
             rule.name
         ));

@@ -1,6 +1,5 @@
-//! Reading JSON that came from Azure in one of its forms: flattened by `az`, with `properties` as
-//! REST has it, or as a template. What is missing and what is null are the same; keys that nobody
-//! asks for are nobody's business.
+//! Lenient reading of Azure's JSON in each of its forms: flattened by `az`, with `properties` as in
+//! REST, or as an ARM template. A missing value and null are the same; unknown keys are ignored.
 
 use std::fmt;
 
@@ -10,28 +9,28 @@ use super::fault::AzureFault;
 use crate::config::Severity;
 use crate::config::diagnostic::SourceText;
 
-/// A JSON value and where it is.
+/// A JSON value and its place in the document.
 #[derive(Clone)]
-pub struct Node<'a> {
+pub(crate) struct Node<'a> {
     value: &'a Value,
     place: String,
-    /// In a template strings may be expressions, and parameters may have defaults.
+    /// The parameters of an ARM template, whose strings may be expressions.
     parameters: Option<&'a Value>,
 }
 
-/// The JSON documents of a text, one after the other.
-pub fn documents(file: &str, text: &str) -> Result<Vec<Value>, AzureFault> {
+/// The JSON documents of a text, which follow one another.
+pub(crate) fn documents(file: &str, text: &str) -> Result<Vec<Value>, AzureFault> {
     if text.trim().is_empty() {
         return Err(AzureFault::new(
-            format_args!("{file}: it is empty"),
-            "the az command before it printed nothing: run it alone and see what it says",
+            format_args!("{file}: the file is empty"),
+            "the az command printed nothing: run it alone to see its error",
         ));
     }
     let documents = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     documents.collect::<Result<_, _>>().map_err(|error| broken(file, text, &error))
 }
 
-/// The text of a file. PowerShell's `>` writes UTF-16 with a byte order mark.
+/// The text of a file in UTF-8 or UTF-16; PowerShell's `>` writes UTF-16 with a byte order mark.
 pub fn text(file: &str, bytes: &[u8]) -> Result<String, AzureFault> {
     let utf16 = |pair: fn([u8; 2]) -> u16, rest: &[u8]| {
         let (pairs, odd) = rest.as_chunks::<2>();
@@ -49,8 +48,8 @@ pub fn text(file: &str, bytes: &[u8]) -> Result<String, AzureFault> {
     };
     text.flatten().ok_or_else(|| {
         AzureFault::new(
-            format_args!("{file}: it is not text"),
-            "expected what `az network ... show --output json` prints, in UTF-8 or UTF-16",
+            format_args!("{file}: the file is not text"),
+            "expected the output of `az network ... show --output json`, in UTF-8 or UTF-16",
         )
     })
 }
@@ -63,15 +62,15 @@ fn broken(file: &str, text: &str, error: &serde_json::Error) -> AzureFault {
     let what = error.to_string();
     let what = what.split(" at line ").next().unwrap_or_default();
     let hint = if error.is_eof() {
-        "the text ends too early: was it cut off while it was copied?"
+        "the text ends too early: check that it was copied completely"
     } else if text.trim_start().starts_with(['{', '[']) {
-        "mend the JSON at this place, or let az print it anew"
+        "correct the JSON at this place, or run az again"
     } else {
         "expected JSON, which begins with `{` or `[`: run az with `--output json`"
     };
     let (source, span) = (SourceText::new(file, text), at..at);
-    let what = format!("this is not JSON: {what}");
-    // A connection's JSON may hold its shared key: a line with one is not repeated.
+    let what = format!("invalid JSON: {what}");
+    // The JSON of a connection may contain its shared key: such a line is not printed.
     if source.line_text(&span).to_ascii_lowercase().contains("sharedkey") {
         let (line, column) = (error.line(), error.column());
         return AzureFault::new(format_args!("{file}:{line}:{column}: error: {what}"), hint);
@@ -80,41 +79,41 @@ fn broken(file: &str, text: &str, error: &serde_json::Error) -> AzureFault {
 }
 
 impl<'a> Node<'a> {
-    /// A document.
-    pub fn new(value: &'a Value, place: impl Into<String>) -> Node<'a> {
+    /// The root of a document.
+    pub(crate) fn new(value: &'a Value, place: impl Into<String>) -> Node<'a> {
         Node { value, place: place.into(), parameters: None }
     }
 
-    /// A document that is a template: with its parameters.
-    pub fn template(self) -> Node<'a> {
+    /// The same document, read as an ARM template with its parameters.
+    pub(crate) fn template(self) -> Node<'a> {
         let parameters = Some(self.value.get("parameters").unwrap_or(&Value::Null));
         Node { parameters, ..self }
     }
 
-    /// Whether there is an object, and not a list or a lone value.
-    pub fn is_object(&self) -> bool {
+    /// Whether the value is an object.
+    pub(crate) fn is_object(&self) -> bool {
         self.value.is_object()
     }
 
-    /// Where it is, for messages.
-    pub fn place(&self) -> &str {
+    /// The place of the value, for messages.
+    pub(crate) fn place(&self) -> &str {
         &self.place
     }
 
-    /// The same at another place.
-    pub fn called(self, place: String) -> Node<'a> {
+    /// The same value under another name of its place.
+    pub(crate) fn called(self, place: String) -> Node<'a> {
         Node { place, ..self }
     }
 
-    /// Its keys, without those of `properties`.
-    pub fn keys(&self) -> Vec<&'a str> {
+    /// The keys of the object, without those of `properties`.
+    pub(crate) fn keys(&self) -> Vec<&'a str> {
         let object = self.value.as_object();
         object.map_or(Vec::new(), |object| object.keys().map(String::as_str).collect())
     }
 
-    /// What stands for a key here or below `properties`, whatever the case of its letters: Azure's
-    /// own differs.
-    pub fn get(&self, key: &str) -> Option<Node<'a>> {
+    /// The value of a key of the object or of its `properties`. Case is ignored, because Azure
+    /// itself is not consistent.
+    pub(crate) fn get(&self, key: &str) -> Option<Node<'a>> {
         let value = find(self.value, key)
             .or_else(|| find(find(self.value, "properties")?, key))
             .and_then(|value| self.evaluate(value))?;
@@ -123,35 +122,35 @@ impl<'a> Node<'a> {
     }
 
     /// Whether a key has a value.
-    pub fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
-    /// The text for a key.
-    pub fn text(&self, key: &str) -> Result<Option<String>, AzureFault> {
+    /// The text of a key.
+    pub(crate) fn text(&self, key: &str) -> Result<Option<String>, AzureFault> {
         self.get(key).map(|node| node.as_text()).transpose()
     }
 
-    /// A text in which expressions of a template stay as they are: ids.
-    pub fn raw(&self, key: &str) -> Option<&'a str> {
+    /// The text of a key, with template expressions unevaluated, as ids need.
+    pub(crate) fn raw(&self, key: &str) -> Option<&'a str> {
         let value = find(self.value, key).or_else(|| find(find(self.value, "properties")?, key));
         value.and_then(Value::as_str)
     }
 
-    /// The number for a key.
-    pub fn number(&self, key: &str) -> Result<Option<u64>, AzureFault> {
+    /// The number of a key.
+    pub(crate) fn number(&self, key: &str) -> Result<Option<u64>, AzureFault> {
         let Some(node) = self.get(key) else { return Ok(None) };
         node.value.as_u64().map(Some).ok_or_else(|| node.wrong("a whole number"))
     }
 
-    /// Whether a key is true. What is not there is false, as everywhere in Azure.
-    pub fn flag(&self, key: &str) -> Result<bool, AzureFault> {
+    /// Whether a key is true; a missing key is false, as everywhere in Azure.
+    pub(crate) fn flag(&self, key: &str) -> Result<bool, AzureFault> {
         let Some(node) = self.get(key) else { return Ok(false) };
         node.value.as_bool().ok_or_else(|| node.wrong("true or false"))
     }
 
-    /// The items of the list for a key.
-    pub fn list(&self, key: &str) -> Result<Vec<Node<'a>>, AzureFault> {
+    /// The items of the list of a key.
+    pub(crate) fn list(&self, key: &str) -> Result<Vec<Node<'a>>, AzureFault> {
         let Some(node) = self.get(key) else { return Ok(Vec::new()) };
         let items = node.value.as_array().ok_or_else(|| node.wrong("a list"))?;
         let item = |(at, value): (usize, &'a Value)| {
@@ -161,20 +160,21 @@ impl<'a> Node<'a> {
         Ok(items.iter().enumerate().filter_map(item).collect())
     }
 
-    /// The texts of the list for a key.
-    pub fn texts(&self, key: &str) -> Result<Vec<String>, AzureFault> {
+    /// The texts of the list of a key.
+    pub(crate) fn texts(&self, key: &str) -> Result<Vec<String>, AzureFault> {
         self.list(key)?.iter().map(Node::as_text).collect()
     }
 
-    /// The text that this is.
-    pub fn as_text(&self) -> Result<String, AzureFault> {
+    /// The value as a text.
+    pub(crate) fn as_text(&self) -> Result<String, AzureFault> {
         let text = self.value.as_str().ok_or_else(|| self.wrong("a string"))?;
         let escaped = self.parameters.is_some() && text.starts_with("[[");
         Ok(text.get(usize::from(escaped)..).unwrap_or_default().to_owned())
     }
 
-    /// The documents of a list, or of an object that holds one as `list` commands and templates do.
-    pub fn items(&self) -> Vec<Node<'a>> {
+    /// The items of a list, or of an object with a list, as in the output of `list` commands and in
+    /// templates.
+    pub(crate) fn items(&self) -> Vec<Node<'a>> {
         let named = |key: &str| find(self.value, key);
         let (values, within) = match (self.value.as_array(), named("resources"), named("value")) {
             (Some(items), _, _) => (items.iter().collect(), ""),
@@ -191,8 +191,7 @@ impl<'a> Node<'a> {
         values.into_iter().enumerate().map(node).collect()
     }
 
-    /// The value of an expression as far as it is known here: a parameter's default. Null is
-    /// nothing.
+    /// The value of an expression if known: the default of a parameter. Null is `None`.
     fn evaluate(&self, value: &'a Value) -> Option<&'a Value> {
         let known = match (self.parameters, value.as_str()) {
             (Some(parameters), Some(text)) if text.starts_with('[') && !text.starts_with("[[") => {
@@ -217,12 +216,12 @@ impl<'a> Node<'a> {
         };
         AzureFault::new(
             format_args!("{} is {found}, expected {expected}", self.place),
-            "give the JSON as `az network ... show --output json` prints it, without a --query",
+            "use the unchanged output of `az network ... show --output json`, without --query",
         )
     }
 }
 
-/// The value of a key, whatever the case of its letters.
+/// The value of a key, ignoring case.
 fn find<'a>(object: &'a Value, key: &str) -> Option<&'a Value> {
     let object = object.as_object()?;
     let other = || object.iter().find(|(name, _)| name.eq_ignore_ascii_case(key));
@@ -231,7 +230,7 @@ fn find<'a>(object: &'a Value, key: &str) -> Option<&'a Value> {
 
 impl fmt::Debug for Node<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A connection's shared key may be in it.
+        // The value may contain the shared key of a connection.
         write!(f, "Node({})", self.place)
     }
 }

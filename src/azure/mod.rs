@@ -1,38 +1,49 @@
-//! Between Azure and the configuration: what `az network ... show` prints becomes a configuration
-//! file, and a configuration becomes Azure's side of it. Pure: texts come in, texts go out.
+//! Converts between Azure and the configuration: the output of `az network ... show` becomes a
+//! configuration file, and a configuration becomes commands or templates for Azure. All functions
+//! are pure: from text to text.
 //!
 //! ```text
-//!   JSON of az, of REST or of a template ── json ──> resource ── import ──> draft ──> TOML with comments
+//!   JSON of az, REST or a template ── json ──> resource ── import ──> draft ──> TOML with comments
 //!
 //!   Config, chain ──> side ── template ──> ARM, Bicep, Terraform
 //!                      └─────────────────> az, PowerShell, the portal's fields
 //! ```
 //!
-//! | file | noun |
+//! | file | what lives there |
 //! |---|---|
-//! | [`json`], [`resource`] | lenient reading of JSON; what s2sd wants of Azure's resources |
-//! | [`import`](mod@import), `refusal` | from resources to a file; why not |
-//! | `draft`, [`note`] | the file; what it could not hold |
-//! | [`chain`], [`side`] | our certificate's chain as Azure takes it; Azure's side in Azure's words |
-//! | [`template`], [`arm`], [`bicep`], [`terraform`] | resources as a tree, and three ways to write it |
-//! | [`az`], [`powershell`], [`portal`] | the same as commands, or to be typed |
-//! | [`fault`], [`quote`] | why not, and what mends it; quoting for six languages |
+//! | [`json`] | lenient reading of JSON from `az`, REST or ARM templates |
+//! | [`resource`] | the properties of Azure's resources that s2sd needs |
+//! | [`choices`] | what an operator adds to an import |
+//! | [`import`](mod@import) | from resources to a configuration |
+//! | `refusal` | why a connection cannot be imported |
+//! | `draft` | the text of the configuration, with comments |
+//! | [`note`] | what an import leaves to the operator |
+//! | [`chain`] | the chain of our certificate in the form that Azure accepts |
+//! | [`side`] | Azure's side of a configuration, in Azure's words |
+//! | [`template`] | the resources of Azure's side as a tree |
+//! | [`arm`], [`bicep`], [`terraform`] | the tree in three template languages |
+//! | [`az`], [`powershell`] | Azure's side as commands |
+//! | [`portal`] | Azure's side as fields of the portal |
+//! | [`fault`] | an error with a hint |
+//! | `quote` | quoting for six languages |
 //!
-//! Two points of view meet here. The configuration's "local" is always this device; Azure's "local"
-//! in traffic selectors is Azure, but its "local network gateway" is this device. Azure's names for
-//! certificates are the configuration's too: what comes in to Azure is *inbound*.
+//! "Local" has two meanings. In the configuration "local" is always this device. In Azure's traffic
+//! selectors "local" is Azure, but Azure's "local network gateway" is this device. Certificates are
+//! named as in Azure: *inbound* is the certificate that Azure receives, *outbound* the one that
+//! Azure sends.
 
 pub mod arm;
 pub mod az;
 pub mod bicep;
 pub mod chain;
+pub mod choices;
 pub mod fault;
 pub mod import;
 pub mod json;
 pub mod note;
 pub mod portal;
 pub mod powershell;
-pub mod quote;
+pub(crate) mod quote;
 pub mod resource;
 pub mod side;
 pub mod template;

@@ -1,38 +1,38 @@
-//! What an import leaves to people.
+//! Notes of an import: what is left to the operator.
 
 use std::fmt;
 
 use super::quote::one_line;
 
-/// One thing, with its reason.
+/// One note, with its reason.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Note {
-    /// What is to be done about it.
-    pub kind: NoteKind,
-    /// The connection or gateway it is about.
-    pub about: String,
-    /// What, and why.
-    pub text: String,
+    /// What the operator has to do.
+    pub(crate) kind: NoteKind,
+    /// The name of the connection or gateway that the note is about.
+    pub(crate) about: String,
+    /// The text: what, and why.
+    pub(crate) text: String,
 }
 
-/// What is to be done about it.
+/// What the operator has to do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NoteKind {
-    /// The configuration has no place for it.
+    /// The configuration cannot hold this setting.
     Left,
-    /// The JSON does not have it.
+    /// The JSON does not have this value.
     Fill,
 }
 
 impl NoteKind {
-    /// Both, in the order in which they are told.
-    pub const ALL: [NoteKind; 2] = [NoteKind::Fill, NoteKind::Left];
+    /// Both kinds, in the order of output.
+    pub(crate) const ALL: [NoteKind; 2] = [NoteKind::Fill, NoteKind::Left];
 
-    /// Above a list of them.
-    pub fn title(self) -> &'static str {
+    /// The heading of the notes of this kind.
+    pub(crate) fn title(self) -> &'static str {
         match self {
-            NoteKind::Left => "Not taken over",
-            NoteKind::Fill => "Still to be filled in or checked",
+            NoteKind::Left => "Not imported",
+            NoteKind::Fill => "To be filled in or checked",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The fields of the portal's pages in their order, with what to put in each (Azure docs,
+//! Azure's side as the fields of the portal's pages, in order and with their values (Azure docs,
 //! "Configure a site-to-site VPN with certificate authentication", "Create a custom IPsec/IKE
 //! policy", "Custom traffic selectors").
 
@@ -6,10 +6,10 @@ use super::side::{AzureSide, ExportConnection, ExportSite, placeholder};
 use crate::config::settings::CustomPolicy;
 use crate::config::value::Host;
 
-/// Where a field's value begins.
+/// The column at which the value of a field begins.
 const VALUE: usize = 42;
 
-/// Azure's side as fields.
+/// Azure's side as fields of the portal.
 pub fn portal(side: &AzureSide) -> String {
     let mut page = side.about().join("\n") + "\n";
     local_gateway(side, &side.site, &mut page);
@@ -44,7 +44,7 @@ fn local_gateway(side: &AzureSide, site: &ExportSite, page: &mut String) {
 fn connection(side: &AzureSide, link: &ExportConnection, page: &mut String) {
     title("Create connection", page);
     tab("Basics", page);
-    field("Subscription", "the one of the gateway", page);
+    field("Subscription", "the subscription of the gateway", page);
     field("Resource group", placeholder(side.group.as_deref(), "RESOURCE-GROUP"), page);
     field("Connection type", "Site-to-site (IPSec)", page);
     field("Name", &link.name, page);
@@ -101,7 +101,7 @@ fn policy(policy: &CustomPolicy, page: &mut String) {
 }
 
 fn place(side: &AzureSide, page: &mut String) {
-    field("Subscription", "the one of the gateway", page);
+    field("Subscription", "the subscription of the gateway", page);
     field("Resource group", placeholder(side.group.as_deref(), "RESOURCE-GROUP"), page);
     field("Region", placeholder(side.location.as_deref(), "REGION"), page);
 }

@@ -1,4 +1,4 @@
-//! Commands of Azure PowerShell.
+//! Azure's side as commands of Azure PowerShell.
 
 use super::quote::powershell as quoted;
 use super::side::{AzureSide, ExportConnection, ExportSite, placeholder};
@@ -95,7 +95,7 @@ fn connection(link: &ExportConnection) -> String {
     format!("{text}{}New-AzVirtualNetworkGatewayConnection @settings\n", table(&settings))
 }
 
-/// The parameters of a command, to be splatted (about_Splatting).
+/// The parameters of a command for splatting (about_Splatting).
 fn table(settings: &[(&str, String)]) -> String {
     let width = settings.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let line = |(name, value): &(&str, String)| format!("  {name:width$} = {value}\n");

@@ -1,8 +1,9 @@
-//! Text as a literal of other languages. Names come from files and may hold anything.
+//! Quotes text as a literal of other languages. Names come from files and may contain any
+//! character.
 
 use std::fmt::Write;
 
-/// A word of POSIX sh. Between single quotes nothing has a meaning (POSIX.1-2024, Shell Command
+/// A word of POSIX sh. Within single quotes no character is special (POSIX.1-2024, Shell Command
 /// Language §2.2.2).
 pub fn sh(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,@%+=".contains(c);
@@ -12,7 +13,7 @@ pub fn sh(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// A verbatim string of PowerShell, which takes typographic quotes for quotes
+/// A verbatim string of PowerShell, in which typographic quotes are quotes too
 /// (about_Quoting_Rules).
 pub fn powershell(text: &str) -> String {
     let mut quoted = String::from("'");
@@ -25,7 +26,7 @@ pub fn powershell(text: &str) -> String {
     quoted + "'"
 }
 
-/// A string of Bicep: `${` would begin an interpolation.
+/// A string of Bicep, in which `${` begins an interpolation.
 pub fn bicep(text: &str) -> String {
     let mut quoted = String::from("'");
     for c in text.chars() {
@@ -41,7 +42,7 @@ pub fn bicep(text: &str) -> String {
     quoted.replace("${", "\\${") + "'"
 }
 
-/// A string of Terraform: `${` and `%{` would begin templates.
+/// A string of Terraform, in which `${` and `%{` begin templates.
 pub fn terraform(text: &str) -> String {
     json(text).replace("${", "$${").replace("%{", "%%{")
 }
@@ -51,7 +52,7 @@ pub fn json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A string of an ARM template: one that begins with a bracket would be an expression.
+/// A string of an ARM template, in which a string that begins with a bracket is an expression.
 pub fn arm(text: &str) -> String {
     let escape = if text.starts_with('[') { "[" } else { "" };
     json(&format!("{escape}{text}"))
@@ -70,13 +71,13 @@ pub fn toml(text: &str) -> String {
     quoted + "\""
 }
 
-/// Text that stays on its line, in a comment or on a terminal, whatever file it came from.
+/// Text on one line and without control characters, for comments and terminals.
 pub fn one_line(text: &str) -> String {
     let words = text.split(|c: char| c.is_control() || c.is_whitespace());
     words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// A property's name as the configuration and Terraform write it.
+/// The name of a property in snake case, as in the configuration and in Terraform.
 pub fn snake_case(name: &str) -> String {
     let mut snake = String::new();
     for c in name.chars() {

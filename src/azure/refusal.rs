@@ -1,10 +1,10 @@
-//! Connections that s2sd cannot keep up, and what could be changed about them in Azure.
+//! Connections that s2sd cannot serve, and what to change in Azure.
 
 use super::fault::AzureFault;
 use super::quote;
 use super::resource::{AzureConnection, AzureGateway};
 
-/// Why a connection cannot be one of ours.
+/// The reasons why a connection cannot be imported.
 pub fn of_connection(connection: &AzureConnection) -> Vec<AzureFault> {
     let name = &connection.reference.name;
     let mut faults = Vec::new();
@@ -12,21 +12,21 @@ pub fn of_connection(connection: &AzureConnection) -> Vec<AzureFault> {
     {
         faults.push(AzureFault::new(
             format_args!("connection {name} is of type {kind}, expected IPsec"),
-            "only \"Site-to-site (IPsec)\" connections lead to a device like this one: choose with --connection NAME",
+            "s2sd serves \"Site-to-site (IPsec)\" connections only: choose them with --connection NAME",
         ));
         return faults;
     }
     if connection.protocol.as_ref().is_some_and(|p| p.eq_ignore_ascii_case("IKEv1")) {
         faults.push(AzureFault::new(
             format_args!("connection {name} uses IKEv1, expected IKEv2"),
-            "Azure cannot change the protocol of a connection: delete it and create it anew with IKEv2",
+            "Azure cannot change the protocol of a connection: delete the connection and create it again with IKEv2",
         ));
     }
     faults.extend(psk(connection));
     faults
 }
 
-/// Why a connection's gateway cannot be.
+/// The reason why the gateway of a connection cannot be used.
 pub fn of_gateway(connection: &AzureConnection, gateway: &AzureGateway) -> Option<AzureFault> {
     let (name, of) = (&gateway.reference.name, &connection.reference.name);
     let is = |field: &Option<String>, word: &str| {
@@ -43,38 +43,38 @@ pub fn of_gateway(connection: &AzureConnection, gateway: &AzureGateway) -> Optio
     if is(&gateway.vpn, "PolicyBased") || is(&gateway.sku, "Basic") {
         return Some(AzureFault::new(
             format_args!("gateway {name} of connection {of} is policy-based or of the Basic SKU"),
-            "such gateways take neither IKEv2 nor certificates: Azure wants a route-based one of VpnGw1AZ or higher",
+            "such gateways support neither IKEv2 nor certificates: use a route-based gateway of SKU VpnGw1AZ or higher",
         ));
     }
     None
 }
 
-/// A connection with a shared key. Azure takes `certificateAuthentication` as null for those, and
-/// the other way round.
+/// The fault of a connection with a pre-shared key. Such a connection has no
+/// `certificateAuthentication`.
 fn psk(connection: &AzureConnection) -> Option<AzureFault> {
     let name = &connection.reference.name;
-    let said = match (&connection.authentication, &connection.certificates) {
+    let reason = match (&connection.authentication, &connection.certificates) {
         (Some(kind), _) if kind.eq_ignore_ascii_case("Certificate") => return None,
         (Some(kind), _) => format!("authenticationType is {kind}"),
         (None, Some(_)) => return None,
         (None, None) => {
-            "it has neither authenticationType nor certificateAuthentication".to_owned()
+            "the JSON has neither authenticationType nor certificateAuthentication".to_owned()
         }
     };
     let example = "{\"outboundAuthCertificate\": \"https://VAULT.vault.azure.net/certificates/NAME/VERSION\", \
                    \"inboundAuthCertificateSubjectName\": \"CN OF OUR CERTIFICATE\", \
                    \"inboundAuthCertificateChain\": [\"OUR ROOT IN BASE64, ONE LINE\"]}";
     let hint = format!(
-        "give it certificates, and import what `show` prints then:\n   az network vpn-connection update --resource-group {} \
+        "change the connection to certificates, then import the output of `show` again:\n   az network vpn-connection update --resource-group {} \
          --name {} --authentication-type Certificate \\\n     --certificate-authentication {}\n   If Azure answers \
-         InvalidPskExist, delete the connection and create it anew",
+         InvalidPskExist, delete the connection and create it again",
         connection.reference.group_word(),
         quote::sh(name),
         quote::sh(example)
     );
     Some(AzureFault::new(
         format_args!(
-            "connection {name} authenticates with a pre-shared key ({said}); s2sd authenticates with certificates alone"
+            "connection {name} authenticates with a pre-shared key ({reason}); s2sd supports certificates only"
         ),
         hint,
     ))

@@ -1,10 +1,10 @@
-//! What s2sd wants to know of Azure's resources, read from JSON.
+//! The properties of Azure's resources that s2sd needs, read from JSON.
 
 use super::fault::AzureFault;
 use super::json::{self, Node};
 use super::quote;
 
-/// All that was given, in any order.
+/// The resources of all files of an import.
 #[derive(Clone, Debug, Default)]
 pub struct Resources {
     /// `Microsoft.Network/connections`.
@@ -12,57 +12,57 @@ pub struct Resources {
     /// `Microsoft.Network/localNetworkGateways`.
     pub local_gateways: Vec<LocalGateway>,
     /// `Microsoft.Network/virtualNetworkGateways`.
-    pub gateways: Vec<AzureGateway>,
+    pub(crate) gateways: Vec<AzureGateway>,
     /// `Microsoft.Network/virtualNetworks`.
-    pub networks: Vec<Network>,
+    pub(crate) networks: Vec<Network>,
 }
 
-/// A resource that another one names.
+/// The name and resource group of a resource.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Reference {
-    /// Its name.
-    pub name: String,
-    /// Its resource group, if that is said.
-    pub group: Option<String>,
+pub(crate) struct Reference {
+    /// The name of the resource.
+    pub(crate) name: String,
+    /// The resource group, if known.
+    pub(crate) group: Option<String>,
 }
 
-/// A connection.
+/// A connection between a virtual network gateway and a local network gateway.
 #[derive(Clone, Debug)]
 pub struct AzureConnection {
-    /// Who it is.
-    pub reference: Reference,
+    /// The name and resource group.
+    pub(crate) reference: Reference,
     /// `connectionType`.
-    pub kind: Option<String>,
+    pub(crate) kind: Option<String>,
     /// `connectionProtocol`.
-    pub protocol: Option<String>,
+    pub(crate) protocol: Option<String>,
     /// `connectionMode`.
-    pub mode: Option<String>,
-    /// `authenticationType`; connections from before it existed have none, and a shared key.
-    pub authentication: Option<String>,
+    pub(crate) mode: Option<String>,
+    /// `authenticationType`; older connections have none, and use a pre-shared key.
+    pub(crate) authentication: Option<String>,
     /// `certificateAuthentication`.
     pub certificates: Option<AzureCertificates>,
     /// `dpdTimeoutSeconds`.
-    pub dpd: Option<u64>,
+    pub(crate) dpd: Option<u64>,
     /// `usePolicyBasedTrafficSelectors`.
-    pub narrow: bool,
+    pub(crate) narrow: bool,
     /// `useLocalAzureIpAddress`.
-    pub private: bool,
+    pub(crate) private: bool,
     /// `enableBgp`.
-    pub bgp: bool,
+    pub(crate) bgp: bool,
     /// `ipsecPolicies`.
-    pub policies: Vec<AzurePolicy>,
+    pub(crate) policies: Vec<AzurePolicy>,
     /// `trafficSelectorPolicies`.
-    pub selectors: Vec<AzureSelectors>,
+    pub(crate) selectors: Vec<AzureSelectors>,
     /// `ingressNatRules` and `egressNatRules`.
-    pub nat_rules: Vec<Reference>,
+    pub(crate) nat_rules: Vec<Reference>,
     /// `gatewayCustomBgpIpAddresses`.
-    pub custom_bgp: Vec<String>,
+    pub(crate) custom_bgp: Vec<String>,
     /// `tunnelProperties[].tunnelIpAddress`.
-    pub tunnels: Vec<String>,
+    pub(crate) tunnels: Vec<String>,
     /// `virtualNetworkGateway1`.
-    pub gateway: Option<Reference>,
+    pub(crate) gateway: Option<Reference>,
     /// `localNetworkGateway2`.
-    pub local_gateway: Option<Reference>,
+    pub(crate) local_gateway: Option<Reference>,
 }
 
 /// A connection's `certificateAuthentication`.
@@ -78,110 +78,109 @@ pub struct AzureCertificates {
 
 /// One of a connection's `ipsecPolicies`.
 #[derive(Clone, Debug)]
-pub struct AzurePolicy {
-    /// Its choices, by Azure's names of them.
-    pub choices: [(&'static str, String); 6],
+pub(crate) struct AzurePolicy {
+    /// The algorithms, by Azure's names of the properties.
+    pub(crate) choices: [(&'static str, String); 6],
     /// `saLifeTimeSeconds`.
-    pub seconds: Option<u64>,
+    pub(crate) seconds: Option<u64>,
     /// `saDataSizeKilobytes`.
-    pub kilobytes: Option<u64>,
+    pub(crate) kilobytes: Option<u64>,
 }
 
-/// One of a connection's `trafficSelectorPolicies`: "local" is Azure.
+/// One of a connection's `trafficSelectorPolicies`, in which "local" is Azure.
 #[derive(Clone, Debug)]
-pub struct AzureSelectors {
+pub(crate) struct AzureSelectors {
     /// `localAddressRanges`: Azure's side.
-    pub azure: Vec<String>,
+    pub(crate) azure: Vec<String>,
     /// `remoteAddressRanges`: this device's side.
-    pub site: Vec<String>,
+    pub(crate) site: Vec<String>,
 }
 
-/// A local network gateway: this site.
+/// A local network gateway, which is this site.
 #[derive(Clone, Debug)]
 pub struct LocalGateway {
-    /// Who it is.
-    pub reference: Reference,
+    /// The name and resource group.
+    pub(crate) reference: Reference,
     /// `gatewayIpAddress`.
-    pub address: Option<String>,
+    pub(crate) address: Option<String>,
     /// `fqdn`.
-    pub fqdn: Option<String>,
+    pub(crate) fqdn: Option<String>,
     /// `localNetworkAddressSpace.addressPrefixes`.
-    pub prefixes: Vec<String>,
+    pub(crate) prefixes: Vec<String>,
     /// `bgpSettings`.
-    pub bgp: Option<Speaker>,
+    pub(crate) bgp: Option<BgpSpeaker>,
 }
 
-/// A BGP speaker.
+/// The BGP settings of a gateway.
 #[derive(Clone, Debug)]
-pub struct Speaker {
+pub(crate) struct BgpSpeaker {
     /// `asn`.
-    pub asn: Option<u64>,
-    /// Its addresses.
-    pub addresses: Vec<String>,
+    pub(crate) asn: Option<u64>,
+    /// The BGP peering addresses.
+    pub(crate) addresses: Vec<String>,
 }
 
 /// A virtual network gateway.
 #[derive(Clone, Debug)]
-pub struct AzureGateway {
-    /// Who it is.
-    pub reference: Reference,
+pub(crate) struct AzureGateway {
+    /// The name and resource group.
+    pub(crate) reference: Reference,
     /// `gatewayType`.
-    pub kind: Option<String>,
+    pub(crate) kind: Option<String>,
     /// `vpnType`.
-    pub vpn: Option<String>,
+    pub(crate) vpn: Option<String>,
     /// `sku.name`.
-    pub sku: Option<String>,
+    pub(crate) sku: Option<String>,
     /// `activeActive`.
-    pub active_active: bool,
+    pub(crate) active_active: bool,
     /// `bgpSettings.bgpPeeringAddresses[].tunnelIpAddresses`.
-    pub tunnels: Vec<String>,
+    pub(crate) tunnels: Vec<String>,
     /// `ipConfigurations[].privateIPAddress`.
-    pub private: Vec<String>,
+    pub(crate) private: Vec<String>,
     /// `bgpSettings`.
-    pub bgp: Option<Speaker>,
+    pub(crate) bgp: Option<BgpSpeaker>,
     /// `natRules`.
-    pub nat_rules: Vec<NatRule>,
-    /// The virtual network of its `GatewaySubnet`.
-    pub network: Option<String>,
+    pub(crate) nat_rules: Vec<NatRule>,
+    /// The virtual network of the gateway's `GatewaySubnet`.
+    pub(crate) network: Option<String>,
 }
 
 /// One of a gateway's `natRules`.
 #[derive(Clone, Debug)]
-pub struct NatRule {
-    /// Its name.
-    pub name: String,
+pub(crate) struct NatRule {
+    /// The name of the rule.
+    pub(crate) name: String,
     /// `mode`: IngressSnat or EgressSnat.
-    pub mode: Option<String>,
+    pub(crate) mode: Option<String>,
     /// `internalMappings`.
-    pub internal: Vec<String>,
+    pub(crate) internal: Vec<String>,
     /// `externalMappings`.
-    pub external: Vec<String>,
+    pub(crate) external: Vec<String>,
 }
 
 /// A virtual network.
 #[derive(Clone, Debug)]
-pub struct Network {
-    /// Who it is.
-    pub reference: Reference,
+pub(crate) struct Network {
+    /// The name and resource group.
+    pub(crate) reference: Reference,
     /// `addressSpace.addressPrefixes`.
-    pub prefixes: Vec<String>,
-    /// Peered networks that may use its gateway: name and prefixes.
-    pub peers: Vec<(String, Vec<String>)>,
+    pub(crate) prefixes: Vec<String>,
+    /// The names and prefixes of peered networks that may use the gateway of this network.
+    pub(crate) peers: Vec<(String, Vec<String>)>,
 }
 
-/// What a JSON object describes.
+/// The kind of resource that a JSON object describes.
 enum ResourceKind {
     Connection,
     LocalGateway,
     Gateway,
     Network,
-    /// Something that is none of them and says so.
+    /// Another kind, by its `type`.
     Other,
 }
 
 impl Resources {
-    /// Adds the resources of a text: one document, several one after the other, lists of them,
-    /// templates.
+    /// Adds the resources of a text: one or more documents, lists, or ARM templates.
     pub fn read(&mut self, file: &str, text: &str) -> Result<(), AzureFault> {
         let documents = json::documents(file, text)?;
         documents.iter().try_for_each(|document| self.take(&Node::new(document, file)))
@@ -218,11 +217,8 @@ impl Resources {
                 (false, _) => "neither an object nor a list of objects".to_owned(),
             };
             return Err(AzureFault::new(
-                format_args!(
-                    "{}: this is {found}, expected one of Azure's resources",
-                    node.place()
-                ),
-                "give what these print: az network vpn-connection show, az network local-gateway show, \
+                format_args!("{}: found {found}, expected an Azure resource", node.place()),
+                "use the output of: az network vpn-connection show, az network local-gateway show, \
                  az network vnet-gateway show, az network vnet show",
             ));
         }
@@ -230,7 +226,7 @@ impl Resources {
     }
 }
 
-/// What it is: by its type, or else by what it has.
+/// The kind of a resource: by its `type`, or else by its properties.
 fn kind(node: &Node<'_>) -> Option<ResourceKind> {
     if let Some(name) = node.raw("type") {
         let of = |kind: &str| name.eq_ignore_ascii_case(&format!("Microsoft.Network/{kind}"));
@@ -255,7 +251,7 @@ fn kind(node: &Node<'_>) -> Option<ResourceKind> {
 }
 
 impl Reference {
-    /// Who an object is, by its name and id.
+    /// The reference of an object, by its name and id.
     fn of(node: &Node<'_>) -> Reference {
         let by_id = node.raw("id").map(Reference::by_id);
         let group = node.raw("resourceGroup").map(str::to_owned);
@@ -264,8 +260,8 @@ impl Reference {
         Reference { name: name.or(id_name).unwrap_or_default(), group: group.or(id_group) }
     }
 
-    /// The resource of an id: a path, or a template's `[resourceId('TYPE', 'NAME')]`.
-    pub fn by_id(id: &str) -> Reference {
+    /// The reference in an id: a path, or a template's `[resourceId('TYPE', 'NAME')]`.
+    pub(crate) fn by_id(id: &str) -> Reference {
         if id.starts_with('[') {
             let name = id.split('\'').rev().nth(1).unwrap_or_default();
             return Reference { name: name.to_owned(), group: None };
@@ -274,24 +270,31 @@ impl Reference {
         Reference { name, group: segment(id, "resourceGroups") }
     }
 
-    /// Its group as a word of a command.
-    pub fn group_word(&self) -> String {
+    /// The resource group as a word of a command.
+    pub(crate) fn group_word(&self) -> String {
         self.group.as_deref().map_or_else(|| "GROUP".to_owned(), quote::sh)
     }
 
-    /// Whether the two may be the same: Azure's names do not mind case, and a group that is not
-    /// said may be any.
-    pub fn matches(&self, other: &Reference) -> bool {
+    /// Whether both may be the same resource: names ignore case, and an unknown group matches any.
+    pub(crate) fn matches(&self, other: &Reference) -> bool {
         let groups = self.group.as_ref().zip(other.group.as_ref());
         self.name.eq_ignore_ascii_case(&other.name)
             && groups.is_none_or(|(a, b)| a.eq_ignore_ascii_case(b))
     }
 }
 
-/// What follows a word in an id.
+/// The segment of an id after the segment `word`.
 fn segment(id: &str, word: &str) -> Option<String> {
     let mut parts = id.split('/').skip_while(|part| !part.eq_ignore_ascii_case(word));
     parts.nth(1).map(str::to_owned)
+}
+
+/// A subject without `CN=`: Azure's samples write `CN=name`, the portal writes `name`.
+pub(super) fn without_cn(subject: &str) -> &str {
+    match subject.split_at_checked(3) {
+        Some((prefix, name)) if prefix.eq_ignore_ascii_case("CN=") => name,
+        _ => subject,
+    }
 }
 
 impl AzureConnection {
@@ -364,7 +367,7 @@ impl AzurePolicy {
             Some(value) => Ok((key, value)),
             None => Err(AzureFault::new(
                 format_args!("{} has no {key}", node.place()),
-                "a custom policy in Azure is whole: let az print the connection anew",
+                "a custom policy in Azure has all algorithms: run az again to print the connection",
             )),
         };
         Ok(AzurePolicy {
@@ -400,17 +403,19 @@ impl LocalGateway {
             address: text("gatewayIpAddress")?,
             fqdn: text("fqdn")?,
             prefixes: space.map_or(Ok(Vec::new()), |space| space.texts("addressPrefixes"))?,
-            bgp: node.get("bgpSettings").map(|node| Speaker::read(&node)).transpose()?,
+            bgp: node.get("bgpSettings").map(|node| BgpSpeaker::read(&node)).transpose()?,
         })
     }
 }
 
-impl Speaker {
-    fn read(node: &Node<'_>) -> Result<Speaker, AzureFault> {
+impl BgpSpeaker {
+    fn read(node: &Node<'_>) -> Result<BgpSpeaker, AzureFault> {
         let addresses = node.text("bgpPeeringAddress")?.unwrap_or_default();
         let addresses = addresses.split(',').map(str::trim).filter(|a| !a.is_empty());
-        let mut speaker =
-            Speaker { asn: node.number("asn")?, addresses: addresses.map(str::to_owned).collect() };
+        let mut speaker = BgpSpeaker {
+            asn: node.number("asn")?,
+            addresses: addresses.map(str::to_owned).collect(),
+        };
         for instance in node.list("bgpPeeringAddresses")? {
             for address in instance.texts("customBgpIpAddresses")? {
                 if !speaker.addresses.contains(&address) {
@@ -442,7 +447,7 @@ impl AzureGateway {
             active_active: node.flag("activeActive")?,
             tunnels,
             private: private.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect(),
-            bgp: node.get("bgpSettings").map(|node| Speaker::read(&node)).transpose()?,
+            bgp: node.get("bgpSettings").map(|node| BgpSpeaker::read(&node)).transpose()?,
             nat_rules: node
                 .list("natRules")?
                 .iter()

@@ -1,4 +1,4 @@
-//! Azure's side of a configuration, in Azure's words and from Azure's point of view.
+//! Azure's side of a configuration, with Azure's names and from Azure's point of view.
 
 use std::net::IpAddr;
 
@@ -11,79 +11,79 @@ use crate::config::settings::{
 };
 use crate::config::value::Host;
 
-/// What there is to be made in Azure. `None` is not known here and has to be put in.
+/// The resources to create in Azure. `None` is a value that the operator must fill in.
 #[derive(Clone, Debug)]
 pub struct AzureSide {
-    /// The resource group of all of it.
+    /// The resource group of all resources.
     pub group: Option<String>,
-    /// The region of all of it.
-    pub location: Option<String>,
+    /// The region of all resources.
+    pub(crate) location: Option<String>,
     /// The local network gateway.
-    pub site: ExportSite,
+    pub(crate) site: ExportSite,
     /// The connections.
-    pub links: Vec<ExportConnection>,
+    pub(crate) links: Vec<ExportConnection>,
 }
 
-/// A local network gateway.
+/// The local network gateway to create.
 #[derive(Clone, Debug)]
-pub struct ExportSite {
+pub(crate) struct ExportSite {
     /// `name`.
-    pub name: String,
+    pub(crate) name: String,
     /// `gatewayIpAddress` or `fqdn`.
-    pub host: Host,
+    pub(crate) host: Host,
     /// `localNetworkAddressSpace.addressPrefixes`.
-    pub prefixes: Vec<Prefix>,
+    pub(crate) prefixes: Vec<Prefix>,
 }
 
-/// A connection.
+/// A connection to create.
 #[derive(Clone, Debug)]
-pub struct ExportConnection {
+pub(crate) struct ExportConnection {
     /// `name`.
-    pub name: String,
+    pub(crate) name: String,
     /// `virtualNetworkGateway1`.
-    pub gateway: String,
+    pub(crate) gateway: String,
     /// `connectionMode`.
-    pub mode: &'static str,
+    pub(crate) mode: &'static str,
     /// `dpdTimeoutSeconds`.
-    pub dpd: u64,
+    pub(crate) dpd: u64,
     /// `useLocalAzureIpAddress`.
-    pub private: bool,
+    pub(crate) private: bool,
     /// `usePolicyBasedTrafficSelectors`.
-    pub narrow: bool,
+    pub(crate) narrow: bool,
     /// `ipsecPolicies`.
-    pub policy: Option<CustomPolicy>,
-    /// `trafficSelectorPolicies`, where they are not what Azure makes of the prefixes by itself.
-    pub selectors: Vec<PrefixPair>,
+    pub(crate) policy: Option<CustomPolicy>,
+    /// `trafficSelectorPolicies`, unless Azure derives the same ones from the prefixes.
+    pub(crate) selectors: Vec<PrefixPair>,
     /// `outboundAuthCertificate`.
-    pub outbound: Option<String>,
-    /// The rest of `certificateAuthentication`.
-    pub inbound: InboundChain,
+    pub(crate) outbound: Option<String>,
+    /// The inbound properties of `certificateAuthentication`.
+    pub(crate) inbound: InboundChain,
 }
 
-/// What the configuration does not have.
+/// The choices of an operator for an export, which the configuration does not have.
 #[derive(Clone, Debug, Default)]
 pub struct ExportChoices {
-    /// The connections to export; empty takes all.
+    /// The names of the connections to export; empty exports all.
     pub connections: Vec<String>,
     /// The resource group.
     pub group: Option<String>,
     /// The region.
     pub location: Option<String>,
-    /// The virtual network gateway, if it is called otherwise than in the configuration.
+    /// The name of the virtual network gateway, if other than in the configuration.
     pub gateway: Option<String>,
-    /// `outboundAuthCertificate`: one for all connections, or one each in their order.
+    /// `outboundAuthCertificate`: one for all connections, or one for each in order.
     pub outbound: Vec<String>,
 }
 
 impl ExportChoices {
-    /// The connections to export.
+    /// The chosen connections of a configuration.
     pub fn of<'c>(&self, config: &'c Config) -> Result<Vec<&'c Connection>, AzureFault> {
         let all = &config.connections;
         let by_name = |name: &String| {
             all.iter().find(|c| c.name.as_str() == name).ok_or_else(|| {
                 let names: Vec<&str> = all.iter().map(|c| c.name.as_str()).collect();
                 AzureFault::new(
-                    format_args!("there is no connection called {name}"),
+                    format_args!("the configuration has no connection named {name}"),
                     format_args!("the configuration has {}", names.join(", ")),
                 )
             })
@@ -96,8 +96,7 @@ impl ExportChoices {
 }
 
 impl AzureSide {
-    /// Azure's side of these connections of a configuration, each with what is known of our
-    /// certificate.
+    /// Azure's side of these connections, each with the settings of our certificate.
     pub fn of(
         config: &Config,
         connections: &[(&Connection, InboundChain)],
@@ -116,7 +115,7 @@ impl AzureSide {
         if choices.gateway.is_some() && many > 1 {
             return Err(AzureFault::new(
                 format_args!("one --gateway-name for {many} connections"),
-                "choose one with --connection NAME, or write the names of the gateways in the configuration",
+                "choose one connection with --connection NAME, or write the names of the gateways into the configuration",
             ));
         }
         let link = |(at, (connection, inbound)): (usize, &(&Connection, InboundChain))| {
@@ -136,8 +135,8 @@ impl AzureSide {
         })
     }
 
-    /// The gateways of all connections, each once.
-    pub fn gateways(&self) -> Vec<&str> {
+    /// The names of the gateways of all connections, each once.
+    pub(crate) fn gateways(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for link in &self.links {
             if !names.contains(&link.gateway.as_str()) {
@@ -147,22 +146,22 @@ impl AzureSide {
         names
     }
 
-    /// What each rendering says first.
-    pub fn about(&self) -> [String; 5] {
+    /// The comment lines at the beginning of each output.
+    pub(crate) fn about(&self) -> [String; 5] {
         let names: Vec<&str> = self.links.iter().map(|link| link.name.as_str()).collect();
         [
             format!("Azure's side of {}, made by `s2sd azure export`.", names.join(", ")),
             "The gateway reads its outbound certificate with a user-assigned identity, which needs the roles".to_owned(),
             "Key Vault Secrets User and Key Vault Certificate User on the vault.".to_owned(),
-            "This is for new resources: what existing ones have beyond it, as BGP and NAT rules, would".to_owned(),
-            "be lost.".to_owned(),
+            "This is for new resources: existing ones would lose further settings, such as BGP and NAT".to_owned(),
+            "rules.".to_owned(),
         ]
     }
 }
 
 impl ExportConnection {
-    /// The same with something to be put in for all that is not known.
-    pub fn with_placeholders(&self) -> ExportConnection {
+    /// The same with placeholders for all unknown values.
+    pub(crate) fn with_placeholders(&self) -> ExportConnection {
         let fill = |known: &Option<String>, what| Some(placeholder(known.as_deref(), what));
         let inbound = InboundChain {
             subject: fill(&self.inbound.subject, "INBOUND-CERTIFICATE-SUBJECT-NAME"),
@@ -192,7 +191,7 @@ fn link(
             ConnectionPolicy::Default => None,
             ConnectionPolicy::Custom(policy) => Some(policy.clone()),
         },
-        // What Azure makes of the prefixes by itself is not told.
+        // Azure derives these selectors from the prefixes itself.
         selectors: match &connection.selectors {
             TrafficSelection::Written(pairs) => pairs.clone(),
             TrafficSelection::AnyToAny | TrafficSelection::Prefixes(_) => Vec::new(),
@@ -202,7 +201,7 @@ fn link(
     }
 }
 
-/// Whether the gateway is dialled at private addresses, as over ExpressRoute.
+/// Whether all addresses of the gateway are private, as over ExpressRoute.
 fn private(connection: &Connection) -> bool {
     let is_private = |host: &Host| match host.address() {
         Some(IpAddr::V4(address)) => address.is_private(),
@@ -211,8 +210,8 @@ fn private(connection: &Connection) -> bool {
     connection.tunnels.iter().all(|tunnel| is_private(&tunnel.remote))
 }
 
-/// The properties of a custom policy by Azure's names, with their values.
-pub fn choices(policy: &CustomPolicy) -> [(&'static str, &'static str); 6] {
+/// The algorithms of a custom policy, by Azure's names of the properties.
+pub(crate) fn choices(policy: &CustomPolicy) -> [(&'static str, &'static str); 6] {
     [
         ("ikeEncryption", policy.ike_encryption.word()),
         ("ikeIntegrity", policy.ike_integrity.word()),
@@ -223,7 +222,7 @@ pub fn choices(policy: &CustomPolicy) -> [(&'static str, &'static str); 6] {
     ]
 }
 
-/// Something that is to be put in.
-pub fn placeholder(text: Option<&str>, what: &str) -> String {
+/// A known text, or a placeholder like `<LOCATION>`.
+pub(crate) fn placeholder(text: Option<&str>, what: &str) -> String {
     text.map_or_else(|| format!("<{what}>"), str::to_owned)
 }

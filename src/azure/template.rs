@@ -1,94 +1,94 @@
-//! Azure's side as a tree of resources, from which each template language is written.
+//! Azure's side as a tree of resources, from which each template language is generated.
 
 use std::fmt::{Display, Write};
 
 use super::side::{self, AzureSide, ExportConnection, ExportSite};
 use crate::config::value::Host;
 
-/// The version of Microsoft.Network whose properties are written; the first published with
-/// `certificateAuthentication` in its template reference.
-pub const API_VERSION: &str = "2025-07-01";
+/// The API version of Microsoft.Network: the first one published with `certificateAuthentication`
+/// in its template reference.
+pub(crate) const API_VERSION: &str = "2025-07-01";
 
-/// Resources, and what has to be put in before they can be made.
+/// The resources to create, and the parameters that the operator must fill in.
 #[derive(Clone, Debug)]
 pub struct Template {
-    /// What each rendering says first.
-    pub about: [String; 5],
-    /// The region, if it is known.
-    pub location: Option<String>,
-    /// What is to be put in.
-    pub parameters: Vec<Parameter>,
-    /// Gateways that exist.
-    pub gateways: Vec<ResourceId>,
-    /// What is to be made: the local network gateway first.
-    pub resources: Vec<Resource>,
+    /// The comment lines at the beginning of each output.
+    pub(crate) about: [String; 5],
+    /// The region, if known.
+    pub(crate) location: Option<String>,
+    /// The parameters for unknown values.
+    pub(crate) parameters: Vec<Parameter>,
+    /// The virtual network gateways, which exist already.
+    pub(crate) gateways: Vec<ResourceId>,
+    /// The resources to create, the local network gateway first.
+    pub(crate) resources: Vec<Resource>,
 }
 
-/// Something to be put in.
+/// A value that the operator must fill in.
 #[derive(Clone, Debug)]
-pub struct Parameter {
-    /// Its name.
-    pub name: String,
-    /// Whether it is a list of strings, and not one.
-    pub list: bool,
-    /// What it is.
-    pub about: &'static str,
+pub(crate) struct Parameter {
+    /// The name of the parameter.
+    pub(crate) name: String,
+    /// Whether the value is a list of strings, and not one string.
+    pub(crate) list: bool,
+    /// The description of the parameter.
+    pub(crate) about: &'static str,
 }
 
-/// A resource to be made.
+/// A resource to create.
 #[derive(Clone, Debug)]
-pub struct Resource {
-    /// Who it is.
-    pub id: ResourceId,
-    /// What it has.
-    pub properties: TemplateValue,
+pub(crate) struct Resource {
+    /// The type and name of the resource.
+    pub(crate) id: ResourceId,
+    /// The properties of the resource.
+    pub(crate) properties: TemplateValue,
 }
 
-/// A resource as others name it.
+/// The type and name of a resource.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ResourceId {
-    /// Its type below Microsoft.Network.
-    pub kind: &'static str,
-    /// Its name in Azure.
-    pub name: String,
-    /// Its name in the template.
-    pub symbol: String,
+pub(crate) struct ResourceId {
+    /// The type below Microsoft.Network.
+    pub(crate) kind: &'static str,
+    /// The name in Azure.
+    pub(crate) name: String,
+    /// The symbolic name in the template.
+    pub(crate) symbol: String,
 }
 
-/// A value of a resource.
+/// A value of a property.
 #[derive(Clone, Debug)]
-pub enum TemplateValue {
-    /// A string.
+pub(crate) enum TemplateValue {
+    /// A string value.
     Text(String),
-    /// A number.
+    /// A number value.
     Number(u64),
     /// True or false.
     Flag(bool),
-    /// A list.
+    /// A list of values.
     List(Vec<TemplateValue>),
     /// Properties, in the order in which they are written.
     Object(Vec<(&'static str, TemplateValue)>),
-    /// What is put in for a parameter.
+    /// The value of the parameter with this name.
     Parameter(String),
     /// The id of a resource.
     Id(ResourceId),
 }
 
-/// How a language writes values.
+/// The syntax of a template language.
 #[derive(Clone, Copy, Debug)]
-pub struct Syntax {
-    /// A key with what separates it from its value.
-    pub key: fn(&str) -> String,
-    /// Between the properties of an object.
-    pub between_keys: &'static str,
-    /// Between the items of a list.
-    pub between_items: &'static str,
-    /// A string.
-    pub text: fn(&str) -> String,
-    /// A parameter's value.
-    pub parameter: fn(&str) -> String,
-    /// A resource's id.
-    pub id: fn(&ResourceId) -> String,
+pub(crate) struct Syntax {
+    /// Writes a key with its separator.
+    pub(crate) key: fn(&str) -> String,
+    /// The separator of the properties of an object.
+    pub(crate) between_keys: &'static str,
+    /// The separator of the items of a list.
+    pub(crate) between_items: &'static str,
+    /// Writes a string.
+    pub(crate) text: fn(&str) -> String,
+    /// Writes the value of a parameter.
+    pub(crate) parameter: fn(&str) -> String,
+    /// Writes the id of a resource.
+    pub(crate) id: fn(&ResourceId) -> String,
 }
 
 impl Template {
@@ -147,7 +147,7 @@ fn link_properties(
     [gateway, site]: [&ResourceId; 2],
     certificates: TemplateValue,
 ) -> TemplateValue {
-    // Bicep's types have `properties` as required there, though the id is all that is used.
+    // Bicep's types require `properties`, although Azure uses the id only.
     let end = |id: &ResourceId| {
         TemplateValue::Object(vec![
             ("id", TemplateValue::Id(id.clone())),
@@ -170,8 +170,8 @@ fn link_properties(
     ])
 }
 
-/// A connection's `certificateAuthentication`; what of it is not known becomes a parameter.
-pub fn certificates(
+/// A connection's `certificateAuthentication`; an unknown value becomes a parameter.
+pub(crate) fn certificates(
     link: &ExportConnection,
     number: &str,
     parameters: &mut Vec<Parameter>,
@@ -226,8 +226,8 @@ fn policies(link: &ExportConnection) -> TemplateValue {
     TemplateValue::List(vec![TemplateValue::Object(properties)])
 }
 
-/// A connection's `trafficSelectorPolicies`: "local" is Azure.
-pub fn selectors(link: &ExportConnection) -> TemplateValue {
+/// A connection's `trafficSelectorPolicies`, in which "local" is Azure.
+pub(crate) fn selectors(link: &ExportConnection) -> TemplateValue {
     let policies = link.selectors.iter().map(|pair| {
         TemplateValue::Object(vec![
             ("localAddressRanges", TemplateValue::texts(&pair.remote)),
@@ -238,18 +238,18 @@ pub fn selectors(link: &ExportConnection) -> TemplateValue {
 }
 
 impl TemplateValue {
-    /// A string.
-    pub fn text(text: impl Display) -> TemplateValue {
+    /// A string value.
+    pub(crate) fn text(text: impl Display) -> TemplateValue {
         TemplateValue::Text(text.to_string())
     }
 
     /// A list of strings.
-    pub fn texts<T: Display>(texts: &[T]) -> TemplateValue {
+    pub(crate) fn texts<T: Display>(texts: &[T]) -> TemplateValue {
         TemplateValue::List(texts.iter().map(TemplateValue::text).collect())
     }
 
-    /// Writes it over several lines, the first of which stands behind something.
-    pub fn write(&self, syntax: &Syntax, indent: usize, out: &mut String) {
+    /// Writes the value on several lines, the first of which continues the current line.
+    pub(crate) fn write(&self, syntax: &Syntax, indent: usize, out: &mut String) {
         match self {
             TemplateValue::Text(text) => out.push_str(&(syntax.text)(text)),
             TemplateValue::Number(number) => out.push_str(&number.to_string()),

@@ -1,10 +1,10 @@
-//! A Terraform configuration, with the azapi provider: azurerm has no certificate authentication
-//! for connections.
+//! Azure's side as a Terraform configuration for the azapi provider, because azurerm has no
+//! certificate authentication for connections.
 
 use super::quote;
 use super::template::{API_VERSION, Parameter, Resource, ResourceId, Syntax, Template};
 
-/// How Terraform writes values.
+/// The syntax of Terraform.
 const SYNTAX: Syntax = Syntax {
     key: |key| format!("{key} = "),
     between_keys: "",

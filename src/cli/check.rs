@@ -1,4 +1,4 @@
-//! `s2sd check`: all that is wrong with a configuration, before it is put in force.
+//! `s2sd check`: all errors and warnings of a configuration, before the service uses it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use crate::config::{self, Severity};
 use crate::daemon::files::System;
 use crate::sys::clock;
 
-/// What `s2sd check` takes.
+/// The arguments of `s2sd check`.
 #[derive(clap::Args, Debug)]
 pub struct CheckArguments {
     /// The configuration file.
@@ -19,8 +19,7 @@ pub struct CheckArguments {
     json: bool,
 }
 
-/// Checks a file. The exit code is 0 when it is fit, 1 when there are warnings, 2 when there are
-/// errors.
+/// Runs `s2sd check`. The exit code is 0 without findings, 1 with warnings, 2 with errors.
 pub fn check(arguments: &CheckArguments) -> ExitCode {
     let name = arguments.file.display().to_string();
     let text = match std::fs::read_to_string(&arguments.file) {
@@ -31,11 +30,11 @@ pub fn check(arguments: &CheckArguments) -> ExitCode {
         }
     };
     let report = config::check(&name, &text, &System, clock::now());
-    let told = match arguments.json {
+    let text = match arguments.json {
         true => serde_json::to_string_pretty(&report).map_err(|error| error.to_string()),
         false => Ok(report.to_string().trim_end().to_owned()),
     };
-    match told {
+    match text {
         Ok(text) => say(text),
         Err(error) => return fail(error),
     };

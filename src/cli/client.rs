@@ -1,4 +1,4 @@
-//! The command's end of the control socket.
+//! The client of the control socket.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -8,73 +8,77 @@ use std::time::Duration;
 use super::ConfigPath;
 use crate::config;
 use crate::daemon::control::{Ask, ControlAnswer, ControlReply, ProtocolLine};
+use crate::doctor::service::ServiceError;
 
-/// The service answers from memory: longer is a service that hangs.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for an answer. The service answers from memory, so a longer wait means that the
+/// service hangs.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where the service is.
+/// The options that tell where the control socket of the service is.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ServiceAddress {
     #[command(flatten)]
     config: ConfigPath,
-    /// The service's control socket; unless it is given, the configuration's `control_socket`.
+    /// The control socket of the service; without this option, `control_socket` of the
+    /// configuration.
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
 }
 
 impl ServiceAddress {
-    /// The service at this control socket.
+    /// The address of the service with this control socket.
     pub fn at(socket: PathBuf) -> ServiceAddress {
         ServiceAddress { config: ConfigPath::default(), socket: Some(socket) }
     }
 
-    /// The service of this configuration.
+    /// The address of the service that runs this configuration.
     pub fn of(config: ConfigPath) -> ServiceAddress {
         ServiceAddress { config, socket: None }
     }
 
-    /// Asks, and waits for the answer.
-    pub fn ask(&self, ask: Ask) -> Result<ControlAnswer, String> {
+    /// Sends a command to the service, and waits for the answer.
+    pub fn ask(&self, ask: Ask) -> Result<ControlAnswer, ServiceError> {
         let socket = self.socket();
-        let line = speak(&socket, ask).map_err(|error| trouble(&socket, &error))?;
+        let unreachable = |error| ServiceError::Unreachable(cannot_connect(&socket, &error));
+        let line = exchange(&socket, ask).map_err(unreachable)?;
         match line.body {
             ControlReply::Result(answer) => Ok(*answer),
-            ControlReply::Error(why) => Err(why),
+            ControlReply::Error(why) => Err(ServiceError::Refused(why)),
         }
     }
 
-    /// A file that cannot be read says nothing: the service is sought where it is by default.
+    /// The path of the control socket; the default path when the configuration cannot be read.
     fn socket(&self) -> PathBuf {
         let text = || std::fs::read_to_string(&self.config.config).unwrap_or_default();
         self.socket.clone().unwrap_or_else(|| config::control_socket(&text()))
     }
 }
 
-fn trouble(socket: &Path, error: &io::Error) -> String {
+fn cannot_connect(socket: &Path, error: &io::Error) -> String {
     let remedy = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            ": the service does not run, or listens elsewhere: another --config, or a control_socket that was changed since it \
-             started (then --socket with the former one); `systemctl status s2sd` tells"
+            ": the service does not run, or has another control socket: name its configuration with --config; if `control_socket` was \
+             changed after the service started, name the former socket with --socket. `systemctl status s2sd` shows the service"
         }
         io::ErrorKind::PermissionDenied => {
-            ": be root, or join the service's group: `usermod -aG s2sd $USER`, then log in again"
+            ": run the command as root, or join the group of the service: `usermod -aG s2sd $USER`, then log in again"
         }
         io::ErrorKind::WouldBlock => {
-            ": the service does not answer; `journalctl -u s2sd` tells why"
+            ": the service does not answer within 10 s; `journalctl -u s2sd` shows its log"
         }
         _ => "",
     };
     format!("{}: {error}{remedy}", socket.display())
 }
 
-fn speak(path: &Path, ask: Ask) -> io::Result<ProtocolLine<ControlReply>> {
+fn exchange(path: &Path, ask: Ask) -> io::Result<ProtocolLine<ControlReply>> {
     let mut stream = UnixStream::connect(path)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
     let mut text = serde_json::to_vec(&ProtocolLine::new(ask)).map_err(io::Error::other)?;
     text.push(b'\n');
-    // A service that refuses us may answer before it has read; the answer is worth more than the
-    // failed write.
+    // A service that refuses the client may answer before it reads the command: the answer then
+    // says more than the failed write.
     let written = stream.write_all(&text);
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer)?;

@@ -1,4 +1,4 @@
-//! `s2sd up`, `down`, `rekey`, `reload` and `explain`.
+//! `s2sd up`, `down`, `rekey`, `reload` and `explain`: commands for the running service.
 
 use std::process::ExitCode;
 
@@ -6,10 +6,11 @@ use super::client::ServiceAddress;
 use super::{fail, say};
 use crate::daemon::control::{Ask, ControlAnswer, RekeyWhich};
 use crate::daemon::explain::Explanation;
+use crate::doctor::service::ServiceError;
 
-/// A connection and the service that has it.
+/// The arguments that name a connection and its service.
 #[derive(clap::Args, Debug)]
-pub struct Named {
+pub struct ConnectionArguments {
     /// The connection's name, as in the configuration.
     #[arg(value_name = "NAME")]
     connection: String,
@@ -17,65 +18,65 @@ pub struct Named {
     service: ServiceAddress,
 }
 
-/// What `s2sd rekey` takes.
+/// The arguments of `s2sd rekey`.
 #[derive(clap::Args, Debug)]
 pub struct RekeyArguments {
     #[command(flatten)]
-    named: Named,
-    /// Replace the keys of the IKE SA only.
+    connection: ConnectionArguments,
+    /// Rekey the IKE SA only.
     #[arg(long, conflicts_with = "child")]
     ike: bool,
-    /// Replace the keys of the packets only.
+    /// Rekey the Child SAs (ESP) only.
     #[arg(long)]
     child: bool,
 }
 
-/// What `s2sd explain` takes.
+/// The arguments of `s2sd explain`.
 #[derive(clap::Args, Debug)]
-pub struct Explain {
+pub struct ExplainArguments {
     #[command(flatten)]
-    named: Named,
+    connection: ConnectionArguments,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// What `s2sd reload` takes.
+/// The arguments of `s2sd reload`.
 #[derive(clap::Args, Debug)]
-pub struct Reload {
+pub struct ReloadArguments {
     #[command(flatten)]
     service: ServiceAddress,
 }
 
-/// Keeps a connection up.
-pub fn up(named: Named) -> ExitCode {
-    order(&named.service, Ask::Up { connection: named.connection })
+/// Runs `s2sd up`.
+pub fn up(arguments: ConnectionArguments) -> ExitCode {
+    command(&arguments.service, Ask::Up { connection: arguments.connection })
 }
 
-/// Takes a connection down.
-pub fn down(named: Named) -> ExitCode {
-    order(&named.service, Ask::Down { connection: named.connection })
+/// Runs `s2sd down`.
+pub fn down(arguments: ConnectionArguments) -> ExitCode {
+    command(&arguments.service, Ask::Down { connection: arguments.connection })
 }
 
-/// Replaces keys.
+/// Runs `s2sd rekey`.
 pub fn rekey(arguments: RekeyArguments) -> ExitCode {
     let which = match (arguments.ike, arguments.child) {
         (true, _) => RekeyWhich::Ike,
         (_, true) => RekeyWhich::Child,
         _ => RekeyWhich::Both,
     };
-    let Named { connection, service } = arguments.named;
-    order(&service, Ask::Rekey { connection, which })
+    let ConnectionArguments { connection, service } = arguments.connection;
+    command(&service, Ask::Rekey { connection, which })
 }
 
-/// Has the service read its configuration again.
-pub fn reload(arguments: &Reload) -> ExitCode {
-    order(&arguments.service, Ask::Reload)
+/// Runs `s2sd reload`.
+pub fn reload(arguments: &ReloadArguments) -> ExitCode {
+    command(&arguments.service, Ask::Reload)
 }
 
-/// Explains a connection's last refusals.
-pub fn explain(arguments: Explain) -> ExitCode {
-    let Named { connection, service } = arguments.named;
+/// Runs `s2sd explain`.
+pub fn explain(arguments: ExplainArguments) -> ExitCode {
+    let ConnectionArguments { connection, service } = arguments.connection;
     match service.ask(Ask::Explain { connection }) {
         Ok(ControlAnswer::Explanations(all)) if arguments.json => {
             match serde_json::to_string_pretty(&all) {
@@ -84,24 +85,24 @@ pub fn explain(arguments: Explain) -> ExitCode {
             }
         }
         Ok(ControlAnswer::Explanations(all)) => {
-            let all: Vec<String> = all.iter().map(tell).collect();
+            let all: Vec<String> = all.iter().map(page).collect();
             say(all.join("\n\n"))
         }
-        Ok(_) => fail("the service answered something else"),
+        Ok(_) => fail(ServiceError::UnexpectedAnswer),
         Err(why) => fail(why),
     }
 }
 
-fn order(service: &ServiceAddress, ask: Ask) -> ExitCode {
+fn command(service: &ServiceAddress, ask: Ask) -> ExitCode {
     match service.ask(ask) {
         Ok(ControlAnswer::Done(lines)) => say(lines.join("\n")),
-        Ok(_) => fail("the service answered something else"),
+        Ok(_) => fail(ServiceError::UnexpectedAnswer),
         Err(why) => fail(why),
     }
 }
 
-/// A refusal as a page for people: the sentence, then what it rests on.
-fn tell(explanation: &Explanation) -> String {
+/// An explanation as text: the sentence, then one line for each fact.
+fn page(explanation: &Explanation) -> String {
     let Explanation { tunnel, seconds, text, .. } = explanation;
     let mut page = match seconds {
         Some(seconds) => format!("{tunnel}, {} ago:\n  {text}", crate::cli::format::span(*seconds)),
@@ -116,8 +117,8 @@ fn tell(explanation: &Explanation) -> String {
     }
     let rows = [
         ("difference", &explanation.difference),
-        ("to mend it", &explanation.remedy),
-        ("look at", &explanation.line),
+        ("remedy", &explanation.remedy),
+        ("setting", &explanation.line),
         ("at Azure", &explanation.az),
     ];
     for (name, value) in rows {

@@ -1,8 +1,8 @@
-//! Numbers and words as people read them, and colour where a terminal shows it.
+//! Formats durations and byte counts, and colours words on a terminal.
 
 use std::io::{IsTerminal, stdout};
 
-/// A span of time in its two largest units: `3m 20s`.
+/// A duration in its two largest units: `3m 20s`.
 pub fn span(seconds: u64) -> String {
     let units = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
     let mut rest = seconds;
@@ -18,7 +18,7 @@ pub fn span(seconds: u64) -> String {
     if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
 }
 
-/// A number of bytes: `1.5 GB`, in powers of 1000 as links are measured.
+/// A number of bytes in powers of 1000: `1.5 GB`.
 pub fn bytes(count: u64) -> String {
     let mut unit = "B";
     let (mut whole, mut tenth) = (count, 0);
@@ -31,17 +31,17 @@ pub fn bytes(count: u64) -> String {
     if unit == "B" { format!("{whole} B") } else { format!("{whole}.{tenth} {unit}") }
 }
 
-/// Words in colour, on a terminal only.
+/// Colours words if the output is a terminal.
 #[derive(Clone, Copy, Debug)]
 pub struct Paint(bool);
 
 impl Paint {
-    /// As standard output and `NO_COLOR` (no-color.org) have it.
+    /// Colours if standard output is a terminal and `NO_COLOR` (no-color.org) is not set.
     pub fn for_stdout() -> Paint {
         Paint(stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none())
     }
 
-    /// A state, in the colour of how well it is.
+    /// A state of a connection or tunnel: green, yellow, red or dim.
     pub fn state(self, word: &str) -> String {
         let code = match word {
             "up" => "32",
@@ -52,7 +52,7 @@ impl Paint {
         self.with(code, word)
     }
 
-    /// What stands out.
+    /// A word in bold.
     pub fn strong(self, word: &str) -> String {
         self.with("1", word)
     }

@@ -1,39 +1,39 @@
-//! The log: lines on standard error, as text for people or JSON for programs.
+//! The log on standard error, as text or as JSON.
 
 use std::io::{IsTerminal, stderr};
 
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
 
-/// How lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-pub enum Format {
-    /// Lines for people.
+pub enum LogFormat {
+    /// Text for people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object on each line.
     Json,
 }
 
-/// How much is said.
+/// The least severe level that is logged.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-pub enum Level {
-    /// What someone should be woken for.
+pub enum LogLevel {
+    /// Problems that need somebody's attention.
     Warn,
-    /// One line for each thing that happened.
+    /// Events: one line for each change of state.
     #[default]
     Info,
-    /// What was ignored, too.
+    /// Also packets and messages that were ignored.
     Debug,
 }
 
-/// Sends the log to standard error. Under journald, which has a clock of its own, lines come
-/// without time.
-pub fn start(format: Format, level: Level) {
+/// Starts logging to standard error. Lines have no time under journald, which records the time
+/// itself.
+pub fn start(format: LogFormat, level: LogLevel) {
     let level = match level {
-        Level::Warn => LevelFilter::WARN,
-        Level::Info => LevelFilter::INFO,
-        Level::Debug => LevelFilter::DEBUG,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
     };
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
     let builder = tracing_subscriber::fmt()
@@ -42,8 +42,8 @@ pub fn start(format: Format, level: Level) {
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal());
     match (format, journal) {
-        (Format::Json, _) => builder.json().flatten_event(true).init(),
-        (Format::Text, true) => builder.without_time().init(),
-        (Format::Text, false) => builder.init(),
+        (LogFormat::Json, _) => builder.json().flatten_event(true).init(),
+        (LogFormat::Text, true) => builder.without_time().init(),
+        (LogFormat::Text, false) => builder.init(),
     }
 }

@@ -1,4 +1,19 @@
-//! The command line.
+//! The command line: one module for each command.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `run.rs` | `s2sd run`: starts and confines the service |
+//! | `signer.rs` | `s2sd signer`: the process that keeps private keys, started by `s2sd run` |
+//! | `check.rs` | `s2sd check`: errors and warnings of a configuration |
+//! | `status.rs` | `s2sd status`: the page and the JSON |
+//! | `control.rs` | `s2sd up`, `down`, `rekey`, `reload`, `explain` |
+//! | `client.rs` | the control socket's client, which all of these use |
+//! | `azure/` | `s2sd azure import`, `export`, `doctor` |
+//! | `pki/` | `s2sd pki init`, `issue`, `show`, `export` |
+//! | `demo/` | `s2sd demo`: two services and a tunnel on this host |
+//! | `generate.rs`, `manual/` | `s2sd generate`: manual pages and shell completions |
+//! | `log.rs` | the log on standard error |
+//! | `format.rs` | durations, byte counts and colours |
 
 mod azure;
 mod check;
@@ -21,7 +36,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Where the configuration is unless it is said.
+/// The default path of the configuration file.
 const CONFIG: &str = "/etc/s2sd/s2sd.toml";
 
 /// An IKEv2 site-to-site VPN peer for cloud gateways, with certificate authentication.
@@ -36,38 +51,37 @@ struct CommandLine {
 enum CliCommand {
     /// Run the service: keep the tunnels of a configuration up until SIGTERM.
     Run(run::RunArguments),
-    /// Show a working tunnel on this machine alone: four hosts, two services, pings, TCP, a
-    /// rekeying under load.
+    /// Show a working tunnel within this host: four network namespaces, two services, pings, TCP,
+    /// and a rekey under load.
     Demo(demo::DemoArguments),
-    /// Say what is wrong with a configuration file: exit code 0 fit, 1 warnings, 2 errors.
+    /// Check a configuration file: exit code 0 no findings, 1 warnings, 2 errors.
     Check(check::CheckArguments),
-    /// From Azure to a configuration, and from a configuration to Azure.
+    /// Convert Azure's resources to a configuration and back, and diagnose a connection.
     #[command(subcommand)]
     Azure(azure::AzureCommand),
-    /// Show how the connections are: exit code 0 when all are up.
+    /// Show the state of the connections: exit code 0 when all are up, 1 otherwise.
     Status(status::StatusArguments),
-    /// Keep a connection up.
-    Up(control::Named),
-    /// Take a connection down; it stays so until `up`, or until the service is stopped.
-    Down(control::Named),
-    /// Replace keys now: of the packets and of the IKE SA.
+    /// Bring a connection up, and keep it up.
+    Up(control::ConnectionArguments),
+    /// Take a connection down; the connection stays down until `up`, or until the service stops.
+    Down(control::ConnectionArguments),
+    /// Rekey now: the IKE SA and its Child SAs.
     Rekey(control::RekeyArguments),
-    /// Have the service read its configuration again, and say what changed.
-    Reload(control::Reload),
-    /// Explain why a connection was last refused, and what would mend it.
-    Explain(control::Explain),
-    /// Keep private keys for the service, which starts it.
+    /// Have the service read its configuration again, and print what changed.
+    Reload(control::ReloadArguments),
+    /// Explain why a connection was last refused, and how to fix it.
+    Explain(control::ExplainArguments),
+    /// Keep the private keys of the service; `s2sd run` starts this command itself.
     #[command(hide = true)]
     Signer,
-    /// Make, export and explain the certificates of both ends, by the rules of Azure's article.
+    /// Create, export and explain the certificates of both ends, by the rules of Azure's article.
     Pki(pki::PkiArguments),
-
     /// Write the manual pages or shell completions, for a package.
     #[command(hide = true)]
     Generate(generate::GenerateArguments),
 }
 
-/// Does what the command line says.
+/// Runs the command of the command line.
 pub fn main() -> ExitCode {
     match CommandLine::parse().command {
         CliCommand::Run(arguments) => run::run(&arguments),
@@ -82,12 +96,11 @@ pub fn main() -> ExitCode {
         CliCommand::Explain(arguments) => control::explain(arguments),
         CliCommand::Signer => signer::run(),
         CliCommand::Pki(arguments) => pki::pki(&arguments),
-
         CliCommand::Generate(arguments) => generate::generate(&arguments),
     }
 }
 
-/// Answers on standard output. Whoever closed it wanted no more.
+/// Prints a line on standard output. A closed output is a failure without a message.
 fn say(what: impl Display) -> ExitCode {
     match writeln!(std::io::stdout(), "{what}") {
         Ok(()) => ExitCode::SUCCESS,
@@ -95,18 +108,18 @@ fn say(what: impl Display) -> ExitCode {
     }
 }
 
-/// Says why it did not work.
+/// Prints an error on standard error and returns the exit code 1.
 fn fail(why: impl Display) -> ExitCode {
     complain(why);
     ExitCode::FAILURE
 }
 
-#[expect(clippy::print_stderr, reason = "a command-line tool complains on standard error")]
+#[expect(clippy::print_stderr, reason = "a command-line tool prints errors on standard error")]
 fn complain(why: impl Display) {
     eprintln!("s2sd: {why}");
 }
 
-/// The path of the configuration file.
+/// The option that names the configuration file.
 #[derive(clap::Args, Clone, Debug)]
 struct ConfigPath {
     /// The configuration file.

@@ -1,4 +1,5 @@
-//! `s2sd run`: the service.
+//! `s2sd run`: starts the service, moves private keys to a process of their own, and gives up
+//! rights that the service does not need.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -22,27 +23,27 @@ use crate::sys::clock;
 use crate::sys::confine::{self, Paths};
 use crate::sys::{descriptors, inherited};
 
-/// What `s2sd run` takes.
+/// The arguments of `s2sd run`.
 #[derive(clap::Args, Debug)]
 pub struct RunArguments {
     #[command(flatten)]
     config: ConfigPath,
-    /// A supervisor's socket that keeps descriptors over restarts, as systemd does: FDSTORE=1
-    /// there, LISTEN_FDS at the start.
+    /// A supervisor's socket that keeps file descriptors over restarts by systemd's protocol:
+    /// FDSTORE=1 on the socket, LISTEN_FDS at the start.
     #[arg(long, value_name = "PATH")]
     state_fd_socket: Option<PathBuf>,
-    /// How log lines look.
+    /// The format of log lines.
     #[arg(long, value_enum, default_value_t)]
-    log_format: log::Format,
-    /// How much is logged.
+    log_format: log::LogFormat,
+    /// The least severe level that is logged.
     #[arg(long, value_enum, default_value_t)]
-    log_level: log::Level,
-    /// For debuggers and tracers: keep all rights, and the private keys in this process.
+    log_level: log::LogLevel,
+    /// For debuggers and tracers: no seccomp, no Landlock, and private keys in this process.
     #[arg(long)]
     unconfined: bool,
 }
 
-/// Runs the service until it is told to stop.
+/// Runs the service until a signal stops the service.
 pub fn run(arguments: &RunArguments) -> ExitCode {
     log::start(arguments.log_format, arguments.log_level);
     inherited::keep_to_ourselves();
@@ -91,7 +92,8 @@ pub fn run(arguments: &RunArguments) -> ExitCode {
     }
 }
 
-/// For the service itself, and a device, a socket, a waker and a moment's netlink for each tunnel.
+/// The file descriptors that the service needs: some for the process; and for each tunnel a device,
+/// a socket, an eventfd and, for moments, a netlink socket.
 fn wanted_descriptors(loaded: &Loaded) -> u64 {
     let connections = loaded.config.iter().flat_map(|config| &config.connections);
     let tunnels: usize = connections.map(|connection| connection.tunnels.len()).sum();
@@ -111,20 +113,20 @@ fn start_signer() -> (KeyStore, Option<OwnedFd>) {
     }
 }
 
-/// From here on only what the service does, and only where its files are.
+/// Confines the process to the system calls and paths that the service needs (seccomp, Landlock).
 fn give_up_rights(config: &Path, socket: &Path, files: &Noting) {
     let mut paths = Paths::default();
     paths.read_beside(config);
     files.seen().iter().for_each(|file| paths.read_beside(file));
     if let Some(directory) = socket.parent() {
-        // If it cannot be made, whoever opens the socket says so.
+        // If the directory cannot be created, opening the socket fails and is reported.
         let _ = std::fs::create_dir_all(directory);
     }
     paths.bind_beside(socket);
     let confinement = confine::process(&paths);
     match confinement.is_full() {
-        true => tracing::info!("confined: {confinement}"),
-        false => tracing::warn!("confined in part: {confinement}"),
+        true => tracing::info!("process confined: {confinement}"),
+        false => tracing::warn!("process only partly confined: {confinement}"),
     }
 }
 
@@ -141,7 +143,7 @@ fn serve(loaded: Loaded, options: Options, signer: Option<OwnedFd>) -> io::Resul
         }
         daemon::run(loaded, options, signals).await
     });
-    // A look-up of a name that hangs does not hold up the next process.
+    // A name lookup that hangs must not delay the end of the process, and with it a restart.
     runtime.shutdown_background();
     outcome
 }
@@ -155,11 +157,11 @@ fn pass_on(kind: SignalKind, meaning: Signal, to: &mpsc::Sender<Signal>) -> io::
     Ok(())
 }
 
-/// Tells of the signer's end.
+/// Sends [`Signal::KeysLost`] when the process with the private keys ends.
 fn watch(line: OwnedFd, to: &mpsc::Sender<Signal>) -> io::Result<()> {
     let to = to.clone();
     let watch = move || {
-        // Its answers are not waited for here: an end is reported unasked.
+        // POLLHUP is reported without being asked for; answers are read elsewhere.
         let mut fds = [PollFd::new(line.as_fd(), PollFlags::empty())];
         while poll(&mut fds, PollTimeout::NONE) == Err(Errno::EINTR) {}
         let _ = to.blocking_send(Signal::KeysLost);

@@ -1,27 +1,27 @@
-//! The commands for Azure's side. RG stands for the resource group, WORKSPACE for the Log Analytics
-//! workspace: both are known there alone.
+//! The Azure CLI commands that show or change the gateway's side. RG stands for the resource group
+//! and WORKSPACE for the Log Analytics workspace: the configuration has neither.
 
 use std::net::IpAddr;
 
 use crate::config::algorithm::ConnectionMode;
 use crate::config::settings::{Connection, ConnectionPolicy, Site};
 
-/// The Azure side of a connection.
+/// Makes the Azure CLI commands for one connection.
 #[derive(Clone, Copy, Debug)]
-pub struct Az<'a> {
-    /// This site, there a local network gateway.
+pub struct AzCommands<'a> {
+    /// This site, which is a local network gateway in Azure.
     pub site: &'a Site,
     /// The connection.
     pub connection: &'a Connection,
 }
 
-impl Az<'_> {
-    /// Shows some of the connection's properties.
+impl AzCommands<'_> {
+    /// The command that shows the connection's properties that a query selects.
     pub fn show(&self, query: &str) -> String {
         format!("az network vpn-connection show -g RG -n {} --query \"{query}\"", self.name())
     }
 
-    /// Sets the policy that is written here.
+    /// The command that gives the connection the IPsec policy of the configuration.
     pub fn set_policy(&self) -> String {
         let name = self.name();
         match &self.connection.ipsec_policy {
@@ -46,7 +46,7 @@ impl Az<'_> {
         }
     }
 
-    /// Shows the policy.
+    /// The command that shows the connection's IPsec policy.
     pub fn policy(&self) -> String {
         format!(
             "az network vpn-connection ipsec-policy list -g RG --connection-name {} -o table",
@@ -54,7 +54,7 @@ impl Az<'_> {
         )
     }
 
-    /// Sets who dials.
+    /// The command that sets the connection mode.
     pub fn set_mode(&self, mode: ConnectionMode) -> String {
         format!(
             "az network vpn-connection update -g RG -n {} --set connectionMode={mode}",
@@ -62,7 +62,7 @@ impl Az<'_> {
         )
     }
 
-    /// Sets whether selectors are pairs of prefixes, as here.
+    /// The command that makes Azure use policy-based traffic selectors as the configuration does.
     pub fn set_selectors(&self) -> String {
         let narrow = self.connection.selectors.pairs().is_some();
         format!(
@@ -71,17 +71,12 @@ impl Az<'_> {
         )
     }
 
-    /// Shows both certificates' settings.
+    /// The command that shows the settings of both certificates.
     pub fn certificates(&self) -> String {
         self.show("certificateAuthentication")
     }
 
-    /// Shows whether Azure calls it connected, and what it counted.
-    pub fn traffic(&self) -> String {
-        self.show("{status:connectionStatus,in:ingressBytesTransferred,out:egressBytesTransferred}")
-    }
-
-    /// Shows the gateway's public addresses.
+    /// The command that shows the gateway's public addresses.
     pub fn gateway_addresses(&self) -> String {
         format!(
             "az network vnet-gateway show -g RG -n {} \
@@ -90,7 +85,7 @@ impl Az<'_> {
         )
     }
 
-    /// Tells Azure where this site is.
+    /// The command that sets this site's public address in Azure.
     pub fn set_site_address(&self, address: IpAddr) -> String {
         format!(
             "az network local-gateway update -g RG -n {} --gateway-ip-address {address}",
@@ -98,7 +93,7 @@ impl Az<'_> {
         )
     }
 
-    /// Tells Azure what lies behind this site.
+    /// The command that sets this site's address prefixes in Azure.
     pub fn set_site_prefixes(&self) -> String {
         let prefixes: Vec<String> =
             self.site.address_prefixes.iter().map(ToString::to_string).collect();
@@ -109,7 +104,7 @@ impl Az<'_> {
         )
     }
 
-    /// What Azure logged about this site.
+    /// The command that shows Azure's IKE log of this site.
     pub fn ike_log(&self) -> String {
         format!(
             "az monitor log-analytics query -w WORKSPACE --analytics-query \"AzureDiagnostics | where Category == \

@@ -1,11 +1,12 @@
-//! All that was seen of a connection, as values: what the judgement rests on, and nothing else.
+//! The facts about a connection, as values: the only input of the checks.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::probe::ike_probe::IkeProbeAnswer;
-use super::probe::port_probe::Silence;
-use super::probe::sniffer::Sighting;
+use super::probe::port_probe::NoAnswer;
+use super::probe::sniffer::Sniffed;
+use super::service::ServiceError;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::prefix::Prefix;
 use crate::config::settings::{Connection, Site};
@@ -15,160 +16,159 @@ use crate::time::UnixTime;
 use crate::wire::codes::KeId;
 use crate::wire::payload::sa::SecurityAssociation;
 
-/// All of it.
+/// All facts about one connection.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// The connection's name.
     pub connection: String,
-    /// What is wrong with the configuration, the files that it names left aside.
+    /// The diagnostics of the configuration file, without those of the files that it names.
     pub configuration: Vec<Diagnostic>,
     /// This site and the connection; `None` when the configuration has errors or no such
     /// connection.
     pub settings: Option<(Site, Connection)>,
-    /// What is wrong with the connection's certificates and keys, by this host's clock.
+    /// The diagnostics of the connection's certificates and keys at this host's time.
     pub certificates: Vec<Diagnostic>,
-    /// The same by the time that [`ClockFacts::evidence`] shows; equal when it shows none.
+    /// The same at the time of [`ClockFacts::evidence`]; equal when there is no evidence.
     pub certificates_then: Vec<Diagnostic>,
-    /// Our certificate: its subject and its issuer.
+    /// Subject and issuer of our certificate.
     pub own: Option<(String, String)>,
     /// This host's clock.
     pub clock: ClockFacts,
     /// This host's addresses.
     pub interfaces: Vec<Interface>,
-    /// What the service says, or why it says nothing.
-    pub service: Result<ConnectionStatus, String>,
-    /// One for each address of the gateway.
+    /// The service's status, or the reason why the service could not be asked.
+    pub service: Result<ConnectionStatus, ServiceError>,
+    /// The facts of each tunnel: one for each address of the gateway.
     pub tunnels: Vec<DoctorTunnelFacts>,
 }
 
-/// What there is to judge a clock by.
+/// This host's clock and the evidence of the true time.
 #[derive(Clone, Debug, Default)]
 pub struct ClockFacts {
-    /// What it says.
+    /// The time of this host's clock.
     pub now: UnixTime,
-    /// The file that was written last, and when: no clock that is right is behind it.
+    /// The file that was written last, and when: a correct clock is not behind that time.
     pub newest: Option<(String, UnixTime)>,
-    /// The hardware clock.
+    /// The time of the hardware clock.
     pub hardware: Option<UnixTime>,
-    /// Whether something keeps it right; `None` when nobody knows.
+    /// Whether the kernel reports the clock as synchronized; `None` when unknown.
     pub synchronized: Option<bool>,
 }
 
-/// A network interface.
+/// A network interface of this host.
 #[derive(Clone, Debug, Default)]
 pub struct Interface {
-    /// Its name.
+    /// The interface's name.
     pub name: String,
-    /// Its addresses, each with the network it is in.
+    /// The interface's addresses, each with its network.
     pub addresses: Vec<(IpAddr, Prefix)>,
 }
 
-/// One tunnel.
+/// The facts of one tunnel.
 #[derive(Clone, Debug)]
 pub struct DoctorTunnelFacts {
-    /// Its name, as the log has it.
+    /// The tunnel's name, as in the log.
     pub name: String,
-    /// Its interface.
+    /// The name of the tunnel's interface.
     pub interface: String,
-    /// The gateway as it is configured.
+    /// The gateway's address or name, as configured.
     pub host: String,
-    /// Its address.
+    /// The gateway's address, or the reason why it is not known.
     pub address: Result<IpAddr, String>,
-    /// How packets get there.
-    pub way: Result<RouteToGateway, String>,
-    /// What port 500 answered.
-    pub ike: Result<IkeProbeAnswer, Silence>,
-    /// What port 4500 answered.
-    pub natt: Result<IkeProbeAnswer, Silence>,
-    /// What the gateway would take instead, when it takes nothing of ours.
-    pub survey: Option<Survey>,
-    /// What the wire showed, when the ports were silent; `None` when nobody looked, or might.
-    pub sighting: Option<Sighting>,
-    /// How long the wire was watched.
-    pub watched: Duration,
-    /// Whether the gateway names an authority of ours among those it trusts; `None` when it cannot
-    /// be known.
+    /// The route to the gateway, or the reason why there is none.
+    pub route: Result<RouteToGateway, String>,
+    /// The answer of UDP port 500.
+    pub ike: Result<IkeProbeAnswer, NoAnswer>,
+    /// The answer of UDP port 4500 (NAT-T).
+    pub natt: Result<IkeProbeAnswer, NoAnswer>,
+    /// The policy that the gateway accepts, when the gateway refuses ours.
+    pub gateway_policy: Option<GatewayPolicy>,
+    /// The IKE messages that the sniffer saw; `None` when no sniffer ran, or none was allowed.
+    pub sniffed: Option<Sniffed>,
+    /// How long the sniffer ran.
+    pub sniffed_for: Duration,
+    /// Whether the gateway names an authority of ours in CERTREQ; `None` when that is unknown.
     pub trusts_us: Option<bool>,
-    /// The largest outer packet that gets to port 4500, and the largest that was tried.
+    /// The path MTU towards port 4500, as far as it was measured.
     pub outer: Option<OuterMtu>,
-    /// What the service says of it.
+    /// The service's status of the tunnel.
     pub status: Option<TunnelStatus>,
-    /// The last refusal.
+    /// The service's explanation of the last refusal.
     pub explanation: Option<Explanation>,
-    /// What became of new keys.
+    /// The outcome of the rekey that the doctor asked for.
     pub rekey: Option<RekeyOutcome>,
-    /// What pings through the tunnel showed.
+    /// The results of pings through the tunnel.
     pub inner: Option<InnerPings>,
 }
 
-/// How packets get to a gateway.
+/// The route of outer packets to a gateway.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RouteToGateway {
-    /// Our address.
+    /// The source address.
     pub source: IpAddr,
-    /// By which interface.
+    /// The outgoing interface.
     pub interface: Option<String>,
 }
 
-/// What a gateway takes that takes nothing of ours.
+/// The policy of a gateway that refuses ours.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Survey {
-    /// Ours, with another group: this one.
-    Group(KeId),
-    /// This.
-    Takes(SecurityAssociation),
-    /// Nothing that an Azure connection can be set to.
-    Nothing,
+pub enum GatewayPolicy {
+    /// The gateway accepts our policy with this other group.
+    OtherGroup(KeId),
+    /// The gateway accepts this proposal.
+    Accepts(SecurityAssociation),
+    /// The gateway accepts nothing that an Azure connection can be set to.
+    Unknown,
 }
 
-/// Outer packets on the way to a gateway.
+/// The measured path MTU towards a gateway.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct OuterMtu {
-    /// The largest that got there.
+    /// The largest packet that was answered.
     pub largest: usize,
-    /// The largest that was tried: what the interface takes.
+    /// The largest packet that was sent.
     pub tried: usize,
 }
 
-/// What became of a wish for new keys.
+/// The outcome of a rekey.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RekeyOutcome {
-    /// They are there.
+    /// The new Child SA is in use.
     Done,
-    /// They were refused.
+    /// The rekey was refused.
     Refused(Box<Explanation>),
-    /// Nothing happened in this time.
-    Nothing(Duration),
+    /// Neither happened within this time.
+    TimedOut(Duration),
 }
 
-/// Pings through a tunnel.
+/// The results of pings through a tunnel.
 #[derive(Clone, Debug, Default)]
 pub struct InnerPings {
-    /// From which address of ours; `None` when no address of this host lies in the site's prefixes.
+    /// The source address; `None` when no address of this host lies in the site's prefixes.
     pub source: Option<Ipv4Addr>,
-    /// Why they could not be sent.
-    pub obstacle: Option<String>,
-    /// To whom they went.
+    /// Why the pings could not be sent.
+    pub send_error: Option<String>,
+    /// The addresses that were pinged.
     pub asked: Vec<Ipv4Addr>,
-    /// Whether the operator said whom to ask.
+    /// Whether the operator named the address to ping.
     pub named: bool,
-    /// Who answered, and how soon.
+    /// The host that replied first, and its round-trip time.
     pub reply: Option<(Ipv4Addr, Duration)>,
-    /// The largest that came back; `None` when nobody answered.
+    /// The largest packet that was replied to; `None` when no host replied.
     pub largest: Option<usize>,
-    /// The tunnel's MTU: the largest that was tried.
+    /// The tunnel's MTU, which is the largest packet that was sent.
     pub mtu: usize,
-    /// Packets that the tunnel carried meanwhile, out and in.
-    pub moved: (u64, u64),
+    /// The packets that the tunnel carried during the pings, out and in.
+    pub packets: (u64, u64),
 }
 
 impl ClockFacts {
-    /// Further off than this is wrong: certificates count days, and time zones are at most 14
-    /// hours.
+    /// The tolerance in seconds: certificates count days, and time zones differ by at most 14 hours
+    /// from UTC.
     pub const TOLERANCE: u64 = 86_400;
 
-    /// A time that is nearer to the truth than the clock is: that of the newest file when the clock
-    /// is behind it, that of the hardware clock when the two are far apart.
+    /// A time nearer to the true time than this host's clock: the hardware clock's when the two
+    /// differ by more than the tolerance, the newest file's when this host's clock is behind it.
     pub fn evidence(&self) -> Option<UnixTime> {
         let (now, most) = (self.now.0, ClockFacts::TOLERANCE);
         let behind = self.newest.as_ref().map(|(_, at)| *at).filter(|at| at.0 > now + most);
@@ -180,17 +180,17 @@ impl ClockFacts {
 }
 
 impl DoctorTunnelFacts {
-    /// Whether packets can pass.
+    /// Whether the tunnel is up.
     pub fn is_up(&self) -> bool {
         self.status.as_ref().is_some_and(|status| status.state == "up")
     }
 
-    /// What an IKE_SA_INIT came to, on whichever port.
+    /// The answer to IKE_SA_INIT on either port.
     pub fn answer(&self) -> Option<&IkeProbeAnswer> {
         self.ike.as_ref().or(self.natt.as_ref()).ok()
     }
 
-    /// Why it is not up, as far as the service knows.
+    /// Why the tunnel is not up, as far as the service knows.
     pub fn refusal(&self) -> Option<&Explanation> {
         let found = self.explanation.as_ref().filter(|explanation| explanation.reason.is_some());
         found.filter(|_| !self.is_up())
@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_is_judged_by_files_and_by_the_hardware() {
+    fn files_and_the_hardware_clock_are_evidence_of_the_time() {
         const DAY: u64 = 86_400;
         const NOW: u64 = 20_000 * DAY;
         let at = |days: i64| Some(UnixTime(NOW.saturating_add_signed(days * 86_400)));

@@ -1,100 +1,100 @@
-//! What the doctor says: one line a check, with what was seen and what to do about it.
+//! The doctor's result: one line for each check, with what was observed and a remedy.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// How bad it is.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum FindingVerdict {
-    /// As it should be.
+pub enum DoctorVerdict {
+    /// The check passed.
     Ok,
-    /// It could not be looked at.
+    /// The check could not run.
     Skip,
-    /// It works, or may work, and someone wants to know.
+    /// The tunnel works or may work, but something needs attention.
     Warn,
-    /// It does not work.
+    /// The tunnel does not work because of this.
     Fail,
 }
 
-/// What was looked at, in the order in which a packet meets trouble.
+/// What a check is about, in the order in which a packet can fail.
 #[derive(Clone, Copy, Debug, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Check {
     /// The configuration file.
     Configuration,
-    /// The files with certificates and keys.
+    /// The certificates and private keys.
     Certificates,
     /// This host's clock.
     Clock,
-    /// Whether the service runs, and what is in its way.
+    /// Whether the service runs, and whether it reports a problem.
     Service,
-    /// Addresses on both sides.
+    /// The addresses of both sides.
     Addresses,
-    /// The way to the gateway.
+    /// The route to the gateway.
     Route,
-    /// IKE's port.
+    /// UDP port 500: IKE.
     Udp500,
-    /// The port of IKE and ESP behind NAT.
+    /// UDP port 4500: IKE and ESP with NAT traversal.
     Udp4500,
-    /// The suite of the IKE SA.
+    /// The proposal for the IKE SA.
     Proposal,
-    /// Translated addresses.
+    /// NAT on the path.
     Nat,
-    /// IKE messages in fragments.
+    /// IKE fragmentation (RFC 7383).
     Fragmentation,
-    /// Who the ends are to each other.
+    /// The certificates and identities of both ends in IKE_AUTH.
     Authentication,
-    /// The suite of the packets.
+    /// The proposal for the Child SA (ESP).
     ChildProposal,
-    /// What may pass.
+    /// The traffic selectors.
     Selectors,
-    /// New keys for packets, and the key exchange for them.
+    /// Rekeying a Child SA, with its perfect forward secrecy.
     ForwardSecrecy,
-    /// The largest packet.
+    /// The path MTU and the tunnel's MTU.
     Mtu,
-    /// Packets in both directions.
+    /// Packets through the tunnel, in both directions.
     Packets,
 }
 
-/// One line.
+/// The result of one check.
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct DoctorFinding {
-    /// What was looked at.
+    /// What the check is about.
     pub check: Check,
-    /// Of which tunnel; absent when it concerns all.
+    /// The tunnel; absent when the check concerns all tunnels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tunnel: Option<String>,
-    /// How it is.
-    pub verdict: FindingVerdict,
-    /// What was seen.
+    /// The result of the check.
+    pub verdict: DoctorVerdict,
+    /// What was observed.
     pub seen: String,
     /// What to do on this side.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
-    /// The command for Azure's side. RG stands for the resource group.
+    /// The command that shows or changes Azure's side. RG stands for the resource group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub az: Option<String>,
 }
 
-/// All lines about one connection.
+/// The results of all checks of one connection.
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct Diagnosis {
-    /// The version of this document; fields are added, never renamed or taken away, as long as it
-    /// stays.
+    /// The version of this document. Within one version fields are added, never renamed or
+    /// removed.
     pub version: u32,
-    /// The connection.
+    /// The connection's name.
     pub connection: String,
-    /// The gravest verdict.
-    pub verdict: FindingVerdict,
-    /// The lines, in the order in which a packet meets trouble.
+    /// The worst result of all checks.
+    pub verdict: DoctorVerdict,
+    /// The results of the checks, in the order in which a packet can fail.
     pub findings: Vec<DoctorFinding>,
 }
 
 impl Check {
-    /// Its name for people.
+    /// The name of the check in the doctor's output.
     pub fn name(self) -> &'static str {
         match self {
             Check::Configuration => "configuration",
@@ -119,76 +119,76 @@ impl Check {
 }
 
 impl DoctorFinding {
-    /// All is well.
+    /// A check that passed.
     pub fn ok(check: Check, seen: impl Into<String>) -> DoctorFinding {
-        DoctorFinding::new(check, FindingVerdict::Ok, seen)
+        DoctorFinding::new(check, DoctorVerdict::Ok, seen)
     }
 
-    /// It could not be looked at, for this reason.
+    /// A check that could not run, with the reason.
     pub fn skip(check: Check, why: impl Into<String>) -> DoctorFinding {
-        DoctorFinding::new(check, FindingVerdict::Skip, why)
+        DoctorFinding::new(check, DoctorVerdict::Skip, why)
     }
 
-    /// Someone wants to know.
+    /// A check that found something that needs attention.
     pub fn warn(check: Check, seen: impl Into<String>) -> DoctorFinding {
-        DoctorFinding::new(check, FindingVerdict::Warn, seen)
+        DoctorFinding::new(check, DoctorVerdict::Warn, seen)
     }
 
-    /// It does not work.
+    /// A check that failed.
     pub fn fail(check: Check, seen: impl Into<String>) -> DoctorFinding {
-        DoctorFinding::new(check, FindingVerdict::Fail, seen)
+        DoctorFinding::new(check, DoctorVerdict::Fail, seen)
     }
 
-    /// With what to do here.
+    /// Adds what to do on this side.
     #[must_use]
-    pub fn mend(mut self, remedy: impl Into<String>) -> DoctorFinding {
+    pub fn remedy(mut self, remedy: impl Into<String>) -> DoctorFinding {
         self.remedy = Some(remedy.into());
         self
     }
 
-    /// With the command for Azure's side.
+    /// Adds the command for Azure's side.
     #[must_use]
     pub fn at_azure(mut self, command: impl Into<String>) -> DoctorFinding {
         self.az = Some(command.into());
         self
     }
 
-    fn new(check: Check, verdict: FindingVerdict, seen: impl Into<String>) -> DoctorFinding {
+    fn new(check: Check, verdict: DoctorVerdict, seen: impl Into<String>) -> DoctorFinding {
         DoctorFinding { check, tunnel: None, verdict, seen: seen.into(), remedy: None, az: None }
     }
 }
 
 impl Diagnosis {
-    /// The version of the document.
+    /// The current version of the document.
     pub const VERSION: u32 = 1;
 
-    /// Of these lines.
+    /// A diagnosis of these results.
     pub fn new(connection: impl Into<String>, findings: Vec<DoctorFinding>) -> Diagnosis {
         let verdict = findings.iter().map(|finding| finding.verdict).max();
         Diagnosis {
             version: Diagnosis::VERSION,
             connection: connection.into(),
-            // What could not be looked at is no finding.
+            // A skipped check says nothing about the connection.
             verdict: verdict
-                .filter(|verdict| *verdict != FindingVerdict::Skip)
-                .unwrap_or(FindingVerdict::Ok),
+                .filter(|verdict| *verdict != DoctorVerdict::Skip)
+                .unwrap_or(DoctorVerdict::Ok),
             findings,
         }
     }
 
-    /// The first line that says what does not work.
+    /// The first check that failed.
     pub fn first_failure(&self) -> Option<&DoctorFinding> {
-        self.findings.iter().find(|finding| finding.verdict == FindingVerdict::Fail)
+        self.findings.iter().find(|finding| finding.verdict == DoctorVerdict::Fail)
     }
 }
 
-impl fmt::Display for FindingVerdict {
+impl fmt::Display for DoctorVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            FindingVerdict::Ok => "ok",
-            FindingVerdict::Skip => "-",
-            FindingVerdict::Warn => "warn",
-            FindingVerdict::Fail => "FAIL",
+            DoctorVerdict::Ok => "ok",
+            DoctorVerdict::Skip => "-",
+            DoctorVerdict::Warn => "warn",
+            DoctorVerdict::Fail => "FAIL",
         })
     }
 }
@@ -201,10 +201,10 @@ impl fmt::Display for DoctorFinding {
         }
         f.write_str(&self.seen)?;
         if let Some(remedy) = &self.remedy {
-            write!(f, "\n{:19} to mend it: {remedy}", "")?;
+            write!(f, "\n{:19} remedy:   {remedy}", "")?;
         }
         if let Some(az) = &self.az {
-            write!(f, "\n{:19} at Azure:   {az}", "")?;
+            write!(f, "\n{:19} at Azure: {az}", "")?;
         }
         Ok(())
     }
@@ -218,15 +218,15 @@ impl fmt::Display for Diagnosis {
         match self.first_failure() {
             Some(finding) => write!(
                 f,
-                "\n{}: mend this first: {}: {}",
+                "\n{}: fix this first: {}: {}",
                 self.connection,
                 finding.check.name(),
                 finding.seen
             ),
-            None if self.verdict == FindingVerdict::Warn => {
-                write!(f, "\n{}: nothing fails; see the warnings", self.connection)
+            None if self.verdict == DoctorVerdict::Warn => {
+                write!(f, "\n{}: no check failed; see the warnings", self.connection)
             }
-            None => write!(f, "\n{}: nothing is wrong", self.connection),
+            None => write!(f, "\n{}: all checks passed", self.connection),
         }
     }
 }
@@ -236,16 +236,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_gravest_counts_and_the_first_failure_is_named() {
+    fn the_worst_verdict_counts_and_the_first_failure_is_named() {
         let ok = || DoctorFinding::ok(Check::Clock, "right");
         let skip = || DoctorFinding::skip(Check::Mtu, "not looked at");
         let warn = || DoctorFinding::warn(Check::Nat, "translated");
-        let fail = || DoctorFinding::fail(Check::Udp500, "silent").mend("open it").at_azure("az x");
+        let fail =
+            || DoctorFinding::fail(Check::Udp500, "silent").remedy("open it").at_azure("az x");
         for (findings, verdict) in [
-            (vec![ok()], FindingVerdict::Ok),
-            (vec![ok(), skip()], FindingVerdict::Ok),
-            (vec![ok(), warn(), skip()], FindingVerdict::Warn),
-            (vec![ok(), warn(), fail(), ok()], FindingVerdict::Fail),
+            (vec![ok()], DoctorVerdict::Ok),
+            (vec![ok(), skip()], DoctorVerdict::Ok),
+            (vec![ok(), warn(), skip()], DoctorVerdict::Warn),
+            (vec![ok(), warn(), fail(), ok()], DoctorVerdict::Fail),
         ] {
             assert_eq!(Diagnosis::new("c", findings).verdict, verdict);
         }
@@ -254,7 +255,7 @@ mod tests {
         assert_eq!(diagnosis.first_failure(), Some(&fail()));
         let text = diagnosis.to_string();
         assert!(text.contains("FAIL UDP 500        silent\n"), "{text}");
-        assert!(text.contains("to mend it: open it\n") && text.contains("at Azure:   az x\n"));
-        assert!(text.ends_with("c: mend this first: UDP 500: silent"));
+        assert!(text.contains("remedy:   open it\n") && text.contains("at Azure: az x\n"));
+        assert!(text.ends_with("c: fix this first: UDP 500: silent"));
     }
 }

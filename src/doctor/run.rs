@@ -1,4 +1,4 @@
-//! The order of looking: this host, the service, then each tunnel from the outside in.
+//! Collects the facts in order: this host, the service, then each tunnel from the outside in.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
@@ -6,98 +6,96 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use super::facts::{DoctorTunnelFacts, Facts, InnerPings, OuterMtu, RekeyOutcome, Survey};
+use super::facts::{DoctorTunnelFacts, Facts, GatewayPolicy, InnerPings, OuterMtu, RekeyOutcome};
 use super::probe::echo::Pinger;
 use super::probe::ike_probe::IkeProbeAnswer;
-use super::probe::port_probe::{Caller, Silence};
-use super::probe::sniffer::Tap;
+use super::probe::port_probe::{NoAnswer, PortProbe};
+use super::probe::sniffer::Sniffer;
 use super::probe::{host, offer, search};
+use super::service::{self, AskService};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::settings::{CertificateAuthentication, Connection, GatewayTunnel, Site};
 use crate::config::value::FileRef;
 use crate::config::{self, Loaded, peers};
 use crate::crypto::signature::KeyStore;
-use crate::daemon::control::{self, Ask, RekeyWhich};
+use crate::daemon::control::{Ask, RekeyWhich};
 use crate::daemon::explain::Explanation;
 use crate::daemon::files::System;
-use crate::daemon::status::{ConnectionStatus, TunnelStatus};
+use crate::daemon::status::TunnelStatus;
 use crate::ike::negotiation::proposal::ProposalPolicy;
 use crate::ike::path::Port;
 use crate::sys::clock;
 use crate::time::{Now, UnixTime};
 use crate::wire::codes::NotifyType;
 
-/// What is to be looked at, and how.
+/// Which connection to check, and how.
 #[derive(Clone, Debug)]
-pub struct DoctorOrder {
+pub struct DoctorRequest {
     /// The configuration file.
     pub file: PathBuf,
-    /// The connection.
+    /// The name of the connection.
     pub connection: String,
     /// A host behind the gateway that answers pings.
     pub target: Option<Ipv4Addr>,
-    /// How long a silent gateway is listened for.
+    /// How long to watch for a gateway that answers no probe but may initiate by itself.
     pub listen: Duration,
-    /// Whether the service may be asked for new keys.
+    /// Whether the service may be asked to rekey a Child SA.
     pub rekey: bool,
 }
 
-/// How the service is asked.
-pub type AskService<'a> = &'a (dyn Fn(Ask) -> Result<control::ControlAnswer, String> + Sync);
-
-/// How often something is looked at again.
+/// The interval at which a condition is polled.
 const TICK: Duration = Duration::from_millis(50);
-/// How long new keys may take.
+/// How long a rekey may take.
 const REKEYING: Duration = Duration::from_secs(5);
-/// How long a ping may take.
+/// How long the reply to a ping may take.
 const PING: Duration = Duration::from_millis(1000);
-/// How long a ping of a certain size may take, which is asked twice.
+/// How long the reply to a ping of a given size may take; each size is sent twice.
 const SIZED_PING: Duration = Duration::from_millis(400);
-/// The outer packets that are tried: a path below the first is no path for a tunnel, and few
-/// Internet paths take more than the last.
+/// The smallest and the largest outer packet that the path MTU search sends. A path below the
+/// smallest cannot carry a tunnel; few Internet paths carry more than the largest.
 const OUTER: (usize, usize) = (700, 1500);
 
-/// Looks at everything. Errors are about the order itself: a file that cannot be read, a connection
-/// that is not in it.
-pub fn examine(order: &DoctorOrder, service: AskService<'_>) -> Result<Facts, String> {
-    let file = order.file.display().to_string();
-    let text = std::fs::read_to_string(&order.file)
+/// Collects all facts. An error is about the request itself: the file cannot be read, or has no
+/// such connection.
+pub fn collect_facts(request: &DoctorRequest, ask: AskService<'_>) -> Result<Facts, String> {
+    let file = request.file.display().to_string();
+    let text = std::fs::read_to_string(&request.file)
         .map_err(|error| format!("{file} cannot be read: {error}"))?;
     let parsed = config::parse(&file, &text);
-    let mut files = vec![order.file.clone()];
+    let mut files = vec![request.file.clone()];
     let mut settings = None;
     if let Some(config) = &parsed.config {
-        let named = |connection: &&Connection| connection.name.as_str() == order.connection;
+        let named = |connection: &&Connection| connection.name.as_str() == request.connection;
         let Some(connection) = config.connections.iter().find(named) else {
             let names: Vec<&str> =
                 config.connections.iter().map(|connection| connection.name.as_str()).collect();
-            let (wanted, all) = (&order.connection, names.join(", "));
-            return Err(format!("{file} has no connection {wanted}; it has {all}"));
+            let (wanted, all) = (&request.connection, names.join(", "));
+            return Err(format!("{file} has no connection named {wanted}; it has {all}"));
         };
         files.extend(credential_files(&connection.certificate_authentication));
         settings = Some((config.local_network_gateway.clone(), connection.clone()));
     }
     let clock = host::clock(&files);
     let loaded = load(&file, &text, clock.now);
-    let of_files = |loaded: &Loaded| certificate_findings(loaded, &parsed.found, &text, order);
+    let of_files = |loaded: &Loaded| certificate_findings(loaded, &parsed.found, &text, request);
     let certificates = of_files(&loaded);
     let certificates_then = match clock.evidence() {
         Some(then) => of_files(&load(&file, &text, then)),
         None => certificates.clone(),
     };
     let mut facts = Facts {
-        connection: order.connection.clone(),
+        connection: request.connection.clone(),
         configuration: parsed.found,
         certificates,
         certificates_then,
-        own: own(&loaded, order),
+        own: own(&loaded, request),
         clock,
         interfaces: host::interfaces(),
-        service: status(order, service),
+        service: service::status(&request.connection, ask),
         settings,
         tunnels: Vec::new(),
     };
-    facts.tunnels = tunnels(order, &facts, &loaded, service);
+    facts.tunnels = tunnels(request, &facts, &loaded, ask);
     Ok(facts)
 }
 
@@ -114,20 +112,20 @@ fn credential_files(authentication: &CertificateAuthentication) -> impl Iterator
     })
 }
 
-/// What is said of this connection's files: what `load` finds and `parse`, which opens no file,
-/// does not.
+/// The diagnostics about this connection's certificate and key files: those that `load` reports and
+/// `parse`, which opens no file, does not.
 fn certificate_findings(
     loaded: &Loaded,
     parsed: &[Diagnostic],
     text: &str,
-    order: &DoctorOrder,
+    request: &DoctorRequest,
 ) -> Vec<Diagnostic> {
-    let lines = section(text, &order.connection);
+    let lines = section(text, &request.connection);
     let found = loaded.report.found.iter();
     found.filter(|d| !parsed.contains(d) && lines.contains(&d.line)).cloned().collect()
 }
 
-/// The lines of a connection's tables, counted from 1; all lines when it is not found.
+/// The lines of a connection's tables, counted from 1; all lines when the name is not found.
 fn section(text: &str, name: &str) -> Range<usize> {
     let lines = || text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
     let heads: Vec<usize> =
@@ -148,111 +146,93 @@ fn section(text: &str, name: &str) -> Range<usize> {
     start..heads.iter().copied().find(|head| *head > start).unwrap_or(usize::MAX)
 }
 
-fn own(loaded: &Loaded, order: &DoctorOrder) -> Option<(String, String)> {
-    let facts = loaded.report.connections.iter().find(|facts| facts.name == order.connection)?;
+fn own(loaded: &Loaded, request: &DoctorRequest) -> Option<(String, String)> {
+    let facts = loaded.report.connections.iter().find(|facts| facts.name == request.connection)?;
     let leaf = facts.credentials.inbound.first()?;
     let top = facts.credentials.inbound.last()?;
     Some((leaf.subject.clone(), top.issuer.clone()))
 }
 
-fn status(order: &DoctorOrder, service: AskService<'_>) -> Result<ConnectionStatus, String> {
-    let ask = Ask::Status { connection: Some(order.connection.clone()) };
-    match service(ask)? {
-        control::ControlAnswer::Status(status) => status
-            .connections
-            .into_iter()
-            .next()
-            .ok_or_else(|| "it knows no such connection".into()),
-        _ => Err("the service answered something else".to_owned()),
-    }
-}
-
-fn explanations(order: &DoctorOrder, service: AskService<'_>) -> Vec<Explanation> {
-    match service(Ask::Explain { connection: order.connection.clone() }) {
-        Ok(control::ControlAnswer::Explanations(all)) => all,
-        _ => Vec::new(),
-    }
-}
-
-/// Active-active gateways have two tunnels: they are looked at side by side.
+/// The facts of each tunnel. An active-active gateway has two; they are probed in parallel.
 fn tunnels(
-    order: &DoctorOrder,
+    request: &DoctorRequest,
     facts: &Facts,
     loaded: &Loaded,
-    service: AskService<'_>,
+    ask: AskService<'_>,
 ) -> Vec<DoctorTunnelFacts> {
     let Some((site, connection)) = &facts.settings else { return Vec::new() };
-    let told = explanations(order, service);
+    let explanations = service::explanations(&request.connection, ask);
     let known = |at: usize| facts.service.as_ref().ok()?.tunnels.get(at).cloned();
-    let trusts = |authorities: &[u8]| trusts_us(loaded, order, authorities);
+    let trusts = |authorities: &[u8]| trusts_us(loaded, request, authorities);
     let trusts: &(dyn Fn(&[u8]) -> Option<bool> + Sync) = &trusts;
-    let patients: Vec<TunnelUnderTest<'_>> = (0..)
+    let tunnels: Vec<TunnelUnderTest<'_>> = (0..)
         .zip(&connection.tunnels)
         .map(|(at, tunnel)| TunnelUnderTest {
-            order,
+            request,
             site,
             connection,
             tunnel,
             at,
             facts,
-            service,
+            ask,
             status: known(at),
-            explanation: told.get(at).cloned(),
+            explanation: explanations.get(at).cloned(),
         })
         .collect();
     thread::scope(|scope| {
-        let looking: Vec<_> =
-            patients.iter().map(|patient| (patient, scope.spawn(|| patient.look()))).collect();
-        let seen = looking.into_iter().filter_map(|(_, look)| look.join().ok());
-        seen.map(|mut tunnel| {
-            if let Some(IkeProbeAnswer::Accepted(accepted)) = tunnel.answer() {
-                tunnel.trusts_us = trusts(&accepted.authorities);
-            }
-            tunnel
-        })
-        .collect()
+        let threads: Vec<_> =
+            tunnels.iter().map(|tunnel| scope.spawn(|| tunnel.collect_facts())).collect();
+        let facts = threads.into_iter().filter_map(|thread| thread.join().ok());
+        facts
+            .map(|mut tunnel| {
+                if let Some(IkeProbeAnswer::Accepted(accepted)) = tunnel.answer() {
+                    tunnel.trusts_us = trusts(&accepted.authorities);
+                }
+                tunnel
+            })
+            .collect()
     })
 }
 
-/// Whether an authority above our certificate is among these. Unknown when we hold none of ours, or
-/// the peer names none.
-fn trusts_us(loaded: &Loaded, order: &DoctorOrder, authorities: &[u8]) -> Option<bool> {
+/// Whether the peer's CERTREQ payload names an authority above our certificate. `None` when no
+/// authority of ours is known, or the peer names none.
+fn trusts_us(loaded: &Loaded, request: &DoctorRequest, authorities: &[u8]) -> Option<bool> {
     let connections = loaded.config.iter().flat_map(|config| &config.connections);
     let (_, credentials) = connections
         .zip(&loaded.credentials)
-        .find(|(connection, _)| connection.name.as_str() == order.connection)?;
+        .find(|(connection, _)| connection.name.as_str() == request.connection)?;
     let own = &credentials.as_ref()?.own;
     let known = own.authorities().next().is_some() && !authorities.is_empty();
     known.then(|| own.is_requested(authorities))
 }
 
-/// One tunnel, and what is known before it is looked at.
+/// One tunnel, with what is known before it is probed.
 struct TunnelUnderTest<'a> {
-    order: &'a DoctorOrder,
+    request: &'a DoctorRequest,
     site: &'a Site,
     connection: &'a Connection,
     tunnel: &'a GatewayTunnel,
     at: usize,
     facts: &'a Facts,
-    service: AskService<'a>,
+    ask: AskService<'a>,
     status: Option<TunnelStatus>,
     explanation: Option<Explanation>,
 }
 
 impl TunnelUnderTest<'_> {
-    fn look(&self) -> DoctorTunnelFacts {
-        let silent = || Err(Silence::default());
-        let mut seen = DoctorTunnelFacts {
+    fn collect_facts(&self) -> DoctorTunnelFacts {
+        let no_answer = || Err(NoAnswer::default());
+        let mut facts = DoctorTunnelFacts {
             name: peers::name(self.connection, self.tunnel),
             interface: self.tunnel.interface.to_string(),
             host: self.tunnel.remote.to_string(),
             address: host::resolve(&self.tunnel.remote),
-            way: Err("its address is not known".to_owned()),
-            ike: silent(),
-            natt: silent(),
-            survey: None,
-            sighting: None,
-            watched: Duration::ZERO,
+            route: Err("the gateway's address is not known".to_owned()),
+            ike: no_answer(),
+            natt: no_answer(),
+            gateway_policy: None,
+            sniffed: None,
+            sniffed_for: Duration::ZERO,
             trusts_us: None,
             outer: None,
             status: self.status.clone(),
@@ -260,75 +240,82 @@ impl TunnelUnderTest<'_> {
             rekey: None,
             inner: None,
         };
-        let Ok(address) = seen.address.clone() else { return seen };
-        seen.way = host::way(address, &self.facts.interfaces).map_err(|error| error.to_string());
-        if seen.way.is_ok() {
-            self.look_outside(address, &mut seen);
+        let Ok(address) = facts.address.clone() else { return facts };
+        facts.route =
+            host::route(address, &self.facts.interfaces).map_err(|error| error.to_string());
+        if facts.route.is_ok() {
+            self.probe_gateway(address, &mut facts);
         }
-        if seen.is_up() {
-            self.look_inside(&mut seen);
-        } else if let Some(explanation) = explanations(self.order, self.service).get(self.at) {
-            // While we looked, the service tried again: the latest counts.
-            seen.explanation = Some(explanation.clone());
+        if facts.is_up() {
+            self.probe_tunnel(&mut facts);
+        } else if let Some(explanation) =
+            service::explanations(&self.request.connection, self.ask).get(self.at)
+        {
+            // The service may have tried again during the probes: the latest refusal counts.
+            facts.explanation = Some(explanation.clone());
         }
-        seen
+        facts
     }
 
-    /// Both ports, the wire when they are silent, the policy when it is refused, the largest
-    /// packet.
-    fn look_outside(&self, address: IpAddr, seen: &mut DoctorTunnelFacts) {
+    /// Probes both ports, then what their answers call for: a sniffer when neither answers, the
+    /// gateway's policy when ours is refused, the path MTU otherwise.
+    fn probe_gateway(&self, address: IpAddr, facts: &mut DoctorTunnelFacts) {
         let (policy, _) = peers::policies(&self.connection.ipsec_policy);
         let own = offer::own(policy.offered());
         let groups = policy.groups();
         let began = clock::now().mono;
-        // A tap costs every packet of its interface a little: it is for tunnels that carry none.
-        let tap = match &seen.way {
-            Ok(way) if !seen.is_up() => Tap::start(way.source).ok(),
+        // A packet socket costs every packet of its interface a copy, so it is opened only while
+        // the tunnel carries none.
+        let sniffer = match &facts.route {
+            Ok(route) if !facts.is_up() => Sniffer::start(route.source).ok(),
             _ => None,
         };
-        (seen.ike, seen.natt) = thread::scope(|scope| {
+        (facts.ike, facts.natt) = thread::scope(|scope| {
             let natt = scope.spawn(|| {
-                let mut caller = Caller::new(address, Port::NatT);
-                caller.touch(&own, 0).or_else(|_| caller.ask(&own, &groups))
+                let mut probe = PortProbe::new(address, Port::NatT);
+                probe.send_stateless(&own, 0).or_else(|_| probe.send(&own, &groups))
             });
-            let ike = Caller::new(address, Port::Ike).ask(&own, &groups);
-            (ike, natt.join().unwrap_or_else(|_| Err(Silence::default())))
+            let ike = PortProbe::new(address, Port::Ike).send(&own, &groups);
+            (ike, natt.join().unwrap_or_else(|_| Err(NoAnswer::default())))
         });
-        if seen.ike.is_err() && matches!(seen.natt, Ok(IkeProbeAnswer::Group(_))) {
-            // Port 4500 was only touched; with port 500 silent it is the one that has to tell the
-            // rest.
-            let full = Caller::new(address, Port::NatT).ask(&own, &groups);
-            seen.natt = full.or(std::mem::replace(&mut seen.natt, Err(Silence::default())));
+        if facts.ike.is_err() && matches!(facts.natt, Ok(IkeProbeAnswer::Group(_))) {
+            // Port 4500 got the stateless probe only. Port 500 does not answer, so the full probe
+            // goes to port 4500.
+            let full = PortProbe::new(address, Port::NatT).send(&own, &groups);
+            facts.natt = full.or(std::mem::replace(&mut facts.natt, Err(NoAnswer::default())));
         }
-        if let Some(tap) = tap {
+        if let Some(sniffer) = sniffer {
             let passed = || clock::now().mono.since(began);
-            let silent = seen.ike.is_err() && seen.natt.is_err();
-            while silent && tap.seen().dialled_by.is_empty() && passed() < self.order.listen {
+            let unanswered = facts.ike.is_err() && facts.natt.is_err();
+            while unanswered
+                && sniffer.seen().dialled_by.is_empty()
+                && passed() < self.request.listen
+            {
                 thread::park_timeout(TICK);
             }
-            (seen.sighting, seen.watched) = (Some(tap.seen()), passed());
+            (facts.sniffed, facts.sniffed_for) = (Some(sniffer.seen()), passed());
         }
-        let port = if seen.natt.is_ok() { Port::NatT } else { Port::Ike };
-        let mut caller = Caller::new(address, port);
-        match seen.answer() {
+        let port = if facts.natt.is_ok() { Port::NatT } else { Port::Ike };
+        let mut probe = PortProbe::new(address, port);
+        match facts.answer() {
             Some(IkeProbeAnswer::Refused(NotifyType::NoProposalChosen)) => {
-                seen.survey = Some(survey(&mut caller, &policy));
+                facts.gateway_policy = Some(gateway_policy(&mut probe, &policy));
             }
-            Some(_) if seen.natt.is_ok() => {
+            Some(_) if facts.natt.is_ok() => {
                 let (least, most) = OUTER;
-                let largest = search::largest(least, most, |size| caller.passes(&own, size));
-                seen.outer = largest.map(|largest| OuterMtu { largest, tried: most });
+                let largest = search::largest(least, most, |size| probe.passes(&own, size));
+                facts.outer = largest.map(|largest| OuterMtu { largest, tried: most });
             }
             _ => {}
         }
     }
 
-    /// New keys, then pings.
-    fn look_inside(&self, seen: &mut DoctorTunnelFacts) {
-        if self.order.rekey {
-            seen.rekey = Some(self.rekey());
+    /// Has the service rekey a Child SA, then sends pings through the tunnel.
+    fn probe_tunnel(&self, facts: &mut DoctorTunnelFacts) {
+        if self.request.rekey {
+            facts.rekey = Some(self.rekey());
         }
-        seen.inner = Some(self.ping());
+        facts.inner = Some(self.ping());
     }
 
     fn rekey(&self) -> RekeyOutcome {
@@ -337,30 +324,31 @@ impl TunnelUnderTest<'_> {
         };
         let (before, began) = (spi(self.now()), clock::now().mono);
         let passed = || clock::now().mono.since(began);
-        let wish =
-            Ask::Rekey { connection: self.order.connection.clone(), which: RekeyWhich::Child };
-        if (self.service)(wish).is_err() {
-            return RekeyOutcome::Nothing(Duration::ZERO);
+        let rekey =
+            Ask::Rekey { connection: self.request.connection.clone(), which: RekeyWhich::Child };
+        if (self.ask)(rekey).is_err() {
+            return RekeyOutcome::TimedOut(Duration::ZERO);
         }
         while passed() < REKEYING {
             let after = spi(self.now());
             if after.is_some() && after != before {
                 return RekeyOutcome::Done;
             }
-            let told = explanations(self.order, self.service).into_iter().nth(self.at);
+            let latest =
+                service::explanations(&self.request.connection, self.ask).into_iter().nth(self.at);
             let since = |explanation: &Explanation| {
-                // Ages are whole seconds: one that is not older than the wish is about it.
+                // Ages are whole seconds: a refusal no older than the request is its answer.
                 explanation.seconds.is_some_and(|age| age <= passed().as_secs())
             };
             let about_keys = |explanation: &Explanation| {
                 explanation.step.as_deref().is_some_and(|step| step.starts_with("CREATE_CHILD_SA"))
             };
-            if let Some(told) = told.filter(|told| since(told) && about_keys(told)) {
-                return RekeyOutcome::Refused(Box::new(told));
+            if let Some(refusal) = latest.filter(|latest| since(latest) && about_keys(latest)) {
+                return RekeyOutcome::Refused(Box::new(refusal));
             }
             thread::park_timeout(TICK);
         }
-        RekeyOutcome::Nothing(passed())
+        RekeyOutcome::TimedOut(passed())
     }
 
     fn ping(&self) -> InnerPings {
@@ -368,8 +356,8 @@ impl TunnelUnderTest<'_> {
         let mtu = now.as_ref().and_then(|status| status.mtu).map_or(0, usize::from);
         let mut inner = InnerPings {
             source: self.source(),
-            asked: self.order.target.map_or_else(|| self.guesses(), |target| vec![target]),
-            named: self.order.target.is_some(),
+            asked: self.request.target.map_or_else(|| self.guesses(), |target| vec![target]),
+            named: self.request.target.is_some(),
             mtu,
             ..InnerPings::default()
         };
@@ -377,7 +365,7 @@ impl TunnelUnderTest<'_> {
         let mut pinger = match Pinger::open(source, self.tunnel.interface.as_str()) {
             Ok(pinger) => pinger,
             Err(error) => {
-                inner.obstacle = Some(error.to_string());
+                inner.send_error = Some(error.to_string());
                 return inner;
             }
         };
@@ -386,7 +374,7 @@ impl TunnelUnderTest<'_> {
         inner.reply = reply.map(|reply| (reply.from, reply.after));
         inner.largest = reply.and_then(|reply| pinger.largest(reply.from, mtu, SIZED_PING));
         if let (Some(before), Some(after)) = (now, self.now()) {
-            inner.moved = (
+            inner.packets = (
                 after.packets_out.saturating_sub(before.packets_out),
                 after.packets_in.saturating_sub(before.packets_in),
             );
@@ -394,7 +382,8 @@ impl TunnelUnderTest<'_> {
         inner
     }
 
-    /// An address of this host that the gateway sends answers to.
+    /// An address of this host within the site's prefixes, so that the gateway routes replies to
+    /// the tunnel.
     fn source(&self) -> Option<Ipv4Addr> {
         let addresses = self.facts.interfaces.iter().flat_map(|interface| &interface.addresses);
         let of_site = |address: &IpAddr| {
@@ -406,8 +395,8 @@ impl TunnelUnderTest<'_> {
         })
     }
 
-    /// Addresses behind the gateway that may answer. Azure keeps the first four of each subnet for
-    /// itself, so the first machine of the first subnets has the fifth.
+    /// Addresses behind the gateway that are likely to answer pings. Azure reserves the first four
+    /// addresses of each subnet, so the first virtual machine of a subnet has the fifth.
     fn guesses(&self) -> Vec<Ipv4Addr> {
         let prefixes = &self.connection.virtual_network_gateway.address_prefixes;
         let starts = prefixes.iter().filter_map(|prefix| match prefix.network() {
@@ -424,17 +413,19 @@ impl TunnelUnderTest<'_> {
     }
 
     fn now(&self) -> Option<TunnelStatus> {
-        status(self.order, self.service).ok()?.tunnels.into_iter().nth(self.at)
+        service::status(&self.request.connection, self.ask).ok()?.tunnels.into_iter().nth(self.at)
     }
 }
 
-/// What a gateway takes that takes nothing of ours.
-fn survey(caller: &mut Caller, ours: &ProposalPolicy) -> Survey {
-    if let Ok(IkeProbeAnswer::Group(group)) = caller.touch(&offer::any_group(ours.offered()), 0) {
-        return Survey::Group(group);
+/// Finds out which policy a gateway accepts that refuses ours.
+fn gateway_policy(probe: &mut PortProbe, ours: &ProposalPolicy) -> GatewayPolicy {
+    if let Ok(IkeProbeAnswer::Group(group)) =
+        probe.send_stateless(&offer::any_group(ours.offered()), 0)
+    {
+        return GatewayPolicy::OtherGroup(group);
     }
-    match caller.ask(&offer::everything(), &offer::GROUPS) {
-        Ok(IkeProbeAnswer::Accepted(accepted)) => Survey::Takes(accepted.chosen),
-        _ => Survey::Nothing,
+    match probe.send(&offer::everything(), &offer::GROUPS) {
+        Ok(IkeProbeAnswer::Accepted(accepted)) => GatewayPolicy::Accepts(accepted.chosen),
+        _ => GatewayPolicy::Unknown,
     }
 }

@@ -1,5 +1,5 @@
-//! Azure's JSON to configurations and back. `UPDATE_GOLDEN=1 cargo test --test azure` writes the
-//! expected files anew.
+//! Azure's JSON to configurations and back. `UPDATE_GOLDEN=1 cargo test --test azure` rewrites the
+//! expected files.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod published;
@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use s2sd::azure::chain::InboundChain;
-use s2sd::azure::import::{ImportChoices, Imported};
+use s2sd::azure::choices::ImportChoices;
+use s2sd::azure::import::Imported;
 use s2sd::azure::resource::Resources;
 use s2sd::azure::side::{self, AzureSide};
 use s2sd::azure::template::Template;
@@ -20,7 +21,7 @@ use serde_json::Value;
 
 use published::{Published, leaves, leaves_of_bicep};
 
-/// Imports that are written, but have something in them that must be put right first.
+/// The imports whose configuration needs corrections before use.
 const UNFINISHED: [&str; 2] = ["no-network", "weak"];
 
 #[test]
@@ -42,7 +43,7 @@ fn each_json_becomes_the_expected_configuration_or_refusal() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What is refused gives no secret away.
+/// A refusal must not print a secret.
 #[test]
 fn a_shared_key_is_not_repeated() {
     for case in cases() {
@@ -66,8 +67,8 @@ fn rest_and_az_give_the_same_configuration() {
     assert_eq!(toml("rest"), toml("documented"));
 }
 
-/// Files in any order, documents one after the other, UTF-16, no types, other cases of letters: all
-/// the same.
+/// The import is the same for files in any order, documents in one text, UTF-16, missing types and
+/// other case.
 #[test]
 fn the_form_of_the_json_does_not_matter() {
     let expected = imported(&["active-active"]).unwrap().toml;
@@ -121,7 +122,7 @@ fn without_null(value: &mut Value) {
     }
 }
 
-/// A name in the JSON cannot get out of its string or comment.
+/// A name in the JSON cannot break out of its string or comment.
 #[test]
 fn what_the_json_says_stays_data() {
     let text = fs::read_to_string(folder().join("default-policy.json")).unwrap();
@@ -139,7 +140,7 @@ fn what_the_json_says_stays_data() {
     assert_eq!(config.device.name.as_str(), "localNetSite11");
 }
 
-/// All but two imports are accepted as they are; with the files in place `check` finds no error
+/// Most imports parse without errors; with the certificate files in place `check` finds no errors
 /// either.
 #[test]
 fn check_accepts_an_import_once_its_files_are_there() {
@@ -172,7 +173,7 @@ fn an_import_exported_and_imported_again_is_the_same() {
         }
         let first = parsed(&imported(&[&name]).unwrap().toml);
         let template = arm::arm(&Template::of(&side_of(&first, &known())));
-        // The template has no gateway and no network: those are Azure's.
+        // The template has no gateway and no network, because these exist in Azure.
         let mut second = resources(&[&name]);
         second.connections.clear();
         second.local_gateways.clear();
@@ -189,7 +190,7 @@ fn an_import_exported_and_imported_again_is_the_same() {
     }
 }
 
-/// Parameters without a value are no obstacle to an import.
+/// An import accepts parameters without a value.
 #[test]
 fn a_template_with_parameters_is_read_as_far_as_it_says() {
     let first = parsed(&imported(&["active-active"]).unwrap().toml);
@@ -225,7 +226,7 @@ fn templates_have_published_properties_only() {
     }
 }
 
-/// The list of names is worth something: it refuses others.
+/// The list of published names refuses other names.
 #[test]
 #[should_panic(expected = "connectionMod is not published")]
 fn a_misspelt_property_is_found() {
@@ -261,7 +262,7 @@ fn exports_are_as_expected() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What the script gives to az, as az gets it.
+/// The arguments of each call of az in the script, as a program receives them.
 #[test]
 fn the_script_quotes_every_name() {
     let at = directory("script");
@@ -309,10 +310,10 @@ fn the_script_quotes_every_name() {
     assert_eq!(selectors[1]["remoteAddressRanges"][0], "10.2.9.0/24");
 }
 
-/// The whole way with real files: import, check, export with the chain out of the files, import
+/// The commands with real files: import, check, export with the chain from the files, and import
 /// again.
 #[test]
-fn the_command_line_goes_there_and_back() {
+fn the_commands_import_and_export_real_files() {
     let at = directory("whole");
     certificates(&at);
     let path = |name: &str| at.join(name).display().to_string();
@@ -336,10 +337,10 @@ fn the_command_line_goes_there_and_back() {
     let _ = fs::remove_file(&toml);
     let output = s2sd(&arguments);
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
-    assert!(err(&output).contains("connS2S: put our certificate at"), "{}", err(&output));
+    assert!(err(&output).contains("connS2S: put this device's certificate at"), "{}", err(&output));
     let first = fs::read_to_string(&toml).unwrap();
 
-    // Never overwritten by accident.
+    // An existing file is overwritten with --force only.
     fs::write(&toml, "precious").unwrap();
     let output = s2sd(&arguments);
     assert_eq!(output.status.code(), Some(2));
@@ -348,8 +349,8 @@ fn the_command_line_goes_there_and_back() {
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     assert_eq!(fs::read_to_string(&toml).unwrap(), first);
 
-    // Without the root there is a placeholder and a word about it; with it the chain is there, root
-    // first.
+    // Without the root the output has a placeholder and a message; with the root it has the chain,
+    // root first.
     let output = s2sd(&["azure", "export", &toml, "--arm"]);
     assert!(output.status.success() && err(&output).contains("--inbound-root"), "{}", err(&output));
     assert!(out(&output).contains("[parameters('inboundCertificateChain')]"));
@@ -376,7 +377,7 @@ fn the_command_line_goes_there_and_back() {
     let chain = [lines("site-root.cer"), lines("site-middle.cer")];
     assert_eq!(authentication["inboundAuthCertificateChain"], serde_json::json!(chain));
 
-    // Back over standard input, with Azure's own resources.
+    // Imports the exported template again from standard input, with Azure's own resources.
     let all = format!("{}{}", out(&output), fs::read_to_string(&json).unwrap());
     let mut list: Vec<Value> =
         serde_json::Deserializer::from_str(&all).into_iter().map(Result::unwrap).collect();
@@ -392,7 +393,7 @@ fn the_command_line_goes_there_and_back() {
     assert_eq!(back.status.code(), Some(0), "{}", err(&back));
     assert_eq!(parsed(&out(&back)), parsed(&first));
     assert!(
-        out(&back).contains("inboundAuthCertificateChain[0] in Azure: CN=Site root, until"),
+        out(&back).contains("inboundAuthCertificateChain[0] in Azure: CN=Site root, valid until"),
         "{}",
         out(&back)
     );
@@ -408,9 +409,7 @@ fn exit_codes_tell_finished_unfinished_and_refused_apart() {
     let (number, toml, said) = code("documented");
     assert_eq!(number, 0, "{said}");
     assert!(
-        said.contains("not taken over:")
-            && said.contains("BGP")
-            && toml.contains("# Not taken over:")
+        said.contains("not imported:") && said.contains("BGP") && toml.contains("# Not imported:")
     );
     let (number, toml, said) = code("no-network");
     assert!(
@@ -438,10 +437,10 @@ fn one_of_several_connections_can_be_chosen() {
     assert_eq!(config.connections.len(), 1);
     assert_eq!(config.connections[0].virtual_network_gateway.name.as_str(), "gw2");
     let faults = shown(azure::import(&resources, &choose("nobody")).unwrap_err());
-    assert!(faults.contains("the JSON has connS2S, connOther"), "{faults}");
+    assert!(faults.contains("the JSON contains connS2S, connOther"), "{faults}");
 }
 
-/// All choices made.
+/// Choices with all values.
 fn known() -> side::ExportChoices {
     side::ExportChoices {
         group: Some("rg1".to_owned()),
@@ -460,7 +459,7 @@ fn with_inbound(config: &Config) -> Vec<(&config::settings::Connection, InboundC
     config.connections.iter().map(|connection| (connection, inbound.clone())).collect()
 }
 
-/// Azure's side of a configuration; our certificate is known when the group is.
+/// Azure's side of a configuration, with our certificate if the choices have a group.
 fn side_of(config: &Config, choices: &side::ExportChoices) -> AzureSide {
     let mut connections = with_inbound(config);
     if choices.group.is_none() {
@@ -495,7 +494,7 @@ fn resources(names: &[&str]) -> Resources {
     resources
 }
 
-/// An import of committed files, or its faults as text.
+/// The import of committed files, or its faults as text.
 fn imported(names: &[&str]) -> Result<Imported, String> {
     let mut resources = Resources::default();
     for name in names {
@@ -506,7 +505,7 @@ fn imported(names: &[&str]) -> Result<Imported, String> {
     azure::import(&resources, &ImportChoices::default()).map_err(shown)
 }
 
-/// An import of texts.
+/// The import of texts.
 fn read(texts: &[String]) -> Result<String, String> {
     let mut resources = Resources::default();
     for text in texts {
@@ -528,7 +527,7 @@ fn parsed(toml: &str) -> Config {
     parsed.config.unwrap_or_else(|| panic!("{errors}\n{toml}"))
 }
 
-/// What differs from the expected file, or the file anew.
+/// The difference from the expected file; with UPDATE_GOLDEN the file is rewritten.
 fn compare(golden: &Path, said: &str) -> Option<String> {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::create_dir_all(golden.parent().unwrap()).unwrap();
@@ -545,7 +544,8 @@ fn directory(name: &str) -> PathBuf {
     directory
 }
 
-/// Our certificate below an intermediate below a root, its key, and a root for Azure's.
+/// Writes our certificate with an intermediate and a root, its key, and a root of Azure's
+/// certificate.
 fn certificates(at: &Path) {
     use rcgen::{
         BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose as Eku, IsCa, Issuer,

@@ -1,10 +1,10 @@
-//! Templates against the published property names, and against each other.
+//! Compares templates with the published property names, and with each other.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// The published properties of resources: type to property to what it holds.
+/// The published properties of resources: from type to property to kind of value.
 pub struct Published(BTreeMap<String, BTreeMap<String, String>>);
 
 impl Published {
@@ -28,7 +28,7 @@ impl Published {
         Published(types)
     }
 
-    /// Panics at the first property that is not published, or holds what it cannot.
+    /// Panics at the first property that is not published or has a value of another kind.
     pub fn check(&self, kind: &str, value: &Value, place: &str) {
         if let Some(item) = kind.strip_suffix("[]") {
             match value.as_array() {
@@ -66,8 +66,8 @@ fn expression(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.starts_with('[') && !text.starts_with("[["))
 }
 
-/// Each property of each resource of a template on a line of its own, with its value unless that is
-/// an expression.
+/// One line for each property of each resource of a template, with its value unless the value is an
+/// expression.
 pub fn leaves(arm: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     for resource in arm["resources"].as_array().unwrap() {
@@ -94,8 +94,8 @@ fn walk(value: &Value, path: &str, lines: &mut Vec<String>) {
     }
 }
 
-/// The same of a Bicep file, read by its few rules: a value a line, strings in single quotes, no
-/// commas.
+/// The same for a Bicep file, whose output has one value on each line, strings in single quotes and
+/// no commas.
 pub fn leaves_of_bicep(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for block in text.split("\nresource ").skip(1) {
@@ -141,7 +141,7 @@ fn bicep_tree<'a>(first: &str, lines: &mut impl Iterator<Item = &'a str>) -> Val
 fn bicep_value(text: &str) -> Value {
     match text.strip_prefix('\'').and_then(|text| text.strip_suffix('\'')) {
         Some(string) => string.into(),
-        // Symbols of the file are what expressions are in a template.
+        // A symbol in Bicep corresponds to an expression in an ARM template.
         None => serde_json::from_str(text).unwrap_or_else(|_| format!("[{text}]").into()),
     }
 }

@@ -1,5 +1,5 @@
-/* A wall clock that is off by S2SD_TEST_CLOCK_OFF seconds, for the one process that preloads it: the wall clock cannot be
-   had twice on one machine, not even in namespaces. */
+/* Shifts the wall clock by S2SD_TEST_CLOCK_OFF seconds for the process that preloads this library: Linux has no namespace for
+   the wall clock. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>

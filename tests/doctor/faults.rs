@@ -1,4 +1,4 @@
-//! The faults, each with the check that has to fail first and what it has to say.
+//! The faults, each with the check that must fail first and the words of its finding.
 
 use super::credentials::{
     another_root, azure, with_expired, with_issued, with_other_name, with_stranger,
@@ -11,9 +11,9 @@ use super::stage::{Plan, Wait};
 pub struct Fault {
     pub name: &'static str,
     pub plant: fn(&mut Plan),
-    /// The check whose line fails first; `None`: no line fails.
+    /// The check that fails first; `None` when no check fails.
     pub check: Option<&'static str>,
-    /// What that line says, here or in its advice: all of these.
+    /// Words that the finding, its remedy or its command must contain.
     pub says: &'static [&'static str],
 }
 
@@ -28,7 +28,7 @@ const fn fault(
 
 const YEAR: i64 = 365 * 86_400;
 
-/// Drops what is longer than a path of 1300 bytes takes, without a word: the worst of its kind.
+/// Drops packets above 1300 bytes without ICMP "fragmentation needed": a path MTU black hole.
 const NARROW: &str = "iifname wan meta length > 1300 drop";
 
 pub const FAULTS: &[Fault] = &[
@@ -100,15 +100,15 @@ pub const FAULTS: &[Fault] = &[
         plan.theirs.policy = POLICY.replace("pfs_group = \"ECP384\"", "pfs_group = \"PFS2048\"");
         plan.wait = Wait::Up;
     }),
-    fault("MTU 1300 path", "mtu", &["mtu = 12", "1400"], |plan| {
+    fault("path MTU 1300", "mtu", &["mtu = 12", "1400"], |plan| {
         plan.filters = [vec![NARROW], vec![NARROW]];
         plan.words = vec!["--to", "10.2.0.10"];
         plan.wait = Wait::Up;
     }),
     fault(
-        "MTU 1300 path, and nobody answers pings",
+        "path MTU 1300, and nobody answers pings",
         "mtu",
-        &["takes 1300 bytes", "mtu = 12"],
+        &["path MTU is 1300", "mtu = 12"],
         |plan| {
             plan.filters = [vec![NARROW], vec![NARROW]];
             plan.words = vec!["--to", "10.2.0.77"];

@@ -1,14 +1,15 @@
-//! The doctor's bench: faults planted one by one between two services in namespaces, and the first
-//! line that fails has to name each.
+//! The doctor against faults, one at a time, between two services in network namespaces: the first
+//! failing check must name the fault.
 //!
 //! ```text
 //! host 0 ── lan ── s2sd, and the doctor ══ wan ══ s2sd as the gateway ── lan ── host 1
 //! 10.1.0.10        203.0.113.1              203.0.113.2             10.2.0.10
 //! ```
 //!
-//! It has a `main` of its own because what it shows is a table. Without root it says so and passes.
+//! The test has a `main` of its own because its output is a table. Without root the test is skipped
+//! with a message.
 //!
-//! `cargo test --test doctor [PART OF A FAULT'S NAME ...]` runs some of it.
+//! `cargo test --test doctor [PART OF A FAULT'S NAME ...]` runs the faults with such names.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -43,10 +44,10 @@ use std::time::Duration;
 
 use faults::{FAULTS, Fault};
 use patience::{Failure, clock, ensure};
-use stage::{Plan, Told, perform};
+use stage::{DoctorRun, Plan, run_doctor};
 
-/// Cases run side by side: most of their time is waiting.
-const SIDE_BY_SIDE: usize = 4;
+/// The faults that are tested in parallel: most of their time is waiting.
+const PARALLEL: usize = 4;
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
@@ -54,15 +55,15 @@ fn main() -> ExitCode {
         .iter()
         .filter(|fault| wanted.is_empty() || wanted.iter().any(|part| fault.name.contains(part)))
         .collect();
-    if let Some(reason) = obstacle() {
-        println!("SKIPPED the doctor's bench: {reason}");
+    if let Some(reason) = missing_requirement() {
+        println!("SKIPPED the doctor test: {reason}");
         println!("test result: ok. 0 passed; 0 failed; {} skipped", cases.len());
         return ExitCode::SUCCESS;
     }
     let begin = clock();
     let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {
-        for _ in 0..SIDE_BY_SIDE {
+        for _ in 0..PARALLEL {
             scope.spawn(|| {
                 while let Some(fault) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let begin = clock();
@@ -81,7 +82,7 @@ fn main() -> ExitCode {
     report(&results, begin.elapsed())
 }
 
-fn obstacle() -> Option<String> {
+fn missing_requirement() -> Option<String> {
     if let Err(error) = s2sd::sys::namespace::Namespace::create() {
         return Some(format!("network namespaces cannot be made here ({error}); run as root"));
     }
@@ -89,43 +90,44 @@ fn obstacle() -> Option<String> {
     nft.is_err().then(|| "no nft (Debian package nftables)".to_owned())
 }
 
-/// Plants a fault and demands that the doctor names it first. The line that names it.
+/// Sets up a fault and checks that the doctor's first failure names it. Returns that failure.
 fn diagnose(fault: &Fault) -> Result<String, Failure> {
     let mut plan = Plan::new();
     (fault.plant)(&mut plan);
-    let told = perform(fault.name, &plan)?;
+    let run = run_doctor(fault.name, &plan)?;
     match fault.check {
-        None => nothing_wrong(&told),
+        None => nothing_wrong(&run),
         Some(check) => {
-            let first = told
+            let first = run
                 .first_failure()
-                .ok_or_else(|| Failure::new("the doctor finds nothing", &told.text))?;
+                .ok_or_else(|| Failure::new("the doctor reports no failure", &run.text))?;
             let line = format!("{}: {}", first["check"], first["seen"]);
-            ensure(first["check"] == check, &format!("the first is {line}"), &told.text)?;
+            ensure(first["check"] == check, &format!("the first failure is {line}"), &run.text)?;
             let all = first.to_string().replace("\\\"", "\"");
             for part in fault.says {
-                ensure(all.contains(part), &format!("not a word of {part} in {line}"), &told.text)?;
+                ensure(all.contains(part), &format!("{part} is missing in {line}"), &run.text)?;
             }
-            ensure(told.code == Some(2), "the exit code is 2", &told.text)?;
+            ensure(run.code == Some(2), "the exit code is 2", &run.text)?;
             Ok(line.replace('"', ""))
         }
     }
 }
 
-/// The clock of a test machine may be nobody's care; all else is ok.
-fn nothing_wrong(told: &Told) -> Result<String, Failure> {
-    let with_service = told.of("service").is_some_and(|finding| finding["verdict"] == "ok");
+/// Checks that all findings are ok, but for the clock: a test host may have no time
+/// synchronization.
+fn nothing_wrong(run: &DoctorRun) -> Result<String, Failure> {
+    let with_service = run.of("service").is_some_and(|finding| finding["verdict"] == "ok");
     let spoiled = |check: &str| !(check == "clock" || (check == "service" && !with_service));
-    let wrong = told.findings.iter().find(|finding| {
+    let wrong = run.findings.iter().find(|finding| {
         let check = finding["check"].as_str().unwrap_or_default();
         matches!(finding["verdict"].as_str(), Some("warn" | "fail")) && spoiled(check)
     });
-    ensure(wrong.is_none(), "the doctor finds something", &told.text)?;
+    ensure(wrong.is_none(), "the doctor reports a failure or warning", &run.text)?;
     let skipped = |finding: &&serde_json::Value| finding["verdict"] == "skip";
-    let skips = told.findings.iter().filter(skipped).count();
-    ensure(!with_service || skips == 0, "the doctor leaves something out", &told.text)?;
-    ensure(matches!(told.code, Some(0 | 1)), "the exit code is 0 or 1", &told.text)?;
-    Ok(format!("{} lines", told.findings.len()))
+    let skips = run.findings.iter().filter(skipped).count();
+    ensure(!with_service || skips == 0, "the doctor skips a check", &run.text)?;
+    ensure(matches!(run.code, Some(0 | 1)), "the exit code is 0 or 1", &run.text)?;
+    Ok(format!("{} lines", run.findings.len()))
 }
 
 fn report(results: &[(&str, Result<String, Failure>, Duration)], time: Duration) -> ExitCode {

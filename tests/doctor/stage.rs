@@ -1,5 +1,4 @@
-//! Where a fault is planted: two services in namespaces of their own, and the doctor on our side of
-//! the wire.
+//! The setup of a fault: two services in network namespaces, and the doctor beside our service.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,27 +13,28 @@ use super::daemon::{self, Daemon, Settings};
 use super::lab::Lab;
 use super::patience::{Failure, until};
 
-/// The connection that `daemon::Settings` write.
+/// The name of the connection that `daemon::Settings` write.
 pub const CONNECTION: &str = "VNet1-to-Site1";
 
-/// What is set up before anything runs; a fault is a change of it.
+/// The setup of one run; a fault changes it.
 pub struct Plan {
-    /// Our service; `None`: it does not run, and only its files are there.
+    /// The settings of our service.
     pub ours: Settings,
+    /// Whether our service runs; otherwise only its files exist.
     pub ours_runs: bool,
-    /// The gateway.
+    /// The settings of the gateway's service.
     pub theirs: Settings,
-    /// Rules of a filter on the way in, for our gateway and theirs.
+    /// Rules of the input filter of our gateway and of theirs.
     pub filters: [Vec<&'static str>; 2],
-    /// How far our clock is off, in seconds.
+    /// The error of our clock in seconds.
     pub clock: i64,
-    /// More words for the doctor.
+    /// Further arguments of the doctor.
     pub words: Vec<&'static str>,
-    /// What our service has come to when the doctor is called.
+    /// The state of our service to wait for before the doctor runs.
     pub wait: Wait,
 }
 
-/// What to wait for.
+/// The state of our service to wait for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Wait {
     Up,
@@ -43,11 +43,11 @@ pub enum Wait {
 }
 
 impl Plan {
-    /// Nothing is wrong.
+    /// A setup without a fault.
     pub fn new() -> Plan {
         let [here, there] = credentials::azure();
         let mut theirs = gateway(&there);
-        // It answers, and leaves the dialling to us.
+        // The gateway answers, and does not dial.
         theirs.mode = "InitiatorOnly";
         Plan {
             ours: Settings::new(&here),
@@ -60,13 +60,13 @@ impl Plan {
         }
     }
 
-    /// Other certificates for both.
+    /// Sets other certificates for both ends.
     pub fn certify(&mut self, [here, there]: [Credentials; 2]) {
         (self.ours.credentials, self.theirs.credentials) = (here, there);
     }
 }
 
-/// The other end of the article's site.
+/// The settings of the other end.
 fn gateway(credentials: &Credentials) -> Settings {
     Settings {
         here: "203.0.113.2".into(),
@@ -77,28 +77,28 @@ fn gateway(credentials: &Credentials) -> Settings {
     }
 }
 
-/// What the doctor said.
-pub struct Told {
+/// The output of the doctor.
+pub struct DoctorRun {
     pub code: Option<i32>,
     pub findings: Vec<Json>,
-    /// All of it, for a failure's evidence.
+    /// The output and both logs, for the message of a failed test.
     pub text: String,
 }
 
-impl Told {
-    /// The first line that fails.
+impl DoctorRun {
+    /// The first failing check.
     pub fn first_failure(&self) -> Option<&Json> {
         self.findings.iter().find(|finding| finding["verdict"] == "fail")
     }
 
-    /// A line by its check.
+    /// The finding of a check.
     pub fn of(&self, check: &str) -> Option<&Json> {
         self.findings.iter().find(|finding| finding["check"] == check)
     }
 }
 
-/// Carries a plan out and calls the doctor.
-pub fn perform(name: &str, plan: &Plan) -> Result<Told, Failure> {
+/// Sets up a plan, and runs the doctor.
+pub fn run_doctor(name: &str, plan: &Plan) -> Result<DoctorRun, Failure> {
     let lab = Lab::build().ok_or_else(|| Failure::new("no namespaces", ""))?;
     let directory = Directory::new(name)?;
     for (gateway, rules) in lab.gateways.iter().zip(&plan.filters) {
@@ -128,19 +128,19 @@ pub fn perform(name: &str, plan: &Plan) -> Result<Told, Failure> {
             }
             doctor.args(&plan.words).output()
         })
-        .map_err(|error| Failure::new("the doctor does not come", error))?;
+        .map_err(|error| Failure::new("the doctor cannot be started", error))?;
     let logs = [ours.as_ref().map(Daemon::log).unwrap_or_default(), theirs.log()];
     read(&output, &logs)
 }
 
-fn read(output: &Output, logs: &[String; 2]) -> Result<Told, Failure> {
+fn read(output: &Output, logs: &[String; 2]) -> Result<DoctorRun, Failure> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let why = || format!("{text}{}", String::from_utf8_lossy(&output.stderr));
-    let diagnosis: Json =
-        serde_json::from_str(&text).map_err(|_| Failure::new("the doctor mumbles", why()))?;
+    let diagnosis: Json = serde_json::from_str(&text)
+        .map_err(|_| Failure::new("the doctor prints no JSON", why()))?;
     let findings = diagnosis["findings"].as_array().cloned().unwrap_or_default();
     let text = format!("{text}\n--- ours\n{}\n--- theirs\n{}", logs[0], logs[1]);
-    Ok(Told { code: output.status.code(), findings, text })
+    Ok(DoctorRun { code: output.status.code(), findings, text })
 }
 
 fn await_service(wait: Wait, socket: &Path) -> Result<(), Failure> {
@@ -171,10 +171,10 @@ fn filter(rules: &[&str]) -> std::io::Result<()> {
         "table ip fault {{\nchain arriving {{\ntype filter hook input priority 0;\n{rules}\n}}\n}}\n"
     );
     let status = Command::new("nft").arg(table).status()?;
-    if status.success() { Ok(()) } else { Err(std::io::Error::other("it is not accepted")) }
+    if status.success() { Ok(()) } else { Err(std::io::Error::other("nft refuses the rules")) }
 }
 
-/// The library of `clock.c`, compiled once.
+/// The path of the library of `clock.c`, which is compiled once.
 fn shifted_clock() -> std::io::Result<&'static Path> {
     static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
@@ -189,7 +189,7 @@ fn shifted_clock() -> std::io::Result<&'static Path> {
         .ok_or_else(|| std::io::Error::other("cc does not compile tests/doctor/clock.c"))
 }
 
-/// A case's directory; it goes with this.
+/// The directory of one run; dropping the value removes it.
 struct Directory(PathBuf);
 
 impl Directory {

@@ -1,4 +1,4 @@
-//! The fields of s2sd-json(5), and those of a document that was printed.
+//! The fields that s2sd-json(5) documents, and the fields of a printed document.
 #![allow(dead_code, reason = "each user takes its part")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -8,20 +8,20 @@ use std::process::Command;
 
 use serde_json::Value as Json;
 
-/// The object whose fields are there only when they have something to say.
+/// The path of the object whose fields are present only when not zero.
 pub const DROPS: &str = "connections[].tunnels[].drops";
 
-/// Names of fields by the path of the object that they are in.
+/// The names of fields, by the path of their object.
 pub type Fields = BTreeMap<String, BTreeSet<String>>;
 
-/// What a section of the page documents.
+/// The fields that a section of the page documents.
 pub fn documented(section: &str) -> Fields {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("json-{section}"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_s2sd"));
     assert!(command.args(["generate", "man"]).arg(&directory).status().unwrap().success());
     let page = std::fs::read_to_string(directory.join("s2sd-json.5")).unwrap();
     for unfit in ["[`", "None", "TODO"] {
-        assert!(!page.contains(unfit), "{unfit} is no word for operators");
+        assert!(!page.contains(unfit), "{unfit} is a word of the source code");
     }
     let heads = [format!("\n.SH {section}\n"), format!("\n.SH \"{section}\"\n")];
     let text = heads.iter().find_map(|head| page.split(head).nth(1)).unwrap();
@@ -40,7 +40,7 @@ pub fn documented(section: &str) -> Fields {
     fields
 }
 
-/// What a document has.
+/// The fields of a document.
 pub fn printed(document: &Json) -> Fields {
     let mut fields = Fields::new();
     collect("", document, &mut fields);

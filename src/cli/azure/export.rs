@@ -1,4 +1,4 @@
-//! `s2sd azure export`: Azure's side of a configuration.
+//! `s2sd azure export`: prints Azure's side of a configuration.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use crate::pki::certificate::Certificate;
 use crate::pki::load::Bundle;
 use crate::sys::clock;
 
-/// What `s2sd azure export` takes.
+/// The arguments of `s2sd azure export`.
 #[derive(clap::Args, Debug)]
 pub struct AzureExportArguments {
     /// The configuration file.
@@ -26,25 +26,26 @@ pub struct AzureExportArguments {
     /// Export this connection only; may be repeated.
     #[arg(long, value_name = "NAME")]
     connection: Vec<String>,
-    /// The resource group.
+    /// The resource group of the gateway.
     #[arg(long, value_name = "NAME")]
     resource_group: Option<String>,
-    /// The region.
+    /// The region of the gateway.
     #[arg(long, value_name = "NAME")]
     location: Option<String>,
-    /// The virtual network gateway, if it has another name than in the configuration.
+    /// The name of the virtual network gateway, if other than in the configuration.
     #[arg(long, value_name = "NAME")]
     gateway_name: Option<String>,
-    /// The certificate identifier of Azure's certificate in Key Vault; once for all connections, or
+    /// The certificate identifier of Azure's certificate in Key Vault: once for all connections, or
     /// once for each.
     #[arg(long, value_name = "URL")]
     outbound_certificate_url: Vec<String>,
-    /// The root of our certificate, and what else is missing from its file; may be repeated.
+    /// The file of the root of this device's certificate, or of an intermediate that its file
+    /// lacks; may be repeated.
     #[arg(long, value_name = "FILE")]
     inbound_root: Vec<PathBuf>,
 }
 
-/// In which form.
+/// The form of the output.
 #[derive(clap::Args, Debug)]
 #[group(multiple = false)]
 struct ExportForm {
@@ -68,7 +69,7 @@ struct ExportForm {
     portal: bool,
 }
 
-/// Prints Azure's side. What is not known here is a placeholder, and said on standard error.
+/// Runs `s2sd azure export`. An unknown value becomes a placeholder, which standard error names.
 pub fn export(arguments: &AzureExportArguments) -> ExitCode {
     match arguments.configuration().and_then(|config| arguments.text(&config)) {
         Ok(text) => say(text.trim_end()),
@@ -90,7 +91,7 @@ impl AzureExportArguments {
             complain(finding);
         }
         parsed.config.ok_or_else(|| {
-            AzureFault::new(format_args!("{name} is not in order"), "mend what is said above first")
+            AzureFault::new(format_args!("{name} has errors"), "correct the errors above first")
         })
     }
 
@@ -109,7 +110,10 @@ impl AzureExportArguments {
             let authentication = &connection.certificate_authentication;
             let (inbound, missing) = InboundChain::read(authentication, &roots, &System, now);
             if let Some(fault) = missing {
-                complain(format_args!("{}: there are placeholders: {fault}", connection.name));
+                complain(format_args!(
+                    "{}: the output has placeholders for the certificate: {fault}",
+                    connection.name
+                ));
             }
             connections.push((connection, inbound));
         }

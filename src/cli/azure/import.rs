@@ -1,54 +1,55 @@
-//! `s2sd azure import`: the JSON of the Azure command line in, a configuration out.
+//! `s2sd azure import`: makes a configuration from the JSON of the Azure CLI.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::azure::choices::ImportChoices;
 use crate::azure::fault::AzureFault;
-use crate::azure::import::{ImportChoices, Imported};
+use crate::azure::import::Imported;
 use crate::azure::note::NoteKind;
 use crate::azure::resource::Resources;
 use crate::azure::{self, json};
 use crate::cli::complain;
 use crate::config::{self, Severity};
 
-/// More than any gateway's JSON; a whole subscription's fits.
+/// The most octets that are read from a file: enough for the JSON of a whole subscription.
 const MOST: u64 = 64 << 20;
 
-/// What `s2sd azure import` takes.
+/// The arguments of `s2sd azure import`.
 #[derive(clap::Args, Debug)]
 pub struct AzureImportArguments {
-    /// Files with what `az network vpn-connection show`, `local-gateway show`, `vnet-gateway show`
-    /// and `vnet show` print, in any order, or lists of them, or ARM templates; `-` is standard
-    /// input.
+    /// Files with the output of `az network vpn-connection show`, `local-gateway show`,
+    /// `vnet-gateway show` and `vnet show` in any order, or lists of these, or ARM templates; `-`
+    /// is standard input.
     #[arg(value_name = "JSON", required = true)]
     files: Vec<PathBuf>,
     /// Write the configuration to a file instead of standard output.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Overwrite the file.
+    /// Overwrite an existing output file.
     #[arg(long, requires = "output")]
     force: bool,
-    /// Take this connection only; may be repeated.
+    /// Import this connection only; may be repeated.
     #[arg(long, value_name = "NAME")]
     connection: Vec<String>,
-    /// Where our certificate is.
+    /// The path of this device's certificate, for the configuration.
     #[arg(long, value_name = "FILE")]
     inbound_certificate: Option<String>,
-    /// Where its private key is.
+    /// The path of this device's private key, for the configuration.
     #[arg(long, value_name = "FILE")]
     inbound_private_key: Option<String>,
-    /// Where the root of Azure's certificate is.
+    /// The path of the root of Azure's certificate, for the configuration.
     #[arg(long, value_name = "FILE")]
     outbound_root: Option<String>,
-    /// The CN of Azure's certificate: the JSON has its name in the key vault only.
+    /// The common name (CN) of Azure's certificate; the JSON has only its name in Key Vault.
     #[arg(long, value_name = "CN")]
     outbound_subject: Option<String>,
 }
 
-/// Makes a configuration. The exit code is 0 when it is complete, 1 when something must be put
-/// right in it, 2 when there is none.
+/// Runs `s2sd azure import`. The exit code is 0 when the configuration is complete, 1 when it needs
+/// corrections, 2 when there is none.
 pub fn import(arguments: &AzureImportArguments) -> ExitCode {
     let resources = match read(&arguments.files) {
         Ok(resources) => resources,
@@ -62,7 +63,7 @@ pub fn import(arguments: &AzureImportArguments) -> ExitCode {
     if let Err(error) = arguments.write(&imported.toml) {
         return refuse(&[cannot_write(shown, &error)]);
     }
-    tell(&imported);
+    print_notes(&imported);
     let found = config::parse(&shown.display().to_string(), &imported.toml).found;
     for finding in &found {
         complain(finding);
@@ -94,7 +95,7 @@ impl AzureImportArguments {
     fn write(&self, text: &str) -> io::Result<()> {
         let Some(path) = &self.output else { return io::stdout().write_all(text.as_bytes()) };
         let mut options = OpenOptions::new();
-        // Without --force a file that appears at the last moment is left alone too.
+        // Without --force an existing file is kept, even one created at the last moment.
         match self.force {
             true => options.write(true).create(true).truncate(true),
             false => options.write(true).create_new(true),
@@ -103,7 +104,7 @@ impl AzureImportArguments {
     }
 }
 
-/// All that the files hold, or all that is wrong with them.
+/// The resources in the files, or everything that is wrong with the files.
 fn read(files: &[PathBuf]) -> Result<Resources, Vec<AzureFault>> {
     let mut resources = Resources::default();
     let mut faults = Vec::new();
@@ -139,7 +140,7 @@ fn cannot_write(path: &Path, error: &io::Error) -> AzureFault {
     let name = path.display();
     match error.kind() {
         io::ErrorKind::AlreadyExists => AzureFault::new(
-            format_args!("{name} exists and is left as it is"),
+            format_args!("{name} exists and was not changed"),
             "name another file, or overwrite it with --force",
         ),
         _ => AzureFault::new(
@@ -149,8 +150,8 @@ fn cannot_write(path: &Path, error: &io::Error) -> AzureFault {
     }
 }
 
-/// What is left to people.
-fn tell(imported: &Imported) {
+/// Prints the notes on standard error.
+fn print_notes(imported: &Imported) {
     for kind in NoteKind::ALL {
         let notes: Vec<String> = imported
             .notes

@@ -1,4 +1,11 @@
-//! `s2sd azure`: what Azure knows becomes a configuration, and what Azure needs comes out of one.
+//! `s2sd azure`: converts Azure's resources to a configuration and back, and diagnoses a
+//! connection.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `import.rs` | `s2sd azure import`: from the JSON of `az` to a configuration |
+//! | `export.rs` | `s2sd azure export`: from a configuration to commands or templates for Azure |
+//! | `doctor.rs` | `s2sd azure doctor`: checks a connection from end to end |
 
 mod doctor;
 mod export;
@@ -8,20 +15,19 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-/// What there is below `s2sd azure`.
+/// The commands below `s2sd azure`.
 #[derive(Debug, Subcommand)]
 pub enum AzureCommand {
-    /// Make a configuration of what `az network ... show` prints.
+    /// Make a configuration from the output of `az network ... show`.
     Import(import::AzureImportArguments),
-    /// Print Azure's side of a configuration, as commands, as a template or as the fields of the
+    /// Print Azure's side of a configuration: as commands, as a template, or as fields of the
     /// portal.
     Export(export::AzureExportArguments),
-    /// Look at a connection from end to end: exit code 0 all is well, 1 warnings, 2 something
-    /// fails.
+    /// Check a connection from end to end: exit code 0 all checks passed, 1 warnings, 2 failures.
     Doctor(doctor::DoctorArguments),
 }
 
-/// Does what the command line says.
+/// Runs a command below `s2sd azure`.
 pub fn azure(command: &AzureCommand) -> ExitCode {
     match command {
         AzureCommand::Import(arguments) => import::import(arguments),

@@ -1,6 +1,6 @@
-//! Both certificate chains of the demonstration, as Azure's article makes them: an RSA root with a
-//! path length of 4, and a leaf with both extended key usages and no alternative name. They live
-//! for three months.
+//! Both certificate chains of the demonstration, like those of Azure's article: an RSA root with a
+//! path length of 4, and a leaf with both extended key usages and no alternative name. The
+//! certificates are valid for 90 days.
 
 use std::io;
 use std::path::Path;
@@ -14,10 +14,10 @@ use time::{Duration, OffsetDateTime};
 
 use crate::sys::clock;
 
-/// One side's names and its demonstration keys, which are public.
+/// The names and private keys of one side; the keys are published with the source.
 #[derive(Clone, Copy, Debug)]
 pub struct DemoSide {
-    /// The CN of its leaf; its files begin with it.
+    /// The common name of the leaf, with which the file names begin.
     pub name: &'static str,
     root_name: &'static str,
     root_key: &'static [u8],
@@ -40,7 +40,7 @@ pub const AZURE: DemoSide = DemoSide {
     key: include_bytes!("keys/azure.der"),
 };
 
-/// Writes root, leaf and key of a side into a directory, as DER.
+/// Writes root, leaf and key of one side into a directory, as DER.
 pub fn write(directory: &Path, side: DemoSide) -> io::Result<()> {
     let issuer = Issuer::new(root(side.root_name)?, key(side.root_key)?);
     let root = issuer_certificate(side)?;

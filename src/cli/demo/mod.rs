@@ -1,11 +1,18 @@
-//! `s2sd demo`: a whole site-to-site connection on one machine, with nothing else installed.
+//! `s2sd demo`: a whole site-to-site connection on one host, without other programs.
 //!
-//! Both services are the real one, each in a thread inside the network namespace of its gateway;
-//! the demonstration speaks to them as an operator would, over their control sockets.
+//! Two services run, each in a thread inside the network namespace of its gateway. The
+//! demonstration controls them as an operator does, over their control sockets.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `network.rs` | the namespaces, links, configurations and services |
+//! | `certificates.rs` | both certificate chains |
+//! | `traffic.rs` | pings and a TCP stream through the tunnel |
+//! | `rights.rs` | the right to create network namespaces |
 
 mod certificates;
+mod network;
 mod rights;
-mod stage;
 mod traffic;
 
 use std::io::{self, Write};
@@ -21,69 +28,70 @@ use super::format::{Paint, bytes, span};
 use super::{fail, log, say, status};
 use crate::daemon::control::{Ask, ControlAnswer, RekeyWhich};
 use crate::daemon::status::{ConnectionStatus, Status};
+use crate::doctor::service::ServiceError;
 use crate::sys::clock;
 use crate::time::Instant;
-use stage::{CONNECTION, End, Stage};
+use network::{CONNECTION, DemoNetwork, End};
 use traffic::Meter;
 
 /// How long the tunnel may take to come up.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How often the throughput is shown.
-const EVERY: Duration = Duration::from_millis(500);
-/// How many pings are sent.
+const UP_TIMEOUT: Duration = Duration::from_secs(20);
+/// The interval at which the throughput is shown.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// The number of pings.
 const PINGS: u16 = 5;
 
-/// What `s2sd demo` takes.
+/// The arguments of `s2sd demo`.
 #[derive(clap::Args, Debug)]
 pub struct DemoArguments {
-    /// How many seconds of TCP to move.
+    /// The duration of the TCP stream in seconds.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..=3600))]
     seconds: u16,
-    /// Leave everything running until Ctrl-C, to play with.
+    /// Keep both services running until Ctrl-C.
     #[arg(long)]
     keep: bool,
     /// Print the figures as JSON, and nothing else.
     #[arg(long)]
     json: bool,
-    /// Show both services' logs.
+    /// Show the logs of both services.
     #[arg(long)]
     verbose: bool,
 }
 
-/// What the demonstration showed.
+/// The figures of a demonstration.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub(super) struct Figures {
-    /// From the start of the first service until packets could pass, both services started at once.
+    /// The time from the start of both services until the tunnel was up.
     up_milliseconds: u128,
-    /// Pings through the tunnel.
+    /// The number of pings sent through the tunnel.
     pings_sent: u16,
-    /// Of these, how many came back.
+    /// The number of pings that were answered.
     pings_answered: usize,
-    /// The median time of those that came back.
+    /// The median round-trip time of the answered pings.
     ping_microseconds: Option<u128>,
-    /// How long a TCP stream flowed.
+    /// The duration of the TCP stream.
     tcp_seconds: f64,
-    /// How much arrived of it.
+    /// The bytes of the TCP stream that arrived.
     tcp_bytes: u64,
-    /// The one by the other.
+    /// The throughput of the TCP stream.
     gigabits_per_second: f64,
-    /// SAs replaced while the stream flowed.
+    /// The SAs that were rekeyed during the stream.
     rekeys: u64,
-    /// The longest time in which no byte arrived, rekeying included.
+    /// The longest time without an arriving byte, rekeying included.
     longest_gap_milliseconds: f64,
-    /// The status of the site's service at the end, as `s2sd status --json` prints it.
+    /// The status of the site's service at the end, as in the output of `s2sd status --json`.
     status: Status,
 }
 
-/// Shows a working tunnel.
+/// Runs `s2sd demo`.
 pub fn demo(arguments: &DemoArguments) -> ExitCode {
     if let Err(missing) = rights::acquire() {
         return fail(missing);
     }
     if arguments.verbose {
-        log::start(log::Format::Text, log::Level::Info);
+        log::start(log::LogFormat::Text, log::LogLevel::Info);
     }
-    let shown = Shown { quiet: arguments.json };
+    let progress = Progress { quiet: arguments.json };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -91,17 +99,17 @@ pub fn demo(arguments: &DemoArguments) -> ExitCode {
     };
     let arguments = (arguments.seconds, arguments.keep, arguments.json);
     runtime.block_on(async move {
-        // Whoever interrupts still gets everything cleaned up: the stage is told to end and is
-        // waited for.
+        // An interrupt ends the demonstration in order, so that namespaces and files are removed.
         let (stop, stopped) = std::sync::mpsc::channel();
         tokio::spawn(async move {
             if interrupted().await.is_ok() {
-                // Nobody listens any more when it is over anyway.
+                // The receiver is gone when the demonstration has ended already.
                 let _ = stop.send(());
             }
         });
-        let played = tokio::task::spawn_blocking(move || play(arguments, shown, &stopped)).await;
-        match played {
+        let outcome =
+            tokio::task::spawn_blocking(move || run_demo(arguments, progress, &stopped)).await;
+        match outcome {
             Ok(Ok(())) => ExitCode::SUCCESS,
             Ok(Err(why)) => fail(why),
             Err(error) => fail(error),
@@ -109,7 +117,7 @@ pub fn demo(arguments: &DemoArguments) -> ExitCode {
     })
 }
 
-/// Waits for Ctrl-C, or for whatever else ends programs.
+/// Waits for SIGINT, SIGTERM or SIGHUP.
 async fn interrupted() -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -121,16 +129,16 @@ async fn interrupted() -> io::Result<()> {
     Ok(())
 }
 
-/// What is told on the way.
+/// Prints progress lines, unless the output is JSON.
 #[derive(Clone, Copy, Debug)]
-struct Shown {
+struct Progress {
     quiet: bool,
 }
 
-impl Shown {
+impl Progress {
     fn line(self, text: impl std::fmt::Display) {
         if !self.quiet {
-            // Whoever closed the output misses the rest of the show, and no more.
+            // A closed output does not end the demonstration.
             let _ = writeln!(std::io::stdout(), "{text}");
         }
     }
@@ -138,40 +146,40 @@ impl Shown {
 
 type Stopped = std::sync::mpsc::Receiver<()>;
 
-fn play(
+fn run_demo(
     (seconds, keep, json): (u16, bool, bool),
-    shown: Shown,
+    progress: Progress,
     stopped: &Stopped,
 ) -> Result<(), String> {
-    let trouble = |error: std::io::Error| error.to_string();
-    shown
-        .line("four hosts, two certificate chains, two services: one is the site, one plays Azure");
-    shown.line("  10.1.0.10 ── 203.0.113.1 ══ ESP ══ 203.0.113.2 ── 10.2.0.10");
-    let mut stage = Stage::build().map_err(trouble)?;
+    let text = |error: std::io::Error| error.to_string();
+    progress
+        .line("four network namespaces, two certificate chains, two services: the site and Azure");
+    progress.line("  10.1.0.10 ── 203.0.113.1 ══ ESP ══ 203.0.113.2 ── 10.2.0.10");
+    let mut network = DemoNetwork::build().map_err(text)?;
     let begun = clock::now().mono;
-    stage.start(End::Azure).map_err(trouble)?;
-    stage.start(End::Site).map_err(trouble)?;
-    let site = ServiceAddress::at(stage.socket(End::Site));
-    let up = wait_until_up(&mut stage, &site, begun, stopped)?;
-    shown.line(format_args!("tunnel up after {} ms", up.as_millis()));
-    let trips = traffic::ping(&stage.site_host, PINGS).map_err(trouble)?;
-    let median = middle(trips.clone());
-    let told =
+    network.start(End::Azure).map_err(text)?;
+    network.start(End::Site).map_err(text)?;
+    let site = ServiceAddress::at(network.socket(End::Site));
+    let up = wait_until_up(&mut network, &site, begun, stopped)?;
+    progress.line(format_args!("tunnel up after {} ms", up.as_millis()));
+    let trips = traffic::ping(&network.site_host, PINGS).map_err(text)?;
+    let median = self::median(trips.clone());
+    let median_text =
         median.map_or("none".to_owned(), |trip| format!("{:.2} ms", trip.as_secs_f64() * 1e3));
-    shown.line(format_args!("{} of {PINGS} pings answered, median {told}", trips.len()));
+    progress.line(format_args!("{} of {PINGS} pings answered, median {median_text}", trips.len()));
     let before = connection(&site)?.1.tunnels.iter().map(|tunnel| tunnel.rekeys).sum::<u64>();
-    let (meter, flowed) = flow(&stage, &site, u32::from(seconds), shown, stopped)?;
+    let (meter, flowed) = flow(&network, &site, u32::from(seconds), progress, stopped)?;
     let (status, after) = connection(&site)?;
     let rekeys = after.tunnels.iter().map(|tunnel| tunnel.rekeys).sum::<u64>() - before;
     let gigabits = gigabits(meter.bytes(), flowed);
     let gap = meter.longest_gap();
-    shown.line(format_args!(
-        "{} in {:.1} s: {gigabits:.2} Gbit/s; {rekeys} SAs replaced on the way, longest pause {:.1} ms",
+    progress.line(format_args!(
+        "{} in {:.1} s: {gigabits:.2} Gbit/s; {rekeys} SAs rekeyed meanwhile, longest pause {:.1} ms",
         bytes(meter.bytes()),
         flowed.as_secs_f64(),
         gap.as_secs_f64() * 1e3
     ));
-    shown.line(format_args!("\n{}", status::page(&status, Paint::for_stdout())));
+    progress.line(format_args!("\n{}", status::page(&status, Paint::for_stdout())));
     if json {
         let figures = Figures {
             up_milliseconds: up.as_millis(),
@@ -188,35 +196,35 @@ fn play(
         say(serde_json::to_string_pretty(&figures).map_err(|error| error.to_string())?);
     }
     if keep {
-        linger(&stage, shown, stopped);
+        wait_for_interrupt(&network, progress, stopped);
     }
     if trips.is_empty() || meter.bytes() == 0 || rekeys == 0 {
-        return Err("the tunnel came up, but not everything worked: see above".to_owned());
+        return Err("the tunnel came up, but pings, TCP or rekeying failed: see above".to_owned());
     }
     Ok(())
 }
 
-fn linger(stage: &Stage, shown: Shown, stopped: &Stopped) {
-    let (pid, site) = (std::process::id(), stage.socket(End::Site));
-    shown.line(format_args!(
+fn wait_for_interrupt(network: &DemoNetwork, progress: Progress, stopped: &Stopped) {
+    let (pid, site) = (std::process::id(), network.socket(End::Site));
+    progress.line(format_args!(
         "\nrunning until Ctrl-C. From another terminal:\n  s2sd status --socket {}\n  s2sd rekey {CONNECTION} --socket {}\n  \
          configurations and certificates: {}\n  process {pid}",
         site.display(),
         site.display(),
-        stage.directory.display()
+        network.directory.display()
     ));
-    // The other end lives as long as the process.
+    // The sender lives as long as the process.
     let _ = stopped.recv();
 }
 
 fn wait_until_up(
-    stage: &mut Stage,
+    network: &mut DemoNetwork,
     site: &ServiceAddress,
     begun: Instant,
     stopped: &Stopped,
 ) -> Result<Duration, String> {
     loop {
-        if let Some(why) = stage.failure() {
+        if let Some(why) = network.failure() {
             return Err(why);
         }
         let waited = clock::now().mono.since(begun);
@@ -227,10 +235,11 @@ fn wait_until_up(
                 let obstacle = connection.tunnels.iter().find_map(|t| t.obstacle.clone());
                 return Err(obstacle.unwrap_or_default());
             }
-            _ if waited < PATIENCE => {}
+            _ if waited < UP_TIMEOUT => {}
             Ok((_, connection)) => {
                 let error = connection.tunnels.iter().find_map(|t| t.last_error.clone());
-                let why = error.map_or_else(|| "nobody says why".to_owned(), |error| error.text);
+                let why = error
+                    .map_or_else(|| "the service reports no reason".to_owned(), |error| error.text);
                 return Err(format!("no tunnel after {}: {why}", span(waited.as_secs())));
             }
             Err(why) => return Err(why.clone()),
@@ -241,26 +250,26 @@ fn wait_until_up(
     }
 }
 
-/// Moves TCP for so many seconds, with a rekeying of everything in the middle.
+/// Sends a TCP stream for this many seconds, and rekeys all SAs half-way.
 fn flow(
-    stage: &Stage,
+    network: &DemoNetwork,
     site: &ServiceAddress,
     seconds: u32,
-    shown: Shown,
+    progress: Progress,
     stopped: &Stopped,
 ) -> Result<(Meter, Duration), String> {
-    let trouble = |error: std::io::Error| error.to_string();
-    let listener = traffic::listen(&stage.azure_host).map_err(trouble)?;
+    let text = |error: std::io::Error| error.to_string();
+    let listener = traffic::listen(&network.azure_host).map_err(text)?;
     let meter = Meter::default();
     let flowed = std::thread::scope(|scope| {
         let receiver = scope.spawn(|| traffic::receive(&listener, &meter));
-        let sender = scope.spawn(|| traffic::send(&stage.site_host, &meter));
+        let sender = scope.spawn(|| traffic::send(&network.site_host, &meter));
         let begun = clock::now().mono;
         let mut outcome = Ok(());
         let (mut shown_bytes, mut shown_at) = (0, begun);
         let ticks = seconds * 2;
         for tick in 1..=ticks {
-            if sender.is_finished() || stopped.recv_timeout(EVERY).is_ok() {
+            if sender.is_finished() || stopped.recv_timeout(INTERVAL).is_ok() {
                 outcome = Err("interrupted".to_owned());
                 break;
             }
@@ -271,10 +280,11 @@ fn flow(
             (shown_bytes, shown_at) = (count, now);
             if tick == ticks / 2 {
                 let connection = CONNECTION.to_owned();
-                outcome = site.ask(Ask::Rekey { connection, which: RekeyWhich::Both }).map(drop);
-                line += "  rekeying everything";
+                let asked = site.ask(Ask::Rekey { connection, which: RekeyWhich::Both });
+                outcome = asked.map(drop).map_err(|error| error.to_string());
+                line += "  rekeying all SAs";
             }
-            shown.line(line);
+            progress.line(line);
             if outcome.is_err() {
                 break;
             }
@@ -283,24 +293,24 @@ fn flow(
         let flowed = clock::now().mono.since(begun);
         let sent = sender.join().unwrap_or_else(|_| Err(std::io::Error::other("panicked")));
         let received = receiver.join().unwrap_or_else(|_| Err(std::io::Error::other("panicked")));
-        outcome.and(sent.and(received).map_err(trouble)).map(|()| flowed)
+        outcome.and(sent.and(received).map_err(text)).map(|()| flowed)
     })?;
     Ok((meter, flowed))
 }
 
 fn connection(site: &ServiceAddress) -> Result<(Status, ConnectionStatus), String> {
-    match site.ask(Ask::Status { connection: None })? {
+    match site.ask(Ask::Status { connection: None }).map_err(|error| error.to_string())? {
         ControlAnswer::Status(status) => {
             let first = status.connections.first().cloned();
             first.map(|first| (status, first)).ok_or_else(|| "no connection".to_owned())
         }
         ControlAnswer::Explanations(_) | ControlAnswer::Done(_) => {
-            Err("the service answered something else".to_owned())
+            Err(ServiceError::UnexpectedAnswer.to_string())
         }
     }
 }
 
-fn middle(mut trips: Vec<Duration>) -> Option<Duration> {
+fn median(mut trips: Vec<Duration>) -> Option<Duration> {
     trips.sort();
     trips.get(trips.len() / 2).copied()
 }

@@ -1,27 +1,27 @@
-//! The right to make network namespaces: root has it, others get it in a user namespace of their
-//! own where that is allowed.
+//! The right to create network namespaces: root has it, other users get it in a user namespace of
+//! their own if the kernel allows one.
 
 use std::fs;
 use std::io;
 
 use crate::sys::user_namespace;
 
-/// Where tunnel devices come from.
+/// The device that creates TUN interfaces.
 const TUN: &str = "/dev/net/tun";
 
-/// Sees to it that namespaces can be made, or says what is missing. To be called before the first
-/// thread is started.
+/// Acquires the right to create namespaces, or says what is missing. Must be called before the
+/// first thread starts.
 pub fn acquire() -> Result<(), String> {
     if let Err(error) = fs::OpenOptions::new().read(true).write(true).open(TUN) {
         let remedy = match error.kind() {
             io::ErrorKind::PermissionDenied => format!(
-                "let everybody open it (`sudo chmod 666 {TUN}`), or run this as root: `sudo s2sd demo`"
+                "let all users open it (`sudo chmod 666 {TUN}`), or run the demonstration as root: `sudo s2sd demo`"
             ),
             _ => "load the kernel module (`sudo modprobe tun`), or give the container the device"
                 .to_owned(),
         };
         return Err(format!(
-            "the demonstration makes tunnel devices, and may not: {TUN}: {error}; {remedy}"
+            "the demonstration cannot create tunnel devices: {TUN}: {error}; {remedy}"
         ));
     }
     if user_namespace::is_root() {
@@ -38,11 +38,11 @@ fn missing(error: &io::Error) -> String {
     } else if says("/proc/sys/user/max_user_namespaces", "0") {
         "user.max_user_namespaces is 0: `sudo sysctl user.max_user_namespaces=1000`"
     } else if says("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
-        "AppArmor keeps them from programs it does not know: `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`"
+        "AppArmor forbids unprivileged user namespaces: `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`"
     } else {
         "the system (or the container) does not allow unprivileged user namespaces"
     };
     format!(
-        "the demonstration makes network namespaces, and may not ({error}). {why}; or run it as root: `sudo s2sd demo`"
+        "the demonstration cannot create network namespaces: {error}. {why}; or run the demonstration as root: `sudo s2sd demo`"
     )
 }

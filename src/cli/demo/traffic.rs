@@ -1,4 +1,4 @@
-//! What moves through the demonstration's tunnel: pings, then one TCP stream.
+//! The traffic of the demonstration: pings, then one TCP stream.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
@@ -12,20 +12,19 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use super::stage::AZURE_HOST;
+use super::network::AZURE_HOST;
 use crate::sys::clock;
 use crate::sys::namespace::Namespace;
 use crate::time::Instant;
 use crate::wire::packet::checksum::Sum;
 use crate::wire::packet::icmp;
 
-/// Where the TCP stream goes.
+/// The port of the TCP stream.
 const PORT: u16 = 5001;
-/// How much is written and read at a time.
+/// The octets of one write or read.
 const PIECE: usize = 256 << 10;
 
-/// The round trips of pings from the site's host to Azure's. Those that got no answer are not among
-/// them.
+/// Pings Azure's host from the site's host; returns the round-trip times of the answered pings.
 pub fn ping(from: &Namespace, count: u16) -> io::Result<Vec<Duration>> {
     from.run(|| {
         let flags = SockFlag::SOCK_CLOEXEC;
@@ -53,7 +52,7 @@ pub fn ping(from: &Namespace, count: u16) -> io::Result<Vec<Duration>> {
     })
 }
 
-/// An echo request with 56 bytes of data, as ping sends them.
+/// An ICMP echo request with 56 octets of data, as of ping(8).
 fn echo(number: u16) -> [u8; icmp::LEN + 56] {
     let mut message = [0; icmp::LEN + 56];
     message[0] = 8;
@@ -63,27 +62,27 @@ fn echo(number: u16) -> [u8; icmp::LEN + 56] {
     message
 }
 
-/// What arrived, as the stream goes on.
+/// Counts the received bytes of the stream while it runs.
 #[derive(Debug, Default)]
 pub struct Meter {
     bytes: AtomicU64,
-    /// The longest time in which nothing arrived, in nanoseconds.
+    /// The longest time without received bytes, in nanoseconds.
     gap: AtomicU64,
     over: AtomicBool,
 }
 
 impl Meter {
-    /// Bytes that arrived so far.
+    /// The bytes received so far.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// The longest silence so far.
+    /// The longest time without received bytes so far.
     pub fn longest_gap(&self) -> Duration {
         Duration::from_nanos(self.gap.load(Ordering::Relaxed))
     }
 
-    /// Ends the stream.
+    /// Stops the sender.
     pub fn stop(&self) {
         self.over.store(true, Ordering::Relaxed);
     }
@@ -95,12 +94,12 @@ impl Meter {
     }
 }
 
-/// Listens on Azure's host.
+/// Opens the listening socket on Azure's host.
 pub fn listen(host: &Namespace) -> io::Result<TcpListener> {
     host.run(|| TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT))))
 }
 
-/// Takes one stream in, until it ends.
+/// Receives one stream until the sender closes it.
 pub fn receive(listener: &TcpListener, meter: &Meter) -> io::Result<()> {
     let (mut stream, _) = listener.accept()?;
     let mut buffer = vec![0; PIECE];
@@ -116,7 +115,7 @@ pub fn receive(listener: &TcpListener, meter: &Meter) -> io::Result<()> {
     }
 }
 
-/// Sends one stream from the site's host, until the meter is stopped.
+/// Sends one stream from the site's host until the meter is stopped.
 pub fn send(host: &Namespace, meter: &Meter) -> io::Result<()> {
     host.run(|| {
         let mut stream = TcpStream::connect((AZURE_HOST, PORT))?;

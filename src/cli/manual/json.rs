@@ -1,5 +1,5 @@
-//! s2sd-json(5): every document that a command prints as JSON, field by field. The meanings are the
-//! doc comments of the types that are printed, so that the page cannot be out of date.
+//! s2sd-json(5): every document that a command prints as JSON, field by field. The descriptions are
+//! the doc comments of the printed types, so that the page matches the program.
 
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 use schemars::JsonSchema;
@@ -15,10 +15,10 @@ use crate::daemon::status::Status;
 use crate::doctor::Diagnosis;
 use crate::esp::DropReason;
 
-/// The field of a status whose names come from a table of their own.
+/// The field of a status whose names are those of [`DropReason`].
 const DROPS: &str = "connections[].tunnels[].drops";
 
-/// The page.
+/// The page s2sd-json(5).
 pub fn page() -> Vec<u8> {
     let mut roff = Roff::new();
     let source = concat!("s2sd ", env!("CARGO_PKG_VERSION"));
@@ -27,10 +27,10 @@ pub fn page() -> Vec<u8> {
     roff.text([roman("s2sd-json - what s2sd(8) prints as JSON")]);
     roff.control("SH", ["DESCRIPTION"]);
     roff.text(prose(
-        "For programs. Fields are added, and never renamed or taken away, as long as a document's `version` stays, or s2sd's first number \
-         where a document has none: skip what you do not know. A field without a value is there, and `null`, unless it is said that it may \
-         be absent. Times are ages and spans in seconds, so that no clock has to agree. A heading like `connections[].tunnels[]` stands \
-         for each tunnel of each connection.",
+        "This page is for programs. Within one `version` of a document fields are added, and never renamed or removed; a document without \
+         `version` follows the major version of s2sd. A program must ignore fields that it does not know. A field without a value is \
+         `null`, unless the field is documented as possibly absent. Times are ages and durations in seconds, so that clocks need not \
+         agree. A heading like `connections[].tunnels[]` stands for each tunnel of each connection.",
     ));
     document("STATUS", "s2sd status --json", schema::<Status>(), &mut roff);
     roff.control("SS", [DROPS]);
@@ -46,7 +46,7 @@ pub fn page() -> Vec<u8> {
     roff.to_roff().into_bytes()
 }
 
-/// A type as it is printed, with the types in it written out.
+/// The JSON schema of a type, with the schemas of its fields inlined.
 fn schema<T: JsonSchema>() -> Json {
     let settings = SchemaSettings::draft2020_12().with(|all| all.inline_subschemas = true);
     settings.for_serialize().into_generator().into_root_schema_for::<T>().to_value()
@@ -60,7 +60,7 @@ fn document(title: &str, command: &str, schema: Json, roff: &mut Roff) {
     below("", &schema, roff);
 }
 
-/// The objects that a value has in it, each under its path.
+/// Writes the fields of an object, then the objects in it, each under its path.
 fn below(path: &str, schema: &Json, roff: &mut Roff) {
     let (schema, _) = present(schema);
     if !schema["items"].is_null() {
@@ -78,7 +78,7 @@ fn below(path: &str, schema: &Json, roff: &mut Roff) {
         entry(roff, term(name, &kind(field, absent)), prose(&meaning(field)));
     }
     for (name, field) in fields {
-        // The status inside of another document has a section of its own.
+        // A status within another document has a section of its own.
         if name != "status" {
             let dot = if path.is_empty() { "" } else { "." };
             below(&format!("{path}{dot}{name}"), field, roff);
@@ -90,7 +90,7 @@ fn term(name: &str, kind: &str) -> Vec<Inline> {
     vec![bold(name), roman(" ("), italic(kind), roman(")")]
 }
 
-/// In the order of their declaration; those that may be absent come last.
+/// The fields in the order of declaration; those that may be absent come last.
 fn fields(schema: &Json) -> Vec<(&str, &Json)> {
     let Some(all) = schema["properties"].as_object() else { return Vec::new() };
     let always = names(&schema["required"]).filter_map(|name| all.get_key_value(name));
@@ -103,7 +103,7 @@ fn names(list: &Json) -> impl Iterator<Item = &str> {
     list.as_array().into_iter().flatten().filter_map(Json::as_str)
 }
 
-/// What a value is when it is not null, and whether it may be.
+/// The schema of a value that is not null, and whether the value may be null.
 fn present(schema: &Json) -> (&Json, bool) {
     match schema["anyOf"].as_array().map(Vec::as_slice) {
         Some([some, null]) if null["type"] == "null" => (some, true),
@@ -126,7 +126,7 @@ fn kind(schema: &Json, absent: bool) -> String {
     format!("{one}{null}{absent}")
 }
 
-/// What a field means, and its words if it has only a few.
+/// The description of a field, and its words if the field has a fixed set.
 fn meaning(field: &Json) -> String {
     let mut text = paragraph(field["description"].as_str().unwrap_or_default());
     for word in present(field).0["oneOf"].as_array().into_iter().flatten() {

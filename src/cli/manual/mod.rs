@@ -1,6 +1,9 @@
-//! The manual pages: s2sd(8) from what clap knows of the command line, s2sd.toml(5) from what the
-//! configuration's reader knows of the file, s2sd-json(5) from what serde knows of the types that
-//! are printed.
+//! Generates the manual pages.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `mod.rs` | s2sd(8) from clap's definition; s2sd.toml(5) from the schema of the file |
+//! | [`json`] | s2sd-json(5) from the JSON schemas of the printed types |
 
 pub mod json;
 
@@ -13,23 +16,23 @@ use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 use crate::config::doc::{ChoiceValue, KeyDoc, Presence, TableDoc, ValueKind};
 use crate::config::schema;
 
-/// A section: its title, and terms with what there is to say of them.
+/// A section: its title, and its terms with their descriptions.
 type Section = (&'static str, &'static [(&'static str, &'static str)]);
 
-/// What an operator looks up beside the commands.
+/// The sections of s2sd(8) after the commands.
 const SERVICE: &[Section] = &[
     (
         "EXIT STATUS",
         &[
             (
                 "0",
-                "It was done; with `status` every connection asked for is up; with `check` the file is fit.",
+                "Success; with `status`: every connection asked for is up; with `check`: no findings.",
             ),
             (
                 "1",
-                "It was not, and standard error says why and what would mend it; with `check` there are warnings.",
+                "Failure; standard error has the reason and how to fix it; with `check`: warnings.",
             ),
-            ("2", "The command line was not understood; with `check` there are errors."),
+            ("2", "The command line is wrong; with `check`: errors."),
         ],
     ),
     (
@@ -39,7 +42,7 @@ const SERVICE: &[Section] = &[
                 "SIGHUP",
                 "`s2sd run` reads its configuration again, as with `s2sd reload`; a file with errors changes nothing.",
             ),
-            ("SIGTERM, SIGINT", "`s2sd run` says goodbye to the gateways and ends."),
+            ("SIGTERM, SIGINT", "`s2sd run` deletes its SAs at the gateways and ends."),
         ],
     ),
     (
@@ -47,20 +50,17 @@ const SERVICE: &[Section] = &[
         &[
             (
                 "CREDENTIALS_DIRECTORY",
-                "Where `credential:NAME` of a configuration is found; systemd sets it, see `LoadCredential=` in systemd.exec(5).",
+                "The directory of the files that a configuration names as `credential:NAME`; systemd sets this variable, see `LoadCredential=` in systemd.exec(5).",
             ),
             (
                 "NOTIFY_SOCKET, WATCHDOG_USEC",
-                "Where and how often systemd hears how the service is. It is told while the control loop and both threads of every tunnel turn.",
+                "The socket and interval of systemd's watchdog. The service notifies systemd while the control loop and both threads of every tunnel run.",
             ),
             (
                 "JOURNAL_STREAM",
-                "When set, lines of the log come without time: the journal has its own.",
+                "When set, log lines have no time, because the journal records the time.",
             ),
-            (
-                "NO_COLOR",
-                "When set, `s2sd status` shows no colours; they are shown on a terminal only.",
-            ),
+            ("NO_COLOR", "When set, `s2sd status` shows no colours on a terminal."),
         ],
     ),
     (
@@ -69,21 +69,21 @@ const SERVICE: &[Section] = &[
             ("/etc/s2sd/s2sd.toml", "The configuration, see s2sd.toml(5)."),
             (
                 "/etc/s2sd/private/inbound.key",
-                "The private key. Root alone can read it; the unit hands it to the service as `credential:inbound.key`. For further keys, add a line `LoadCredential=` each with `systemctl edit s2sd`.",
+                "The private key. Only root can read the file; the unit passes it to the service as `credential:inbound.key`. For each further key, add a line `LoadCredential=` with `systemctl edit s2sd`.",
             ),
             (
                 "/run/s2sd/control.sock",
-                "The socket over which the commands speak to the service: root, the service's user and members of its group `s2sd` may. `control_socket` in the configuration names another; the commands look there, `--socket` overrides it.",
+                "The control socket, over which the commands reach the service. Root, the user of the service and members of the group `s2sd` may connect. `control_socket` in the configuration sets another path, and `--socket` overrides both.",
             ),
             (
                 "/usr/share/doc/s2sd/examples/90-s2sd.sysctl.conf",
-                "Forwarding, reverse path filter and buffers, as advice for a router: to follow it, copy it to `/etc/sysctl.d/90-s2sd.conf` and call `sysctl --system`.",
+                "Recommended settings for a router: forwarding, reverse path filter and socket buffers. To apply them, copy the file to `/etc/sysctl.d/90-s2sd.conf` and run `sysctl --system`.",
             ),
         ],
     ),
 ];
 
-/// The page of the command line.
+/// The page s2sd(8).
 pub fn of_command(command: Command) -> io::Result<Vec<u8>> {
     let mut command = command.disable_help_subcommand(true).subcommand_value_name("command");
     command.build();
@@ -97,7 +97,7 @@ pub fn of_command(command: Command) -> io::Result<Vec<u8>> {
     roff.text(prose(concat!(
         "An ",
         env!("CARGO_PKG_DESCRIPTION"),
-        ". `s2sd run` is the service, which systemd starts as `s2sd.service`; the other commands speak to it, or help to set it up."
+        ". `s2sd run` is the service, which systemd starts as `s2sd.service`; the other commands control the service, or help to set it up."
     )));
     roff.control("SH", ["COMMANDS"]);
     for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
@@ -114,7 +114,7 @@ pub fn of_command(command: Command) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// One command: how it is called, what it does, its options; then the commands below it.
+/// Writes one command: its usage, its description and its options; then the commands below it.
 fn describe(name: &str, command: &Command, roff: &mut Roff) {
     roff.control("SS", [name]);
     let usage = command.clone().render_usage().to_string();
@@ -165,7 +165,7 @@ fn help(arg: &Arg) -> Vec<Inline> {
     prose(&text)
 }
 
-/// The page of the configuration file.
+/// The page s2sd.toml(5).
 pub fn of_file() -> Vec<u8> {
     let mut roff = Roff::new();
     let source = concat!("s2sd ", env!("CARGO_PKG_VERSION"));
@@ -174,8 +174,8 @@ pub fn of_file() -> Vec<u8> {
     roff.text([roman("s2sd.toml - configuration of s2sd(8)")]);
     roff.control("SH", ["DESCRIPTION"]);
     roff.text(prose(
-        "A file in TOML (https://toml.io), read from `/etc/s2sd/s2sd.toml` unless another is named. `s2sd check` tells all that is wrong with \
-         it, with line, column and what would mend it; `s2sd reload` puts a changed file in force.",
+        "A file in TOML (https://toml.io), read from `/etc/s2sd/s2sd.toml` unless another is named. `s2sd check` prints every error \
+         and warning with line, column and a hint; `s2sd reload` applies a changed file.",
     ));
     let (file, tables) = match schema::tables() {
         all if all.is_empty() => return roff.to_roff().into_bytes(),
@@ -202,7 +202,7 @@ fn of_table(table: &TableDoc, roff: &mut Roff) {
     roff.text(prose(&paragraph(table.doc)));
     for key in table.keys {
         let term = match key.kind.table() {
-            // A table of its own, with a heading of its own.
+            // The key is a table, which has a section of its own.
             Some(_) if !matches!(key.kind, ValueKind::Or(..)) => continue,
             _ => vec![bold(key.name)],
         };
@@ -235,19 +235,19 @@ fn see_also(roff: &mut Roff, pages: &str) {
     roff.text([roman(pages)]);
 }
 
-/// Several lines of a doc comment as one.
+/// Joins the lines of a doc comment.
 fn paragraph(doc: &str) -> String {
     doc.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// clap takes the full stop off; in running text it is wanted.
+/// Adds the full stop that clap removes from a help text.
 fn sentence(text: &str) -> String {
     let text = paragraph(text);
     let ended = text.is_empty() || text.ends_with(['.', '!', '?']);
     if ended { text } else { text + "." }
 }
 
-/// Text as doc comments have it: `literal` and *stressed*.
+/// Formats `literal` and *emphasized* words of a doc comment.
 fn prose(text: &str) -> Vec<Inline> {
     let mut inlines = Vec::new();
     for (at, piece) in text.split('`').enumerate() {
@@ -268,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn literal_and_stressed_words_stand_out() {
+    fn literal_and_emphasized_words_stand_out() {
         let expected = vec![roman("a "), bold("b*c"), roman(" "), italic("d"), roman(".")];
         assert_eq!(prose("a `b*c` *d*."), expected);
     }

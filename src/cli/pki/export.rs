@@ -1,10 +1,11 @@
-//! `s2sd pki export`: what Azure takes. Certificates of another authority work as well as those
-//! made here.
+//! `s2sd pki export`: certificates in the forms that Azure accepts, whichever authority issued
+//! them.
 
 use std::path::{Path, PathBuf};
 
-use super::folder::{Folder, NewFiles, PRIVATE};
-use super::input::{self, Unlock};
+use super::bundle::{self, Pkcs12Password};
+use super::folder::Folder;
+use super::new_files::{NewFiles, PRIVATE};
 use super::{Directory, password};
 use crate::certs::review::{CertificateDirection, Review, ReviewVerdict};
 use crate::certs::text;
@@ -17,29 +18,28 @@ use crate::pki::{Pkcs12Protection, write_pkcs12};
 use crate::sys::clock;
 use crate::sys::random::SystemRng;
 
-/// What `s2sd pki export` takes.
+/// The arguments of `s2sd pki export`.
 #[derive(clap::Args, Debug)]
 #[group(id = "form", required = true, multiple = false, args = ["azure_chain", "pfx"])]
 pub struct PkiExportArguments {
-    /// A certificate's file or its name in the directory; more files with what issued it, where
-    /// that is not in the first.
+    /// A certificate's file or its name in the directory; then the files of its issuers, unless the
+    /// first file or the directory has them.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
-    /// Print inboundAuthCertificateChain: one unbroken line a certificate, the root first.
+    /// Print inboundAuthCertificateChain: one unbroken line for each certificate, root first.
     #[arg(long)]
     azure_chain: bool,
-    /// Write a PKCS#12 file with the certificate, all that issued it, and its key, for the Key
-    /// Vault.
+    /// Write a PKCS#12 file for Key Vault: the certificate, its issuers and its private key.
     #[arg(long, value_name = "NEW-FILE")]
     pfx: Option<PathBuf>,
-    /// The certificate's private key, where it is not beside it.
+    /// The file of the private key, unless the key is beside the certificate.
     #[arg(long, value_name = "FILE", conflicts_with = "azure_chain")]
     key: Option<PathBuf>,
-    /// The file with the password of PKCS#12 files that are read.
+    /// The file with the password of the PKCS#12 files to read.
     #[arg(long, value_name = "FILE")]
     in_password_file: Option<PathBuf>,
-    /// Protect the file with 3DES and SHA-1, for importers that do not know AES-256: App Service,
-    /// Windows Server 2016, and a Key Vault should it refuse the other.
+    /// Encrypt the file with 3DES and SHA-1, for importers without AES-256: App Service, Windows
+    /// Server 2016, and Key Vault if it refuses AES-256.
     #[arg(long, conflicts_with = "azure_chain")]
     legacy: bool,
     #[command(flatten)]
@@ -48,14 +48,14 @@ pub struct PkiExportArguments {
     directory: Directory,
 }
 
-/// Prints or writes, and says what was made.
+/// Exports, and returns the text to print.
 pub fn export(arguments: &PkiExportArguments) -> Result<String, String> {
     let folder = Folder::open(&arguments.directory.dir)?;
     let paths: Vec<PathBuf> =
         arguments.files.iter().map(|word| folder.find(word)).collect::<Result<_, _>>()?;
-    let unlock = Unlock::read("--in-password-file", arguments.in_password_file.as_deref())?;
+    let unlock = Pkcs12Password::read("--in-password-file", arguments.in_password_file.as_deref())?;
     let bundles: Vec<Bundle> =
-        paths.iter().map(|path| input::bundle(path, &unlock)).collect::<Result<_, _>>()?;
+        paths.iter().map(|path| bundle::read(path, &unlock)).collect::<Result<_, _>>()?;
     let path = path(&bundles, &folder)?;
     match &arguments.pfx {
         None => chain(&path),
@@ -63,7 +63,7 @@ pub fn export(arguments: &PkiExportArguments) -> Result<String, String> {
     }
 }
 
-/// The one certificate that the files are about, then upwards.
+/// The certificate that the files are about, then its issuers.
 fn path(bundles: &[Bundle], folder: &Folder) -> Result<Vec<Certificate>, String> {
     let given: Vec<Certificate> =
         bundles.iter().flat_map(|bundle| bundle.certificates.iter().cloned()).collect();
@@ -74,8 +74,8 @@ fn path(bundles: &[Bundle], folder: &Folder) -> Result<Vec<Certificate>, String>
         _ => {
             let names: Vec<String> = heads.iter().map(ToString::to_string).collect();
             return Err(format!(
-                "the files hold several certificates that do not stand above each other: {}; name the files of one of them, \
-                 and of what issued it",
+                "the files hold several certificates that do not issue each other: {}; name the files of one of them and of its \
+                 issuers",
                 names.join("; ")
             ));
         }
@@ -86,7 +86,7 @@ fn path(bundles: &[Bundle], folder: &Folder) -> Result<Vec<Certificate>, String>
     Ok(std::iter::once(head).chain(above).collect())
 }
 
-/// The authorities, root first. Nothing is printed that Azure would refuse.
+/// The lines of the inbound chain, root first; an error when Azure would refuse the chain.
 fn chain(path: &[Certificate]) -> Result<String, String> {
     let authorities: Vec<Certificate> = path.iter().filter(|c| is_authority(c)).cloned().collect();
     if authorities.is_empty() {
@@ -100,7 +100,7 @@ fn missing_issuer(path: &[Certificate]) -> String {
     let leaf = path.first();
     let issuer = leaf.map(|leaf| leaf.issuer().to_string()).unwrap_or_default();
     format!(
-        "the certificate of {issuer} is not among the files: name its file too, up to the root's"
+        "the certificate of {issuer} is not among the files: name its file too, and those of its issuers up to the root"
     )
 }
 
@@ -110,7 +110,7 @@ fn key_vault(
     path: &[Certificate],
     mut bundles: Vec<Bundle>,
     paths: &[PathBuf],
-    unlock: &Unlock,
+    unlock: &Pkcs12Password,
 ) -> Result<String, String> {
     let leaf = path.first().ok_or("the files hold no certificate")?;
     let new = [pfx.to_owned()];
@@ -119,7 +119,7 @@ fn key_vault(
     let beside = paths.first().map(|path| path.with_extension("key"));
     let key = arguments.key.clone().or(beside.filter(|path| path.exists()));
     if let Some(key) = &key {
-        bundles.push(input::bundle(key, unlock)?);
+        bundles.push(bundle::read(key, unlock)?);
     }
     let secret = secret_of(leaf, &bundles)?;
     let public = leaf.public_key().map_err(|error| error.to_string())?;
@@ -134,19 +134,19 @@ fn key_vault(
         .map_err(|error| error.to_string())?;
     batch.write(pfx, PRIVATE, &bytes)?;
     batch.keep();
-    Ok(told(arguments, pfx, path))
+    Ok(summary(arguments, pfx, path))
 }
 
-fn told(arguments: &PkiExportArguments, pfx: &Path, path: &[Certificate]) -> String {
+fn summary(arguments: &PkiExportArguments, pfx: &Path, path: &[Certificate]) -> String {
     let name = path.first().map(|leaf| leaf.subject().to_string()).unwrap_or_default();
     let top = path.last().map(|top| top.subject().to_string()).unwrap_or_default();
     let mut lines = vec![format!(
-        "wrote {}: {name}, its private key, and {} above it up to {top}",
+        "wrote {}: {name}, its private key, and its {} issuers up to {top}",
         pfx.display(),
         path.len() - 1
     )];
     if let Some(file) = arguments.password.new_file() {
-        lines.push(format!("its password is in {}", file.display()));
+        lines.push(format!("the password of the file is in {}", file.display()));
     }
     lines.push(format!(
         "next: az keyvault certificate import --vault-name VAULT --name NAME --file {} --password \"$(cat PASSWORD-FILE)\"; then \
@@ -156,7 +156,7 @@ fn told(arguments: &PkiExportArguments, pfx: &Path, path: &[Certificate]) -> Str
     lines.join("\n")
 }
 
-/// The leaf's own key among all that there are.
+/// The private key that belongs to the leaf certificate, among all keys of the files.
 fn secret_of<'a>(leaf: &Certificate, bundles: &'a [Bundle]) -> Result<&'a Secret, String> {
     let all = || bundles.iter().flat_map(Bundle::keys_with_secrets);
     let own = all().find(|(key, _)| leaf.public_key() == Ok(key.public_key()));
@@ -164,17 +164,17 @@ fn secret_of<'a>(leaf: &Certificate, bundles: &'a [Bundle]) -> Result<&'a Secret
     match own {
         Some((_, secret)) => Ok(secret),
         None if kinds.is_empty() => Err(format!(
-            "there is no private key beside the certificate of {}: name it with --key",
+            "there is no private key beside the certificate of {}: name the key with --key",
             leaf.subject()
         )),
         None => Err(format!(
-            "the private key ({}) is not that of {leaf}: name the key that was made with it, with --key",
+            "the private key ({}) is not that of {leaf}: name the key that was made with this certificate, with --key",
             kinds.join(", ")
         )),
     }
 }
 
-/// That Azure would not refuse.
+/// Fails when Azure would refuse these certificates.
 fn check(
     certificates: &[Certificate],
     keys: &[PublicKey],
@@ -187,5 +187,5 @@ fn check(
     let broken = review.findings().filter(|finding| finding.verdict == ReviewVerdict::Fail);
     let broken: String =
         broken.map(|finding| format!("\n{}", finding.to_string().trim_end())).collect();
-    Err(format!("Azure would refuse these certificates; `s2sd pki show` tells more:{broken}"))
+    Err(format!("Azure would refuse these certificates; `s2sd pki show` explains them:{broken}"))
 }

@@ -1,66 +1,62 @@
-//! The directory of the certificates.
+//! The directory of the certificates: file names, renewals, and the authorities to issue by.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::input::{self, Unlock};
+use super::bundle::{self, Pkcs12Password};
+use super::file;
 use crate::certs::issue::Authority;
 use crate::pki::certificate::Certificate;
 use crate::pki::chain::{above, is_authority};
 use crate::pki::name::Name;
 use crate::time::UnixTime;
 
-/// What anybody may read.
-pub const PUBLIC: u32 = 0o644;
-/// What its owner alone may read.
-pub const PRIVATE: u32 = 0o600;
-
-/// A directory that is there.
+/// A directory that exists.
 #[derive(Clone, Debug)]
 pub struct Folder(PathBuf);
 
-/// An authority that was found, with what stands above it.
+/// An authority to issue by, with its issuers.
 #[derive(Debug)]
 pub struct Issuer {
     /// The authority.
     pub authority: Authority,
-    /// Its issuer, and so on; the root last if it is known.
+    /// The authority's issuers in order; the root is last if known.
     pub above: Vec<Certificate>,
 }
 
 /// The names of a certificate's three files.
 #[derive(Clone, Debug)]
 pub struct CertificateFiles {
-    /// Its private key.
+    /// The path of the private key.
     pub key: PathBuf,
-    /// It and its path.
+    /// The path of the file with the certificate and its issuers.
     pub pem: PathBuf,
-    /// It alone.
+    /// The path of the file with the certificate alone.
     pub cer: PathBuf,
 }
 
 impl Folder {
-    /// The directory, if it is one.
+    /// Opens an existing directory.
     pub fn open(path: &Path) -> Result<Folder, String> {
         match std::fs::metadata(path) {
             Ok(found) if found.is_dir() => Ok(Folder(path.to_owned())),
-            Ok(_) => Err(format!("{} is no directory: name one with --dir", path.display())),
+            Ok(_) => {
+                Err(format!("{} is no directory: name a directory with --dir", path.display()))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let path = path.display();
                 Err(format!("the directory {path} does not exist: mkdir -m 700 {path}"))
             }
-            Err(error) => Err(input::trouble(path, &error)),
+            Err(error) => Err(file::cannot_read(path, &error)),
         }
     }
 
-    /// The files of the certificate with this name. What is not fit for a file's name becomes a
-    /// dash.
+    /// The files of the certificate with this name. A character that does not fit into a file name
+    /// becomes a dash.
     pub fn names(&self, name: &str) -> Result<CertificateFiles, String> {
         if !name.contains(char::is_alphanumeric) {
             return Err(format!(
-                "{name:?} has neither a letter nor a digit, and files are to be named after it: take another name"
+                "\"{name}\" has neither a letter nor a digit, and the files are named after it: choose another name"
             ));
         }
         let fit = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '-' };
@@ -70,12 +66,12 @@ impl Folder {
         Ok(CertificateFiles { key: file("key"), pem: file("pem"), cer: file("cer") })
     }
 
-    /// Of a certificate's renewals, the latest that is there and the first that is not.
+    /// The files of a certificate's latest renewal, and those of its next one.
     pub fn renewal(&self, name: &str) -> Result<(CertificateFiles, CertificateFiles), String> {
         let mut latest = self.names(name)?;
         if !latest.pem.exists() {
             return Err(format!(
-                "there is no {} to renew: leave --renew out, or name its directory with --dir",
+                "there is no {} to renew: leave --renew out, or name the directory with --dir",
                 latest.pem.display()
             ));
         }
@@ -85,7 +81,7 @@ impl Folder {
             if next.iter().all(|path| !path.exists()) {
                 return Ok((latest, next));
             }
-            // Another certificate may have such a name of its own.
+            // An unrelated certificate may have been issued under a name like `NAME-2`.
             if first_of(&next.pem).is_some_and(|certificate| is_called(&certificate, name)) {
                 latest = next;
             }
@@ -93,7 +89,7 @@ impl Folder {
         }
     }
 
-    /// The certificates of all authorities here, with their keys or without.
+    /// The certificates of all authorities in the directory, with or without their keys.
     pub fn authorities(&self) -> Vec<(PathBuf, Certificate)> {
         let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
@@ -106,13 +102,13 @@ impl Folder {
         paths.into_iter().filter_map(authority).collect()
     }
 
-    /// The authority to issue by: the named one, else the only one that has its key here (and this
-    /// subject).
+    /// The authority to issue by: the named one, else the only one in the directory with a key, and
+    /// with this subject if given.
     pub fn issuer(
         &self,
         by: Option<&str>,
         key: Option<&Path>,
-        unlock: &Unlock,
+        password: &Pkcs12Password,
         subject: Option<&Name>,
         now: UnixTime,
     ) -> Result<Issuer, String> {
@@ -120,15 +116,18 @@ impl Folder {
             Some(name) => self.find(name)?,
             None => self.only_authority(subject)?,
         };
-        let mut bundle = input::bundle(&pem, unlock)?;
+        let mut bundle = bundle::read(&pem, password)?;
         let certificate = bundle.certificates.first().cloned().ok_or_else(|| {
-            format!("{} holds no certificate: name the authority's", pem.display())
+            format!(
+                "{} holds no certificate: name the file of the authority's certificate",
+                pem.display()
+            )
         })?;
         let key = match (key, bundle.keys.is_empty()) {
             (None, false) => bundle.keys.remove(0),
             (path, _) => {
                 let path = path.map_or_else(|| pem.with_extension("key"), Path::to_owned);
-                let keys = input::bundle(&path, unlock)?.keys;
+                let keys = bundle::read(&path, password)?.keys;
                 let none = || format!("{} holds no private key", path.display());
                 keys.into_iter().next().ok_or_else(none)?
             }
@@ -141,10 +140,11 @@ impl Folder {
         Ok(Issuer { authority, above })
     }
 
-    /// The file that an operator means: a path, or the name of a certificate here.
+    /// The file that an operator names: by its path, or by the name of a certificate in the
+    /// directory.
     pub fn find(&self, word: &str) -> Result<PathBuf, String> {
         let path = PathBuf::from(word);
-        // A pipe will do.
+        // A pipe is accepted too.
         if path.exists() && !path.is_dir() {
             return Ok(path);
         }
@@ -172,18 +172,18 @@ impl Folder {
         match (&with_key[..], fit.first()) {
             ([only], _) => Ok((***only).clone()),
             ([], None) => Err(format!(
-                "there is no authority{who} in {folder}: make one with `s2sd pki init`, or name its directory with --dir, or its \
+                "there is no authority{who} in {folder}: create one with `s2sd pki init`, or name its directory with --dir, or its \
                  certificate with --by"
             )),
             ([], Some(pem)) => Err(format!(
-                "{} has no key beside it, {}: bring it here, or name it with --by-key",
+                "{} has no key beside it: copy the key to {}, or name the key with --by-key",
                 pem.display(),
                 pem.with_extension("key").display()
             )),
             (several, _) => {
                 let names: Vec<String> = several.iter().map(|p| p.display().to_string()).collect();
                 Err(format!(
-                    "there are several authorities: say which with --by: {}",
+                    "there are several authorities: choose one with --by: {}",
                     names.join(", ")
                 ))
             }
@@ -191,72 +191,20 @@ impl Folder {
     }
 }
 
-/// Whether this is its whole subject.
+/// Whether the certificate's subject is this common name and nothing else.
 pub fn is_called(certificate: &Certificate, name: &str) -> bool {
     certificate.subject().to_string() == format!("CN={name}")
 }
 
-/// The certificate that a file begins with. What it is if it is none is nobody's business here.
+/// The first certificate of a file, or `None` when the file has none or cannot be read.
 fn first_of(path: &Path) -> Option<Certificate> {
-    let bundle = input::bundle(path, &Unlock::none()).ok()?;
+    let bundle = bundle::read(path, &Pkcs12Password::none()).ok()?;
     bundle.certificates.into_iter().next()
 }
 
 impl CertificateFiles {
-    /// All three.
+    /// All three paths.
     pub fn iter(&self) -> impl Iterator<Item = &PathBuf> {
         [&self.key, &self.pem, &self.cer].into_iter()
-    }
-}
-
-/// Files that are made together: all of them, or none.
-#[derive(Debug)]
-pub struct NewFiles {
-    made: Vec<PathBuf>,
-    /// What to do where a file is in the way.
-    remedy: &'static str,
-}
-
-impl NewFiles {
-    /// Says so early when a file is there: making a key takes a while.
-    pub fn check<'a>(
-        paths: impl IntoIterator<Item = &'a PathBuf>,
-        remedy: &'static str,
-    ) -> Result<NewFiles, String> {
-        let batch = NewFiles { made: Vec::new(), remedy };
-        match paths.into_iter().find(|path| path.symlink_metadata().is_ok()) {
-            Some(path) => Err(batch.exists(path)),
-            None => Ok(batch),
-        }
-    }
-
-    /// Makes a file that was not there.
-    pub fn write(&mut self, path: &Path, mode: u32, bytes: &[u8]) -> Result<(), String> {
-        let made = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-        let mut file = made.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => self.exists(path),
-            _ => format!("{} cannot be made: {error}", path.display()),
-        })?;
-        self.made.push(path.to_owned());
-        let written = file.write_all(bytes).and_then(|()| file.sync_all());
-        written.map_err(|error| format!("{} cannot be written: {error}", path.display()))
-    }
-
-    /// All was made.
-    pub fn keep(mut self) {
-        self.made.clear();
-    }
-
-    fn exists(&self, path: &Path) -> String {
-        format!("{} exists and is never overwritten: {}", path.display(), self.remedy)
-    }
-}
-
-impl Drop for NewFiles {
-    fn drop(&mut self) {
-        for path in &self.made {
-            // What cannot be taken back is in the way of the next try, which names it.
-            let _ = std::fs::remove_file(path);
-        }
     }
 }

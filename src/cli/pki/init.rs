@@ -1,6 +1,7 @@
-//! `s2sd pki init`: a root.
+//! `s2sd pki init`: creates a root certificate.
 
-use super::folder::{CertificateFiles, Folder, NewFiles, PRIVATE, PUBLIC};
+use super::folder::{CertificateFiles, Folder};
+use super::new_files::{NewFiles, PRIVATE, PUBLIC};
 use super::{Directory, Strength};
 use crate::certs::issue::{CertificateKind, CertificateOrder};
 use crate::certs::text;
@@ -11,13 +12,13 @@ use crate::pki::common_name::CommonName;
 use crate::sys::clock;
 use crate::sys::random::SystemRng;
 
-/// What `s2sd pki init` takes.
+/// The arguments of `s2sd pki init`.
 #[derive(clap::Args, Debug)]
 pub struct PkiInitArguments {
-    /// The root's common name, which is also its files' name.
+    /// The common name of the root; its files are named after it.
     #[arg(long, value_name = "NAME", default_value = "VPNRootCA01")]
     cn: CommonName,
-    /// How many authorities may stand between the root and a leaf.
+    /// How many intermediate authorities may stand between the root and a leaf certificate.
     #[arg(long, value_name = "N", default_value_t = 4)]
     pathlen: u8,
     #[command(flatten)]
@@ -26,7 +27,7 @@ pub struct PkiInitArguments {
     directory: Directory,
 }
 
-/// Makes a root, and says what was made.
+/// Creates the files of a root certificate, and returns the text to print.
 pub fn init(arguments: &PkiInitArguments) -> Result<String, String> {
     let names = Folder::open(&arguments.directory.dir)?.names(arguments.cn.as_str())?;
     let mut batch = NewFiles::check(names.iter(), "take another --cn or --dir")?;
@@ -44,18 +45,18 @@ pub fn init(arguments: &PkiInitArguments) -> Result<String, String> {
     write(&mut batch, &names, &secret, std::slice::from_ref(&root))?;
     batch.keep();
     Ok(format!(
-        "made the root {}, {}, until {}\n{}\nnext: s2sd pki issue inbound --cn NAME, and outbound",
+        "created the root {}, {}, valid until {}\n{}\nnext: s2sd pki issue inbound --cn NAME, and outbound",
         root.subject(),
         key.kind(),
         root.not_after(),
         list(
             &names,
-            "it: for outbound_certificate_roots in s2sd.toml, if it issues Azure's certificate"
+            "the certificate: for outbound_certificate_roots in s2sd.toml if it issues Azure's certificate"
         )
     ))
 }
 
-/// Writes a certificate's three files: `path` begins with it.
+/// Writes the three files of a certificate, which is the first of `path`.
 pub fn write(
     batch: &mut NewFiles,
     names: &CertificateFiles,
@@ -69,14 +70,17 @@ pub fn write(
     batch.write(&names.cer, PUBLIC, cer.as_bytes())
 }
 
-/// The three files, with what each is for.
+/// The names of the three files, each with its use.
 pub fn list(names: &CertificateFiles, pem: &str) -> String {
     let line =
         |path: &std::path::Path, what: &str| format!("  {:<34} {what}", path.display().to_string());
     [
-        line(&names.key, "its private key, readable by you alone: it proves who its holder is"),
+        line(&names.key, "the private key, readable by its owner only; keep it secret"),
         line(&names.pem, pem),
-        line(&names.cer, "it alone, Base64 on one line, for Azure's portal and for Windows"),
+        line(
+            &names.cer,
+            "the certificate alone, Base64 on one line, for Azure's portal and for Windows",
+        ),
     ]
     .join("\n")
 }

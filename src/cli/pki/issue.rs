@@ -1,11 +1,12 @@
-//! `s2sd pki issue`: leaves and intermediates, new and renewed.
+//! `s2sd pki issue`: issues and renews leaf and intermediate certificates.
 
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::folder::{CertificateFiles, Folder, Issuer, NewFiles, is_called};
-use super::input::{self, Unlock};
+use super::bundle::{self, Pkcs12Password};
+use super::folder::{CertificateFiles, Folder, Issuer, is_called};
+use super::new_files::NewFiles;
 use super::{Directory, Strength, init};
 use crate::certs::issue::{AltNameError, CertificateKind, CertificateOrder, alt_name};
 use crate::crypto::signature::{KeyKind, rsa_key};
@@ -15,35 +16,35 @@ use crate::sys::clock;
 use crate::sys::random::SystemRng;
 use crate::time::UnixTime;
 
-/// Seconds of a day.
+/// The seconds of a day.
 const DAY: u64 = 86_400;
 
-/// What `s2sd pki issue` takes.
+/// The arguments of `s2sd pki issue`.
 #[derive(clap::Args, Debug)]
 pub struct PkiIssueArguments {
     /// What the certificate is for, seen from Azure.
     #[arg(value_name = "WHAT")]
     what: IssuedKind,
-    /// Its common name, which is also its files' name.
+    /// The common name of the certificate; its files are named after it.
     #[arg(long, value_name = "NAME")]
     cn: CommonName,
-    /// A subject alternative name; Azure needs none. May be repeated.
+    /// A subject alternative name, which Azure does not need; may be repeated.
     #[arg(long, value_name = "NAME", value_parser = san)]
     san: Vec<AltName>,
-    /// How many authorities may stand between an intermediate and a leaf.
+    /// How many further authorities may stand between this intermediate and a leaf certificate.
     #[arg(long, value_name = "N")]
     pathlen: Option<u8>,
-    /// The authority that signs: its name in the directory or its certificate's file. Needed when
-    /// there are several.
+    /// The authority that signs: its name in the directory, or the file of its certificate.
+    /// Required when there are several.
     #[arg(long, value_name = "AUTHORITY")]
     by: Option<String>,
-    /// The authority's key, where it is not beside the certificate.
+    /// The file of the authority's key, unless the key is beside the certificate.
     #[arg(long, value_name = "FILE", requires = "by")]
     by_key: Option<PathBuf>,
-    /// The file with the authority's password, where its certificate or key is in a PKCS#12 file.
+    /// The file with the password of the authority's PKCS#12 file.
     #[arg(long, value_name = "FILE", requires = "by")]
     by_password_file: Option<PathBuf>,
-    /// Make a new certificate with a new key under the same subject, as NAME-2, NAME-3, ...
+    /// Renew: issue a certificate with the same subject and a new key, as NAME-2, NAME-3, ...
     #[arg(long)]
     renew: bool,
     #[command(flatten)]
@@ -54,11 +55,11 @@ pub struct PkiIssueArguments {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum IssuedKind {
-    /// Ours: this device presents it to Azure.
+    /// The certificate of this device, presented to Azure.
     Inbound,
-    /// Azure's: goes into the Key Vault.
+    /// The certificate of Azure's gateway, kept in Key Vault.
     Outbound,
-    /// An authority below the root.
+    /// The certificate of an authority below the root.
     Intermediate,
 }
 
@@ -66,17 +67,17 @@ fn san(text: &str) -> Result<AltName, AltNameError> {
     alt_name(text)
 }
 
-/// Issues a certificate, and says what was made.
+/// Issues a certificate, and returns the text to print.
 pub fn issue(arguments: &PkiIssueArguments) -> Result<String, String> {
     let folder = Folder::open(&arguments.directory.dir)?;
     let now = clock::now().unix;
     let (old, names) = plan(arguments, &folder)?;
-    let remedy = "take another --cn or --dir, or add --renew to renew what was issued";
+    let remedy = "choose another --cn or --dir, or add --renew to renew the certificate";
     let mut batch = NewFiles::check(names.iter(), remedy)?;
     let order = order(arguments, old.as_ref())?;
     let subject = old.as_ref().map(Certificate::issuer);
     let by_key = arguments.by_key.as_deref();
-    let unlock = Unlock::read("--by-password-file", arguments.by_password_file.as_deref())?;
+    let unlock = Pkcs12Password::read("--by-password-file", arguments.by_password_file.as_deref())?;
     let issuer = folder.issuer(arguments.by.as_deref(), by_key, &unlock, subject, now)?;
     let mut rng = SystemRng::default();
     let size = arguments.strength.key_size.into();
@@ -102,7 +103,7 @@ pub fn issue(arguments: &PkiIssueArguments) -> Result<String, String> {
     .join("\n"))
 }
 
-/// The certificate to renew, if that is wanted, and the names of the new one's files.
+/// The certificate to renew, with `--renew`, and the files of the new certificate.
 fn plan(
     arguments: &PkiIssueArguments,
     folder: &Folder,
@@ -113,25 +114,25 @@ fn plan(
     }
     let (latest, next) = folder.renewal(name)?;
     let pem = latest.pem.display().to_string();
-    let old = input::bundle(&latest.pem, &Unlock::none())?.certificates.into_iter().next();
+    let old = bundle::read(&latest.pem, &Pkcs12Password::none())?.certificates.into_iter().next();
     let old = old.ok_or_else(|| format!("{pem} holds no certificate to renew"))?;
     if !is_called(&old, name) {
         return Err(format!(
-            "{pem} is of {}, which is not CN={name} alone: have it renewed where it was issued",
+            "{pem} has the subject {}, which is not just CN={name}: renew the certificate with the authority that issued it",
             old.subject()
         ));
     }
     let authority = arguments.what == IssuedKind::Intermediate;
     if old.is_ca() != authority {
         return Err(format!(
-            "{pem} is {} authority's certificate: say so",
+            "{pem} is {} authority's certificate: choose another WHAT",
             if authority { "no" } else { "an" }
         ));
     }
     Ok((Some(old), next))
 }
 
-/// What is wanted; what is not said is as it was in the certificate to renew.
+/// The certificate to issue; a renewal keeps what the arguments do not change.
 fn order(
     arguments: &PkiIssueArguments,
     old: Option<&Certificate>,
@@ -145,7 +146,9 @@ fn order(
             let before = before.and_then(|length| u8::try_from(length).ok());
             CertificateKind::Authority { path_len: given.or(before).unwrap_or(0) }
         }
-        (_, Some(_)) => return Err("--pathlen is for an intermediate: leave it out".to_owned()),
+        (_, Some(_)) => {
+            return Err("--pathlen is for an intermediate only: leave it out".to_owned());
+        }
         (_, None) => {
             let before = || old.map(|old| old.alt_names().to_vec()).unwrap_or_default();
             let given = Some(arguments.san.clone()).filter(|given| !given.is_empty());
@@ -162,26 +165,34 @@ fn headline(what: IssuedKind, made: &Certificate, key: KeyKind, issuer: &Issuer)
         IssuedKind::Intermediate => "intermediate",
     };
     let by = issuer.authority.certificate().subject();
-    format!("made the {what} {}, {key}, until {}, issued by {by}", made.subject(), made.not_after())
+    format!(
+        "created the {what} {}, {key}, valid until {}, issued by {by}",
+        made.subject(),
+        made.not_after()
+    )
 }
 
 fn pem_use(what: IssuedKind) -> &'static str {
     match what {
-        IssuedKind::Inbound => "it and what issued it: for inbound_certificate in s2sd.toml",
-        IssuedKind::Outbound | IssuedKind::Intermediate => "it and what issued it",
+        IssuedKind::Inbound => {
+            "the certificate and its issuers: for inbound_certificate in s2sd.toml"
+        }
+        IssuedKind::Outbound | IssuedKind::Intermediate => "the certificate and its issuers",
     }
 }
 
 fn notes(made: &Certificate, issuer: &Issuer, wanted: UnixTime, months: u16) -> String {
     let mut notes = Vec::new();
-    // A leaf of the root's own age ends some minutes early, which is nobody's concern.
+    // A certificate with the root's own lifetime expires some minutes early; that needs no note.
     if made.not_after().0 + DAY < wanted.0 {
-        notes.push(format!("note: it ends with what issued it, before {months} months are over"));
+        notes.push(format!(
+            "note: the certificate expires with its issuer, before {months} months are over"
+        ));
     }
     let top = issuer.above.last().unwrap_or(issuer.authority.certificate());
     if !top.is_self_issued() {
         notes.push(format!(
-            "note: the root {} is not here, so NAME.pem ends below it",
+            "note: the root {} is not in the directory, so NAME.pem ends below the root",
             top.issuer()
         ));
     }
@@ -200,7 +211,7 @@ fn next(
     let same_issuer = old.is_some_and(|old| old.is_signed_by(issuer.authority.certificate()));
     match what {
         IssuedKind::Inbound if same_issuer => format!(
-            "next: name {pem} and its key in s2sd.toml, and reload; subject and issuer are the same, so nothing changes in Azure"
+            "next: name {pem} and its key in s2sd.toml, and run `s2sd reload`; subject and issuer are the same, so nothing changes in Azure"
         ),
         IssuedKind::Inbound => format!(
             "next: s2sd pki export --azure-chain {pem} prints inboundAuthCertificateChain; inboundAuthCertificateSubjectName is {name}"
@@ -208,19 +219,19 @@ fn next(
         IssuedKind::Outbound => {
             let url = match old {
                 Some(_) => {
-                    " as a new version; the connection's outboundAuthCertificate names the version, so update it there"
+                    " as a new version; then set the connection's outboundAuthCertificate to the new version"
                 }
                 None => "",
             };
             let pfx = names.pem.with_extension("pfx");
             format!(
-                "next: s2sd pki export --pfx {} {pem}, and import that into the Key Vault{url}",
+                "next: s2sd pki export --pfx {} {pem}, and import the .pfx file into Key Vault{url}",
                 pfx.display()
             )
         }
         IssuedKind::Intermediate => {
             format!(
-                "next: s2sd pki issue inbound --cn NAME --by {pem}; its chain for Azure changes"
+                "next: s2sd pki issue inbound --cn NAME --by {pem}; then update the chain in Azure"
             )
         }
     }

@@ -1,26 +1,30 @@
-//! `s2sd pki`: the certificates of Azure's article without PowerShell, and any other ones
-//! explained.
+//! `s2sd pki`: creates the certificates of Azure's article without PowerShell, and explains any
+//! other certificates.
 //!
-//! | file | what it does |
+//! | file | what lives there |
 //! |---|---|
-//! | `init.rs` | makes a root |
-//! | `issue.rs` | makes leaves and intermediates, and renews them |
-//! | `export.rs` | prints Azure's inbound chain, writes Key Vault's PKCS#12 |
-//! | `show.rs` | explains certificates |
-//! | `folder.rs` | the directory: found authorities, files written once |
-//! | `input.rs` | files that an operator names |
-//! | `password.rs` | passwords: from a file, from the terminal, or new |
+//! | `init.rs` | `s2sd pki init`: creates a root certificate |
+//! | `issue.rs` | `s2sd pki issue`: issues and renews leaf and intermediate certificates |
+//! | `export.rs` | `s2sd pki export`: Azure's inbound chain, PKCS#12 for Key Vault |
+//! | `show.rs` | `s2sd pki show`: explains certificates |
+//! | `folder.rs` | the directory: authorities in it, file names of certificates and renewals |
+//! | `new_files.rs` | files that are created together and never overwrite |
+//! | `bundle.rs` | reads certificates and keys from PEM, DER and PKCS#12 |
+//! | `password.rs` | passwords: from a file, from the terminal, or generated |
+//! | `file.rs` | reads one file, and explains errors |
 //!
-//! A certificate NAME has three files: `NAME.key`, its private key; `NAME.pem`, it and what issued
-//! it up to the root; `NAME.cer`, it alone with its Base64 on one line. Nothing is ever
-//! overwritten: a renewal is `NAME-2`, then `NAME-3`, with the same subject and a new key, and the
-//! old one works until its end.
+//! A certificate NAME has three files: `NAME.key` holds the private key, `NAME.pem` the certificate
+//! and its issuers up to the root, `NAME.cer` the certificate alone with its Base64 on one line. No
+//! file is ever overwritten: a renewal is `NAME-2`, then `NAME-3`, with the same subject and a new
+//! key, and the old certificate works until it expires.
 
+mod bundle;
 mod export;
+mod file;
 mod folder;
 mod init;
-mod input;
 mod issue;
+mod new_files;
 mod password;
 mod show;
 
@@ -32,7 +36,7 @@ use clap::{Subcommand, ValueEnum};
 use super::{fail, say};
 use crate::crypto::signature::rsa_key::RsaSize;
 
-/// What `s2sd pki` takes.
+/// The arguments of `s2sd pki`.
 #[derive(clap::Args, Debug)]
 pub struct PkiArguments {
     #[command(subcommand)]
@@ -41,18 +45,19 @@ pub struct PkiArguments {
 
 #[derive(Debug, Subcommand)]
 enum PkiCommand {
-    /// Make a root like that of Azure's article: NAME.key, NAME.pem, NAME.cer.
+    /// Create a root certificate like that of Azure's article: NAME.key, NAME.pem, NAME.cer.
     Init(init::PkiInitArguments),
-    /// Make a certificate for one side of a tunnel, or an intermediate authority; or renew one.
+    /// Issue or renew a certificate for one side of a tunnel, or for an intermediate authority.
     Issue(issue::PkiIssueArguments),
-    /// Explain certificates by the rules of Azure's article: exit code 0 fit, 1 warnings, 2
+    /// Explain certificates by the rules of Azure's article: exit code 0 all fit, 1 warnings, 2
     /// failures.
     Show(show::PkiShowArguments),
-    /// Print the inbound chain as Azure takes it, or write a PKCS#12 file for Key Vault.
+    /// Print the inbound chain in the form that Azure accepts, or write a PKCS#12 file for Key
+    /// Vault.
     Export(export::PkiExportArguments),
 }
 
-/// Does what the command line says.
+/// Runs a command below `s2sd pki`.
 pub fn pki(arguments: &PkiArguments) -> ExitCode {
     let done = match &arguments.command {
         PkiCommand::Init(arguments) => init::init(arguments),
@@ -61,12 +66,12 @@ pub fn pki(arguments: &PkiArguments) -> ExitCode {
         PkiCommand::Export(arguments) => export::export(arguments),
     };
     match done {
-        Ok(told) => say(told),
+        Ok(text) => say(text),
         Err(why) => fail(why),
     }
 }
 
-/// Where certificates are made and found.
+/// The option that names the directory of the certificates.
 #[derive(clap::Args, Debug)]
 struct Directory {
     /// The directory of the certificates and keys.
@@ -74,18 +79,18 @@ struct Directory {
     dir: PathBuf,
 }
 
-/// How long and how strong.
+/// The options for lifetime and key size of a new certificate.
 #[derive(clap::Args, Debug)]
 struct Strength {
-    /// How many months it lives; never longer than what issued it.
+    /// The lifetime of the certificate in months; it never outlives its issuer.
     #[arg(long, value_name = "N", default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..=1200))]
     months: u16,
-    /// The bits of its RSA key.
+    /// The size of the RSA key in bits.
     #[arg(long, value_name = "BITS", default_value = "2048")]
     key_size: KeySize,
 }
 
-/// The sizes of RSA keys, as they are written.
+/// The values of `--key-size`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum KeySize {
     #[value(name = "2048")]

@@ -1,4 +1,4 @@
-//! Passwords of PKCS#12 files: from a file, from the terminal, or new.
+//! Passwords of PKCS#12 files: from a file, from the terminal, or generated.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -6,28 +6,28 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::super::complain;
-use super::folder::{NewFiles, PRIVATE};
-use super::input;
+use super::file;
+use super::new_files::{NewFiles, PRIVATE};
 use crate::rng::Rng;
 
-/// Where a password comes from.
+/// The options for the password of a new PKCS#12 file.
 #[derive(clap::Args, Debug)]
 pub struct PasswordSource {
-    /// The file with the new PKCS#12 file's password; without it, it is asked for.
+    /// The file with the password of the new PKCS#12 file; without this option the terminal asks.
     #[arg(long, value_name = "FILE", conflicts_with = "azure_chain")]
     password_file: Option<PathBuf>,
-    /// Make a password and write it into this new file, for its owner alone.
+    /// Generate a password and write it into this new file, readable by its owner only.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["azure_chain", "password_file"])]
     new_password_file: Option<PathBuf>,
 }
 
 impl PasswordSource {
-    /// The file that would be made.
+    /// The file that a generated password is to be written to.
     pub fn new_file(&self) -> Option<&PathBuf> {
         self.new_password_file.as_ref()
     }
 
-    /// The password for a new file.
+    /// The password of the new PKCS#12 file: read, generated or asked for.
     pub fn obtain(
         &self,
         batch: &mut NewFiles,
@@ -47,10 +47,10 @@ impl PasswordSource {
 
 /// The content of a password file.
 pub fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let (bytes, exposed) = input::content(file)?;
+    let (bytes, exposed) = file::read(file)?;
     if exposed {
         let file = file.display();
-        complain(format_args!("everyone on this device can read the password: chmod go= {file}"));
+        complain(format_args!("every user of this host can read the password: chmod go= {file}"));
     }
     if bytes.trim_ascii().is_empty() {
         return Err(format!("{} holds no password", file.display()));
@@ -58,7 +58,8 @@ pub fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     Ok(bytes)
 }
 
-/// 26 letters and digits that nobody mistakes for one another, five bits each, and a line end.
+/// A new password: 26 letters and digits of five bits each, without those that look alike, and a
+/// line end.
 fn new(rng: &mut dyn Rng) -> Zeroizing<Vec<u8>> {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut octets = Zeroizing::new([0; 26]);
@@ -72,7 +73,7 @@ fn new(rng: &mut dyn Rng) -> Zeroizing<Vec<u8>> {
 fn ask() -> Result<Zeroizing<Vec<u8>>, String> {
     if !std::io::stdin().is_terminal() {
         return Err(
-            "there is no terminal to ask for a password: add --password-file FILE, or --new-password-file FILE to have one made"
+            "there is no terminal to ask for a password: add --password-file FILE, or --new-password-file FILE to generate one"
                 .to_owned(),
         );
     }
@@ -87,7 +88,7 @@ fn ask() -> Result<Zeroizing<Vec<u8>>, String> {
                 .to_owned(),
         );
     }
-    if prompt("The same again: ")? != password {
+    if prompt("The same password again: ")? != password {
         return Err("the two passwords differ: try again".to_owned());
     }
     Ok(password)

@@ -1,31 +1,31 @@
-//! `s2sd pki show`: certificates explained.
+//! `s2sd pki show`: explains certificates by the rules of Azure's article.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::super::{complain, fail, say};
 use super::Directory;
+use super::bundle::{self, Pkcs12Password};
 use super::folder::Folder;
-use super::input::{self, Unlock};
 use crate::certs::review::{CertificateDirection, Review, ReviewVerdict};
 use crate::crypto::signature::PublicKey;
 use crate::pki::certificate::Certificate;
 use crate::sys::clock;
 
-/// What `s2sd pki show` takes.
+/// The arguments of `s2sd pki show`.
 #[derive(clap::Args, Debug)]
 pub struct PkiShowArguments {
-    /// Certificates in PEM, DER, Windows' .cer or PKCS#12, or their names in the directory; several
-    /// are looked at together.
+    /// Files with certificates in PEM, DER, Windows' .cer or PKCS#12, or names of certificates in
+    /// the directory; all are checked together.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
-    /// They are ours, which Azure gets to see: rules of Azure's own certificate do not count.
+    /// Check for the certificate of this device, presented to Azure (inbound) only.
     #[arg(long)]
     inbound: bool,
-    /// They are Azure's own, for its Key Vault.
+    /// Check for the certificate of Azure's gateway, kept in Key Vault (outbound) only.
     #[arg(long, conflicts_with = "inbound")]
     outbound: bool,
-    /// The file with the password of PKCS#12 files.
+    /// The file with the password of the PKCS#12 files.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// Print the findings as JSON.
@@ -35,7 +35,7 @@ pub struct PkiShowArguments {
     directory: Directory,
 }
 
-/// Explains. The exit code is 0 when everything fits, 1 when there are warnings, 2 when there are
+/// Runs `s2sd pki show`. The exit code is 0 when all rules are met, 1 with warnings, 2 with
 /// failures.
 pub fn show(arguments: &PkiShowArguments) -> ExitCode {
     let review = match review(arguments) {
@@ -45,11 +45,11 @@ pub fn show(arguments: &PkiShowArguments) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let told = match arguments.json {
+    let text = match arguments.json {
         true => serde_json::to_string_pretty(&review).map_err(|error| error.to_string()),
         false => Ok(review.to_string()),
     };
-    match told {
+    match text {
         Ok(text) => say(text),
         Err(error) => return fail(error),
     };
@@ -61,11 +61,11 @@ pub fn show(arguments: &PkiShowArguments) -> ExitCode {
 }
 
 fn review(arguments: &PkiShowArguments) -> Result<Review, String> {
-    let unlock = Unlock::read("--password-file", arguments.password_file.as_deref())?;
+    let unlock = Pkcs12Password::read("--password-file", arguments.password_file.as_deref())?;
     let folder = Folder::open(&arguments.directory.dir)?;
     let (mut certificates, mut keys): (Vec<Certificate>, Vec<PublicKey>) = Default::default();
     for file in &arguments.files {
-        let bundle = input::bundle(&folder.find(file)?, &unlock)?;
+        let bundle = bundle::read(&folder.find(file)?, &unlock)?;
         certificates.extend(bundle.certificates);
         keys.extend(bundle.keys.iter().map(|key| key.public_key().clone()));
     }

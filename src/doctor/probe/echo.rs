@@ -1,4 +1,4 @@
-//! Pings through a tunnel, as this host's own traffic: no larger than a size, and never fragmented.
+//! Pings through a tunnel: ICMP echo requests of a given size that are never fragmented.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -17,12 +17,12 @@ use crate::sys::random::SystemRng;
 
 /// An IPv4 header without options.
 const IP_HEADER: usize = 20;
-/// ICMP's header, with identifier and sequence number.
+/// The ICMP header with identifier and sequence number.
 const ICMP_HEADER: usize = 8;
 /// The smallest packet that is sent.
 pub const LEAST: usize = IP_HEADER + ICMP_HEADER + 16;
 
-/// Pings from one of our addresses.
+/// A socket that sends echo requests from one address of this host.
 #[derive(Debug)]
 pub struct Pinger {
     socket: EchoProbe,
@@ -30,17 +30,17 @@ pub struct Pinger {
     sequence: u16,
 }
 
-/// A reply.
+/// A reply to an echo request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct EchoReply {
-    /// Whose.
+    /// The host that replied.
     pub from: Ipv4Addr,
-    /// How long it took.
+    /// The time between request and reply.
     pub after: Duration,
 }
 
 impl Pinger {
-    /// From this address, which is ours, out by this interface.
+    /// Opens a socket that sends from this address of this host and out of this interface.
     pub fn open(source: Ipv4Addr, interface: &str) -> io::Result<Pinger> {
         let [.., a, b] = SystemRng::default().next_u64().to_be_bytes();
         Ok(Pinger {
@@ -50,7 +50,8 @@ impl Pinger {
         })
     }
 
-    /// Pings all of these with packets of `size` octets, IP header included; the first reply.
+    /// Sends one packet of `size` octets, IP header included, to each address; returns the first
+    /// reply.
     pub fn ping(&mut self, to: &[Ipv4Addr], size: usize, wait: Duration) -> Option<EchoReply> {
         self.sequence = self.sequence.wrapping_add(1);
         let message = request(self.identifier, self.sequence, size);
@@ -77,7 +78,7 @@ impl Pinger {
         }
     }
 
-    /// The largest packet that comes back from `to`, up to `most` octets.
+    /// The largest packet up to `most` octets that `to` replies to.
     pub fn largest(&mut self, to: Ipv4Addr, most: usize, wait: Duration) -> Option<usize> {
         super::search::largest(LEAST, most, |size| {
             (0..2).any(|_| self.ping(&[to], size, wait).is_some())
@@ -104,7 +105,7 @@ fn request(identifier: u16, sequence: u16, size: usize) -> Vec<u8> {
     bytes
 }
 
-/// Who sent this packet, if it is the reply to our request.
+/// The sender of this packet, if the packet is the reply to our request.
 fn replier(packet: &[u8], identifier: u16, sequence: u16) -> Option<Ipv4Addr> {
     let ip = Ipv4Packet::new(packet)?;
     let payload = packet.get(usize::from(ip.get_header_length()) * 4..)?;

@@ -1,4 +1,4 @@
-//! What this host knows: its addresses, the way to a gateway, and hints at the true time.
+//! Facts about this host: its addresses, its route to a gateway, and evidence of the true time.
 
 use std::fs;
 use std::io;
@@ -13,7 +13,8 @@ use crate::sys::clock;
 use crate::sys::probe::UdpProbe;
 use crate::time::UnixTime;
 
-/// Touched by systemd-timesyncd whenever it has set the clock (systemd-timesyncd.service(8)).
+/// The file that systemd-timesyncd touches whenever it sets the clock
+/// (systemd-timesyncd.service(8)).
 const TIMESYNC: &str = "/var/lib/systemd/timesync/clock";
 /// The hardware clock (rtc(4)).
 const HARDWARE_CLOCK: &str = "/sys/class/rtc/rtc0/since_epoch";
@@ -35,7 +36,7 @@ pub fn interfaces() -> Vec<Interface> {
         .collect()
 }
 
-/// The addresses that a configured host has now.
+/// The address of a configured host: looked up when the host is a name.
 pub fn resolve(host: &Host) -> Result<IpAddr, String> {
     match host {
         Host::Address(address) => Ok(*address),
@@ -49,8 +50,8 @@ pub fn resolve(host: &Host) -> Result<IpAddr, String> {
     }
 }
 
-/// The way of outer packets to an address.
-pub fn way(remote: IpAddr, interfaces: &[Interface]) -> io::Result<RouteToGateway> {
+/// The route of outer packets to an address.
+pub fn route(remote: IpAddr, interfaces: &[Interface]) -> io::Result<RouteToGateway> {
     let source = UdpProbe::connect((remote, 500).into())?.local()?.ip();
     let has = |interface: &&Interface| interface.addresses.iter().any(|(own, _)| *own == source);
     Ok(RouteToGateway {
@@ -59,8 +60,8 @@ pub fn way(remote: IpAddr, interfaces: &[Interface]) -> io::Result<RouteToGatewa
     })
 }
 
-/// What there is to judge this host's clock by; `files` are those that were written when the
-/// connection was set up.
+/// The evidence of the true time; `files` are those that were written when the connection was set
+/// up.
 pub fn clock(files: &[PathBuf]) -> ClockFacts {
     let program = std::env::current_exe().ok();
     let written = files.iter().map(PathBuf::as_path).chain(program.as_deref());
@@ -84,12 +85,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_host_has_a_loopback_interface_and_a_way_to_itself() {
+    fn this_host_has_a_loopback_interface_and_a_route_to_itself() {
         let interfaces = interfaces();
         let own = "127.0.0.1".parse().unwrap();
-        let way = way(own, &interfaces).unwrap();
-        assert_eq!(way.source, own);
-        let name = way.interface.unwrap();
+        let route = route(own, &interfaces).unwrap();
+        assert_eq!(route.source, own);
+        let name = route.interface.unwrap();
         let found = interfaces.iter().find(|interface| interface.name == name).unwrap();
         assert!(found.addresses.iter().any(|(_, network)| network.length() == 8));
     }

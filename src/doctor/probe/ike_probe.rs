@@ -1,17 +1,17 @@
-//! IKE_SA_INIT as a question: would you speak with us, and how? Nothing is kept here, and no key is
-//! ever made.
+//! The IKE_SA_INIT request of a probe and the meaning of its response. A probe keeps no state and
+//! derives no keys.
 //!
 //! ```text
 //! [N(COOKIE)], SA, KE, Ni, N(NAT_DETECTION x2), N(FRAGMENTATION), [V(padding)] ──>
-//!                       <── SA, KE, Nr, N(NAT_DETECTION x2), [N(FRAGMENTATION)], [CERTREQ]     Accepted
-//!                       <── N(COOKIE)                                                          Cookie: ask again
-//!                       <── N(INVALID_KE_PAYLOAD, group)                                       Group
-//!                       <── N(NO_PROPOSAL_CHOSEN) or another error                             Refused
+//!     <── SA, KE, Nr, N(NAT_DETECTION x2), [N(FRAGMENTATION)], [CERTREQ]     Accepted
+//!     <── N(COOKIE)                                                        Cookie: send again
+//!     <── N(INVALID_KE_PAYLOAD, group)                                       Group
+//!     <── N(NO_PROPOSAL_CHOSEN) or another error                             Refused
 //! ```
 //!
-//! A value of a group that no proposal names makes an answer that commits the peer to nothing: a
-//! peer that would take one of the proposals says INVALID_KE_PAYLOAD (RFC 7296 §1.2) and keeps no
-//! half-open IKE SA. So a gateway can be asked often.
+//! A stateless probe carries a KE payload of a group that no proposal names. A peer that would
+//! accept one of the proposals answers INVALID_KE_PAYLOAD (RFC 7296 §1.2) and keeps no half-open
+//! IKE SA, so many such probes can be sent to a gateway.
 
 use crate::crypto::{Group, Provider};
 use crate::ike::negotiation::nat_detection::{self, Nat};
@@ -28,65 +28,65 @@ use crate::wire::payload::sa::SecurityAssociation;
 use crate::wire::payload::vendor::VendorId;
 use crate::wire::spi::IkeSpi;
 
-/// In no policy of Azure's: a value of it never fits what is offered.
-pub const STRANGE: Group = Group::Curve25519;
-/// Bytes of a nonce: half the key of any PRF (RFC 7296 §2.10).
+/// The group of a stateless probe's KE payload: no Azure policy has it, so no proposal names it.
+pub const UNOFFERED_GROUP: Group = Group::Curve25519;
+/// The octets of a nonce: at least half the key size of any PRF (RFC 7296 §2.10).
 const NONCE: usize = 32;
-/// A payload's generic header.
+/// The octets of a payload's generic header.
 const GENERIC: usize = 4;
 
-/// What is asked.
+/// The content of a probe.
 #[derive(Clone, Debug)]
 pub struct IkeProbe<'a> {
-    /// What we offer.
+    /// The proposals to offer.
     pub offer: &'a SecurityAssociation,
-    /// Of which group the public value is.
+    /// The group of the public value in the KE payload.
     pub group: Group,
-    /// The cookie that the peer wants to see; empty when it wants none.
+    /// The cookie that the peer asked for; empty when the peer asked for none (RFC 7296 §2.6).
     pub cookie: &'a [u8],
-    /// The length to fill the message up to, where it is to be long.
+    /// The length that padding brings the message to; 0 adds no padding.
     pub length: usize,
 }
 
-/// A request that is out.
+/// A request that was sent and waits for its response.
 #[derive(Clone, Debug)]
 pub struct PendingProbe {
-    /// Ours.
+    /// The initiator SPI of the request.
     pub spi: IkeSpi,
-    /// Where it goes.
+    /// The addresses and ports of the request.
     pub path: Path,
-    /// The message.
+    /// The encoded message.
     pub bytes: Vec<u8>,
 }
 
-/// What came back.
+/// The meaning of a response.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum IkeProbeAnswer {
-    /// The peer would go on.
+    /// The peer accepts a proposal.
     Accepted(Box<Acceptance>),
-    /// The peer wants to see this cookie first.
+    /// The peer requires this cookie in the request (RFC 7296 §2.6).
     Cookie(Vec<u8>),
-    /// The peer takes a proposal, with a value of this group.
+    /// The peer accepts a proposal, but requires a public value of this group.
     Group(KeId),
-    /// The peer refuses.
+    /// The peer refuses with this error notify.
     Refused(NotifyType),
 }
 
-/// What a peer says of itself when it accepts.
+/// What the response of a peer that accepts says.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Acceptance {
-    /// The proposal that it takes.
+    /// The proposal that the peer chose.
     pub chosen: SecurityAssociation,
-    /// Whether addresses are translated on the way.
+    /// The result of NAT detection (RFC 7296 §2.23).
     pub nat: Nat,
-    /// Whether it takes IKE messages in fragments (RFC 7383).
+    /// Whether the peer supports IKE fragmentation (RFC 7383).
     pub fragments: bool,
-    /// The authorities that it names in CERTREQ, 20 octets each.
+    /// The authorities that the peer names in its CERTREQ payloads, 20 octets each.
     pub authorities: Vec<u8>,
 }
 
 impl IkeProbe<'_> {
-    /// The request along a path.
+    /// The encoded request for this path.
     pub fn request(&self, provider: &dyn Provider, rng: &mut dyn Rng, path: Path) -> PendingProbe {
         let spi = IkeSpi(rng.next_u64().max(1));
         let mut nonce = vec![0; NONCE];
@@ -114,7 +114,7 @@ impl IkeProbe<'_> {
         let encode = |chain: &Chain| Message::clear(header, chain.clone()).encode();
         let plain = encode(&chain).map_or(0, |bytes| bytes.len());
         if let Some(padding) = self.length.checked_sub(plain + GENERIC).filter(|room| *room > 0) {
-            // A vendor ID that nobody knows is passed over by everybody (RFC 7296 §3.12).
+            // Every peer ignores a vendor ID that it does not know (RFC 7296 §3.12).
             chain.push(VendorId { data: vec![0; padding] });
         }
         let bytes =
@@ -124,7 +124,7 @@ impl IkeProbe<'_> {
 }
 
 impl PendingProbe {
-    /// What a datagram says to this request; `None` when it does not belong to it.
+    /// The answer in a datagram; `None` when the datagram is no response to this request.
     pub fn read(&self, provider: &dyn Provider, datagram: &[u8]) -> Option<IkeProbeAnswer> {
         let Message { header, chain, sealed: None } = Message::decode(datagram).ok()? else {
             return None;
@@ -171,8 +171,8 @@ mod tests {
 
     fn ask(length: usize) -> PendingProbe {
         let offer = offer(&DEFAULT_IKE, Spi::None, Groups::Negotiated);
-        let knock = IkeProbe { offer: &offer, group: STRANGE, cookie: &[], length };
-        knock.request(&Standard::default(), &mut SystemRng::default(), path())
+        let probe = IkeProbe { offer: &offer, group: UNOFFERED_GROUP, cookie: &[], length };
+        probe.request(&Standard::default(), &mut SystemRng::default(), path())
     }
 
     fn answer(request: &PendingProbe, payloads: Chain) -> Option<IkeProbeAnswer> {

@@ -1,5 +1,5 @@
-//! What is offered when a gateway is asked: our own policy, or more, to learn what it would take
-//! instead.
+//! The proposals that a probe offers: our own policy, or more than that, to find out what a gateway
+//! would accept instead.
 
 use crate::crypto::{Group, Provider, SaKind, Standard};
 use crate::ike::negotiation::combination::Combination;
@@ -8,17 +8,17 @@ use crate::wire::codes::{EncrId, IntegId, KeId, PrfId, ProtocolId, TransformType
 use crate::wire::payload::sa::{Proposal, SecurityAssociation, Transform};
 use crate::wire::spi::Spi;
 
-/// The groups that an Azure connection can be set to, the likeliest first.
+/// The key exchange groups that an Azure connection can be set to, the likeliest first.
 pub const GROUPS: [Group; 5] =
     [Group::Ecp384, Group::Ecp256, Group::Modp2048, Group::Modp1024, Group::Modp2048S256];
 
-/// Our policy as it is dialled with.
+/// Our policy, as the service offers it in IKE_SA_INIT.
 pub fn own(lines: &[Combination]) -> SecurityAssociation {
     offer(lines, Spi::None, Groups::Negotiated)
 }
 
-/// Our policy with every group that Azure has: a peer that takes it differs from us in the group
-/// alone.
+/// Our policy with every group that Azure has: a peer that accepts this offer and refuses
+/// [`own`] differs from us in the group only.
 pub fn any_group(lines: &[Combination]) -> SecurityAssociation {
     let mut wide = own(lines);
     for proposal in &mut wide.proposals {
@@ -32,7 +32,7 @@ pub fn any_group(lines: &[Combination]) -> SecurityAssociation {
     wide
 }
 
-/// Everything that an Azure connection can be set to and that s2sd can run.
+/// Every combination that an Azure connection can be set to and that s2sd supports.
 pub fn everything() -> SecurityAssociation {
     let sized = |encr: EncrId, bits: &[u16]| -> Vec<Transform> {
         bits.iter().map(|bits| Transform::with_key_length(encr, *bits)).collect()
@@ -54,12 +54,12 @@ pub fn everything() -> SecurityAssociation {
         .collect()
 }
 
-/// The group of a number, if s2sd can run it.
+/// The group with this number, if s2sd supports the group.
 pub fn group(id: KeId) -> Option<Group> {
     Group::from_id(SaKind::Ike, id).ok()
 }
 
-/// The cryptography of probes: the real one, for peers check public values.
+/// The cryptographic provider of the probes: the real one, because peers check public values.
 pub fn provider() -> impl Provider {
     Standard::default()
 }

@@ -1,10 +1,10 @@
-//! A gateway's port, asked over a socket: each question a few times, each wait bounded.
+//! Sends probes to one UDP port of a gateway: each probe a few times, each wait bounded.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::ike_probe::{IkeProbe, IkeProbeAnswer, PendingProbe, STRANGE};
+use super::ike_probe::{IkeProbe, IkeProbeAnswer, PendingProbe, UNOFFERED_GROUP};
 use super::offer;
 use crate::crypto::{Group, Provider};
 use crate::ike::path::{Path, Port};
@@ -16,63 +16,63 @@ use crate::wire::packet::datagram::NON_ESP_MARKER;
 use crate::wire::packet::{ip, udp};
 use crate::wire::payload::sa::SecurityAssociation;
 
-/// How long each sending of a question is waited for.
-const PATIENT: [Duration; 3] =
+/// How long to wait after each transmission of a full probe.
+const FULL_WAITS: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_millis(1000), Duration::from_millis(1500)];
-/// The same where silence is an answer too, and many questions are asked.
-const BRISK: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(500)];
-/// Questions that answers lead to: a cookie, then another group, and a cookie for that.
+/// The same for stateless probes, of which many are sent and many are expected to be lost.
+const SHORT_WAITS: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(500)];
+/// The requests that one full probe may need: a cookie, another group, and a cookie for that.
 const ROUNDS: usize = 4;
-/// The largest answer: a datagram.
+/// The size of the receive buffer: the largest UDP datagram.
 const LONGEST: usize = 65_536;
 
-/// Why there is no answer.
+/// No answer came.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Silence {
-    /// What the network or this host said instead of the peer.
+pub struct NoAnswer {
+    /// The error that the network or this host reported instead.
     pub error: Option<PortError>,
 }
 
-/// What the network or this host said.
+/// The error that the network or this host reported for a probe.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PortError {
-    /// A host is there, and nobody listens on the port.
+    /// ICMP port unreachable: the host exists, and no program listens on the port.
     PortClosed,
-    /// No way leads there, or nobody has the address.
+    /// ICMP host or network unreachable, or no route.
     Unreachable,
-    /// This host's own firewall does not let the probe out.
+    /// The firewall of this host refuses to send the probe.
     Forbidden,
-    /// Anything else, by its number.
+    /// Any other error, by its errno.
     Other(i32),
 }
 
 /// One port of one gateway.
 #[derive(Debug)]
-pub struct Caller {
+pub struct PortProbe {
     remote: IpAddr,
     port: Port,
     rng: SystemRng,
 }
 
-impl Caller {
+impl PortProbe {
     /// The port of a gateway.
-    pub fn new(remote: IpAddr, port: Port) -> Caller {
-        Caller { remote, port, rng: SystemRng::default() }
+    pub fn new(remote: IpAddr, port: Port) -> PortProbe {
+        PortProbe { remote, port, rng: SystemRng::default() }
     }
 
-    /// Asks as a dialling peer does, with a value of the first group; goes on with a cookie and
-    /// with another of `groups`.
-    pub fn ask(
+    /// Sends a full probe, as an initiating peer does: with a public value of the first group,
+    /// again with a cookie, and again with another of `groups`, as the answers require.
+    pub fn send(
         &mut self,
         offer: &SecurityAssociation,
         groups: &[Group],
-    ) -> Result<IkeProbeAnswer, Silence> {
-        let Some(first) = groups.first() else { return Err(Silence::default()) };
+    ) -> Result<IkeProbeAnswer, NoAnswer> {
+        let Some(first) = groups.first() else { return Err(NoAnswer::default()) };
         let (mut group, mut cookie) = (*first, Vec::new());
         let mut tried = vec![group];
         for _ in 0..ROUNDS {
-            let knock = IkeProbe { offer, group, cookie: &cookie, length: 0 };
-            match self.exchange(&knock, &PATIENT)? {
+            let probe = IkeProbe { offer, group, cookie: &cookie, length: 0 };
+            match self.exchange(&probe, &FULL_WAITS)? {
                 IkeProbeAnswer::Cookie(wanted) => cookie = wanted,
                 IkeProbeAnswer::Group(id) => match offer::group(id) {
                     Some(other) if groups.contains(&other) && !tried.contains(&other) => {
@@ -84,66 +84,66 @@ impl Caller {
                 answer => return Ok(answer),
             }
         }
-        Err(Silence::default())
+        Err(NoAnswer::default())
     }
 
-    /// Asks without obliging the peer to anything, in a message filled up to `length`.
-    pub fn touch(
+    /// Sends a stateless probe, which creates no half-open IKE SA at the peer, padded to `length`.
+    pub fn send_stateless(
         &mut self,
         offer: &SecurityAssociation,
         length: usize,
-    ) -> Result<IkeProbeAnswer, Silence> {
+    ) -> Result<IkeProbeAnswer, NoAnswer> {
         let mut cookie = Vec::new();
         loop {
-            let knock = IkeProbe { offer, group: STRANGE, cookie: &cookie, length };
-            match self.exchange(&knock, &BRISK)? {
+            let probe = IkeProbe { offer, group: UNOFFERED_GROUP, cookie: &cookie, length };
+            match self.exchange(&probe, &SHORT_WAITS)? {
                 IkeProbeAnswer::Cookie(wanted) if cookie.is_empty() => cookie = wanted,
                 answer => return Ok(answer),
             }
         }
     }
 
-    /// Whether a packet of `size` octets, IP and UDP headers included, gets there and is answered.
+    /// Whether a packet of `size` octets, IP and UDP headers included, is answered.
     pub fn passes(&mut self, offer: &SecurityAssociation, size: usize) -> bool {
         let ip = if self.remote.is_ipv4() { ip::V4_LEN } else { ip::V6_LEN };
         let frame = framed(self.port, &[]).len();
-        self.touch(offer, size.saturating_sub(ip + udp::LEN + frame)).is_ok()
+        self.send_stateless(offer, size.saturating_sub(ip + udp::LEN + frame)).is_ok()
     }
 
-    /// One question in one socket, until the answer or the end of patience.
+    /// Sends one request from one socket until an answer arrives or all waits have passed.
     fn exchange(
         &mut self,
-        knock: &IkeProbe<'_>,
+        probe: &IkeProbe<'_>,
         waits: &[Duration],
-    ) -> Result<IkeProbeAnswer, Silence> {
+    ) -> Result<IkeProbeAnswer, NoAnswer> {
         let provider = offer::provider();
-        let told = |error: io::Error| Silence { error: Some(PortError::of(&error)) };
+        let no_answer = |error: io::Error| NoAnswer { error: Some(PortError::of(&error)) };
         let remote = SocketAddr::new(self.remote, self.port.number());
-        let socket = UdpProbe::connect(remote).map_err(told)?;
-        let local = socket.local().map_err(told)?;
+        let socket = UdpProbe::connect(remote).map_err(no_answer)?;
+        let local = socket.local().map_err(no_answer)?;
         let path = Path { local, remote, port: self.port };
-        let request = knock.request(&provider, &mut self.rng, path);
-        let mut silence = Silence::default();
+        let request = probe.request(&provider, &mut self.rng, path);
+        let mut failure = NoAnswer::default();
         for wait in waits {
             if let Err(error) = socket.send(&framed(self.port, &request.bytes)) {
-                silence = told(error);
+                failure = no_answer(error);
             }
-            if silence.error == Some(PortError::Other(libc::EMSGSIZE)) {
+            if failure.error == Some(PortError::Other(libc::EMSGSIZE)) {
                 break;
             }
             let until = clock::now().mono + *wait;
             match await_answer(&socket, &provider, &request, until) {
                 Ok(Some(answer)) => return Ok(answer),
                 Ok(None) => {}
-                Err(error) => silence = Silence { error: Some(error) },
+                Err(error) => failure = NoAnswer { error: Some(error) },
             }
         }
-        Err(silence)
+        Err(failure)
     }
 }
 
-/// An answer, or nothing until then, or what the network said meanwhile: the peer is waited for all
-/// the same, for anybody can send an ICMP message.
+/// Waits for an answer until `until`. An error that the network reports does not end the wait,
+/// because anybody can forge an ICMP message; it is returned when no answer came.
 fn await_answer(
     socket: &UdpProbe,
     provider: &dyn Provider,
@@ -151,11 +151,11 @@ fn await_answer(
     until: Instant,
 ) -> Result<Option<IkeProbeAnswer>, PortError> {
     let mut buffer = vec![0; LONGEST];
-    let mut said = None;
+    let mut reported = None;
     loop {
         let left = until.since(clock::now().mono);
         if left.is_zero() {
-            return said.map_or(Ok(None), Err);
+            return reported.map_or(Ok(None), Err);
         }
         match socket.receive(&mut buffer, left) {
             Ok(len) => {
@@ -165,8 +165,8 @@ fn await_answer(
                     return Ok(Some(answer));
                 }
             }
-            Err(error) if is_over(&error) => return said.map_or(Ok(None), Err),
-            Err(error) => said = Some(PortError::of(&error)),
+            Err(error) if is_over(&error) => return reported.map_or(Ok(None), Err),
+            Err(error) => reported = Some(PortError::of(&error)),
         }
     }
 }
@@ -206,10 +206,10 @@ impl std::fmt::Display for PortError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             PortError::PortClosed => {
-                f.write_str("the host there says that nobody listens on the port")
+                f.write_str("ICMP port unreachable: no program listens on that port")
             }
-            PortError::Unreachable => f.write_str("the network says that it cannot be reached"),
-            PortError::Forbidden => f.write_str("a firewall on this host forbids the packet"),
+            PortError::Unreachable => f.write_str("the network reports the address as unreachable"),
+            PortError::Forbidden => f.write_str("the firewall of this host blocks the packet"),
             PortError::Other(number) => write!(f, "{}", io::Error::from_raw_os_error(*number)),
         }
     }

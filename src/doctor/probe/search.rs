@@ -1,10 +1,10 @@
-//! The largest packet that passes, found with few packets.
+//! Path MTU search: finds the largest packet that passes, with few packets.
 
-/// The largest size in `least..=most` that passes, if `least` does: the largest at once, then by
-/// halves.
+/// The largest size in `least..=most` that passes, or `None` when `least` does not. Tries `most`
+/// first, then searches by halves.
 ///
-/// A path that loses packets now and then can only make the result smaller, so `passes` asks more
-/// than once.
+/// A lost packet can only make the result smaller, so `passes` should send each size more than
+/// once.
 pub fn largest(least: usize, most: usize, mut passes: impl FnMut(usize) -> bool) -> Option<usize> {
     if most < least {
         return None;

@@ -1,9 +1,9 @@
-//! What the wire shows before any firewall of this host: who dials us, and whether answers get as
-//! far as here.
+//! Sniffs IKE_SA_INIT messages on an interface, ahead of this host's firewall: which peers dial
+//! this host, and which answers arrive.
 //!
-//! A packet socket sees packets ahead of netfilter. So an answer that it sees and no socket gets
-//! was dropped on this host, and a gateway that dials and does not answer is one that wants to dial
-//! itself.
+//! A packet socket sees packets before netfilter does. An answer that the sniffer sees and the
+//! probe's socket does not get was therefore dropped on this host. A gateway that dials and answers
+//! no probe is set to initiate only.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -25,30 +25,33 @@ use crate::wire::header::Header;
 use crate::wire::packet::datagram::Classified;
 use crate::wire::spi::IkeSpi;
 
-/// How often the watcher looks whether it may go home.
+/// The interval at which the sniffer's thread checks whether to stop.
 const TICK: Duration = Duration::from_millis(50);
 
-/// What was seen.
+/// The IKE_SA_INIT messages that a sniffer saw.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Sighting {
-    /// Who dialled us: first messages of IKE, from these addresses.
+pub struct Sniffed {
+    /// The sources of IKE_SA_INIT requests.
     pub dialled_by: BTreeSet<IpAddr>,
-    /// Who answered first messages of ours.
+    /// The sources of IKE_SA_INIT responses.
     pub answered_by: BTreeSet<IpAddr>,
 }
 
-/// A watcher of one interface; it ends with this.
+/// A thread that sniffs one interface; dropping the value stops the thread.
 #[derive(Debug)]
-pub struct Tap {
+pub struct Sniffer {
     stop: Arc<AtomicBool>,
-    seen: Arc<Mutex<Sighting>>,
+    seen: Arc<Mutex<Sniffed>>,
 }
 
-impl Tap {
-    /// Watches the interface that has this address. Needs CAP_NET_RAW.
-    pub fn start(own: IpAddr) -> io::Result<Tap> {
+impl Sniffer {
+    /// Sniffs the interface that has this address. Needs CAP_NET_RAW.
+    pub fn start(own: IpAddr) -> io::Result<Sniffer> {
         let IpAddr::V4(own) = own else {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "only IPv4 is watched"));
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the sniffer supports IPv4 only",
+            ));
         };
         let interface = pnet_datalink::interfaces()
             .into_iter()
@@ -62,23 +65,26 @@ impl Tap {
             ..pnet_datalink::Config::default()
         };
         let Channel::Ethernet(_, receiver) = pnet_datalink::channel(&interface, settings)? else {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "a channel of another kind"));
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the interface has no packet socket of the expected kind",
+            ));
         };
-        let tap = Tap { stop: Arc::default(), seen: Arc::default() };
-        let (stop, seen) = (Arc::clone(&tap.stop), Arc::clone(&tap.seen));
+        let sniffer = Sniffer { stop: Arc::default(), seen: Arc::default() };
+        let (stop, seen) = (Arc::clone(&sniffer.stop), Arc::clone(&sniffer.seen));
         thread::Builder::new()
-            .name("tap".to_owned())
+            .name("sniffer".to_owned())
             .spawn(move || watch(receiver, &interface, own, &stop, &seen))?;
-        Ok(tap)
+        Ok(sniffer)
     }
 
-    /// What was seen until now.
-    pub fn seen(&self) -> Sighting {
+    /// The messages seen so far.
+    pub fn seen(&self) -> Sniffed {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Drop for Tap {
+impl Drop for Sniffer {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }
@@ -89,12 +95,13 @@ fn watch(
     interface: &NetworkInterface,
     own: Ipv4Addr,
     stop: &AtomicBool,
-    seen: &Mutex<Sighting>,
+    seen: &Mutex<Sniffed>,
 ) {
     // An interface without a link layer hands over bare IP packets.
     let framed = !interface.is_point_to_point();
     while !stop.load(Ordering::Relaxed) {
-        // A timeout is the tick; anything else, as an interface that goes down, will be one soon.
+        // A timeout is the tick. Any other error, as of an interface that goes down, is followed
+        // by timeouts.
         let Ok(frame) = receiver.next() else { continue };
         let packet = if framed { network_layer(frame) } else { Some(frame) };
         if let Some(packet) = packet {
@@ -110,8 +117,8 @@ fn network_layer(frame: &[u8]) -> Option<&[u8]> {
     is_ip.then(|| frame.get(EthernetPacket::minimum_packet_size()..)).flatten()
 }
 
-impl Sighting {
-    /// Notes an IPv4 packet, if it is a first message of IKE or an answer to one, and for us.
+impl Sniffed {
+    /// Records an IPv4 packet that carries an IKE_SA_INIT message to this host.
     fn note(&mut self, packet: &[u8], own: Ipv4Addr) {
         let Some(ip) = Ipv4Packet::new(packet) else { return };
         let is_udp = ip.get_next_level_protocol() == IpNextHeaderProtocols::Udp;
@@ -206,9 +213,9 @@ mod tests {
             ),
             (packet(OWN, [500, 500], &dial)[..40].to_vec(), nobody(), nobody()),
         ] {
-            let mut sighting = Sighting::default();
+            let mut sighting = Sniffed::default();
             sighting.note(&packet, OWN);
-            assert_eq!(sighting, Sighting { dialled_by, answered_by });
+            assert_eq!(sighting, Sniffed { dialled_by, answered_by });
         }
     }
 

@@ -1,8 +1,8 @@
 # Azure's side of connS2S, made by `s2sd azure export`.
 # The gateway reads its outbound certificate with a user-assigned identity, which needs the roles
 # Key Vault Secrets User and Key Vault Certificate User on the vault.
-# This is for new resources: what existing ones have beyond it, as BGP and NAT rules, would
-# be lost.
+# This is for new resources: existing ones would lose further settings, such as BGP and NAT
+# rules.
 $ErrorActionPreference = 'Stop'
 $group = 'rg1'
 $location = 'westus'

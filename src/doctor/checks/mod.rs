@@ -1,30 +1,30 @@
-//! What the facts mean. Pure functions, one file a stretch of the way; each gives its lines in
-//! order.
+//! The checks: pure functions from facts to findings. Each file checks one part of the path and
+//! returns its findings in order.
 //!
-//! | file | stretch |
+//! | file | what it checks |
 //! |---|---|
 //! | [`host`] | configuration, certificates, clock, service, addresses |
-//! | [`reach`] | route, ports, proposal, NAT, fragmentation |
-//! | [`proof`] | authentication, ESP proposal, selectors, rekeying |
-//! | [`traffic`] | MTU, packets |
+//! | [`reachability`] | route, UDP ports, IKE proposal, NAT traversal, IKE fragmentation |
+//! | [`authentication`] | IKE_AUTH, ESP proposal, traffic selectors, rekeying |
+//! | [`traffic`] | MTU, packets through the tunnel |
 
-pub mod host;
-pub mod proof;
-pub mod reach;
-pub mod traffic;
+pub(crate) mod authentication;
+pub(crate) mod host;
+pub(crate) mod reachability;
+pub(crate) mod traffic;
 
 #[cfg(test)]
 mod tests;
 
-use super::az::Az;
+use super::az::AzCommands;
 use super::facts::{DoctorTunnelFacts, Facts};
-use super::finding::{Check, Diagnosis, DoctorFinding, FindingVerdict};
+use super::finding::{Check, Diagnosis, DoctorFinding, DoctorVerdict};
 use crate::config::settings::{Connection, Site};
 
-/// One tunnel with what belongs to it.
+/// One tunnel to check, with its connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Case<'a> {
-    /// All that was seen.
+    /// All facts.
     pub facts: &'a Facts,
     /// This site.
     pub site: &'a Site,
@@ -35,15 +35,15 @@ pub struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    /// The commands for its Azure side.
-    pub fn az(&self) -> Az<'a> {
-        Az { site: self.site, connection: self.connection }
+    /// The commands for Azure's side of the connection.
+    pub fn az(&self) -> AzCommands<'a> {
+        AzCommands { site: self.site, connection: self.connection }
     }
 }
 
-/// Judges all of it.
-pub fn judge(facts: &Facts) -> Diagnosis {
-    let mut findings = host::judge(facts);
+/// Runs all checks.
+pub fn diagnose(facts: &Facts) -> Diagnosis {
+    let mut findings = host::findings(facts);
     if let Some((site, connection)) = &facts.settings {
         for tunnel in &facts.tunnels {
             let case = Case { facts, site, connection, tunnel };
@@ -58,24 +58,23 @@ pub fn judge(facts: &Facts) -> Diagnosis {
 }
 
 fn of_tunnel(case: &Case<'_>) -> Vec<DoctorFinding> {
-    let mut findings = reach::judge(case);
+    let mut findings = reachability::findings(case);
     let fails = |findings: &[DoctorFinding]| {
-        findings.iter().find(|f| f.verdict == FindingVerdict::Fail).map(|f| f.check)
+        findings.iter().find(|f| f.verdict == DoctorVerdict::Fail).map(|f| f.check)
     };
     findings.extend(match fails(&findings) {
-        // A tunnel that is up has passed all that was found before: then the later checks still
-        // count.
+        // A tunnel that is up works in spite of the earlier failure, so the later checks run.
         Some(check) if !case.tunnel.is_up() => vec![not_reached(Check::Authentication, check)],
-        _ => proof::judge(case),
+        _ => authentication::findings(case),
     });
     findings.extend(match fails(&findings) {
         Some(check) if !case.tunnel.is_up() => vec![not_reached(Check::Mtu, check)],
-        _ => traffic::judge(case),
+        _ => traffic::findings(case),
     });
     findings
 }
 
-/// What comes after a failure is not looked at: it would only repeat it.
+/// A check that is skipped because an earlier one failed: it would only repeat that failure.
 fn not_reached(check: Check, failed: Check) -> DoctorFinding {
     DoctorFinding::skip(check, format!("not reached: see {}", failed.name()))
 }

@@ -1,4 +1,5 @@
-//! Who the ends are to each other, and what they agree to carry: what only the service has seen.
+//! Checks of what only the service has seen: authentication in IKE_AUTH, the ESP proposal, the
+//! traffic selectors, and rekeying with perfect forward secrecy.
 
 use super::{Case, not_reached};
 use crate::config::algorithm::ConnectionMode;
@@ -7,16 +8,16 @@ use crate::doctor::facts::RekeyOutcome;
 use crate::doctor::finding::{Check, DoctorFinding};
 use crate::ike::diagnosis::refusal::RefusalReason;
 
-/// Why a tunnel cannot be judged.
+/// The reason for skipping these checks without a service.
 const NOT_ASKED: &str = "the service cannot be asked";
 
-/// The lines from authentication to rekeying.
-pub fn judge(case: &Case<'_>) -> Vec<DoctorFinding> {
+/// The findings from authentication to rekeying.
+pub fn findings(case: &Case<'_>) -> Vec<DoctorFinding> {
     let Some(status) = &case.tunnel.status else {
         return vec![DoctorFinding::skip(Check::Authentication, NOT_ASKED)];
     };
     if case.tunnel.is_up() {
-        let mut findings = vec![proven(case)];
+        let mut findings = vec![authenticated(case)];
         findings.extend(children(case));
         findings.push(rekeying(case));
         return findings;
@@ -29,20 +30,20 @@ pub fn judge(case: &Case<'_>) -> Vec<DoctorFinding> {
         None if status.state == "broken" => {
             vec![DoctorFinding::skip(
                 Check::Authentication,
-                "the service cannot put the tunnel to work",
+                "the service cannot set the tunnel up, see the line `service`",
             )]
         }
-        None => vec![waited(case, &status.state)],
+        None => vec![pending(case, &status.state)],
     }
 }
 
-fn proven(case: &Case<'_>) -> DoctorFinding {
+fn authenticated(case: &Case<'_>) -> DoctorFinding {
     let status = case.tunnel.status.as_ref();
-    let peer = status.and_then(|s| s.peer_identity.as_deref()).unwrap_or("itself");
-    let own = status.and_then(|s| s.own_identity.as_deref()).unwrap_or("ourselves");
+    let peer = status.and_then(|s| s.peer_identity.as_deref()).unwrap_or("an unnamed identity");
+    let own = status.and_then(|s| s.own_identity.as_deref()).unwrap_or("an unnamed identity");
     DoctorFinding::ok(
         Check::Authentication,
-        format!("the gateway proved to be {peer}, and we to be {own}"),
+        format!("the gateway authenticated as {peer}, and this device as {own}"),
     )
 }
 
@@ -58,30 +59,34 @@ fn children(case: &Case<'_>) -> Vec<DoctorFinding> {
         })
         .collect();
     vec![
-        DoctorFinding::ok(Check::ChildProposal, format!("both take {}", first.suite)),
+        DoctorFinding::ok(Check::ChildProposal, format!("both ends chose {}", first.suite)),
         DoctorFinding::ok(Check::Selectors, pairs.join("; ")),
     ]
 }
 
 fn rekeying(case: &Case<'_>) -> DoctorFinding {
     match &case.tunnel.rekey {
-        None => DoctorFinding::skip(Check::ForwardSecrecy, "not tried"),
+        None => DoctorFinding::skip(Check::ForwardSecrecy, "not tried (--no-rekey)"),
         Some(RekeyOutcome::Done) => DoctorFinding::ok(
             Check::ForwardSecrecy,
-            "new keys were made just now, by both ends' pfs_group",
+            "a Child SA was rekeyed just now, with both ends' pfs_group",
         ),
-        Some(RekeyOutcome::Nothing(time)) => DoctorFinding::warn(
+        Some(RekeyOutcome::TimedOut(time)) => DoctorFinding::warn(
             Check::ForwardSecrecy,
-            format!("new keys were asked for, and did not come within {} s", time.as_secs()),
+            format!(
+                "the service was asked to rekey a Child SA, which did not happen within {} s",
+                time.as_secs()
+            ),
         )
-        .mend("ask again in a minute: the gateway may have been busy"),
-        Some(RekeyOutcome::Refused(refusal)) => keys_refused(case, refusal),
+        .remedy("run the doctor again in a minute: the gateway may have been busy"),
+        Some(RekeyOutcome::Refused(refusal)) => rekey_refused(case, refusal),
     }
 }
 
-/// The first child has no key exchange of its own, the next one has (RFC 7296 §1.2, §1.3): so a
-/// suite that was taken then and is refused now differs in that alone.
-fn keys_refused(case: &Case<'_>, refusal: &Explanation) -> DoctorFinding {
+/// The finding for a refused rekey. The Child SA of IKE_AUTH has no key exchange of its own, a
+/// rekeyed one has (RFC 7296 §1.2, §1.3): a suite that was accepted in IKE_AUTH and is refused now
+/// differs in the PFS group only.
+fn rekey_refused(case: &Case<'_>, refusal: &Explanation) -> DoctorFinding {
     let ours = &case.connection.ipsec_policy;
     match reason(refusal) {
         Some(
@@ -92,63 +97,63 @@ fn keys_refused(case: &Case<'_>, refusal: &Explanation) -> DoctorFinding {
             let differs =
                 refusal.difference.as_ref().map(|d| format!(" ({d})")).unwrap_or_default();
             let seen = format!(
-                "PFS mismatch: {} refuses new keys, though the same ciphers were agreed at first{differs}; the tunnel ends with \
-                 its present keys. Ours: {ours}",
+                "PFS mismatch: {} refuses to rekey the Child SA, although the ciphers were accepted in IKE_AUTH{differs}; the \
+                 tunnel goes down when the present keys expire. Ours: {ours}",
                 who(refusal)
             );
             DoctorFinding::fail(Check::ForwardSecrecy, seen)
-                .mend("make pfs_group here and pfsGroup on the Azure connection the same")
+                .remedy("make pfs_group here and pfsGroup on the Azure connection the same")
                 .at_azure(case.az().set_policy())
         }
         Some(RefusalReason::TemporaryFailure) => DoctorFinding::warn(
             Check::ForwardSecrecy,
-            "the gateway was busy with keys of its own; it will be asked again",
+            "the gateway answered TEMPORARY_FAILURE, because it was rekeying itself; the service tries again",
         ),
-        _ => mended(DoctorFinding::fail(Check::ForwardSecrecy, sentence(refusal)), refusal),
+        _ => with_remedy(DoctorFinding::fail(Check::ForwardSecrecy, sentence(refusal)), refusal),
     }
 }
 
-/// The latest attempt ended so.
+/// The findings for a tunnel whose latest attempt was refused.
 fn refused(case: &Case<'_>, refusal: &Explanation) -> Vec<DoctorFinding> {
     let az = case.az();
     let detail = refusal.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
     let finding = match reason(refusal) {
         Some(RefusalReason::CredentialsRefused) => credentials_refused(case),
-        Some(RefusalReason::CertificateUnacceptable) => mended(
+        Some(RefusalReason::CertificateUnacceptable) => with_remedy(
             DoctorFinding::fail(
                 Check::Authentication,
-                format!("we refuse the gateway's certificate{detail}"),
+                format!("this device refuses the gateway's certificate{detail}"),
             ),
             refusal,
         )
         .at_azure(az.show("certificateAuthentication.outboundAuthCertificate")),
-        Some(RefusalReason::IdentityUnacceptable) => mended(
+        Some(RefusalReason::IdentityUnacceptable) => with_remedy(
             DoctorFinding::fail(
                 Check::Authentication,
-                format!("we refuse the gateway's name: it is not the CN that is expected{detail}"),
+                format!("this device refuses the gateway's identity, which is not the expected common name (CN){detail}"),
             ),
             refusal,
         )
         .at_azure(az.show("certificateAuthentication.outboundAuthCertificate")),
         Some(RefusalReason::SelectorsUnacceptable) => {
-            return vec![proven_so_far(), selectors_refused(case, refusal)];
+            return vec![both_authenticated(), selectors_refused(case, refusal)];
         }
         Some(RefusalReason::NoCommonEspProposal | RefusalReason::PfsMismatch) => {
-            return vec![proven_so_far(), child_refused(case, refusal)];
+            return vec![both_authenticated(), child_refused(case, refusal)];
         }
         Some(RefusalReason::NoAnswer) => no_answer(case, refusal),
-        _ => mended(DoctorFinding::fail(Check::Authentication, sentence(refusal)), refusal)
+        _ => with_remedy(DoctorFinding::fail(Check::Authentication, sentence(refusal)), refusal)
             .at_azure(az.ike_log()),
     };
     vec![finding, not_reached(Check::Selectors, Check::Authentication)]
 }
 
-fn proven_so_far() -> DoctorFinding {
-    DoctorFinding::ok(Check::Authentication, "both ends believe each other")
+fn both_authenticated() -> DoctorFinding {
+    DoctorFinding::ok(Check::Authentication, "both ends accepted each other's certificate")
 }
 
-/// AUTHENTICATION_FAILED does not say why (RFC 7296 §2.21.2); Azure's log does, and CERTREQ hints
-/// at it.
+/// The finding for AUTHENTICATION_FAILED from the gateway. The notify carries no reason (RFC 7296
+/// §2.21.2); Azure's log has the reason, and the gateway's CERTREQ is a hint at it.
 fn credentials_refused(case: &Case<'_>) -> DoctorFinding {
     let (subject, issuer) = match &case.facts.own {
         Some((subject, issuer)) => (subject.as_str(), issuer.as_str()),
@@ -156,23 +161,25 @@ fn credentials_refused(case: &Case<'_>) -> DoctorFinding {
     };
     let hint = match case.tunnel.trusts_us {
         Some(false) => {
-            ". It names the authorities that it trusts, and ours is not among them: the wrong root is configured there"
+            ". The gateway's CERTREQ does not name the authority of our certificate: the wrong root is configured there"
         }
         Some(true) => {
-            ". It names our authority among those that it trusts, so look at the name first"
+            ". The gateway's CERTREQ names the authority of our certificate, so check the subject name first"
         }
         None => "",
     };
     let seen = format!(
-        "the gateway refuses us with AUTHENTICATION_FAILED{hint}. Azure logs 13801 when it does not know {subject} or its issuer \
-         {issuer}, 13826 when it cannot verify our signature"
+        "the gateway refuses this device with AUTHENTICATION_FAILED{hint}. Azure logs 13801 when the gateway does not know \
+         {subject} or its issuer {issuer}, and 13826 when the gateway cannot verify our signature"
     );
     let name = subject.strip_prefix("CN=").unwrap_or(subject);
     let remedy = format!(
         "13801: the Azure connection needs inboundAuthCertificateSubjectName {name}, and the certificate of {issuer} in \
          inboundAuthCertificateChain; 13826: rsa_signature_hash = \"SHA1\" here, and the key that belongs to the certificate"
     );
-    DoctorFinding::fail(Check::Authentication, seen).mend(remedy).at_azure(case.az().certificates())
+    DoctorFinding::fail(Check::Authentication, seen)
+        .remedy(remedy)
+        .at_azure(case.az().certificates())
 }
 
 fn selectors_refused(case: &Case<'_>, refusal: &Explanation) -> DoctorFinding {
@@ -181,19 +188,19 @@ fn selectors_refused(case: &Case<'_>, refusal: &Explanation) -> DoctorFinding {
         theirs => format!(", theirs {}", theirs.join("; ")),
     };
     let seen = format!(
-        "selectors: {} refuses what may pass: ours {}{theirs}; Azure logs 13999",
+        "{} refuses the traffic selectors: ours {}{theirs}; Azure logs 13999",
         who(refusal),
         refusal.ours.join("; ")
     );
-    let remedy = "make use_policy_based_traffic_selectors and the address_prefixes of both sides agree with Azure's: the virtual network's \
-                  address space, and the local network gateway's";
-    DoctorFinding::fail(Check::Selectors, seen).mend(remedy).at_azure(case.az().set_selectors())
+    let remedy = "make use_policy_based_traffic_selectors and the address_prefixes of both sides agree with Azure: the address space of \
+                  the virtual network, and that of the local network gateway";
+    DoctorFinding::fail(Check::Selectors, seen).remedy(remedy).at_azure(case.az().set_selectors())
 }
 
 fn child_refused(case: &Case<'_>, refusal: &Explanation) -> DoctorFinding {
     let rekeyed = refusal.step.as_deref().is_some_and(|step| step.contains("rekey"));
     if rekeyed || reason(refusal) == Some(RefusalReason::PfsMismatch) {
-        return keys_refused(case, refusal);
+        return rekey_refused(case, refusal);
     }
     let differs = refusal.difference.as_ref().map(|d| format!(": {d}")).unwrap_or_default();
     let seen = format!(
@@ -202,30 +209,32 @@ fn child_refused(case: &Case<'_>, refusal: &Explanation) -> DoctorFinding {
         case.connection.ipsec_policy
     );
     DoctorFinding::fail(Check::ChildProposal, seen)
-        .mend("make ipsec_encryption and ipsec_integrity the same on both ends")
+        .remedy("make ipsec_encryption and ipsec_integrity the same on both ends")
         .at_azure(case.az().set_policy())
 }
 
-/// Both ports answer probes, so silence is about the message.
+/// The finding for an IKE message without an answer. Both ports answer probes, so the cause is that
+/// message.
 fn no_answer(case: &Case<'_>, refusal: &Explanation) -> DoctorFinding {
     if refusal.step.as_deref() != Some("IKE_AUTH") {
-        return waited(case, "connecting");
+        return pending(case, "connecting");
     }
-    let seen = "IKE_AUTH is not answered, though short messages are: long ones are lost on the way, or the gateway gave up silently";
+    let seen = "IKE_AUTH is not answered, although IKE_SA_INIT is: large messages are lost on the path, or the gateway drops the request";
     DoctorFinding::fail(Check::Authentication, seen)
-        .mend("let IP fragments and long UDP datagrams pass; shorten the certificate path")
+        .remedy("let IP fragments and large UDP datagrams pass; shorten the certificate path")
         .at_azure(case.az().ike_log())
 }
 
-fn waited(case: &Case<'_>, state: &str) -> DoctorFinding {
+fn pending(case: &Case<'_>, state: &str) -> DoctorFinding {
     let seen = match case.connection.connection_mode {
         ConnectionMode::InitiatorOnly => {
-            "the gateway is to dial (connection_mode InitiatorOnly), and has not yet".to_owned()
+            "the gateway is to dial (connection_mode InitiatorOnly), and has not dialled yet"
+                .to_owned()
         }
-        _ => format!("not over yet: the connection is {state}, and nothing was refused"),
+        _ => format!("not authenticated yet: the connection is {state}, and nothing was refused"),
     };
     DoctorFinding::warn(Check::Authentication, seen)
-        .mend("ask again in a minute")
+        .remedy("run the doctor again in a minute")
         .at_azure(case.az().ike_log())
 }
 
@@ -241,15 +250,19 @@ fn who(explanation: &Explanation) -> &'static str {
     }
 }
 
-/// What happened, without the advice that follows in a log line: it has its own place here.
+/// The explanation's text up to its remedy, which the finding has in a field of its own.
 fn sentence(explanation: &Explanation) -> String {
     let text = explanation.text.as_str();
-    text.split_once(". To mend it").map_or(text, |(what, _)| what).to_owned()
+    let before_remedy =
+        |remedy: &String| text.split_once(remedy.as_str()).map(|(before, _)| before);
+    let before = explanation.remedy.as_ref().and_then(before_remedy);
+    // The words that introduce the remedy are a sentence of their own.
+    before.and_then(|before| before.rsplit_once(". ")).map_or(text, |(what, _)| what).to_owned()
 }
 
-fn mended(finding: DoctorFinding, explanation: &Explanation) -> DoctorFinding {
+fn with_remedy(finding: DoctorFinding, explanation: &Explanation) -> DoctorFinding {
     match &explanation.remedy {
-        Some(remedy) => finding.mend(remedy.clone()),
+        Some(remedy) => finding.remedy(remedy.clone()),
         None => finding,
     }
 }

@@ -1,4 +1,5 @@
-//! The four hosts of the demonstration, in network namespaces that end with this process:
+//! The network of the demonstration: two gateways and two hosts, in network namespaces that end
+//! with this process:
 //!
 //! ```text
 //!   site host ── lan ── site's s2sd ══ wan ══ Azure's s2sd ── lan ── Azure host
@@ -26,22 +27,22 @@ use crate::sys::netlink::{AddressPrefix, Hop, Netlink};
 
 /// The host behind Azure's gateway.
 pub const AZURE_HOST: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 10);
-/// The name of the connection, at both ends.
+/// The name of the connection at both ends.
 pub const CONNECTION: &str = "VNet1-to-Site1";
 
-/// Which end.
+/// One end of the tunnel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum End {
-    /// On premises.
+    /// The on-premises site.
     Site,
-    /// The one that plays Azure.
+    /// Azure's gateway, played by s2sd.
     Azure,
 }
 
-/// All of it. What it made goes with it.
+/// The namespaces, files and services; dropping the value removes them.
 #[derive(Debug)]
-pub struct Stage {
-    /// Where certificates, configurations and control sockets are.
+pub struct DemoNetwork {
+    /// The directory of certificates, configurations and control sockets.
     pub directory: PathBuf,
     /// The host behind the site's gateway.
     pub site_host: Namespace,
@@ -57,29 +58,29 @@ struct DemoService {
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
-impl Stage {
-    /// Makes namespaces, wires, certificates and configurations.
-    pub fn build() -> io::Result<Stage> {
+impl DemoNetwork {
+    /// Creates namespaces, links, certificates and configurations.
+    pub fn build() -> io::Result<DemoNetwork> {
         let directory = std::env::temp_dir().join(format!("s2sd-demo-{}", std::process::id()));
         fs::DirBuilder::new().mode(0o700).create(&directory)?;
-        let stage = Stage {
+        let network = DemoNetwork {
             directory,
             site_host: Namespace::create()?,
             azure_host: Namespace::create()?,
             gateways: [Namespace::create()?, Namespace::create()?],
             services: Vec::new(),
         };
-        stage.wire()?;
+        network.connect()?;
         for side in [SITE, AZURE] {
-            certificates::write(&stage.directory, side)?;
+            certificates::write(&network.directory, side)?;
         }
         for end in [End::Site, End::Azure] {
-            fs::write(stage.file(end, "toml"), configuration(&stage.directory, end))?;
+            fs::write(network.file(end, "toml"), configuration(&network.directory, end))?;
         }
-        Ok(stage)
+        Ok(network)
     }
 
-    fn wire(&self) -> io::Result<()> {
+    fn connect(&self) -> io::Result<()> {
         let [site, azure] = &self.gateways;
         site.run(|| Netlink::open()?.add_veth("wan", "wan", azure))?;
         let ends = [(site, &self.site_host, 1), (azure, &self.azure_host, 2)];
@@ -135,14 +136,14 @@ impl Stage {
         self.file(end, "sock")
     }
 
-    /// Why a service ended, if one did.
+    /// The reason why a service ended, if one ended.
     pub fn failure(&mut self) -> Option<String> {
         let ended = |service: &&mut DemoService| {
             service.thread.as_ref().is_some_and(JoinHandle::is_finished)
         };
         let service = self.services.iter_mut().find(ended)?;
         match service.thread.take()?.join() {
-            Ok(Ok(())) => Some("a service ended by itself".to_owned()),
+            Ok(Ok(())) => Some("a service ended unexpectedly".to_owned()),
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => Some("a service panicked".to_owned()),
         }
@@ -153,19 +154,19 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for DemoNetwork {
     fn drop(&mut self) {
         for service in &self.services {
-            // A service that ended already has nothing to stop.
+            // The send fails when the service has ended already.
             let _ = service.signals.blocking_send(Signal::Stop);
         }
         for service in &mut self.services {
             if let Some(thread) = service.thread.take() {
-                // Its error was told when it mattered.
+                // An error of the service was reported by `failure`.
                 let _ = thread.join();
             }
         }
-        // What cannot be removed lies in the directory for temporary files.
+        // Remaining files are in the directory for temporary files.
         let _ = fs::remove_dir_all(&self.directory);
     }
 }
@@ -195,7 +196,7 @@ fn outer(number: u8) -> IpAddr {
     Ipv4Addr::new(203, 0, 113, number).into()
 }
 
-/// The configuration of an end: what a user would write, but for the paths.
+/// The configuration of an end, as an operator writes one.
 fn configuration(directory: &Path, end: End) -> String {
     let (us, them) = match end {
         End::Site => (1, 2),

@@ -1,4 +1,4 @@
-//! The judgement by tables: facts as they were never all seen on one bench.
+//! The checks by tables of facts: more cases than the namespaces of `tests/doctor` can produce.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -9,11 +9,12 @@ use crate::config;
 use crate::daemon::explain::Explanation;
 use crate::daemon::status::{ConnectionStatus, TunnelStatus};
 use crate::doctor::facts::{
-    ClockFacts, InnerPings, Interface, OuterMtu, RekeyOutcome, RouteToGateway, Survey,
+    ClockFacts, GatewayPolicy, InnerPings, Interface, OuterMtu, RekeyOutcome, RouteToGateway,
 };
 use crate::doctor::probe::ike_probe::{Acceptance, IkeProbeAnswer};
-use crate::doctor::probe::port_probe::{PortError, Silence};
-use crate::doctor::probe::sniffer::Sighting;
+use crate::doctor::probe::port_probe::{NoAnswer, PortError};
+use crate::doctor::probe::sniffer::Sniffed;
+use crate::doctor::service::ServiceError;
 use crate::ike::negotiation::nat_detection::Nat;
 use crate::time::UnixTime;
 use crate::wire::codes::{KeId, NotifyType};
@@ -75,12 +76,12 @@ fn healthy(mode: &str) -> Facts {
         interface: "azure0".into(),
         host: GATEWAY.to_string(),
         address: Ok(GATEWAY),
-        way: Ok(RouteToGateway { source: OWN, interface: Some("wan".into()) }),
+        route: Ok(RouteToGateway { source: OWN, interface: Some("wan".into()) }),
         ike: Ok(accepted(none(), true)),
         natt: Ok(IkeProbeAnswer::Group(KeId::Ecp384)),
-        survey: None,
-        sighting: None,
-        watched: Duration::ZERO,
+        gateway_policy: None,
+        sniffed: None,
+        sniffed_for: Duration::ZERO,
         trusts_us: None,
         outer: Some(OuterMtu { largest: 1500, tried: 1500 }),
         status: Some(up.clone()),
@@ -92,7 +93,7 @@ fn healthy(mode: &str) -> Facts {
             reply: Some((Ipv4Addr::new(10, 2, 0, 4), Duration::from_millis(9))),
             largest: Some(1400),
             mtu: 1400,
-            moved: (1, 1),
+            packets: (1, 1),
             ..InnerPings::default()
         }),
     };
@@ -124,7 +125,7 @@ fn healthy(mode: &str) -> Facts {
     }
 }
 
-/// The same, not up, and refused so.
+/// Makes the tunnel not up, with this reason of refusal.
 fn refused(facts: &mut Facts, reason: &str, step: &str) {
     let text = format!(
         r#"{{"tunnel":"c","seconds":1,"reason":"{reason}","text":"{step}: no. To mend it: x","step":"{step}",
@@ -136,21 +137,21 @@ fn refused(facts: &mut Facts, reason: &str, step: &str) {
     facts.tunnels[0].inner = None;
 }
 
-fn silence(error: Option<PortError>) -> Result<IkeProbeAnswer, Silence> {
-    Err(Silence { error })
+fn no_answer(error: Option<PortError>) -> Result<IkeProbeAnswer, NoAnswer> {
+    Err(NoAnswer { error })
 }
 
 fn silent(facts: &mut Facts, error: Option<PortError>, dialled_by: &[IpAddr]) {
     refused(facts, "no-answer", "IKE_SA_INIT");
     let tunnel = &mut facts.tunnels[0];
-    (tunnel.ike, tunnel.natt) = (silence(error), silence(error));
+    (tunnel.ike, tunnel.natt) = (no_answer(error), no_answer(error));
     let dialled_by: BTreeSet<IpAddr> = dialled_by.iter().copied().collect();
-    tunnel.sighting = Some(Sighting { dialled_by, ..Sighting::default() });
+    tunnel.sniffed = Some(Sniffed { dialled_by, ..Sniffed::default() });
 }
 
-/// What the line says that is worst and first.
-fn worst(facts: &Facts) -> (FindingVerdict, Check, String) {
-    let diagnosis = judge(facts);
+/// The verdict, check and text of the first finding with the worst verdict.
+fn worst(facts: &Facts) -> (DoctorVerdict, Check, String) {
+    let diagnosis = diagnose(facts);
     let worst = diagnosis.verdict;
     let line = diagnosis.findings.iter().find(|finding| finding.verdict == worst).unwrap();
     let advice = line.remedy.clone().unwrap_or_default() + line.az.as_deref().unwrap_or_default();
@@ -159,109 +160,123 @@ fn worst(facts: &Facts) -> (FindingVerdict, Check, String) {
 
 #[test]
 fn nothing_is_wrong_with_a_healthy_tunnel() {
-    let diagnosis = judge(&healthy("Default"));
-    assert!(diagnosis.findings.iter().all(|f| f.verdict == FindingVerdict::Ok), "{diagnosis}");
+    let diagnosis = diagnose(&healthy("Default"));
+    assert!(diagnosis.findings.iter().all(|f| f.verdict == DoctorVerdict::Ok), "{diagnosis}");
     let order: Vec<Check> = diagnosis.findings.iter().map(|finding| finding.check).collect();
     assert!(order.is_sorted(), "a packet's order: {order:?}");
 }
 
 #[test]
 fn each_fact_has_its_line() {
-    type Row = (FindingVerdict, Check, &'static str, fn(&mut Facts));
+    type Row = (DoctorVerdict, Check, &'static str, fn(&mut Facts));
     let rows: &[Row] = &[
-        (FindingVerdict::Fail, Check::Clock, "10 days ahead", |f| {
+        (DoctorVerdict::Fail, Check::Clock, "10 days ahead", |f| {
             f.clock.hardware = Some(UnixTime(f.clock.now.0 - 864_000));
         }),
-        (FindingVerdict::Warn, Check::Clock, "timedatectl", |f| f.clock.synchronized = Some(false)),
-        (FindingVerdict::Warn, Check::Service, "systemctl start", |f| {
-            f.service = Err("gone".into())
+        (DoctorVerdict::Warn, Check::Clock, "timedatectl", |f| f.clock.synchronized = Some(false)),
+        (DoctorVerdict::Warn, Check::Service, "systemctl start", |f| {
+            f.service = Err(ServiceError::Unreachable("gone".into()));
         }),
-        (FindingVerdict::Fail, Check::Addresses, "10.2.0.0/16", |f| {
+        (DoctorVerdict::Warn, Check::Service, "s2sd reload", |f| {
+            f.service = Err(ServiceError::Refused("no connection named c".into()));
+        }),
+        (DoctorVerdict::Fail, Check::Addresses, "10.2.0.0/16", |f| {
             let own = "10.2.3.4".parse().unwrap();
             f.interfaces[0].addresses.push((own, config::prefix::Prefix::of(own, 24).unwrap()));
         }),
-        (FindingVerdict::Fail, Check::Route, "no way", |f| {
-            f.tunnels[0].way = Err("unreachable".into())
+        (DoctorVerdict::Fail, Check::Route, "no route", |f| {
+            f.tunnels[0].route = Err("unreachable".into())
         }),
-        (FindingVerdict::Fail, Check::Route, "own tunnel", |f| {
-            f.tunnels[0].way = Ok(RouteToGateway { source: OWN, interface: Some("azure0".into()) });
+        (DoctorVerdict::Fail, Check::Route, "the tunnel to this gateway itself", |f| {
+            f.tunnels[0].route =
+                Ok(RouteToGateway { source: OWN, interface: Some("azure0".into()) });
         }),
-        (FindingVerdict::Fail, Check::Route, "no address", |f| {
+        (DoctorVerdict::Fail, Check::Route, "no address", |f| {
             f.tunnels[0].address = Err("no DNS".into())
         }),
-        (FindingVerdict::Warn, Check::Udp500, "UDP 500 is blocked", |f| {
-            f.tunnels[0].ike = silence(None)
+        (DoctorVerdict::Warn, Check::Udp500, "UDP 500 is blocked", |f| {
+            f.tunnels[0].ike = no_answer(None)
         }),
-        (FindingVerdict::Fail, Check::Udp4500, "UDP 4500 is blocked", |f| {
+        (DoctorVerdict::Fail, Check::Udp4500, "UDP 4500 is blocked", |f| {
             refused(f, "no-answer", "IKE_AUTH");
-            f.tunnels[0].natt = silence(None);
+            f.tunnels[0].natt = no_answer(None);
         }),
-        (FindingVerdict::Fail, Check::Udp500, "own firewall does not let", |f| {
+        (DoctorVerdict::Fail, Check::Udp500, "own firewall blocks packets to", |f| {
             silent(f, Some(PortError::Forbidden), &[]);
         }),
-        (FindingVerdict::Fail, Check::Udp500, "one of four", |f| silent(f, None, &[])),
-        (FindingVerdict::Fail, Check::Udp500, "wrong peer address?", |f| {
+        (DoctorVerdict::Fail, Check::Udp500, "one of four causes", |f| silent(f, None, &[])),
+        (DoctorVerdict::Fail, Check::Udp500, "wrong peer address?", |f| {
             silent(f, Some(PortError::PortClosed), &[]);
         }),
-        (FindingVerdict::Fail, Check::Udp500, "192.0.2.9 dials this host", |f| {
-            silent(f, None, &["192.0.2.9".parse().unwrap()]);
-        }),
-        (FindingVerdict::Warn, Check::Udp500, "connectionMode=Default", |f| {
+        (
+            DoctorVerdict::Fail,
+            Check::Udp500,
+            "192.0.2.9, which no connection names, dials this host",
+            |f| {
+                silent(f, None, &["192.0.2.9".parse().unwrap()]);
+            },
+        ),
+        (DoctorVerdict::Warn, Check::Udp500, "connectionMode=Default", |f| {
             silent(f, None, &[GATEWAY])
         }),
-        (FindingVerdict::Fail, Check::Proposal, "dh_group = \"DHGroup14\"", |f| {
+        (DoctorVerdict::Fail, Check::Proposal, "dh_group = \"DHGroup14\"", |f| {
             refused(f, "no-common-ike-proposal", "IKE_SA_INIT");
             f.tunnels[0].ike = Ok(IkeProbeAnswer::Refused(NotifyType::NoProposalChosen));
-            f.tunnels[0].survey = Some(Survey::Group(KeId::Modp2048));
+            f.tunnels[0].gateway_policy = Some(GatewayPolicy::OtherGroup(KeId::Modp2048));
         }),
-        (FindingVerdict::Fail, Check::Proposal, "whatever else", |f| {
-            refused(f, "no-common-ike-proposal", "IKE_SA_INIT");
-            f.tunnels[0].ike = Ok(IkeProbeAnswer::Refused(NotifyType::NoProposalChosen));
-            f.tunnels[0].survey = Some(Survey::Nothing);
-        }),
-        (FindingVerdict::Warn, Check::Nat, "--gateway-ip-address 192.0.2.7", |f| {
+        (
+            DoctorVerdict::Fail,
+            Check::Proposal,
+            "every policy that an Azure connection can have",
+            |f| {
+                refused(f, "no-common-ike-proposal", "IKE_SA_INIT");
+                f.tunnels[0].ike = Ok(IkeProbeAnswer::Refused(NotifyType::NoProposalChosen));
+                f.tunnels[0].gateway_policy = Some(GatewayPolicy::Unknown);
+            },
+        ),
+        (DoctorVerdict::Warn, Check::Nat, "--gateway-ip-address 192.0.2.7", |f| {
             let source = "192.0.2.7".parse().unwrap();
-            f.tunnels[0].way = Ok(RouteToGateway { source, interface: Some("wan".into()) });
+            f.tunnels[0].route = Ok(RouteToGateway { source, interface: Some("wan".into()) });
         }),
-        (FindingVerdict::Warn, Check::Nat, "NAT's public address", |f| {
+        (DoctorVerdict::Warn, Check::Nat, "NAT's public address", |f| {
             f.tunnels[0].ike = Ok(accepted(Nat { here: true, ..none() }, true));
         }),
-        (FindingVerdict::Warn, Check::Fragmentation, "RFC 7383", |f| {
+        (DoctorVerdict::Warn, Check::Fragmentation, "RFC 7383", |f| {
             f.tunnels[0].ike = Ok(accepted(none(), false));
         }),
-        (FindingVerdict::Fail, Check::Authentication, "13826", |f| {
+        (DoctorVerdict::Fail, Check::Authentication, "13826", |f| {
             refused(f, "credentials-refused", "IKE_AUTH");
         }),
-        (FindingVerdict::Fail, Check::Authentication, "long ones are lost", |f| {
+        (DoctorVerdict::Fail, Check::Authentication, "large messages are lost", |f| {
             refused(f, "no-answer", "IKE_AUTH");
         }),
-        (FindingVerdict::Fail, Check::ChildProposal, "no common ESP", |f| {
+        (DoctorVerdict::Fail, Check::ChildProposal, "no common ESP", |f| {
             refused(f, "no-common-esp-proposal", "IKE_AUTH");
         }),
-        (FindingVerdict::Fail, Check::ForwardSecrecy, "PFS mismatch", |f| {
+        (DoctorVerdict::Fail, Check::ForwardSecrecy, "PFS mismatch", |f| {
             refused(f, "no-common-esp-proposal", "CREATE_CHILD_SA (child rekey)");
         }),
         (
-            FindingVerdict::Fail,
+            DoctorVerdict::Fail,
             Check::Selectors,
             "--use-policy-based-traffic-selectors false",
             |f| {
                 refused(f, "selectors-unacceptable", "IKE_AUTH");
             },
         ),
-        (FindingVerdict::Warn, Check::ForwardSecrecy, "in a minute", |f| {
-            f.tunnels[0].rekey = Some(RekeyOutcome::Nothing(Duration::from_secs(5)));
+        (DoctorVerdict::Warn, Check::ForwardSecrecy, "in a minute", |f| {
+            f.tunnels[0].rekey = Some(RekeyOutcome::TimedOut(Duration::from_secs(5)));
         }),
-        (FindingVerdict::Fail, Check::Mtu, "mtu = 1239", |f| {
+        (DoctorVerdict::Fail, Check::Mtu, "mtu = 1239", |f| {
             f.tunnels[0].inner.as_mut().unwrap().largest = Some(1239);
         }),
-        (FindingVerdict::Fail, Check::Mtu, "takes 1300 bytes", |f| {
+        (DoctorVerdict::Fail, Check::Mtu, "path MTU is 1300", |f| {
             f.tunnels[0].inner = None;
             f.tunnels[0].outer = Some(OuterMtu { largest: 1300, tried: 1500 });
         }),
-        (FindingVerdict::Warn, Check::Packets, "--to ADDRESS", |f| {
+        (DoctorVerdict::Warn, Check::Packets, "--to ADDRESS", |f| {
             let inner = f.tunnels[0].inner.as_mut().unwrap();
-            (inner.reply, inner.largest, inner.moved) = (None, None, (1, 0));
+            (inner.reply, inner.largest, inner.packets) = (None, None, (1, 0));
         }),
     ];
     for (verdict, check, says, change) in rows {
@@ -273,13 +288,13 @@ fn each_fact_has_its_line() {
     }
 }
 
-/// The same silence means another thing for each mode.
+/// A gateway that answers no probe is a different finding in each connection mode.
 #[test]
-fn a_gateway_that_dials_is_judged_by_who_is_to_dial() {
+fn the_finding_for_an_unanswered_probe_depends_on_the_connection_mode() {
     for (mode, dials, verdict) in [
-        ("Default", true, FindingVerdict::Warn),
-        ("ResponderOnly", true, FindingVerdict::Fail),
-        ("InitiatorOnly", false, FindingVerdict::Fail),
+        ("Default", true, DoctorVerdict::Warn),
+        ("ResponderOnly", true, DoctorVerdict::Fail),
+        ("InitiatorOnly", false, DoctorVerdict::Fail),
     ] {
         let mut facts = healthy(mode);
         silent(&mut facts, None, if dials { &[GATEWAY] } else { &[] });
@@ -294,6 +309,6 @@ fn what_follows_from_a_failure_is_not_another() {
     let mut facts = healthy("Default");
     silent(&mut facts, None, &[]);
     let failures =
-        judge(&facts).findings.iter().filter(|f| f.verdict == FindingVerdict::Fail).count();
+        diagnose(&facts).findings.iter().filter(|f| f.verdict == DoctorVerdict::Fail).count();
     assert_eq!(failures, 1);
 }

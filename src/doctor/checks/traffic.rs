@@ -1,4 +1,4 @@
-//! Packets: how large, and whether they come back.
+//! Checks of the tunnel's traffic: which packet sizes pass, and whether replies arrive.
 
 use super::Case;
 use crate::config::peers;
@@ -8,11 +8,12 @@ use crate::doctor::facts::{InnerPings, OuterMtu};
 use crate::doctor::finding::{Check, DoctorFinding};
 use crate::wire::packet::ip::IpVersion;
 
-/// What Azure asks for (Azure docs, "About VPN devices"), and what "auto" gives at most.
+/// The MTU that Azure requires (Azure docs, "About VPN devices"), and the most that
+/// `mtu = "auto"` gives.
 const AZURE_MTU: usize = 1400;
 
-/// The lines about packets.
-pub fn judge(case: &Case<'_>) -> Vec<DoctorFinding> {
+/// The findings about MTU and packets.
+pub fn findings(case: &Case<'_>) -> Vec<DoctorFinding> {
     let inner = case.tunnel.inner.as_ref();
     vec![mtu(case, inner), packets(case, inner)]
 }
@@ -22,45 +23,49 @@ fn mtu(case: &Case<'_>, inner: Option<&InnerPings>) -> DoctorFinding {
     let wanted = configured.or(case.connection.tunnel.mtu.map(usize::from)).unwrap_or(AZURE_MTU);
     if let Some(InnerPings { largest: Some(largest), reply: Some((host, _)), .. }) = inner {
         return match *largest < wanted {
-            true => too_large(case, wanted, *largest, &format!("pings to {host} show it")),
+            true => too_large(
+                case,
+                wanted,
+                *largest,
+                &format!("larger pings to {host} are not answered"),
+            ),
             false => DoctorFinding::ok(
                 Check::Mtu,
-                format!("packets of {largest} bytes, the tunnel's MTU, pass both ways"),
+                format!("packets of {largest} bytes, the tunnel's MTU, pass in both directions"),
             ),
         };
     }
     let Some(outer) = case.tunnel.outer else {
         return DoctorFinding::skip(
             Check::Mtu,
-            "the path could not be measured: UDP 4500 does not answer",
+            "the path MTU cannot be measured: UDP 4500 does not answer",
         );
     };
     let Some(fits) = inner_mtu(case, outer) else {
-        return DoctorFinding::skip(Check::Mtu, "no suite is configured");
+        return DoctorFinding::skip(Check::Mtu, "no supported ESP suite is configured");
     };
     let OuterMtu { largest, .. } = outer;
     match fits < wanted {
-        true => too_large(case, wanted, fits, &format!("the path takes {largest} bytes at most")),
+        true => too_large(case, wanted, fits, &format!("the path MTU is {largest}")),
         false => DoctorFinding::ok(
             Check::Mtu,
-            format!("the path takes packets of {largest} bytes, so {wanted} fit into the tunnel"),
+            format!("the path MTU is {largest}, so packets of {wanted} bytes fit into the tunnel"),
         ),
     }
 }
 
 fn too_large(case: &Case<'_>, mtu: usize, fits: usize, because: &str) -> DoctorFinding {
-    let seen = format!(
-        "MTU: packets above {fits} bytes are lost in the tunnel, whose MTU is {mtu}: {because}"
-    );
+    let seen =
+        format!("packets above {fits} bytes are lost in the tunnel, whose MTU is {mtu}: {because}");
     let remedy = format!(
-        "set mtu = {fits} under [connection.tunnel], which lowers the TCP segment size too; or find what on the way to {} takes \
-         less than 1500 bytes (PPPoE, another tunnel)",
+        "set mtu = {fits} in [connection.tunnel], which lowers the TCP maximum segment size too; or find the link towards {} with \
+         an MTU below 1500 (PPPoE, another tunnel)",
         case.tunnel.host
     );
-    DoctorFinding::fail(Check::Mtu, seen).mend(remedy)
+    DoctorFinding::fail(Check::Mtu, seen).remedy(remedy)
 }
 
-/// What fits into the largest outer packet, by the configured suite.
+/// The inner MTU that the path MTU leaves with the configured ESP suite.
 fn inner_mtu(case: &Case<'_>, outer: OuterMtu) -> Option<usize> {
     let (_, esp) = peers::policies(&case.connection.ipsec_policy);
     let suite = esp.offered().iter().find_map(|line| EspSuite::try_from(*line).ok())?;
@@ -88,43 +93,46 @@ fn packets(case: &Case<'_>, inner: Option<&InnerPings>) -> DoctorFinding {
     let prefixes = prefixes.join(", ");
     if inner.source.is_none() {
         let why =
-            format!("no address of this host lies in {prefixes}, so nobody would answer its pings");
+            format!("this host has no address in {prefixes}, so it cannot ping through the tunnel");
         return counted(counts, DoctorFinding::skip(Check::Packets, why));
     }
-    if let Some(obstacle) = &inner.obstacle {
-        let why = format!("pings need root, or CAP_NET_RAW: {obstacle}");
+    if let Some(error) = &inner.send_error {
+        let why = format!("pings need root or CAP_NET_RAW: {error}");
         return counted(counts, DoctorFinding::skip(Check::Packets, why));
     }
     let asked: Vec<String> = inner.asked.iter().map(ToString::to_string).collect();
     let asked = asked.join(", ");
-    if inner.moved.1 > 0 || counts.1 > 0 {
-        let seen = format!("packets pass both ways; pings to {asked} were not answered");
+    if inner.packets.1 > 0 || counts.1 > 0 {
+        let seen = format!("packets pass in both directions; pings to {asked} were not answered");
         let finding = match inner.named {
             true => DoctorFinding::warn(Check::Packets, seen)
-                .mend("see whether the host is up, and answers pings"),
+                .remedy("check that the host is up and answers pings"),
             false => DoctorFinding::ok(Check::Packets, seen),
         };
         return finding;
     }
-    let (out, _) = inner.moved;
+    let (out, _) = inner.packets;
     let seen = format!(
-        "{} packets went into the tunnel and none ever came back; pings to {asked} were not answered",
+        "{} packets went into the tunnel and none came back; pings to {asked} were not answered",
         counts.0.max(out)
     );
     let remedy = match inner.named {
         true => format!(
-            "at Azure: {prefixes} must be in the local network gateway's address space, the host's network security group must let pings \
-             in, and no route table may lead {prefixes} elsewhere"
+            "at Azure: {prefixes} must be in the local network gateway's address space, the host's network security group must allow \
+             ICMP, and no route table may route {prefixes} elsewhere"
         ),
         false => "name a host behind the gateway that answers pings: --to ADDRESS".to_owned(),
     };
-    DoctorFinding::warn(Check::Packets, seen).mend(remedy).at_azure(case.az().set_site_prefixes())
+    DoctorFinding::warn(Check::Packets, seen).remedy(remedy).at_azure(case.az().set_site_prefixes())
 }
 
-/// Traffic that came in is as good as a ping.
+/// Traffic that arrived shows as much as an answered ping does.
 fn counted((out, came): (u64, u64), otherwise: DoctorFinding) -> DoctorFinding {
     match came {
         0 => otherwise,
-        _ => DoctorFinding::ok(Check::Packets, format!("{out} went out and {came} came in so far")),
+        _ => DoctorFinding::ok(
+            Check::Packets,
+            format!("{out} packets went out and {came} came in so far"),
+        ),
     }
 }

@@ -1,4 +1,4 @@
-//! This host: what can be wrong before the first packet leaves.
+//! Checks of this host: what can be wrong before the first packet is sent.
 
 use std::net::IpAddr;
 
@@ -8,14 +8,15 @@ use crate::config::settings::{Connection, Site};
 use crate::config::value::Host;
 use crate::doctor::facts::{ClockFacts, Facts};
 use crate::doctor::finding::{Check, DoctorFinding};
+use crate::doctor::service::ServiceError;
 
-/// The lines about this host.
-pub fn judge(facts: &Facts) -> Vec<DoctorFinding> {
+/// The findings about this host.
+pub fn findings(facts: &Facts) -> Vec<DoctorFinding> {
     let mut findings = configuration(facts);
     findings.extend(certificates(facts));
     findings.push(clock(&facts.clock));
     let Some((site, connection)) = &facts.settings else {
-        let why = "not reached: the configuration has errors, so nothing can be dialled";
+        let why = "not reached: the configuration has errors, so no tunnel can be checked";
         findings.push(DoctorFinding::skip(Check::Service, why));
         return findings;
     };
@@ -26,12 +27,12 @@ pub fn judge(facts: &Facts) -> Vec<DoctorFinding> {
 
 fn configuration(facts: &Facts) -> Vec<DoctorFinding> {
     match facts.configuration.as_slice() {
-        [] => vec![DoctorFinding::ok(Check::Configuration, "nothing is wrong with it")],
-        found => found.iter().map(|found| said(Check::Configuration, found)).collect(),
+        [] => vec![DoctorFinding::ok(Check::Configuration, "no errors or warnings")],
+        found => found.iter().map(|found| from_diagnostic(Check::Configuration, found)).collect(),
     }
 }
 
-/// What is wrong by this host's clock only is the clock's fault.
+/// An error that appears only at this host's time is the clock's fault, see [`Facts`].
 fn certificates(facts: &Facts) -> Vec<DoctorFinding> {
     let stays = |found: &&Diagnostic| {
         facts
@@ -41,56 +42,57 @@ fn certificates(facts: &Facts) -> Vec<DoctorFinding> {
     };
     let (own, by_clock): (Vec<_>, Vec<_>) = facts.certificates.iter().partition(|d| stays(d));
     let mut findings: Vec<DoctorFinding> =
-        own.into_iter().map(|found| said(Check::Certificates, found)).collect();
+        own.into_iter().map(|found| from_diagnostic(Check::Certificates, found)).collect();
     findings.extend(by_clock.into_iter().map(|found| {
-        let seen = format!("by this host's clock, {}", found.what);
-        DoctorFinding::warn(Check::Certificates, seen).mend("set the clock right, see below")
+        let seen = format!("{}, according to this host's clock, which is wrong", found.what);
+        DoctorFinding::warn(Check::Certificates, seen).remedy("set the clock, see the line `clock`")
     }));
     if findings.is_empty() {
         let seen = match &facts.own {
-            Some((subject, issuer)) => format!("we are {subject}, issued by {issuer}"),
+            Some((subject, issuer)) => format!("our certificate is {subject}, issued by {issuer}"),
             None if facts.settings.is_none() => return vec![],
-            None => "nothing is wrong with them".to_owned(),
+            None => "no errors or warnings".to_owned(),
         };
         findings.push(DoctorFinding::ok(Check::Certificates, seen));
     }
     findings
 }
 
-fn said(check: Check, found: &Diagnostic) -> DoctorFinding {
+fn from_diagnostic(check: Check, found: &Diagnostic) -> DoctorFinding {
     let Diagnostic { file, line, what, hint, .. } = found;
     let seen = format!("{what} ({file}:{line})");
     match found.severity {
-        Severity::Error => DoctorFinding::fail(check, seen).mend(hint.clone()),
-        Severity::Warning => DoctorFinding::warn(check, seen).mend(hint.clone()),
+        Severity::Error => DoctorFinding::fail(check, seen).remedy(hint.clone()),
+        Severity::Warning => DoctorFinding::warn(check, seen).remedy(hint.clone()),
     }
 }
 
 fn clock(clock: &ClockFacts) -> DoctorFinding {
-    let set = "set it: `timedatectl set-ntp true`, or `date -u -s ...` and `hwclock -w` where there is no network time";
+    let set =
+        "`timedatectl set-ntp true`; without network time: `date -u -s ...`, then `hwclock -w`";
     if let Some(then) = clock.evidence() {
         let days = (then.0.abs_diff(clock.now.0) + 43_200) / 86_400;
-        let way = if then > clock.now { "behind" } else { "ahead" };
-        let rests_on = match (&clock.newest, clock.hardware) {
+        let direction = if then > clock.now { "behind" } else { "ahead" };
+        let evidence = match (&clock.newest, clock.hardware) {
             (_, Some(hardware)) if hardware == then => {
                 format!("the hardware clock says {hardware}")
             }
             (Some((file, at)), _) => format!("{file} was written at {at}"),
-            _ => format!("it is {then}"),
+            _ => format!("the time is {then}"),
         };
         let seen = format!(
-            "this host's clock is {days} days {way}: it says {}, but {rests_on}",
+            "this host's clock is {days} days {direction}: the clock says {}, but {evidence}",
             clock.now
         );
-        return DoctorFinding::fail(Check::Clock, seen).mend(set);
+        return DoctorFinding::fail(Check::Clock, seen).remedy(set);
     }
     match clock.synchronized {
         Some(false) => DoctorFinding::warn(
             Check::Clock,
-            format!("it says {}, and nothing keeps it right", clock.now),
+            format!("{}, and the clock is not synchronized", clock.now),
         )
-        .mend("certificates end by the clock: `timedatectl set-ntp true`"),
-        Some(true) => DoctorFinding::ok(Check::Clock, format!("{}, kept right", clock.now)),
+        .remedy("certificates expire by this clock: `timedatectl set-ntp true`"),
+        Some(true) => DoctorFinding::ok(Check::Clock, format!("{}, synchronized", clock.now)),
         None => DoctorFinding::ok(Check::Clock, clock.now.to_string()),
     }
 }
@@ -98,12 +100,21 @@ fn clock(clock: &ClockFacts) -> DoctorFinding {
 fn service(facts: &Facts) -> DoctorFinding {
     let status = match &facts.service {
         Ok(status) => status,
+        Err(ServiceError::Refused(why)) => {
+            return DoctorFinding::warn(
+                Check::Service,
+                format!("the service does not report this connection, so checks inside the tunnel are skipped: {why}"),
+            )
+            .remedy("`s2sd reload` if the connection is new in the configuration, then run the doctor again");
+        }
         Err(why) => {
             return DoctorFinding::warn(
                 Check::Service,
-                format!("it cannot be asked, so the tunnel itself cannot be judged: {why}"),
+                format!(
+                    "the service cannot be asked, so checks inside the tunnel are skipped: {why}"
+                ),
             )
-            .mend("start it with `systemctl start s2sd`, then ask again");
+            .remedy("`systemctl start s2sd`, then run the doctor again");
         }
     };
     let obstacle = status
@@ -113,20 +124,23 @@ fn service(facts: &Facts) -> DoctorFinding {
         .find_map(|tunnel| Some((tunnel, tunnel.obstacle.as_ref()?)));
     if let Some((tunnel, obstacle)) = obstacle {
         let seen = format!("{} is broken: {obstacle}", tunnel.interface);
-        // Certificates that will not do break a tunnel too, and have their line already.
+        // Unusable certificates break a tunnel too; they have a finding of their own.
         return match facts.certificates.iter().any(|found| found.severity == Severity::Error) {
             true => DoctorFinding::warn(Check::Service, seen),
-            false => {
-                DoctorFinding::fail(Check::Service, seen).mend("`journalctl -u s2sd` tells more")
-            }
+            false => DoctorFinding::fail(Check::Service, seen)
+                .remedy("`journalctl -u s2sd` shows the details"),
         };
     }
     match status.state.as_str() {
-        "down" => {
-            DoctorFinding::warn(Check::Service, "it runs, and an operator took the connection down")
-                .mend(format!("s2sd up {}", facts.connection))
-        }
-        state => DoctorFinding::ok(Check::Service, format!("it runs, the connection is {state}")),
+        "down" => DoctorFinding::warn(
+            Check::Service,
+            "the service runs; an operator took the connection down",
+        )
+        .remedy(format!("s2sd up {}", facts.connection)),
+        state => DoctorFinding::ok(
+            Check::Service,
+            format!("the service runs; the connection is {state}"),
+        ),
     }
 }
 
@@ -137,13 +151,16 @@ fn addresses(facts: &Facts, site: &Site, connection: &Connection) -> Vec<DoctorF
     };
     let mut findings = overlaps(facts, connection);
     let public = match &site.address {
-        Host::Name(name) => format!("this site is known as {name}"),
+        Host::Name(name) => format!("Azure looks this site up as {name}"),
         Host::Address(address) => match own(*address) {
             Some(interface) => {
-                format!("{address}, which Azure knows, is on {} of this host", interface.name)
+                format!(
+                    "this site's public address {address} is on interface {} of this host",
+                    interface.name
+                )
             }
             None => format!(
-                "{address}, which Azure knows, is not on this host: a NAT in front of it has to translate to it"
+                "this site's public address {address} is not on this host: a NAT must translate it to this host's address"
             ),
         },
     };
@@ -153,7 +170,7 @@ fn addresses(facts: &Facts, site: &Site, connection: &Connection) -> Vec<DoctorF
     findings
 }
 
-/// A network that this host is in already cannot be behind the gateway too.
+/// Networks of this host that overlap the prefixes behind the gateway.
 fn overlaps(facts: &Facts, connection: &Connection) -> Vec<DoctorFinding> {
     let tunnels: Vec<&str> =
         connection.tunnels.iter().map(|tunnel| tunnel.interface.as_str()).collect();
@@ -162,8 +179,7 @@ fn overlaps(facts: &Facts, connection: &Connection) -> Vec<DoctorFinding> {
         for (address, network) in &interface.addresses {
             let remote = &connection.virtual_network_gateway.address_prefixes;
             let other = remote.iter().filter(|prefix| !prefix.is_everything());
-            // A host's own address alone is no network: loopback addresses of BGP speakers are
-            // such.
+            // A host prefix is no network: BGP speakers have such addresses on loopback.
             let is_host = network.length() == if address.is_ipv4() { 32 } else { 128 };
             let Some(other) = other.into_iter().find(|o| !is_host && o.overlaps(network)) else {
                 continue;
@@ -172,11 +188,11 @@ fn overlaps(facts: &Facts, connection: &Connection) -> Vec<DoctorFinding> {
                 DoctorFinding::fail(
                     Check::Addresses,
                     format!(
-                        "{other} is behind the gateway by `address_prefixes`, and overlaps {network}, the network of {} on this host",
+                        "`address_prefixes` of the gateway has {other}, which overlaps {network}, the network of interface {} on this host",
                         interface.name
                     ),
                 )
-                .mend("one of the two needs other addresses: renumber, or translate with NAT rules on the Azure gateway and write the translated prefix"),
+                .remedy("renumber one of the two networks, or add NAT rules to the Azure gateway and write the translated prefix into `address_prefixes`"),
             );
         }
     }
