@@ -19,13 +19,11 @@
 
 use super::aead::{self, AeadKey};
 use super::cbc::{self, CbcDecrypt, CbcEncrypt};
-use super::keymat::EspKeys;
+use super::error::{KeyLengthError, OpenError, SealError};
+use super::keys::EspKeys;
 use super::mac::Mac;
-use super::provider::{KeyLengthError, OpenError, SealError};
 use super::suite::{AesKey, EspProtection, EspSuite, Layout, Protection};
-
-/// Octets of ESP header: SPI and the lower half of the sequence number.
-pub const HEADER_LEN: usize = 8;
+use crate::wire::packet::esp::HEADER_LEN;
 
 /// The cipher of one direction: `Cbc` encrypts or decrypts, all others are the same both ways.
 #[derive(Debug)]
@@ -43,7 +41,7 @@ enum DirectionCipher<Cbc> {
     Cbc(Box<(Cbc, Mac)>),
     Null(Box<Mac>),
     #[cfg(feature = "fake")]
-    Fake(super::fake::EspCipher),
+    Fake(super::fake::packet::EspCipher),
 }
 
 impl<Cbc> EspDirectionKey<Cbc> {
@@ -71,7 +69,7 @@ impl<Cbc> EspDirectionKey<Cbc> {
     }
 
     #[cfg(feature = "fake")]
-    fn fake(suite: &EspSuite, cipher: super::fake::EspCipher) -> EspDirectionKey<Cbc> {
+    fn fake(suite: &EspSuite, cipher: super::fake::packet::EspCipher) -> EspDirectionKey<Cbc> {
         let layout = suite.protection.layout();
         EspDirectionKey { cipher: DirectionCipher::Fake(cipher), esn: suite.esn, layout }
     }
@@ -87,7 +85,7 @@ impl SealKey {
     }
 
     #[cfg(feature = "fake")]
-    pub(super) fn fake(suite: &EspSuite, cipher: super::fake::EspCipher) -> SealKey {
+    pub(super) fn fake(suite: &EspSuite, cipher: super::fake::packet::EspCipher) -> SealKey {
         SealKey(EspDirectionKey::fake(suite, cipher))
     }
 
@@ -154,7 +152,7 @@ impl OpenKey {
     }
 
     #[cfg(feature = "fake")]
-    pub(super) fn fake(suite: &EspSuite, cipher: super::fake::EspCipher) -> OpenKey {
+    pub(super) fn fake(suite: &EspSuite, cipher: super::fake::packet::EspCipher) -> OpenKey {
         OpenKey(EspDirectionKey::fake(suite, cipher))
     }
 
