@@ -44,9 +44,6 @@ impl Default for Batch {
 }
 
 impl Batch {
-    /// The largest packet a batch takes.
-    pub const MAX_PACKET: usize = CAPACITY;
-
     /// Whether packets of equal size may form a run.
     pub fn set_gso(&mut self, gso: bool) {
         self.max_segments = if gso { MAX_SEGMENTS } else { 1 };
@@ -149,7 +146,7 @@ mod tests {
     fn a_full_batch_has_no_room() {
         let mut batch = Batch::default();
         assert!(
-            batch.room(Batch::MAX_PACKET).is_some() && batch.room(Batch::MAX_PACKET + 1).is_none()
+            batch.room(CAPACITY).is_some() && batch.room(CAPACITY + 1).is_none()
         );
         for len in (1..=MAX_RUNS).rev().map(|i| i * 10) {
             assert!(batch.room(5).is_some());

@@ -27,7 +27,7 @@ pub struct Inbound {
     ceiling: u64,
     ledger: Option<Arc<dyn Ceiling>>,
     esn: bool,
-    wear: Usage,
+    usage: Usage,
     /// Packets that a former process opened.
     before: u64,
 }
@@ -45,9 +45,9 @@ impl Inbound {
     /// A new receiving half.
     pub fn new(spi: EspSpi, key: OpenKey, replay: Replay, esn: bool, limits: Limits) -> Inbound {
         let lead = HEADER_LEN + key.layout().iv;
-        let wear = Usage::new(limits);
+        let usage = Usage::new(limits);
         let ceiling = u64::MAX;
-        Inbound { spi, key, lead, replay, ceiling, ledger: None, esn, wear, before: 0 }
+        Inbound { spi, key, lead, replay, ceiling, ledger: None, esn, usage, before: 0 }
     }
 
     /// Notes in a ledger which numbers it may have seen, *before* their packets go on: a successor
@@ -57,8 +57,8 @@ impl Inbound {
     }
 
     /// Goes on where a former process stopped, as far as volume counts.
-    pub fn worn(self, packets: u64, bytes: u64) -> Inbound {
-        Inbound { wear: self.wear.resumed(packets, bytes), before: packets, ..self }
+    pub fn resumed(self, packets: u64, bytes: u64) -> Inbound {
+        Inbound { usage: self.usage.resumed(packets, bytes), before: packets, ..self }
     }
 
     /// What it has received.
@@ -68,7 +68,7 @@ impl Inbound {
 
     /// Packets and bytes that count towards its limits.
     pub fn served(&self) -> (u64, u64) {
-        (self.wear.packets(), self.wear.bytes())
+        (self.usage.packets(), self.usage.bytes())
     }
 
     /// Our SPI.
@@ -83,12 +83,12 @@ impl Inbound {
 
     /// Packets that this process opened.
     pub fn packets(&self) -> u64 {
-        self.wear.packets() - self.before
+        self.usage.packets() - self.before
     }
 
     /// True once, when a successor should be asked for.
     pub fn take_soft(&mut self, now: Instant) -> bool {
-        self.wear.take_soft(now)
+        self.usage.take_soft(now)
     }
 
     /// Opens an ESP packet in place. Nothing is remembered of a packet that is not authentic; a
@@ -96,7 +96,7 @@ impl Inbound {
     #[inline]
     pub fn open(&mut self, packet: &mut [u8], now: Instant) -> Result<OpenedPacket, DropReason> {
         let (header, _) = EspHeader::parse(packet).ok_or(DropReason::Runt)?;
-        if self.wear.is_over(now) {
+        if self.usage.is_over(now) {
             return Err(DropReason::Expired);
         }
         let seq = match self.esn {
@@ -116,7 +116,7 @@ impl Inbound {
         }
         let opened = inner(text).map(|header| OpenedPacket { start: self.lead, header });
         let bytes = opened.map_or(0, |opened| opened.header.total_len);
-        self.wear.add(1, u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.usage.add(1, u64::try_from(bytes).unwrap_or(u64::MAX));
         opened
     }
 

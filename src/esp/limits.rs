@@ -105,10 +105,10 @@ mod tests {
         for quota in quotas {
             let mut soft = Usage::new(Limits { soft: quota, hard: Quota::UNBOUNDED });
             let mut hard = Usage::new(Limits { soft: Quota::UNBOUNDED, hard: quota });
-            for wear in [&mut soft, &mut hard] {
-                wear.add(9, 999);
-                assert!(!wear.is_over(Instant(49)) && !wear.take_soft(Instant(49)));
-                wear.add(1, 1);
+            for usage in [&mut soft, &mut hard] {
+                usage.add(9, 999);
+                assert!(!usage.is_over(Instant(49)) && !usage.take_soft(Instant(49)));
+                usage.add(1, 1);
             }
             assert!(soft.take_soft(Instant(50)) && !soft.take_soft(Instant(50)));
             assert!(!soft.is_over(Instant(50)) && hard.is_over(Instant(50)));

@@ -7,7 +7,6 @@ use crate::crypto::esp::SealKey;
 use crate::crypto::suite::Layout;
 use crate::time::Instant;
 use crate::wire::packet::esp::{HEADER_LEN, MAX_PAD, write_trailer};
-use crate::wire::packet::ip::NO_NEXT;
 use crate::wire::spi::EspSpi;
 
 /// Seals packets of one SA. One thread owns it: wire order is number order.
@@ -17,23 +16,23 @@ pub struct Outbound {
     key: SealKey,
     layout: Layout,
     lease: Lease,
-    wear: Usage,
+    usage: Usage,
 }
 
 impl Outbound {
     /// A new sending half.
     pub fn new(spi: EspSpi, key: SealKey, lease: Lease, limits: Limits) -> Outbound {
-        Outbound { spi, layout: key.layout(), key, lease, wear: Usage::new(limits) }
+        Outbound { spi, layout: key.layout(), key, lease, usage: Usage::new(limits) }
     }
 
     /// Goes on where a former process stopped, as far as volume counts.
-    pub fn worn(self, packets: u64, bytes: u64) -> Outbound {
-        Outbound { wear: self.wear.resumed(packets, bytes), ..self }
+    pub fn resumed(self, packets: u64, bytes: u64) -> Outbound {
+        Outbound { usage: self.usage.resumed(packets, bytes), ..self }
     }
 
     /// Packets and bytes that count towards its limits.
     pub fn served(&self) -> (u64, u64) {
-        (self.wear.packets(), self.wear.bytes())
+        (self.usage.packets(), self.usage.bytes())
     }
 
     /// The peer's SPI.
@@ -66,17 +65,17 @@ impl Outbound {
         bytes: u64,
         now: Instant,
     ) -> Result<SeqRange, DropReason> {
-        if self.wear.is_over(now) {
+        if self.usage.is_over(now) {
             return Err(DropReason::Expired);
         }
         let range = self.lease.take(packets).ok_or(DropReason::NumbersSpent)?;
-        self.wear.add(packets, bytes);
+        self.usage.add(packets, bytes);
         Ok(range)
     }
 
     /// True once, when a successor should be asked for.
     pub fn take_soft(&mut self, now: Instant) -> bool {
-        self.wear.take_soft(now)
+        self.usage.take_soft(now)
     }
 
     /// Numbers spent so far.
@@ -98,12 +97,6 @@ impl Outbound {
         let Some(spi) = packet.first_chunk_mut::<4>() else { return false };
         *spi = self.spi.0.to_be_bytes();
         self.key.seal(seq.spend(), packet).is_ok()
-    }
-
-    /// Seals a dummy packet (RFC 4303 §2.6): what it holds from [`Outbound::lead`] on is of no
-    /// matter.
-    pub fn seal_dummy(&self, seq: Seq, packet: &mut [u8], inner: usize) -> bool {
-        self.seal(seq, packet, inner, NO_NEXT)
     }
 
     /// The padding between `inner` bytes and the end of a packet of `len` bytes.

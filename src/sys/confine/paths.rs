@@ -32,11 +32,6 @@ impl Paths {
         self.read.extend(directory(file));
     }
 
-    /// Files below this directory may be read.
-    pub fn read_below(&mut self, directory: &Path) {
-        self.read.insert(directory.to_owned());
-    }
-
     /// Sockets may be made and removed in this one's directory.
     pub fn bind_beside(&mut self, socket: &Path) {
         self.write.extend(directory(socket));

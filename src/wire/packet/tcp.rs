@@ -11,8 +11,6 @@ pub const CHECKSUM_AT: usize = 16;
 pub const FIN: u8 = 0x01;
 /// Synchronise sequence numbers.
 pub const SYN: u8 = 0x02;
-/// Reset.
-pub const RST: u8 = 0x04;
 /// Push.
 pub const PSH: u8 = 0x08;
 /// The acknowledgement field counts.
