@@ -9,6 +9,7 @@ use super::format::{Paint, bytes, span};
 use super::{complain, fail, say};
 use crate::daemon::control::{Ask, ControlAnswer};
 use crate::daemon::status::{ChildStatus, ConnectionStatus, Status, TunnelStatus};
+use crate::sys::clock;
 
 /// How often `--watch` looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -62,7 +63,7 @@ fn watch(arguments: &StatusArguments, first: Status) -> ExitCode {
         if written.is_err() {
             return ExitCode::SUCCESS;
         }
-        std::thread::park_timeout(EVERY);
+        clock::pause(EVERY);
         seen = arguments.look();
     }
 }

@@ -33,7 +33,7 @@
 //! KiB device buffer and 20 KiB of frames: half a megabyte, and 8 MiB of the kernel's at most for
 //! packets that wait in the socket.
 
-pub mod backoff;
+mod backoff;
 pub mod batch;
 pub mod change;
 pub mod coalesce;
@@ -44,16 +44,19 @@ pub mod event;
 pub mod icmp;
 pub mod ingress;
 pub mod lane;
+mod loops;
 pub mod mtu;
-pub mod outage;
+mod outage;
 mod port;
 pub mod segment;
+mod shared;
 pub mod tables;
 
 pub use change::{Change, Forwarding};
 pub use counters::LaneCounters;
 pub use event::LaneEvent;
-pub use lane::{Lane, LaneParts};
+pub use lane::Lane;
+pub use shared::LaneParts;
 pub use tables::{InboundSa, OutboundSa, Rules, Tables};
 
 #[cfg(test)]

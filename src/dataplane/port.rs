@@ -22,12 +22,12 @@ use tracing::warn;
 use super::egress::EgressPort;
 use super::event::LaneEvent;
 use super::ingress::IngressPort;
-use super::lane::Shared;
+use super::shared::Shared;
 use crate::esp::{DropReason, PacketTally};
 use crate::sys::clock;
 use crate::sys::mmsg::Run;
 use crate::sys::poll;
-use crate::sys::send_error::Unsent;
+use crate::sys::send_error::SendError;
 use crate::wire::packet::vnet::VnetHeader;
 
 /// How long a full socket is waited for before its packets are dropped.
@@ -59,14 +59,14 @@ impl Reaction {
             Some(libc::EIO | libc::EINVAL) if packets > 1 => return Reaction::Singly,
             _ => {}
         }
-        match Unsent::of(error) {
-            Unsent::NoRoom => Reaction::Drop(DropReason::NoRoom),
-            Unsent::TooBig => Reaction::Drop(DropReason::PathShrank),
-            Unsent::Firewall => Reaction::Drop(DropReason::Firewall),
-            Unsent::NoAddress => Reaction::Drop(DropReason::NoAddress),
+        match SendError::of(error) {
+            SendError::NoRoom => Reaction::Drop(DropReason::NoRoom),
+            SendError::TooBig => Reaction::Drop(DropReason::PathShrank),
+            SendError::Firewall => Reaction::Drop(DropReason::Firewall),
+            SendError::NoAddress => Reaction::Drop(DropReason::NoAddress),
             _ if !retried => Reaction::Again,
-            Unsent::NoRoute => Reaction::Drop(DropReason::NoRoute),
-            Unsent::Other => Reaction::Drop(DropReason::SendFailed),
+            SendError::NoRoute => Reaction::Drop(DropReason::NoRoute),
+            SendError::Other => Reaction::Drop(DropReason::SendFailed),
         }
     }
 }
@@ -102,7 +102,7 @@ impl<'l> LanePort<'l> {
                 Reaction::Singly => left += self.push_singly(buffer, *run, &error, lost),
                 Reaction::Drop(reason) => {
                     if reason == DropReason::PathShrank {
-                        self.shared.look_at_path();
+                        self.shared.refresh_path_mtu();
                     }
                     lost.drop(reason, packets(run));
                     self.refused = Some(error);
@@ -124,7 +124,7 @@ impl<'l> LanePort<'l> {
         lost: &mut PacketTally,
     ) -> usize {
         let Shared { parts, .. } = self.shared;
-        self.shared.look_at_path();
+        self.shared.refresh_path_mtu();
         let left = run.singles().map(|single| self.push(buffer, &[single], lost)).sum();
         if left > 0 && self.shared.fits(run.segment) && parts.socket.disable_gso() {
             warn!(connection = parts.connection, %error, "the path refuses UDP GSO; going on without");

@@ -303,7 +303,7 @@ impl TunnelUnderTest<'_> {
             let passed = || clock::now().mono.since(began);
             let silent = seen.ike.is_err() && seen.natt.is_err();
             while silent && tap.seen().dialled_by.is_empty() && passed() < self.order.listen {
-                thread::park_timeout(TICK);
+                clock::pause(TICK);
             }
             (seen.sighting, seen.watched) = (Some(tap.seen()), passed());
         }
@@ -357,7 +357,7 @@ impl TunnelUnderTest<'_> {
             if let Some(told) = told.filter(|told| since(told) && about_keys(told)) {
                 return RekeyOutcome::Refused(Box::new(told));
             }
-            thread::park_timeout(TICK);
+            clock::pause(TICK);
         }
         RekeyOutcome::Nothing(passed())
     }

@@ -36,6 +36,14 @@ pub fn boot_microseconds() -> u64 {
     u64::try_from(read(ClockId::CLOCK_MONOTONIC).as_micros()).unwrap_or(u64::MAX)
 }
 
+/// Stops the calling thread for a while, for three callers that no event could wake: a lane whose
+/// system calls fail (`dataplane::backoff`, where poll(2) itself may be what fails), `s2sd doctor`
+/// between two looks at a service, and `s2sd status --watch` between two pages. A thread that waits
+/// for an event waits in [`super::poll`].
+pub fn pause(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
 fn read(clock: ClockId) -> Duration {
     // Linux has both clocks always.
     clock_gettime(clock).map_or(Duration::ZERO, Duration::from)
