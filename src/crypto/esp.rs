@@ -5,13 +5,15 @@
 //!
 //! ```text
 //! | SPI (4) | sequence (4) | IV | payload, padding, Pad Length, Next Header | ICV |
-//!                               |<--- text, a multiple of layout.align ---->|
+//!                               |<--- text, a multiple of layout.align --->|
 //! ```
 //!
-//! The caller writes SPI and text; the cipher writes sequence number, IV and ICV. One 64-bit
-//! sequence number makes them all: it never comes twice in an SA, so neither does an IV. An AEAD's
-//! IV is the number itself (RFC 4106 §3.1, RFC 7634 §2); CBC's is the number encrypted, since there
-//! it must be unpredictable too (RFC 3602 §3).
+//! The caller writes SPI and text; the cipher writes sequence number, IV and ICV. The IV follows
+//! from the 64-bit sequence number, which never comes twice in an SA, over a crash neither:
+//! `esp/lease.rs` leases numbers from the ledger in `state/ledger.rs` and says why. So a GCM nonce
+//! (salt and IV) is unique for its key. The IV of an AEAD is the number itself (RFC 4106 §3.1, RFC
+//! 7634 §2); the IV of CBC is the number encrypted, since it must be unpredictable too (RFC 3602
+//! §3).
 //!
 //! The upper half of an extended sequence number is never sent, and authenticated all the same:
 //! within the AEAD's associated data (RFC 4106 §5), or appended to what the HMAC covers (RFC 4303

@@ -8,9 +8,7 @@ use super::esp::{OpenKey, SealKey};
 use super::keys::{EspKeys, MessageKeys};
 use super::message::{Opener, Sealer};
 use super::modp::{Modp, ModpField};
-use super::provider::{
-    Digest, Hash, KeyAgreement, MessageOpener, MessageSealer, Provider,
-};
+use super::provider::{Digest, Hash, KeyAgreement, MessageOpener, MessageSealer, Provider};
 use super::secret::Secret;
 use super::suite::{EspSuite, Group, IkeSuite, Prf};
 use crate::rng::Rng;

@@ -113,7 +113,8 @@ impl Routes {
         let mut outcome = Ok(true);
         for prefix in &self.prefixes {
             let to = netlink::AddressPrefix { address: prefix.network(), length: prefix.length() };
-            let route = Route { to, metric: self.metric, table: self.table, hop: Hop::Devices(wanted) };
+            let route =
+                Route { to, metric: self.metric, table: self.table, hop: Hop::Devices(wanted) };
             let done = match wanted {
                 // A device that is gone took its routes along.
                 [] => pass(netlink.drop_route(route), &[Errno::ESRCH, Errno::ENODEV]),

@@ -146,9 +146,7 @@ mod tests {
     #[test]
     fn a_full_batch_has_no_room() {
         let mut batch = Batch::default();
-        assert!(
-            batch.room(CAPACITY).is_some() && batch.room(CAPACITY + 1).is_none()
-        );
+        assert!(batch.room(CAPACITY).is_some() && batch.room(CAPACITY + 1).is_none());
         for len in (1..=MAX_RUNS).rev().map(|i| i * 10) {
             assert!(batch.room(5).is_some());
             batch.commit(5, len.to_le_bytes()[0]);

@@ -66,9 +66,11 @@ impl<'l> EgressLoop<'l> {
                 .map_or(PULSE, |interval| interval.saturating_sub(self.silence()).min(PULSE));
             match poll::readable(parts.tun.as_fd(), &self.shared.waker, Some(wait)) {
                 Ok(_) => {}
-                Err(error) => {
-                    self.backoff.pause(&parts.connection, "waiting for packets from the device", &error)
-                }
+                Err(error) => self.backoff.pause(
+                    &parts.connection,
+                    "waiting for packets from the device",
+                    &error,
+                ),
             }
             self.keep_alive();
         }
@@ -81,7 +83,11 @@ impl<'l> EgressLoop<'l> {
         debug!(connection = parts.connection, interface = parts.name, %error, "the tunnel device was deleted");
         self.shared.lost.store(true, Ordering::Relaxed);
         while !self.shared.stopped() && !self.shared.tell(LaneEvent::DeviceLost) {
-            self.backoff.pause(&parts.connection, "sending the event that the device was deleted", error);
+            self.backoff.pause(
+                &parts.connection,
+                "sending the event that the device was deleted",
+                error,
+            );
         }
     }
 
@@ -162,9 +168,11 @@ impl<'l> IngressLoop<'l> {
             match poll::readable(parts.socket.as_fd(), &self.shared.waker, Some(PULSE)) {
                 Ok(ready) if ready.error => drop(self.read_errors()),
                 Ok(_) => {}
-                Err(error) => {
-                    self.backoff.pause(&parts.connection, "waiting for packets from the peer", &error)
-                }
+                Err(error) => self.backoff.pause(
+                    &parts.connection,
+                    "waiting for packets from the peer",
+                    &error,
+                ),
             }
         }
     }

@@ -9,7 +9,8 @@ use crate::time::Instant;
 use crate::wire::packet::esp::{HEADER_LEN, MAX_PAD, write_trailer};
 use crate::wire::spi::EspSpi;
 
-/// Seals packets of one SA. One thread owns it: wire order is number order.
+/// Seals packets of one SA. One thread owns the sending half, so that packets leave in the order of
+/// their numbers.
 #[derive(Debug)]
 pub struct Outbound {
     spi: EspSpi,
@@ -20,44 +21,45 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// A new sending half.
+    /// Makes a new sending half.
     pub fn new(spi: EspSpi, key: SealKey, lease: Lease, limits: Limits) -> Outbound {
         Outbound { spi, layout: key.layout(), key, lease, usage: Usage::new(limits) }
     }
 
-    /// Goes on where a former process stopped, as far as volume counts.
+    /// Counts what a former process sent towards the limits.
     pub fn resumed(self, packets: u64, bytes: u64) -> Outbound {
         Outbound { usage: self.usage.resumed(packets, bytes), ..self }
     }
 
-    /// Packets and bytes that count towards its limits.
+    /// The packets and bytes that count towards the limits.
     pub fn served(&self) -> (u64, u64) {
         (self.usage.packets(), self.usage.bytes())
     }
 
-    /// The peer's SPI.
+    /// The SPI, which the peer chose.
     pub fn spi(&self) -> EspSpi {
         self.spi
     }
 
-    /// What surrounds a payload, from IV to ICV.
+    /// The layout of a packet around its payload, from IV to ICV.
     pub fn layout(&self) -> Layout {
         self.layout
     }
 
-    /// Where the inner packet begins in an ESP packet.
+    /// The octet of an ESP packet at which the inner packet begins.
     #[inline]
     pub fn lead(&self) -> usize {
         HEADER_LEN + self.layout.iv
     }
 
-    /// The ESP packet's length around `inner` bytes (inner packet and any TFC padding).
+    /// The length of the ESP packet around `inner` bytes of inner packet and TFC padding.
     #[inline]
     pub fn packet_len(&self, inner: usize) -> usize {
         HEADER_LEN + self.layout.sealed_len(inner)
     }
 
-    /// Numbers for `packets` packets with `bytes` inner bytes in all, or why there are none.
+    /// Takes sequence numbers for `packets` packets with `bytes` inner bytes in all; the error says
+    /// why there are none.
     #[inline]
     pub fn reserve(
         &mut self,
@@ -73,19 +75,19 @@ impl Outbound {
         Ok(range)
     }
 
-    /// True once, when a successor should be asked for.
+    /// True once, when the soft limit is reached and a rekey is due.
     pub fn take_soft(&mut self, now: Instant) -> bool {
         self.usage.take_soft(now)
     }
 
-    /// Numbers spent so far.
+    /// The last sequence number that was handed out.
     pub fn spent(&self) -> u64 {
         self.lease.spent()
     }
 
     /// Seals `packet`: [`Outbound::packet_len`] bytes that hold `inner` bytes of inner packet from
-    /// [`Outbound::lead`] on. False, and the packet of no use, when it is not so laid out: a fault
-    /// of the caller.
+    /// [`Outbound::lead`] on. False, and the packet is of no use, when the caller laid the packet out
+    /// in another way.
     #[inline]
     pub fn seal(&self, seq: Seq, packet: &mut [u8], inner: usize, next_header: u8) -> bool {
         let Some(pad) = self.pad(packet.len(), inner) else { return false };

@@ -1,4 +1,4 @@
-//! The one place that reads clocks.
+//! The one place that reads clocks, and the one pause.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

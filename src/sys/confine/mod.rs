@@ -1,5 +1,5 @@
-//! What this process can still do once it runs, however it is made to: rights are given up for
-//! good, by role.
+//! Confinement: rights that a process or thread gives up for good, by role, so that an attacker who
+//! takes it over cannot use them.
 //!
 //! | role | who | may |
 //! |---|---|---|
@@ -43,23 +43,23 @@ pub use paths::Paths;
 /// Whether this process was confined: threads that narrow themselves further do so only then.
 static CONFINED: AtomicBool = AtomicBool::new(false);
 
-/// Who is confined.
+/// The role of a confined process or thread.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ConfinedRole {
-    /// Everything but packets.
+    /// The main process: everything but moving packets.
     Control,
-    /// Packets.
+    /// A thread of a lane: moving packets between open descriptors.
     Lane,
-    /// Signatures.
+    /// The process that holds the private keys and makes signatures.
     Signer,
 }
 
-/// How much of it the kernel does.
+/// The parts of the confinement, each with the reason if the kernel did not apply it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Confinement {
     /// System calls are filtered.
     pub system_calls: Result<(), String>,
-    /// Files are.
+    /// Access to files is limited.
     pub files: Result<(), String>,
     /// Memory is kept out of dumps.
     pub dumps: Result<(), String>,
