@@ -2,8 +2,8 @@
 //! 7383, RFC 7634).
 //!
 //! ```text
-//! | IKE header | unprotected payloads | SK header [fragment numbers] | IV | text, padding, Pad Length | ICV |
-//! |<------------- authenticated, by an AEAD as associated data ---->|    |<------- encrypted ------->|
+//! | IKE header | clear payloads | SK header [fragment] | IV | text, padding, Pad Length | ICV |
+//! |<-- authenticated, by an AEAD as associated data -->|    |<------- encrypted ------->|
 //! ```
 
 use std::ops::Range;

@@ -29,8 +29,8 @@ const FLOWS: usize = 16;
 /// 65,536 of the next device, which would otherwise segment it in software.
 const MAX_LEN: usize = 65_400;
 
-/// The frames and payloads of a batch. Both lists are allocated once, and grow only for a batch that
-/// is larger than all before.
+/// The frames and payloads of a batch. Both lists are allocated once, and grow only for a batch
+/// that is larger than all before.
 #[derive(Debug)]
 pub struct Coalescer {
     frames: Vec<Frame>,
@@ -84,8 +84,8 @@ struct CoalesceCandidate {
 }
 
 impl Coalescer {
-    /// Makes a coalescer. `tcp` and `udp` say which super-packets the device takes; `packets` is the
-    /// largest batch expected.
+    /// Makes a coalescer. `tcp` and `udp` say which super-packets the device takes; `packets` is
+    /// the largest batch expected.
     pub fn new(tcp: bool, udp: bool, packets: usize) -> Coalescer {
         let (frames, pieces) = (Vec::with_capacity(packets), Vec::with_capacity(packets));
         Coalescer { frames, pieces, tcp, udp }
@@ -113,8 +113,8 @@ impl Coalescer {
                 frame.open = false;
             }
         } else if self.tcp {
-            // Options or a fragment hide the flow to which the packet belongs: no packet of the same
-            // two hosts may overtake it.
+            // Options or a fragment hide the flow to which the packet belongs: no packet of the
+            // same two hosts may overtake it.
             let (source, destination) = (header.source, header.destination);
             same_protocol
                 .filter(|frame| {
@@ -160,8 +160,8 @@ impl Coalescer {
         }
     }
 
-    /// Hands every frame to `deliver` in order, a virtio-net header and the parts of its packet, and
-    /// empties the batch.
+    /// Hands every frame to `deliver` in order, a virtio-net header and the parts of its packet,
+    /// and empties the batch.
     pub fn drain(&mut self, arena: &mut [u8], mut deliver: impl FnMut(&[IoSlice<'_>], usize)) {
         for frame in &self.frames {
             let head = frame.close(arena).to_bytes();

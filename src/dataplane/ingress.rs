@@ -169,8 +169,8 @@ impl IngressBatch<'_> {
         frames
     }
 
-    /// Ends the use of the current SA: its counters are flushed, the first packet and the soft limit
-    /// are reported.
+    /// Ends the use of the current SA: its counters are flushed, the first packet and the soft
+    /// limit are reported.
     fn leave(&mut self, port: &mut impl IngressPort) {
         let Some(mut current) = self.current.take() else { return };
         if current.unused && current.state.packets() > 0 {

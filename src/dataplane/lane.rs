@@ -71,9 +71,9 @@ use crate::time::Instant;
 ///
 /// Each thread reads, works and writes in turn. A queue would add latency and memory, would need a
 /// policy for its overflow, and would hide from the sender that the far side is full. The kernel
-/// has a queue on both sides already: when the socket is full, egress waits briefly and the device's
-/// queue fills, which TCP senders notice. Two threads suffice, since one SA belongs to one thread
-/// ("wire order is number order"), and the two directions share nothing.
+/// has a queue on both sides already: when the socket is full, egress waits briefly and the
+/// device's queue fills, which TCP senders notice. Two threads suffice, since one SA belongs to one
+/// thread ("wire order is number order"), and the two directions share nothing.
 #[derive(Debug)]
 pub struct Lane {
     shared: Arc<Shared>,

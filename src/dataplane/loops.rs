@@ -76,8 +76,8 @@ impl<'l> EgressLoop<'l> {
         }
     }
 
-    /// Ends the thread, since somebody deleted the device. The event is sent until control has taken
-    /// it: nothing else repeats it.
+    /// Ends the thread, since somebody deleted the device. The event is sent until control has
+    /// taken it: nothing else repeats it.
     fn report_device_lost(&mut self, error: &io::Error) {
         let parts = &self.shared.parts;
         debug!(connection = parts.connection, interface = parts.name, %error, "the tunnel device was deleted");
@@ -132,7 +132,8 @@ impl<'l> EgressLoop<'l> {
         clock::now().mono.since(self.last_sent)
     }
 
-    /// Sends a NAT keepalive of one octet (RFC 3948 §4) when nothing else was sent for the interval.
+    /// Sends a NAT keepalive of one octet (RFC 3948 §4) when nothing else was sent for the
+    /// interval.
     fn keep_alive(&mut self) {
         let parts = &self.shared.parts;
         if parts.keepalive.is_none_or(|interval| self.silence() < interval) {

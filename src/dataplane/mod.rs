@@ -19,7 +19,8 @@
 //! Segments             a super-packet is divided into the send buffer        segment.rs
 //!    v
 //! Outbound::reserve    sequence numbers of the lease; none? `numbers_spent`  esp/lease.rs
-//! Outbound::seal       encrypted in place; equal packets in a row form a run esp/outbound.rs, batch.rs
+//! Outbound::seal       encrypted in place; equal packets in a row form a run esp/outbound.rs,
+//! batch.rs
 //!    v
 //! EspSocket::send      one GSO send a run; errors become drop reasons        port.rs
 //! ```

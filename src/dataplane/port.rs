@@ -2,9 +2,9 @@
 //!
 //! | error of sending | reaction |
 //! |---|---|
-//! | EAGAIN | full socket: wait for [`PATIENCE`], then drop the batch |
-//! | EMSGSIZE | ask for the path MTU, drop; the next packet of this size gets an ICMP error |
-//! | EIO, EINVAL for a run | send each packet by itself; if that works, do without GSO from now on |
+//! | EAGAIN | full socket: wait for `PATIENCE`, then drop the batch |
+//! | EMSGSIZE | ask for the path MTU, drop; the next such packet gets an ICMP error |
+//! | EIO, EINVAL for a run | send each packet by itself; if that works, no GSO from now on |
 //! | ENOBUFS, ENOMEM | full queue below: drop, as a router does |
 //! | EPERM, EINVAL, EADDRNOTAVAIL | local firewall, local address gone: drop; `outage` reports it |
 //! | any other | perhaps an ICMP error about an earlier packet: send again, then drop |
@@ -112,10 +112,10 @@ impl<'l> LanePort<'l> {
         left
     }
 
-    /// Sends the packets of a run one by one, after GSO was refused. EIO: the device cannot complete
-    /// checksums. EINVAL: the device cannot segment; or, from some kernels, the segments do not fit
-    /// the path any longer, and each is refused with EMSGSIZE; or the local address is gone, and
-    /// none is sent.
+    /// Sends the packets of a run one by one, after GSO was refused. EIO: the device cannot
+    /// complete checksums. EINVAL: the device cannot segment; or, from some kernels, the segments
+    /// do not fit the path any longer, and each is refused with EMSGSIZE; or the local address is
+    /// gone, and none is sent.
     fn push_singly(
         &mut self,
         buffer: &[u8],

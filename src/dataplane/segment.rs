@@ -39,8 +39,8 @@ enum Transport {
 }
 
 impl Segments {
-    /// Reads a frame's headers, and completes the checksum of a frame that is one packet. `None` when
-    /// the frame contradicts itself.
+    /// Reads a frame's headers, and completes the checksum of a frame that is one packet. `None`
+    /// when the frame contradicts itself.
     #[inline]
     pub fn of(frame: &VnetHeader, ip: &IpHeader, packet: &mut [u8]) -> Option<Segments> {
         if frame.gso == Gso::None {

@@ -121,8 +121,8 @@ impl Inbound {
         opened
     }
 
-    /// Raises the ledger's ceiling, once for [`NOTED`] numbers: a crash costs at most as many packets,
-    /// which the successor drops although they are new.
+    /// Raises the ledger's ceiling, once for [`NOTED`] numbers: a crash costs at most as many
+    /// packets, which the successor drops although they are new.
     #[cold]
     fn raise(&mut self, seq: u64) {
         let Some(ledger) = &self.ledger else { return };

@@ -20,8 +20,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One entry of the ledger: the ceiling of one half of an SA pair.
 pub trait Ceiling: fmt::Debug + Send + Sync {
-    /// Makes `ceiling` the first number that was never handed out. The value is durable when the call
-    /// returns.
+    /// Makes `ceiling` the first number that was never handed out. The value is durable when the
+    /// call returns.
     fn raise(&self, ceiling: u64);
 }
 

@@ -86,8 +86,8 @@ impl Outbound {
     }
 
     /// Seals `packet`: [`Outbound::packet_len`] bytes that hold `inner` bytes of inner packet from
-    /// [`Outbound::lead`] on. False, and the packet is of no use, when the caller laid the packet out
-    /// in another way.
+    /// [`Outbound::lead`] on. False, and the packet is of no use, when the caller laid the packet
+    /// out in another way.
     #[inline]
     pub fn seal(&self, seq: Seq, packet: &mut [u8], inner: usize, next_header: u8) -> bool {
         let Some(pad) = self.pad(packet.len(), inner) else { return false };

@@ -1,5 +1,5 @@
-//! The anti-replay window (RFC 4303 §3.4.3) in the form of RFC 6479: a ring of 64-bit blocks that is
-//! never shifted. The ring has at least one block more than the window, so that entering a block
+//! The anti-replay window (RFC 4303 §3.4.3) in the form of RFC 6479: a ring of 64-bit blocks that
+//! is never shifted. The ring has at least one block more than the window, so that entering a block
 //! clears no number that is still in the window.
 //!
 //! A packet is checked twice: [`Replay::precheck`] before decryption, which changes nothing, and
@@ -36,8 +36,8 @@ impl Replay {
         Replay { blocks: vec![0; blocks].into(), window: u64::from(window), top: 0 }
     }
 
-    /// Makes a window in which everything up to `top` is received. After a crash it is not known which
-    /// of those numbers were.
+    /// Makes a window in which everything up to `top` is received. After a crash it is not known
+    /// which of those numbers were.
     pub fn resumed(window: u32, top: u64) -> Replay {
         let mut replay = Replay::new(window);
         replay.blocks.fill(u64::MAX);
@@ -70,8 +70,8 @@ impl Replay {
         self.top
     }
 
-    /// Infers the extended sequence number of a packet that carries the lower half (RFC 4304 appendix
-    /// A): the smallest number with this lower half that is not below the window.
+    /// Infers the extended sequence number of a packet that carries the lower half (RFC 4304
+    /// appendix A): the smallest number with this lower half that is not below the window.
     #[inline]
     pub fn infer(&self, low: u32) -> u64 {
         let bottom = self.top.saturating_sub(self.window - 1);

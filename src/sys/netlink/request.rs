@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! nlmsghdr:   | length 4 | type 2 | flags 2 | sequence 4 | port 4 |
-//! attribute:  | length 2 | type 2 | data, padded to 4 |                 nested: the data is attributes
+//! attribute:  | length 2 | type 2 | data, padded to 4 |     nested: the data is attributes
 //! ```
 
 use std::ffi::{c_int, c_uchar};
