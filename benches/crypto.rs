@@ -3,11 +3,12 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use s2sd::crypto::esp::{HEADER_LEN, OpenKey, SealKey};
+use s2sd::crypto::esp::{OpenKey, SealKey};
 use s2sd::crypto::keymat::EspKeys;
 use s2sd::crypto::{EspSuite, Group, Provider, Secret, Standard, fake};
 use s2sd::sys::random::SystemRng;
 use s2sd::wire::codes::{EncrId, EsnId, IntegId};
+use s2sd::wire::packet::esp::HEADER_LEN;
 
 /// Azure's inner packet of 1,400 octets, with what ESP pads it to.
 const TEXT: usize = 1408;

@@ -9,8 +9,6 @@ use std::fmt;
 /// Identifier octets that the readers of this tree ask for. Only tags below 31 exist in what they
 /// read.
 pub mod tag {
-    /// BOOLEAN.
-    pub const BOOLEAN: u8 = 0x01;
     /// INTEGER.
     pub const INTEGER: u8 = 0x02;
     /// BIT STRING.

@@ -44,6 +44,7 @@ const SOURCES: &[&str] = &[
     "getrandom",
     "clock_gettime",
     "thread::sleep",
+    "thread::park_timeout",
 ];
 
 /// Modules that are functions of bytes and time alone: `sys` lies below them and is out of bounds

@@ -10,6 +10,7 @@ use super::{complain, fail, say};
 use crate::daemon::control::{Ask, ControlAnswer};
 use crate::daemon::status::{ChildStatus, ConnectionStatus, Status, TunnelStatus};
 use crate::doctor::service::ServiceError;
+use crate::sys::clock;
 
 /// The interval of `--watch`.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -63,7 +64,7 @@ fn watch(arguments: &StatusArguments, first: Status) -> ExitCode {
         if written.is_err() {
             return ExitCode::SUCCESS;
         }
-        std::thread::park_timeout(INTERVAL);
+        clock::pause(INTERVAL);
         seen = arguments.fetch();
     }
 }

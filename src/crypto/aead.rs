@@ -14,7 +14,7 @@ use aes_gcm::aes::cipher::consts::U12;
 use aes_gcm::{AeadInOut, AesGcm};
 use ring::aead::{self, LessSafeKey, UnboundKey};
 
-use super::provider::KeyLengthError;
+use super::error::KeyLengthError;
 use super::suite::{Aead, AesKey, Protection, SALT_LEN};
 
 pub(super) const ICV_LEN: usize = 16;

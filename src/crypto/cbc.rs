@@ -9,7 +9,7 @@ use aes::cipher::{
 };
 use aes::{Aes128Dec, Aes128Enc, Aes192Dec, Aes192Enc, Aes256Dec, Aes256Enc};
 
-use super::provider::KeyLengthError;
+use super::error::KeyLengthError;
 use super::suite::AesKey;
 
 pub(super) const BLOCK: usize = 16;

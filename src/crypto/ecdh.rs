@@ -3,7 +3,9 @@
 use ring::agreement::{self, EphemeralPrivateKey, UnparsedPublicKey};
 use ring::rand::SecureRandom;
 
-use super::provider::{KeyAgreement, PublicValueError, SharedSecret};
+use super::error::PublicValueError;
+use super::keys::SharedSecret;
+use super::provider::KeyAgreement;
 use super::secret::Secret;
 use super::suite::Group;
 

@@ -5,13 +5,15 @@
 //!
 //! ```text
 //! | SPI (4) | sequence (4) | IV | payload, padding, Pad Length, Next Header | ICV |
-//!                               |<--- text, a multiple of layout.align ---->|
+//!                               |<--- text, a multiple of layout.align --->|
 //! ```
 //!
-//! The caller writes SPI and text; the cipher writes sequence number, IV and ICV. One 64-bit
-//! sequence number makes them all: it never comes twice in an SA, so neither does an IV. An AEAD's
-//! IV is the number itself (RFC 4106 §3.1, RFC 7634 §2); CBC's is the number encrypted, since there
-//! it must be unpredictable too (RFC 3602 §3).
+//! The caller writes SPI and text; the cipher writes sequence number, IV and ICV. The IV follows
+//! from the 64-bit sequence number, which never comes twice in an SA, over a crash neither:
+//! `esp/lease.rs` leases numbers from the ledger in `state/ledger.rs` and says why. So a GCM nonce
+//! (salt and IV) is unique for its key. The IV of an AEAD is the number itself (RFC 4106 §3.1, RFC
+//! 7634 §2); the IV of CBC is the number encrypted, since it must be unpredictable too (RFC 3602
+//! §3).
 //!
 //! The upper half of an extended sequence number is never sent, and authenticated all the same:
 //! within the AEAD's associated data (RFC 4106 §5), or appended to what the HMAC covers (RFC 4303
@@ -19,13 +21,11 @@
 
 use super::aead::{self, AeadKey};
 use super::cbc::{self, CbcDecrypt, CbcEncrypt};
-use super::keymat::EspKeys;
+use super::error::{KeyLengthError, OpenError, SealError};
+use super::keys::EspKeys;
 use super::mac::Mac;
-use super::provider::{KeyLengthError, OpenError, SealError};
 use super::suite::{AesKey, EspProtection, EspSuite, Layout, Protection};
-
-/// Octets of ESP header: SPI and the lower half of the sequence number.
-pub const HEADER_LEN: usize = 8;
+use crate::wire::packet::esp::HEADER_LEN;
 
 /// The cipher of one direction: `Cbc` encrypts or decrypts, all others are the same both ways.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ enum DirectionCipher<Cbc> {
     Cbc(Box<(Cbc, Mac)>),
     Null(Box<Mac>),
     #[cfg(feature = "fake")]
-    Fake(super::fake::EspCipher),
+    Fake(super::fake::packet::EspCipher),
 }
 
 impl<Cbc> EspDirectionKey<Cbc> {
@@ -71,7 +71,7 @@ impl<Cbc> EspDirectionKey<Cbc> {
     }
 
     #[cfg(feature = "fake")]
-    fn fake(suite: &EspSuite, cipher: super::fake::EspCipher) -> EspDirectionKey<Cbc> {
+    fn fake(suite: &EspSuite, cipher: super::fake::packet::EspCipher) -> EspDirectionKey<Cbc> {
         let layout = suite.protection.layout();
         EspDirectionKey { cipher: DirectionCipher::Fake(cipher), esn: suite.esn, layout }
     }
@@ -87,7 +87,7 @@ impl SealKey {
     }
 
     #[cfg(feature = "fake")]
-    pub(super) fn fake(suite: &EspSuite, cipher: super::fake::EspCipher) -> SealKey {
+    pub(super) fn fake(suite: &EspSuite, cipher: super::fake::packet::EspCipher) -> SealKey {
         SealKey(EspDirectionKey::fake(suite, cipher))
     }
 
@@ -154,7 +154,7 @@ impl OpenKey {
     }
 
     #[cfg(feature = "fake")]
-    pub(super) fn fake(suite: &EspSuite, cipher: super::fake::EspCipher) -> OpenKey {
+    pub(super) fn fake(suite: &EspSuite, cipher: super::fake::packet::EspCipher) -> OpenKey {
         OpenKey(EspDirectionKey::fake(suite, cipher))
     }
 

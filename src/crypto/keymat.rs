@@ -8,7 +8,9 @@
 //! KEYMAT             = prf+(SK_d, [g^ir |] Ni | Nr)            a child SA
 //! ```
 
-use super::provider::{Provider, SharedSecret};
+use super::keys::SharedSecret;
+pub use super::keys::{EspKeys, MessageKeys};
+use super::provider::Provider;
 use super::secret::Secret;
 use super::suite::{EspProtection, EspSuite, IkeSuite, Prf};
 
@@ -147,38 +149,6 @@ impl IkeKeys {
     }
 }
 
-/// The two keys of one direction of an IKE SA; made by [`IkeKeys`] alone, so directions cannot mix.
-#[derive(Clone, Copy)]
-pub struct MessageKeys<'a> {
-    pub(super) encryption: &'a [u8],
-    pub(super) integrity: &'a [u8],
-}
-
-impl std::fmt::Debug for MessageKeys<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("<secret>")
-    }
-}
-
-/// The two keys of one ESP SA.
-#[derive(Debug, Eq, PartialEq)]
-pub struct EspKeys {
-    /// The encryption key, an AEAD's salt at its end. Empty for NULL.
-    pub encryption: Secret,
-    /// The integrity key. Empty for an AEAD.
-    pub integrity: Secret,
-}
-
-impl EspKeys {
-    /// Takes encryption before integrity (RFC 7296 §2.17).
-    fn take(rest: &mut &[u8], protection: EspProtection) -> EspKeys {
-        EspKeys {
-            encryption: take(rest, protection.encryption_key_len()),
-            integrity: take(rest, protection.integrity_key_len()),
-        }
-    }
-}
-
 /// The keys of a child SA pair, by role in the exchange that made it (not in the IKE SA).
 #[derive(Debug, Eq, PartialEq)]
 pub struct ChildKeys {
@@ -206,8 +176,8 @@ impl ChildKeys {
         let keymat = prf_plus(provider, prf, sk_d.expose(), &parts, len);
         let mut rest = keymat.expose();
         ChildKeys {
-            initiator: EspKeys::take(&mut rest, protection),
-            responder: EspKeys::take(&mut rest, protection),
+            initiator: take_esp(&mut rest, protection),
+            responder: take_esp(&mut rest, protection),
         }
     }
 }
@@ -266,6 +236,14 @@ pub fn prf_plus(
         last = block;
     }
     Secret::new(keymat)
+}
+
+/// The encryption key comes before the integrity key (RFC 7296 §2.17).
+fn take_esp(rest: &mut &[u8], protection: EspProtection) -> EspKeys {
+    EspKeys {
+        encryption: take(rest, protection.encryption_key_len()),
+        integrity: take(rest, protection.integrity_key_len()),
+    }
 }
 
 fn take(rest: &mut &[u8], len: usize) -> Secret {

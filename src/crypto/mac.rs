@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit, Mac as _};
 use ring::hmac as ring_hmac;
 use sha1::Sha1;
 
-use super::provider::KeyLengthError;
+use super::error::KeyLengthError;
 use super::secret;
 use super::suite::Integ;
 

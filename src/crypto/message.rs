@@ -2,17 +2,19 @@
 //! 7383, RFC 7634).
 //!
 //! ```text
-//! | IKE header | unprotected payloads | SK header [fragment numbers] | IV | text, padding, Pad Length | ICV |
-//! |<------------- authenticated, by an AEAD as associated data ---->|    |<------- encrypted ------->|
+//! | IKE header | clear payloads | SK header [fragment] | IV | text, padding, Pad Length | ICV |
+//! |<-- authenticated, by an AEAD as associated data -->|    |<------- encrypted ------->|
 //! ```
 
 use std::ops::Range;
 
 use super::aead::AeadKey;
 use super::cbc::{BLOCK, CbcDecrypt, CbcEncrypt};
-use super::keymat::MessageKeys;
+use super::error::{KeyLengthError, OpenError, SealError};
+use super::keys::MessageKeys;
 use super::mac::Mac;
-use super::provider::{KeyLengthError, MessageOpener, MessageSealer, OpenError, SealError};
+use super::parts::{Parts, pad, unpad};
+use super::provider::{MessageOpener, MessageSealer};
 use super::suite::{IkeSuite, Layout, Protection};
 use crate::rng::Rng;
 
@@ -153,48 +155,6 @@ impl MessageOpener for Opener {
         }
         unpad(message, body, self.layout)
     }
-}
-
-/// A message cut where the layout says.
-pub(super) struct Parts<'m> {
-    pub(super) clear: &'m [u8],
-    pub(super) iv: &'m mut [u8],
-    /// Plaintext, padding and Pad Length; at least that last octet.
-    pub(super) text: &'m mut [u8],
-    pub(super) icv: &'m mut [u8],
-}
-
-impl<'m> Parts<'m> {
-    pub(super) fn split(message: &'m mut [u8], body: usize, layout: Layout) -> Option<Parts<'m>> {
-        let (clear, body) = message.split_at_mut_checked(body)?;
-        let (iv, rest) = body.split_at_mut_checked(layout.iv)?;
-        let (text, icv) = rest.split_at_mut_checked(rest.len().checked_sub(layout.icv)?)?;
-        (text.len() >= layout.trailer).then_some(Parts { clear, iv, text, icv })
-    }
-}
-
-/// Fills what follows the plaintext with padding and its length. The content of the padding is free
-/// (RFC 7296 §3.14): zeros.
-pub(super) fn pad(text: &mut [u8], plaintext_len: usize) -> Result<(), SealError> {
-    let (last, padding) =
-        text.get_mut(plaintext_len..).and_then(<[u8]>::split_last_mut).ok_or(SealError)?;
-    padding.fill(0);
-    *last = u8::try_from(padding.len()).map_err(|_| SealError)?;
-    Ok(())
-}
-
-/// Where the plaintext lies in an opened message.
-pub(super) fn unpad(
-    message: &[u8],
-    body: usize,
-    layout: Layout,
-) -> Result<Range<usize>, OpenError> {
-    let start = body + layout.iv;
-    let end = message.len().checked_sub(layout.icv).ok_or(OpenError::Length)?;
-    let (pad_len, padded) =
-        message.get(start..end).and_then(<[u8]>::split_last).ok_or(OpenError::Length)?;
-    let len = padded.len().checked_sub(usize::from(*pad_len)).ok_or(OpenError::Padding)?;
-    Ok(start..start + len)
 }
 
 fn split_icv(message: &mut [u8], layout: Layout) -> Option<(&[u8], &mut [u8])> {

@@ -10,13 +10,16 @@
 //! | [`algorithm`] | what s2sd can run: ciphers, PRFs, groups, with sizes and numbers |
 //! | [`suite`] | what a negotiation settled on: the only combinations that can exist from here on |
 //! | [`unsupported`] | the refusal of everything else, naming the Azure setting to change |
-//! | [`provider`] | the traits, and why a public value or a message is refused |
+//! | [`provider`] | the traits: what the engine asks for |
 //! | [`standard`] | the real provider |
-//! | [`keymat`] | SKEYSEED, `SK_*`, child keys: one type for each key |
+//! | [`error`] | why a key, a public value, a message or a packet is refused |
+//! | [`keymat`] | the key schedule: SKEYSEED, `SK_*`, child keys, one type for each key |
+//! | `keys` | the keys that the key schedule hands to a cipher |
 //! | [`secret`] | bytes that are wiped, never printed, compared in constant time |
 //! | [`signature`] | private and public keys, signature schemes |
 //! | [`esp`] | packet ciphers: no allocation, no dynamic dispatch |
-//! | `message` | the SK payload, over the same ciphers |
+//! | `message` | the body of the SK and SKF payloads, over the same ciphers |
+//! | `parts` | a protected message cut at its layout, and its padding |
 //! | `aead`, `cbc`, `mac` | the three primitives under both |
 //! | `ecdh`, `modp` | key exchange on curves and in prime fields |
 //! | `fake` | the simulator's provider: fast, deterministic and worthless as protection |
@@ -36,13 +39,16 @@ mod aead;
 pub mod algorithm;
 mod cbc;
 mod ecdh;
+pub mod error;
 pub mod esp;
 #[cfg(feature = "fake")]
 pub mod fake;
 pub mod keymat;
+mod keys;
 mod mac;
 mod message;
 mod modp;
+mod parts;
 pub mod provider;
 pub mod secret;
 pub mod signature;
@@ -52,10 +58,9 @@ pub mod suite;
 mod tests;
 pub mod unsupported;
 
-pub use provider::{
-    Digest, Hash, KeyAgreement, KeyLengthError, MessageOpener, MessageSealer, OpenError, Provider,
-    PublicValueError, SealError, SharedSecret,
-};
+pub use error::{KeyLengthError, OpenError, PublicValueError, SealError};
+pub use keys::SharedSecret;
+pub use provider::{Digest, Hash, KeyAgreement, MessageOpener, MessageSealer, Provider};
 pub use secret::Secret;
 pub use standard::Standard;
 pub use suite::{EspSuite, Group, IkeSuite, Prf};

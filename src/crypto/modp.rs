@@ -9,7 +9,9 @@ use crypto_bigint::modular::{ConstMontyForm, ConstMontyParams};
 use crypto_bigint::{NonZero, U256, U320, U1024, U2048, Uint, const_monty_params};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::provider::{KeyAgreement, PublicValueError, SharedSecret};
+use super::error::PublicValueError;
+use super::keys::SharedSecret;
+use super::provider::KeyAgreement;
 use super::secret::Secret;
 use super::suite::Group;
 use crate::rng::Rng;

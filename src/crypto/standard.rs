@@ -3,13 +3,12 @@
 use ring::{digest, hmac};
 
 use super::ecdh::{Curve, Ecdh};
+use super::error::KeyLengthError;
 use super::esp::{OpenKey, SealKey};
-use super::keymat::{EspKeys, MessageKeys};
+use super::keys::{EspKeys, MessageKeys};
 use super::message::{Opener, Sealer};
 use super::modp::{Modp, ModpField};
-use super::provider::{
-    Digest, Hash, KeyAgreement, KeyLengthError, MessageOpener, MessageSealer, Provider,
-};
+use super::provider::{Digest, Hash, KeyAgreement, MessageOpener, MessageSealer, Provider};
 use super::secret::Secret;
 use super::suite::{EspSuite, Group, IkeSuite, Prf};
 use crate::rng::Rng;

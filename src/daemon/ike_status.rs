@@ -10,7 +10,7 @@ use crate::crypto::IkeSuite;
 use crate::ike::diagnosis::refusal::Refusal;
 use crate::ike::endpoint::event::{Cause, IkeEvent};
 use crate::ike::path::Path;
-use crate::sys::send_error::Unsent;
+use crate::sys::send_error::SendError;
 use crate::time::{Instant, Now, UnixTime};
 use crate::wire::spi::IkeSpi;
 
@@ -146,7 +146,7 @@ impl TunnelRecord {
     /// Notes what became of a message to the peer. Timers send it again; the log hears of changes.
     pub fn sent(&mut self, outcome: io::Result<()>) {
         let connection = self.name.as_str();
-        let unsent = outcome.err().map(|error| format!("{}: {error}", Unsent::of(&error)));
+        let unsent = outcome.err().map(|error| format!("{}: {error}", SendError::of(&error)));
         match &unsent {
             Some(why) if self.unsent != unsent => warn!(connection, "no message leaves: {why}"),
             None if self.unsent.is_some() => info!(connection, "messages leave again"),

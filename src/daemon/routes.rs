@@ -22,7 +22,7 @@ use crate::config::algorithm::Routes as Mode;
 use crate::config::prefix::Prefix;
 use crate::config::settings::Connection;
 use crate::sys::ike_socket::MARK;
-use crate::sys::netlink::{self, Netlink, Route, RoutingRule};
+use crate::sys::netlink::{self, Hop, Netlink, Route, RoutingRule};
 
 /// The table of routes that need the guard: "S2" in ASCII.
 pub const GUARD_TABLE: u32 = 0x5332;
@@ -113,7 +113,8 @@ impl Routes {
         let mut outcome = Ok(true);
         for prefix in &self.prefixes {
             let to = netlink::AddressPrefix { address: prefix.network(), length: prefix.length() };
-            let route = Route { to, metric: self.metric, table: self.table, devices: wanted };
+            let route =
+                Route { to, metric: self.metric, table: self.table, hop: Hop::Devices(wanted) };
             let done = match wanted {
                 // A device that is gone took its routes along.
                 [] => pass(netlink.drop_route(route), &[Errno::ESRCH, Errno::ENODEV]),

@@ -16,7 +16,7 @@ use super::routes::Routes;
 use super::tunnel::RunningTunnel;
 use crate::config::settings::Connection;
 use crate::ike::authenticator::Authenticator;
-use crate::sys::send_error::Unsent;
+use crate::sys::send_error::SendError;
 use crate::time::{Instant, Now, UnixTime};
 use crate::wire::selector::set::SelectorSet;
 
@@ -236,7 +236,7 @@ fn tunnel(settings: &Connection, member: &ServicePeer, now: Now) -> TunnelStatus
 }
 
 fn unsent(tunnel: &RunningTunnel) -> Option<String> {
-    tunnel.outage().map(|error| format!("{}: {error}", Unsent::of(&error)))
+    tunnel.outage().map(|error| format!("{}: {error}", SendError::of(&error)))
 }
 
 fn last_error(record: &TunnelRecord, now: Now) -> Option<LastError> {

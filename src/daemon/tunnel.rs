@@ -351,7 +351,7 @@ impl RunningTunnel {
         let (packets, bytes) = exact.unwrap_or_else(|| served_at_most(ceiling, mtu, &child.limits));
         let inbound = Inbound::new(sa.spi, key, replay, sa.suite.esn, child.limits)
             .noted_in(ledger)
-            .worn(packets, bytes);
+            .resumed(packets, bytes);
         let inbound = Arc::new(InboundSa::new(inbound, sa.selectors));
         child.inbound = Some(Arc::clone(&inbound));
         self.forwarding.apply([Change::AddInbound(inbound)]);
@@ -372,7 +372,7 @@ impl RunningTunnel {
         let child = self.children.entry(sa.child).or_insert_with(|| Child::new(&sa));
         (child.before.packets_out, child.before.bytes_out) = exact.unwrap_or_default();
         let (packets, bytes) = exact.unwrap_or_else(|| served_at_most(ceiling, mtu, &child.limits));
-        let outbound = Outbound::new(sa.spi, key, lease, child.limits).worn(packets, bytes);
+        let outbound = Outbound::new(sa.spi, key, lease, child.limits).resumed(packets, bytes);
         child.outbound = Some(Arc::new(OutboundSa::new(outbound, sa.selectors)));
         self.carry(ends)
     }

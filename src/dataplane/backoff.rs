@@ -1,38 +1,40 @@
-//! A call that fails though it should not: it is tried again after a pause that grows, so that a
-//! thread neither ends nor spins.
+//! Backoff: a system call that should not fail and does is tried again after a pause that doubles,
+//! so that a thread of a lane neither ends nor spins.
 
 use std::io;
-use std::thread;
 use std::time::Duration;
 
 use tracing::warn;
 
-/// The longest pause: no stop waits much longer.
+use crate::sys::clock;
+
+/// The longest pause, and so about the longest that [`super::Lane::stop`] waits for a thread.
 const LONGEST: Duration = Duration::from_millis(100);
-/// So many in a row are worth a line of the log.
-const WORTH_TELLING: u32 = 10;
+/// The number of failures in a row that is logged.
+const LOGGED_AFTER: u32 = 10;
 
-/// Failures in a row.
+/// The number of failures since the last success.
 #[derive(Debug, Default)]
-pub struct Setbacks(u32);
+pub(super) struct Backoff(u32);
 
-impl Setbacks {
-    /// It worked.
+impl Backoff {
+    /// Notes a success: the next failure is the first again.
     #[inline]
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.0 = 0;
     }
 
-    /// It failed: rests a while.
-    pub fn rest(&mut self, connection: &str, what: &str, error: &io::Error) {
+    /// Notes a failure of `what` and pauses the calling thread: 2 ms after the first, twice as long
+    /// after each further one, at most [`LONGEST`].
+    pub(super) fn pause(&mut self, connection: &str, what: &str, error: &io::Error) {
         self.0 = self.0.saturating_add(1);
-        if self.0 == WORTH_TELLING {
-            warn!(connection, %error, "{what} fails again and again; it is tried on");
+        if self.0 == LOGGED_AFTER {
+            warn!(connection, %error, "{what} failed {LOGGED_AFTER} times in a row; retrying every 100 ms");
         }
-        thread::park_timeout(self.pause());
+        clock::pause(self.length());
     }
 
-    fn pause(&self) -> Duration {
+    fn length(&self) -> Duration {
         Duration::from_millis(1 << self.0.min(10)).min(LONGEST)
     }
 }
@@ -43,17 +45,17 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_a_bound_and_begin_anew_after_a_success() {
-        let mut setbacks = Setbacks::default();
+        let mut backoff = Backoff::default();
         let error = io::Error::from_raw_os_error(libc::ENOMEM);
         let pauses = [(); 9].map(|()| {
-            setbacks.rest("t", "reading", &error);
-            setbacks.pause().as_millis()
+            backoff.pause("t", "reading", &error);
+            backoff.length().as_millis()
         });
         assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 100, 100, 100]);
-        setbacks.clear();
-        setbacks.rest("t", "reading", &error);
-        assert_eq!(setbacks.pause().as_millis(), 2);
-        setbacks.0 = u32::MAX;
-        assert_eq!(setbacks.pause(), LONGEST);
+        backoff.clear();
+        backoff.pause("t", "reading", &error);
+        assert_eq!(backoff.length().as_millis(), 2);
+        backoff.0 = u32::MAX;
+        assert_eq!(backoff.length(), LONGEST);
     }
 }

@@ -1,30 +1,31 @@
-//! The send buffer: sealed packets one behind the other, and the runs that a socket sends in one
-//! piece.
+//! The send buffer of egress: sealed packets one behind the other, and the runs of equal packets
+//! that a socket sends in one piece (UDP GSO).
 
 use crate::sys::mmsg::Run;
 
-/// Room for two super-packets and their overhead in segments of 500 bytes and more; smaller ones
-/// leave in more batches.
+/// Room for two super-packets and their overhead in segments of 500 bytes and more. Super-packets
+/// of smaller segments leave in more batches.
 const CAPACITY: usize = 160 << 10;
 
-/// What one GSO send may carry. 65,507 is what UDP allows, but a packet that together with its link
-/// header reaches the device's `gso_max_size` of 65,536 is segmented in software, on every device
-/// it crosses: a factor of five.
+/// The most bytes of one GSO send. UDP allows 65,507, but a packet that together with its link
+/// header reaches the device's `gso_max_size` of 65,536 is segmented in software on every device
+/// that the packet crosses: five times the cost.
 const MAX_RUN: usize = 65_000;
 
-/// The segments that every kernel with UDP GSO takes (`UDP_MAX_SEGMENTS`, 128 since Linux 6.8).
+/// The number of segments that every kernel with UDP GSO takes (`UDP_MAX_SEGMENTS`, 128 since Linux
+/// 6.8).
 const MAX_SEGMENTS: usize = 64;
 
-/// Runs that a batch may have before it leaves: 16 make one system call.
+/// The number of runs that a batch may have before it is sent: 16 make one system call.
 const MAX_RUNS: usize = 64;
 
 /// A batch in the making.
 #[derive(Debug)]
-pub struct Batch {
+pub(super) struct Batch {
     buffer: Box<[u8]>,
     end: usize,
     runs: Vec<Run>,
-    /// Segments in the last run; it takes no more once a shorter one ended it.
+    /// Segments in the last run. A run takes no more segments once a shorter one ended it.
     segments: usize,
     max_segments: usize,
     packets: usize,
@@ -44,26 +45,23 @@ impl Default for Batch {
 }
 
 impl Batch {
-    /// The largest packet a batch takes.
-    pub const MAX_PACKET: usize = CAPACITY;
-
-    /// Whether packets of equal size may form a run.
-    pub fn set_gso(&mut self, gso: bool) {
+    /// Sets whether packets of equal size may form a run.
+    pub(super) fn set_gso(&mut self, gso: bool) {
         self.max_segments = if gso { MAX_SEGMENTS } else { 1 };
     }
 
     /// Room for a packet of `len` bytes behind the others; `None` when the batch must leave first.
     #[inline]
-    pub fn room(&mut self, len: usize) -> Option<&mut [u8]> {
+    pub(super) fn room(&mut self, len: usize) -> Option<&mut [u8]> {
         if self.runs.len() == MAX_RUNS {
             return None;
         }
         self.buffer.get_mut(self.end..self.end + len)
     }
 
-    /// Appends the packet of `len` bytes that now stands in the room.
+    /// Appends the packet of `len` bytes that was written into [`Batch::room`].
     #[inline]
-    pub fn commit(&mut self, len: usize, tos: u8) {
+    pub(super) fn commit(&mut self, len: usize, tos: u8) {
         let joins = |run: &&mut Run| {
             self.segments < self.max_segments
                 && len <= run.segment
@@ -86,28 +84,28 @@ impl Batch {
         self.packets += 1;
     }
 
-    /// What to send, and from where.
-    pub fn content(&self) -> (&[u8], &[Run]) {
+    /// The send buffer, and the runs in it.
+    pub(super) fn content(&self) -> (&[u8], &[Run]) {
         (&self.buffer, &self.runs)
     }
 
     /// The packets in the batch.
-    pub fn packets(&self) -> usize {
+    pub(super) fn packets(&self) -> usize {
         self.packets
     }
 
     /// The bytes in the batch.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.end
     }
 
     /// Whether there is nothing to send.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.end == 0
     }
 
-    /// Forgets what was sent.
-    pub fn clear(&mut self) {
+    /// Empties the batch after it was sent.
+    pub(super) fn clear(&mut self) {
         self.end = 0;
         self.runs.clear();
         self.packets = 0;
@@ -148,9 +146,7 @@ mod tests {
     #[test]
     fn a_full_batch_has_no_room() {
         let mut batch = Batch::default();
-        assert!(
-            batch.room(Batch::MAX_PACKET).is_some() && batch.room(Batch::MAX_PACKET + 1).is_none()
-        );
+        assert!(batch.room(CAPACITY).is_some() && batch.room(CAPACITY + 1).is_none());
         for len in (1..=MAX_RUNS).rev().map(|i| i * 10) {
             assert!(batch.room(5).is_some());
             batch.commit(5, len.to_le_bytes()[0]);

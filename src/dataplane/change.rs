@@ -1,9 +1,11 @@
-//! How control changes what a lane forwards by: values in, new [`Tables`] published at once.
+//! How control changes what a lane forwards by: [`Change`] values in, new [`Tables`] published at
+//! once.
 //!
-//! A rekey loses nothing when its changes come in this order (make before break):
+//! A rekey loses no packet when its changes come in this order (make-before-break):
 //!
 //! ```text
-//! AddInbound(new)  ->  UseOutbound(new)  ->  ... the peer switches too ...  ->  RetireOutbound(old)  ->  RemoveInbound(old)
+//! AddInbound(new)  ->  UseOutbound(new)  ->  the peer switches too
+//!                                               ->  RetireOutbound(old)  ->  RemoveInbound(old)
 //! ```
 
 use std::sync::Arc;
@@ -13,43 +15,44 @@ use arc_swap::ArcSwap;
 use super::tables::{InboundSa, OutboundSa, Rules, Tables};
 use crate::wire::spi::EspSpi;
 
-/// One step.
+/// One change of a lane's tables.
 #[derive(Debug)]
 pub enum Change {
-    /// Packets of this SA are received from now on.
+    /// From now on packets of this SA are received.
     AddInbound(Arc<InboundSa>),
-    /// Packets that this SA covers leave on it from now on, before all older ones.
+    /// From now on packets that this SA covers are sent on it, in preference to all older SAs.
     UseOutbound(Arc<OutboundSa>),
-    /// Nothing leaves on this SA any more.
+    /// From now on nothing is sent on this SA.
     RetireOutbound(EspSpi),
-    /// Nothing is received on this SA any more.
+    /// From now on nothing is received on this SA.
     RemoveInbound(EspSpi),
-    /// The operator's settings, or the path, have changed.
+    /// The operator's settings changed, or the outer headers did.
     SetRules(Rules),
 }
 
-/// Control's end of a lane's tables.
+/// A handle to a lane's tables: control publishes new ones, the lane loads the latest for each
+/// batch. Clones share the tables.
 #[derive(Clone, Debug)]
 pub struct Forwarding(Arc<ArcSwap<Tables>>);
 
 impl Forwarding {
-    /// A tunnel without SAs.
+    /// Tables without SAs.
     pub fn new(rules: Rules) -> Forwarding {
         Forwarding(Arc::new(ArcSwap::from_pointee(Tables::new(rules))))
     }
 
-    /// What holds now.
+    /// The tables that hold now.
     pub fn current(&self) -> Arc<Tables> {
         self.0.load_full()
     }
 
-    /// What holds now, cheaply: for the loops.
+    /// The tables that hold now, without a change of their reference count: for the loops.
     pub(super) fn load(&self) -> arc_swap::Guard<Arc<Tables>> {
         self.0.load()
     }
 
-    /// Applies changes in their order and publishes the outcome once. One caller at a time: control
-    /// has one thread.
+    /// Applies changes in their order and publishes the outcome once. Two callers at the same time
+    /// would lose changes; control has one thread.
     pub fn apply(&self, changes: impl IntoIterator<Item = Change>) {
         let mut tables = Tables::clone(&self.0.load());
         changes.into_iter().for_each(|change| tables.apply(change));

@@ -1,11 +1,11 @@
 //! Joining received packets of one flow into super-packets for the device, without moving their
 //! bytes.
 //!
-//! Packets stay where they were opened. A frame is the first packet of a flow and a chain of the
-//! payloads that follow it; the device write gathers them. What joins is what the kernel's GRO
-//! would join: next in sequence, headers equal but for length, identification, sequence, checksum;
-//! each checksum verified first, because the device is told that it need not be. A segment that is
-//! shorter or has PSH ends its frame. Packets of a flow stay in order.
+//! Packets stay where they were decrypted. A frame is the first packet of a flow and a chain of the
+//! payloads that follow; the device write gathers them. Packets are joined as the kernel's GRO
+//! would join them: next in sequence, with headers equal but for length, identification, sequence
+//! and checksum. Each checksum is verified first, because the device is told that verifying is not
+//! needed. A segment that is shorter or has PSH ends its frame. Packets of a flow stay in order.
 
 use std::io::IoSlice;
 
@@ -18,19 +18,19 @@ use crate::wire::packet::tcp::{self, ACK, PSH, TcpFields, TcpHeader};
 use crate::wire::packet::udp::{self, UdpFields, UdpHeader};
 use crate::wire::packet::vnet::{Checksum, Gso, VnetHeader};
 
-/// Payloads in one frame. 64 of 1,024 bytes are a full IP packet, and the kernel takes no more UDP
-/// segments from everyone.
+/// The most payloads in one frame: 64 of 1,024 bytes are a full IP packet, and not every kernel
+/// takes more UDP segments.
 const MAX_SEGMENTS: usize = 64;
 
-/// Flows that are looked at, newest first, to find the frame that a packet continues.
+/// The number of frames, newest first, that are searched for the one that a packet continues.
 const FLOWS: usize = 16;
 
-/// The largest joined packet: with a link header still below the `gso_max_size` of 65,536 that the
-/// next device has, or else it would be segmented there in software.
+/// The largest joined packet. With a link header the packet is still below the `gso_max_size` of
+/// 65,536 of the next device, which would otherwise segment it in software.
 const MAX_LEN: usize = 65_400;
 
-/// Frames and payloads of a batch; allocated once, they grow only if a batch is larger than all
-/// before.
+/// The frames and payloads of a batch. Both lists are allocated once, and grow only for a batch
+/// that is larger than all before.
 #[derive(Debug)]
 pub struct Coalescer {
     frames: Vec<Frame>,
@@ -39,17 +39,17 @@ pub struct Coalescer {
     udp: bool,
 }
 
-/// One write to the device in the making.
+/// One frame in the making, written to the device in one call.
 #[derive(Clone, Copy, Debug)]
 struct Frame {
-    /// The first packet in the arena.
+    /// Where the first packet begins in the arena.
     start: usize,
     header: IpHeader,
-    /// Headers of the first packet; 0 when nothing can join.
+    /// The length of the first packet's headers; 0 when no packet can join.
     headers: usize,
-    /// Payload of the first packet: that of all others but the last.
+    /// The payload length of the first packet, and of all others but the last.
     segment: usize,
-    /// Bytes of all payloads.
+    /// The bytes of all payloads.
     payload: usize,
     count: usize,
     /// The sequence number that comes next, for TCP.
@@ -57,11 +57,11 @@ struct Frame {
     /// The pieces after the first packet, as a chain in `pieces`.
     head: Option<usize>,
     tail: Option<usize>,
-    /// Whether the first packet's checksum was found right.
+    /// Whether the first packet's checksums were verified.
     verified: bool,
-    /// Whether more may join.
+    /// Whether more packets may join.
     open: bool,
-    /// Whether the last segment had PSH, which is then the whole's.
+    /// Whether the last segment had PSH, which the super-packet then has.
     pushed: bool,
 }
 
@@ -78,13 +78,13 @@ struct CoalesceCandidate {
     headers: usize,
     payload: usize,
     sequence: u32,
-    /// Whether it ends what it joins.
+    /// Whether the packet ends the frame that it joins.
     last: bool,
     joinable: bool,
 }
 
 impl Coalescer {
-    /// A coalescer for a device that takes super-packets of TCP and of UDP, or not. `packets` is
+    /// Makes a coalescer. `tcp` and `udp` say which super-packets the device takes; `packets` is
     /// the largest batch expected.
     pub fn new(tcp: bool, udp: bool, packets: usize) -> Coalescer {
         let (frames, pieces) = (Vec::with_capacity(packets), Vec::with_capacity(packets));
@@ -109,12 +109,12 @@ impl Coalescer {
                     frame.append(&mut self.pieces, piece, &candidate);
                     return;
                 }
-                // What comes later in this flow must not overtake this packet.
+                // Later packets of this flow must not overtake this packet.
                 frame.open = false;
             }
         } else if self.tcp {
-            // Options or a fragment hide which flow of these two hosts it belongs to: nothing
-            // overtakes it in any.
+            // Options or a fragment hide the flow to which the packet belongs: no packet of the
+            // same two hosts may overtake it.
             let (source, destination) = (header.source, header.destination);
             same_protocol
                 .filter(|frame| {
@@ -160,8 +160,8 @@ impl Coalescer {
         }
     }
 
-    /// Hands every frame to `deliver`, a virtio-net header and the parts of its packet, in order;
-    /// then forgets them.
+    /// Hands every frame to `deliver` in order, a virtio-net header and the parts of its packet,
+    /// and empties the batch.
     pub fn drain(&mut self, arena: &mut [u8], mut deliver: impl FnMut(&[IoSlice<'_>], usize)) {
         for frame in &self.frames {
             let head = frame.close(arena).to_bytes();
@@ -235,7 +235,7 @@ impl Frame {
         self.verified && checksums_are_right(packet, header)
     }
 
-    /// Whether all that one header says for all of a super-packet is said by both.
+    /// Whether both packets agree in all header fields that a super-packet has only once.
     #[inline]
     fn same_headers(&self, first: &[u8], packet: &[u8]) -> bool {
         let ip = self.header.header_len;
@@ -275,8 +275,8 @@ impl Frame {
         self.open = !candidate.last && candidate.payload == self.segment;
     }
 
-    /// Rewrites the first packet's headers to those of the whole, and says what the device must
-    /// know.
+    /// Rewrites the first packet's headers to those of the super-packet, and gives the virtio-net
+    /// header that describes the super-packet to the device.
     fn close(&self, arena: &mut [u8]) -> VnetHeader {
         if self.count == 1 {
             return VnetHeader::default();
@@ -324,7 +324,7 @@ impl Frame {
     }
 }
 
-/// Addresses and ports alike; the protocol was compared before.
+/// Whether addresses and ports are equal; the caller compared the protocol.
 #[inline]
 fn same_flow(first: &[u8], packet: &[u8], frame: &IpHeader, header: &IpHeader) -> bool {
     frame.version == header.version
@@ -346,7 +346,8 @@ fn counts_up(first: &[u8], packet: &[u8], count: usize) -> bool {
     id(packet) == expected
 }
 
-/// Both checksums: of the IP header too, or joining would mend what its receiver must drop.
+/// Whether both checksums are right: that of the IP header too, since joining rewrites it and would
+/// repair a packet that its receiver must drop.
 #[inline]
 fn checksums_are_right(packet: &[u8], header: &IpHeader) -> bool {
     let (head, data) = packet.split_at(header.header_len);

@@ -1,40 +1,40 @@
-//! Numbers of one lane, written by its two loops once a batch and read by anyone.
+//! The counters of one lane, written by its two loops once a batch and read by any thread.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::esp::Counters;
 
-/// Classes of batch size: 1, 2..3, 4..7, ..., 128 and more packets.
+/// The number of classes of batch size: 1, 2..3, 4..7, ..., 128 and more packets.
 pub const SIZES: usize = 8;
 
-/// Numbers of one direction.
+/// The counters of one direction.
 #[derive(Debug, Default)]
 pub struct DirectionCounters {
-    /// Packets that no SA can be charged with: all of its drops, none of its passes.
+    /// Drops of packets that belong to no SA; its other counters stay 0.
     pub stray: Counters,
-    /// Messages handed to or taken from the socket: runs, or what GRO joined.
+    /// Messages handed to or taken from the socket: runs, or datagrams that GRO joined.
     pub messages: AtomicU64,
-    /// Of these, messages of several datagrams.
+    /// Those messages that were several datagrams.
     pub joined: AtomicU64,
     /// Frames read from or written to the device.
     pub frames: AtomicU64,
     sizes: [AtomicU64; SIZES],
 }
 
-/// Numbers of one lane.
+/// The counters of one lane.
 #[derive(Debug, Default)]
 pub struct LaneCounters {
     /// From the device to the peer.
     pub egress: DirectionCounters,
     /// From the peer to the device.
     pub ingress: DirectionCounters,
-    /// Keepalives sent.
+    /// NAT keepalives sent (RFC 3948 §4).
     pub keepalives: AtomicU64,
-    /// ICMP "too big" said inward.
+    /// ICMP errors "too big" written to the device.
     pub replies: AtomicU64,
 }
 
-/// What one batch adds.
+/// What one batch adds to the counters of its direction.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct BatchStats {
     /// Packets in the batch.
@@ -48,7 +48,7 @@ pub struct BatchStats {
 }
 
 impl LaneCounters {
-    /// One "too big" was said inward.
+    /// Counts one ICMP error "too big" that was written to the device.
     pub fn replied(&self) {
         self.replies.fetch_add(1, Ordering::Relaxed);
     }
@@ -66,7 +66,7 @@ impl DirectionCounters {
         }
     }
 
-    /// How many batches there were of each size class.
+    /// The number of batches of each size class.
     pub fn sizes(&self) -> [u64; SIZES] {
         std::array::from_fn(|class| self.sizes[class].load(Ordering::Relaxed))
     }

@@ -11,24 +11,25 @@ const CE: u8 = 3;
 /// The outer TOS byte of an inner packet: ECN is always copied (RFC 6040 §4.1, normal mode), DSCP
 /// when the operator wants classes to be seen on the way.
 #[inline]
-pub fn outer_tos(inner: u8, copy_dscp: bool) -> u8 {
+pub(super) fn outer_tos(inner: u8, copy_dscp: bool) -> u8 {
     if copy_dscp { inner } else { inner & ECN }
 }
 
-/// What arrives of an inner packet that came with this outer TOS byte.
+/// What becomes of an inner packet that came within an outer header with ECN.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum OuterMark {
-    /// As it was sent.
+pub(super) enum OuterMark {
+    /// The packet is delivered as it was sent.
     Unchanged,
-    /// Marked: congestion was met.
+    /// The packet is delivered with the mark of the outer header: it met congestion.
     Marked,
-    /// Not at all: its sender could not see a mark, and must notice the congestion otherwise.
+    /// The packet is dropped: its sender cannot see a mark, and must notice the congestion by the
+    /// loss.
     Lost,
 }
 
-/// RFC 6040 §4.2, figure 4.
+/// Decides by both TOS bytes what becomes of a packet (RFC 6040 §4.2, figure 4).
 #[inline]
-pub fn arrival(inner: u8, outer: u8) -> OuterMark {
+pub(super) fn arrival(inner: u8, outer: u8) -> OuterMark {
     match (inner & ECN, outer & ECN) {
         (NOT_ECT, CE) => OuterMark::Lost,
         (CE, _) => OuterMark::Unchanged,
@@ -39,8 +40,8 @@ pub fn arrival(inner: u8, outer: u8) -> OuterMark {
     }
 }
 
-/// Writes the ECN field of `outer` into an inner packet, and its header checksum after it.
-pub fn mark(packet: &mut [u8], header: &IpHeader, outer: u8) {
+/// Writes the ECN field of `outer` into an inner packet, and corrects the header checksum.
+pub(super) fn mark(packet: &mut [u8], header: &IpHeader, outer: u8) {
     let tos = (header.tos & !ECN) | (outer & ECN);
     match header.version {
         IpVersion::V6 => set_v6_class(packet, tos),

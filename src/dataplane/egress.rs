@@ -1,12 +1,17 @@
-//! From the device to the peer: frames in, runs of sealed packets out. No descriptor here: a
-//! [`EgressPort`] has them.
+//! Egress, from the device to the peer: frames in, runs of sealed packets out. No descriptor is
+//! named here; an [`EgressPort`] has them.
 //!
 //! ```text
 //! frame -> SA -> fits? -> divide -> reserve numbers -> for each packet: write, seal -> run
-//!            |      |
-//!            |      +-- "too big", inward
-//!            +--------- "wanted", to control
+//!          |     |
+//!          |     +-- drop `too_big`, ICMP error inward
+//!          +-------- drop `no_sa`, event Wanted to control
 //! ```
+//!
+//! A packet is dropped for its **traffic selector** in `EgressBatch::push`: `EgressBatch::select`
+//! asks [`Tables::outbound_for`] for the newest SA whose selectors cover the packet, and without
+//! one the packet is dropped as [`DropReason::NoSa`]. A packet never leaves in the clear, nor on an
+//! SA that was not negotiated for it (RFC 4301 §5.1).
 
 use std::sync::MutexGuard;
 use std::time::Duration;
@@ -27,22 +32,23 @@ use crate::wire::packet::ip::{IpFragment, IpHeader, IpVersion, TCP};
 use crate::wire::packet::tcp::clamp_mss;
 use crate::wire::packet::vnet::VnetHeader;
 
-/// Where egress puts what it makes.
+/// Where egress puts its output.
 pub trait EgressPort {
-    /// Sends the runs of a batch to the peer. Says how many packets were lost, and why.
+    /// Sends the runs of a batch to the peer, and counts in `lost` the packets that could not be
+    /// sent, by their reason.
     fn send(&mut self, buffer: &[u8], runs: &[Run], lost: &mut PacketTally);
-    /// Hands a packet back to the device.
+    /// Writes a packet to the device: an ICMP error about one that came from there.
     fn reply(&mut self, packet: &[u8]);
-    /// Tells control.
+    /// Sends an event to control, if there is room for one.
     fn tell(&mut self, event: LaneEvent);
 }
 
-/// The egress of one lane: its send buffer and what it remembers between batches.
+/// The egress of one lane: the send buffer, and the state that lasts from batch to batch.
 #[derive(Debug)]
 pub struct Egress {
     batch: Batch,
     replies: RateLimit,
-    wishes: RateLimit,
+    wanted: RateLimit,
     stray: PacketTally,
     stats: BatchStats,
     reply: Box<[u8; MAX_REPLY]>,
@@ -52,10 +58,10 @@ impl Default for Egress {
     fn default() -> Egress {
         Egress {
             batch: Batch::default(),
-            // Linux's own limit for "too big" to one host is one a second; here many hosts share
-            // it.
+            // Linux's own limit for "too big" is one a second to one host; here many hosts share
+            // one limit.
             replies: RateLimit::new(Duration::from_millis(10), 50),
-            wishes: RateLimit::new(Duration::from_millis(100), 10),
+            wanted: RateLimit::new(Duration::from_millis(100), 10),
             stray: PacketTally::default(),
             stats: BatchStats::default(),
             reply: Box::new([0; MAX_REPLY]),
@@ -64,7 +70,8 @@ impl Default for Egress {
 }
 
 impl Egress {
-    /// Begins a batch. `path` is the outer packet that the path is known to carry.
+    /// Begins a batch. `path` is the path MTU: the largest outer packet that the path is known to
+    /// carry.
     pub fn begin<'e>(
         &'e mut self,
         tables: &'e Tables,
@@ -83,7 +90,7 @@ impl Egress {
     }
 }
 
-/// A batch in the making, and the SA that it is on.
+/// A batch in the making.
 #[derive(Debug)]
 pub struct EgressBatch<'e> {
     egress: &'e mut Egress,
@@ -93,7 +100,7 @@ pub struct EgressBatch<'e> {
     current: Option<CurrentOutbound<'e>>,
 }
 
-/// The SA of the last packet, held until another's turn or the batch's end.
+/// The SA of the last packet, held until a packet of another SA comes or the batch ends.
 #[derive(Debug)]
 struct CurrentOutbound<'e> {
     sa: &'e OutboundSa,
@@ -113,7 +120,7 @@ impl<'e> EgressBatch<'e> {
         self.egress.batch.is_empty()
     }
 
-    /// Takes a frame from the device. Its bytes are scratch afterwards.
+    /// Takes a frame from the device. The bytes of the frame are changed.
     #[inline]
     pub fn push(&mut self, frame: &mut [u8], port: &mut impl EgressPort) {
         self.egress.stats.frames += 1;
@@ -133,11 +140,12 @@ impl<'e> EgressBatch<'e> {
         self.forward(&header, &segments, packet, port);
     }
 
-    /// Makes the SA for a packet the current one; false when there is none.
+    /// Makes the SA whose traffic selectors cover the packet the current one; false, and an event
+    /// to control, when there is none.
     #[inline]
     fn select(&mut self, header: &IpHeader, packet: &[u8], port: &mut impl EgressPort) -> bool {
         let Some(sa) = self.tables.outbound_for(header, packet) else {
-            if self.egress.wishes.allow(self.now) {
+            if self.egress.wanted.allow(self.now) {
                 port.tell(LaneEvent::Wanted(tuple(header, packet)));
             }
             return false;
@@ -153,7 +161,7 @@ impl<'e> EgressBatch<'e> {
         true
     }
 
-    /// Lets go of the current SA.
+    /// Ends the use of the current SA: its counters are flushed, its soft limit is reported.
     fn leave(&mut self, port: &mut impl EgressPort) {
         if let Some(mut current) = self.current.take() {
             current.sa.counters.flush(&mut current.tally);
@@ -178,10 +186,10 @@ impl<'e> EgressBatch<'e> {
         }
         if segments.max_len() > current.inner_mtu {
             current.tally.drop(DropReason::TooBig, count);
-            // The least that a family must carry is the least that may be said of a path (RFC 1191
-            // §3, RFC 8201 §4).
-            let floor = if header.version == IpVersion::V4 { MIN_V4 } else { MIN_V6 };
-            let mtu = current.inner_mtu.max(floor);
+            // An ICMP error names no MTU below the one that every link of the family must carry
+            // (RFC 1191 §3, RFC 8201 §4).
+            let least = if header.version == IpVersion::V4 { MIN_V4 } else { MIN_V6 };
+            let mtu = current.inner_mtu.max(least);
             if self.egress.replies.allow(self.now)
                 && let Some(len) = too_big(header, packet, mtu, &mut self.egress.reply)
             {
@@ -212,12 +220,12 @@ impl<'e> EgressBatch<'e> {
             };
             segments.write(packet, index, &mut room[lead..lead + inner]);
             let sealed = outbound.seal(seq, room, inner, next_header);
-            debug_assert!(sealed, "packet_len and lead lay it out");
+            debug_assert!(sealed, "packet_len and lead lay the packet out");
             batch.commit(len, tos);
         }
     }
 
-    /// Sends what is left and writes the numbers down.
+    /// Sends what is left, and adds the batch to the counters.
     pub fn finish(mut self, numbers: &DirectionCounters, port: &mut impl EgressPort) {
         self.leave(port);
         let egress = self.egress;
@@ -244,7 +252,7 @@ fn flush(
     batch.clear();
 }
 
-/// Lowers the segment size that a SYN announces to what the tunnel carries.
+/// Lowers the segment size that a SYN announces to the size that fits the tunnel (MSS clamping).
 #[inline]
 pub(super) fn clamp(packet: &mut [u8], header: &IpHeader, inner_mtu: usize, limit: u16) {
     let limit = mss(inner_mtu, header.version).min(limit);

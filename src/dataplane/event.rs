@@ -1,24 +1,24 @@
-//! What a lane tells control. Events travel over a bounded channel and are lost when it is full:
-//! each is either repeated by its cause or a hint.
+//! What a lane tells control. Events travel over a bounded channel and are lost when the channel is
+//! full: each event is repeated while its cause lasts, or is no more than a hint.
 
 use crate::wire::selector::narrow::Tuple;
 use crate::wire::spi::EspSpi;
 
-/// Something that control should know.
+/// One event of a lane.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum LaneEvent {
-    /// A packet found no SA: one is wanted for it.
+    /// No SA covers this packet from the device: an SA for it is to be negotiated.
     Wanted(Tuple),
     /// An outbound SA has reached its soft limit.
     OutboundAging(EspSpi),
     /// An inbound SA has reached its soft limit.
     InboundAging(EspSpi),
-    /// The first packet on an inbound SA: the peer has switched to it.
+    /// The first packet came on this inbound SA: the peer has switched to it.
     FirstPacket(EspSpi),
     /// An IKE message came on the lane's socket.
     Ike(Vec<u8>),
-    /// The path carries outer packets of this size now.
+    /// The path MTU changed to this size of outer packets.
     PathMtu(usize),
-    /// The device is gone, and nothing is sent any more.
+    /// Somebody deleted the tunnel device; the egress thread has ended.
     DeviceLost,
 }

@@ -1,8 +1,8 @@
-//! Telling a sender that its packet is too big: "fragmentation needed" (RFC 1191) and "packet too
-//! big" (RFC 4443 §3.2).
+//! Path MTU discovery for senders behind the tunnel: the ICMP errors "fragmentation needed" (RFC
+//! 1191) and "packet too big" (RFC 4443 §3.2) about a packet that does not fit.
 //!
-//! The source is the packet's own destination. An address of this host would be refused by the
-//! kernel as a stranger's when it comes in from the device; the destination's side of the tunnel is
+//! The source of the error is the packet's own destination. The kernel would refuse a packet from
+//! the device whose source is an address of this host; and the destination's side of the tunnel is
 //! where the packet would have met the narrow path.
 
 use std::net::IpAddr;
@@ -13,13 +13,13 @@ use crate::wire::packet::ip::{
     ICMP, ICMPV6, IpFragment, IpHeader, IpVersion, V4_LEN, V6_LEN, complete_v4_checksum,
 };
 
-/// The largest reply: RFC 4443 §2.4 (c) fills up to the least IPv6 MTU.
+/// The length of the largest error: RFC 4443 §2.4 (c) fills up to the least IPv6 MTU.
 pub const MAX_REPLY: usize = 1280;
 /// RFC 1812 §4.3.2.3 wants as much of the packet as fits into 576 bytes.
 const MAX_REPLY_V4: usize = 576;
 
-/// Builds the reply to `packet` that says `mtu`, and gives its length; `None` when none may be
-/// sent.
+/// Builds the ICMP error about `packet` that names `mtu`, and gives the length of the error; `None`
+/// when no error may be sent about this packet.
 pub fn too_big(
     header: &IpHeader,
     packet: &[u8],
@@ -45,9 +45,9 @@ pub fn too_big(
     Some(len)
 }
 
-/// RFC 1122 §3.2.2 and RFC 4443 §2.4 (e): never about ICMP errors, later fragments, or what was not
-/// sent from one host to one host. (About a multicast "packet too big" would be allowed, but then
-/// all members would answer.)
+/// Whether an ICMP error may be sent: never about ICMP errors, later fragments, or packets that
+/// were not sent from one host to one host (RFC 1122 §3.2.2, RFC 4443 §2.4 (e)). "Packet too big"
+/// about a multicast would be allowed, but then all members would answer.
 fn deserves_reply(header: &IpHeader, packet: &[u8]) -> bool {
     let single = |address: IpAddr| match address {
         IpAddr::V4(a) => {

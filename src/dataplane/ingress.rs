@@ -1,11 +1,16 @@
-//! From the peer to the device: datagrams in, frames out. No descriptor here: an [`IngressPort`]
-//! has them.
+//! Ingress, from the peer to the device: datagrams in, frames out. No descriptor is named here; an
+//! [`IngressPort`] has them.
 //!
 //! ```text
-//! message -> datagrams -> classify -> SA by SPI -> open in place -> selectors -> ECN, MSS -> join -> frame
-//!                            |
-//!                            +-- IKE, to control; keepalives, to nobody
+//! message -> datagrams -> classify -> SA by SPI -> open in place
+//!                         |
+//!                         +-- IKE, to control; NAT keepalives, to nobody
+//!                                -> traffic selectors -> ECN, MSS -> join -> frame
 //! ```
+//!
+//! A packet is dropped for its **traffic selector** in `CurrentInbound::accept`: a decrypted packet
+//! that [`InboundSa::allows`] refuses, since the SA was not negotiated for it, is dropped as
+//! [`DropReason::BadSelector`] (RFC 4301 §5.2, step 4).
 
 use std::io::IoSlice;
 use std::sync::MutexGuard;
@@ -25,15 +30,15 @@ use crate::wire::packet::esp::EspHeader;
 use crate::wire::packet::ip::{IpFragment, TCP};
 use crate::wire::spi::EspSpi;
 
-/// Where ingress puts what it makes.
+/// Where ingress puts its output.
 pub trait IngressPort {
-    /// Writes one frame to the device, gathered from its parts. Whether the device took it.
+    /// Writes one frame to the device, gathered from its parts. Whether the device took the frame.
     fn deliver(&mut self, frame: &[IoSlice<'_>]) -> bool;
-    /// Tells control. Whether there was room.
+    /// Sends an event to control. Whether there was room for the event.
     fn tell(&mut self, event: LaneEvent) -> bool;
 }
 
-/// The ingress of one lane: its receive buffers and the frames it joins.
+/// The ingress of one lane: the receive buffers, and the frames that are joined from them.
 #[derive(Debug)]
 pub struct Ingress {
     arena: Box<[u8]>,
@@ -42,12 +47,12 @@ pub struct Ingress {
 }
 
 impl Ingress {
-    /// Messages received at a time.
+    /// The number of messages received at a time.
     pub const SLOTS: usize = 4;
     /// Room for the largest UDP payload, which GRO may fill.
     pub const SLOT: usize = 1 << 16;
 
-    /// An ingress for a device with these offloads.
+    /// Makes an ingress for a device with these offloads.
     pub fn new(offloads: Offloads) -> Ingress {
         Ingress {
             arena: vec![0; Ingress::SLOTS * Ingress::SLOT].into(),
@@ -56,12 +61,12 @@ impl Ingress {
         }
     }
 
-    /// Where messages are received into, [`Ingress::SLOT`] bytes each.
+    /// The buffer that messages are received into, [`Ingress::SLOT`] bytes each.
     pub fn arena(&mut self) -> &mut [u8] {
         &mut self.arena
     }
 
-    /// Takes the messages that now stand in the arena, and delivers what is in them.
+    /// Opens the messages that stand in the arena, and delivers their packets to the device.
     pub fn process(
         &mut self,
         tables: &Tables,
@@ -89,7 +94,7 @@ impl Ingress {
     }
 }
 
-/// A batch under way, and the SA that it is on.
+/// A batch in the making.
 struct IngressBatch<'i> {
     arena: &'i mut [u8],
     coalescer: &'i mut Coalescer,
@@ -99,7 +104,7 @@ struct IngressBatch<'i> {
     current: Option<CurrentInbound<'i>>,
 }
 
-/// The SA of the last packet, held until another's turn or the batch's end.
+/// The SA of the last packet, held until a packet of another SA comes or the batch ends.
 struct CurrentInbound<'i> {
     sa: &'i InboundSa,
     state: MutexGuard<'i, Inbound>,
@@ -148,7 +153,7 @@ impl IngressBatch<'_> {
         }
     }
 
-    /// Delivers what was joined; says how many frames there were.
+    /// Delivers the joined frames; their number.
     fn finish(mut self, port: &mut impl IngressPort) -> usize {
         self.leave(port);
         let (mut frames, mut refused) = (0, 0);
@@ -164,7 +169,8 @@ impl IngressBatch<'_> {
         frames
     }
 
-    /// Lets go of the current SA.
+    /// Ends the use of the current SA: its counters are flushed, the first packet and the soft
+    /// limit are reported.
     fn leave(&mut self, port: &mut impl IngressPort) {
         let Some(mut current) = self.current.take() else { return };
         if current.unused && current.state.packets() > 0 {
@@ -183,7 +189,7 @@ impl<'i> CurrentInbound<'i> {
         CurrentInbound { sa, unused: state.packets() == 0, state, tally: PacketTally::default() }
     }
 
-    /// Opens a packet and makes it what its sender sent.
+    /// Opens a packet, checks the traffic selectors, and carries over what happened on the path.
     #[inline]
     fn accept(
         &mut self,

@@ -1,27 +1,34 @@
-//! What fits: the largest inner packet a path takes behind a suite's overhead, and the TCP segment
-//! size that goes with it.
+//! Path MTU: the largest inner packet that fits the path behind a suite's overhead, and the TCP
+//! segment size (MSS) that goes with it.
+//!
+//! Path MTU discovery has three parts. Towards the peer the kernel keeps the path MTU from ICMP
+//! errors about outer packets ([`crate::sys::esp_socket::EspSocket::path_mtu`]); a lane asks for it
+//! each second and after an error. The smallest of that value, the configured outer MTU and the
+//! configured inner MTU bounds a packet ([`OuterHeaders::inner_mtu`]). A sender whose packet is
+//! larger gets an ICMP error ([`super::icmp`]), and TCP is spared the error by MSS clamping
+//! ([`mss`]).
 
 use crate::crypto::suite::Layout;
 use crate::wire::packet::esp::HEADER_LEN;
 use crate::wire::packet::ip::{IpVersion, V4_LEN, V6_LEN};
 use crate::wire::packet::{tcp, udp};
 
-/// No link that carries IPv6 is smaller (RFC 8200 §5).
+/// The least MTU of a link that carries IPv6 (RFC 8200 §5).
 pub const MIN_V6: usize = 1280;
-/// Every IPv4 host takes that much (RFC 791 §3.2); a path that claims less is not believed.
+/// The packet that every IPv4 host takes (RFC 791 §3.2). A path MTU below that is not believed.
 pub const MIN_V4: usize = 576;
 
-/// What stands in front of ESP.
+/// The headers in front of ESP: outer IP, and UDP where ESP is encapsulated in UDP.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct OuterHeaders {
-    /// The outer family.
+    /// The IP version of the outer header.
     pub version: IpVersion,
-    /// Whether ESP travels in UDP (RFC 3948).
+    /// Whether ESP is encapsulated in UDP for NAT traversal (RFC 3948).
     pub udp: bool,
 }
 
 impl OuterHeaders {
-    /// Outer bytes in front of the ESP header.
+    /// The number of bytes in front of the ESP header.
     pub fn overhead(self) -> usize {
         let ip = match self.version {
             IpVersion::V4 => V4_LEN,

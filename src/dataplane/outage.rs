@@ -1,4 +1,4 @@
-//! Packets that do not leave: why, for the log and the status, as long as it lasts.
+//! Packets that cannot be sent: the cause, for the log and the status, as long as it lasts.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
@@ -6,63 +6,64 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use crate::sys::send_error::Unsent;
+use crate::sys::send_error::SendError;
 use crate::time::Instant;
 
-/// A lane whose packets leave and do not leave in turn says so no more often.
+/// The least time between two log lines of a lane on which sending fails and works in turn.
 const QUIET: Duration = Duration::from_secs(10);
-/// A queue that was full so long ago is not any more, though nothing was sent since.
+/// How long a full queue is reported when nothing was sent since.
 const FULL: Duration = Duration::from_secs(10);
 
-/// What the socket said last.
+/// The socket's last error of sending.
 #[derive(Debug, Default)]
-pub struct Outage {
+pub(super) struct Outage {
     /// The error's number; 0 while packets leave.
     errno: AtomicI32,
-    /// When it did.
+    /// When the last such error came.
     at: AtomicU64,
-    /// When it was logged last, and whether that was about this one.
+    /// When an outage was logged last; 0 for never.
     told: AtomicU64,
+    /// Whether the present outage is the one that was logged.
     logged: AtomicBool,
 }
 
 impl Outage {
-    /// Nothing of a batch left.
-    pub fn begin(&self, connection: &str, error: &io::Error, now: Instant) {
+    /// Notes that no packet of a batch could be sent.
+    pub(super) fn begin(&self, connection: &str, error: &io::Error, now: Instant) {
         let errno = error.raw_os_error().unwrap_or(libc::EIO);
-        let cause = Unsent::of(error);
+        let cause = SendError::of(error);
         self.at.store(now.0, Ordering::Relaxed);
         let is_known = self.errno.swap(errno, Ordering::Relaxed) == errno
             && self.logged.load(Ordering::Relaxed);
-        // That room is short for a moment is what counters are for.
-        if is_known || cause == Unsent::NoRoom {
+        // A queue that is full for a moment is counted, not logged.
+        if is_known || cause == SendError::NoRoom {
             return;
         }
         let told = self.told.load(Ordering::Relaxed);
         if told == 0 || now.since(Instant(told)) >= QUIET {
-            warn!(connection, %error, "packets do not leave: {cause}");
+            warn!(connection, %error, "packets cannot be sent: {cause}");
             self.told.store(now.0, Ordering::Relaxed);
             self.logged.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Something left.
-    pub fn end(&self, connection: &str) {
+    /// Notes that a packet was sent.
+    pub(super) fn end(&self, connection: &str) {
         if self.errno.load(Ordering::Relaxed) == 0 {
             return;
         }
         self.errno.store(0, Ordering::Relaxed);
         if self.logged.swap(false, Ordering::Relaxed) {
-            info!(connection, "packets leave again");
+            info!(connection, "packets are sent again");
         }
     }
 
-    /// Why packets do not leave, as far as the last ones can tell.
-    pub fn error(&self, now: Instant) -> Option<io::Error> {
+    /// Why packets cannot be sent; `None` when the last ones were.
+    pub(super) fn error(&self, now: Instant) -> Option<io::Error> {
         let errno = self.errno.load(Ordering::Relaxed);
         let error = (errno != 0).then(|| io::Error::from_raw_os_error(errno))?;
         let age = now.since(Instant(self.at.load(Ordering::Relaxed)));
-        (Unsent::of(&error) != Unsent::NoRoom || age < FULL).then_some(error)
+        (SendError::of(&error) != SendError::NoRoom || age < FULL).then_some(error)
     }
 }
 
@@ -97,6 +98,6 @@ mod tests {
         }
         assert!(outage.error(at(209)).is_some() && outage.error(at(210)).is_none(), "room is back");
         outage.begin("t", &error(libc::EPERM), at(220));
-        assert!(outage.error(at(1000)).is_some(), "a firewall stays until a packet leaves");
+        assert!(outage.error(at(1000)).is_some(), "a firewall stays until a packet is sent");
     }
 }

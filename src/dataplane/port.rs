@@ -1,17 +1,16 @@
-//! The descriptors, as both loops see them; and what follows when the socket does not take a
-//! packet.
+//! The descriptors as both loops use them, and what follows when the socket refuses a packet.
 //!
-//! | the kernel says | then |
+//! | error of sending | reaction |
 //! |---|---|
-//! | EAGAIN | the socket is full: it is waited for, for [`PATIENCE`]; if that was in vain, the batch is dropped |
-//! | EMSGSIZE | the path is asked for what it carries; the next packet of this size is answered inward |
-//! | EIO, EINVAL for several at once | each leaves by itself; if that works, segmentation was refused, and it is gone without |
-//! | ENOBUFS, ENOMEM | a queue below is full: dropped, as a router does |
-//! | EPERM, EINVAL, EADDRNOTAVAIL | a firewall here, or our address is gone: dropped, and [`super::outage`] says so |
-//! | anything else | perhaps an ICMP error about an earlier packet: once more, then dropped |
+//! | EAGAIN | full socket: wait for `PATIENCE`, then drop the batch |
+//! | EMSGSIZE | ask for the path MTU, drop; the next such packet gets an ICMP error |
+//! | EIO, EINVAL for a run | send each packet by itself; if that works, no GSO from now on |
+//! | ENOBUFS, ENOMEM | full queue below: drop, as a router does |
+//! | EPERM, EINVAL, EADDRNOTAVAIL | local firewall, local address gone: drop; `outage` reports it |
+//! | any other | perhaps an ICMP error about an earlier packet: send again, then drop |
 //!
-//! Every packet that does not leave is in a counter of its reason; none of this ends a lane, none
-//! of it turns without end.
+//! Each packet that is not sent is in the counter of one reason. No error ends a lane, and none is
+//! retried without end.
 
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
@@ -22,27 +21,27 @@ use tracing::warn;
 use super::egress::EgressPort;
 use super::event::LaneEvent;
 use super::ingress::IngressPort;
-use super::lane::Shared;
+use super::shared::Shared;
 use crate::esp::{DropReason, PacketTally};
 use crate::sys::clock;
 use crate::sys::mmsg::Run;
 use crate::sys::poll;
-use crate::sys::send_error::Unsent;
+use crate::sys::send_error::SendError;
 use crate::wire::packet::vnet::VnetHeader;
 
-/// How long a full socket is waited for before its packets are dropped.
+/// How long egress waits for a full socket before it drops the packets.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// The descriptors.
+/// The descriptors of a lane, as one batch uses them.
 pub(super) struct LanePort<'l> {
     shared: &'l Shared,
-    /// Why the last packet was not taken.
+    /// The error of the last packet that the socket refused.
     refused: Option<io::Error>,
-    /// The socket was waited for in vain.
+    /// Whether this batch waited for the socket in vain.
     is_full: bool,
 }
 
-/// What follows from an error of sending.
+/// The reaction to an error of sending.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Reaction {
     Wait,
@@ -52,21 +51,21 @@ enum Reaction {
 }
 
 impl Reaction {
-    /// `packets` in the message, which was tried before or not.
+    /// The reaction for a message of so many packets; `retried` when it was sent once before.
     fn to(error: &io::Error, packets: usize, retried: bool) -> Reaction {
         match error.raw_os_error() {
             Some(libc::EAGAIN) if !retried => return Reaction::Wait,
             Some(libc::EIO | libc::EINVAL) if packets > 1 => return Reaction::Singly,
             _ => {}
         }
-        match Unsent::of(error) {
-            Unsent::NoRoom => Reaction::Drop(DropReason::NoRoom),
-            Unsent::TooBig => Reaction::Drop(DropReason::PathShrank),
-            Unsent::Firewall => Reaction::Drop(DropReason::Firewall),
-            Unsent::NoAddress => Reaction::Drop(DropReason::NoAddress),
+        match SendError::of(error) {
+            SendError::NoRoom => Reaction::Drop(DropReason::NoRoom),
+            SendError::TooBig => Reaction::Drop(DropReason::PathShrank),
+            SendError::Firewall => Reaction::Drop(DropReason::Firewall),
+            SendError::NoAddress => Reaction::Drop(DropReason::NoAddress),
             _ if !retried => Reaction::Again,
-            Unsent::NoRoute => Reaction::Drop(DropReason::NoRoute),
-            Unsent::Other => Reaction::Drop(DropReason::SendFailed),
+            SendError::NoRoute => Reaction::Drop(DropReason::NoRoute),
+            SendError::Other => Reaction::Drop(DropReason::SendFailed),
         }
     }
 }
@@ -76,7 +75,7 @@ impl<'l> LanePort<'l> {
         LanePort { shared, refused: None, is_full: false }
     }
 
-    /// Sends runs; says how many messages left.
+    /// Sends runs; the number of messages that left.
     fn push(&mut self, buffer: &[u8], runs: &[Run], lost: &mut PacketTally) -> usize {
         let socket = &self.shared.parts.socket;
         let (mut rest, mut left, mut retried) = (runs, 0, false);
@@ -102,7 +101,7 @@ impl<'l> LanePort<'l> {
                 Reaction::Singly => left += self.push_singly(buffer, *run, &error, lost),
                 Reaction::Drop(reason) => {
                     if reason == DropReason::PathShrank {
-                        self.shared.look_at_path();
+                        self.shared.refresh_path_mtu();
                     }
                     lost.drop(reason, packets(run));
                     self.refused = Some(error);
@@ -113,9 +112,10 @@ impl<'l> LanePort<'l> {
         left
     }
 
-    /// EIO: the device cannot complete checksums. EINVAL: it cannot segment, or, from some kernels,
-    /// the segments do not fit the path any longer: then each of them says so. Or our address is
-    /// gone: then none of them leaves.
+    /// Sends the packets of a run one by one, after GSO was refused. EIO: the device cannot
+    /// complete checksums. EINVAL: the device cannot segment; or, from some kernels, the segments
+    /// do not fit the path any longer, and each is refused with EMSGSIZE; or the local address is
+    /// gone, and none is sent.
     fn push_singly(
         &mut self,
         buffer: &[u8],
@@ -124,16 +124,16 @@ impl<'l> LanePort<'l> {
         lost: &mut PacketTally,
     ) -> usize {
         let Shared { parts, .. } = self.shared;
-        self.shared.look_at_path();
+        self.shared.refresh_path_mtu();
         let left = run.singles().map(|single| self.push(buffer, &[single], lost)).sum();
         if left > 0 && self.shared.fits(run.segment) && parts.socket.disable_gso() {
-            warn!(connection = parts.connection, %error, "the path refuses UDP GSO; going on without");
+            warn!(connection = parts.connection, %error, "the kernel or the device refuses UDP GSO; each packet is sent by itself from now on");
         }
         left
     }
 
-    /// Waits for the socket, for as long as that is worth it; once it was not, not again in this
-    /// batch.
+    /// Waits until the socket has room, at most [`PATIENCE`], and only once in a batch that waited
+    /// in vain.
     fn has_room(&mut self) -> bool {
         let Shared { parts, waker, .. } = self.shared;
         let ready = || poll::writable(parts.socket.as_fd(), waker, Some(PATIENCE));

@@ -1,9 +1,9 @@
 //! Dividing a super-packet (TSO, USO) into the packets that its sender would have sent, straight
 //! into the send buffer.
 //!
-//! Each gets the headers of the whole with what differs rewritten: IP length, IP identification and
-//! checksum; TCP sequence, FIN and PSH on the last only, CWR on the first only; UDP length; the
-//! transport checksum in full.
+//! Each packet gets the headers of the super-packet with these fields rewritten: IP length,
+//! identification and checksum; TCP sequence, FIN and PSH on the last packet only, CWR on the first
+//! only; UDP length; the transport checksum, computed in full.
 
 use crate::wire::packet::checksum::Sum;
 use crate::wire::packet::ip::{
@@ -14,14 +14,14 @@ use crate::wire::packet::tcp::{CWR, FIN, PSH, TcpFields, TcpHeader};
 use crate::wire::packet::udp::{self, UdpFields, UdpHeader};
 use crate::wire::packet::vnet::{Checksum, Gso, VnetHeader};
 
-/// How a frame becomes packets.
+/// The packets that a frame is divided into.
 #[derive(Clone, Copy, Debug)]
 pub struct Segments {
     ip: IpHeader,
     transport: Transport,
-    /// Bytes in front of the payload.
+    /// The bytes in front of the payload.
     headers: usize,
-    /// Payload bytes of every packet but the last.
+    /// The payload bytes of every packet but the last.
     segment: usize,
     payload: usize,
     count: usize,
@@ -29,7 +29,7 @@ pub struct Segments {
 
 #[derive(Clone, Copy, Debug)]
 enum Transport {
-    /// One packet, complete as it is.
+    /// The frame is one packet, complete as it is.
     Whole,
     Tcp {
         sequence: u32,
@@ -39,8 +39,8 @@ enum Transport {
 }
 
 impl Segments {
-    /// Looks at a frame's packet, and completes its checksum if it is a single one. `None` when the
-    /// frame makes no sense.
+    /// Reads a frame's headers, and completes the checksum of a frame that is one packet. `None`
+    /// when the frame contradicts itself.
     #[inline]
     pub fn of(frame: &VnetHeader, ip: &IpHeader, packet: &mut [u8]) -> Option<Segments> {
         if frame.gso == Gso::None {
@@ -75,7 +75,7 @@ impl Segments {
         Some(Segments { ip: *ip, transport, headers, segment, payload, count })
     }
 
-    /// How many packets there will be.
+    /// The number of packets.
     #[inline]
     pub fn count(&self) -> usize {
         self.count
@@ -87,7 +87,7 @@ impl Segments {
         self.count * self.headers + self.payload
     }
 
-    /// The length of the longest.
+    /// The length of the longest packet.
     #[inline]
     pub fn max_len(&self) -> usize {
         self.headers + self.segment.min(self.payload)
@@ -99,7 +99,7 @@ impl Segments {
         self.headers + self.segment.min(self.payload - index * self.segment)
     }
 
-    /// Whether there are none, which cannot be.
+    /// Whether there are no packets; never true.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -133,8 +133,7 @@ impl Segments {
             IpVersion::V4 => {
                 let len = u16::try_from(out.len()).unwrap_or(u16::MAX);
                 if let Some(mut fields) = Ipv4Fields::of(out) {
-                    // Successive, as the sender's own segments would have been; wrapping is the
-                    // field's nature.
+                    // Successive, as those of the sender's own segments would be; the field wraps.
                     fields.set_id(fields.id().wrapping_add(u16::try_from(index).unwrap_or(0)));
                     fields.set_total_len(len);
                 }

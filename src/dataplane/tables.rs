@@ -1,7 +1,9 @@
-//! What one lane forwards by: immutable once published, loaded once a batch.
+//! What one lane forwards by: SAs with their traffic selectors, and rules. Tables are immutable
+//! once published; each batch loads them once.
 //!
-//! The running state of an SA is behind a mutex that only its lane takes, once a run of packets of
-//! that SA: it is never contended, and it makes "one thread owns an SA" a thing the compiler knows.
+//! The running state of an SA is behind a mutex that only its lane takes, once for a run of packets
+//! of that SA. The mutex is never contended, and lets the compiler check that one thread at a time
+//! owns an SA.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,39 +18,39 @@ use crate::wire::selector::address::AddressRange;
 use crate::wire::selector::narrow::{ChildSelectors, Tuple};
 use crate::wire::spi::EspSpi;
 
-/// Forwarding state of one tunnel.
+/// The SAs and rules of one tunnel.
 #[derive(Clone, Debug)]
 pub struct Tables {
-    /// SAs to send on, newest first: the first that covers a packet takes it.
+    /// The SAs to send on, newest first: a packet goes to the first whose selectors cover it.
     pub outbound: Vec<Arc<OutboundSa>>,
-    /// SAs to receive on, by SPI.
+    /// The SAs to receive on, newest first; a packet names its SA by the SPI.
     pub inbound: Vec<Arc<InboundSa>>,
-    /// What holds for all of them.
+    /// What holds for all SAs.
     pub rules: Rules,
 }
 
-/// What an operator set for a tunnel.
+/// The settings of a tunnel that every packet needs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Rules {
-    /// What stands in front of ESP.
+    /// The headers in front of ESP.
     pub encapsulation: OuterHeaders,
-    /// The outer packet that the path is taken to carry until it says otherwise.
+    /// The largest outer packet, unless the path MTU is smaller.
     pub outer_mtu: usize,
-    /// The largest inner packet, whatever the path carries (Azure: 1400).
+    /// The largest inner packet, whatever the path MTU (Azure: 1400).
     pub inner_mtu: usize,
-    /// The largest TCP segment, whatever the path carries (Azure: 1350).
+    /// The largest TCP segment (MSS), whatever the path MTU (Azure: 1350).
     pub mss: u16,
-    /// Whether the service class of inner packets shows on outer ones.
+    /// Whether the DSCP of inner packets is copied to outer ones (RFC 2983).
     pub copy_dscp: bool,
 }
 
 impl Tables {
-    /// No SA yet.
+    /// Makes tables without SAs.
     pub fn new(rules: Rules) -> Tables {
         Tables { outbound: Vec::new(), inbound: Vec::new(), rules }
     }
 
-    /// The SA for a packet from the device.
+    /// The newest SA whose traffic selectors cover a packet from the device.
     #[inline]
     pub fn outbound_for(&self, header: &IpHeader, packet: &[u8]) -> Option<&Arc<OutboundSa>> {
         let mut tuple = None;
@@ -60,21 +62,21 @@ impl Tables {
         })
     }
 
-    /// The SA for a packet from the peer.
+    /// The SA that a packet from the peer names.
     #[inline]
     pub fn inbound_for(&self, spi: EspSpi) -> Option<&Arc<InboundSa>> {
         self.inbound.iter().find(|sa| sa.spi == spi)
     }
 }
 
-/// An SA to send on.
+/// An SA to send on: its running state under its policy.
 #[derive(Debug)]
 pub struct OutboundSa {
-    /// The peer's SPI.
+    /// The SPI, which the peer chose.
     pub spi: EspSpi,
-    /// What it may carry.
+    /// The traffic selectors: the packets that the SA may carry.
     pub selectors: ChildSelectors,
-    /// Its numbers.
+    /// Packets, bytes and drops of the SA.
     pub counters: Counters,
     any: Any,
     layout: Layout,
@@ -82,7 +84,7 @@ pub struct OutboundSa {
 }
 
 impl OutboundSa {
-    /// Puts a sending half under its policy.
+    /// Puts the sending half of an SA pair under its traffic selectors.
     pub fn new(outbound: Outbound, selectors: ChildSelectors) -> OutboundSa {
         OutboundSa {
             spi: outbound.spi(),
@@ -94,33 +96,34 @@ impl OutboundSa {
         }
     }
 
-    /// What surrounds a payload.
+    /// The layout of a packet around its payload.
     pub fn layout(&self) -> Layout {
         self.layout
     }
 
-    /// Takes the running state: the lane's egress, for a run of packets.
+    /// Locks the running state: egress does so for a run of packets.
     pub fn hold(&self) -> MutexGuard<'_, Outbound> {
-        // A thread that panicked spent its numbers before it used them: going on is safe.
+        // A thread that panicked had taken its sequence numbers off the lease before it used them:
+        // no number is used twice.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// An SA to receive on.
+/// An SA to receive on: its running state under its policy.
 #[derive(Debug)]
 pub struct InboundSa {
-    /// Our SPI.
+    /// The SPI, which this side chose.
     pub spi: EspSpi,
-    /// What it may carry.
+    /// The traffic selectors: the packets that the SA may carry.
     pub selectors: ChildSelectors,
-    /// Its numbers.
+    /// Packets, bytes and drops of the SA.
     pub counters: Counters,
     any: Any,
     state: Mutex<Inbound>,
 }
 
 impl InboundSa {
-    /// Puts a receiving half under its policy.
+    /// Puts the receiving half of an SA pair under its traffic selectors.
     pub fn new(inbound: Inbound, selectors: ChildSelectors) -> InboundSa {
         InboundSa {
             spi: inbound.spi(),
@@ -131,20 +134,22 @@ impl InboundSa {
         }
     }
 
-    /// Takes the running state: the lane's ingress, for a run of packets.
+    /// Locks the running state: ingress does so for a run of packets.
     pub fn hold(&self) -> MutexGuard<'_, Inbound> {
-        // The window moves only after authentication: what a panicking thread left is sound.
+        // The anti-replay window moves only after authentication: a thread that panicked left a
+        // sound one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the peer may send this packet here.
+    /// Whether the traffic selectors allow the peer to send this packet on this SA.
     #[inline]
     pub fn allows(&self, header: &IpHeader, packet: &[u8]) -> bool {
         self.any.covers(header.version) || self.selectors.matches_inbound(&tuple(header, packet))
     }
 }
 
-/// The families of which an SA carries everything: the usual case, found out once.
+/// The IP versions of which an SA carries every packet. That is the usual case, and looking at
+/// ports and addresses is spared.
 #[derive(Clone, Copy, Debug)]
 struct Any {
     v4: bool,
@@ -171,7 +176,8 @@ impl Any {
     }
 }
 
-/// What selectors look at. Of a later fragment the ports cannot be seen (RFC 4301 §7).
+/// The fields that traffic selectors are compared with. A later fragment has no ports (RFC 4301
+/// §7).
 pub fn tuple(header: &IpHeader, packet: &[u8]) -> Tuple {
     let (source_port, destination_port) = ports(header, packet).unzip();
     let IpHeader { source, destination, protocol, .. } = *header;

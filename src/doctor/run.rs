@@ -291,7 +291,7 @@ impl TunnelUnderTest<'_> {
                 && sniffer.seen().dialled_by.is_empty()
                 && passed() < self.request.listen
             {
-                thread::park_timeout(TICK);
+                clock::pause(TICK);
             }
             (facts.sniffed, facts.sniffed_for) = (Some(sniffer.seen()), passed());
         }
@@ -346,7 +346,7 @@ impl TunnelUnderTest<'_> {
             if let Some(refusal) = latest.filter(|latest| since(latest) && about_keys(latest)) {
                 return RekeyOutcome::Refused(Box::new(refusal));
             }
-            thread::park_timeout(TICK);
+            clock::pause(TICK);
         }
         RekeyOutcome::TimedOut(passed())
     }

@@ -1,16 +1,16 @@
-//! Numbers of one security association. A loop gathers a [`PacketTally`] on its stack and flushes
-//! it once a batch; anyone reads the [`Counters`] at any time.
+//! Counters of one security association. A loop gathers a [`PacketTally`] on its stack and flushes
+//! the tally once a batch; any thread reads the [`Counters`] at any time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::drop_reason::DropReason;
 
-/// What happened since the last flush.
+/// The packets and drops since the last flush.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct PacketTally {
-    /// Packets that went through.
+    /// The packets that went through.
     pub packets: u64,
-    /// Their bytes, without ESP around them.
+    /// The bytes of those packets, without ESP around them.
     pub bytes: u64,
     drops: [u32; DropReason::COUNT],
     dropped: bool,
@@ -39,7 +39,7 @@ impl PacketTally {
     }
 }
 
-/// Totals since the association began.
+/// The totals since the SA began.
 #[derive(Debug, Default)]
 pub struct Counters {
     packets: AtomicU64,
@@ -48,7 +48,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Adds a tally and empties it.
+    /// Adds a tally, and empties the tally.
     pub fn flush(&self, tally: &mut PacketTally) {
         if tally.packets > 0 {
             self.packets.fetch_add(tally.packets, Ordering::Relaxed);
@@ -66,17 +66,17 @@ impl Counters {
         }
     }
 
-    /// Packets that went through.
+    /// The packets that went through.
     pub fn packets(&self) -> u64 {
         self.packets.load(Ordering::Relaxed)
     }
 
-    /// Their bytes, without ESP around them.
+    /// The bytes of the packets that went through, without ESP around them.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Packets dropped for one reason.
+    /// The packets dropped for one reason.
     pub fn drops(&self, reason: DropReason) -> u64 {
         self.drops.get(reason.index()).map_or(0, |count| count.load(Ordering::Relaxed))
     }

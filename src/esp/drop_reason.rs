@@ -17,12 +17,12 @@ macro_rules! drop_reasons {
             /// Every reason, in the order of the counters.
             pub const ALL: &'static [DropReason] = &[$(DropReason::$variant,)*];
 
-            /// The name of the counter.
+            /// The name of the counter in the status.
             pub fn name(self) -> &'static str {
                 match self { $(DropReason::$variant => $name,)* }
             }
 
-            /// What happened, for a person.
+            /// A sentence that says to an operator what happened.
             pub fn story(self) -> &'static str {
                 match self { $(DropReason::$variant => $story,)* }
             }
@@ -32,40 +32,40 @@ macro_rules! drop_reasons {
 
 drop_reasons! {
     // From the device outward.
-    BadFrame "bad_frame" "The device handed over a frame whose header or super-packet makes no sense."
-    NotIp "not_ip" "The packet is neither sound IPv4 nor sound IPv6."
-    NoSa "no_sa" "No security association covers the packet; one was asked for."
-    TooBig "too_big" "The packet does not fit the path; its sender was told, within the rate limit."
+    BadFrame "bad_frame" "The tunnel device delivered a frame whose virtio-net header does not fit its packet."
+    NotIp "not_ip" "The packet is neither valid IPv4 nor valid IPv6."
+    NoSa "no_sa" "No security association has traffic selectors that cover the packet; a new one is negotiated if the configuration has one."
+    TooBig "too_big" "The packet does not fit the path MTU; the sender gets an ICMP error, within a rate limit."
     Expired "expired" "The security association has reached a hard limit."
     NumbersSpent "numbers_spent" "The security association has used up its sequence numbers."
-    NoRoom "no_room" "The kernel had no room for the packet on its way out."
+    NoRoom "no_room" "The kernel had no room for the sealed packet: a send queue is full."
     Firewall "firewall" "A firewall on this host refused the sealed packet."
-    NoRoute "no_route" "No way led to the gateway: a link is down, or a route is missing."
-    NoAddress "no_address" "The address that the sealed packet comes from is no longer one of this host."
-    SendFailed "send_failed" "The socket refused the packet for another reason."
-    PathShrank "path_shrank" "The path turned out too small for the sealed packet; the next of its size is answered inward."
+    NoRoute "no_route" "No route leads to the gateway: a link is down, or a route is missing."
+    NoAddress "no_address" "The source address of the sealed packet is not an address of this host any more."
+    SendFailed "send_failed" "The socket refused the sealed packet for another reason."
+    PathShrank "path_shrank" "The path MTU became smaller than the sealed packet; the next packet of this size gets an ICMP error."
     // From the peer inward.
-    Runt "runt" "The datagram is too short to be ESP, IKE or a keepalive."
+    Runt "runt" "The datagram is too short to be ESP, IKE or a NAT keepalive."
     UnknownSpi "unknown_spi" "No security association has this SPI."
     Replayed "replayed" "The sequence number was received before."
-    TooOld "too_old" "The sequence number is older than the replay window."
+    TooOld "too_old" "The sequence number is older than the anti-replay window."
     AuthFailed "auth_failed" "The packet failed authentication."
-    BadLength "bad_length" "The packet has a length that its cipher cannot produce."
+    BadLength "bad_length" "The packet has a length that the negotiated cipher cannot produce."
     BadPadding "bad_padding" "The packet is authentic, but its padding is wrong: the sender is broken."
-    BadNextHeader "bad_next_header" "The packet carries something that is neither IPv4 nor IPv6."
-    Dummy "dummy" "A dummy packet, sent to hide the flow of traffic."
-    BadInner "bad_inner" "The packet inside is not sound IP, or not of the family announced."
-    BadSelector "bad_selector" "The packet inside is outside the negotiated traffic selectors."
+    BadNextHeader "bad_next_header" "The decrypted packet is neither IPv4 nor IPv6."
+    Dummy "dummy" "The packet is a dummy packet, which a peer sends to hide the flow of traffic (RFC 4303 §2.6)."
+    BadInner "bad_inner" "The decrypted packet is not valid IP, or not of the IP version that its trailer announces."
+    BadSelector "bad_selector" "The decrypted packet is outside the negotiated traffic selectors."
     CongestionLost "congestion_lost" "Congestion was marked on a packet whose sender cannot see marks (RFC 6040)."
-    DeviceFull "device_full" "The device did not take the packet."
-    ControlFull "control_full" "Control had no room for another IKE message."
+    DeviceFull "device_full" "The tunnel device did not take the packet."
+    ControlFull "control_full" "The IKE engine had no room for another IKE message."
 }
 
 impl DropReason {
     /// The number of reasons.
     pub const COUNT: usize = DropReason::ALL.len();
 
-    /// The place of this reason's counter.
+    /// The place of this reason's counter in an array of counters.
     pub fn index(self) -> usize {
         self as usize
     }

@@ -13,90 +13,91 @@ use crate::wire::packet::esp::{EspHeader, HEADER_LEN, Trailer};
 use crate::wire::packet::ip::{IPV4, IPV6, IpHeader, IpVersion, NO_NEXT};
 use crate::wire::spi::EspSpi;
 
-/// Numbers noted at a time, a power of two.
+/// How many sequence numbers one entry in the ledger covers, a power of two.
 const NOTED: u64 = 64;
 
-/// Opens packets of one SA. One thread owns it.
+/// Opens packets of one SA. One thread owns the receiving half.
 #[derive(Debug)]
 pub struct Inbound {
     spi: EspSpi,
     key: OpenKey,
     lead: usize,
     replay: Replay,
-    /// What the ledger says was seen at most; nothing is above it when there is no ledger.
+    /// The first number that the ledger does not say was seen; the maximum when there is no ledger.
     ceiling: u64,
     ledger: Option<Arc<dyn Ceiling>>,
     esn: bool,
-    wear: Usage,
-    /// Packets that a former process opened.
+    usage: Usage,
+    /// The packets that a former process opened.
     before: u64,
 }
 
-/// An inner packet, where it lies in the ESP packet that carried it.
+/// An inner packet, by its place in the ESP packet that carried it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct OpenedPacket {
-    /// Where it begins.
+    /// The octet of the ESP packet at which the inner packet begins.
     pub start: usize,
-    /// Its header.
+    /// The header of the inner packet.
     pub header: IpHeader,
 }
 
 impl Inbound {
-    /// A new receiving half.
+    /// Makes a new receiving half.
     pub fn new(spi: EspSpi, key: OpenKey, replay: Replay, esn: bool, limits: Limits) -> Inbound {
         let lead = HEADER_LEN + key.layout().iv;
-        let wear = Usage::new(limits);
+        let usage = Usage::new(limits);
         let ceiling = u64::MAX;
-        Inbound { spi, key, lead, replay, ceiling, ledger: None, esn, wear, before: 0 }
+        Inbound { spi, key, lead, replay, ceiling, ledger: None, esn, usage, before: 0 }
     }
 
-    /// Notes in a ledger which numbers it may have seen, *before* their packets go on: a successor
-    /// takes all below the ceiling for seen.
+    /// Has the receiving half note in a ledger which numbers it may have seen, *before* their
+    /// packets are delivered: after a crash the successor takes all numbers below the ceiling for
+    /// seen, so that no packet passes twice.
     pub fn noted_in(self, ledger: Arc<dyn Ceiling>) -> Inbound {
         Inbound { ceiling: 0, ledger: Some(ledger), ..self }
     }
 
-    /// Goes on where a former process stopped, as far as volume counts.
-    pub fn worn(self, packets: u64, bytes: u64) -> Inbound {
-        Inbound { wear: self.wear.resumed(packets, bytes), before: packets, ..self }
+    /// Counts what a former process received towards the limits.
+    pub fn resumed(self, packets: u64, bytes: u64) -> Inbound {
+        Inbound { usage: self.usage.resumed(packets, bytes), before: packets, ..self }
     }
 
-    /// What it has received.
+    /// The anti-replay window.
     pub fn replay(&self) -> &Replay {
         &self.replay
     }
 
-    /// Packets and bytes that count towards its limits.
+    /// The packets and bytes that count towards the limits.
     pub fn served(&self) -> (u64, u64) {
-        (self.wear.packets(), self.wear.bytes())
+        (self.usage.packets(), self.usage.bytes())
     }
 
-    /// Our SPI.
+    /// The SPI, which this side chose.
     pub fn spi(&self) -> EspSpi {
         self.spi
     }
 
-    /// The highest number received.
+    /// The highest sequence number received.
     pub fn top(&self) -> u64 {
         self.replay.top()
     }
 
-    /// Packets that this process opened.
+    /// The packets that this process opened.
     pub fn packets(&self) -> u64 {
-        self.wear.packets() - self.before
+        self.usage.packets() - self.before
     }
 
-    /// True once, when a successor should be asked for.
+    /// True once, when the soft limit is reached and a rekey is due.
     pub fn take_soft(&mut self, now: Instant) -> bool {
-        self.wear.take_soft(now)
+        self.usage.take_soft(now)
     }
 
-    /// Opens an ESP packet in place. Nothing is remembered of a packet that is not authentic; a
-    /// number is spent by any that is, whatever it holds.
+    /// Opens an ESP packet in place. A packet that is not authentic changes nothing; an authentic
+    /// one uses up its sequence number, whatever the packet holds.
     #[inline]
     pub fn open(&mut self, packet: &mut [u8], now: Instant) -> Result<OpenedPacket, DropReason> {
         let (header, _) = EspHeader::parse(packet).ok_or(DropReason::Runt)?;
-        if self.wear.is_over(now) {
+        if self.usage.is_over(now) {
             return Err(DropReason::Expired);
         }
         let seq = match self.esn {
@@ -116,11 +117,12 @@ impl Inbound {
         }
         let opened = inner(text).map(|header| OpenedPacket { start: self.lead, header });
         let bytes = opened.map_or(0, |opened| opened.header.total_len);
-        self.wear.add(1, u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.usage.add(1, u64::try_from(bytes).unwrap_or(u64::MAX));
         opened
     }
 
-    /// Once in so many packets: what a crash costs is at most as many that came and were not seen.
+    /// Raises the ledger's ceiling, once for [`NOTED`] numbers: a crash costs at most as many
+    /// packets, which the successor drops although they are new.
     #[cold]
     fn raise(&mut self, seq: u64) {
         let Some(ledger) = &self.ledger else { return };
@@ -129,8 +131,8 @@ impl Inbound {
     }
 }
 
-/// The inner packet in a decrypted text. Bytes between its end and the padding are TFC padding (RFC
-/// 4303 §2.7).
+/// The inner packet in a decrypted text. Bytes between the end of the inner packet and the padding
+/// are TFC padding (RFC 4303 §2.7).
 #[inline]
 fn inner(text: &[u8]) -> Result<IpHeader, DropReason> {
     let trailer = Trailer::parse(text).ok_or(DropReason::BadPadding)?;

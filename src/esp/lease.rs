@@ -1,34 +1,42 @@
 //! Sequence numbers of an outbound SA: leased from a ledger that outlives the process, then spent
-//! one by one.
+//! one by one. This is where a **GCM nonce is made unique, over a crash too**.
 //!
-//! A number used twice with one key would give an AEAD's secrets away (RFC 4106 §3.1: the IV is the
-//! number). Two things rule it out. The ledger's ceiling is raised *before* a number below it is
-//! used, so a process that dies starts its successor above everything it can have sent. The
-//! receiving half notes in the same way what it may have seen ([`super::Inbound::noted_in`]). And a
-//! [`Seq`] is neither `Copy` nor `Clone`: sealing a packet consumes it.
+//! The nonce of AES-GCM is the salt and the IV, and the IV is the sequence number (RFC 4106 §3.1;
+//! `crypto::esp`). A nonce that is used twice with one key gives away the authentication key, so no
+//! number may ever be used twice. Two things make sure of that:
+//!
+//! - **Over a crash**: the ledger's ceiling is raised *before* a number below the ceiling is used.
+//!   The ledger (`state/ledger.rs`) is memory that outlives the process; the successor begins at
+//!   the ceiling, above every number that the dead process can have sent.
+//! - **Within a process**: a [`Seq`] is neither `Copy` nor `Clone`, and sealing a packet consumes
+//!   one.
+//!
+//! The receiving half uses the same ledger against replay: it notes what it may have seen
+//! ([`super::Inbound::noted_in`]).
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Where ceilings are written down.
+/// One entry of the ledger: the ceiling of one half of an SA pair.
 pub trait Ceiling: fmt::Debug + Send + Sync {
-    /// Makes `ceiling` the first number that was never handed out. Durable when this returns.
+    /// Makes `ceiling` the first number that was never handed out. The value is durable when the
+    /// call returns.
     fn raise(&self, ceiling: u64);
 }
 
-/// A ceiling in memory: mapped memory when it is to outlive the process.
+/// A ceiling in memory, which outlives the process when the memory is that of a mapped memfd.
 impl Ceiling for AtomicU64 {
     fn raise(&self, ceiling: u64) {
         self.store(ceiling, Ordering::Release);
     }
 }
 
-/// Numbers raised at a time: a crash wastes at most as many of 2^32, and the ledger is touched once
-/// in a thousand batches.
+/// How far a ceiling is raised at a time: a crash wastes at most as many of 2^32 numbers, and the
+/// ledger is written once in a thousand batches.
 const BLOCK: u64 = 1 << 16;
 
-/// The right to number packets of one SA.
+/// The right to number the packets of one SA.
 #[derive(Debug)]
 pub struct Lease {
     next: u64,
@@ -38,20 +46,20 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// A lease whose first number is `next`: 1 for a new SA (RFC 4303 §2.2), the ledger's ceiling
-    /// after a crash. With `esn` numbers have 64 bits; without, an SA ends with 2^32 - 1.
+    /// Makes a lease whose first number is `next`: 1 for a new SA (RFC 4303 §2.2), the ledger's
+    /// ceiling after a crash. With `esn` numbers have 64 bits; without, an SA ends with 2^32 - 1.
     pub fn new(next: u64, esn: bool, ledger: Arc<dyn Ceiling>) -> Lease {
         let last = if esn { u64::MAX - 1 } else { u64::from(u32::MAX) };
         let next = next.max(1);
         Lease { next, ceiling: next, last, ledger }
     }
 
-    /// A lease for tests and benches: the ledger is forgotten with the process.
+    /// Makes a lease for tests and benches, whose ledger ends with the process.
     pub fn ephemeral(esn: bool) -> Lease {
         Lease::new(1, esn, Arc::new(AtomicU64::new(0)))
     }
 
-    /// The next `count` numbers, or none at all when so many are not left.
+    /// Takes the next `count` numbers; `None` when fewer are left.
     pub fn take(&mut self, count: u64) -> Option<SeqRange> {
         let end = self.next.checked_add(count).filter(|end| *end - 1 <= self.last)?;
         if end > self.ceiling {
@@ -63,14 +71,14 @@ impl Lease {
         Some(range)
     }
 
-    /// How many were handed out: the last number, for an SA that began with 1.
+    /// The last number that was handed out: the count of packets, for an SA that began with 1.
     pub fn spent(&self) -> u64 {
         self.next - 1
     }
 }
 
-/// Numbers that belong to the holder, who may spend each once or let it go unused. Neither `Copy`
-/// nor `Clone`.
+/// A range of sequence numbers that belongs to the holder alone. Each number may be spent once or
+/// stay unused; the range is neither `Copy` nor `Clone`.
 #[derive(Debug)]
 pub struct SeqRange {
     next: u64,
@@ -91,7 +99,7 @@ impl Iterator for SeqRange {
     }
 }
 
-/// One unspent sequence number. Neither `Copy` nor `Clone`: it goes into one packet.
+/// One unspent sequence number, neither `Copy` nor `Clone`: the number goes into one packet.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Seq(u64);
 

@@ -1,21 +1,22 @@
-//! How much and how long an SA may serve (RFC 4301 §4.4.2.1): a soft limit asks for a successor, a
-//! hard one ends the service.
+//! Lifetime of an SA in packets, bytes and time (RFC 4301 §4.4.2.1): the soft limit starts a rekey,
+//! the hard limit ends the service.
 
 use crate::time::Instant;
 
-/// Bounds of service. What is not bounded is at its maximum.
+/// Three bounds, of which the first that is reached counts. A field without a bound has its
+/// maximum.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Quota {
-    /// When so many packets have passed.
+    /// The number of packets at which the bound is reached.
     pub packets: u64,
-    /// When so many bytes have passed (Azure's "SA data size").
+    /// The number of bytes at which the bound is reached (Azure's "SA data size").
     pub bytes: u64,
-    /// When this moment has come.
+    /// The moment at which the bound is reached.
     pub until: Instant,
 }
 
 impl Quota {
-    /// No bound.
+    /// A quota without bounds.
     pub const UNBOUNDED: Quota =
         Quota { packets: u64::MAX, bytes: u64::MAX, until: Instant(u64::MAX) };
 
@@ -24,21 +25,21 @@ impl Quota {
     }
 }
 
-/// Both limits.
+/// The soft and the hard limit of an SA.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// When a successor is asked for.
+    /// The limit at which a rekey is due.
     pub soft: Quota,
-    /// When packets are dropped.
+    /// The limit at which packets are dropped.
     pub hard: Quota,
 }
 
 impl Limits {
-    /// No limit.
+    /// Limits that are never reached.
     pub const UNBOUNDED: Limits = Limits { soft: Quota::UNBOUNDED, hard: Quota::UNBOUNDED };
 }
 
-/// What an SA has served against what it may serve.
+/// What an SA has carried so far, against its limits.
 #[derive(Debug)]
 pub struct Usage {
     limits: Limits,
@@ -48,12 +49,12 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// An unused SA.
+    /// Makes the usage of a new SA.
     pub fn new(limits: Limits) -> Usage {
         Usage { limits, packets: 0, bytes: 0, soft_told: false }
     }
 
-    /// The same SA in another process: what it served counts on.
+    /// Goes on counting where a former process stopped.
     pub fn resumed(self, packets: u64, bytes: u64) -> Usage {
         Usage { packets, bytes, ..self }
     }
@@ -64,7 +65,7 @@ impl Usage {
         self.limits.hard.is_over(self.packets, self.bytes, now)
     }
 
-    /// Adds service.
+    /// Adds packets and their bytes.
     #[inline]
     pub fn add(&mut self, packets: u64, bytes: u64) {
         self.packets = self.packets.saturating_add(packets);
@@ -80,12 +81,12 @@ impl Usage {
         true
     }
 
-    /// Packets served.
+    /// The packets carried.
     pub fn packets(&self) -> u64 {
         self.packets
     }
 
-    /// Bytes served.
+    /// The bytes carried.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -105,10 +106,10 @@ mod tests {
         for quota in quotas {
             let mut soft = Usage::new(Limits { soft: quota, hard: Quota::UNBOUNDED });
             let mut hard = Usage::new(Limits { soft: Quota::UNBOUNDED, hard: quota });
-            for wear in [&mut soft, &mut hard] {
-                wear.add(9, 999);
-                assert!(!wear.is_over(Instant(49)) && !wear.take_soft(Instant(49)));
-                wear.add(1, 1);
+            for usage in [&mut soft, &mut hard] {
+                usage.add(9, 999);
+                assert!(!usage.is_over(Instant(49)) && !usage.take_soft(Instant(49)));
+                usage.add(1, 1);
             }
             assert!(soft.take_soft(Instant(50)) && !soft.take_soft(Instant(50)));
             assert!(!soft.is_over(Instant(50)) && hard.is_over(Instant(50)));

@@ -2,19 +2,21 @@
 //! threads.
 //!
 //! ```text
-//! out:  reserve(n) ──> SeqRange ──> Seq ──> seal: SPI, trailer, cipher        (a number is moved into the packet)
-//! in:   precheck ──> open: cipher ──> commit ──> trailer ──> inner packet     (the window moves only after authentication)
+//! out:  reserve(n) ──> SeqRange ──> Seq ──> seal: SPI, trailer, cipher
+//!                                           (a number is moved into the packet)
+//! in:   precheck ──> open: cipher ──> commit ──> trailer ──> inner packet
+//!                                     (the window moves only after authentication)
 //! ```
 //!
-//! | file | noun |
+//! | file | what lives there |
 //! |---|---|
-//! | [`counters`] | numbers of one SA: gathered in a local, flushed once a batch, read at any time |
+//! | [`counters`] | counters of one SA: gathered in a local, flushed once a batch |
 //! | [`drop_reason`] | why a packet was dropped, and the index of its counter: one table |
 //! | [`inbound`] | the receiving half of an SA pair |
-//! | [`lease`] | sequence numbers: leased from a ledger before use, spent once by construction |
-//! | [`limits`] | packets, bytes and time that an SA may serve |
-//! | [`outbound`] | the sending half |
-//! | [`replay`] | the window of RFC 6479, and the upper half of extended sequence numbers |
+//! | [`lease`] | sequence numbers, unique over a crash: leased from a ledger, spent once |
+//! | [`limits`] | the packets, bytes and time that an SA may serve, and its usage |
+//! | [`outbound`] | the sending half of an SA pair |
+//! | [`replay`] | the anti-replay window, and the upper half of extended sequence numbers |
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used))]
 

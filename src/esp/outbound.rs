@@ -7,58 +7,59 @@ use crate::crypto::esp::SealKey;
 use crate::crypto::suite::Layout;
 use crate::time::Instant;
 use crate::wire::packet::esp::{HEADER_LEN, MAX_PAD, write_trailer};
-use crate::wire::packet::ip::NO_NEXT;
 use crate::wire::spi::EspSpi;
 
-/// Seals packets of one SA. One thread owns it: wire order is number order.
+/// Seals packets of one SA. One thread owns the sending half, so that packets leave in the order of
+/// their numbers.
 #[derive(Debug)]
 pub struct Outbound {
     spi: EspSpi,
     key: SealKey,
     layout: Layout,
     lease: Lease,
-    wear: Usage,
+    usage: Usage,
 }
 
 impl Outbound {
-    /// A new sending half.
+    /// Makes a new sending half.
     pub fn new(spi: EspSpi, key: SealKey, lease: Lease, limits: Limits) -> Outbound {
-        Outbound { spi, layout: key.layout(), key, lease, wear: Usage::new(limits) }
+        Outbound { spi, layout: key.layout(), key, lease, usage: Usage::new(limits) }
     }
 
-    /// Goes on where a former process stopped, as far as volume counts.
-    pub fn worn(self, packets: u64, bytes: u64) -> Outbound {
-        Outbound { wear: self.wear.resumed(packets, bytes), ..self }
+    /// Counts what a former process sent towards the limits.
+    pub fn resumed(self, packets: u64, bytes: u64) -> Outbound {
+        Outbound { usage: self.usage.resumed(packets, bytes), ..self }
     }
 
-    /// Packets and bytes that count towards its limits.
+    /// The packets and bytes that count towards the limits.
     pub fn served(&self) -> (u64, u64) {
-        (self.wear.packets(), self.wear.bytes())
+        (self.usage.packets(), self.usage.bytes())
     }
 
-    /// The peer's SPI.
+    /// The SPI, which the peer chose.
     pub fn spi(&self) -> EspSpi {
         self.spi
     }
 
-    /// What surrounds a payload, from IV to ICV.
+    /// The layout of a packet around its payload, from IV to ICV.
     pub fn layout(&self) -> Layout {
         self.layout
     }
 
-    /// Where the inner packet begins in an ESP packet.
+    /// The octet of an ESP packet at which the inner packet begins.
     #[inline]
     pub fn lead(&self) -> usize {
         HEADER_LEN + self.layout.iv
     }
 
-    /// The ESP packet's length around `inner` bytes (inner packet and any TFC padding).
+    /// The length of the ESP packet around `inner` bytes of inner packet and TFC padding.
     #[inline]
     pub fn packet_len(&self, inner: usize) -> usize {
         HEADER_LEN + self.layout.sealed_len(inner)
     }
 
-    /// Numbers for `packets` packets with `bytes` inner bytes in all, or why there are none.
+    /// Takes sequence numbers for `packets` packets with `bytes` inner bytes in all; the error says
+    /// why there are none.
     #[inline]
     pub fn reserve(
         &mut self,
@@ -66,27 +67,27 @@ impl Outbound {
         bytes: u64,
         now: Instant,
     ) -> Result<SeqRange, DropReason> {
-        if self.wear.is_over(now) {
+        if self.usage.is_over(now) {
             return Err(DropReason::Expired);
         }
         let range = self.lease.take(packets).ok_or(DropReason::NumbersSpent)?;
-        self.wear.add(packets, bytes);
+        self.usage.add(packets, bytes);
         Ok(range)
     }
 
-    /// True once, when a successor should be asked for.
+    /// True once, when the soft limit is reached and a rekey is due.
     pub fn take_soft(&mut self, now: Instant) -> bool {
-        self.wear.take_soft(now)
+        self.usage.take_soft(now)
     }
 
-    /// Numbers spent so far.
+    /// The last sequence number that was handed out.
     pub fn spent(&self) -> u64 {
         self.lease.spent()
     }
 
     /// Seals `packet`: [`Outbound::packet_len`] bytes that hold `inner` bytes of inner packet from
-    /// [`Outbound::lead`] on. False, and the packet of no use, when it is not so laid out: a fault
-    /// of the caller.
+    /// [`Outbound::lead`] on. False, and the packet is of no use, when the caller laid the packet
+    /// out in another way.
     #[inline]
     pub fn seal(&self, seq: Seq, packet: &mut [u8], inner: usize, next_header: u8) -> bool {
         let Some(pad) = self.pad(packet.len(), inner) else { return false };
@@ -98,12 +99,6 @@ impl Outbound {
         let Some(spi) = packet.first_chunk_mut::<4>() else { return false };
         *spi = self.spi.0.to_be_bytes();
         self.key.seal(seq.spend(), packet).is_ok()
-    }
-
-    /// Seals a dummy packet (RFC 4303 §2.6): what it holds from [`Outbound::lead`] on is of no
-    /// matter.
-    pub fn seal_dummy(&self, seq: Seq, packet: &mut [u8], inner: usize) -> bool {
-        self.seal(seq, packet, inner, NO_NEXT)
     }
 
     /// The padding between `inner` bytes and the end of a packet of `len` bytes.

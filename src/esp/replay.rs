@@ -1,29 +1,34 @@
-//! The replay window of RFC 6479: a ring of 64-bit blocks that is never shifted. One block more
-//! than the window, so that entering a block clears nothing that still counts.
+//! The anti-replay window (RFC 4303 §3.4.3) in the form of RFC 6479: a ring of 64-bit blocks that
+//! is never shifted. The ring has at least one block more than the window, so that entering a block
+//! clears no number that is still in the window.
+//!
+//! A packet is checked twice: [`Replay::precheck`] before decryption, which changes nothing, and
+//! [`Replay::commit`] after authentication, which moves the window. With extended sequence numbers
+//! [`Replay::infer`] finds the upper half that the packet does not carry.
 
 use super::drop_reason::DropReason;
 
 const BLOCK_BITS: u64 = u64::BITS as u64;
 
-/// What one SA has received.
+/// The sequence numbers that one SA has received.
 #[derive(Debug)]
 pub struct Replay {
     blocks: Box<[u64]>,
-    /// How far behind the highest number a packet may be.
+    /// The size of the window: how far behind the highest number a packet may be.
     window: u64,
     /// The highest number received; 0 before the first.
     top: u64,
 }
 
 impl Replay {
-    /// The size that serves lines of several gigabits with many queues on the way.
+    /// The default size, for several gigabits a second over a path with many queues.
     pub const DEFAULT_WINDOW: u32 = 8192;
-    /// RFC 4303 §3.4.3 asks for at least 32; 64 cost no more.
+    /// The least size: RFC 4303 §3.4.3 asks for at least 32, and 64 cost no more.
     pub const MIN_WINDOW: u32 = 64;
-    /// 256 KiB of bitmap: more is a typing error.
+    /// The greatest size, 256 KiB of bitmap.
     pub const MAX_WINDOW: u32 = 1 << 21;
 
-    /// An empty window of `window` numbers, brought between the least and the greatest size.
+    /// Makes an empty window of `window` numbers, clamped to the least and the greatest size.
     pub fn new(window: u32) -> Replay {
         let window = window.clamp(Replay::MIN_WINDOW, Replay::MAX_WINDOW);
         let blocks = (window.div_ceil(u64::BITS) + 1).next_power_of_two();
@@ -31,7 +36,8 @@ impl Replay {
         Replay { blocks: vec![0; blocks].into(), window: u64::from(window), top: 0 }
     }
 
-    /// A window that takes everything up to `top` as received: after a crash nobody knows what was.
+    /// Makes a window in which everything up to `top` is received. After a crash it is not known
+    /// which of those numbers were.
     pub fn resumed(window: u32, top: u64) -> Replay {
         let mut replay = Replay::new(window);
         replay.blocks.fill(u64::MAX);
@@ -43,8 +49,7 @@ impl Replay {
         replay
     }
 
-    /// The window that [`Replay::blocks`] described, number for number; `None` when it was of
-    /// another size.
+    /// Restores the window that [`Replay::blocks`] gave; `None` when that had another size.
     pub fn restored(window: u32, top: u64, blocks: &[u64]) -> Option<Replay> {
         let mut replay = Replay::new(window);
         if replay.blocks.len() != blocks.len() {
@@ -55,7 +60,7 @@ impl Replay {
         Some(replay)
     }
 
-    /// What was received, as [`Replay::restored`] takes it.
+    /// The bitmap, as [`Replay::restored`] takes it.
     pub fn blocks(&self) -> &[u64] {
         &self.blocks
     }
@@ -65,8 +70,8 @@ impl Replay {
         self.top
     }
 
-    /// The whole number of a packet that shows only the lower half (RFC 4304 appendix A): the
-    /// smallest one that ends so and is not below the window.
+    /// Infers the extended sequence number of a packet that carries the lower half (RFC 4304
+    /// appendix A): the smallest number with this lower half that is not below the window.
     #[inline]
     pub fn infer(&self, low: u32) -> u64 {
         let bottom = self.top.saturating_sub(self.window - 1);
@@ -74,7 +79,8 @@ impl Replay {
         if candidate >= bottom { candidate } else { candidate.saturating_add(1 << 32) }
     }
 
-    /// Whether a packet of this number may be new. Changes nothing: who sent it is not known yet.
+    /// Whether a packet of this number may be new. The window does not change, since the packet is
+    /// not authenticated yet.
     #[inline]
     pub fn precheck(&self, seq: u64) -> Result<(), DropReason> {
         if seq > self.top {

@@ -251,7 +251,7 @@ fn flow_padding_is_taken_off() {
         }
         let mut dummy = vec![0; outbound.packet_len(700)];
         let seq = outbound.reserve(1, 0, NOW).unwrap().next().unwrap();
-        assert!(outbound.seal_dummy(seq, &mut dummy, 700));
+        assert!(outbound.seal(seq, &mut dummy, 700, NO_NEXT));
         assert_eq!(inbound.open(&mut dummy, NOW), Err(DropReason::Dummy));
     }
 }
@@ -327,7 +327,7 @@ fn what_a_former_process_may_have_seen_is_not_taken_again() {
     // It handed over: the one number that did not come is still welcome, and the count goes on.
     let (packets, bytes) = (99, 99 * 40);
     let window = Replay::restored(1024, first.top(), first.replay().blocks()).unwrap();
-    let mut planned = receiver(window, &ledger).worn(packets, bytes);
+    let mut planned = receiver(window, &ledger).resumed(packets, bytes);
     assert_eq!(planned.packets(), 0, "of this process");
     for (at, packet) in sent.iter().enumerate().take(120) {
         let is_new = at + 1 == 50 || at >= 100;

@@ -1,4 +1,4 @@
-//! The one place that reads clocks.
+//! The one place that reads clocks, and the one pause.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -34,6 +34,14 @@ pub fn slept() -> Duration {
 /// CLOCK_MONOTONIC in microseconds, as systemd counts (sd_notify(3), `MONOTONIC_USEC`).
 pub fn boot_microseconds() -> u64 {
     u64::try_from(read(ClockId::CLOCK_MONOTONIC).as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Stops the calling thread for a while, for three callers that no event could wake: a lane whose
+/// system calls fail (`dataplane::backoff`, where poll(2) itself may be what fails), `s2sd doctor`
+/// between two looks at a service, and `s2sd status --watch` between two pages. A thread that waits
+/// for an event waits in [`super::poll`].
+pub fn pause(duration: Duration) {
+    std::thread::sleep(duration);
 }
 
 fn read(clock: ClockId) -> Duration {

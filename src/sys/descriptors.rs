@@ -4,8 +4,8 @@ use std::io;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Has as many as are allowed, and says so where that is less than `least`. To be called before
-/// rights are given up.
+/// Raises the limit of open descriptors as far as allowed; an error when that is less than `least`.
+/// To be called before rights are given up.
 pub fn claim(least: u64) -> io::Result<()> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     // The soft limit is for programs that use select(2) on old data structures; none of that is
@@ -18,7 +18,7 @@ pub fn claim(least: u64) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other(format!(
-        "{limit} descriptors may be open, and {least} are wanted: raise LimitNOFILE= of the unit, or `ulimit -n`"
+        "the limit of open descriptors is {limit}, and {least} are needed: raise LimitNOFILE= of the unit, or `ulimit -n`"
     )))
 }
 

@@ -6,7 +6,8 @@
 //!   tun_write:ENOBUFS                      every call fails
 //!   send:EPERM:times=20                    the first 20 do
 //!   receive:ENOMEM:after=100:every=3       after 100 calls every third does
-//!   wall_clock:-86400  boot_clock:3600     the wall clock is a day behind; the machine slept for an hour
+//!   wall_clock:-86400                      the wall clock is a day behind
+//!   boot_clock:3600                        the machine slept for an hour
 //!   send:                                  no call fails any more
 //! ```
 //!

@@ -1,5 +1,5 @@
-//! Descriptors that the service manager kept for us (sd_listen_fds(3)): numbers from 3 on, named in
-//! `LISTEN_FDNAMES`.
+//! Descriptors that the service manager kept over a restart (sd_listen_fds(3)): numbers from 3 on,
+//! named in `LISTEN_FDNAMES`.
 
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,8 +9,9 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 /// The first number.
 const FIRST: RawFd = 3;
 
-/// Has no process that we start inherit them: it would hold devices and sockets that nobody reads.
-/// To be called before any is started, also where they are taken later.
+/// Keeps the descriptors from the programs that this process starts, which would hold devices and
+/// sockets that nobody reads. To be called before the first program is started, also where
+/// [`take`] is called later.
 pub fn keep_to_ourselves() {
     for number in numbers() {
         // SAFETY: fcntl(2) with F_SETFD takes integers only, and says so when the number is not
@@ -19,7 +20,7 @@ pub fn keep_to_ourselves() {
     }
 }
 
-/// Takes them, each with its name. The second call finds none.
+/// Takes the descriptors, each with its name. The second call finds none.
 pub fn take() -> Vec<(String, OwnedFd)> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     if TAKEN.swap(true, Ordering::AcqRel) {

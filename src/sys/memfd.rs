@@ -12,8 +12,8 @@ use std::sync::atomic::AtomicU64;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-/// New memory of `len` zero octets, which nobody can make longer or shorter. It is ours alone to
-/// open anew.
+/// Makes a memfd of `len` zero octets, sealed against another length. Only this user may open it
+/// again.
 pub fn create(name: &str, len: u64) -> io::Result<File> {
     fault!(Memfd);
     let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
@@ -25,13 +25,13 @@ pub fn create(name: &str, len: u64) -> io::Result<File> {
     Ok(file)
 }
 
-/// Writes into such memory.
+/// Writes into a memfd of [`create`].
 pub fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
     fault!(StoreWrite);
     file.write_all_at(bytes, at)
 }
 
-/// Whether this is memory that [`create`] made with this length.
+/// Whether a file is a memfd that [`create`] made with this length.
 pub fn is_ours(file: &File, len: u64) -> bool {
     let fixed = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW;
     let seals = fcntl(file, FcntlArg::F_GET_SEALS).map(SealFlag::from_bits_retain);
@@ -58,7 +58,10 @@ impl Words {
         let len = count * size_of::<AtomicU64>();
         // Beyond the end of a file a mapping faults; a sealed file does not shrink later.
         if len == 0 || !is_ours(&file, u64::try_from(len).map_err(io::Error::other)?) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "memory of another kind"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "not a sealed memfd of the expected length",
+            ));
         }
         let (rights, fd) = (libc::PROT_READ | libc::PROT_WRITE, file.as_raw_fd());
         let nowhere = std::ptr::null_mut();

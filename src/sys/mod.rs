@@ -1,32 +1,32 @@
 //! Linux, and the only `unsafe` in the tree. Everything above sees safe types.
 //!
-//! | file | noun |
+//! | file | what lives there |
 //! |---|---|
 //! | [`affinity`] | which processor a thread runs on |
-//! | [`clock`] | the monotonic and the wall clock, read together |
+//! | [`clock`] | the monotonic and the wall clock, read together; the one pause |
 //! | [`cmsg`] | control messages: building and reading them in plain byte arrays |
-//! | [`confine`] | rights given up for good: system calls, files, dumps |
-//! | [`descriptors`] | how many may be open |
-//! | `fault` | calls that fail in tests; in no other build |
-//! | [`ike_socket`] | the sockets on which IKE messages come from anywhere |
-//! | [`inherited`] | descriptors that the service manager kept for us |
-//! | [`memory`] | memory that outlives a process |
+//! | [`confine`] | rights given up for good: seccomp, Landlock, no core dumps |
+//! | [`descriptors`] | how many descriptors may be open |
+//! | [`esp_socket`] | a lane's socket to its peer: ESP in UDP with GSO and GRO, or raw ESP |
+//! | `fault` | calls that fail in tests; absent from every other build |
+//! | [`ike_socket`] | the sockets on which IKE messages come from any address |
+//! | [`inherited`] | descriptors that the service manager kept over a restart |
+//! | [`memfd`] | memory that outlives a process (memfd_create(2)) |
 //! | [`mmsg`] | many datagrams in one call, out and in, with GSO and GRO |
 //! | [`namespace`] | a network namespace and threads inside it |
 //! | [`netlink`] | links, addresses and routes (rtnetlink) |
-//! | [`poll`] | waiting for descriptors, and waking who waits |
-//! | [`probe`] | sockets that look at a path: UDP to one address, ICMP echo from one
+//! | [`poll`] | waiting for descriptors, and waking a thread that waits |
+//! | [`probe`] | sockets that look at a path: UDP to one address, ICMP echo from one |
 //! | [`random`] | the operating system's randomness |
 //! | [`sd_notify`] | messages to the service manager (sd_notify(3)), descriptors among them |
-//! | [`socket`] | a lane's socket to its peer: ESP in UDP with GSO and GRO, or raw ESP |
+//! | [`send_error`] | why the kernel did not send a packet |
 //! | [`tun`] | the tunnel device with its offloads |
-//! | [`unsent`] | why the kernel did not send |
-//! | [`user_namespace`] | being root in a namespace of one's own |
+//! | [`user_namespace`] | being root in a user namespace of one's own |
 
 #![allow(unsafe_code)]
 
-/// Fails here instead of calling, when a test has it so (see `fault`). Nothing at all in a build
-/// without the feature.
+/// Returns an error in place of the system call that follows, when a test has armed one (see
+/// `fault`). Expands to nothing in a build without the feature.
 macro_rules! fault {
     ($call:ident) => {
         #[cfg(feature = "faults")]

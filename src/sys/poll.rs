@@ -1,4 +1,4 @@
-//! Waiting for descriptors, and waking who waits.
+//! Waiting for descriptors with poll(2), and waking a thread that waits.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-/// What a wait came back with.
+/// What ended a wait; all false after the timeout.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Ready {
     /// The descriptor can be read (or written, as asked), or has an error to report.

@@ -1,60 +1,60 @@
-//! Why the kernel did not send: told apart by what an operator could do about it.
+//! Why the kernel did not send a packet: the causes that an operator mends in different ways.
 
 use std::fmt;
 use std::io;
 
 use nix::errno::Errno;
 
-/// The causes.
+/// The cause of an error of send(2), with a sentence for the log and the status as `Display`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Unsent {
-    /// A rule of this host's own firewall refuses it.
+pub enum SendError {
+    /// A rule of this host's own firewall refuses the packet.
     Firewall,
-    /// No way leads there: a link is down, a route is missing or forbids it.
+    /// No route leads to the destination: a link is down, or a route is missing or prohibits.
     NoRoute,
-    /// What it is to come from is not, or no longer, an address of this host.
+    /// The source is not, or no longer, an address of this host.
     NoAddress,
-    /// The kernel has no room or memory for it at the moment.
+    /// The kernel has no room or memory for the packet at the moment.
     NoRoom,
-    /// It does not fit the path.
+    /// The packet is larger than the path MTU.
     TooBig,
-    /// Something else: the error says what.
+    /// Any other cause: the error itself names it.
     Other,
 }
 
-impl Unsent {
-    /// The cause of an error of send(2) and its kin.
-    pub fn of(error: &io::Error) -> Unsent {
+impl SendError {
+    /// Classifies an error of send(2), sendmsg(2) or sendmmsg(2).
+    pub fn of(error: &io::Error) -> SendError {
         use Errno::*;
         match error.raw_os_error().map(Errno::from_raw) {
-            Some(EPERM) => Unsent::Firewall,
-            Some(ENETUNREACH | EHOSTUNREACH | ENETDOWN | ENODEV | EACCES) => Unsent::NoRoute,
+            Some(EPERM) => SendError::Firewall,
+            Some(ENETUNREACH | EHOSTUNREACH | ENETDOWN | ENODEV | EACCES) => SendError::NoRoute,
             // What a socket that is bound to the address reports (fib lookup, net/ipv4/route.c).
-            Some(EADDRNOTAVAIL | EINVAL) => Unsent::NoAddress,
-            Some(EAGAIN | ENOBUFS | ENOMEM) => Unsent::NoRoom,
-            Some(EMSGSIZE) => Unsent::TooBig,
-            _ => Unsent::Other,
+            Some(EADDRNOTAVAIL | EINVAL) => SendError::NoAddress,
+            Some(EAGAIN | ENOBUFS | ENOMEM) => SendError::NoRoom,
+            Some(EMSGSIZE) => SendError::TooBig,
+            _ => SendError::Other,
         }
     }
 
-    /// What is wrong and what would mend it.
+    /// What is wrong, and what mends it.
     fn story(self) -> &'static str {
         match self {
-            Unsent::Firewall => {
-                "a firewall on this host refuses it; allow UDP 500 and 4500 and protocol 50 to the gateway in its output chain"
+            SendError::Firewall => {
+                "a firewall on this host refuses the packets; allow UDP 500 and 4500 and protocol 50 to the gateway in its output chain"
             }
-            Unsent::NoRoute => "no way leads to the gateway; look at links and routes",
-            Unsent::NoAddress => {
-                "our address towards the gateway is no longer on this host, or a blackhole route leads there"
+            SendError::NoRoute => "no route leads to the gateway; check links and routes",
+            SendError::NoAddress => {
+                "our address towards the gateway is not on this host any more, or a blackhole route covers the gateway"
             }
-            Unsent::NoRoom => "the kernel has no room for it at the moment",
-            Unsent::TooBig => "it does not fit the path",
-            Unsent::Other => "the kernel refuses it",
+            SendError::NoRoom => "the kernel has no room for more packets at the moment",
+            SendError::TooBig => "the packet does not fit the path MTU",
+            SendError::Other => "the kernel refuses the packet",
         }
     }
 }
 
-impl fmt::Display for Unsent {
+impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.story())
     }
@@ -67,18 +67,18 @@ mod tests {
     #[test]
     fn causes_are_told_apart() {
         for (errno, cause) in [
-            (Errno::EPERM, Unsent::Firewall),
-            (Errno::ENETUNREACH, Unsent::NoRoute),
-            (Errno::EHOSTUNREACH, Unsent::NoRoute),
-            (Errno::ENETDOWN, Unsent::NoRoute),
-            (Errno::EINVAL, Unsent::NoAddress),
-            (Errno::EADDRNOTAVAIL, Unsent::NoAddress),
-            (Errno::ENOBUFS, Unsent::NoRoom),
-            (Errno::EMSGSIZE, Unsent::TooBig),
-            (Errno::ECONNREFUSED, Unsent::Other),
+            (Errno::EPERM, SendError::Firewall),
+            (Errno::ENETUNREACH, SendError::NoRoute),
+            (Errno::EHOSTUNREACH, SendError::NoRoute),
+            (Errno::ENETDOWN, SendError::NoRoute),
+            (Errno::EINVAL, SendError::NoAddress),
+            (Errno::EADDRNOTAVAIL, SendError::NoAddress),
+            (Errno::ENOBUFS, SendError::NoRoom),
+            (Errno::EMSGSIZE, SendError::TooBig),
+            (Errno::ECONNREFUSED, SendError::Other),
         ] {
-            assert_eq!(Unsent::of(&errno.into()), cause, "{errno}");
+            assert_eq!(SendError::of(&errno.into()), cause, "{errno}");
         }
-        assert_eq!(Unsent::of(&io::Error::other("no number")), Unsent::Other);
+        assert_eq!(SendError::of(&io::Error::other("no number")), SendError::Other);
     }
 }

@@ -135,8 +135,6 @@ pub struct Flags(pub u8);
 impl Flags {
     /// I: sent by the original initiator of the IKE SA.
     pub const INITIATOR: Flags = Flags(0x08);
-    /// V: the sender can speak a higher major version. We cannot, so we never set it.
-    pub const HIGHER_VERSION: Flags = Flags(0x10);
     /// R: a response.
     pub const RESPONSE: Flags = Flags(0x20);
 

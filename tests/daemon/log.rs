@@ -50,7 +50,7 @@ fn each_line_is_an_object_and_names_its_connection() {
     }
     let told = |part: &str| messages.iter().any(|message| message.contains(part));
     for part in [
-        "lane started",
+        "data plane started",
         "path MTU changed",
         "IKE SA up",
         "child SA up",

@@ -47,11 +47,11 @@ fn packets_that_the_kernel_refuses_are_counted_by_reason_and_named() {
     let spis = TUNNELS.map(|tunnel| two.spis(tunnel));
     for (errno, counter, words) in [
         ("EPERM", "firewall", "a firewall on this host"),
-        ("ENETUNREACH", "no_route", "no way leads to the gateway"),
-        ("EHOSTUNREACH", "no_route", "no way leads to the gateway"),
-        ("ENETDOWN", "no_route", "no way leads to the gateway"),
-        ("EADDRNOTAVAIL", "no_address", "no longer on this host"),
-        ("EINVAL", "no_address", "no longer on this host"),
+        ("ENETUNREACH", "no_route", "no route leads to the gateway"),
+        ("EHOSTUNREACH", "no_route", "no route leads to the gateway"),
+        ("ENETDOWN", "no_route", "no route leads to the gateway"),
+        ("EADDRNOTAVAIL", "no_address", "not on this host any more"),
+        ("EINVAL", "no_address", "not on this host any more"),
         ("ENOBUFS", "no_room", "no room"),
         ("ENOMEM", "no_room", "no room"),
         ("EAGAIN", "no_room", ""),
@@ -76,7 +76,7 @@ fn packets_that_the_kernel_refuses_are_counted_by_reason_and_named() {
     two.arm("send:EPERM");
     assert!(!two.ping(0));
     let page = String::from_utf8(two.order(0, &["status"]).stdout).unwrap();
-    assert!(page.contains("    not sent   a firewall on this host refuses it"), "{page}");
+    assert!(page.contains("    not sent   a firewall on this host refuses the packets"), "{page}");
     two.arm("send:");
     for errno in ["ENOBUFS", "ENOMEM", "EAGAIN", "EIO"] {
         let before = two.tunnel(0)["drops"]["device_full"].as_u64().unwrap_or(0);
@@ -92,19 +92,22 @@ fn packets_that_the_kernel_refuses_are_counted_by_reason_and_named() {
     TUNNELS.iter().for_each(|tunnel| two.passes(*tunnel));
     assert_eq!(TUNNELS.map(|tunnel| two.spis(tunnel)), spis, "nothing was negotiated anew");
     let log = two.log();
-    assert!(log.contains("packets do not leave") && log.contains("packets leave again"), "{log}");
-    assert!(log.matches("do not leave").count() < 10, "{log}");
+    assert!(
+        log.contains("packets cannot be sent") && log.contains("packets are sent again"),
+        "{log}"
+    );
+    assert!(log.matches("cannot be sent").count() < 10, "{log}");
 }
 
 #[test]
 fn calls_that_fail_again_and_again_make_no_thread_spin_or_end() {
-    let Some(two) = Two::start("setbacks") else { return };
+    let Some(two) = Two::start("backoff") else { return };
     for (call, errno, line) in [
-        (Call::Receive, "receive:ENOMEM", "receiving fails again and again"),
+        (Call::Receive, "receive:ENOMEM", "receiving from the peer failed 10 times"),
         (Call::Receive, "receive:ECONNREFUSED", ""),
         (Call::Receive, "receive:EINTR", ""),
-        (Call::TunRead, "tun_read:ENOMEM", "reading from the device fails again and again"),
-        (Call::Poll, "poll:ENOMEM", "fails again and again"),
+        (Call::TunRead, "tun_read:ENOMEM", "reading packets from the device failed 10 times"),
+        (Call::Poll, "poll:ENOMEM", "failed 10 times in a row"),
         (Call::IkeReceive, "ike_receive:ENOMEM", ""),
     ] {
         two.arm(errno);
@@ -180,14 +183,14 @@ fn links_addresses_and_firewalls_that_go_and_come_back() {
     // What breaks, what the status says of it, and how to break and to mend it.
     type Break<'a> = (&'a str, &'a str, &'a dyn Fn(bool));
     let breaks: [Break<'_>; 3] = [
-        ("link down", "no way leads to the gateway", &|off| {
+        ("link down", "no route leads to the gateway", &|off| {
             two.on_site(|netlink| match off {
                 true => netlink.set_down("wan"),
                 false => netlink.set_up("wan"),
             });
         }),
         // The route that came with it goes with it.
-        ("address gone", "no way leads to the gateway", &|off| {
+        ("address gone", "no route leads to the gateway", &|off| {
             two.on_site(|netlink| match off {
                 true => netlink.delete_address("wan", wan),
                 false => netlink.add_address("wan", wan),
@@ -310,7 +313,10 @@ fn a_start_that_cannot_be_says_what_is_missing() {
         let [binary, config] = [env!("CARGO_BIN_EXE_s2sd").into(), two.file(0, "toml")];
         let ended = Command::new("sh").arg("-c").arg(limited).args([binary, config]).output();
         let said = String::from_utf8_lossy(&ended.unwrap().stderr).into_owned();
-        assert!(said.contains("descriptors may be open, and 40 are wanted"), "{limit}: {said}");
+        assert!(
+            said.contains(&format!("open descriptors is {limit}, and 40 are needed")),
+            "{limit}: {said}"
+        );
     }
     // What one tunnel lacks is in that tunnel's way, and memory that cannot be locked is in
     // nobody's.

@@ -1,13 +1,14 @@
 //! ESP packets: published ones, sealed ones to the last octet, and every single bit changed.
 
 use super::{Record, SeededRng, esp_suites, records};
-use crate::crypto::esp::{HEADER_LEN, OpenKey, SealKey};
+use crate::crypto::esp::{OpenKey, SealKey};
 use crate::crypto::keymat::EspKeys;
 use crate::crypto::mac::Mac;
 use crate::crypto::suite::Integ;
 use crate::crypto::{EspSuite, KeyLengthError, OpenError, Provider, Secret, Standard, fake};
 use crate::rng::Rng;
 use crate::wire::codes::{EncrId, EsnId, IntegId};
+use crate::wire::packet::esp::HEADER_LEN;
 
 #[test]
 fn draft_mcgrew_gcm_and_rfc_7634_open() {

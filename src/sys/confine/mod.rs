@@ -1,11 +1,15 @@
-//! What this process can still do once it runs, however it is made to: rights are given up for
-//! good, by role.
+//! Confinement: rights that a process or thread gives up for good, by role, so that an attacker who
+//! takes it over cannot use them.
 //!
-//! | role | who | may |
-//! |---|---|---|
-//! | [`ConfinedRole::Control`] | the main thread and all that it starts later, as for looking up names | sockets, devices, routes, files below [`Paths`]; no other program, no namespace, no mount, no module, no tracing |
-//! | [`ConfinedRole::Lane`] | the two threads of a tunnel | move packets between descriptors that are open, and nothing that makes a new one |
-//! | [`ConfinedRole::Signer`] | the process with the private keys | read, write and get memory; anything else ends it |
+//! | role | what may be done |
+//! |---|---|
+//! | [`ConfinedRole::Control`] | sockets, devices, routes, files below [`Paths`] |
+//! | [`ConfinedRole::Lane`] | moving packets between descriptors that are open |
+//! | [`ConfinedRole::Signer`] | reading, writing and getting memory; any other call ends it |
+//!
+//! Control is the main thread and all that it starts later, as for looking up names; it may start
+//! no other program, no namespace, no mount, no module and no tracing. A lane is the two threads
+//! of a tunnel, which make no new descriptor. The signer is the process with the private keys.
 //!
 //! **Refused, not killed.** What control or a lane may not do fails with EPERM: to an attacker that
 //! is as good a wall as death, and to a system whose C library takes another system call than the
@@ -43,23 +47,23 @@ pub use paths::Paths;
 /// Whether this process was confined: threads that narrow themselves further do so only then.
 static CONFINED: AtomicBool = AtomicBool::new(false);
 
-/// Who is confined.
+/// The role of a confined process or thread.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ConfinedRole {
-    /// Everything but packets.
+    /// The main process: everything but moving packets.
     Control,
-    /// Packets.
+    /// A thread of a lane: moving packets between open descriptors.
     Lane,
-    /// Signatures.
+    /// The process that holds the private keys and makes signatures.
     Signer,
 }
 
-/// How much of it the kernel does.
+/// The parts of the confinement, each with the reason if the kernel did not apply it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Confinement {
     /// System calls are filtered.
     pub system_calls: Result<(), String>,
-    /// Files are.
+    /// Access to files is limited.
     pub files: Result<(), String>,
     /// Memory is kept out of dumps.
     pub dumps: Result<(), String>,

@@ -1,4 +1,4 @@
-//! Files, by Landlock (landlock(7)).
+//! The files that a confined process may still open, enforced by Landlock (landlock(7)).
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -27,25 +27,21 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// Files in this one's directory may be read: a file that is replaced is another file.
+    /// Allows reading of all files in the directory of `file`: a file that is replaced is another
+    /// file, which a rule for the old one does not cover.
     pub fn read_beside(&mut self, file: &Path) {
         self.read.extend(directory(file));
     }
 
-    /// Files below this directory may be read.
-    pub fn read_below(&mut self, directory: &Path) {
-        self.read.insert(directory.to_owned());
-    }
-
-    /// Sockets may be made and removed in this one's directory.
+    /// Allows sockets to be made and removed in the directory of `socket`.
     pub fn bind_beside(&mut self, socket: &Path) {
         self.write.extend(directory(socket));
     }
 
-    /// Forbids the calling thread, and those that it starts, all other files.
+    /// Forbids all other files to the calling thread and to those that it starts.
     pub fn enforce(&self) -> Result<(), String> {
         match self.restrict() {
-            Ok(RulesetStatus::NotEnforced) => Err("this kernel has no Landlock".to_owned()),
+            Ok(RulesetStatus::NotEnforced) => Err("the kernel has no Landlock".to_owned()),
             Ok(RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced) => Ok(()),
             Err(error) => Err(error.to_string()),
         }

@@ -1,4 +1,4 @@
-//! System calls, by seccomp (seccomp(2)).
+//! The system calls that each role may make, enforced by seccomp (seccomp(2)).
 
 use std::collections::BTreeMap;
 

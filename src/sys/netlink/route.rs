@@ -1,93 +1,129 @@
-//! Routes with a metric, a table and several devices, and the rules that choose a table.
+//! Routes, and the rules that choose the table in which a packet's route is looked up.
 
 use std::io;
+use std::net::IpAddr;
 
-use super::{
-    AddressPrefix, CREATE, EXCLUSIVE, Netlink, NetlinkRequest, REPLACE, family, index, octets,
-};
+use super::request::{CREATE, EXCLUSIVE, NetlinkRequest, REPLACE, family, index, octets};
+use super::{AddressPrefix, Netlink};
 
-const RTM_NEWROUTE: u16 = 24;
-const RTM_DELROUTE: u16 = 25;
-const RTM_NEWRULE: u16 = 32;
-const RTM_DELRULE: u16 = 33;
+// linux/fib_rules.h, which libc does not have.
+const FRA_PRIORITY: u16 = 6;
+const FRA_FWMARK: u16 = 10;
+const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
+const FRA_TABLE: u16 = 15;
+const FR_ACT_TO_TBL: u8 = 1;
+const FIB_RULE_INVERT: u32 = 2;
 
-/// The rule holds for packets without the mark.
-const INVERT: u32 = 2;
+/// Octets of rtnexthop.
+const NEXT_HOP_LEN: u16 = 8;
 
-/// A route into tunnels: with several devices the kernel spreads the flows over them.
+/// A unicast route to a range of addresses.
 #[derive(Clone, Copy, Debug)]
 pub struct Route<'a> {
-    /// What it leads to.
+    /// The destinations that the route serves.
     pub to: AddressPrefix,
-    /// Among routes to the same, the lowest wins.
+    /// The priority: among routes to one range in one table the lowest metric wins. 0 leaves the
+    /// choice to the kernel.
     pub metric: u32,
-    /// In which table.
+    /// The number of the routing table.
     pub table: u32,
-    /// Into which devices.
-    pub devices: &'a [&'a str],
+    /// Where the packets go next.
+    pub hop: Hop<'a>,
 }
 
-/// Which table a packet's route is looked up in.
+/// Where a route leads.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Hop<'a> {
+    /// To a router.
+    Via(IpAddr),
+    /// Into a device.
+    Device(&'a str),
+    /// Into several devices, over which the kernel spreads the flows (ECMP).
+    Devices(&'a [&'a str]),
+}
+
+/// A routing rule (ip-rule(8)): the table in which some packets' route is looked up.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RoutingRule {
-    /// For IPv6, else for IPv4.
+    /// Whether the rule is one for IPv6; otherwise the rule is one for IPv4.
     pub v6: bool,
-    /// Rules are tried from the lowest.
+    /// The place among the rules: the kernel tries the lowest first.
     pub priority: u32,
-    /// The table.
+    /// The number of the routing table.
     pub table: u32,
-    /// Only for packets that do not have this mark.
+    /// The mark whose packets the rule passes over.
     pub unless_marked: Option<u32>,
-    /// A default route found in the table does not count: the next rule is tried.
+    /// Whether a default route that the table has is passed over, so that the next rule is tried.
     pub without_default: bool,
 }
 
 impl Netlink {
-    /// Adds a route, or replaces the one to the same with the same metric.
+    /// Adds a route, or replaces the one to the same range with the same metric.
     pub fn put_route(&self, route: Route<'_>) -> io::Result<()> {
-        self.ask(request(RTM_NEWROUTE, CREATE | REPLACE, route)?)
+        self.ask(route_request(libc::RTM_NEWROUTE, CREATE | REPLACE, route, Some(route.hop))?)
     }
 
-    /// Removes the route to the same with the same metric, whatever its devices.
+    /// Removes the route to the same range with the same metric, wherever that route leads.
     pub fn drop_route(&self, route: Route<'_>) -> io::Result<()> {
-        self.ask(request(RTM_DELROUTE, 0, Route { devices: &[], ..route })?)
+        self.ask(route_request(libc::RTM_DELROUTE, 0, route, None)?)
     }
 
-    /// Adds a rule.
+    /// Adds a rule; EEXIST when there is one like it.
     pub fn add_rule(&self, rule: RoutingRule) -> io::Result<()> {
-        self.ask(rule_request(RTM_NEWRULE, CREATE | EXCLUSIVE, rule))
+        self.ask(rule_request(libc::RTM_NEWRULE, CREATE | EXCLUSIVE, rule))
     }
 
     /// Removes a rule.
     pub fn delete_rule(&self, rule: RoutingRule) -> io::Result<()> {
-        self.ask(rule_request(RTM_DELRULE, 0, rule))
+        self.ask(rule_request(libc::RTM_DELRULE, 0, rule))
     }
 }
 
-fn request(kind: u16, flags: u16, route: Route<'_>) -> io::Result<NetlinkRequest> {
-    let Route { to, metric, table, devices } = route;
-    let mut request = NetlinkRequest::new(kind, flags);
-    // rtmsg: protocol static, scope link for IPv4 (nowhere, when a route of any scope is to go),
-    // type unicast.
-    let scope = match (devices, to.address.is_ipv4()) {
-        ([], _) => 255,
-        (_, true) => 253,
-        (_, false) => 0,
+fn route_request(
+    kind: u16,
+    flags: u16,
+    route: Route<'_>,
+    hop: Option<Hop<'_>>,
+) -> io::Result<NetlinkRequest> {
+    let Route { to, metric, table, .. } = route;
+    let v4 = to.address.is_ipv4();
+    let scope = match hop {
+        // A request to remove matches a route of any scope.
+        None => libc::RT_SCOPE_NOWHERE,
+        Some(Hop::Device(_) | Hop::Devices(_)) if v4 => libc::RT_SCOPE_LINK,
+        Some(_) => libc::RT_SCOPE_UNIVERSE,
     };
-    let short = u8::try_from(table).unwrap_or(0);
-    request.put(&[family(to.address), to.length, 0, 0, short, 4, scope, 1, 0, 0, 0, 0]);
-    request.attribute(1, &octets(to.address)); // RTA_DST
-    request.attribute(6, &metric.to_ne_bytes()); // RTA_PRIORITY
-    request.attribute(15, &table.to_ne_bytes()); // RTA_TABLE
-    match devices {
-        [] => {}
-        [device] => request.attribute(4, &index(device)?.to_ne_bytes()), // RTA_OIF
-        devices => {
-            let paths = request.open(9); // RTA_MULTIPATH
+    let mut request = NetlinkRequest::new(kind, flags);
+    // rtmsg: family, lengths of destination and source, TOS, table, protocol, scope, type, flags.
+    request.put(&[
+        family(!v4),
+        to.length,
+        0,
+        0,
+        short_table(table),
+        libc::RTPROT_STATIC,
+        scope,
+        libc::RTN_UNICAST,
+        0,
+        0,
+        0,
+        0,
+    ]);
+    request.attribute(libc::RTA_DST, &octets(to.address));
+    request.attribute(libc::RTA_PRIORITY, &metric.to_ne_bytes());
+    request.attribute(libc::RTA_TABLE, &table.to_ne_bytes());
+    match hop {
+        None => {}
+        Some(Hop::Via(router)) => request.attribute(libc::RTA_GATEWAY, &octets(router)),
+        Some(Hop::Device(device)) => output(&mut request, device)?,
+        Some(Hop::Devices([])) => {}
+        Some(Hop::Devices([device])) => output(&mut request, device)?,
+        Some(Hop::Devices(devices)) => {
+            let paths = request.open(libc::RTA_MULTIPATH);
             for device in devices {
-                // rtnexthop: its length, no flags, weight 1 (written as 0), the device.
+                // rtnexthop: length, flags, weight less one, device.
+                let [low, high] = NEXT_HOP_LEN.to_ne_bytes();
                 let [a, b, c, d] = index(device)?.to_ne_bytes();
-                let [low, high] = 8u16.to_ne_bytes();
                 request.put(&[low, high, 0, 0, a, b, c, d]);
             }
             request.close(paths);
@@ -96,20 +132,31 @@ fn request(kind: u16, flags: u16, route: Route<'_>) -> io::Result<NetlinkRequest
     Ok(request)
 }
 
+fn output(request: &mut NetlinkRequest, device: &str) -> io::Result<()> {
+    request.attribute(libc::RTA_OIF, &index(device)?.to_ne_bytes());
+    Ok(())
+}
+
 fn rule_request(kind: u16, flags: u16, rule: RoutingRule) -> NetlinkRequest {
     let mut request = NetlinkRequest::new(kind, flags);
-    // fib_rule_hdr: family, no prefixes, table, action "to table", flags.
-    let family = if rule.v6 { 10 } else { 2 };
-    let [a, b, c, d] = if rule.unless_marked.is_some() { INVERT } else { 0 }.to_ne_bytes();
-    let short = u8::try_from(rule.table).unwrap_or(0);
-    request.put(&[family, 0, 0, 0, short, 0, 0, 1, a, b, c, d]);
-    request.attribute(6, &rule.priority.to_ne_bytes()); // FRA_PRIORITY
-    request.attribute(15, &rule.table.to_ne_bytes()); // FRA_TABLE
+    let invert = if rule.unless_marked.is_some() { FIB_RULE_INVERT } else { 0 };
+    // fib_rule_hdr: family, lengths of destination and source, TOS, table, two reserved octets,
+    // action, flags.
+    let [a, b, c, d] = invert.to_ne_bytes();
+    let table = short_table(rule.table);
+    request.put(&[family(rule.v6), 0, 0, 0, table, 0, 0, FR_ACT_TO_TBL, a, b, c, d]);
+    request.attribute(FRA_PRIORITY, &rule.priority.to_ne_bytes());
+    request.attribute(FRA_TABLE, &rule.table.to_ne_bytes());
     if let Some(mark) = rule.unless_marked {
-        request.attribute(10, &mark.to_ne_bytes()); // FRA_FWMARK
+        request.attribute(FRA_FWMARK, &mark.to_ne_bytes());
     }
     if rule.without_default {
-        request.attribute(14, &0u32.to_ne_bytes()); // FRA_SUPPRESS_PREFIXLEN
+        request.attribute(FRA_SUPPRESS_PREFIXLEN, &0u32.to_ne_bytes());
     }
     request
+}
+
+/// The octet that a header has for a table; a number beyond 255 is in an attribute alone.
+fn short_table(table: u32) -> u8 {
+    u8::try_from(table).unwrap_or(libc::RT_TABLE_UNSPEC)
 }

@@ -1,4 +1,4 @@
-//! Word of links and addresses that come, go and change.
+//! The news that links or addresses came, went or changed.
 
 use std::future::pending;
 use std::io;
@@ -11,16 +11,16 @@ use nix::sys::socket::{
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR (linux/rtnetlink.h). Routes are left out:
-/// there may be a million.
-const GROUPS: u32 = 0x1 | 0x10 | 0x100;
+/// Links and addresses. Routes are left out: there may be a million of them.
+const GROUPS: u32 =
+    (libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR).cast_unsigned();
 
-/// An ear for the calling thread's network namespace.
+/// A subscription to changes of links and addresses in one network namespace.
 #[derive(Debug)]
 pub struct NetlinkWatch(AsyncFd<OwnedFd>);
 
 impl NetlinkWatch {
-    /// Listens from now on, within the calling thread's runtime.
+    /// Subscribes within the calling thread's network namespace and tokio runtime.
     pub fn open() -> io::Result<NetlinkWatch> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let protocol = SockProtocol::NetlinkRoute;
@@ -32,7 +32,8 @@ impl NetlinkWatch {
         Ok(NetlinkWatch(fd?))
     }
 
-    /// Waits for word; what it said is for the listener to look up. Cancelling it loses none.
+    /// Waits for a change. What changed is for the caller to look up: several changes may end one
+    /// wait. No change is lost when the future is dropped.
     pub async fn next(&self) {
         while let Ok(mut ready) = self.0.readable().await {
             let heard = drain(self.0.get_ref());
@@ -41,18 +42,18 @@ impl NetlinkWatch {
                 return;
             }
         }
-        // The runtime ends: there is no more word.
+        // The runtime ends: no more changes are reported.
         pending().await
     }
 }
 
-/// Whether anything was there.
+/// Reads all messages that wait; whether there were any.
 fn drain(fd: &OwnedFd) -> bool {
     let mut buffer = [0; 8192];
     let mut heard = false;
     loop {
         match recv(fd.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
-            // ENOBUFS: there was more than the socket holds.
+            // ENOBUFS: more was reported than the socket holds, and the rest is lost.
             Ok(_) | Err(Errno::ENOBUFS) => heard = true,
             Err(Errno::EINTR) => {}
             Err(_) => return heard,

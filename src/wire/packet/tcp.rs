@@ -11,8 +11,6 @@ pub const CHECKSUM_AT: usize = 16;
 pub const FIN: u8 = 0x01;
 /// The flag SYN: synchronise sequence numbers.
 pub const SYN: u8 = 0x02;
-/// Reset.
-pub const RST: u8 = 0x04;
 /// The flag PSH: hand the data to the application.
 pub const PSH: u8 = 0x08;
 /// The flag ACK: the acknowledgement field is valid.

@@ -2,17 +2,21 @@
 //! in nanoseconds. It protects nothing. It does what tests need: both ends agree on keys, a wrong
 //! key or a changed octet is noticed, and what is sealed does not read as cleartext.
 
+mod mixer;
+pub(super) mod packet;
+
 use std::ops::Range;
 
-use super::esp::{HEADER_LEN, OpenKey, SealKey};
-use super::keymat::{EspKeys, MessageKeys};
-use super::message::{Parts, pad, unpad};
-use super::provider::{
-    Digest, Hash, KeyAgreement, KeyLengthError, MessageOpener, MessageSealer, OpenError, Provider,
-    PublicValueError, SealError, SharedSecret,
-};
+use mixer::{GENERATOR, Mixer, expand, mix, scramble};
+use packet::EspCipher;
+
+use super::error::{KeyLengthError, OpenError, PublicValueError, SealError};
+use super::esp::{OpenKey, SealKey};
+use super::keys::{EspKeys, MessageKeys, SharedSecret};
+use super::parts::{Parts, pad, unpad};
+use super::provider::{Digest, Hash, KeyAgreement, MessageOpener, MessageSealer, Provider};
 use super::secret::Secret;
-use super::suite::{EspProtection, EspSuite, Group, IkeSuite, Layout, Prf};
+use super::suite::{EspSuite, Group, IkeSuite, Layout, Prf};
 use crate::rng::Rng;
 
 /// The provider of the simulator.
@@ -175,167 +179,3 @@ impl MessageOpener for FakeMessageKey {
         unpad(message, body, self.layout)
     }
 }
-
-/// A packet cipher behind [`SealKey`] and [`OpenKey`].
-#[derive(Clone, Copy, Debug)]
-pub(super) enum EspCipher {
-    /// Checked and scrambled.
-    Keyed { key: u64, scrambles: bool },
-    /// Left as it is.
-    Plain,
-}
-
-impl EspCipher {
-    fn new(suite: &EspSuite, keys: &EspKeys) -> Result<EspCipher, KeyLengthError> {
-        let protection = suite.protection;
-        KeyLengthError::check(
-            "encryption",
-            keys.encryption.expose(),
-            protection.encryption_key_len(),
-        )?;
-        KeyLengthError::check(
-            "integrity",
-            keys.integrity.expose(),
-            protection.integrity_key_len(),
-        )?;
-        let key = mix(mix(0, keys.encryption.expose()), keys.integrity.expose());
-        Ok(EspCipher::Keyed { key, scrambles: matches!(protection, EspProtection::Encrypted(_)) })
-    }
-
-    /// The header is written already.
-    pub(super) fn seal(
-        self,
-        sequence: u64,
-        esn: bool,
-        layout: Layout,
-        packet: &mut [u8],
-    ) -> Result<(), SealError> {
-        let Parts { clear, iv, text, icv } =
-            Parts::split(packet, HEADER_LEN, layout).ok_or(SealError)?;
-        if let EspCipher::Keyed { key, scrambles } = self {
-            let number = sequence.to_be_bytes();
-            for (to, from) in iv.iter_mut().zip(number.iter().cycle()) {
-                *to = *from;
-            }
-            if scrambles {
-                scramble(mix(key, iv), text);
-            }
-            write_icv(icv, esp_sum(key, number, esn, clear, iv, text));
-        }
-        Ok(())
-    }
-
-    pub(super) fn open(
-        self,
-        sequence: u64,
-        esn: bool,
-        layout: Layout,
-        packet: &mut [u8],
-    ) -> Result<&mut [u8], OpenError> {
-        let Parts { clear, iv, text, icv } =
-            Parts::split(packet, HEADER_LEN, layout).ok_or(OpenError::Length)?;
-        if let EspCipher::Keyed { key, scrambles } = self {
-            let sum = esp_sum(key, sequence.to_be_bytes(), esn, clear, iv, text);
-            if !octets(sum).zip(&*icv).all(|(expected, found)| expected == *found) {
-                return Err(OpenError::Authentication);
-            }
-            if scrambles {
-                scramble(mix(key, iv), text);
-            }
-        }
-        Ok(text)
-    }
-}
-
-fn esp_sum(key: u64, number: [u8; 8], esn: bool, clear: &[u8], iv: &[u8], text: &[u8]) -> u64 {
-    let upper = if esn { number.split_at(4).0 } else { &[] };
-    mix(mix(mix(mix(key, clear), iv), text), upper)
-}
-
-fn write_icv(icv: &mut [u8], sum: u64) {
-    for (to, from) in icv.iter_mut().zip(octets(sum)) {
-        *to = from;
-    }
-}
-
-fn octets(seed: u64) -> impl Iterator<Item = u8> {
-    (0..).flat_map(move |index| scatter(seed.wrapping_add(index)).to_be_bytes())
-}
-
-/// A 64-bit checksum over octets as a stream: how they are cut into updates makes no difference.
-struct Mixer {
-    state: u64,
-    word: [u8; 8],
-    filled: usize,
-    total: u64,
-}
-
-impl Mixer {
-    fn new(seed: u64) -> Mixer {
-        Mixer { state: scatter(seed), word: [0; 8], filled: 0, total: 0 }
-    }
-
-    fn update(&mut self, mut octets: &[u8]) {
-        self.total = self.total.wrapping_add(octets.len() as u64);
-        if self.filled > 0 {
-            let (now, later) = octets.split_at(octets.len().min(8 - self.filled));
-            self.word[self.filled..self.filled + now.len()].copy_from_slice(now);
-            self.filled += now.len();
-            octets = later;
-            if self.filled < 8 {
-                return;
-            }
-            self.state = fold(self.state ^ u64::from_le_bytes(self.word));
-            self.filled = 0;
-        }
-        let (words, rest) = octets.as_chunks::<8>();
-        for word in words {
-            self.state = fold(self.state ^ u64::from_le_bytes(*word));
-        }
-        self.word[..rest.len()].copy_from_slice(rest);
-        self.filled = rest.len();
-    }
-
-    fn finish(mut self) -> u64 {
-        self.word[self.filled..].fill(0);
-        scatter(fold(self.state ^ u64::from_le_bytes(self.word)) ^ self.total)
-    }
-}
-
-fn mix(seed: u64, octets: &[u8]) -> u64 {
-    let mut mixer = Mixer::new(seed);
-    mixer.update(octets);
-    mixer.finish()
-}
-
-/// A bijection: a difference in one word can never be lost in the next step.
-fn fold(word: u64) -> u64 {
-    let word = word.wrapping_mul(GENERATOR);
-    (word ^ (word >> 32)).wrapping_mul(SPREAD)
-}
-
-/// The finaliser of SplitMix64: a bijection in which each input bit flips about half of the output.
-fn scatter(word: u64) -> u64 {
-    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
-}
-
-fn expand(seed: u64, len: usize) -> Vec<u8> {
-    octets(seed).take(len).collect()
-}
-
-/// Its own inverse.
-fn scramble(seed: u64, text: &mut [u8]) {
-    let (words, rest) = text.as_chunks_mut::<8>();
-    let mut counter = seed;
-    for word in words {
-        counter = counter.wrapping_add(SPREAD);
-        *word = (u64::from_le_bytes(*word) ^ scatter(counter)).to_le_bytes();
-    }
-    let last = scatter(counter.wrapping_add(SPREAD)).to_le_bytes();
-    rest.iter_mut().zip(last).for_each(|(to, from)| *to ^= from);
-}
-
-const GENERATOR: u64 = 0x9e37_79b9_7f4a_7c15;
-const SPREAD: u64 = 0xd1b5_4a32_d192_ed03;
