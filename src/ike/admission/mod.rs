@@ -22,7 +22,6 @@ use super::error::Error;
 use super::exchange::acceptance;
 use super::exchange::auth::InitAnswered;
 use super::exchange::init::{self, InitRequest};
-use super::exchange::rekey_child::kinds;
 use super::exchange::step::{MessageHalf, Step};
 use super::ids::PeerId;
 use super::path::Path;
@@ -113,7 +112,7 @@ impl Endpoint {
             Ok(message) if message.sealed.is_none() => message.chain,
             _ => return self.ignore(now, path, "an IKE_SA_INIT that does not read"),
         };
-        if acceptance::accept(Step::Init, MessageHalf::Request, kinds(&chain)).is_err() {
+        if acceptance::accept_chain(Step::Init, MessageHalf::Request, &chain).is_err() {
             return self.ignore(now, path, "an IKE_SA_INIT with payloads missing");
         }
         if self.repeats(now, id, path, header, bytes) {

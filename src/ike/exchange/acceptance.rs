@@ -9,6 +9,7 @@
 use super::step::{MessageHalf, Step};
 use crate::ike::error::{Error, Incompatible, PeerMisbehaved};
 use crate::wire::codes::PayloadType;
+use crate::wire::payload::chain::Chain;
 use PayloadType::{
     Authentication as Auth, Certificate as Cert, CertificateRequest as CertReq,
     Configuration as Cp, Delete, Eap, IdInitiator as IdI, IdResponder as IdR, KeyExchange as Ke,
@@ -81,6 +82,16 @@ pub fn accept(
         Some(payload) => Err(PeerMisbehaved::UnexpectedPayload(payload).into()),
         None => Ok(form),
     }
+}
+
+/// Finds the form of a decoded message. No payload of a decoded chain is critical and unknown at
+/// once: [`Chain::decode`] refuses such a message.
+pub(crate) fn accept_chain(
+    step: Step,
+    half: MessageHalf,
+    chain: &Chain,
+) -> Result<&'static MessageForm, Error> {
+    accept(step, half, chain.kinds().map(|kind| (kind, false)))
 }
 
 /// What a CREATE_CHILD_SA request is for. Traffic selectors make it about a child; N(REKEY_SA) then

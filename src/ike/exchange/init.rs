@@ -11,10 +11,9 @@
 
 use super::NoncePair;
 use super::acceptance::{self, Meaning};
-use super::create_child::{draw_nonce, finish_exchange, public_value};
-use super::rekey_child::kinds;
+use super::key_exchange::{draw_nonce, finish_exchange, public_value};
 use super::step::{MessageHalf, Party, Step};
-use crate::crypto::keymat::{Nonces, SkeySeed};
+use crate::crypto::keymat::SkeySeed;
 use crate::crypto::{Group, IkeSuite, KeyAgreement, SaKind, SharedSecret};
 use crate::ike::endpoint::config::EspEncapsulation;
 use crate::ike::endpoint::context::Context;
@@ -148,7 +147,7 @@ impl InitSent {
         if !is_answer {
             return Err((self, PeerMisbehaved::UnexpectedExchange(header.exchange).into()));
         }
-        match acceptance::accept(Step::Init, MessageHalf::Response, kinds(&message.chain)) {
+        match acceptance::accept_chain(Step::Init, MessageHalf::Response, &message.chain) {
             Ok(form) if form.meaning == Meaning::Notifies => {
                 self.notified(ctx, &message.chain);
                 Ok(InitProgress::Wait(self))
@@ -360,7 +359,7 @@ fn make_channel(
     nonces: &NoncePair,
     shared: &SharedSecret,
 ) -> Result<Channel, Error> {
-    let view = Nonces { initiator: nonces.initiator.bytes(), responder: nonces.responder.bytes() };
+    let view = nonces.view();
     let seed = SkeySeed::of_new(ctx.provider, suite.prf, view, shared);
     let keys = parties.keys(ctx.provider, &suite, &seed, view);
     Channel::new(ctx.provider, ctx.rng, parties, suite, keys).map_err(|_| Local::Crypto.into())

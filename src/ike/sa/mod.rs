@@ -39,6 +39,7 @@ use super::path::{Path, Port};
 use super::testing::mutation::{self, Mutation};
 use crate::time::Instant;
 use crate::wire::codes::{ExchangeType, NotifyType};
+use crate::wire::header::MessageId;
 use crate::wire::payload::chain::Chain;
 use crate::wire::spi::{EspSpi, IkeSpi};
 use channel::{Channel, Envelope};
@@ -161,7 +162,53 @@ pub(crate) enum SaEffect {
     Renew,
 }
 
+/// What distinguishes a new IKE SA: everything else starts empty, or now.
+pub(crate) struct NewIkeSa {
+    pub(crate) channel: Channel,
+    pub(crate) origin: Origin,
+    pub(crate) proven: Proven,
+    pub(crate) path: Path,
+    pub(crate) nat: Nat,
+    pub(crate) encapsulated: bool,
+    /// The message ID of our first request.
+    pub(crate) first_request: MessageId,
+    /// The message ID of the peer's first request.
+    pub(crate) first_reply: MessageId,
+    /// When we last sent something on `path`.
+    pub(crate) sent_at: Instant,
+    pub(crate) reauth_at: Option<Instant>,
+}
+
 impl IkeSa {
+    /// An IKE SA without children and without a request in flight. Its lifetimes are drawn here.
+    pub(crate) fn new(ctx: &mut Context<'_>, new: NewIkeSa) -> IkeSa {
+        let now = ctx.mono();
+        let lifetime = ctx.config.profile.ike_lifetime(ctx.config.ike_lifetime);
+        let limits = lifetime.draw(now, ctx.rng);
+        IkeSa {
+            channel: new.channel,
+            origin: new.origin,
+            proven: new.proven,
+            lifecycle: IkeLifecycle::Live,
+            path: new.path,
+            nat: new.nat,
+            encapsulated: new.encapsulated,
+            requests: RequestWindow::starting_at(new.first_request),
+            flight: None,
+            replies: ReplyWindow::starting_at(new.first_reply),
+            tasks: Tasks::default(),
+            refusals: 0,
+            children: Vec::new(),
+            departed: Vec::new(),
+            heard_at: now,
+            sent_at: new.sent_at,
+            rekey_at: Some(limits.time.soft),
+            expire_at: limits.time.hard,
+            reauth_at: new.reauth_at,
+            surplus: None,
+        }
+    }
+
     /// Our SPI: its name.
     pub(crate) fn spi(&self) -> IkeSpi {
         self.channel.own
@@ -187,6 +234,29 @@ impl IkeSa {
             Exchange::RekeyIke(asked) => Some(ReservedSpi::Ike(asked.spi)),
             Exchange::Probe | Exchange::CloseChildren(_) | Exchange::CloseIke => None,
         }
+    }
+
+    /// Installs a child SA pair in the data plane and takes it among this IKE SA's children. The
+    /// inbound half comes first, so that no packet of the peer arrives before it can be opened.
+    pub(crate) fn install(
+        &mut self,
+        ctx: &mut Context<'_>,
+        child: ChildSa,
+        replaces: Option<ChildId>,
+    ) {
+        child.install_inbound(ctx, self.path, self.encapsulated);
+        child.install_outbound(ctx, self.path, self.encapsulated);
+        ctx.out.event(IkeEvent::ChildUp {
+            peer: ctx.peer,
+            child: child.id,
+            slot: child.slot,
+            replaces,
+            suite: child.suite,
+            inbound: child.inbound.spi,
+            outbound: child.outbound.spi,
+            selectors: child.selectors.clone(),
+        });
+        self.children.push(child);
     }
 
     /// Takes a child out; its end is the peer's business.
