@@ -31,7 +31,7 @@ use crate::ike::endpoint::command::{Command, DataEvent};
 use crate::ike::endpoint::config::PeerConfig;
 use crate::ike::endpoint::event::IkeEvent;
 use crate::ike::endpoint::output::Output;
-use crate::ike::path::{Datagram, Path, Port};
+use crate::ike::path::{Datagram, Path, Port, Sending, Transmit};
 use crate::ike::testing::emulation::PeerBehaviour;
 use crate::ike::{Endpoint, PeerId, Timer};
 use crate::state::{Keeper, PersistentState, Recovered, inventory};
@@ -173,8 +173,6 @@ pub(super) struct Service {
     strays: Bucket,
     /// When counters were looked at.
     ticked: Instant,
-    /// Whether the outputs that come now are repetitions.
-    repeating: bool,
 }
 
 impl Service {
@@ -213,7 +211,6 @@ impl Service {
             surroundings: Surroundings::new(now),
             strays: Bucket::default(),
             ticked: now.mono,
-            repeating: false,
         };
         Ok((shell, legacy))
     }
@@ -468,11 +465,9 @@ impl Service {
         if matches!(due, Some((_, Timer::Liveness))) || now.mono.since(self.ticked) >= TICK {
             self.tick(now);
         }
-        if let Some((_, timer)) = due {
-            self.repeating = timer == Timer::Retransmit;
+        if due.is_some() {
             self.endpoint.handle_timeout(now);
             self.carry_out();
-            self.repeating = false;
         }
     }
 
@@ -563,7 +558,7 @@ impl Service {
             Output::PeerMoved { peer, path, encapsulated } => {
                 self.on(peer, |tunnel| tunnel.move_to(path, encapsulated));
             }
-            Output::Transmit(transmit) => self.transmit(&transmit.path, &transmit.bytes),
+            Output::Transmit(transmit) => self.transmit(&transmit),
             Output::Keepalive(path) => self.sockets.keep_alive(&path),
             Output::Event(event) => self.note(event, now),
         }
@@ -578,15 +573,17 @@ impl Service {
         }
     }
 
-    fn transmit(&mut self, path: &Path, message: &[u8]) {
-        let sent = self.sockets.send(path, message);
-        let remote = Some(path.remote.ip());
+    fn transmit(&mut self, transmit: &Transmit) {
+        let sent = self.sockets.send(&transmit.path, &transmit.bytes);
+        let remote = Some(transmit.path.remote.ip());
         let mut members = self.links.iter_mut().flat_map(|link| &mut link.members);
         // Strangers are answered too.
         let Some(member) = members.find(|member| member.remote == remote) else { return };
         member.record.sent(sent);
-        member.record.retransmits += u64::from(self.repeating);
-        member.doubted |= self.repeating;
+        if transmit.sending == Sending::Retransmission {
+            member.record.retransmits += 1;
+            member.doubted = true;
+        }
     }
 
     fn note(&mut self, event: IkeEvent, now: Now) {

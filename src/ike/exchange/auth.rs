@@ -26,7 +26,7 @@ use crate::ike::endpoint::context::Context;
 use crate::ike::endpoint::event::IkeEvent;
 use crate::ike::error::{AuthFailed, Error, Incompatible, Local, PeerMisbehaved};
 use crate::ike::ids::Slot;
-use crate::ike::path::{Path, Port};
+use crate::ike::path::{Path, Port, Sending};
 use crate::ike::sa::channel::{Channel, Envelope};
 use crate::ike::sa::child::ChildSa;
 use crate::ike::sa::retransmit::{Retransmit, RetransmitSchedule, RetransmitVerdict};
@@ -120,7 +120,7 @@ impl AuthSent {
         let limit = datagram_limit(ctx, keyed.path);
         let datagrams = keyed.channel.seal(envelope, &chain, limit, ctx.rng)?;
         for bytes in &datagrams {
-            ctx.out.transmit(keyed.path, bytes.clone());
+            ctx.out.transmit(Sending::First, keyed.path, bytes.clone());
         }
         let timer = Retransmit::start(RetransmitSchedule::DIAL, ctx.mono(), ctx.rng);
         Ok(AuthSent { keyed, wanted, datagrams, timer })
@@ -131,7 +131,7 @@ impl AuthSent {
         let verdict = self.timer.fire(ctx.mono(), ctx.rng);
         if verdict == RetransmitVerdict::Resend {
             for bytes in &self.datagrams {
-                ctx.out.transmit(self.keyed.path, bytes.clone());
+                ctx.out.transmit(Sending::Retransmission, self.keyed.path, bytes.clone());
             }
         }
         verdict
@@ -343,7 +343,7 @@ fn refuse(
     let limit = datagram_limit(ctx, path);
     let datagrams = channel.seal(envelope, &chain, limit, ctx.rng).unwrap_or_default();
     for bytes in &datagrams {
-        ctx.out.transmit(path, bytes.clone());
+        ctx.out.transmit(Sending::First, path, bytes.clone());
     }
     (channel, datagrams)
 }

@@ -20,7 +20,7 @@ use crate::ike::endpoint::context::Context;
 use crate::ike::error::{Error, Local, MalformedMessage, PeerMisbehaved};
 use crate::ike::negotiation::nat_detection::{self, Nat};
 use crate::ike::negotiation::proposal::{self, Groups};
-use crate::ike::path::{Path, Port};
+use crate::ike::path::{Path, Port, Sending};
 use crate::ike::sa::channel::{Channel, Parties};
 use crate::ike::sa::retransmit::{Retransmit, RetransmitSchedule, RetransmitVerdict};
 use crate::time::Instant;
@@ -125,7 +125,7 @@ impl InitSent {
     pub(crate) fn wake(&mut self, ctx: &mut Context<'_>) -> RetransmitVerdict {
         let verdict = self.timer.fire(ctx.mono(), ctx.rng);
         if verdict == RetransmitVerdict::Resend {
-            ctx.out.transmit(self.path, self.request.clone());
+            ctx.out.transmit(Sending::Retransmission, self.path, self.request.clone());
         }
         verdict
     }
@@ -289,7 +289,7 @@ impl InitSent {
             message_id: MessageId(0),
         };
         self.request = encode(header, chain);
-        ctx.out.transmit(self.path, self.request.clone());
+        ctx.out.transmit(Sending::First, self.path, self.request.clone());
         self.timer = Retransmit::start(RetransmitSchedule::DIAL, ctx.mono(), ctx.rng);
     }
 }

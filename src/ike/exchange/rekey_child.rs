@@ -22,7 +22,6 @@ use crate::ike::ids::ChildId;
 use crate::ike::sa::child;
 use crate::ike::sa::task::TaskKind;
 use crate::ike::sa::{IkeSa, LINGER};
-use crate::ike::testing::mutation::{self, Mutation};
 use crate::wire::codes::NotifyType;
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::notify::Notify;
@@ -63,18 +62,14 @@ pub(crate) fn granted(
     sa.install(ctx, child, Some(old));
     match stays {
         Party::We => {
-            if !mutation::is(Mutation::ForgetOldChild) {
-                sa.close_child(ctx, old);
-            }
+            sa.close_child(ctx, old);
             if let Crossing::Standing(theirs, _) = rival {
                 replaced(ctx, sa, theirs);
             }
         }
         // The peer deletes the old one; ours goes.
         Party::Peer => {
-            if !mutation::is(Mutation::ForgetLoser) {
-                sa.close_child(ctx, id);
-            }
+            sa.close_child(ctx, id);
             replaced(ctx, sa, old);
         }
     }

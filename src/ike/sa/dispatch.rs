@@ -18,7 +18,6 @@ use crate::ike::exchange::informational;
 use crate::ike::exchange::rekey_child;
 use crate::ike::exchange::rekey_ike;
 use crate::ike::exchange::step::{MessageHalf, Step};
-use crate::ike::testing::mutation::{self, Mutation};
 use crate::wire::codes::{ExchangeType, NotifyType};
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::notify::Notify;
@@ -213,7 +212,6 @@ impl IkeSa {
         ctx.refuse(step, MessageHalf::Response, error, None);
         match error.to_fate(step, MessageHalf::Response) {
             Fate::Ignore | Fate::RefuseExchange => {}
-            Fate::RetryLater if mutation::is(Mutation::IgnoreTemporaryFailure) => {}
             Fate::RetryLater | Fate::DeleteChild(WhichChild::New) => self.want_later(ctx, kind),
             Fate::DeleteChild(WhichChild::Old) => {
                 if let TaskKind::RekeyChild(old, _) = kind {

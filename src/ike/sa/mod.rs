@@ -35,8 +35,8 @@ use super::exchange::step::Party;
 use super::exchange::{Exchange, NoncePair};
 use super::ids::ChildId;
 use super::negotiation::nat_detection::Nat;
-use super::path::{Path, Port};
-use super::testing::mutation::{self, Mutation};
+use super::path::{Path, Port, Sending};
+use super::testing::mutation;
 use crate::time::Instant;
 use crate::wire::codes::{ExchangeType, NotifyType};
 use crate::wire::header::MessageId;
@@ -310,6 +310,9 @@ impl IkeSa {
         if matches!(self.lifecycle, IkeLifecycle::Rival { .. } | IkeLifecycle::Replaced { .. }) {
             return;
         }
+        if mutation::loses_task(kind, not_before > ctx.mono(), &self.children) {
+            return;
+        }
         if !self.tasks.push(kind, not_before) {
             ctx.out.event(IkeEvent::Limited(Bound::Tasks));
         }
@@ -362,7 +365,7 @@ impl IkeSa {
             self.expire_at = ctx.mono();
             return;
         };
-        self.transmit(ctx, self.path, &datagrams);
+        self.transmit(ctx, Sending::First, self.path, &datagrams);
         self.requests.begin(datagrams);
         let timer = Retransmit::start(self.patience(ctx), ctx.mono(), ctx.rng);
         self.flight = Some(Flight { kind, exchange, timer });
@@ -377,18 +380,14 @@ impl IkeSa {
         fingerprint: Fingerprint,
         chain: &Chain,
     ) {
-        let mut id = self.replies.expected();
-        if mutation::is(Mutation::AnswerWrongId) {
-            id.0 = id.0.wrapping_add(1);
-        }
-        let envelope = Envelope { exchange, id, response: true };
+        let envelope = Envelope { exchange, id: self.replies.expected(), response: true };
         let limit = datagram_limit(ctx, path);
         let Ok(datagrams) = self.channel.seal(envelope, chain, limit, ctx.rng) else {
             self.lifecycle = IkeLifecycle::Leaving(Cause::Failed);
             self.expire_at = ctx.mono();
             return;
         };
-        self.transmit(ctx, path, &datagrams);
+        self.transmit(ctx, Sending::First, path, &datagrams);
         self.replies.answer(fingerprint, datagrams);
     }
 
@@ -446,7 +445,7 @@ impl IkeSa {
         match self.lifecycle {
             IkeLifecycle::Live => {
                 let idle = self.flight.is_none() && self.tasks.due_at().is_none();
-                if idle && !mutation::is(Mutation::NeverProbe) {
+                if idle {
                     earliest.at(ctx_dpd.probe_at(self.heard_at), Timer::Liveness);
                 }
                 earliest.maybe(self.rekey_at, Timer::Rekey);
@@ -504,7 +503,6 @@ impl IkeSa {
             self.want(ctx, TaskKind::RekeyIke(None), now);
         }
         let silent = ctx.config.dpd_timeout.probe_at(self.heard_at) <= now;
-        let silent = silent && !mutation::is(Mutation::NeverProbe);
         if silent && self.flight.is_none() && self.tasks.due_at().is_none() {
             self.want(ctx, TaskKind::Probe, now);
         }
@@ -549,11 +547,8 @@ impl IkeSa {
         let flight = self.flight.as_mut().filter(|flight| flight.timer.due() <= ctx.now.mono)?;
         match flight.timer.fire(ctx.now.mono, ctx.rng) {
             RetransmitVerdict::Resend => {
-                let mut datagrams = self.requests.outstanding()?.datagrams.clone();
-                if mutation::is(Mutation::AlterRetransmission) {
-                    datagrams.iter_mut().filter_map(|d| d.last_mut()).for_each(|octet| *octet ^= 1);
-                }
-                self.transmit(ctx, self.path, &datagrams);
+                let datagrams = self.requests.outstanding()?.datagrams.clone();
+                self.transmit(ctx, Sending::Retransmission, self.path, &datagrams);
                 None
             }
             RetransmitVerdict::GiveUp => Some(SaEffect::End(match self.lifecycle {
@@ -571,9 +566,15 @@ impl IkeSa {
         }
     }
 
-    pub(crate) fn transmit(&mut self, ctx: &mut Context<'_>, path: Path, datagrams: &Datagrams) {
+    pub(crate) fn transmit(
+        &mut self,
+        ctx: &mut Context<'_>,
+        sending: Sending,
+        path: Path,
+        datagrams: &Datagrams,
+    ) {
         for bytes in datagrams {
-            ctx.out.transmit(path, bytes.clone());
+            ctx.out.transmit(sending, path, bytes.clone());
         }
         if path == self.path {
             self.sent_at = ctx.mono();
