@@ -150,7 +150,7 @@ impl Service {
         let mut configs = Vec::new();
         for (member, tunnel) in link.members.iter_mut().zip(&connection.tunnels) {
             member.credentials.clone_from(credentials);
-            let config = member.configure(connection, tunnel, site, listen, options.profile)?;
+            let config = member.configure(connection, tunnel, site, listen, options.behaviour)?;
             configs.push((member.peer, config));
         }
         link.settings = connection.clone();

@@ -61,7 +61,7 @@ const KEYS_LOST: &str = "the process that keeps the private keys is gone: establ
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Whose manners to keep: Azure's are for demonstrations.
-    pub profile: PeerBehaviour,
+    pub behaviour: PeerBehaviour,
     /// The file that the configuration came from, for a reload.
     pub source: Option<PathBuf>,
     /// Who keeps what is to outlive the process.
@@ -379,7 +379,7 @@ impl Service {
         let listen = &config.device.listen_addresses;
         let site = &config.local_network_gateway;
         member.equip(DevicePlan::new(settings, tunnel), lanes, estate)?;
-        member.configure(settings, tunnel, site, listen, options.profile)
+        member.configure(settings, tunnel, site, listen, options.behaviour)
     }
 
     /// Something stands in the way of a tunnel.

@@ -262,7 +262,7 @@ fn choose(
     let sa = request.sa().ok_or(PeerMisbehaved::Missing(PayloadType::Sa))?;
     let child = child_config(ctx, slot).ok_or(Error::from(Incompatible::Selectors))?;
     if groups == Groups::Negotiated {
-        ctx.config.profile.takes_child_request(sa, request.key_exchange().is_some())?;
+        ctx.config.behaviour.takes_child_request(sa, request.key_exchange().is_some())?;
     }
     proposal::choose(child.esp.accepted(), sa, groups)
 }
@@ -311,7 +311,7 @@ fn make(
         .map_or((lifetime::CHILD_TIME, lifetime::CHILD_BYTES), |c| {
             (c.lifetime_time, c.lifetime_bytes)
         });
-    let lifetime = ctx.config.profile.child_lifetime(time, bytes, suite.esn);
+    let lifetime = ctx.config.behaviour.child_lifetime(time, bytes, suite.esn);
     let limits = lifetime.draw(ctx.now.mono, ctx.rng);
     ChildSa {
         id: ctx.name_child(),

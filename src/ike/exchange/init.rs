@@ -379,7 +379,7 @@ fn push_abilities(
     }
     chain.push(Notify::new(NotifyType::FragmentationSupported));
     let hashes = ctx.config.credentials.hashes();
-    if !hashes.is_empty() && ctx.config.profile.announces_hashes() {
+    if !hashes.is_empty() && ctx.config.behaviour.announces_hashes() {
         chain.push(Notify::signature_hashes(&hashes));
     }
     if ctx.config.childless {

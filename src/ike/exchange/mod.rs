@@ -1,8 +1,8 @@
 //! Our request under way: one variant for each kind, holding what its answer will be understood by.
 
-pub mod acceptance;
+pub(crate) mod acceptance;
 pub(crate) mod auth;
-pub mod collision;
+pub(crate) mod collision;
 pub(crate) mod create_child;
 pub(crate) mod informational;
 pub(crate) mod init;

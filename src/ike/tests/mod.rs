@@ -138,7 +138,7 @@ fn config(host: u8, other: u8, role: DialRole) -> PeerConfig {
         reauthenticate: None,
         dpd_timeout: DpdTimeout::default(),
         childless: false,
-        profile: PeerBehaviour::Standard,
+        behaviour: PeerBehaviour::Standard,
     }
 }
 
