@@ -348,7 +348,7 @@ fn config(
         reauthenticate: None,
         dpd_timeout: Default::default(),
         childless: false,
-        profile: PeerBehaviour::Standard,
+        behaviour: PeerBehaviour::Standard,
     }
 }
 

@@ -67,7 +67,7 @@ fn config(
     ours: bool,
     ike: ProposalPolicy,
     esp: ProposalPolicy,
-    profile: PeerBehaviour,
+    behaviour: PeerBehaviour,
 ) -> PeerConfig {
     let address = |host| IpAddr::V4(Ipv4Addr::new(192, 0, 2, host));
     let (local, remote) = if ours { (1, 2) } else { (2, 1) };
@@ -93,7 +93,7 @@ fn config(
         reauthenticate: None,
         dpd_timeout: Default::default(),
         childless: false,
-        profile,
+        behaviour,
     }
 }
 

@@ -15,7 +15,7 @@ use super::secret::Secret;
 use super::suite::{EspProtection, EspSuite, IkeSuite, Prf};
 
 /// Both nonces of an exchange, by role in that exchange.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Nonces<'a> {
     /// Ni.
     pub initiator: &'a [u8],

@@ -175,7 +175,7 @@ impl Service {
         let site = &config.local_network_gateway;
         let plan = DevicePlan::new(settings, tunnel);
         peer.equip(plan, &inputs.lane_sender, &mut storage.state)?;
-        peer.configure(settings, tunnel, site, listen, options.profile)
+        peer.configure(settings, tunnel, site, listen, options.behaviour)
     }
 
     /// Notes and logs a problem of a tunnel, which is tried again after a pause.

@@ -42,7 +42,7 @@ pub fn departed(tunnel: &InventoryTunnel) -> PeerConfig {
         reauthenticate: None,
         dpd_timeout: DpdTimeout::default(),
         childless: false,
-        profile: PeerBehaviour::Standard,
+        behaviour: PeerBehaviour::Standard,
     }
 }
 

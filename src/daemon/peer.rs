@@ -150,7 +150,7 @@ impl ServicePeer {
         tunnel: &settings::GatewayTunnel,
         site: &Site,
         listen: &[IpAddr],
-        profile: PeerBehaviour,
+        behaviour: PeerBehaviour,
     ) -> Result<PeerConfig, Obstacle> {
         let remote =
             self.remote.ok_or_else(|| format!("the name {} has no address yet", self.host))?;
@@ -163,7 +163,7 @@ impl ServicePeer {
         };
         let config = peers::peer(site, connection, tunnel, local, vec![remote], credentials);
         self.role = config.role;
-        Ok(PeerConfig { profile, ..config })
+        Ok(PeerConfig { behaviour, ..config })
     }
 
     /// Brings the word for the state up to date. Whether packets can pass now and could not before,

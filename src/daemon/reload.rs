@@ -166,7 +166,7 @@ impl Service {
         let mut configs = Vec::new();
         for (peer, tunnel) in connection.peers.iter_mut().zip(&settings.tunnels) {
             peer.credentials.clone_from(credentials);
-            let config = peer.configure(settings, tunnel, site, listen, options.profile)?;
+            let config = peer.configure(settings, tunnel, site, listen, options.behaviour)?;
             configs.push((peer.peer, config));
         }
         connection.settings = settings.clone();

@@ -25,7 +25,7 @@ use crate::ike::admission::budget::{Bucket, Rate};
 use crate::ike::endpoint::command::{Command, DataEvent};
 use crate::ike::endpoint::event::{IkeEvent, LimitKind};
 use crate::ike::endpoint::output::Output;
-use crate::ike::path::{Datagram, Path, Port};
+use crate::ike::path::{Datagram, Path, Port, Sending, Transmit};
 use crate::ike::testing::emulation::PeerBehaviour;
 use crate::ike::{Endpoint, PeerId, Timer};
 use crate::state::{FdStore, PersistentState, Recovered};
@@ -55,7 +55,7 @@ const KEYS_LOST: &str = "the process that keeps the private keys is gone: establ
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The behaviour towards peers: that of s2sd, or (in demonstrations) that of Azure.
-    pub profile: PeerBehaviour,
+    pub behaviour: PeerBehaviour,
     /// The path of the configuration file, for a reload.
     pub source: Option<PathBuf>,
     /// The file descriptor store that keeps what outlives the process.
@@ -211,8 +211,6 @@ pub(super) struct Service {
     stray_esp: Bucket,
     pub(super) started_at: Instant,
     ticked_at: Instant,
-    /// Whether the outputs that are carried out now are retransmissions.
-    repeating: bool,
 }
 
 /// The state for the next process, and whether what is stored is the present state.
@@ -271,7 +269,6 @@ impl Service {
             stray_esp: Bucket::default(),
             started_at: now.mono,
             ticked_at: now.mono,
-            repeating: false,
         };
         Ok((service, recovered))
     }
@@ -398,11 +395,9 @@ impl Service {
         if matches!(due, Some((_, Timer::Liveness))) || now.mono.since(self.ticked_at) >= TICK {
             self.tick(now);
         }
-        if let Some((_, timer)) = due {
-            self.repeating = timer == Timer::Retransmit;
+        if due.is_some() {
             self.endpoint.handle_timeout(now);
             self.carry_out();
-            self.repeating = false;
         }
     }
 
@@ -533,7 +528,7 @@ impl Service {
             Output::PeerMoved { peer, path, encapsulated } => {
                 self.on_tunnel(peer, |tunnel| tunnel.move_to(path, encapsulated));
             }
-            Output::Transmit(transmit) => self.transmit(&transmit.path, &transmit.bytes),
+            Output::Transmit(transmit) => self.transmit(&transmit),
             Output::Keepalive(path) => self.inputs.sockets.keep_alive(&path),
             Output::Event(event) => self.on_ike_event(event, now),
         }
@@ -552,14 +547,16 @@ impl Service {
         }
     }
 
-    fn transmit(&mut self, path: &Path, message: &[u8]) {
-        let sent = self.inputs.sockets.send(path, message);
-        let (remote, repeating) = (Some(path.remote.ip()), self.repeating);
+    fn transmit(&mut self, transmit: &Transmit) {
+        let sent = self.inputs.sockets.send(&transmit.path, &transmit.bytes);
+        let remote = Some(transmit.path.remote.ip());
         // The answer to an unknown initiator belongs to no peer.
         let Some(peer) = self.peers_mut().find(|peer| peer.remote == remote) else { return };
         peer.record.sent(sent);
-        peer.record.retransmits += u64::from(repeating);
-        peer.doubted |= repeating;
+        if transmit.sending == Sending::Retransmission {
+            peer.record.retransmits += 1;
+            peer.doubted = true;
+        }
     }
 
     /// Logs an event of the engine, and notes the event for the status of its tunnel.

@@ -59,9 +59,22 @@ pub struct Datagram<'a> {
     pub bytes: &'a [u8],
 }
 
+/// Whether a message is sent for the first time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sending {
+    /// The first sending of a request, or of the reply to a request.
+    First,
+    /// A request of ours again, because the peer has not answered (RFC 7296 §2.1).
+    Retransmission,
+    /// A cached reply again, because the peer repeated its request (RFC 7296 §2.1).
+    RepeatedReply,
+}
+
 /// A datagram to send.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Transmit {
+    /// Whether the message was sent before.
+    pub sending: Sending,
     /// By which socket and whither.
     pub path: Path,
     /// The IKE message; on port 4500 the shell puts the non-ESP marker in front.

@@ -125,7 +125,7 @@ impl Settings {
             reauthenticate: None,
             dpd_timeout: DpdTimeout::from_seconds(self.dpd_seconds).expect("a DPD timeout"),
             childless: self.childless,
-            profile: PeerBehaviour::Standard,
+            behaviour: PeerBehaviour::Standard,
         }
     }
 

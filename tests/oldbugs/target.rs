@@ -235,7 +235,7 @@ fn config(role: DialRole, root: &Authority, groups: &[Group]) -> PeerConfig {
         reauthenticate: None,
         dpd_timeout: Default::default(),
         childless: false,
-        profile: PeerBehaviour::Standard,
+        behaviour: PeerBehaviour::Standard,
     }
 }
 

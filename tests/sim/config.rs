@@ -51,11 +51,11 @@ impl Setup {
             dpd_timeout: DpdTimeout::from_seconds(self.dpd[us].as_secs())
                 .expect("in Azure's range"),
             childless: self.childless,
-            profile: self.profile(id),
+            behaviour: self.behaviour(id),
         }
     }
 
-    fn profile(&self, id: HostId) -> PeerBehaviour {
+    fn behaviour(&self, id: HostId) -> PeerBehaviour {
         if self.azure == Some(id) { PeerBehaviour::Azure } else { PeerBehaviour::Standard }
     }
 
@@ -72,7 +72,7 @@ impl Setup {
 
     fn ike(&self, id: HostId) -> ProposalPolicy {
         if self.azure.is_some() {
-            return self.profile(id).ike_policy();
+            return self.behaviour(id).ike_policy();
         }
         let line = |ke| Combination::Ike { cipher: gcm(), prf: PrfId::HmacSha2_256, ke };
         ProposalPolicy::new(
@@ -83,7 +83,7 @@ impl Setup {
 
     fn esp(&self, id: HostId) -> ProposalPolicy {
         if self.azure.is_some() {
-            return self.profile(id).esp_policy();
+            return self.behaviour(id).esp_policy();
         }
         let line = |ke| Combination::Esp { cipher: gcm(), ke, esn: EsnId::Sequence32 };
         let lines: Vec<Combination> = if self.pfs || self.pfs_wrong_guess.is_some() {

@@ -185,8 +185,8 @@ impl Host {
     pub fn boot(&mut self, now: Now) {
         self.lose_power();
         (self.census, self.saved) = (Census::default(), None);
-        self.engine =
-            Some(Endpoint::new(self.config.clone(), Box::new(Fake), Box::new(self.dice.clone())));
+        let dice = Box::new(self.dice.clone());
+        self.engine = Some(Endpoint::new(self.settings(), Box::new(Fake), dice));
         for (id, config) in self.peers.clone() {
             self.command(now, Command::Add(id, Box::new(config)));
         }
@@ -248,6 +248,13 @@ impl Host {
     }
 
     pub fn command(&mut self, now: Now, command: Command) {
+        let command = match command {
+            Command::Add(id, config) => Command::Add(id, Box::new(self.policy(*config))),
+            Command::Reconfigure(id, config) => {
+                Command::Reconfigure(id, Box::new(self.policy(*config)))
+            }
+            other => other,
+        };
         self.with(|engine| engine.command(now, command));
     }
 
@@ -258,7 +265,12 @@ impl Host {
     /// What the engine wants done, in order.
     pub fn outputs(&mut self) -> Vec<Output> {
         let engine = self.engine.as_mut();
-        engine.map(|e| std::iter::from_fn(|| e.poll_output()).collect()).unwrap_or_default()
+        let outputs =
+            engine.map(|e| std::iter::from_fn(|| e.poll_output()).collect()).unwrap_or_default();
+        match self.mutation {
+            Some(mutation) => mutation.outputs(outputs),
+            None => outputs,
+        }
     }
 
     /// A deadline is due. The data plane is asked for signs of life first, as `DataEvent::Alive`
@@ -334,13 +346,30 @@ impl Host {
     }
 
     fn restore(&mut self, now: Now, snapshot: &Snapshot) {
-        let peers = self.peers.iter().map(|(id, config)| (*id, config.clone())).collect();
-        let (settings, dice) = (self.config.clone(), Box::new(self.dice.clone()));
+        let peers =
+            self.peers.iter().map(|(id, config)| (*id, self.policy(config.clone()))).collect();
+        let (settings, dice) = (self.settings(), Box::new(self.dice.clone()));
         let restored = Endpoint::restore(snapshot, now, settings, Box::new(Fake), dice, peers);
         self.engine = Some(restored.expect("a snapshot of our own reads"));
     }
 
-    /// Calls into the engine, with this host's fault in force.
+    /// The settings that the engine is given.
+    fn settings(&self) -> EndpointConfig {
+        match self.mutation {
+            Some(mutation) => mutation.settings(self.config.clone()),
+            None => self.config.clone(),
+        }
+    }
+
+    /// The policy of a peer that the engine is given.
+    fn policy(&self, config: PeerConfig) -> PeerConfig {
+        match self.mutation {
+            Some(mutation) => mutation.policy(config),
+            None => config,
+        }
+    }
+
+    /// Calls into the engine, with this host's mutation in force.
     fn with(&mut self, call: impl FnOnce(&mut Endpoint)) {
         if let Some(engine) = &mut self.engine {
             mutation::set(self.mutation);

@@ -118,9 +118,9 @@ impl DemoNetwork {
         let text = fs::read_to_string(&path)?;
         let (signals, receiver) = mpsc::channel(4);
         let gateway = self.gateways[end as usize].try_clone()?;
-        let profile =
+        let behaviour =
             if end == End::Azure { PeerBehaviour::Azure } else { PeerBehaviour::Standard };
-        let options = Options { profile, source: Some(path), ..Options::default() };
+        let options = Options { behaviour, source: Some(path), ..Options::default() };
         let thread = std::thread::Builder::new().name(format!("{end:?}").to_lowercase()).spawn(
             move || {
                 gateway.enter()?;

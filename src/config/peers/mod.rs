@@ -57,7 +57,7 @@ pub fn peer(
         dpd_timeout: DpdTimeout::from_seconds(connection.dpd_timeout.as_secs())
             .expect("the file's range is Azure's"),
         childless: false,
-        profile: PeerBehaviour::Standard,
+        behaviour: PeerBehaviour::Standard,
     }
 }
 

@@ -16,6 +16,7 @@ use crate::crypto::signature::KeyStore;
 use crate::ike::authenticator::PeerProof;
 use crate::ike::authenticator::certificates::CertificateAuthenticator;
 use crate::ike::error::AuthFailed;
+use crate::ike::sa::dpd::DpdTimeout;
 use crate::rng::Rng;
 use crate::time::{Now, UnixTime};
 use crate::wire::codes::{AuthMethod, HashId};
@@ -96,7 +97,7 @@ fn each_instance_is_a_peer() {
     assert_eq!(names, ["VNet1-to-Site1/1", "VNet1-to-Site1/2"]);
     assert_eq!(peers[1].remotes, ["203.0.113.3".parse::<IpAddr>().unwrap()]);
     assert_eq!(peers[0].role, DialRole::Both);
-    assert_eq!(peers[0].dpd_timeout.silence(), Duration::from_secs(45));
+    assert_eq!(peers[0].dpd_timeout, DpdTimeout::from_seconds(45).unwrap());
     assert_eq!(peers[0].ike_lifetime, Duration::from_secs(28_800));
     let child = &peers[0].children[0];
     assert_eq!(peers[0].children.len(), 1);

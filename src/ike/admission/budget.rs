@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::ike::testing::mutation::{self, Mutation};
 use crate::time::Instant;
 
 /// Where datagrams come from, as far as it is accountable.
@@ -91,9 +90,6 @@ impl HalfOpen {
     /// Whether one more from there may be started. `proven` says that the request carried a good
     /// cookie.
     pub fn admit(&self, address: IpAddr, proven: bool) -> Admission {
-        if mutation::is(Mutation::UnboundedHalfOpen) {
-            return Admission::Admit;
-        }
         let from_there = self.by_source.get(&address.into()).copied().unwrap_or(0);
         if self.total >= self.limits.total {
             return Admission::Refuse;

@@ -22,10 +22,9 @@ use super::error::Error;
 use super::exchange::acceptance;
 use super::exchange::auth::InitAnswered;
 use super::exchange::init::{self, InitRequest};
-use super::exchange::rekey_child::kinds;
 use super::exchange::step::{MessageHalf, Step};
 use super::ids::PeerId;
-use super::path::Path;
+use super::path::{Path, Sending};
 use super::peer::Handshake;
 use crate::time::{Instant, Now};
 use crate::wire::codes::{ExchangeType, NotifyType};
@@ -113,7 +112,7 @@ impl Endpoint {
             Ok(message) if message.sealed.is_none() => message.chain,
             _ => return self.ignore(now, path, "an IKE_SA_INIT that does not read"),
         };
-        if acceptance::accept(Step::Init, MessageHalf::Request, kinds(&chain)).is_err() {
+        if acceptance::accept_chain(Step::Init, MessageHalf::Request, &chain).is_err() {
             return self.ignore(now, path, "an IKE_SA_INIT with payloads missing");
         }
         if self.repeats(now, id, path, header, bytes) {
@@ -124,7 +123,7 @@ impl Endpoint {
         let mut refused: Option<Error> = None;
         self.with(now, id, |peer, ctx| match init::grant(ctx, &knock) {
             Ok(keyed) => {
-                ctx.out.transmit(path, keyed.own_message.clone());
+                ctx.out.transmit(Sending::First, path, keyed.own_message.clone());
                 ctx.half_open.enter(path.remote.ip());
                 let phase = InitAnswered::new(ctx, keyed, path.remote.ip());
                 peer.handshakes.push(Handshake::InitAnswered(Box::new(phase)));
@@ -191,7 +190,7 @@ impl Endpoint {
         };
         // Nothing is to be stored for it: it was before it was sent first.
         if let Some(answer) = answered.again(now.mono) {
-            self.out.transmit(path, answer.clone());
+            self.out.transmit(Sending::RepeatedReply, path, answer.clone());
         }
         true
     }
@@ -224,7 +223,7 @@ impl Endpoint {
         let flags = Flags::RESPONSE.with(Flags::INITIATOR, !header.is_from_initiator());
         let answer = Header { flags, version: IkeVersion::V2, ..*header };
         let chain: Chain = std::iter::once(notify.into()).collect();
-        self.out.transmit(path, init::encode(answer, chain));
+        self.out.transmit(Sending::First, path, init::encode(answer, chain));
     }
 }
 

@@ -1,9 +1,10 @@
-//! Azure's names for algorithms, and the lists that a connection left on "Default" has.
+//! Azure's names for algorithms, and the proposals of a connection whose policy is left on "Default".
 //!
 //! Sources: the Azure documentation's "About VPN devices" (default lists), "Configure custom
 //! IPsec/IKE connection policies" (names) and "About cryptographic requirements and Azure VPN
-//! gateways" (groups). The lists are in Azure's order, with all their lines; what s2sd cannot run
-//! falls out where a policy is made ([`crate::ike::negotiation::proposal::ProposalPolicy::new`]).
+//! gateways" (groups). The lists are in Azure's order, with all their lines. Lines that s2sd
+//! cannot run are left out where a policy is made
+//! ([`crate::ike::negotiation::proposal::ProposalPolicy::new`]).
 
 use thiserror::Error;
 
@@ -30,24 +31,25 @@ pub struct PolicyNames<'a> {
     pub pfs_group: &'a str,
 }
 
-/// Why a custom policy is none.
+/// Why the names of a custom policy make no policy.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum NameError {
-    /// Not a value that Azure has there.
+    /// The value is none that Azure has for the setting.
     #[error("{setting} takes one of {}", values(.setting))]
     Unknown {
-        /// Which field.
+        /// The setting that has the value.
         setting: Setting,
     },
-    /// Azure wants the same GCMAES value in both ESP fields.
+    /// Only one of the two ESP settings is a GCMAES value, or the two values differ.
     #[error("ipsec_encryption and ipsec_integrity must both be the same GCMAES value, or neither")]
     HalfGcm,
-    /// Azure's list has it, IKEv2 does not: an IKE SA always has a key exchange (RFC 7296 §3.3.3).
+    /// `dh_group` is `None`, which Azure's list has and IKEv2 has not: an IKE SA always has a key
+    /// exchange (RFC 7296 §3.3.3).
     #[error("dh_group None is not possible with IKEv2: set ECP384 or DHGroup14, here and at Azure")]
     NoGroup,
 }
 
-/// The values of a field, in Azure's order. `DHGroup2048` is another name for `DHGroup14`, `PFS14`
+/// The values of a setting, in Azure's order. `DHGroup2048` is another name for `DHGroup14`, `PFS14`
 /// for `PFS2048`.
 pub fn names(setting: Setting) -> &'static [&'static str] {
     match setting {
@@ -88,9 +90,9 @@ pub fn names(setting: Setting) -> &'static [&'static str] {
 
 /// The IKE lines of a custom policy: one, or two when the PRF is not named.
 ///
-/// With an AEAD cipher `ike_integrity` names the PRF, which is inferred. Where it repeats the
-/// cipher there, Azure's choice of PRF is not published; its point-to-site table has both, so both
-/// are said.
+/// With an AEAD cipher `ike_integrity` names the PRF, which is inferred. Where `ike_integrity`
+/// repeats the cipher, Azure's choice of PRF is not published; Azure's point-to-site table has both
+/// PRFs, so both are offered.
 pub fn ike_lines(names: &PolicyNames<'_>) -> Result<Vec<Combination>, NameError> {
     let (encr, key_bits) = encryption(Setting::IkeEncryption, names.ike_encryption)?;
     let hashes: &[&str] = match known(Setting::IkeIntegrity, names.ike_integrity)? {

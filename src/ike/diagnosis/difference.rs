@@ -1,5 +1,5 @@
-//! Why two offers do not meet: the first thing that differs between the two lines that come
-//! closest.
+//! Why two offers do not match: the first transform that differs between the two lines that come
+//! closest to each other.
 
 use std::fmt;
 
@@ -10,25 +10,25 @@ use crate::ike::negotiation::combination::{Combination, is_none};
 use crate::wire::codes::TransformType;
 use crate::wire::payload::sa::{Proposal, SecurityAssociation, Transform, TransformId};
 
-/// What differs first.
+/// The first transform type in which two offers differ.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Difference {
-    /// For which kind of SA.
+    /// The kind of SA that the offers are for.
     pub role: SaKind,
-    /// In which type of transform.
+    /// The type of transform that differs.
     pub kind: TransformType,
-    /// What we allow of it; empty for "none".
+    /// The transforms of that type that we allow; empty for "none".
     pub ours: Vec<Transform>,
-    /// What they offer of it; empty for "none".
+    /// The transforms of that type that the peer offers; empty for "none".
     pub theirs: Vec<Transform>,
-    /// Both sides have one of these in common, only in lines that differ elsewhere: then these are
-    /// the two closest lines.
+    /// The two closest lines, when the two ends have a transform of that type in common but only in
+    /// lines that differ elsewhere.
     pub lines: Option<Box<(Combination, Proposal)>>,
 }
 
 impl Difference {
-    /// Compares what we accept with what they offer. `None` when they meet, or one of them is
-    /// empty.
+    /// Compares the lines that we accept with the proposals that the peer offers. `None` when the two
+    /// match, or when one of them is empty.
     pub fn between(ours: &[Combination], theirs: &SecurityAssociation) -> Option<Difference> {
         let pairs = ours.iter().flat_map(|line| theirs.proposals.iter().map(move |p| (line, p)));
         let (line, proposal) =
@@ -54,7 +54,7 @@ impl Difference {
         Setting::of_transform(self.role, self.kind)
     }
 
-    /// Azure's name for what they offer, when that is one thing that Azure can say.
+    /// Azure's name for what the peer offers, when that is one transform that Azure has a name for.
     pub fn their_name(&self) -> Option<&'static str> {
         match self.theirs.as_slice() {
             [] if self.setting() == Setting::PfsGroup => Some("None"),
@@ -64,8 +64,7 @@ impl Difference {
     }
 }
 
-/// The types of transform in which a proposal does not have what a line wants, in the order of the
-/// types.
+/// The types of transform of which a proposal lacks what a line wants, in the order of the types.
 fn differing(line: &Combination, proposal: &Proposal) -> impl Iterator<Item = TransformType> {
     TransformType::UNDERSTOOD.into_iter().filter(|kind| {
         let mut offered = proposal.of_type(*kind).peekable();
@@ -92,7 +91,7 @@ fn same(a: &Transform, b: &Transform) -> bool {
     a.id == b.id && a.key_length() == b.key_length()
 }
 
-/// `they offer MODP_1024 only, we allow ECP_384 or MODP_2048`.
+/// `the peer offers MODP_1024 only, we allow ECP_384 or MODP_2048`.
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match (self.role, self.kind) {
@@ -102,12 +101,12 @@ impl fmt::Display for Difference {
         let only = if self.lines.is_none() && self.theirs.len() == 1 { " only" } else { "" };
         let (theirs, ours) = (listed(self.kind, &self.theirs), listed(self.kind, &self.ours));
         match &self.lines {
-            None => write!(f, "{what}they offer {theirs}{only}, we allow {ours}"),
+            None => write!(f, "{what}the peer offers {theirs}{only}, we allow {ours}"),
             Some(lines) => {
                 let (line, proposal) = lines.as_ref();
                 write!(
                     f,
-                    "closest are our {line} and their {proposal}: {what}they offer {theirs}, we allow {ours}"
+                    "the closest lines are our {line} and the peer's {proposal}: {what}the peer offers {theirs}, we allow {ours}"
                 )
             }
         }
@@ -126,7 +125,7 @@ fn listed(kind: TransformType, transforms: &[Transform]) -> String {
     }
 }
 
-/// As proposals print it; an extended key length or attribute that nobody knows is said to be one.
+/// A transform as proposals print it, with a remark when it has attributes that s2sd does not know.
 fn name(transform: &Transform) -> String {
     let odd = if transform.has_unknown_attributes() { " with unknown attributes" } else { "" };
     match transform.id {
@@ -169,7 +168,7 @@ mod tests {
         let difference = between(&ours, &theirs).expect("they differ");
         assert_eq!(
             difference.to_string(),
-            "they offer MODP_1024 only, we allow ECP_384 or MODP_2048"
+            "the peer offers MODP_1024 only, we allow ECP_384 or MODP_2048"
         );
         assert_eq!(
             (difference.setting(), difference.their_name()),
@@ -183,7 +182,7 @@ mod tests {
         assert_eq!(difference.setting(), Setting::IkeEncryption);
         assert_eq!(
             difference.to_string(),
-            "they offer AES_CBC_256, AES_CBC_128 or 3DES, we allow AES_GCM_16_256"
+            "the peer offers AES_CBC_256, AES_CBC_128 or 3DES, we allow AES_GCM_16_256"
         );
         assert_eq!(difference.their_name(), None);
     }
@@ -193,10 +192,10 @@ mod tests {
         let with = [esp_line(&STRONG).expect("names")];
         let without = [esp_line(&PolicyNames { pfs_group: "None", ..STRONG }).expect("names")];
         let theirs = between(&with, &without).expect("they differ");
-        assert_eq!(theirs.to_string(), "for PFS they offer no group, we allow ECP_384");
+        assert_eq!(theirs.to_string(), "for PFS the peer offers no group, we allow ECP_384");
         assert_eq!((theirs.setting(), theirs.their_name()), (Setting::PfsGroup, Some("None")));
         let ours = between(&without, &with).expect("they differ");
-        assert_eq!(ours.to_string(), "for PFS they offer ECP_384 only, we allow no group");
+        assert_eq!(ours.to_string(), "for PFS the peer offers ECP_384 only, we allow no group");
         assert_eq!(ours.their_name(), Some("ECP384"));
     }
 
@@ -207,8 +206,8 @@ mod tests {
         let difference = between(&ours, &theirs).expect("they differ");
         assert_eq!(
             difference.to_string(),
-            "closest are our AES_CBC_256/PRF_HMAC_SHA1/HMAC_SHA1_96/MODP_1024 and their \
-             IKE:AES_CBC_128/PRF_HMAC_SHA1/HMAC_SHA1_96/MODP_1024: they offer AES_CBC_128, we allow AES_CBC_256"
+            "the closest lines are our AES_CBC_256/PRF_HMAC_SHA1/HMAC_SHA1_96/MODP_1024 and the peer's \
+             IKE:AES_CBC_128/PRF_HMAC_SHA1/HMAC_SHA1_96/MODP_1024: the peer offers AES_CBC_128, we allow AES_CBC_256"
         );
     }
 

@@ -1,7 +1,7 @@
-//! The settings of a connection by name: what a refusal tells the operator to change.
+//! The settings of a connection that a refusal can tell the operator to change.
 //!
-//! The names are Azure's own property names; the file has them in snake_case, Azure's resources in
-//! camelCase.
+//! The names are Azure's own property names: in snake_case in s2sd's configuration file, in camelCase
+//! in Azure's resources.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::wire::codes::TransformType;
 pub enum Setting {
     /// `ike_encryption`.
     IkeEncryption,
-    /// `ike_integrity`; also chooses the PRF.
+    /// `ike_integrity`, which also chooses the PRF.
     IkeIntegrity,
     /// `dh_group`.
     DhGroup,
@@ -33,9 +33,9 @@ pub enum Setting {
     DpdTimeout,
     /// `public_ip_addresses` of the gateway.
     PublicIpAddresses,
-    /// `inbound_certificate`: ours, and at Azure its chain and subject name.
+    /// `inbound_certificate`: our own certificate, whose chain and subject name Azure is told.
     InboundCertificate,
-    /// `outbound_certificate_roots`: whom we trust to certify the gateway.
+    /// `outbound_certificate_roots`: the roots that we trust to certify the gateway.
     OutboundCertificateRoots,
     /// `outbound_certificate_subject_name`.
     OutboundCertificateSubjectName,

@@ -74,7 +74,7 @@ pub struct PeerConfig {
     /// Bring the IKE SA up without a first child (RFC 6023), when the peer can.
     pub childless: bool,
     /// Whose manners to keep: our own, or in a test Azure's.
-    pub profile: PeerBehaviour,
+    pub behaviour: PeerBehaviour,
 }
 
 /// One tunnel policy.

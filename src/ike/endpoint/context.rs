@@ -42,7 +42,7 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// How long to wait before dialling again, after so many failures in a row.
     pub(crate) fn redial_pause(&mut self, failures: u32) -> Duration {
-        self.config.profile.redial_pause(failures, self.rng)
+        self.config.behaviour.redial_pause(failures, self.rng)
     }
 
     /// Keeps a sentence for the refusal that follows, and what would mend it where that is known.

@@ -15,9 +15,8 @@ use super::event::IkeEvent;
 use crate::crypto::EspSuite;
 use crate::crypto::keymat::EspKeys;
 use crate::ike::ids::{ChildId, PeerId, Slot};
-use crate::ike::path::{Path, Transmit};
+use crate::ike::path::{Path, Sending, Transmit};
 use crate::ike::sa::lifetime::Deadlines;
-use crate::ike::testing::mutation::{self, Mutation};
 use crate::time::Instant;
 use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::spi::EspSpi;
@@ -116,12 +115,8 @@ impl Outputs {
         self.push(Output::Event(event));
     }
 
-    pub(crate) fn transmit(&mut self, path: Path, bytes: Vec<u8>) {
-        let transmit = Output::Transmit(Transmit { path, bytes });
-        if mutation::is(Mutation::SendBeforeInstall) {
-            return self.0.push_front(transmit);
-        }
-        self.push(transmit);
+    pub(crate) fn transmit(&mut self, sending: Sending, path: Path, bytes: Vec<u8>) {
+        self.push(Output::Transmit(Transmit { sending, path, bytes }));
     }
 
     pub(crate) fn pop(&mut self) -> Option<Output> {

@@ -1,183 +1,179 @@
-//! What can go wrong, sorted by whose fault it is, and the only two places that say what follows
-//! from it.
+//! The errors of the engine, sorted by whose fault an error is, and the two functions that decide
+//! what follows from one.
 //!
-//! [`Error::to_notify`] is what the other end is told; [`Error::to_fate`] is what becomes of the
-//! exchange, the child or the IKE SA. Handlers return an [`Error`] and never pick a notify or close
-//! anything on their own. A peer's own error notify comes in through [`Error::told`] and takes the
-//! same way.
+//! ```text
+//!   handler fails ─────────────────┐              ┌─ Error::to_notify: what the peer is told
+//!                                  ├─> Error ─────┤
+//!   peer's notify ─> Error::told ──┘              └─ Error::to_fate: what becomes of the exchange,
+//!                                                    the child SA or the IKE SA
+//! ```
 //!
-//! The rule under all of it (RFC 7296 §2.21): what is not authenticated changes nothing.
+//! Handlers return an [`Error`] and never pick a notify or close anything on their own. What an
+//! operator reads about an error is a [`crate::ike::diagnosis::refusal::Refusal`].
+//!
+//! One rule is under all others: a message that is not authenticated changes nothing (RFC 7296
+//! §2.21).
 
 use thiserror::Error as ThisError;
 
 use super::exchange::step::{MessageHalf, Step};
 use crate::wire::codes::{ExchangeType, KeId, NotifyType, PayloadType, ProtocolId};
-use crate::wire::header::MessageId;
 use crate::wire::spi::EspSpi;
 
-/// One failure, by fault.
+/// One failure, sorted by whose fault the failure is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ThisError)]
 pub enum Error {
-    /// The bytes do not make a message.
+    /// The bytes are no IKE message.
     #[error(transparent)]
     Malformed(#[from] MalformedMessage),
-    /// The message reads well and breaks the protocol.
+    /// The message can be decoded and breaks the protocol.
     #[error(transparent)]
     PeerMisbehaved(#[from] PeerMisbehaved),
-    /// Both ends are right; their settings or abilities do not meet.
+    /// Both ends follow the protocol, but their settings or abilities do not match.
     #[error(transparent)]
     Incompatible(#[from] Incompatible),
-    /// One end could not prove who it is.
+    /// One end could not prove its identity.
     #[error(transparent)]
     AuthFailed(#[from] AuthFailed),
-    /// Not now: overload, a crossing exchange, or silence. Later may be better.
+    /// The exchange is impossible for now: another one crosses it, or the peer is silent. A later
+    /// try may succeed.
     #[error(transparent)]
     Busy(#[from] Busy),
-    /// This device's own failure.
+    /// This device failed.
     #[error(transparent)]
     Local(#[from] Local),
 }
 
-/// The bytes do not make a message.
+/// Bytes that are no IKE message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ThisError)]
 pub enum MalformedMessage {
-    /// Broken before anything could be authenticated: header, lengths, checksum. Anyone may have
-    /// sent it.
-    #[error("the message does not read, or its checksum is wrong")]
+    /// The message is broken before anything could be authenticated: header, lengths, integrity
+    /// checksum. Anyone may have sent it.
+    #[error("the message cannot be decoded, or its integrity checksum is wrong")]
     Outside,
-    /// Broken inside a message whose checksum was right: the peer wrote it so.
-    #[error("the message is authentic but does not read")]
+    /// The message has a good integrity checksum and a broken content: the peer wrote it so.
+    #[error("the peer's message is authentic but cannot be decoded")]
     Inside,
 }
 
-/// The message reads well and breaks the protocol.
+/// A message that can be decoded and breaks the protocol.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ThisError)]
 pub enum PeerMisbehaved {
     /// An answer that is not one of the things offered (RFC 7296 §3.3.6).
     #[error("the peer chose a proposal that was not offered")]
     AnswerNotOffered,
-    /// A fragment set that contradicts itself (RFC 7383 §2.6).
-    #[error("the peer's message fragments contradict each other")]
-    Fragments,
-    /// A message id outside the window (RFC 7296 §2.3).
-    #[error("message id {0} is outside the window")]
-    MessageId(MessageId),
-    /// A payload that this exchange needs is not there.
-    #[error("payload {0} is missing")]
+    /// A payload that the exchange requires is missing.
+    #[error("the peer's message lacks payload {0}")]
     Missing(PayloadType),
-    /// A nonce shorter than 16 or longer than 256 octets (RFC 7296 §3.9).
-    #[error("the peer's nonce has {0} octets")]
-    NonceLength(usize),
     /// A public key exchange value that is no member of its group (RFC 6989 §2).
     #[error("the peer's public value is not valid in {0}")]
     PublicValue(KeId),
     /// A payload that may stand once stands twice.
-    #[error("payload {0} is repeated")]
+    #[error("the peer's message has payload {0} more than once")]
     Repeated(PayloadType),
     /// Traffic selectors in an answer that go beyond what was offered (RFC 7296 §2.9).
     #[error("the peer's traffic selectors go beyond what was offered")]
     SelectorsNotOffered,
-    /// An SPI of zero or of a wrong length where one must stand.
+    /// An SPI that is zero or has a wrong length.
     #[error("the peer's SPI is not valid")]
     Spi,
     /// An exchange that may not happen in this state.
-    #[error("exchange {0} is not expected now")]
+    #[error("the peer's message is of exchange {0}, which is not expected now")]
     UnexpectedExchange(ExchangeType),
     /// A payload that may not stand in this exchange.
-    #[error("payload {0} is not expected here")]
+    #[error("the peer's message has payload {0}, which does not belong in this exchange")]
     UnexpectedPayload(PayloadType),
 }
 
-/// Both ends are right; their settings or abilities do not meet.
+/// Settings or abilities of two ends, both of which follow the protocol, that do not match.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ThisError)]
 pub enum Incompatible {
     /// A critical payload that we do not know (RFC 7296 §2.5).
-    #[error("the peer requires payload type {0}")]
+    #[error("the peer sent the critical payload type {0}, which s2sd does not know")]
     CriticalPayload(PayloadType),
-    /// The suites meet, but the peer guessed another group; this one is wanted (RFC 7296 §1.2,
-    /// §1.3).
-    #[error("group {0} is wanted")]
+    /// The suites match, but the KE payload is of another group than this one, which has to be used
+    /// (RFC 7296 §1.2, §1.3).
+    #[error("the key exchange has to use group {0}")]
     Group(KeId),
     /// Another major version than 2 (RFC 7296 §2.5).
     #[error("the peer speaks IKE version {0}")]
     MajorVersion(u8),
-    /// No more children on this IKE SA (RFC 7296 §1.3).
-    #[error("no further child SA is taken on this IKE SA")]
+    /// The IKE SA has as many child SAs as it may have (RFC 7296 §1.3).
+    #[error("this IKE SA has as many child SAs as it may have")]
     NoAdditionalSas,
-    /// No proposal of theirs is one of ours.
-    #[error("no proposal is acceptable")]
+    /// No proposal of the peer is one of ours.
+    #[error("no proposal of the peer is acceptable")]
     Proposal,
     /// The peer refused with this notify.
     #[error("the peer refused: {0}")]
     Refused(NotifyType),
-    /// No traffic selector of theirs is one of ours.
-    #[error("no traffic selector is acceptable")]
+    /// No traffic selector of the peer overlaps ours.
+    #[error("no traffic selector of the peer is acceptable")]
     Selectors,
 }
 
-/// One end could not prove who it is. The details are in the refusal that goes with it.
+/// A proof of identity that failed. The refusal that goes with the error has the details.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ThisError)]
 pub enum AuthFailed {
-    /// No certificate of theirs leads to a configured root, or it is outside its dates, or revoked.
+    /// No certificate of the peer leads to a configured root, or one on the way is outside its
+    /// validity or revoked.
     #[error("the peer's certificate is not acceptable")]
     Certificate,
-    /// The identity is not the configured one, or not the certificate's.
+    /// The peer's identity is not the configured one, or not in its certificate.
     #[error("the peer's identity is not acceptable")]
     Identity,
-    /// An authentication method or hash that we do not take.
+    /// The peer used an authentication method or hash that we do not accept.
     #[error("the peer's authentication method is not acceptable")]
     Method,
-    /// The peer said AUTHENTICATION_FAILED: it did not believe us.
+    /// The peer said AUTHENTICATION_FAILED: our own proof did not convince the peer.
     #[error("the peer did not accept our credentials")]
     Refused,
-    /// The AUTH payload does not verify.
+    /// The signature in the peer's AUTH payload does not verify.
     #[error("the peer's signature does not verify")]
     Signature,
 }
 
-/// Not now: overload, a crossing exchange, or silence.
+/// A failure that a later try may not have: a crossing exchange, or silence.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ThisError)]
 pub enum Busy {
-    /// The request names this child of ours, which is gone or going (RFC 7296 §2.25.1).
-    #[error("child SA {0} does not exist here")]
+    /// The peer's request names a child SA that is gone or going here (RFC 7296 §2.25.1).
+    #[error("the peer names child SA {0}, which does not exist here")]
     ChildGone(EspSpi),
-    /// The peer said CHILD_SA_NOT_FOUND: the child we wanted rekeyed does not exist there.
-    #[error("the peer does not know this child SA")]
+    /// The peer said CHILD_SA_NOT_FOUND: it does not have the child SA that we wanted to rekey.
+    #[error("the peer does not know the child SA that was to be rekeyed")]
     ChildGoneThere,
-    /// A crossing exchange of ours makes this one impossible for the moment (RFC 7296 §2.25).
-    #[error("another exchange is in the way")]
+    /// An exchange of ours crosses this one and makes it impossible for the moment (RFC 7296
+    /// §2.25).
+    #[error("another exchange with the peer is still in progress")]
     Crossing,
-    /// The peer's silence outlasted every retransmission.
+    /// No retransmission was answered.
     #[error("the peer does not answer")]
     NoAnswer,
-    /// Too much is under way already.
-    #[error("too many exchanges are under way")]
-    Overload,
     /// The peer said TEMPORARY_FAILURE.
-    #[error("the peer is busy with a crossing exchange")]
+    #[error("the peer is busy with another exchange (TEMPORARY_FAILURE)")]
     Refused,
 }
 
-/// This device's own failure.
+/// A failure of this device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ThisError)]
 pub enum Local {
-    /// The peer says that our message is at fault.
-    #[error("the peer calls our message faulty: {0}")]
+    /// The peer rejected our message as faulty, with this notify.
+    #[error("the peer rejected our message as faulty: {0}")]
     Blamed(NotifyType),
     /// The cryptographic provider failed.
-    #[error("a cryptographic operation failed here")]
+    #[error("a cryptographic operation failed on this device")]
     Crypto,
-    /// Our own signature could not be made.
-    #[error("our own signature could not be made")]
+    /// This device could not sign its own AUTH payload.
+    #[error("this device could not make its own signature")]
     Signing,
 }
 
-/// A notify to send, with the little data that error notifies carry.
+/// An error notify to send, with its data.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Notice {
     /// The notify message type.
     pub kind: NotifyType,
-    /// What goes with it.
+    /// The data that goes with the notify.
     pub detail: Detail,
 }
 
@@ -220,41 +216,41 @@ impl Notice {
 /// What becomes of things after an error.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fate {
-    /// Nothing happened: drop the message, go on waiting.
+    /// The message is dropped; nothing else changes.
     Ignore,
-    /// The exchange ends here; all that existed before it lives on.
+    /// The exchange ends; every SA that existed before lives on.
     RefuseExchange,
-    /// The exchange ends, and the child it was about goes.
+    /// The exchange ends, and one of its child SAs is deleted.
     DeleteChild(WhichChild),
-    /// The IKE SA goes with all its children.
+    /// The IKE SA ends with all its children.
     DeleteIke(Farewell),
-    /// The exchange ends; the task stays wanted and is tried again after a pause.
+    /// The exchange ends; its task is tried again after a pause.
     RetryLater,
-    /// This IKE SA cannot give what is wanted: make a new one beside it, then let it go.
+    /// The IKE SA cannot do what is wanted: a new one is made beside it, then this one is closed.
     Renew,
 }
 
-/// Which child of a rekey goes.
+/// Which child SA of a rekey is deleted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum WhichChild {
-    /// The one that was to be replaced; the peer does not have it any more.
+    /// The child SA that was to be replaced: the peer has it no longer.
     Old,
-    /// The one just made; the peer has to be told.
+    /// The child SA that the peer has just made: the peer has to be told.
     New,
 }
 
 /// How an IKE SA ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Farewell {
-    /// The peer knows already, or cannot hear.
+    /// Without a message: the peer knows already, or does not answer.
     Silent,
     /// With an INFORMATIONAL that carries the notify (if there is one) and a Delete.
     Delete,
 }
 
 impl Error {
-    /// What a peer's error notify means to us. A number nobody named is a refusal too (RFC 7296
-    /// §3.10.1).
+    /// The error that an error notify of the peer stands for. An unknown number is a refusal too
+    /// (RFC 7296 §3.10.1).
     pub fn told(kind: NotifyType) -> Error {
         match kind {
             NotifyType::AuthenticationFailed => AuthFailed::Refused.into(),
@@ -268,14 +264,13 @@ impl Error {
         }
     }
 
-    /// What to tell the peer: in the response when its request failed, in an INFORMATIONAL of our
-    /// own when its response did. `None` says nothing; nobody answers a message that was not
-    /// authentic, nor a refusal.
+    /// What the peer is told: in our response when the peer's request failed, in an INFORMATIONAL of
+    /// our own when the peer's response did. `None` for a message that is not authentic and for a
+    /// refusal, neither of which is answered.
     pub fn to_notify(self) -> Option<Notice> {
         match self {
             Error::Malformed(MalformedMessage::Outside) => None,
             Error::Malformed(MalformedMessage::Inside) => Notice::plain(NotifyType::InvalidSyntax),
-            Error::PeerMisbehaved(PeerMisbehaved::MessageId(_)) => None,
             Error::PeerMisbehaved(_) => Notice::plain(NotifyType::InvalidSyntax),
             Error::Incompatible(mismatch) => match mismatch {
                 Incompatible::CriticalPayload(payload) => Some(Notice {
@@ -298,7 +293,7 @@ impl Error {
                 Busy::ChildGone(spi) => {
                     Some(Notice { kind: NotifyType::ChildSaNotFound, detail: Detail::Child(spi) })
                 }
-                Busy::Crossing | Busy::Overload => Notice::plain(NotifyType::TemporaryFailure),
+                Busy::Crossing => Notice::plain(NotifyType::TemporaryFailure),
                 Busy::ChildGoneThere | Busy::NoAnswer | Busy::Refused => None,
             },
             Error::Local(Local::Blamed(_)) => None,
@@ -307,24 +302,23 @@ impl Error {
         }
     }
 
-    /// What becomes of things, when the error arose while we read this half of this step.
+    /// What becomes of the exchange and its SAs, when the error arose in this half of this step.
     pub fn to_fate(self, step: Step, half: MessageHalf) -> Fate {
         match (self, half) {
-            (Error::Malformed(MalformedMessage::Outside), _)
-            | (Error::PeerMisbehaved(PeerMisbehaved::MessageId(_)), _) => Fate::Ignore,
+            (Error::Malformed(MalformedMessage::Outside), _) => Fate::Ignore,
             (Error::Busy(Busy::NoAnswer), _) => match step {
                 Step::Init => Fate::RetryLater,
                 _ => Fate::DeleteIke(Farewell::Silent),
             },
-            // Nobody proved anything yet: a request leaves no trace, and a response may be a
-            // forger's, so the genuine one is still waited for (RFC 7296 §2.21.1).
+            // Nothing in IKE_SA_INIT is authenticated: a request leaves no trace, and a response may
+            // be forged, so the genuine one is still waited for (RFC 7296 §2.21.1).
             _ if step == Step::Init => Fate::Ignore,
             (error, MessageHalf::Request) => error.fate_of_request(step),
             (error, MessageHalf::Response) => error.fate_of_response(step),
         }
     }
 
-    /// The peer asked; we answer with [`Error::to_notify`], then this.
+    /// The fate when the peer's request failed, which is answered with [`Error::to_notify`].
     fn fate_of_request(self, step: Step) -> Fate {
         match self {
             // "This error notification is considered fatal in both peers, meaning that the IKE SA
@@ -343,7 +337,7 @@ impl Error {
         }
     }
 
-    /// We asked, and the answer is a refusal or is itself wrong.
+    /// The fate when the peer's response is a refusal or is itself wrong.
     fn fate_of_response(self, step: Step) -> Fate {
         match self {
             Error::AuthFailed(AuthFailed::Refused) | Error::Local(Local::Blamed(_)) => {
@@ -351,7 +345,7 @@ impl Error {
             }
             Error::AuthFailed(_) => Fate::DeleteIke(Farewell::Delete),
             Error::Malformed(_) => Fate::DeleteIke(Farewell::Delete),
-            // The peer has built something from an answer that we cannot use: it must be told to
+            // The peer has made an SA from a response that we cannot use: a Delete tells the peer to
             // drop it.
             Error::PeerMisbehaved(_)
             | Error::Incompatible(
@@ -368,11 +362,11 @@ impl Error {
             Error::Busy(Busy::ChildGoneThere) if step == Step::RekeyChild => {
                 Fate::DeleteChild(WhichChild::Old)
             }
-            // A peer without IKE rekeying or further children: start over beside it (RFC 7296 §1.3,
-            // §2.8).
+            // The peer does not rekey IKE SAs or takes no further children: a new IKE SA is made
+            // beside this one (RFC 7296 §1.3, §2.8).
             Error::Incompatible(Incompatible::Refused(_)) if step == Step::RekeyIke => Fate::Renew,
             Error::Incompatible(Incompatible::Refused(NotifyType::NoAdditionalSas)) => Fate::Renew,
-            // An authentic answer to a probe or a delete is an answer, whatever it says.
+            // An authentic response to a probe or a Delete ends the exchange, whatever it says.
             Error::Busy(_) | Error::Incompatible(_) if step == Step::Inform => Fate::Ignore,
             // A refused child is asked for again: a tunnel must not stay dead because one rekey was
             // refused (libreswan#765).

@@ -7,10 +7,7 @@ fn every_error() -> Vec<Error> {
     all.extend(
         [
             PeerMisbehaved::AnswerNotOffered,
-            PeerMisbehaved::Fragments,
-            PeerMisbehaved::MessageId(MessageId(7)),
             PeerMisbehaved::Missing(PayloadType::Nonce),
-            PeerMisbehaved::NonceLength(3),
             PeerMisbehaved::PublicValue(KeId::Ecp256),
             PeerMisbehaved::Repeated(PayloadType::Sa),
             PeerMisbehaved::SelectorsNotOffered,
@@ -48,7 +45,6 @@ fn every_error() -> Vec<Error> {
             Busy::ChildGoneThere,
             Busy::Crossing,
             Busy::NoAnswer,
-            Busy::Overload,
             Busy::Refused,
         ]
         .map(Error::from),
@@ -162,7 +158,6 @@ fn the_fates_that_matter() {
             Fate::DeleteChild(WhichChild::New),
         ),
         (PeerMisbehaved::AnswerNotOffered.into(), Step::RekeyIke, Response, delete),
-        (PeerMisbehaved::MessageId(MessageId(9)).into(), Step::Inform, Request, Fate::Ignore),
         (Busy::NoAnswer.into(), Step::Init, Response, Fate::RetryLater),
         (Busy::NoAnswer.into(), Step::Inform, Response, silent),
     ];

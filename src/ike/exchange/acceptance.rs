@@ -9,6 +9,7 @@
 use super::step::{MessageHalf, Step};
 use crate::ike::error::{Error, Incompatible, PeerMisbehaved};
 use crate::wire::codes::PayloadType;
+use crate::wire::payload::chain::Chain;
 use PayloadType::{
     Authentication as Auth, Certificate as Cert, CertificateRequest as CertReq,
     Configuration as Cp, Delete, Eap, IdInitiator as IdI, IdResponder as IdR, KeyExchange as Ke,
@@ -18,8 +19,6 @@ use PayloadType::{
 /// One shape that a message may have.
 #[derive(Debug, Eq, PartialEq)]
 pub struct MessageForm {
-    /// What this message says, for the log.
-    pub story: &'static str,
     /// What a handler may do with it.
     pub meaning: Meaning,
     /// Each of these stands at least once.
@@ -83,6 +82,16 @@ pub fn accept(
     }
 }
 
+/// Finds the form of a decoded message. No payload of a decoded chain is critical and unknown at
+/// once: [`Chain::decode`] refuses such a message.
+pub(crate) fn accept_chain(
+    step: Step,
+    half: MessageHalf,
+    chain: &Chain,
+) -> Result<&'static MessageForm, Error> {
+    accept(step, half, chain.kinds().map(|kind| (kind, false)))
+}
+
 /// What a CREATE_CHILD_SA request is for. Traffic selectors make it about a child; N(REKEY_SA) then
 /// names the one to replace (RFC 7296 §1.3.1, §1.3.2, §1.3.3).
 pub fn purpose(payloads: impl IntoIterator<Item = PayloadType>, has_rekey_notify: bool) -> Step {
@@ -118,7 +127,7 @@ fn is_repeatable(payload: PayloadType) -> bool {
 
 /// RFC 7296 §1.2: `HDR, SAi1, KEi, Ni`.
 const INIT_REQUEST: &[MessageForm] = &[MessageForm {
-    story: "asks for an IKE SA",
+    // Asks for an IKE SA.
     meaning: Meaning::Whole,
     required: &[Sa, Ke, Nonce],
     optional: &[],
@@ -128,13 +137,13 @@ const INIT_REQUEST: &[MessageForm] = &[MessageForm {
 /// alone.
 const INIT_RESPONSE: &[MessageForm] = &[
     MessageForm {
-        story: "takes the IKE SA",
+        // Takes the IKE SA.
         meaning: Meaning::Whole,
         required: &[Sa, Ke, Nonce],
         optional: &[CertReq],
     },
     MessageForm {
-        story: "asks again, or refuses",
+        // Asks again, or refuses.
         meaning: Meaning::Notifies,
         required: &[Notify],
         optional: &[],
@@ -145,19 +154,19 @@ const INIT_RESPONSE: &[MessageForm] = &[
 /// 6023.
 const AUTH_REQUEST: &[MessageForm] = &[
     MessageForm {
-        story: "proves itself and asks for the first child",
+        // Proves itself and asks for the first child.
         meaning: Meaning::Whole,
         required: &[IdI, Auth, Sa, TsI, TsR],
         optional: &[Cert, CertReq, IdR, Cp],
     },
     MessageForm {
-        story: "proves itself and asks for no child",
+        // Proves itself and asks for no child.
         meaning: Meaning::Childless,
         required: &[IdI, Auth],
         optional: &[Cert, CertReq, IdR, Cp],
     },
     MessageForm {
-        story: "names itself and waits for EAP",
+        // Names itself and waits for EAP.
         meaning: Meaning::Eap,
         required: &[IdI],
         optional: &[Cert, CertReq, IdR, Cp, Sa, TsI, TsR],
@@ -168,25 +177,25 @@ const AUTH_REQUEST: &[MessageForm] = &[
 /// refused.
 const AUTH_RESPONSE: &[MessageForm] = &[
     MessageForm {
-        story: "proves itself and takes the first child",
+        // Proves itself and takes the first child.
         meaning: Meaning::Whole,
         required: &[IdR, Auth, Sa, TsI, TsR],
         optional: &[Cert, Cp],
     },
     MessageForm {
-        story: "wants EAP",
+        // Wants EAP.
         meaning: Meaning::Eap,
         required: &[Eap],
         optional: &[IdR, Cert, Auth],
     },
     MessageForm {
-        story: "proves itself and makes no child",
+        // Proves itself and makes no child.
         meaning: Meaning::Childless,
         required: &[IdR, Auth],
         optional: &[Cert, Cp],
     },
     MessageForm {
-        story: "refuses to authenticate",
+        // Refuses to authenticate.
         meaning: Meaning::Notifies,
         required: &[Notify],
         optional: &[],
@@ -195,7 +204,7 @@ const AUTH_RESPONSE: &[MessageForm] = &[
 
 /// RFC 7296 §1.3.1: `HDR, SK {SA, Ni, [KEi,] TSi, TSr}`.
 const NEW_CHILD_REQUEST: &[MessageForm] = &[MessageForm {
-    story: "asks for a child",
+    // Asks for a child.
     meaning: Meaning::Whole,
     required: &[Sa, Nonce, TsI, TsR],
     optional: &[Ke, Cp],
@@ -203,7 +212,7 @@ const NEW_CHILD_REQUEST: &[MessageForm] = &[MessageForm {
 
 /// RFC 7296 §1.3.3: `HDR, SK {N(REKEY_SA), SA, Ni, [KEi,] TSi, TSr}`.
 const REKEY_CHILD_REQUEST: &[MessageForm] = &[MessageForm {
-    story: "asks for a child's successor",
+    // Asks for a child's successor.
     meaning: Meaning::Whole,
     required: &[Notify, Sa, Nonce, TsI, TsR],
     optional: &[Ke],
@@ -212,13 +221,13 @@ const REKEY_CHILD_REQUEST: &[MessageForm] = &[MessageForm {
 /// RFC 7296 §1.3.1, §1.3.3: `HDR, SK {SA, Nr, [KEr,] TSi, TSr}`.
 const CHILD_RESPONSE: &[MessageForm] = &[
     MessageForm {
-        story: "takes the child",
+        // Takes the child.
         meaning: Meaning::Whole,
         required: &[Sa, Nonce, TsI, TsR],
         optional: &[Ke, Cp],
     },
     MessageForm {
-        story: "refuses the child",
+        // Refuses the child.
         meaning: Meaning::Notifies,
         required: &[Notify],
         optional: &[],
@@ -227,7 +236,7 @@ const CHILD_RESPONSE: &[MessageForm] = &[
 
 /// RFC 7296 §1.3.2: `HDR, SK {SA, Ni, KEi}`.
 const REKEY_IKE_REQUEST: &[MessageForm] = &[MessageForm {
-    story: "asks for the IKE SA's successor",
+    // Asks for the IKE SA's successor.
     meaning: Meaning::Whole,
     required: &[Sa, Nonce, Ke],
     optional: &[],
@@ -236,13 +245,13 @@ const REKEY_IKE_REQUEST: &[MessageForm] = &[MessageForm {
 /// RFC 7296 §1.3.2: `HDR, SK {SA, Nr, KEr}`.
 const REKEY_IKE_RESPONSE: &[MessageForm] = &[
     MessageForm {
-        story: "takes the IKE SA's successor",
+        // Takes the IKE SA's successor.
         meaning: Meaning::Whole,
         required: &[Sa, Nonce, Ke],
         optional: &[],
     },
     MessageForm {
-        story: "refuses the IKE SA's successor",
+        // Refuses the IKE SA's successor.
         meaning: Meaning::Notifies,
         required: &[Notify],
         optional: &[],
@@ -251,7 +260,7 @@ const REKEY_IKE_RESPONSE: &[MessageForm] = &[
 
 /// RFC 7296 §1.4: `HDR, SK {[N,] [D,] [CP,] ...}`; an empty one asks for life and is its proof.
 const INFORM: &[MessageForm] = &[MessageForm {
-    story: "informs",
+    // Informs.
     meaning: Meaning::Whole,
     required: &[],
     optional: &[Delete, Cp],
@@ -273,15 +282,20 @@ mod tests {
                 for form in forms(step, half) {
                     let mut payloads: Vec<_> =
                         form.required.iter().chain(form.optional).copied().collect();
-                    assert!(judge(step, half, &payloads).is_ok(), "{step}: {}", form.story);
+                    assert!(judge(step, half, &payloads).is_ok(), "{step}: {:?}", form.required);
                     payloads.reverse();
                     payloads.extend([Notify, VendorId, PayloadType::Unknown(77), Notify]);
-                    assert!(judge(step, half, &payloads).is_ok(), "{step}: {}", form.story);
+                    assert!(judge(step, half, &payloads).is_ok(), "{step}: {:?}", form.required);
                     for missing in form.required {
                         let rest: Vec<_> =
                             form.required.iter().copied().filter(|p| p != missing).collect();
                         let verdict = accept(step, half, rest.iter().map(|&p| (p, false)));
-                        assert_ne!(verdict, Ok(form), "{step}: {} without {missing}", form.story);
+                        assert_ne!(
+                            verdict,
+                            Ok(form),
+                            "{step}: {:?} without {missing}",
+                            form.required
+                        );
                     }
                 }
             }
@@ -297,7 +311,7 @@ mod tests {
                     let hidden = forms.iter().take(at).any(|earlier| {
                         earlier.required.iter().all(|payload| form.required.contains(payload))
                     });
-                    assert!(!hidden, "{step}: \"{}\" can never be found", form.story);
+                    assert!(!hidden, "{step}: {:?} can never be found", form.required);
                 }
             }
         }

@@ -13,10 +13,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::NoncePair;
 use super::acceptance::{self, Meaning};
 use super::create_child::{self, ChildOffer};
 use super::init::InitDone;
-use super::rekey_child::{self, kinds};
 use super::step::{MessageHalf, Party, Step};
 use crate::crypto::keymat::{SkP, signed_octets};
 use crate::ike::admission::budget::{Bucket, Rate};
@@ -26,13 +26,13 @@ use crate::ike::endpoint::context::Context;
 use crate::ike::endpoint::event::IkeEvent;
 use crate::ike::error::{AuthFailed, Error, Incompatible, Local, PeerMisbehaved};
 use crate::ike::ids::Slot;
-use crate::ike::path::{Path, Port};
+use crate::ike::path::{Path, Port, Sending};
 use crate::ike::sa::channel::{Channel, Envelope};
 use crate::ike::sa::child::ChildSa;
 use crate::ike::sa::retransmit::{Retransmit, RetransmitSchedule, RetransmitVerdict};
-use crate::ike::sa::task::Tasks;
-use crate::ike::sa::window::{Answered, Datagrams, Fingerprint, ReplyWindow, RequestWindow};
-use crate::ike::sa::{IkeLifecycle, IkeSa, Origin, datagram_limit};
+use crate::ike::sa::task::TaskKind;
+use crate::ike::sa::window::{Answered, Datagrams, Fingerprint};
+use crate::ike::sa::{IkeSa, NewIkeSa, Origin, datagram_limit};
 use crate::time::{Instant, UnixTime};
 use crate::wire::codes::{ExchangeType, NotifyType, PayloadType};
 use crate::wire::header::MessageId;
@@ -120,7 +120,7 @@ impl AuthSent {
         let limit = datagram_limit(ctx, keyed.path);
         let datagrams = keyed.channel.seal(envelope, &chain, limit, ctx.rng)?;
         for bytes in &datagrams {
-            ctx.out.transmit(keyed.path, bytes.clone());
+            ctx.out.transmit(Sending::First, keyed.path, bytes.clone());
         }
         let timer = Retransmit::start(RetransmitSchedule::DIAL, ctx.mono(), ctx.rng);
         Ok(AuthSent { keyed, wanted, datagrams, timer })
@@ -131,7 +131,7 @@ impl AuthSent {
         let verdict = self.timer.fire(ctx.mono(), ctx.rng);
         if verdict == RetransmitVerdict::Resend {
             for bytes in &self.datagrams {
-                ctx.out.transmit(self.keyed.path, bytes.clone());
+                ctx.out.transmit(Sending::Retransmission, self.keyed.path, bytes.clone());
             }
         }
         verdict
@@ -224,7 +224,7 @@ impl InitAnswered {
         let mut sa = establish(ctx, keyed, proven, Party::Peer);
         if request.sa().is_some() {
             match create_child::grant_first(ctx, &sa.channel, &request, &nonces, &mut answer) {
-                Ok(child) => rekey_child::install(ctx, &mut sa, child, None),
+                Ok(child) => sa.install(ctx, child, None),
                 Err(error) => {
                     ctx.refuse(Step::Auth, MessageHalf::Request, error, Some(&request));
                     answer.extend(error.to_notify().map(|notice| {
@@ -271,7 +271,7 @@ fn believe_initiator(
     keyed: &InitDone,
     request: &Chain,
 ) -> Result<Proven, Error> {
-    let form = acceptance::accept(Step::Auth, MessageHalf::Request, kinds(request))?;
+    let form = acceptance::accept_chain(Step::Auth, MessageHalf::Request, request)?;
     if form.meaning == Meaning::Eap {
         return Err(AuthFailed::Method.into());
     }
@@ -286,7 +286,7 @@ fn believe_responder(
     keyed: &InitDone,
     answer: &Chain,
 ) -> Result<Proven, Error> {
-    let form = acceptance::accept(Step::Auth, MessageHalf::Response, kinds(answer))?;
+    let form = acceptance::accept_chain(Step::Auth, MessageHalf::Response, answer)?;
     match form.meaning {
         Meaning::Whole | Meaning::Childless => {}
         Meaning::Eap => return Err(AuthFailed::Method.into()),
@@ -343,7 +343,7 @@ fn refuse(
     let limit = datagram_limit(ctx, path);
     let datagrams = channel.seal(envelope, &chain, limit, ctx.rng).unwrap_or_default();
     for bytes in &datagrams {
-        ctx.out.transmit(path, bytes.clone());
+        ctx.out.transmit(Sending::First, path, bytes.clone());
     }
     (channel, datagrams)
 }
@@ -354,7 +354,7 @@ fn first_child(
     ctx: &mut Context<'_>,
     sa: &mut IkeSa,
     wanted: &ChildOffer,
-    nonces: &crate::ike::exchange::NoncePair,
+    nonces: &NoncePair,
     answer: &Chain,
 ) {
     let refused = answer.notifies().find(|n| n.kind.is_error() && answer.sa().is_none());
@@ -364,11 +364,11 @@ fn first_child(
         None => create_child::take_first(ctx, &sa.channel, wanted, nonces, answer),
     };
     match made {
-        Ok(child) => rekey_child::install(ctx, sa, child, None),
+        Ok(child) => sa.install(ctx, child, None),
         Err(error) => {
             ctx.refuse(Step::Auth, MessageHalf::Response, error, None);
             if answer.sa().is_some() {
-                sa.want(ctx, crate::ike::sa::task::TaskKind::Disown(wanted.spi), ctx.mono());
+                sa.want(ctx, TaskKind::Disown(wanted.spi), ctx.mono());
             }
             create_child::abandon(ctx, wanted);
         }
@@ -379,8 +379,9 @@ fn first_child(
 fn establish(ctx: &mut Context<'_>, keyed: InitDone, proven: Proven, dialled_by: Party) -> IkeSa {
     let InitDone { channel, nonces, path, nat, began_at, .. } = keyed;
     let now = ctx.mono();
-    let limits = ctx.config.profile.ike_lifetime(ctx.config.ike_lifetime).draw(now, ctx.rng);
-    let (asks, answers) = match dialled_by {
+    // The end that dialled has used the message IDs 0 and 1. A responder answers IKE_AUTH, which has
+    // the ID 1, on the new IKE SA.
+    let (first_request, first_reply) = match dialled_by {
         Party::We => (2, 0),
         Party::Peer => (0, 1),
     };
@@ -400,28 +401,20 @@ fn establish(ctx: &mut Context<'_>, keyed: InitDone, proven: Proven, dialled_by:
             path,
         });
     }
-    IkeSa {
+    let origin = Origin { dialled_by, nonces, began_at, up_at: now };
+    let new = NewIkeSa {
         channel,
-        origin: Origin { dialled_by, nonces, began_at, up_at: now },
+        origin,
         proven,
-        lifecycle: IkeLifecycle::Live,
         path,
         nat,
         encapsulated,
-        requests: RequestWindow::starting_at(MessageId(asks)),
-        flight: None,
-        replies: ReplyWindow::starting_at(MessageId(answers)),
-        tasks: Tasks::default(),
-        refusals: 0,
-        children: Vec::new(),
-        departed: Vec::new(),
-        heard_at: now,
+        first_request: MessageId(first_request),
+        first_reply: MessageId(first_reply),
         sent_at: now,
-        rekey_at: Some(limits.time.soft),
-        expire_at: limits.time.hard,
         reauth_at,
-        surplus: None,
-    }
+    };
+    IkeSa::new(ctx, new)
 }
 
 /// When both ends are to prove themselves again: at the configured age, and before either

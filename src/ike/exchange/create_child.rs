@@ -11,9 +11,10 @@
 
 use std::rc::Rc;
 
+use super::key_exchange::{draw_nonce, finish_exchange, public_value};
 use super::step::Party;
 use super::{Exchange, NoncePair};
-use crate::crypto::keymat::{ChildKeys, Nonces};
+use crate::crypto::keymat::ChildKeys;
 use crate::crypto::{EspSuite, Group, KeyAgreement, SharedSecret};
 use crate::ike::endpoint::config::ChildConfig;
 use crate::ike::endpoint::context::Context;
@@ -33,9 +34,6 @@ use crate::wire::payload::ke;
 use crate::wire::payload::nonce::Nonce;
 use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::spi::EspSpi;
-
-/// Octets in our nonces: half the longest PRF key at least (RFC 7296 §2.10).
-const NONCE_LEN: usize = 32;
 
 /// What we asked for, to understand the answer by.
 #[derive(Debug)]
@@ -79,13 +77,6 @@ pub(crate) struct Granted {
     pub(crate) child: ChildSa,
     pub(crate) answer: Chain,
     pub(crate) nonces: NoncePair,
-}
-
-/// A fresh nonce of ours.
-pub(crate) fn draw_nonce(ctx: &mut Context<'_>) -> Nonce {
-    let mut bytes = [0; NONCE_LEN];
-    ctx.rng.fill(&mut bytes);
-    Nonce::new(bytes).expect("32 octets are a nonce")
 }
 
 /// Asks for a child: `group` is the one to send a KE payload of, when perfect forward secrecy is
@@ -225,24 +216,6 @@ pub(crate) fn grant_first(
     Ok(make(ctx, channel, agreed, nonces, None))
 }
 
-/// The peer's public value of this group.
-pub(crate) fn public_value(chain: &Chain, group: Group) -> Result<&[u8], Error> {
-    let ke = chain.key_exchange().ok_or(PeerMisbehaved::Missing(PayloadType::KeyExchange))?;
-    if ke.group != group.id() {
-        return Err(Incompatible::Group(group.id()).into());
-    }
-    Ok(&ke.public)
-}
-
-/// Both public values to one secret.
-pub(crate) fn finish_exchange(
-    exchange: Box<dyn KeyAgreement>,
-    public: &[u8],
-) -> Result<SharedSecret, Error> {
-    let group = exchange.group().id();
-    exchange.agree(public).map_err(|_| PeerMisbehaved::PublicValue(group).into())
-}
-
 /// The two TS payloads of a message.
 fn push_selectors(chain: &mut Chain, payloads: Payloads) {
     chain.push(Payload::TsInitiator(payloads.near));
@@ -289,7 +262,7 @@ fn choose(
     let sa = request.sa().ok_or(PeerMisbehaved::Missing(PayloadType::Sa))?;
     let child = child_config(ctx, slot).ok_or(Error::from(Incompatible::Selectors))?;
     if groups == Groups::Negotiated {
-        ctx.config.profile.takes_child_request(sa, request.key_exchange().is_some())?;
+        ctx.config.behaviour.takes_child_request(sa, request.key_exchange().is_some())?;
     }
     proposal::choose(child.esp.accepted(), sa, groups)
 }
@@ -326,7 +299,7 @@ fn make(
         channel.suite.prf,
         &channel.keys.d,
         &suite,
-        Nonces { initiator: nonces.initiator.bytes(), responder: nonces.responder.bytes() },
+        nonces.view(),
         shared,
     );
     // The keys are named by the sender's role in this exchange (RFC 7296 §2.17).
@@ -338,7 +311,7 @@ fn make(
         .map_or((lifetime::CHILD_TIME, lifetime::CHILD_BYTES), |c| {
             (c.lifetime_time, c.lifetime_bytes)
         });
-    let lifetime = ctx.config.profile.child_lifetime(time, bytes, suite.esn);
+    let lifetime = ctx.config.behaviour.child_lifetime(time, bytes, suite.esn);
     let limits = lifetime.draw(ctx.now.mono, ctx.rng);
     ChildSa {
         id: ctx.name_child(),

@@ -11,17 +11,16 @@
 
 use super::NoncePair;
 use super::acceptance::{self, Meaning};
-use super::create_child::{draw_nonce, finish_exchange, public_value};
-use super::rekey_child::kinds;
+use super::key_exchange::{draw_nonce, finish_exchange, public_value};
 use super::step::{MessageHalf, Party, Step};
-use crate::crypto::keymat::{Nonces, SkeySeed};
+use crate::crypto::keymat::SkeySeed;
 use crate::crypto::{Group, IkeSuite, KeyAgreement, SaKind, SharedSecret};
 use crate::ike::endpoint::config::EspEncapsulation;
 use crate::ike::endpoint::context::Context;
 use crate::ike::error::{Error, Local, MalformedMessage, PeerMisbehaved};
 use crate::ike::negotiation::nat_detection::{self, Nat};
 use crate::ike::negotiation::proposal::{self, Groups};
-use crate::ike::path::{Path, Port};
+use crate::ike::path::{Path, Port, Sending};
 use crate::ike::sa::channel::{Channel, Parties};
 use crate::ike::sa::retransmit::{Retransmit, RetransmitSchedule, RetransmitVerdict};
 use crate::time::Instant;
@@ -126,7 +125,7 @@ impl InitSent {
     pub(crate) fn wake(&mut self, ctx: &mut Context<'_>) -> RetransmitVerdict {
         let verdict = self.timer.fire(ctx.mono(), ctx.rng);
         if verdict == RetransmitVerdict::Resend {
-            ctx.out.transmit(self.path, self.request.clone());
+            ctx.out.transmit(Sending::Retransmission, self.path, self.request.clone());
         }
         verdict
     }
@@ -148,7 +147,7 @@ impl InitSent {
         if !is_answer {
             return Err((self, PeerMisbehaved::UnexpectedExchange(header.exchange).into()));
         }
-        match acceptance::accept(Step::Init, MessageHalf::Response, kinds(&message.chain)) {
+        match acceptance::accept_chain(Step::Init, MessageHalf::Response, &message.chain) {
             Ok(form) if form.meaning == Meaning::Notifies => {
                 self.notified(ctx, &message.chain);
                 Ok(InitProgress::Wait(self))
@@ -290,7 +289,7 @@ impl InitSent {
             message_id: MessageId(0),
         };
         self.request = encode(header, chain);
-        ctx.out.transmit(self.path, self.request.clone());
+        ctx.out.transmit(Sending::First, self.path, self.request.clone());
         self.timer = Retransmit::start(RetransmitSchedule::DIAL, ctx.mono(), ctx.rng);
     }
 }
@@ -360,7 +359,7 @@ fn make_channel(
     nonces: &NoncePair,
     shared: &SharedSecret,
 ) -> Result<Channel, Error> {
-    let view = Nonces { initiator: nonces.initiator.bytes(), responder: nonces.responder.bytes() };
+    let view = nonces.view();
     let seed = SkeySeed::of_new(ctx.provider, suite.prf, view, shared);
     let keys = parties.keys(ctx.provider, &suite, &seed, view);
     Channel::new(ctx.provider, ctx.rng, parties, suite, keys).map_err(|_| Local::Crypto.into())
@@ -380,7 +379,7 @@ fn push_abilities(
     }
     chain.push(Notify::new(NotifyType::FragmentationSupported));
     let hashes = ctx.config.credentials.hashes();
-    if !hashes.is_empty() && ctx.config.profile.announces_hashes() {
+    if !hashes.is_empty() && ctx.config.behaviour.announces_hashes() {
         chain.push(Notify::signature_hashes(&hashes));
     }
     if ctx.config.childless {

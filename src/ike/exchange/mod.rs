@@ -1,16 +1,18 @@
 //! Our request under way: one variant for each kind, holding what its answer will be understood by.
 
-pub mod acceptance;
+pub(crate) mod acceptance;
 pub(crate) mod auth;
-pub mod collision;
+pub(crate) mod collision;
 pub(crate) mod create_child;
 pub(crate) mod informational;
 pub(crate) mod init;
+pub(crate) mod key_exchange;
 pub(crate) mod rekey_child;
 pub(crate) mod rekey_ike;
 pub mod step;
 
 use super::ids::ChildId;
+use crate::crypto::keymat::Nonces;
 use crate::wire::codes::ExchangeType;
 use crate::wire::payload::nonce::Nonce;
 use step::Step;
@@ -57,11 +59,8 @@ pub(crate) struct NoncePair {
 }
 
 impl NoncePair {
-    pub(crate) fn view(&self) -> collision::ExchangeNonces<'_> {
-        collision::ExchangeNonces {
-            initiator: self.initiator.bytes(),
-            responder: self.responder.bytes(),
-        }
+    pub(crate) fn view(&self) -> Nonces<'_> {
+        Nonces { initiator: self.initiator.bytes(), responder: self.responder.bytes() }
     }
 }
 

@@ -16,14 +16,13 @@ use super::step::Party;
 use super::{Crossing, Exchange};
 use crate::crypto::Group;
 use crate::ike::endpoint::context::Context;
-use crate::ike::endpoint::event::{Cause, IkeEvent};
+use crate::ike::endpoint::event::Cause;
 use crate::ike::error::{Busy, Error, Incompatible, PeerMisbehaved};
 use crate::ike::ids::ChildId;
-use crate::ike::sa::child::{self, ChildSa};
+use crate::ike::sa::child;
 use crate::ike::sa::task::TaskKind;
 use crate::ike::sa::{IkeSa, LINGER};
-use crate::ike::testing::mutation::{self, Mutation};
-use crate::wire::codes::{NotifyType, PayloadType};
+use crate::wire::codes::NotifyType;
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::notify::Notify;
 
@@ -60,21 +59,17 @@ pub(crate) fn granted(
     let stays = collision::successor(nonces.view(), rival.rival());
     let id = child.id;
     child.may_send = stays == Party::We;
-    install(ctx, sa, child, Some(old));
+    sa.install(ctx, child, Some(old));
     match stays {
         Party::We => {
-            if !mutation::is(Mutation::ForgetOldChild) {
-                sa.close_child(ctx, old);
-            }
+            sa.close_child(ctx, old);
             if let Crossing::Standing(theirs, _) = rival {
                 replaced(ctx, sa, theirs);
             }
         }
         // The peer deletes the old one; ours goes.
         Party::Peer => {
-            if !mutation::is(Mutation::ForgetLoser) {
-                sa.close_child(ctx, id);
-            }
+            sa.close_child(ctx, id);
             replaced(ctx, sa, old);
         }
     }
@@ -134,7 +129,7 @@ pub(crate) fn answer(
     let Granted { child, answer, nonces } =
         create_child::grant(ctx, &sa.channel, request, Some(slot))?;
     let new = child.id;
-    install(ctx, sa, child, Some(old));
+    sa.install(ctx, child, Some(old));
     match (creation, sa.flight.as_mut().map(|flight| &mut flight.exchange)) {
         (Creation::Rival, Some(Exchange::RekeyChild(asked))) => {
             asked.rival = Crossing::Standing(new, nonces);
@@ -142,28 +137,6 @@ pub(crate) fn answer(
         _ => replaced(ctx, sa, old),
     }
     Ok(answer)
-}
-
-/// Puts a child among the others: inbound first, so that nothing arrives unreadable.
-pub(crate) fn install(
-    ctx: &mut Context<'_>,
-    sa: &mut IkeSa,
-    child: ChildSa,
-    replaces: Option<ChildId>,
-) {
-    child.install_inbound(ctx, sa.path, sa.encapsulated);
-    child.install_outbound(ctx, sa.path, sa.encapsulated);
-    ctx.out.event(IkeEvent::ChildUp {
-        peer: ctx.peer,
-        child: child.id,
-        slot: child.slot,
-        replaces,
-        suite: child.suite,
-        inbound: child.inbound.spi,
-        outbound: child.outbound.spi,
-        selectors: child.selectors.clone(),
-    });
-    sa.children.push(child);
 }
 
 /// The peer has made this child's successor and is to delete it.
@@ -182,9 +155,4 @@ pub(crate) fn note_gone(sa: &mut IkeSa, gone: ChildId) {
     {
         asked.rival = Crossing::Withdrawn;
     }
-}
-
-/// The payload types of a chain, as the tables of [`super::acceptance`] want them.
-pub(crate) fn kinds(chain: &Chain) -> impl Iterator<Item = (PayloadType, bool)> {
-    chain.iter().map(|payload| (payload.kind(), false))
 }

@@ -12,19 +12,18 @@
 //! alone (seen in libreswan issue 765), and so do we.
 
 use super::collision::{self, Creation};
-use super::create_child::{self, draw_nonce};
+use super::key_exchange::{draw_nonce, finish_exchange, public_value};
 use super::step::Party;
 use super::{Crossing, Exchange, NoncePair};
-use crate::crypto::keymat::{Nonces, SkeySeed};
+use crate::crypto::keymat::SkeySeed;
 use crate::crypto::{Group, IkeSuite, KeyAgreement, SharedSecret};
 use crate::ike::endpoint::context::Context;
 use crate::ike::error::{Busy, Error, Local, PeerMisbehaved};
 use crate::ike::negotiation::combination::Combination;
 use crate::ike::negotiation::proposal::{self, Groups};
 use crate::ike::sa::channel::{Channel, Parties};
-use crate::ike::sa::task::{TaskKind, Tasks};
-use crate::ike::sa::window::{ReplyWindow, RequestWindow};
-use crate::ike::sa::{IkeLifecycle, IkeSa, LINGER, SaEffect};
+use crate::ike::sa::task::TaskKind;
+use crate::ike::sa::{IkeLifecycle, IkeSa, LINGER, NewIkeSa, SaEffect};
 use crate::wire::codes::PayloadType;
 use crate::wire::header::MessageId;
 use crate::wire::payload::chain::Chain;
@@ -78,8 +77,8 @@ pub(crate) fn granted(
     if exchange.group() != suite.group {
         return Err(PeerMisbehaved::AnswerNotOffered.into());
     }
-    let public = create_child::public_value(answer, suite.group)?;
-    let shared = create_child::finish_exchange(exchange, public)?;
+    let public = public_value(answer, suite.group)?;
+    let shared = finish_exchange(exchange, public)?;
     let nonces = NoncePair { initiator: nonce, responder: theirs };
     let parties = Parties {
         own: spi,
@@ -112,10 +111,10 @@ pub(crate) fn answer(
     let suite = choice.ike_suite()?;
     let peer = choice.ike_spi()?;
     let theirs = request.nonce().ok_or(PeerMisbehaved::Missing(PayloadType::Nonce))?.clone();
-    let public = create_child::public_value(request, suite.group)?;
+    let public = public_value(request, suite.group)?;
     let exchange = ctx.provider.start_exchange(suite.group, ctx.rng);
     let own_public = exchange.public_value().to_vec();
-    let shared = create_child::finish_exchange(exchange, public)?;
+    let shared = finish_exchange(exchange, public)?;
     let nonces = NoncePair { initiator: theirs, responder: draw_nonce(ctx) };
     let own = ctx.spis.reserve_ike(ctx.peer, ctx.rng);
     let parties = Parties { own, peer, made_by: Party::Peer, fragments: sa.channel.fragments };
@@ -169,33 +168,23 @@ fn successor(
     nonces: &NoncePair,
     shared: &SharedSecret,
 ) -> Result<IkeSa, Error> {
-    let view = Nonces { initiator: nonces.initiator.bytes(), responder: nonces.responder.bytes() };
+    let view = nonces.view();
     let old_prf = old.channel.suite.prf;
     let seed = SkeySeed::of_rekeyed(ctx.provider, old_prf, &old.channel.keys.d, view, shared);
     let keys = parties.keys(ctx.provider, &suite, &seed, view);
     let channel = Channel::new(ctx.provider, ctx.rng, parties, suite, keys)
         .map_err(|_| Error::from(Local::Crypto))?;
-    let limits = ctx.config.profile.ike_lifetime(ctx.config.ike_lifetime).draw(ctx.mono(), ctx.rng);
-    Ok(IkeSa {
+    let new = NewIkeSa {
         channel,
         origin: old.origin.clone(),
         proven: old.proven.clone(),
-        lifecycle: IkeLifecycle::Live,
         path: old.path,
         nat: old.nat,
         encapsulated: old.encapsulated,
-        requests: RequestWindow::starting_at(MessageId(0)),
-        flight: None,
-        replies: ReplyWindow::starting_at(MessageId(0)),
-        tasks: Tasks::default(),
-        refusals: 0,
-        children: Vec::new(),
-        departed: Vec::new(),
-        heard_at: ctx.mono(),
+        first_request: MessageId(0),
+        first_reply: MessageId(0),
         sent_at: old.sent_at,
-        rekey_at: Some(limits.time.soft),
-        expire_at: limits.time.hard,
         reauth_at: old.reauth_at,
-        surplus: None,
-    })
+    };
+    Ok(IkeSa::new(ctx, new))
 }

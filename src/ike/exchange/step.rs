@@ -27,7 +27,8 @@ pub enum Step {
 
 impl Step {
     /// All steps, in the order of a connection's life.
-    pub const ALL: [Step; 6] =
+    #[cfg(test)]
+    pub(crate) const ALL: [Step; 6] =
         [Step::Init, Step::Auth, Step::NewChild, Step::RekeyChild, Step::RekeyIke, Step::Inform];
 
     /// The exchange type that carries this step.

@@ -1,6 +1,6 @@
 //! TODO
 
 pub mod combination;
-pub mod narrow;
-pub mod nat_detection;
+pub(crate) mod narrow;
+pub(crate) mod nat_detection;
 pub mod proposal;

@@ -11,7 +11,6 @@
 use std::net::IpAddr;
 
 use crate::ike::error::{Error, Incompatible, PeerMisbehaved};
-use crate::ike::testing::mutation::{self, Mutation};
 use crate::wire::payload::ts::{MAX_SELECTORS, TrafficSelectors};
 use crate::wire::selector::Selector;
 use crate::wire::selector::address::AddressRange;
@@ -58,14 +57,6 @@ pub fn grant<'p>(
     // Types that we do not understand are left out of the answer: that too is narrowing.
     let remote: Vec<Selector> = near.selectors().copied().collect();
     let local: Vec<Selector> = far.selectors().copied().collect();
-    if mutation::is(Mutation::WidenSelectors) {
-        let answer = Payloads { near: near.clone(), far: far.clone() };
-        let selectors = ChildSelectors {
-            local: local.into_iter().collect(),
-            remote: remote.into_iter().collect(),
-        };
-        return Ok(Grant { policy: 0, selectors, answer });
-    }
     let choice = choose(&local, &remote, policies).ok_or(Error::from(Incompatible::Selectors))?;
     let (local, remote) = (choice.local.selectors, choice.remote.selectors);
     let answer =

@@ -19,7 +19,7 @@ use crate::ike::exchange::collision::{self, Age, Closing, Dialled};
 use crate::ike::exchange::init::{InitProgress, InitSent};
 use crate::ike::exchange::step::{MessageHalf, Party, Step};
 use crate::ike::ids::Slot;
-use crate::ike::path::{Path, Port};
+use crate::ike::path::{Path, Port, Sending};
 use crate::ike::sa::channel::OpenedMessage;
 use crate::ike::sa::child::ChildSa;
 use crate::ike::sa::jitter::duration_between;
@@ -197,7 +197,7 @@ impl Peer {
                 let (fingerprint, now) = (fingerprint(ctx, bytes), ctx.mono());
                 // A refusal serves nobody but who was refused: there is one share of it.
                 for bytes in refused.answered.again(fingerprint, true, now).into_iter().flatten() {
-                    ctx.out.transmit(path, bytes.clone());
+                    ctx.out.transmit(Sending::RepeatedReply, path, bytes.clone());
                 }
                 self.handshakes.push(Handshake::AuthRefused(refused));
             }

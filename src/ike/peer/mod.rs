@@ -19,7 +19,7 @@ use super::exchange::step::Party;
 use super::exchange::{Crossing, Exchange};
 use super::exchange::{create_child, rekey_ike};
 use super::ids::{ChildId, PeerId, Slot};
-use super::path::Path;
+use super::path::{Path, Sending};
 use super::sa::channel::OpenedMessage;
 use super::sa::child::{self, ChildSa, OutState, SendCandidate};
 use super::sa::task::TaskKind;
@@ -151,10 +151,9 @@ impl Peer {
         let from_peer = path == sa.path;
         match sa.replies.classify(header.message_id, fingerprint, from_peer, ctx.mono()) {
             RequestArrival::New => {}
-            RequestArrival::Repeated(_) if mutation::is(Mutation::RepeatRequest) => {}
             RequestArrival::Repeated(datagrams) => {
                 let datagrams = datagrams.to_vec();
-                sa.transmit(ctx, path, &datagrams);
+                sa.transmit(ctx, Sending::RepeatedReply, path, &datagrams);
                 return Vec::new();
             }
             RequestArrival::Outside => return Vec::new(),

@@ -21,7 +21,6 @@ use crate::ike::endpoint::output::{EspSa, Output};
 use crate::ike::exchange::step::Party;
 use crate::ike::ids::{ChildId, Slot};
 use crate::ike::path::Path;
-use crate::ike::testing::mutation::{self, Mutation};
 use crate::time::Instant;
 use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::spi::EspSpi;
@@ -96,9 +95,6 @@ impl ChildSa {
     /// Carries the slot's traffic from now on.
     pub(crate) fn activate(&mut self, ctx: &mut Context<'_>) {
         self.out = OutState::Active;
-        if mutation::is(Mutation::ForgetOutbound) {
-            return;
-        }
         ctx.out.push(Output::ActivateOutbound {
             peer: ctx.peer,
             slot: self.slot,

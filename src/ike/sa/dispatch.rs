@@ -15,10 +15,9 @@ use crate::ike::exchange::acceptance::{self, Meaning};
 use crate::ike::exchange::collision::{self, AfterRefusal, Creation};
 use crate::ike::exchange::create_child::{self, Granted};
 use crate::ike::exchange::informational;
-use crate::ike::exchange::rekey_child::{self, kinds};
+use crate::ike::exchange::rekey_child;
 use crate::ike::exchange::rekey_ike;
 use crate::ike::exchange::step::{MessageHalf, Step};
-use crate::ike::testing::mutation::{self, Mutation};
 use crate::wire::codes::{ExchangeType, NotifyType};
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::notify::Notify;
@@ -77,7 +76,7 @@ impl IkeSa {
         let mut step = Step::Inform;
         let outcome = request.as_ref().map_err(|error| *error).and_then(|request| {
             step = step_of(exchange, request)?;
-            acceptance::accept(step, MessageHalf::Request, kinds(request))?;
+            acceptance::accept_chain(step, MessageHalf::Request, request)?;
             match step {
                 Step::NewChild => self.grant_child(ctx, request).map(|chain| (chain, Vec::new())),
                 Step::RekeyChild => {
@@ -113,7 +112,7 @@ impl IkeSa {
             return Err(Incompatible::NoAdditionalSas.into());
         }
         let Granted { child, answer, .. } = create_child::grant(ctx, &self.channel, request, None)?;
-        rekey_child::install(ctx, self, child, None);
+        self.install(ctx, child, None);
         Ok(answer)
     }
 
@@ -141,7 +140,7 @@ impl IkeSa {
                 match create_child::take(ctx, &self.channel, asked, &answer) {
                     Ok((child, _)) => {
                         self.refusals = 0;
-                        rekey_child::install(ctx, self, child, None);
+                        self.install(ctx, child, None);
                         return Vec::new();
                     }
                     Err(error) => self.disown(ctx, spi, error),
@@ -213,7 +212,6 @@ impl IkeSa {
         ctx.refuse(step, MessageHalf::Response, error, None);
         match error.to_fate(step, MessageHalf::Response) {
             Fate::Ignore | Fate::RefuseExchange => {}
-            Fate::RetryLater if mutation::is(Mutation::IgnoreTemporaryFailure) => {}
             Fate::RetryLater | Fate::DeleteChild(WhichChild::New) => self.want_later(ctx, kind),
             Fate::DeleteChild(WhichChild::Old) => {
                 if let TaskKind::RekeyChild(old, _) = kind {
@@ -260,7 +258,7 @@ fn step_of(exchange: ExchangeType, request: &Chain) -> Result<Step, Error> {
     match exchange {
         ExchangeType::CreateChildSa => {
             let rekeys = request.notify(NotifyType::RekeySa).is_some();
-            Ok(acceptance::purpose(kinds(request).map(|(kind, _)| kind), rekeys))
+            Ok(acceptance::purpose(request.kinds(), rekeys))
         }
         ExchangeType::Informational => Ok(Step::Inform),
         other => Err(PeerMisbehaved::UnexpectedExchange(other).into()),
@@ -274,7 +272,7 @@ fn read(step: Step, answer: Chain) -> Result<Chain, Error> {
         let group = notify.invalid_ke_group().map(Incompatible::Group);
         return Err(group.map_or_else(|| Error::told(notify.kind), Error::from));
     }
-    let form = acceptance::accept(step, MessageHalf::Response, kinds(&answer))?;
+    let form = acceptance::accept_chain(step, MessageHalf::Response, &answer)?;
     match form.meaning {
         Meaning::Notifies => Err(Local::Blamed(NotifyType::Unknown(0)).into()),
         _ => Ok(answer),

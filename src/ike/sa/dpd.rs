@@ -1,33 +1,48 @@
-//! Is the peer still there? Azure's `dpd_timeout_seconds`, on our side of the tunnel.
-//!
-//! Whatever the peer authenticates is a proof of life: ESP packets as well as IKE messages (RFC
-//! 7296 §2.4). So nothing is asked while traffic arrives. After a third of the timeout in silence
-//! an empty INFORMATIONAL asks, and is repeated ([`crate::ike::sa::retransmit`]) until the timeout
-//! is over; then the peer is dead.
+//! Dead peer detection (DPD, liveness): whether the peer is still there (RFC 7296 §2.4). The timeout
+//! is Azure's `dpd_timeout_seconds`, applied on our side of the tunnel.
 //!
 //! ```text
-//!   last heard        probe, retransmissions ...                     dead
-//!   |-----------------|----------------------------------------------|
-//!   0                 timeout / 3                                    timeout
+//!   last sign of life      probe, retransmissions ...                     dead
+//!   |----------------------|----------------------------------------------|
+//!   0                      timeout / 3                                    timeout
 //! ```
+//!
+//! | question | answer | decided in |
+//! |---|---|---|
+//! | What is a sign of life? | whatever the peer authenticates: an IKE message, a fragment, an ESP packet | [`IkeSa::alive`], called for IKE by `Peer::receive`, for ESP on `DataEvent::Alive` |
+//! | When is the peer asked? | after a third of the timeout in silence, when no request is in flight or waiting | [`IkeSa::probe_if_silent`] |
+//! | How is the peer asked? | by an empty INFORMATIONAL request | [`crate::ike::exchange::informational::probe`] |
+//! | When is the peer dead? | when a request, of whichever kind, stayed unanswered and the timeout is over without a sign of life | [`IkeSa::retransmit_or_declare_dead`] |
+//! | What follows? | the IKE SA and its children end with [`Cause::Silence`], and the peer is dialled again | `Peer::remove_sa`, `Dial::lost` |
+//!
+//! While traffic arrives nobody asks: the data plane reports ESP packets before each probe. The
+//! repetitions of the probe are timed by [`super::retransmit`].
 
 use std::time::Duration;
 
 use thiserror::Error;
 
+use super::retransmit::RetransmitVerdict;
+use super::task::TaskKind;
+use super::{IkeLifecycle, IkeSa, SaEffect};
+use crate::ike::endpoint::context::Context;
+use crate::ike::endpoint::event::Cause;
+use crate::ike::exchange::Exchange;
+use crate::ike::path::Sending;
 use crate::time::Instant;
 
-/// How long a peer may be silent: 9 to 3,600 seconds, as Azure's connection has it.
+/// How long a peer may be silent before it is dead: 9 to 3,600 seconds, as Azure's connection has
+/// it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct DpdTimeout(Duration);
 
-/// A timeout that Azure would not take.
+/// A number of seconds that Azure would refuse as a timeout.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("dpd_timeout_seconds is {0}, Azure takes 9 to 3600")]
 pub struct DpdTimeoutError(pub u64);
 
 impl DpdTimeout {
-    /// From the setting. Azure's own tools show 0 for "not set", which is the default.
+    /// Reads the setting. Azure's own tools show 0 for "not set", which is the default.
     pub fn from_seconds(seconds: u64) -> Result<DpdTimeout, DpdTimeoutError> {
         match seconds {
             0 => Ok(DpdTimeout::default()),
@@ -36,26 +51,15 @@ impl DpdTimeout {
         }
     }
 
-    /// The silence after which the peer is dead; also the budget of every request on an established
-    /// IKE SA.
-    pub fn silence(self) -> Duration {
-        self.0
-    }
-
-    /// When to ask, having last heard from the peer then.
+    /// When the peer is asked for a sign of life, if `heard` was the last one.
     pub fn probe_at(self, heard: Instant) -> Instant {
         heard + self.0 / 3
     }
 
-    /// How long a probe has from its first sending: what is left of the timeout.
+    /// How long a request may stay unanswered: the part of the timeout that is left when a probe
+    /// goes out.
     pub fn probe_budget(self) -> Duration {
         self.0 - self.0 / 3
-    }
-
-    /// When the peer is dead, having last heard from it then, if an unanswered question is out by
-    /// then.
-    pub fn dead_at(self, heard: Instant) -> Instant {
-        heard + self.0
     }
 }
 
@@ -66,6 +70,52 @@ impl Default for DpdTimeout {
     }
 }
 
+impl IkeSa {
+    /// Notes a sign of life: an authentic IKE message, fragment or ESP packet. A request in flight
+    /// gets its whole time anew. Only our Delete does not: a peer that sends on and never answers
+    /// must not keep the IKE SA.
+    pub(crate) fn alive(&mut self, at: Instant) {
+        self.heard_at = self.heard_at.max(at);
+        if let Some(flight) = &mut self.flight
+            && !matches!(flight.exchange, Exchange::CloseIke)
+        {
+            flight.timer.heard(at);
+        }
+    }
+
+    /// When the silence is long enough for a probe; `None` while a request is in flight or a task
+    /// waits, since either asks the peer anyway.
+    pub(super) fn probe_due(&self, timeout: DpdTimeout) -> Option<Instant> {
+        let is_idle = self.flight.is_none() && self.tasks.due_at().is_none();
+        is_idle.then(|| timeout.probe_at(self.heard_at))
+    }
+
+    /// Asks a peer for a sign of life that has been silent for a third of the timeout.
+    pub(super) fn probe_if_silent(&mut self, ctx: &mut Context<'_>) {
+        let now = ctx.mono();
+        if self.probe_due(ctx.config.dpd_timeout).is_some_and(|due| due <= now) {
+            self.want(ctx, TaskKind::Probe, now);
+        }
+    }
+
+    /// Retransmits the request in flight when that is due, or declares the peer dead: then the IKE
+    /// SA ends without another message.
+    pub(super) fn retransmit_or_declare_dead(&mut self, ctx: &mut Context<'_>) -> Option<SaEffect> {
+        let flight = self.flight.as_mut().filter(|flight| flight.timer.due() <= ctx.now.mono)?;
+        match flight.timer.fire(ctx.now.mono, ctx.rng) {
+            RetransmitVerdict::Resend => {
+                let datagrams = self.requests.outstanding()?.datagrams.clone();
+                self.transmit(ctx, Sending::Retransmission, self.path, &datagrams);
+                None
+            }
+            RetransmitVerdict::GiveUp => Some(SaEffect::End(match self.lifecycle {
+                IkeLifecycle::Leaving(cause) => cause,
+                _ => Cause::Silence,
+            })),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,8 +123,8 @@ mod tests {
     #[test]
     fn azures_range_is_ours() {
         for seconds in [9, 45, 3600] {
-            let timeout = DpdTimeout::from_seconds(seconds).expect("in range");
-            assert_eq!(timeout.silence(), Duration::from_secs(seconds));
+            let timeout = DpdTimeout::from_seconds(seconds);
+            assert_eq!(timeout, Ok(DpdTimeout(Duration::from_secs(seconds))));
         }
         for seconds in [1, 8, 3601, u64::MAX] {
             assert_eq!(DpdTimeout::from_seconds(seconds), Err(DpdTimeoutError(seconds)));
@@ -89,8 +139,8 @@ mod tests {
             let timeout = DpdTimeout::from_seconds(seconds).expect("in range");
             let asked = timeout.probe_at(heard);
             assert!(asked > heard);
-            assert_eq!(asked + timeout.probe_budget(), timeout.dead_at(heard));
-            assert_eq!(timeout.dead_at(heard).since(heard), Duration::from_secs(seconds));
+            let dead = asked + timeout.probe_budget();
+            assert_eq!(dead.since(heard), Duration::from_secs(seconds));
         }
         assert_eq!(DpdTimeout::default().probe_at(heard).since(heard), Duration::from_secs(15));
     }

@@ -70,11 +70,6 @@ impl Assembly {
         self.deadline
     }
 
-    /// Octets held.
-    pub fn octets(&self) -> usize {
-        self.octets
-    }
-
     /// Takes an authenticated fragment's plaintext; `first` is the payload type that its header
     /// names.
     pub fn add(
@@ -183,7 +178,7 @@ mod tests {
             Reassembly::Dropped
         );
         assert_eq!(add(&mut assembly, 1, 2), whole("1/2 2/2 "));
-        assert_eq!(assembly.octets(), 0);
+        assert_eq!(assembly.octets, 0);
     }
 
     #[test]
@@ -201,14 +196,14 @@ mod tests {
         let mut assembly = assembly();
         assert_eq!(add(&mut assembly, 1, MAX_FRAGMENTS + 1), Reassembly::Dropped);
         assert_eq!(add(&mut assembly, 1, u16::MAX), Reassembly::Dropped);
-        assert_eq!(assembly.octets(), 0);
+        assert_eq!(assembly.octets, 0);
         let half = vec![0; MAX_OCTETS / 2];
         for number in 1..=2 {
             let outcome = assembly.add(fragment(number, 4), PayloadType::None, &half, START);
             assert_eq!(outcome, Reassembly::More);
         }
         let outcome = assembly.add(fragment(3, 4), PayloadType::None, &[0], START);
-        assert_eq!((outcome, assembly.octets()), (Reassembly::Dropped, 0));
+        assert_eq!((outcome, assembly.octets), (Reassembly::Dropped, 0));
     }
 
     #[test]

@@ -12,43 +12,41 @@
 //! carries out.
 
 pub(crate) mod channel;
-pub mod child;
+pub(crate) mod child;
+mod deadlines;
 pub(crate) mod dispatch;
 pub mod dpd;
-pub mod fragment;
-pub mod jitter;
+pub(crate) mod fragment;
+pub(crate) mod jitter;
 pub mod lifetime;
-pub mod retransmit;
+mod nat_traversal;
+pub(crate) mod retransmit;
 pub(crate) mod task;
-pub mod window;
+pub(crate) mod window;
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::authenticator::Proven;
 use super::endpoint::context::Context;
 use super::endpoint::event::{Cause, IkeEvent, LimitKind as Bound};
-use super::endpoint::output::Output;
-use super::endpoint::schedule::{Earliest, Timer};
 use super::exchange::collision::{ChildActivity, IkeActivity};
 use super::exchange::step::Party;
 use super::exchange::{Exchange, NoncePair};
 use super::ids::ChildId;
 use super::negotiation::nat_detection::Nat;
-use super::path::{Path, Port};
-use super::testing::mutation::{self, Mutation};
+use super::path::{Path, Port, Sending};
+use super::testing::mutation;
 use crate::time::Instant;
 use crate::wire::codes::{ExchangeType, NotifyType};
+use crate::wire::header::MessageId;
 use crate::wire::payload::chain::Chain;
 use crate::wire::spi::{EspSpi, IkeSpi};
 use channel::{Channel, Envelope};
 use child::ChildSa;
-use retransmit::{Retransmit, RetransmitSchedule, RetransmitVerdict};
+use retransmit::{Retransmit, RetransmitSchedule};
 use task::{TaskKind, Tasks};
 use window::{Datagrams, Fingerprint, ReplyWindow, RequestWindow};
 
-/// A NAT forgets a mapping that it sees no packet of (RFC 3948 §4).
-const KEEPALIVE: Duration = Duration::from_secs(20);
 /// How long a peer may take to delete what it has replaced, or to withdraw what has lost: longer
 /// than it would retransmit.
 pub(crate) const LINGER: Duration = Duration::from_secs(60);
@@ -161,7 +159,53 @@ pub(crate) enum SaEffect {
     Renew,
 }
 
+/// What distinguishes a new IKE SA: everything else starts empty, or now.
+pub(crate) struct NewIkeSa {
+    pub(crate) channel: Channel,
+    pub(crate) origin: Origin,
+    pub(crate) proven: Proven,
+    pub(crate) path: Path,
+    pub(crate) nat: Nat,
+    pub(crate) encapsulated: bool,
+    /// The message ID of our first request.
+    pub(crate) first_request: MessageId,
+    /// The message ID of the peer's first request.
+    pub(crate) first_reply: MessageId,
+    /// When we last sent something on `path`.
+    pub(crate) sent_at: Instant,
+    pub(crate) reauth_at: Option<Instant>,
+}
+
 impl IkeSa {
+    /// An IKE SA without children and without a request in flight. Its lifetimes are drawn here.
+    pub(crate) fn new(ctx: &mut Context<'_>, new: NewIkeSa) -> IkeSa {
+        let now = ctx.mono();
+        let lifetime = ctx.config.behaviour.ike_lifetime(ctx.config.ike_lifetime);
+        let limits = lifetime.draw(now, ctx.rng);
+        IkeSa {
+            channel: new.channel,
+            origin: new.origin,
+            proven: new.proven,
+            lifecycle: IkeLifecycle::Live,
+            path: new.path,
+            nat: new.nat,
+            encapsulated: new.encapsulated,
+            requests: RequestWindow::starting_at(new.first_request),
+            flight: None,
+            replies: ReplyWindow::starting_at(new.first_reply),
+            tasks: Tasks::default(),
+            refusals: 0,
+            children: Vec::new(),
+            departed: Vec::new(),
+            heard_at: now,
+            sent_at: new.sent_at,
+            rekey_at: Some(limits.time.soft),
+            expire_at: limits.time.hard,
+            reauth_at: new.reauth_at,
+            surplus: None,
+        }
+    }
+
     /// Our SPI: its name.
     pub(crate) fn spi(&self) -> IkeSpi {
         self.channel.own
@@ -187,6 +231,29 @@ impl IkeSa {
             Exchange::RekeyIke(asked) => Some(ReservedSpi::Ike(asked.spi)),
             Exchange::Probe | Exchange::CloseChildren(_) | Exchange::CloseIke => None,
         }
+    }
+
+    /// Installs a child SA pair in the data plane and takes it among this IKE SA's children. The
+    /// inbound half comes first, so that no packet of the peer arrives before it can be opened.
+    pub(crate) fn install(
+        &mut self,
+        ctx: &mut Context<'_>,
+        child: ChildSa,
+        replaces: Option<ChildId>,
+    ) {
+        child.install_inbound(ctx, self.path, self.encapsulated);
+        child.install_outbound(ctx, self.path, self.encapsulated);
+        ctx.out.event(IkeEvent::ChildUp {
+            peer: ctx.peer,
+            child: child.id,
+            slot: child.slot,
+            replaces,
+            suite: child.suite,
+            inbound: child.inbound.spi,
+            outbound: child.outbound.spi,
+            selectors: child.selectors.clone(),
+        });
+        self.children.push(child);
     }
 
     /// Takes a child out; its end is the peer's business.
@@ -238,6 +305,9 @@ impl IkeSa {
     /// or may be withdrawn, is asked for nothing.
     pub(crate) fn want(&mut self, ctx: &mut Context<'_>, kind: TaskKind, not_before: Instant) {
         if matches!(self.lifecycle, IkeLifecycle::Rival { .. } | IkeLifecycle::Replaced { .. }) {
+            return;
+        }
+        if mutation::loses_task(kind, not_before > ctx.mono(), &self.children) {
             return;
         }
         if !self.tasks.push(kind, not_before) {
@@ -292,9 +362,11 @@ impl IkeSa {
             self.expire_at = ctx.mono();
             return;
         };
-        self.transmit(ctx, self.path, &datagrams);
+        self.transmit(ctx, Sending::First, self.path, &datagrams);
         self.requests.begin(datagrams);
-        let timer = Retransmit::start(self.patience(ctx), ctx.mono(), ctx.rng);
+        let budget = ctx.config.dpd_timeout.probe_budget();
+        let schedule = RetransmitSchedule::established(budget);
+        let timer = Retransmit::start(schedule, ctx.mono(), ctx.rng);
         self.flight = Some(Flight { kind, exchange, timer });
     }
 
@@ -307,212 +379,30 @@ impl IkeSa {
         fingerprint: Fingerprint,
         chain: &Chain,
     ) {
-        let mut id = self.replies.expected();
-        if mutation::is(Mutation::AnswerWrongId) {
-            id.0 = id.0.wrapping_add(1);
-        }
-        let envelope = Envelope { exchange, id, response: true };
+        let envelope = Envelope { exchange, id: self.replies.expected(), response: true };
         let limit = datagram_limit(ctx, path);
         let Ok(datagrams) = self.channel.seal(envelope, chain, limit, ctx.rng) else {
             self.lifecycle = IkeLifecycle::Leaving(Cause::Failed);
             self.expire_at = ctx.mono();
             return;
         };
-        self.transmit(ctx, path, &datagrams);
+        self.transmit(ctx, Sending::First, path, &datagrams);
         self.replies.answer(fingerprint, datagrams);
     }
 
-    /// Something authentic and new of the peer arrived from `path`.
-    ///
-    /// An end that is not behind a NAT answers to where the peer was last seen; one that is does
-    /// not, since anyone on the way could send it elsewhere (RFC 7296 §2.23).
-    pub(crate) fn heard(&mut self, ctx: &mut Context<'_>, path: Path) {
-        self.alive(ctx.mono());
-        if path != self.path && !self.nat.here {
-            self.move_to(ctx, path);
-        }
-    }
-
-    /// A sign of life, of either kind of traffic.
-    pub(crate) fn alive(&mut self, at: Instant) {
-        self.heard_at = self.heard_at.max(at);
-        if let Some(flight) = &mut self.flight
-            && !matches!(flight.exchange, Exchange::CloseIke)
-        {
-            flight.timer.heard(at);
-        }
-    }
-
-    /// The peer is elsewhere.
-    pub(crate) fn move_to(&mut self, ctx: &mut Context<'_>, path: Path) {
-        self.path = path;
-        let encapsulated = self.encapsulated;
-        ctx.out.push(Output::PeerMoved { peer: ctx.peer, path, encapsulated });
-        ctx.out.event(IkeEvent::Moved(ctx.peer, path));
-    }
-
-    /// We are elsewhere: the peer learns it from the next thing that authenticates, so something is
-    /// said at once.
-    pub(crate) fn local_address_changed(&mut self, ctx: &mut Context<'_>, local: IpAddr) {
-        if self.path.local.ip() != local {
-            let local = SocketAddr::new(local, self.path.local.port());
-            self.move_to(ctx, Path { local, ..self.path });
-            if self.is_live() {
-                self.want(ctx, TaskKind::Probe, ctx.mono());
-            }
-        }
-    }
-
-    /// Adds its deadlines.
-    pub(crate) fn deadlines(
-        &self,
-        earliest: &mut Earliest,
-        ctx_dpd: crate::ike::sa::dpd::DpdTimeout,
+    pub(crate) fn transmit(
+        &mut self,
+        ctx: &mut Context<'_>,
+        sending: Sending,
+        path: Path,
+        datagrams: &Datagrams,
     ) {
-        match &self.flight {
-            Some(flight) => earliest.at(flight.timer.due(), Timer::Retransmit),
-            None => earliest.maybe(self.tasks.due_at(), Timer::Retry),
-        }
-        match self.lifecycle {
-            IkeLifecycle::Live => {
-                let idle = self.flight.is_none() && self.tasks.due_at().is_none();
-                if idle && !mutation::is(Mutation::NeverProbe) {
-                    earliest.at(ctx_dpd.probe_at(self.heard_at), Timer::Liveness);
-                }
-                earliest.maybe(self.rekey_at, Timer::Rekey);
-                earliest.maybe(self.reauth_at, Timer::Reauthenticate);
-            }
-            IkeLifecycle::Rival { overdue } | IkeLifecycle::Replaced { overdue } => {
-                earliest.at(overdue, Timer::Linger);
-            }
-            IkeLifecycle::Leaving(_) => {}
-        }
-        earliest.at(self.expire_at, Timer::Expire);
-        if self.nat.here && self.path.port == Port::NatT {
-            earliest.at(self.sent_at + KEEPALIVE, Timer::Keepalive);
-        }
-        earliest.maybe(self.channel.fragments_until(), Timer::HalfOpen);
-        for child in &self.children {
-            earliest.at(child.expire_at, Timer::Expire);
-            match child.lifecycle {
-                child::ChildLifecycle::Live => earliest.maybe(child.rekey_at, Timer::Rekey),
-                child::ChildLifecycle::Replaced { overdue } => earliest.at(overdue, Timer::Linger),
-                child::ChildLifecycle::Leaving => {}
-            }
-        }
-    }
-
-    /// Acts on all deadlines that have come.
-    pub(crate) fn wake(&mut self, ctx: &mut Context<'_>) -> Option<SaEffect> {
-        let now = ctx.mono();
-        self.channel.expire_fragments(now);
-        self.keep_nat_open(ctx);
-        if let Some(effect) = self.retransmit(ctx) {
-            return Some(effect);
-        }
-        if self.expire_at <= now {
-            return Some(SaEffect::End(match self.lifecycle {
-                IkeLifecycle::Leaving(cause) => cause,
-                _ => Cause::Expired,
-            }));
-        }
-        match self.lifecycle {
-            IkeLifecycle::Rival { overdue } if overdue <= now => {
-                return Some(SaEffect::End(Cause::Duplicate));
-            }
-            IkeLifecycle::Replaced { overdue } if overdue <= now => {
-                self.close(ctx, Cause::Rekeyed, None);
-            }
-            _ => {}
-        }
-        self.wake_children(ctx);
-        if !self.is_live() {
-            return None;
-        }
-        if self.rekey_at.is_some_and(|at| at <= now) {
-            self.rekey_at = None;
-            self.want(ctx, TaskKind::RekeyIke(None), now);
-        }
-        let silent = ctx.config.dpd_timeout.probe_at(self.heard_at) <= now;
-        let silent = silent && !mutation::is(Mutation::NeverProbe);
-        if silent && self.flight.is_none() && self.tasks.due_at().is_none() {
-            self.want(ctx, TaskKind::Probe, now);
-        }
-        if self.reauth_at.is_some_and(|at| at <= now) {
-            self.reauth_at = None;
-            return Some(SaEffect::Renew);
-        }
-        None
-    }
-
-    fn wake_children(&mut self, ctx: &mut Context<'_>) {
-        let now = ctx.mono();
-        let mut expired = Vec::new();
-        let mut overdue = Vec::new();
-        let mut due = Vec::new();
-        for child in &mut self.children {
-            if child.expire_at <= now {
-                expired.push((child.id, child.inbound.spi));
-            } else if matches!(child.lifecycle, child::ChildLifecycle::Replaced { overdue } if overdue <= now)
-            {
-                overdue.push(child.id);
-            } else if child.is_live() && child.rekey_at.is_some_and(|at| at <= now) {
-                child.rekey_at = None;
-                due.push(child.id);
-            }
-        }
-        for (id, spi) in expired {
-            self.detach_child(id, Cause::Expired);
-            if !matches!(self.lifecycle, IkeLifecycle::Leaving(_)) {
-                self.want(ctx, TaskKind::Disown(spi), now);
-            }
-        }
-        for id in overdue {
-            self.close_child(ctx, id);
-        }
-        for id in due {
-            self.want(ctx, TaskKind::RekeyChild(id, None), now);
-        }
-    }
-
-    fn retransmit(&mut self, ctx: &mut Context<'_>) -> Option<SaEffect> {
-        let flight = self.flight.as_mut().filter(|flight| flight.timer.due() <= ctx.now.mono)?;
-        match flight.timer.fire(ctx.now.mono, ctx.rng) {
-            RetransmitVerdict::Resend => {
-                let mut datagrams = self.requests.outstanding()?.datagrams.clone();
-                if mutation::is(Mutation::AlterRetransmission) {
-                    datagrams.iter_mut().filter_map(|d| d.last_mut()).for_each(|octet| *octet ^= 1);
-                }
-                self.transmit(ctx, self.path, &datagrams);
-                None
-            }
-            RetransmitVerdict::GiveUp => Some(SaEffect::End(match self.lifecycle {
-                IkeLifecycle::Leaving(cause) => cause,
-                _ => Cause::Silence,
-            })),
-        }
-    }
-
-    fn keep_nat_open(&mut self, ctx: &mut Context<'_>) {
-        let due = self.sent_at + KEEPALIVE <= ctx.mono();
-        if due && self.nat.here && self.path.port == Port::NatT {
-            self.sent_at = ctx.mono();
-            ctx.out.push(Output::Keepalive(self.path));
-        }
-    }
-
-    pub(crate) fn transmit(&mut self, ctx: &mut Context<'_>, path: Path, datagrams: &Datagrams) {
         for bytes in datagrams {
-            ctx.out.transmit(path, bytes.clone());
+            ctx.out.transmit(sending, path, bytes.clone());
         }
         if path == self.path {
             self.sent_at = ctx.mono();
         }
-    }
-
-    /// How long a request is repeated.
-    fn patience(&self, ctx: &Context<'_>) -> RetransmitSchedule {
-        RetransmitSchedule::established(ctx.config.dpd_timeout.probe_budget())
     }
 }
 

@@ -73,11 +73,6 @@ impl Retransmit {
         self.due
     }
 
-    /// How often the request was sent.
-    pub fn sent(&self) -> u32 {
-        self.sent
-    }
-
     /// Something authentic of the peer arrived, only not the response: it lives, so the budget
     /// begins anew.
     pub fn heard(&mut self, now: Instant) {

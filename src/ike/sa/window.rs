@@ -13,6 +13,7 @@
 use std::fmt;
 
 use crate::ike::admission::budget::{Bucket, Rate};
+use crate::ike::testing::mutation::{self, Mutation};
 use crate::time::Instant;
 use crate::wire::header::MessageId;
 
@@ -152,6 +153,9 @@ impl ReplyWindow {
             return RequestArrival::New;
         }
         let last = self.answered.as_mut().filter(|_| id.0.checked_add(1) == Some(self.expected.0));
+        if last.is_some() && mutation::is(Mutation::RepeatRequest) {
+            return RequestArrival::New;
+        }
         last.and_then(|last| last.again(fingerprint, from_peer, now))
             .map_or(RequestArrival::Outside, |datagrams| RequestArrival::Repeated(datagrams))
     }

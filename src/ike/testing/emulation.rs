@@ -159,8 +159,8 @@ mod tests {
             let ours =
                 PeerBehaviour::Standard.ike_lifetime(IKE_HARD).draw(START, &mut SeededRng(seed));
             assert!(ours.time.soft < azure.time.soft);
-            let draw = |profile: PeerBehaviour| {
-                profile
+            let draw = |behaviour: PeerBehaviour| {
+                behaviour
                     .child_lifetime(CHILD_TIME, CHILD_BYTES, false)
                     .draw(START, &mut SeededRng(seed))
             };

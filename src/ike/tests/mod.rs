@@ -2,6 +2,7 @@
 //! simulator's business.
 
 mod manners;
+mod sendings;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
@@ -17,7 +18,7 @@ use super::endpoint::event::{Cause, IkeEvent};
 use super::endpoint::output::Output;
 use super::error::AuthFailed;
 use super::negotiation::proposal::ProposalPolicy;
-use super::path::{Datagram, Path, Port};
+use super::path::{Datagram, Path, Port, Sending};
 use super::sa::dpd::DpdTimeout;
 use super::sa::lifetime::{CHILD_BYTES, CHILD_TIME, IKE_HARD};
 use super::testing::emulation::PeerBehaviour;
@@ -137,7 +138,7 @@ fn config(host: u8, other: u8, role: DialRole) -> PeerConfig {
         reauthenticate: None,
         dpd_timeout: DpdTimeout::default(),
         childless: false,
-        profile: PeerBehaviour::Standard,
+        behaviour: PeerBehaviour::Standard,
     }
 }
 
@@ -147,6 +148,7 @@ struct Pair {
     wire: VecDeque<(usize, Path, Vec<u8>)>,
     events: [Vec<IkeEvent>; 2],
     log: [Vec<String>; 2],
+    sendings: [Vec<Sending>; 2],
     now: Now,
     configs: [PeerConfig; 2],
     /// Put down and picked up after every input.
@@ -191,6 +193,7 @@ impl Pair {
             wire: VecDeque::new(),
             events: Default::default(),
             log: Default::default(),
+            sendings: Default::default(),
             now,
             configs: [one.clone(), two.clone()],
             restores: RESTORES.get(),
@@ -210,6 +213,7 @@ impl Pair {
         while let Some(output) = self.ends[end].poll_output() {
             let line = match output {
                 Output::Transmit(transmit) => {
+                    self.sendings[end].push(transmit.sending);
                     self.wire.push_back((end, transmit.path, transmit.bytes));
                     "transmit".to_owned()
                 }

@@ -79,6 +79,11 @@ impl Chain {
         Chain::default()
     }
 
+    /// The types of the payloads, in order.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = PayloadType> {
+        self.iter().map(Payload::kind)
+    }
+
     /// Reads the chain in `text`, the decrypted inside of an encrypted payload, which begins with a
     /// payload of type `first`. Offsets in errors count from the start of `text`.
     pub fn decode(first: PayloadType, text: &[u8]) -> Result<Chain, DecodeError> {

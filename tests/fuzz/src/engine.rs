@@ -206,7 +206,7 @@ fn config(end: usize) -> PeerConfig {
         reauthenticate: None,
         dpd_timeout: Default::default(),
         childless: false,
-        profile: PeerBehaviour::Standard,
+        behaviour: PeerBehaviour::Standard,
     }
 }
 

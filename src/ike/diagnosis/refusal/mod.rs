@@ -1,8 +1,9 @@
-//! Why an exchange was refused, kept whole: for the log now, for `explain` and `doctor` later.
+//! Why an exchange was refused, as structured data for the log, `s2sd explain` and `s2sd azure
+//! doctor`.
 //!
-//! An [`Error`] decides what happens; a [`Refusal`] tells a person. It says who refused which step,
-//! what each end had to offer, the first difference, the setting that would mend it, and under
-//! which number Azure logs the same event (Azure docs, "Site-to-site error codes").
+//! An [`Error`] decides what happens; a [`Refusal`] tells a person. A refusal says who refused which
+//! step, what each end offered, the first difference, the setting that would mend the refusal, and
+//! under which number Azure logs the same event (Azure docs, "Site-to-site error codes").
 
 use std::fmt;
 
@@ -16,26 +17,26 @@ use crate::wire::codes::{NotifyType, TransformType};
 use crate::wire::payload::sa::SecurityAssociation;
 use crate::wire::payload::ts::TrafficSelectors;
 
-/// One refusal.
+/// One refused or failed exchange, told to the operator.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Refusal {
-    /// The stable reason.
+    /// The reason, as a code that does not change between versions.
     pub reason: RefusalReason,
-    /// In which step.
+    /// The step that was refused.
     pub step: Step,
-    /// Who refused.
+    /// The end that refused.
     pub by: Party,
-    /// The failure itself.
+    /// The error that decided what followed.
     pub error: Error,
-    /// What we had to offer, or allow.
+    /// What we offered or allow.
     pub ours: Vec<String>,
-    /// What they had; empty when they did not say, as when they refuse.
+    /// What the peer offered; empty when the peer did not say, as when the peer refuses.
     pub theirs: Vec<String>,
-    /// Where the two differ first.
+    /// The first transform type in which the two offers differ.
     pub difference: Option<Difference>,
-    /// What a lower floor had to say: which certificate, which rule.
+    /// What a lower layer reported: which certificate, which rule.
     pub detail: Option<String>,
-    /// What would mend it, where more is known than the reason tells.
+    /// What would mend the refusal, where more is known than the reason tells.
     pub remedy: Option<RefusalRemedy>,
 }
 
@@ -44,20 +45,20 @@ pub struct Refusal {
 pub struct RefusalRemedy {
     /// What to do, as a sentence without its full stop.
     pub what: String,
-    /// The setting to look at, if a setting can mend it.
+    /// The setting to look at, if a setting can mend the refusal.
     pub setting: Option<Setting>,
 }
 
-/// Why, as a code that does not change between versions.
+/// The reason of a refusal, as a code that does not change between versions.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum RefusalReason {
     /// We do not accept the peer's certificate.
     CertificateUnacceptable,
-    /// The peer does not know the child SA that we named, or we not theirs.
+    /// One end named a child SA that the other end does not have.
     ChildUnknown,
-    /// The peer does not believe us: AUTHENTICATION_FAILED.
+    /// The peer does not accept our proof of identity: AUTHENTICATION_FAILED.
     CredentialsRefused,
-    /// The peer wants a payload that we do not know.
+    /// The peer sent a critical payload that we do not know.
     CriticalPayload,
     /// The peer asks for a group that we do not allow.
     GroupRefused,
@@ -65,50 +66,48 @@ pub enum RefusalReason {
     IdentityUnacceptable,
     /// Something failed on this device.
     LocalFailure,
-    /// A message does not read.
+    /// A message of the peer cannot be decoded.
     MessageMalformed,
-    /// The peer says that our message does not read.
+    /// The peer says that our message cannot be decoded.
     MessageRefused,
     /// We do not accept how the peer authenticates.
     MethodUnacceptable,
-    /// No more child SAs on this IKE SA.
+    /// One end takes no more child SAs on this IKE SA.
     NoAdditionalSas,
     /// The peer does not answer.
     NoAnswer,
-    /// No ESP proposal is common.
+    /// The two ends have no ESP proposal in common.
     NoCommonEspProposal,
-    /// No IKE proposal is common.
+    /// The two ends have no IKE proposal in common.
     NoCommonIkeProposal,
-    /// One end is too busy.
-    Overload,
-    /// ESP proposals differ in perfect forward secrecy alone.
+    /// The ESP proposals differ in perfect forward secrecy alone.
     PfsMismatch,
-    /// A message breaks the protocol.
+    /// A message of the peer breaks the protocol.
     ProtocolViolated,
     /// The peer refused with a notify that has no reason of its own.
     RefusedOtherwise,
-    /// No traffic selector is common.
+    /// The traffic selectors of the two ends do not overlap.
     SelectorsUnacceptable,
     /// The peer's signature does not verify.
     SignatureInvalid,
-    /// A crossing exchange is in the way; it is tried again.
+    /// Another exchange crosses this one, which is tried again later.
     TemporaryFailure,
     /// The peer speaks another IKE version.
     VersionUnsupported,
 }
 
-/// A number in Azure's IKE diagnostic log.
+/// An error number in Azure's IKE diagnostic log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AzureError {
-    /// As Azure prints it.
+    /// The number, as Azure prints it.
     pub number: u16,
-    /// What it means there.
+    /// What the number means at Azure.
     pub meaning: &'static str,
 }
 
 impl Refusal {
-    /// A failure that arose in a step. Who refused follows from it: what a peer's notify told us is
-    /// its refusal, all else ours.
+    /// The refusal of an error that arose in a step. An error that a notify of the peer told us is
+    /// the peer's refusal; every other error is ours.
     pub fn new(error: Error, step: Step) -> Refusal {
         let by = match error {
             Error::Incompatible(Incompatible::Refused(_))
@@ -130,14 +129,14 @@ impl Refusal {
         }
     }
 
-    /// With the lines that we offered; the peer refused and did not say what it would take.
+    /// Adds the lines that we offered, to a peer that did not say what it would accept.
     #[must_use]
     pub fn with_our_lines(mut self, ours: &[Combination]) -> Refusal {
         self.ours = ours.iter().map(ToString::to_string).collect();
         self
     }
 
-    /// With what both ends allow.
+    /// Adds the proposals of both ends and their first difference.
     #[must_use]
     pub fn with_proposals(self, ours: &[Combination], theirs: &SecurityAssociation) -> Refusal {
         let mut refusal = self.with_our_lines(ours);
@@ -153,8 +152,8 @@ impl Refusal {
         refusal
     }
 
-    /// With the selectors of both ends: for each the near side first. Ours are what we allow;
-    /// theirs what they said.
+    /// Adds the traffic selectors of both ends, for each end its own side first: those that we allow,
+    /// and those that the peer sent.
     #[must_use]
     pub fn with_selectors(
         mut self,
@@ -169,14 +168,14 @@ impl Refusal {
         self
     }
 
-    /// With what a lower floor had to say.
+    /// Adds what a lower layer reported.
     #[must_use]
     pub fn with_detail(mut self, detail: impl fmt::Display) -> Refusal {
         self.detail = Some(detail.to_string());
         self
     }
 
-    /// The setting to look at first, if a setting can mend it.
+    /// The setting to look at first, if a setting can mend the refusal.
     pub fn setting(&self) -> Option<Setting> {
         if let Some(remedy) = &self.remedy {
             return remedy.setting;
@@ -187,7 +186,7 @@ impl Refusal {
         }
     }
 
-    /// What to do, as a sentence.
+    /// What the operator can do, as a sentence without its full stop.
     pub fn remedy(&self) -> Option<String> {
         if let Some(remedy) = &self.remedy {
             return Some(remedy.what.clone());
@@ -249,7 +248,6 @@ fn reason(error: Error, step: Step) -> RefusalReason {
             Busy::ChildGone(_) | Busy::ChildGoneThere => RefusalReason::ChildUnknown,
             Busy::Crossing | Busy::Refused => RefusalReason::TemporaryFailure,
             Busy::NoAnswer => RefusalReason::NoAnswer,
-            Busy::Overload => RefusalReason::Overload,
         },
         Error::Local(Local::Blamed(NotifyType::InvalidMajorVersion)) => {
             RefusalReason::VersionUnsupported
@@ -283,7 +281,7 @@ fn camel_case(key: &str) -> String {
 
 impl RefusalReason {
     /// Every reason.
-    pub const ALL: [RefusalReason; 22] = [
+    pub const ALL: [RefusalReason; 21] = [
         RefusalReason::CertificateUnacceptable,
         RefusalReason::ChildUnknown,
         RefusalReason::CredentialsRefused,
@@ -298,7 +296,6 @@ impl RefusalReason {
         RefusalReason::NoAnswer,
         RefusalReason::NoCommonEspProposal,
         RefusalReason::NoCommonIkeProposal,
-        RefusalReason::Overload,
         RefusalReason::PfsMismatch,
         RefusalReason::ProtocolViolated,
         RefusalReason::RefusedOtherwise,
@@ -308,7 +305,7 @@ impl RefusalReason {
         RefusalReason::VersionUnsupported,
     ];
 
-    /// The code.
+    /// The code, which does not change between versions.
     pub fn code(self) -> &'static str {
         match self {
             RefusalReason::CertificateUnacceptable => "certificate-unacceptable",
@@ -325,7 +322,6 @@ impl RefusalReason {
             RefusalReason::NoAnswer => "no-answer",
             RefusalReason::NoCommonEspProposal => "no-common-esp-proposal",
             RefusalReason::NoCommonIkeProposal => "no-common-ike-proposal",
-            RefusalReason::Overload => "overload",
             RefusalReason::PfsMismatch => "pfs-mismatch",
             RefusalReason::ProtocolViolated => "protocol-violated",
             RefusalReason::RefusedOtherwise => "refused-otherwise",
@@ -336,7 +332,7 @@ impl RefusalReason {
         }
     }
 
-    /// Under which numbers Azure's side logs it. Several where it cannot be told apart from here.
+    /// The numbers under which Azure logs the same event: several where this end cannot tell which.
     pub fn azure(self) -> &'static [AzureError] {
         match self {
             RefusalReason::CredentialsRefused => &[CREDENTIALS, SIGNATURE],
@@ -357,7 +353,6 @@ impl RefusalReason {
             RefusalReason::ChildUnknown
             | RefusalReason::LocalFailure
             | RefusalReason::NoAdditionalSas
-            | RefusalReason::Overload
             | RefusalReason::ProtocolViolated
             | RefusalReason::RefusedOtherwise
             | RefusalReason::TemporaryFailure => &[],
@@ -385,12 +380,12 @@ impl RefusalReason {
     fn remedy(self) -> Option<&'static str> {
         Some(match self {
             RefusalReason::CertificateUnacceptable => {
-                "give outbound_certificate_roots the root of the certificate in the gateway's key vault"
+                "set outbound_certificate_roots to the root that issued the certificate in the gateway's key vault"
             }
             RefusalReason::CredentialsRefused => {
                 "either the peer does not trust our certificate (compare inboundAuthCertificateChain and \
-                 inboundAuthCertificateSubjectName with the issuer and CN of inbound_certificate), or it cannot \
-                 verify our signature (inbound_private_key of another certificate, or a hash that it does not take)"
+                 inboundAuthCertificateSubjectName with the issuer and CN of inbound_certificate), or the peer \
+                 cannot verify our signature (inbound_private_key of another certificate, or a hash that the peer does not take)"
             }
             RefusalReason::GroupRefused => {
                 "make dh_group here and dhGroup on the Azure connection agree"
@@ -406,8 +401,8 @@ impl RefusalReason {
                 "compare ipsec_encryption, ipsec_integrity and pfs_group with the connection's IPsec policy at Azure"
             }
             RefusalReason::NoCommonIkeProposal => {
-                "compare ike_encryption, ike_integrity and dh_group with the connection's IPsec policy at Azure; if they \
-                 agree, gatewayIpAddress of the local network gateway may not be our public address"
+                "compare ike_encryption, ike_integrity and dh_group with the connection's IPsec policy at Azure; if the \
+                 two agree, gatewayIpAddress of the local network gateway may not be our public address"
             }
             RefusalReason::PfsMismatch => {
                 "make pfs_group here and pfsGroup on the Azure connection agree"
@@ -431,7 +426,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by = match self.by {
             Party::We => " refused by us",
-            // The error itself says so.
+            // The error itself says that the peer refused.
             Party::Peer => "",
         };
         write!(f, "{}{by}: {}", self.step, self.error)?;
@@ -440,7 +435,7 @@ impl fmt::Display for Refusal {
         } else if let (RefusalReason::SelectorsUnacceptable, [ours], [theirs]) =
             (self.reason, self.ours.as_slice(), self.theirs.as_slice())
         {
-            write!(f, ": they offer {theirs}, we allow {ours}")?;
+            write!(f, ": the peer offers {theirs}, we allow {ours}")?;
         } else if self.by == Party::Peer && !self.ours.is_empty() {
             write!(f, "; we offered {}", self.ours.join(", "))?;
         }
@@ -451,7 +446,7 @@ impl fmt::Display for Refusal {
             write!(f, ". To mend it: {remedy}")?;
         }
         for (nth, error) in self.reason.azure().iter().enumerate() {
-            let start = if nth == 0 { ". Azure's log has it as" } else { " or" };
+            let start = if nth == 0 { ". Azure's IKE diagnostic log reports it as" } else { " or" };
             write!(f, "{start} {error}")?;
         }
         Ok(())
@@ -465,7 +460,7 @@ impl fmt::Display for AzureError {
 }
 
 const INITIATOR_ONLY: AzureError =
-    AzureError { number: 1225, meaning: "connection refused: it is InitiatorOnly" };
+    AzureError { number: 1225, meaning: "connection refused: connectionMode is InitiatorOnly" };
 const CREDENTIALS: AzureError =
     AzureError { number: 13801, meaning: "IKE credentials are unacceptable" };
 const TIMED_OUT: AzureError = AzureError { number: 13805, meaning: "negotiation timed out" };

@@ -27,9 +27,9 @@ fn a_wrong_group_names_the_setting_and_the_value() {
     assert_eq!(refusal.setting(), Some(Setting::DhGroup));
     assert_eq!(
         refusal.to_string(),
-        "IKE_SA_INIT refused by us: no proposal is acceptable: they offer MODP_1024 only, we allow ECP_384. To mend \
-         it: set dh_group = \"DHGroup2\" here, or dhGroup to ECP384 or DHGroup14 on the Azure connection. Azure's log \
-         has it as 13868 (0x362C, policy match error) or 13825 (0x3601, no policy configured)"
+        "IKE_SA_INIT refused by us: no proposal of the peer is acceptable: the peer offers MODP_1024 only, we allow ECP_384. To mend \
+         it: set dh_group = \"DHGroup2\" here, or dhGroup to ECP384 or DHGroup14 on the Azure connection. Azure's IKE \
+         diagnostic log reports it as 13868 (0x362C, policy match error) or 13825 (0x3601, no policy configured)"
     );
 }
 
@@ -58,7 +58,7 @@ fn a_peer_that_refuses_proposals_does_not_say_what_it_wants() {
         refusal.to_string(),
         "CREATE_CHILD_SA (child rekey): the peer refused: NO_PROPOSAL_CHOSEN; we offered \
          AES_GCM_16_256/ECP_384/NO_ESN. To mend it: compare ipsec_encryption, ipsec_integrity and pfs_group with the \
-         connection's IPsec policy at Azure. Azure's log has it as 13868 (0x362C, policy match error)"
+         connection's IPsec policy at Azure. Azure's IKE diagnostic log reports it as 13868 (0x362C, policy match error)"
     );
 }
 
@@ -68,7 +68,7 @@ fn authentication_failed_says_both_possibilities() {
     let text = refusal.to_string();
     for part in [
         "either the peer does not trust our certificate",
-        "or it cannot verify our signature",
+        "or the peer cannot verify our signature",
         "13801 (0x35E9, IKE credentials are unacceptable)",
         "13826 (0x3602, failed to verify signature)",
     ] {
@@ -84,9 +84,9 @@ fn selectors_of_both_ends_stand_beside_each_other() {
         .with_selectors((&near, &far), Some((&any, &far)));
     assert_eq!(
         refusal.to_string(),
-        "CREATE_CHILD_SA (new child) refused by us: no traffic selector is acceptable: they offer 192.168.0.0/16 <-> \
+        "CREATE_CHILD_SA (new child) refused by us: no traffic selector of the peer is acceptable: the peer offers 192.168.0.0/16 <-> \
          10.2.0.0/16, we allow 10.1.0.0/24 <-> 10.2.0.0/16. To mend it: make use_policy_based_traffic_selectors and the \
-         address_prefixes of both sides agree with Azure's. Azure's log has it as 13999 (0x36AF, traffic selectors are \
+         address_prefixes of both sides agree with Azure's. Azure's IKE diagnostic log reports it as 13999 (0x36AF, traffic selectors are \
          unacceptable) or 13805 (0x35ED, negotiation timed out)"
     );
 }
@@ -99,13 +99,13 @@ fn silence_and_details_read_well() {
         "{silence}"
     );
     assert!(
-        silence.contains("1225 (0x04C9, connection refused: it is InitiatorOnly)"),
+        silence.contains("1225 (0x04C9, connection refused: connectionMode is InitiatorOnly)"),
         "{silence}"
     );
     let mut certificate = Refusal::new(AuthFailed::Certificate.into(), Step::Auth)
         .with_detail("CN=gateway expired on 2026-01-01");
     assert!(certificate.to_string().starts_with(
-        "IKE_AUTH refused by us: the peer's certificate is not acceptable: CN=gateway expired on 2026-01-01. To mend it: give"
+        "IKE_AUTH refused by us: the peer's certificate is not acceptable: CN=gateway expired on 2026-01-01. To mend it: set"
     ));
     // What is known of this one goes before what the reason tells of all its kind.
     certificate.remedy = Some(RefusalRemedy { what: "renew it".into(), setting: None });

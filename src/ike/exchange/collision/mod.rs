@@ -6,6 +6,7 @@
 //! decisions fit together.
 
 use super::step::Party;
+use crate::crypto::keymat::Nonces;
 use crate::ike::testing::mutation::{self, Mutation};
 
 /// What this end is doing to the IKE SA that a request arrived on.
@@ -126,22 +127,13 @@ pub fn on_delete_ike(ike: IkeActivity, rival: Rival<'_>) -> Closure {
     }
 }
 
-/// The nonces of one exchange.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ExchangeNonces<'a> {
-    /// From its request.
-    pub initiator: &'a [u8],
-    /// From its response.
-    pub responder: &'a [u8],
-}
-
 /// The peer's successor of the same SA, answered by us while our own request was under way.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Rival<'a> {
     /// There was none.
     None,
     /// There is one, made with these nonces.
-    Standing(ExchangeNonces<'a>),
+    Standing(Nonces<'a>),
     /// There was one, and the peer deleted it again: it has decided that ours stays.
     Withdrawn,
 }
@@ -151,7 +143,7 @@ pub enum Rival<'a> {
 /// The initiator of the one that stays deletes the old SA; the initiator of the other deletes that
 /// one (RFC 7296 §2.8.1, §2.8.2). So for `Party::We` we delete the old SA, and for `Party::Peer`
 /// our own successor.
-pub fn successor(ours: ExchangeNonces<'_>, rival: Rival<'_>) -> Party {
+pub fn successor(ours: Nonces<'_>, rival: Rival<'_>) -> Party {
     match rival {
         Rival::None | Rival::Withdrawn => Party::We,
         Rival::Standing(theirs) => lower(ours, theirs).other(),
@@ -194,7 +186,7 @@ pub struct Dialled<'a> {
     /// Who sent the IKE_SA_INIT request.
     pub by: Party,
     /// Of that exchange.
-    pub nonces: ExchangeNonces<'a>,
+    pub nonces: Nonces<'a>,
 }
 
 /// One of two IKE SAs with the same peer.
@@ -248,8 +240,8 @@ pub fn surplus(older: Dialled<'_>, newer: Dialled<'_>) -> (Age, Closing) {
 ///
 /// Four random nonces do not tie. For a peer that reuses one the pairs still order the same way at
 /// both ends, unless they are the same pair.
-fn lower(first: ExchangeNonces<'_>, second: ExchangeNonces<'_>) -> Party {
-    let sorted = |pair: ExchangeNonces<'_>| {
+fn lower(first: Nonces<'_>, second: Nonces<'_>) -> Party {
+    let sorted = |pair: Nonces<'_>| {
         let (a, b) = (pair.initiator, pair.responder);
         if a <= b { (a.to_vec(), b.to_vec()) } else { (b.to_vec(), a.to_vec()) }
     };

@@ -2,8 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn nonces<'a>(initiator: &'a [u8], responder: &'a [u8]) -> ExchangeNonces<'a> {
-    ExchangeNonces { initiator, responder }
+fn nonces<'a>(initiator: &'a [u8], responder: &'a [u8]) -> Nonces<'a> {
+    Nonces { initiator, responder }
 }
 
 // One test a row of RFC 7296 §2.25, in its order.
@@ -101,7 +101,7 @@ fn delete_of_the_ike_sa_ends_everything_unless_a_successor_stands() {
 
 #[test]
 fn the_successor_with_the_lowest_of_the_four_nonces_goes() {
-    let table: &[(ExchangeNonces<'_>, ExchangeNonces<'_>, Party)] = &[
+    let table: &[(Nonces<'_>, Nonces<'_>, Party)] = &[
         (nonces(&[1, 9], &[9, 9]), nonces(&[2, 0], &[3, 0]), Party::Peer),
         (nonces(&[9, 9], &[1, 9]), nonces(&[2, 0], &[3, 0]), Party::Peer),
         (nonces(&[2, 0], &[3, 0]), nonces(&[9, 9], &[1, 9]), Party::We),
