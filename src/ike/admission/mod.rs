@@ -26,7 +26,7 @@ use super::exchange::rekey_child::kinds;
 use super::exchange::step::{MessageHalf, Step};
 use super::ids::PeerId;
 use super::path::Path;
-use super::peer::Handshake;
+use super::peer::handshake::Handshake;
 use crate::time::{Instant, Now};
 use crate::wire::codes::{ExchangeType, NotifyType};
 use crate::wire::header::{Flags, Header, IkeVersion, MessageId};

@@ -159,7 +159,7 @@ impl Endpoint {
                 }
             }),
             DataEvent::FirstPacket(spi) => {
-                self.on_spi(now, spi, |peer, ctx| peer.first_packet(ctx, spi));
+                self.on_spi(now, spi, |peer, ctx| peer.on_first_packet(ctx, spi));
             }
             DataEvent::Alive(spi, at) => self.on_spi(now, spi, |peer, ctx| {
                 let of_spi = |sa: &&mut super::sa::IkeSa| {

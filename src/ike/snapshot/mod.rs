@@ -1,7 +1,7 @@
 //! The engine put down and picked up: everything it needs to go on, as octets with a version.
 //!
 //! ```text
-//! version | taken at | next child | cookies | peers: dial, care, attempts, IKE SAs with children, drains
+//! version | taken at | next child | cookies | peers: dial, slot_retries, attempts, IKE SAs with children, drains
 //! ```
 //!
 //! Order of work for whoever persists: take the outputs, take the snapshot, store it, and only then
@@ -29,8 +29,10 @@ use super::endpoint::Endpoint;
 use super::endpoint::config::{EndpointConfig, PeerConfig};
 use super::endpoint::context::Context;
 use super::ids::PeerId;
-use super::peer::care::{Dial, SlotRetry};
-use super::peer::{Draining, Handshake, Peer};
+use super::peer::dial::Dial;
+use super::peer::handshake::Handshake;
+use super::peer::reconcile::SlotRetry;
+use super::peer::{Draining, Peer};
 use super::sa::child::OutState;
 use super::sa::{IkeSa, ReservedSpi};
 use crate::crypto::Provider;
@@ -64,16 +66,16 @@ impl std::fmt::Debug for Snapshot {
 impl Endpoint {
     /// All that is needed to go on from here.
     pub fn snapshot(&self, now: Now) -> Snapshot {
-        let mut pen = Encoder::default();
-        VERSION.save(&mut pen);
-        now.mono.save(&mut pen);
-        self.next_child.save(&mut pen);
-        self.admissions.cookies.save(&mut pen);
-        self.peers.len().save(&mut pen);
+        let mut encoder = Encoder::default();
+        VERSION.save(&mut encoder);
+        now.mono.save(&mut encoder);
+        self.next_child.save(&mut encoder);
+        self.admissions.cookies.save(&mut encoder);
+        self.peers.len().save(&mut encoder);
         for peer in self.peers.values() {
-            save_peer(peer, &mut pen);
+            save_peer(peer, &mut encoder);
         }
-        Snapshot(pen.finish())
+        Snapshot(encoder.finish())
     }
 
     /// The endpoint of a snapshot. A peer of the snapshot that is not among `peers` is dropped; one
@@ -87,26 +89,26 @@ impl Endpoint {
         mut rng: Box<dyn Rng>,
         peers: Vec<(PeerId, PeerConfig)>,
     ) -> Result<Endpoint, Corrupt> {
-        let mut eye = Decoder::new(&snapshot.0, &*provider, &mut *rng);
-        let version = u16::load(&mut eye)?;
+        let mut decoder = Decoder::new(&snapshot.0, &*provider, &mut *rng);
+        let version = u16::load(&mut decoder)?;
         if version != VERSION {
             return Err(Corrupt::Version(version));
         }
-        if Instant::load(&mut eye)? > now.mono {
+        if Instant::load(&mut decoder)? > now.mono {
             return Err(Corrupt::Boot);
         }
-        let next_child = u64::load(&mut eye)?;
-        let cookies = Cookies::load(&mut eye)?;
+        let next_child = u64::load(&mut decoder)?;
+        let cookies = Cookies::load(&mut decoder)?;
         let mut configs: BTreeMap<PeerId, PeerConfig> = peers.into_iter().collect();
         let mut restored = Vec::new();
-        for _ in 0..usize::load(&mut eye)? {
-            let id = PeerId::load(&mut eye)?;
-            let state = PeerState::load(&mut eye)?;
+        for _ in 0..usize::load(&mut decoder)? {
+            let id = PeerId::load(&mut decoder)?;
+            let state = PeerState::load(&mut decoder)?;
             if let Some(config) = configs.remove(&id) {
                 restored.push((id, config, state));
             }
         }
-        if !eye.is_done() {
+        if !decoder.is_done() {
             return Err(Corrupt::Field("octets after its end"));
         }
         let mut endpoint = Endpoint::new(settings, provider, rng);
@@ -165,41 +167,44 @@ struct PeerState {
     /// Our address towards it, as it was configured then.
     local: IpAddr,
     dial: Dial,
-    care: Vec<SlotRetry>,
+    slot_retries: Vec<SlotRetry>,
     handshakes: Vec<Handshake>,
     sas: Vec<IkeSa>,
     draining: Vec<Draining>,
 }
 
-fn save_peer(peer: &Peer, pen: &mut Encoder) {
+fn save_peer(peer: &Peer, encoder: &mut Encoder) {
     // The configuration comes from the file, though our address in it may be another one then; the
     // deadline from the rest.
-    let Peer { id, config, dial, care, handshakes, sas, draining, registered: _ } = peer;
-    id.save(pen);
-    config.local.save(pen);
-    dial.save(pen);
-    care.save(pen);
-    handshakes.len().save(pen);
-    handshakes.iter().for_each(|handshake| save_handshake(handshake, pen));
-    sas.save(pen);
-    draining.save(pen);
+    let Peer { id, config, dial, slot_retries, handshakes, sas, draining, registered: _ } = peer;
+    id.save(encoder);
+    config.local.save(encoder);
+    dial.save(encoder);
+    slot_retries.save(encoder);
+    handshakes.len().save(encoder);
+    handshakes.iter().for_each(|handshake| save_handshake(handshake, encoder));
+    sas.save(encoder);
+    draining.save(encoder);
 }
 
 impl PeerState {
-    fn load(eye: &mut Decoder<'_>) -> Result<PeerState, Corrupt> {
-        let (local, dial, care) =
-            (SnapshotField::load(eye)?, SnapshotField::load(eye)?, SnapshotField::load(eye)?);
+    fn load(decoder: &mut Decoder<'_>) -> Result<PeerState, Corrupt> {
+        let (local, dial, slot_retries) = (
+            SnapshotField::load(decoder)?,
+            SnapshotField::load(decoder)?,
+            SnapshotField::load(decoder)?,
+        );
         let mut handshakes = Vec::new();
-        for _ in 0..usize::load(eye)? {
-            handshakes.extend(load_handshake(eye)?);
+        for _ in 0..usize::load(decoder)? {
+            handshakes.extend(load_handshake(decoder)?);
         }
-        let (sas, draining) = (SnapshotField::load(eye)?, SnapshotField::load(eye)?);
-        Ok(PeerState { local, dial, care, handshakes, sas, draining })
+        let (sas, draining) = (SnapshotField::load(decoder)?, SnapshotField::load(decoder)?);
+        Ok(PeerState { local, dial, slot_retries, handshakes, sas, draining })
     }
 
     /// Puts it in the place of a fresh peer's, and its SPIs back on the map.
     fn enter(self, peer: &mut Peer, ctx: &mut Context<'_>) {
-        let PeerState { local, dial, care, handshakes, sas, draining } = self;
+        let PeerState { local, dial, slot_retries, handshakes, sas, draining } = self;
         for handshake in &handshakes {
             ctx.spis.adopt_ike(ctx.peer, handshake.spi());
             match handshake {
@@ -225,7 +230,7 @@ impl PeerState {
         for child in children.chain(draining.iter().map(|drained| &drained.child)) {
             ctx.spis.adopt_esp(ctx.peer, child.inbound.spi);
         }
-        (peer.dial, peer.care, peer.handshakes) = (dial, care, handshakes);
+        (peer.dial, peer.slot_retries, peer.handshakes) = (dial, slot_retries, handshakes);
         (peer.sas, peer.draining) = (sas, draining);
         peer.adapt(ctx, local);
     }
