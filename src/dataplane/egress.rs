@@ -20,12 +20,18 @@ use super::mtu::{MIN_V4, MIN_V6, mss};
 use super::segment::Segments;
 use super::tables::{OutboundSa, Tables, tuple};
 use crate::esp::{DropReason, Outbound, PacketTally};
-use crate::rate::RateLimit;
+use crate::rate::{Bucket, Rate};
 use crate::sys::mmsg::Run;
 use crate::time::Instant;
 use crate::wire::packet::ip::{IpFragment, IpHeader, IpVersion, TCP};
 use crate::wire::packet::tcp::clamp_mss;
 use crate::wire::packet::vnet::VnetHeader;
+
+/// ICMP errors handed back to the device. Linux limits those to one host to one a second; here many
+/// hosts share the bucket.
+const REPLIES: Rate = Rate { burst: 50, interval: Duration::from_millis(10) };
+/// Requests to control for an outbound SA that is missing.
+const SA_REQUESTS: Rate = Rate { burst: 10, interval: Duration::from_millis(100) };
 
 /// Where egress puts what it makes.
 pub trait EgressPort {
@@ -41,8 +47,8 @@ pub trait EgressPort {
 #[derive(Debug)]
 pub struct Egress {
     batch: Batch,
-    replies: RateLimit,
-    wishes: RateLimit,
+    replies: Bucket,
+    wishes: Bucket,
     stray: PacketTally,
     stats: BatchStats,
     reply: Box<[u8; MAX_REPLY]>,
@@ -52,10 +58,8 @@ impl Default for Egress {
     fn default() -> Egress {
         Egress {
             batch: Batch::default(),
-            // Linux's own limit for "too big" to one host is one a second; here many hosts share
-            // it.
-            replies: RateLimit::new(Duration::from_millis(10), 50),
-            wishes: RateLimit::new(Duration::from_millis(100), 10),
+            replies: Bucket::default(),
+            wishes: Bucket::default(),
             stray: PacketTally::default(),
             stats: BatchStats::default(),
             reply: Box::new([0; MAX_REPLY]),
@@ -137,7 +141,7 @@ impl<'e> EgressBatch<'e> {
     #[inline]
     fn select(&mut self, header: &IpHeader, packet: &[u8], port: &mut impl EgressPort) -> bool {
         let Some(sa) = self.tables.outbound_for(header, packet) else {
-            if self.egress.wishes.allow(self.now) {
+            if self.egress.wishes.take(SA_REQUESTS, self.now) {
                 port.tell(LaneEvent::Wanted(tuple(header, packet)));
             }
             return false;
@@ -182,7 +186,7 @@ impl<'e> EgressBatch<'e> {
             // §3, RFC 8201 §4).
             let floor = if header.version == IpVersion::V4 { MIN_V4 } else { MIN_V6 };
             let mtu = current.inner_mtu.max(floor);
-            if self.egress.replies.allow(self.now)
+            if self.egress.replies.take(REPLIES, self.now)
                 && let Some(len) = too_big(header, packet, mtu, &mut self.egress.reply)
             {
                 port.reply(&self.egress.reply[..len]);

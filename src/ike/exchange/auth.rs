@@ -19,7 +19,6 @@ use super::init::InitDone;
 use super::rekey_child::{self, kinds};
 use super::step::{MessageHalf, Party, Step};
 use crate::crypto::keymat::{SkP, signed_octets};
-use crate::ike::admission::budget::{Bucket, Rate};
 use crate::ike::authenticator::{PeerProof, Proven};
 use crate::ike::endpoint::config::EspEncapsulation;
 use crate::ike::endpoint::context::Context;
@@ -33,6 +32,7 @@ use crate::ike::sa::retransmit::{Retransmit, RetransmitSchedule, RetransmitVerdi
 use crate::ike::sa::task::Tasks;
 use crate::ike::sa::window::{Answered, Datagrams, Fingerprint, ReplyWindow, RequestWindow};
 use crate::ike::sa::{IkeLifecycle, IkeSa, Origin, datagram_limit};
+use crate::rate::{Bucket, Rate};
 use crate::time::{Instant, UnixTime};
 use crate::wire::codes::{ExchangeType, NotifyType, PayloadType};
 use crate::wire::header::MessageId;

@@ -12,7 +12,7 @@
 
 use std::fmt;
 
-use crate::ike::admission::budget::{Bucket, Rate};
+use crate::rate::{Bucket, Rate};
 use crate::time::Instant;
 use crate::wire::header::MessageId;
 
