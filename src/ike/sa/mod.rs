@@ -328,7 +328,7 @@ impl IkeSa {
     /// not, since anyone on the way could send it elsewhere (RFC 7296 §2.23).
     pub(crate) fn heard(&mut self, ctx: &mut Context<'_>, path: Path) {
         self.alive(ctx.mono());
-        if path != self.path && !self.nat.here {
+        if self.path.follows(path, self.nat.here) {
             self.move_to(ctx, path);
         }
     }
