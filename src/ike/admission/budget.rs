@@ -91,8 +91,8 @@ impl HalfOpen {
         self.total
     }
 
-    /// Whether `address` may start one more half-open IKE SA. `proven` says that the request carried
-    /// a valid cookie.
+    /// Whether `address` may start one more half-open IKE SA. `proven` says that the request
+    /// carried a valid cookie.
     pub fn admit(&self, address: IpAddr, proven: bool) -> Admission {
         if mutation::is(Mutation::UnboundedHalfOpen) {
             return Admission::Admit;

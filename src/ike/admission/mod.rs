@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! IKE_SA_INIT ─> a peer's    ─> retransmission? ─> room, and      ─> policy ─> half-open SA,
-//!                address?                          cookie valid?                IKE_SA_INIT response
+//!                address?                          cookie valid?                and a response
 //!                   │ no              │ yes           │ no            │ no
 //!                dropped       the same answer     COOKIE or       one notify
 //!                                                  dropped         in the clear
@@ -50,23 +50,24 @@ const LONGEST: usize = 8 << 10;
 
 /// Everything that is kept about sources that have not authenticated.
 ///
-/// An IKE SA is *half-open* from the IKE_SA_INIT response until IKE_AUTH: it costs a key exchange and
-/// memory, and its initiator has proved nothing. A flood of IKE_SA_INIT requests is answered in three
-/// steps: first with half-open SAs, then with cookies (RFC 7296 §2.6), which only a source that
-/// receives our answers can return, then not at all.
+/// An IKE SA is *half-open* from the IKE_SA_INIT response until IKE_AUTH: it costs a key exchange
+/// and memory, and its initiator has proved nothing. A flood of IKE_SA_INIT requests is answered in
+/// three steps: first with half-open SAs, then with cookies (RFC 7296 §2.6), which only a source
+/// that receives our answers can return, then not at all.
 ///
 /// | what is bounded | by what | where |
 /// |---|---|---|
-/// | half-open SAs in all | `cookies_from` without a cookie, `total` with one | [`HalfOpenLimits`] |
-/// | half-open SAs of one source | `per_source` without a cookie, as many again with one | [`HalfOpenLimits`] |
+/// | half-open SAs in all | `cookies_from`, `total` with a cookie | [`HalfOpenLimits`] |
+/// | half-open SAs of a source | `per_source`, twice that with a cookie | [`HalfOpenLimits`] |
 /// | the life of a half-open SA | 30 s | `exchange::auth` |
-/// | IKE_SA_INIT requests of one source that fail | a token bucket each | `Rate::FAILURES_OF_SOURCE` |
-/// | stateless errors, for one source and in all | a token bucket each | `Rate::ERRORS_TO_SOURCE`, `Rate::ERRORS` |
-/// | the same answer sent again | a token bucket for each half-open SA | `Rate::REPEATS` |
+/// | failed IKE_SA_INIT requests of a source | a token bucket | `Rate::FAILURES_OF_SOURCE` |
+/// | stateless errors to a source | a token bucket | `Rate::ERRORS_TO_SOURCE` |
+/// | stateless errors in all | a token bucket | `Rate::ERRORS` |
+/// | the same answer sent again | a token bucket | `Rate::REPEATS` |
 /// | sources with buckets of their own | 1024; all others share one bucket | [`Buckets`] |
 /// | the length of an IKE_SA_INIT request | 8 KiB | `LONGEST` |
 /// | log lines about unauthenticated datagrams | a token bucket | `Rate::LINES` |
-/// | COOKIE answers | not limited: smaller than the request, and without state | [`cookie`] |
+/// | COOKIE answers | not limited: small, and without state | [`cookie`] |
 ///
 /// The stateless errors are INVALID_KE_PAYLOAD, NO_PROPOSAL_CHOSEN, INVALID_MAJOR_VERSION and
 /// INVALID_IKE_SPI. They are limited so that a forger of source addresses cannot use this end to
@@ -104,8 +105,8 @@ impl Admissions {
         self.lines.take(Rate::LINES, now)
     }
 
-    /// Whether this source may start a half-open IKE SA; if not, what is done instead. `proven`: the
-    /// request carried a valid cookie.
+    /// Whether this source may start a half-open IKE SA; if not, what is done instead. `proven`:
+    /// the request carried a valid cookie.
     fn admit(&self, source: IpAddr, proven: bool, now: Instant) -> Admission {
         match self.half_open.admit(source, proven) {
             Admission::Admit if proven && !self.failed_proven.has_one(source, now) => {
@@ -116,8 +117,8 @@ impl Admissions {
         }
     }
 
-    /// Charges a source for an IKE_SA_INIT request that failed: it may have cost a key exchange, and
-    /// left no half-open SA that would be counted.
+    /// Charges a source for an IKE_SA_INIT request that failed: it may have cost a key exchange,
+    /// and left no half-open SA that would be counted.
     fn charge(&mut self, source: IpAddr, proven: bool, now: Instant) {
         let failed = if proven { &mut self.failed_proven } else { &mut self.failed };
         failed.take(source, now);

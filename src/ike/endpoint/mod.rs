@@ -56,14 +56,17 @@ use spis::Spis;
 ///
 /// | kind | methods | what they do |
 /// |---|---|---|
-/// | inputs | [`command`](Self::command) | what the operator wants: peers added, connected, rekeyed, removed |
-/// | | [`handle_datagram`](Self::handle_datagram) | an IKE message arrived on UDP 500 or 4500 |
-/// | | [`handle_timeout`](Self::handle_timeout) | the deadline of `poll_timeout` has come |
-/// | | [`handle_data_event`](Self::handle_data_event) | the data plane saw something: a limit, a sign of life, a new address |
-/// | outputs | [`poll_output`](Self::poll_output) | the next effect to carry out; none when all are taken |
-/// | | [`poll_timeout`](Self::poll_timeout) | when to call `handle_timeout`, and for which [`Timer`] |
-/// | queries | [`ike_sas`](Self::ike_sas), [`revision`](Self::revision) | facts, without any effect |
-/// | snapshot | [`snapshot`](Self::snapshot), [`restore`](Self::restore), [`reinstall`](Self::reinstall) | the state, to go on after a restart |
+/// | input | [`command`](Self::command) | what the operator wants |
+/// | input | [`handle_datagram`](Self::handle_datagram) | an IKE message arrived |
+/// | input | [`handle_timeout`](Self::handle_timeout) | a deadline has come |
+/// | input | [`handle_data_event`](Self::handle_data_event) | the data plane saw something |
+/// | output | [`poll_output`](Self::poll_output) | the next effect to carry out |
+/// | output | [`poll_timeout`](Self::poll_timeout) | when to call `handle_timeout`, and why |
+/// | query | [`ike_sas`](Self::ike_sas) | the facts about each IKE SA |
+/// | query | [`revision`](Self::revision) | whether the state has changed |
+/// | snapshot | [`snapshot`](Self::snapshot) | the state as octets |
+/// | snapshot | [`restore`](Self::restore) | the endpoint of a snapshot |
+/// | snapshot | [`reinstall`](Self::reinstall) | all SAs, for a new data plane |
 ///
 /// # The order of calls
 ///

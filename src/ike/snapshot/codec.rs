@@ -1,5 +1,5 @@
-//! How a snapshot's fields become octets: fixed widths, big-endian, no field names; the version
-//! says what stands where.
+//! The encoding of a snapshot: fixed widths, big-endian, no field names. The version alone
+//! determines the layout.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -10,38 +10,38 @@ use crate::crypto::{Provider, Secret};
 use crate::rng::Rng;
 use crate::time::{Instant, UnixTime};
 
-/// Writes. The octets hold keys, so they are wiped wherever they have been.
+/// Writes fields. The octets contain keys, so every buffer that held them is wiped.
 #[derive(Debug, Default)]
 pub(crate) struct Encoder(Zeroizing<Vec<u8>>);
 
-/// Reads what a [`Encoder`] wrote.
+/// Reads the fields that an [`Encoder`] wrote.
 pub(crate) struct Decoder<'a> {
     rest: &'a [u8],
-    /// Ciphers are made again from their keys.
+    /// Makes the ciphers again from their keys.
     pub(crate) provider: &'a dyn Provider,
     pub(crate) rng: &'a mut dyn Rng,
 }
 
-/// Octets that are no snapshot of this version.
+/// Why octets cannot be restored as a snapshot; the caller starts without SAs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Corrupt {
-    /// Another version of the format: start cold.
-    #[error("the snapshot has version {0}")]
+    /// The format has another version.
+    #[error("the snapshot has format version {0}, which this version of s2sd cannot read")]
     Version(u16),
-    /// It ends too early, or a value is none of its type.
-    #[error("the snapshot does not read: {0}")]
+    /// The octets end too early, or a field has a value that its type does not allow.
+    #[error("the snapshot is damaged: {0}")]
     Field(&'static str),
-    /// It was taken later than now: the clock is another one, of another boot. Start cold.
-    #[error("the snapshot is of another boot: it was taken later than now")]
+    /// The snapshot was taken at a later monotonic time than now, so it is of another boot.
+    #[error("the snapshot was taken before the last boot, so its deadlines mean nothing now")]
     Boot,
 }
 
-/// Something that a snapshot holds.
+/// A type that a snapshot can contain.
 pub(crate) trait SnapshotField: Sized {
-    /// Writes it.
+    /// Writes the value.
     fn save(&self, encoder: &mut Encoder);
 
-    /// Reads it.
+    /// Reads a value.
     fn load(decoder: &mut Decoder<'_>) -> Result<Self, Corrupt>;
 }
 
@@ -49,7 +49,7 @@ impl Encoder {
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         let needed = self.0.len() + bytes.len();
         if needed > self.0.capacity() {
-            // Growing in place would leave the old octets to the allocator, unwiped.
+            // Growing in place would return the old buffer to the allocator without wiping it.
             let mut larger = Vec::with_capacity(needed.next_power_of_two().max(4096));
             larger.extend_from_slice(&self.0);
             self.0.zeroize();
@@ -82,7 +82,8 @@ impl<'a> Decoder<'a> {
     }
 
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], Corrupt> {
-        let (head, rest) = self.rest.split_at_checked(len).ok_or(Corrupt::Field("its end"))?;
+        let (head, rest) =
+            self.rest.split_at_checked(len).ok_or(Corrupt::Field("it ends too early"))?;
         self.rest = rest;
         Ok(head)
     }
@@ -284,7 +285,7 @@ impl<T: SnapshotField, U: SnapshotField> SnapshotField for (T, U) {
     }
 }
 
-/// Lists of anything but octets, which are one piece.
+/// Lists of anything but octets; a list of octets is one field.
 macro_rules! lists {
     ($($item:ty),* $(,)?) => {$(
         impl SnapshotField for Vec<$item> {
@@ -300,7 +301,7 @@ macro_rules! lists {
 }
 pub(crate) use lists;
 
-/// A struct, by all its fields: one that is forgotten does not compile.
+/// Structs by all their fields: a struct with a forgotten field does not compile.
 macro_rules! records {
     ($($name:ident { $($field:ident),* $(,)? })*) => {$(
         impl SnapshotField for $name {
@@ -318,7 +319,7 @@ macro_rules! records {
 }
 pub(crate) use records;
 
-/// An enum, by all its variants, each with a number that never changes its meaning.
+/// Enums by all their variants, each with a number whose meaning never changes.
 macro_rules! variants {
     ($($name:ident { $($tag:literal => $variant:ident { $($field:tt : $bind:ident),* $(,)? }),* $(,)? })*) => {$(
         impl SnapshotField for $name {
@@ -345,7 +346,7 @@ macro_rules! variants {
 }
 pub(crate) use variants;
 
-/// A code of a registry, by its number; or a name, by what it wraps.
+/// Codes of an IANA registry, by their number.
 macro_rules! numbers {
     ($($name:ty: $int:ty),* $(,)?) => {$(
         impl SnapshotField for $name {
@@ -361,7 +362,7 @@ macro_rules! numbers {
 }
 pub(crate) use numbers;
 
-/// A number with a meaning.
+/// Newtypes, by the value that they wrap.
 macro_rules! newtypes {
     ($($name:ident),* $(,)?) => {$(
         impl SnapshotField for $name {

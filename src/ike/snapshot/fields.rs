@@ -1,4 +1,5 @@
-//! Every field of every part of the engine, listed by hand: what is here survives a restart.
+//! The fields of a snapshot, listed by hand for every type of the engine: what is listed here
+//! survives a restart.
 
 use super::codec::{
     Corrupt, Decoder, Encoder, SnapshotField, lists, newtypes, numbers, records, variants,
@@ -148,7 +149,8 @@ macro_rules! keys {
 
 keys!(SkAi, SkAr, SkD, SkEi, SkEr, SkPi, SkPr);
 
-/// A suite goes by its transforms' numbers, and is only a suite again if it can still be run.
+/// Suites, by the numbers of their transforms. A suite that is not implemented any more does not
+/// decode.
 macro_rules! suites {
     ($($name:ident),*) => {$(
         impl SnapshotField for $name {
@@ -265,8 +267,8 @@ impl SnapshotField for Tasks {
     }
 }
 
-/// Children that departed are laid down before an input is done with: there are none between
-/// inputs.
+/// Detached children, which are retired before an input is finished: between inputs the list is
+/// empty.
 impl SnapshotField for Vec<(ChildSa, Cause)> {
     fn save(&self, encoder: &mut Encoder) {
         encoder.list(self.iter());
@@ -305,7 +307,7 @@ impl SnapshotField for ReplyWindow {
     }
 }
 
-/// How often our message was sent is forgotten.
+/// The token bucket for repeated answers is not stored: a restored one is full.
 impl SnapshotField for InitAnswered {
     fn save(&self, encoder: &mut Encoder) {
         self.keyed.save(encoder);
@@ -319,7 +321,7 @@ impl SnapshotField for InitAnswered {
     }
 }
 
-/// How often it was sent is forgotten.
+/// The token buckets for repeated answers are not stored: restored ones are full.
 impl SnapshotField for Answered {
     fn save(&self, encoder: &mut Encoder) {
         self.fingerprint.save(encoder);
@@ -331,7 +333,7 @@ impl SnapshotField for Answered {
     }
 }
 
-/// Ciphers are made again from the keys.
+/// The ciphers are not stored: they are made again from the keys.
 impl SnapshotField for Channel {
     fn save(&self, encoder: &mut Encoder) {
         self.own.save(encoder);
@@ -398,8 +400,8 @@ impl SnapshotField for Arriving {
     }
 }
 
-/// A private value, if the provider gives it out. One that stays behind is lost with the process,
-/// and whoever needed it is told by its absence.
+/// A private key exchange value, if the provider exports it. One that is not exported is lost with
+/// the process and restored as `None`.
 impl SnapshotField for Option<Box<dyn KeyAgreement>> {
     fn save(&self, encoder: &mut Encoder) {
         let exported =
@@ -458,7 +460,7 @@ impl SnapshotField for RekeyIke {
     }
 }
 
-/// An attempt; none when its private value could not be kept: then it is begun anew.
+/// Writes a handshake.
 pub(crate) fn save_handshake(handshake: &Handshake, encoder: &mut Encoder) {
     match handshake {
         Handshake::InitSent(sent) => {
@@ -480,6 +482,8 @@ pub(crate) fn save_handshake(handshake: &Handshake, encoder: &mut Encoder) {
     }
 }
 
+/// Reads a handshake; none when the private key exchange value that it needs was not exported: then
+/// the peer is dialled again.
 pub(crate) fn load_handshake(decoder: &mut Decoder<'_>) -> Result<Option<Handshake>, Corrupt> {
     Ok(match u8::load(decoder)? {
         1 => load_init_sent(decoder)?.map(|sent| Handshake::InitSent(Box::new(sent))),
