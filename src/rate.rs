@@ -1,55 +1,125 @@
-//! A token bucket, for whatever a peer or a host could make us say too often.
+//! The token bucket: the one rate limit for whatever a peer, a stranger or a host could otherwise
+//! make this end do too often.
 
 use std::time::Duration;
 
 use crate::time::Instant;
 
-/// Allows `burst` things at once and then one each `interval`.
-#[derive(Debug)]
-pub struct RateLimit {
-    interval: Duration,
-    burst: u32,
-    tokens: u32,
-    since: Instant,
+/// A rate: `burst` at once after a quiet time, and one each `interval` in the long run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rate {
+    /// The most at once; zero counts as one.
+    pub burst: u32,
+    /// The time that earns one token.
+    pub interval: Duration,
 }
 
-impl RateLimit {
-    /// A full bucket.
-    pub fn new(interval: Duration, burst: u32) -> RateLimit {
-        RateLimit { interval, burst, tokens: burst, since: Instant(0) }
+/// A token bucket, kept as the time when it will be full again: eight octets, and full when new.
+///
+/// The rate is passed to each call, because many buckets share one.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Bucket {
+    full_at: Instant,
+}
+
+impl Bucket {
+    /// Takes one token, if there is one.
+    pub fn take(&mut self, rate: Rate, now: Instant) -> bool {
+        let has_one = self.has_one(rate, now);
+        if has_one {
+            self.full_at = self.full_at.max(now) + rate.interval;
+        }
+        has_one
     }
 
-    /// Whether one more is allowed now; it counts as done then.
-    pub fn allow(&mut self, now: Instant) -> bool {
-        let gained = now.since(self.since).as_nanos() / self.interval.as_nanos().max(1);
-        if gained > 0 {
-            let gained = u32::try_from(gained).unwrap_or(u32::MAX);
-            self.tokens = self.tokens.saturating_add(gained).min(self.burst);
-            self.since = match self.tokens == self.burst {
-                true => now,
-                false => self.since + self.interval * gained,
-            };
-        }
-        let allowed = self.tokens > 0;
-        self.tokens = self.tokens.saturating_sub(1);
-        allowed
+    /// Whether there is a token.
+    pub fn has_one(&self, rate: Rate, now: Instant) -> bool {
+        let full_at = self.full_at.max(now) + rate.interval;
+        full_at.since(now) <= rate.interval * rate.burst.max(1)
+    }
+
+    /// Whether no token is missing: the bucket is as good as a new one.
+    pub fn is_full(&self, now: Instant) -> bool {
+        self.full_at <= now
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
+    const START: Instant = Instant(1_000_000_000);
+
+    fn taken(bucket: &mut Bucket, rate: Rate, now: Instant) -> usize {
+        (0..10).filter(|_| bucket.take(rate, now)).count()
+    }
+
     #[test]
-    fn a_burst_then_one_each_interval() {
-        let mut limit = RateLimit::new(Duration::from_nanos(100), 3);
-        let allowed =
-            |limit: &mut RateLimit, at| (0..10).filter(|_| limit.allow(Instant(at))).count();
-        assert_eq!(allowed(&mut limit, 1000), 3);
-        assert_eq!(allowed(&mut limit, 1099), 0);
-        assert_eq!(allowed(&mut limit, 1100), 1);
-        assert_eq!(allowed(&mut limit, 1250), 1);
-        assert_eq!(allowed(&mut limit, 1300), 1, "half an interval was not lost");
-        assert_eq!(allowed(&mut limit, 1_000_000), 3);
+    fn a_bucket_gives_its_burst_and_then_one_each_interval() {
+        let rate = Rate { burst: 3, interval: Duration::from_nanos(100) };
+        let mut bucket = Bucket::default();
+        for (after, tokens) in [(0, 3), (99, 0), (100, 1), (250, 1), (300, 1), (1_000_000, 3)] {
+            let now = START + Duration::from_nanos(after);
+            assert_eq!(bucket.has_one(rate, now), tokens > 0, "after {after} ns");
+            assert_eq!(taken(&mut bucket, rate, now), tokens, "after {after} ns");
+        }
+    }
+
+    #[test]
+    fn a_bucket_is_full_when_new_and_after_its_burst_was_earned_again() {
+        let rate = Rate { burst: 2, interval: Duration::from_secs(1) };
+        let mut bucket = Bucket::default();
+        assert!(bucket.is_full(START));
+        assert_eq!(taken(&mut bucket, rate, START), 2);
+        assert!(!bucket.is_full(START + Duration::from_millis(1999)));
+        assert!(bucket.is_full(START + Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn a_burst_of_zero_is_one() {
+        let rate = Rate { burst: 0, interval: Duration::from_secs(1) };
+        assert_eq!(taken(&mut Bucket::default(), rate, START), 1);
+    }
+
+    proptest! {
+        /// Over any time a bucket gives no more than its burst and what its rate earns.
+        #[test]
+        fn a_bucket_never_gives_too_much(
+            steps in proptest::collection::vec(0u64..2_000, 1..300), burst in 1u32..20,
+        ) {
+            let rate = Rate { burst, interval: Duration::from_millis(100) };
+            let (mut bucket, mut now, mut given) = (Bucket::default(), START, 0u64);
+            for step in steps {
+                now = now + Duration::from_millis(step) / 10;
+                given += u64::from(bucket.take(rate, now));
+            }
+            let earned = now.since(START).as_millis() / 100;
+            prop_assert!(u128::from(given) <= u128::from(burst) + earned);
+            prop_assert!(given > 0);
+        }
+
+        /// The time when it is full says as much as a count of tokens would.
+        #[test]
+        fn a_bucket_gives_what_counted_tokens_would(
+            steps in proptest::collection::vec(0u64..400, 1..300), burst in 1u32..20,
+        ) {
+            let rate = Rate { burst, interval: Duration::from_nanos(100) };
+            let (mut bucket, mut now) = (Bucket::default(), START);
+            let (mut tokens, mut since) = (burst, START);
+            for step in steps {
+                now = now + Duration::from_nanos(step);
+                while tokens < burst && now.since(since) >= rate.interval {
+                    (tokens, since) = (tokens + 1, since + rate.interval);
+                }
+                if tokens == burst {
+                    since = now;
+                }
+                let expected = tokens > 0;
+                tokens = tokens.saturating_sub(1);
+                prop_assert_eq!(bucket.take(rate, now), expected);
+            }
+        }
     }
 }

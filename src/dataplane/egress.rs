@@ -25,12 +25,18 @@ use super::mtu::{MIN_V4, MIN_V6, mss};
 use super::segment::Segments;
 use super::tables::{OutboundSa, Tables, tuple};
 use crate::esp::{DropReason, Outbound, PacketTally};
-use crate::rate::RateLimit;
+use crate::rate::{Bucket, Rate};
 use crate::sys::mmsg::Run;
 use crate::time::Instant;
 use crate::wire::packet::ip::{IpFragment, IpHeader, IpVersion, TCP};
 use crate::wire::packet::tcp::clamp_mss;
 use crate::wire::packet::vnet::VnetHeader;
+
+/// The limit of ICMP errors that are handed back to the device. Linux limits them to one a second
+/// for each host; here many hosts share the bucket.
+const REPLIES: Rate = Rate { burst: 50, interval: Duration::from_millis(10) };
+/// The limit of requests to control for an outbound SA that is missing.
+const SA_REQUESTS: Rate = Rate { burst: 10, interval: Duration::from_millis(100) };
 
 /// Where egress puts its output.
 pub trait EgressPort {
@@ -47,8 +53,8 @@ pub trait EgressPort {
 #[derive(Debug)]
 pub struct Egress {
     batch: Batch,
-    replies: RateLimit,
-    wanted: RateLimit,
+    replies: Bucket,
+    wanted: Bucket,
     stray: PacketTally,
     stats: BatchStats,
     reply: Box<[u8; MAX_REPLY]>,
@@ -58,10 +64,8 @@ impl Default for Egress {
     fn default() -> Egress {
         Egress {
             batch: Batch::default(),
-            // Linux's own limit for "too big" is one a second to one host; here many hosts share
-            // one limit.
-            replies: RateLimit::new(Duration::from_millis(10), 50),
-            wanted: RateLimit::new(Duration::from_millis(100), 10),
+            replies: Bucket::default(),
+            wanted: Bucket::default(),
             stray: PacketTally::default(),
             stats: BatchStats::default(),
             reply: Box::new([0; MAX_REPLY]),
@@ -145,7 +149,7 @@ impl<'e> EgressBatch<'e> {
     #[inline]
     fn select(&mut self, header: &IpHeader, packet: &[u8], port: &mut impl EgressPort) -> bool {
         let Some(sa) = self.tables.outbound_for(header, packet) else {
-            if self.egress.wanted.allow(self.now) {
+            if self.egress.wanted.take(SA_REQUESTS, self.now) {
                 port.tell(LaneEvent::Wanted(tuple(header, packet)));
             }
             return false;
@@ -190,7 +194,7 @@ impl<'e> EgressBatch<'e> {
             // (RFC 1191 §3, RFC 8201 §4).
             let least = if header.version == IpVersion::V4 { MIN_V4 } else { MIN_V6 };
             let mtu = current.inner_mtu.max(least);
-            if self.egress.replies.allow(self.now)
+            if self.egress.replies.take(REPLIES, self.now)
                 && let Some(len) = too_big(header, packet, mtu, &mut self.egress.reply)
             {
                 port.reply(&self.egress.reply[..len]);

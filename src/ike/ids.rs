@@ -1,19 +1,20 @@
-//! Names of things: small numbers that cannot be mixed up. The simulator and the data plane speak
-//! in them.
+//! Identifiers: numbers with a type each, so that they cannot be mixed up. The engine, the data plane
+//! and the simulator share them.
 
 use std::fmt;
 
-/// One configured remote gateway instance. The caller chooses the number and keeps it over reloads
+/// One configured remote gateway instance. The caller chooses the number and keeps it across reloads
 /// and restarts.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct PeerId(pub u32);
 
-/// One child SA pair, never used twice in the life of an endpoint and its snapshots.
+/// One child SA pair. A number is never used twice in the life of an endpoint and its snapshots.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ChildId(pub u64);
 
-/// Which of a peer's configured children a child SA serves: its place in the peer's list. Of all
-/// the child SAs in one slot, over all IKE SAs of the peer, exactly one carries outbound traffic.
+/// One of a peer's configured children, by its place in the peer's list. A slot can have several
+/// child SAs, as during a rekey and on several IKE SAs; at most one of them carries its outbound
+/// traffic.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Slot(pub u16);
 

@@ -1,18 +1,18 @@
-//! The IKEv2 engine without I/O: bytes, time and randomness go in as values, an ordered list of
-//! effects comes out.
+//! The IKEv2 engine (RFC 7296), without I/O: bytes, time and randomness go in as values, an ordered
+//! list of effects comes out. [`Endpoint`] says how it is used.
 //!
 //! ```text
 //!              handle_datagram   handle_timeout   handle_data_event   command
 //!                     │                │                 │               │
 //!                     ▼                ▼                 ▼               ▼
 //!   ┌ Endpoint ───────────────────────────────────────────────────────────────────────┐
-//!   │  routes: SPI ─> peer      schedule: (deadline, peer)      admission of strangers │
+//!   │  SPI ─> peer      schedule: (deadline, peer)    admission: messages without SA  │
 //!   │  ┌ Peer ──────────────────────────────────────────────────────────────────────┐ │
-//!   │  │  dialling   handshakes: InitSent ─> AuthSent      InitAnswered ─┐           │ │
-//!   │  │                                        │                        │           │ │
-//!   │  │  ┌ IkeSa ◄─────────────────────────────┴────────────────────────┘           │ │
-//!   │  │  │  tasks wanted ─> exchange in flight (RequestWindow)     ChildSa, ChildSa │ │
-//!   │  │  │  peer's request ─> reply cached     (ReplyWindow)                        │ │
+//!   │  │  dialling   handshakes: InitSent ─> AuthSent      InitAnswered ─┐          │ │
+//!   │  │                                        │                        │          │ │
+//!   │  │  ┌ IkeSa ◄─────────────────────────────┴────────────────────────┘          │ │
+//!   │  │  │  queued tasks ─> request in flight (RequestWindow)     ChildSa, ChildSa │ │
+//!   │  │  │  peer's request ─> response cached (ReplyWindow)                        │ │
 //!   │  └────────────────────────────────────────────────────────────────────────────┘ │
 //!   └─────────────────────────────────────────────────────────────────────────────────┘
 //!                     │                                                  │
@@ -20,45 +20,27 @@
 //! ```
 //!
 //! A handshake is a line, so each of its phases is a struct that a transition consumes. An
-//! established IKE SA is not: both ends ask at once, so it has two windows that know nothing of
-//! each other, and what crosses is decided by the pure functions of [`collision`]. Everything one
-//! remote gateway owns sits in one `peer`, so that what concerns two of its IKE SAs (rekeying,
-//! re-authentication, both ends dialling at once) is settled in one place.
+//! established IKE SA is not: both ends send requests at once, so it has two windows that know
+//! nothing of each other, and simultaneous requests are decided by the pure functions of
+//! [`collision`](exchange::collision). Everything of one remote gateway is in one
+//! [`Peer`](peer::Peer), so that whatever concerns two of its IKE SAs (rekeys, re-authentication,
+//! both ends dialling at once) is decided in one place.
 //!
-//! **The outside**
-//!
-//! | file | noun |
+//! | folder or file | what lives there |
 //! |---|---|
-//! | `endpoint` | [`Endpoint`]: routing, turns, the schedule |
-//! | [`config`], [`command`], [`output`], [`event`], [`path`], [`ids`] | what goes in and what comes out |
-//! | [`authenticator`], [`certificates`] | how the ends prove themselves, and the real way of it |
-//! | [`snapshot`] | the engine put down and picked up |
-//! | `admissions`, [`budget`], [`cookie`] | input without an SA: admission and its bounds |
-//! | [`schedule`], `spis` | when to wake up; whose SPI is whose |
-//!
-//! **One peer**
-//!
-//! | file | noun |
-//! |---|---|
-//! | `peer` | its attempts, IKE SAs and drains; what one of them means for another |
-//! | `care` | what it lacks, and when to do something about it: dialling, empty slots, one SA too many |
-//! | `init`, `auth` | the handshake's phases, both roles |
-//! | `sa`, [`child`], `task`, [`window`] | an established IKE SA, its children, its wishes, its message ids |
-//! | `channel`, [`fragment`] | sealing and opening, cutting and joining |
-//! | `dialogue` | what messages mean: wish to request, request to answer, answer to consequence |
-//! | `create_child`, `rekey_child`, `rekey_ike`, `informational` | one exchange each |
-//!
-//! **Rules and tables**, pure all of them
-//!
-//! | file | noun |
-//! |---|---|
-//! | [`acceptance`], [`stage`] | what each message must and may contain |
-//! | [`collision`] | what to do when both ends do something at once |
-//! | [`proposal`], [`combination`], [`narrow`], [`natd`] | suites, selectors, NATs |
-//! | [`lifetime`], [`liveness`], [`retransmit`], [`jitter`] | when |
-//! | [`error`] | whose fault, what the peer is told, what becomes of things |
-//! | [`refusal`], [`difference`], [`setting`], [`azure`] | why not, and which setting would mend it |
-//! | [`profile`] | whose manners: our own, or Azure's for tests |
+//! | [`endpoint`] | [`Endpoint`], the interface: inputs, outputs, configuration, the schedule |
+//! | [`admission`] | messages without an SA: half-open bounds, cookies, budgets |
+//! | [`peer`] | one remote gateway: dialling, handshakes, what it lacks and what is one too many |
+//! | [`sa`] | an established IKE SA: windows, retransmission, dead peer detection, child SAs |
+//! | [`exchange`] | one file for each exchange, from IKE_SA_INIT to INFORMATIONAL; collisions |
+//! | [`negotiation`] | proposals, traffic selector narrowing, NAT detection |
+//! | [`authenticator`] | how the ends prove their identity: a trait, certificates behind it |
+//! | [`diagnosis`] | why something was refused, which setting differs, what would mend it |
+//! | [`error`] | the engine's failures: whose fault, what the peer is told, what follows |
+//! | [`snapshot`] | the state as octets, to go on after a restart |
+//! | [`testing`] | deliberate faults, and Azure's behaviour, for tests |
+//! | [`ids`] | identifiers of peers, child SAs and slots |
+//! | [`path`] | addresses and ports, UDP 4500 (NAT-T), who may change the peer's address |
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used))]
 

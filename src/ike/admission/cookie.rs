@@ -1,12 +1,12 @@
-//! Stateless cookies: a stranger proves that it gets our answers before we keep anything of it (RFC
-//! 7296 §2.6).
+//! Stateless cookies (RFC 7296 §2.6): an initiator shows that it receives the answers sent to its
+//! source address, before this end keeps any state for it.
 //!
 //! ```text
 //!   cookie = version | prf(secret, Ni | source address | SPIi)
 //! ```
 //!
-//! The secret changes every minute or so; the one before it is still good, so that a cookie lives
-//! for one minute at least. When to ask for one is [`crate::ike::admission::budget`]'s.
+//! The secret changes about once a minute, and the secret before it is still accepted, so a cookie
+//! is valid for at least one minute. [`budget`](super::budget) decides when a cookie is demanded.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,15 +17,15 @@ use crate::rng::Rng;
 use crate::time::Instant;
 use crate::wire::spi::IkeSpi;
 
-/// How long a secret is the current one.
+/// How long a secret is used for new cookies.
 pub const ROTATION: Duration = Duration::from_secs(60);
 
-/// The secrets that cookies are made with.
+/// The current and the previous cookie secret.
 #[derive(Debug)]
 pub struct Cookies {
     pub(crate) current: Secret,
     pub(crate) previous: Secret,
-    /// Of the current secret; the previous has the number before.
+    /// The number of the current secret; the previous secret has the number before.
     pub(crate) version: u8,
     pub(crate) since: Instant,
 }
@@ -33,22 +33,22 @@ pub struct Cookies {
 /// What a cookie is bound to: the fields of the IKE_SA_INIT request that carries it.
 #[derive(Clone, Copy, Debug)]
 pub struct CookieBinding<'a> {
-    /// Where the request came from. The port may change behind a NAT, the address not.
+    /// The source address of the request, without the port, which a NAT may change.
     pub source: IpAddr,
-    /// Its initiator SPI.
+    /// The initiator SPI.
     pub spi: IkeSpi,
-    /// Its nonce.
+    /// The initiator's nonce.
     pub nonce: &'a [u8],
 }
 
 impl Cookies {
-    /// Fresh secrets.
+    /// New random secrets.
     pub fn new(now: Instant, rng: &mut dyn Rng) -> Cookies {
         Cookies { current: secret(rng), previous: secret(rng), version: 0, since: now }
     }
 
-    /// Takes a new secret when the current one is old enough. To be called before either of the
-    /// others.
+    /// Draws a new secret when the current one is older than [`ROTATION`]. To be called before
+    /// [`Cookies::issue`] and [`Cookies::verify`].
     pub fn rotate(&mut self, now: Instant, rng: &mut dyn Rng) {
         let age = now.since(self.since);
         if age < ROTATION {
@@ -56,19 +56,19 @@ impl Cookies {
         }
         self.previous = std::mem::replace(&mut self.current, secret(rng));
         if age >= ROTATION * 2 {
-            // Nobody asked for long: what was current is too old to be the previous one.
+            // No request came for long, so the secret that was current is too old to be accepted.
             self.previous = secret(rng);
         }
         self.version = self.version.wrapping_add(1);
         self.since = now;
     }
 
-    /// The cookie to ask this stranger for.
+    /// The cookie to demand for a request.
     pub fn issue(&self, provider: &dyn Provider, claim: CookieBinding<'_>) -> Vec<u8> {
-        bake(provider, self.version, &self.current, claim)
+        compute(provider, self.version, &self.current, claim)
     }
 
-    /// Whether a cookie is one that we issued for this claim, lately.
+    /// Whether a cookie was issued for this request with the current or the previous secret.
     pub fn verify(&self, provider: &dyn Provider, cookie: &[u8], claim: CookieBinding<'_>) -> bool {
         let secret = match cookie.first() {
             Some(version) if *version == self.version => &self.current,
@@ -76,7 +76,7 @@ impl Cookies {
             _ => return false,
         };
         let version = cookie.first().copied().unwrap_or_default();
-        equal(cookie, &bake(provider, version, secret, claim))
+        equal(cookie, &compute(provider, version, secret, claim))
     }
 }
 
@@ -86,7 +86,7 @@ fn secret(rng: &mut dyn Rng) -> Secret {
     Secret::new(bytes)
 }
 
-fn bake(
+fn compute(
     provider: &dyn Provider,
     version: u8,
     secret: &Secret,
@@ -103,7 +103,7 @@ fn bake(
             &v6
         }
     };
-    // The lengths keep the parts apart: a nonce has 16 to 256 octets, an address 4 or 16.
+    // The length of the nonce (16 to 256 octets) keeps it apart from the address (4 or 16 octets).
     let spi = claim.spi.0.to_be_bytes();
     let nonce_len = u64::try_from(claim.nonce.len()).unwrap_or(u64::MAX).to_be_bytes();
     let parts: [&[u8]; 4] = [&nonce_len, claim.nonce, source, &spi];

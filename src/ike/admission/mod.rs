@@ -1,14 +1,19 @@
-//! Who knocks without an SA: the one place where unauthenticated input is answered, and where it is
-//! bounded.
+//! Admission: how messages without an SA are answered, and how the cost of answering them is
+//! bounded. No other part of the engine answers unauthenticated input.
 //!
 //! ```text
-//! IKE_SA_INIT ──> whose address? ──> seen before? ──> room? ──> cookie? ──> policy ──> half-open SA
-//!                     │ none              │ yes         │ no      │ wrong      │ no
-//!                  dropped         the same answer   dropped   COOKIE     one clear notify
+//! IKE_SA_INIT ─> a peer's    ─> retransmission? ─> room, and      ─> policy ─> half-open SA,
+//!                address?                          cookie valid?                and a response
+//!                   │ no              │ yes           │ no            │ no
+//!                dropped       the same answer     COOKIE or       one notify
+//!                                                  dropped         in the clear
 //! ```
 //!
-//! Answers that keep nothing (COOKIE, INVALID_KE_PAYLOAD, INVALID_MAJOR_VERSION, INVALID_IKE_SPI,
-//! NO_PROPOSAL_CHOSEN) are limited in number, so that nobody can use us against a third party.
+//! | file | what lives there |
+//! |---|---|
+//! | `mod` | [`Admissions`], and the decision for each message without an SA |
+//! | [`budget`] | bounds on half-open SAs, budgets for each source |
+//! | [`cookie`] | stateless cookies |
 
 pub mod budget;
 pub mod cookie;
@@ -25,31 +30,58 @@ use super::exchange::init::{self, InitRequest};
 use super::exchange::step::{MessageHalf, Step};
 use super::ids::PeerId;
 use super::path::{Path, Sending};
-use super::peer::Handshake;
+use super::peer::handshake::Handshake;
+use crate::rate::{Bucket, Rate};
 use crate::time::{Instant, Now};
 use crate::wire::codes::{ExchangeType, NotifyType};
 use crate::wire::header::{Flags, Header, IkeVersion, MessageId};
 use crate::wire::message::Message;
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::notify::Notify;
-use budget::{Admission, Bucket, Buckets, HalfOpen, Rate};
+use budget::{Admission, Buckets, HalfOpen};
 use cookie::{CookieBinding, Cookies};
 
-/// Sources whose stateless answers are counted one by one.
+/// How many sources have budgets of their own.
 const SOURCES: usize = 1024;
-/// The longest first message: it is kept until its sender has proven who it is. Honest ones fit a
-/// datagram or two.
+/// The longest IKE_SA_INIT request: it is kept until its sender has authenticated. Genuine ones fit
+/// a datagram or two.
 const LONGEST: usize = 8 << 10;
 
-/// What is kept over everybody whom we do not know.
+/// Everything that is kept about sources that have not authenticated.
+///
+/// An IKE SA is *half-open* from the IKE_SA_INIT response until IKE_AUTH: it costs a key exchange
+/// and memory, and its initiator has proved nothing. A flood of IKE_SA_INIT requests is answered in
+/// three steps: first with half-open SAs, then with cookies (RFC 7296 §2.6), which only a source
+/// that receives our answers can return, then not at all.
+///
+/// | what is bounded | by what | where |
+/// |---|---|---|
+/// | half-open SAs in all | `cookies_from`, `total` with a cookie | [`HalfOpenLimits`] |
+/// | half-open SAs of a source | `per_source`, twice that with a cookie | [`HalfOpenLimits`] |
+/// | the life of a half-open SA | 30 s | `exchange::auth` |
+/// | failed IKE_SA_INIT requests of a source | a token bucket | `Rate::FAILURES_OF_SOURCE` |
+/// | stateless errors to a source | a token bucket | `Rate::ERRORS_TO_SOURCE` |
+/// | stateless errors in all | a token bucket | `Rate::ERRORS` |
+/// | the same answer sent again | a token bucket | `Rate::REPEATS` |
+/// | sources with buckets of their own | 1024; all others share one bucket | [`Buckets`] |
+/// | the length of an IKE_SA_INIT request | 8 KiB | `LONGEST` |
+/// | log lines about unauthenticated datagrams | a token bucket | `Rate::LINES` |
+/// | COOKIE answers | not limited: small, and without state | [`cookie`] |
+///
+/// The stateless errors are INVALID_KE_PAYLOAD, NO_PROPOSAL_CHOSEN, INVALID_MAJOR_VERSION and
+/// INVALID_IKE_SPI. They are limited so that a forger of source addresses cannot use this end to
+/// flood a third party.
+///
+/// [`HalfOpenLimits`]: budget::HalfOpenLimits
 #[derive(Debug)]
 pub(crate) struct Admissions {
     pub(crate) half_open: HalfOpen,
     pub(crate) cookies: Cookies,
     errors: Bucket,
     errors_to: Buckets,
-    /// First messages that came to nothing, without a cookie and with one.
+    /// IKE_SA_INIT requests without a cookie that failed.
     failed: Buckets,
+    /// IKE_SA_INIT requests with a valid cookie that failed.
     failed_proven: Buckets,
     lines: Bucket,
 }
@@ -67,12 +99,13 @@ impl Admissions {
         }
     }
 
-    /// Whether a line about a stranger may be written.
+    /// Takes one from the budget of log lines about unauthenticated datagrams.
     pub(crate) fn may_tell(&mut self, now: Instant) -> bool {
         self.lines.take(Rate::LINES, now)
     }
 
-    /// Whether this source may begin an IKE SA, and where not, what else.
+    /// Whether this source may start a half-open IKE SA; if not, what is done instead. `proven`:
+    /// the request carried a valid cookie.
     fn admit(&self, source: IpAddr, proven: bool, now: Instant) -> Admission {
         match self.half_open.admit(source, proven) {
             Admission::Admit if proven && !self.failed_proven.has_one(source, now) => {
@@ -83,45 +116,57 @@ impl Admissions {
         }
     }
 
-    /// A first message came to nothing. It may have cost a key exchange, and left nothing half open
-    /// that would be counted.
+    /// Charges a source for an IKE_SA_INIT request that failed: it may have cost a key exchange,
+    /// and left no half-open SA that would be counted.
     fn charge(&mut self, source: IpAddr, proven: bool, now: Instant) {
         let failed = if proven { &mut self.failed_proven } else { &mut self.failed };
         failed.take(source, now);
     }
 
-    /// Whether this source may have another stateless error.
+    /// Takes one from the budgets of stateless errors.
     fn may_answer(&mut self, source: IpAddr, now: Instant) -> bool {
         self.errors_to.take(source, now) && self.errors.take(Rate::ERRORS, now)
     }
 }
 
 impl Endpoint {
-    /// IKE_SA_INIT from somebody.
+    /// Handles a message without a responder SPI: the responder's side of IKE_SA_INIT.
     pub(crate) fn admit(&mut self, now: Now, path: Path, header: &Header, bytes: &[u8]) {
         if header.exchange != ExchangeType::IkeSaInit || header.message_id != MessageId(0) {
-            return self.ignore(now, path, "no IKE SA, and not the start of one");
+            return self.ignore(
+                now,
+                path,
+                "the message belongs to no IKE SA and is no IKE_SA_INIT request",
+            );
         }
         let Some(id) = self.peer_at(path.remote.ip()) else {
-            return self.ignore(now, path, "no peer is expected from there");
+            return self.ignore(
+                now,
+                path,
+                "no peer with this address is configured to dial this end",
+            );
         };
         if bytes.len() > LONGEST {
-            return self.ignore(now, path, "an IKE_SA_INIT that is too long");
+            return self.ignore(now, path, "the IKE_SA_INIT request is longer than 8192 octets");
         }
         let chain = match Message::decode(bytes) {
             Ok(message) if message.sealed.is_none() => message.chain,
-            _ => return self.ignore(now, path, "an IKE_SA_INIT that does not read"),
+            _ => return self.ignore(now, path, "the IKE_SA_INIT request is malformed"),
         };
         if acceptance::accept_chain(Step::Init, MessageHalf::Request, &chain).is_err() {
-            return self.ignore(now, path, "an IKE_SA_INIT with payloads missing");
+            return self.ignore(
+                now,
+                path,
+                "the IKE_SA_INIT request lacks a payload, or has one too many",
+            );
         }
         if self.repeats(now, id, path, header, bytes) {
             return;
         }
         let Some(proven) = self.has_room(now, path, header, &chain) else { return };
-        let knock = InitRequest { header: *header, chain: &chain, bytes, path };
+        let request = InitRequest { header: *header, chain: &chain, bytes, path };
         let mut refused: Option<Error> = None;
-        self.with(now, id, |peer, ctx| match init::grant(ctx, &knock) {
+        self.with(now, id, |peer, ctx| match init::grant(ctx, &request) {
             Ok(keyed) => {
                 ctx.out.transmit(Sending::First, path, keyed.own_message.clone());
                 ctx.half_open.enter(path.remote.ip());
@@ -133,8 +178,10 @@ impl Endpoint {
         let Some(error) = refused else { return };
         self.admissions.charge(path.remote.ip(), proven, now.mono);
         if self.admissions.may_tell(now.mono) {
-            let story = Some(&chain);
-            self.with(now, id, |_, ctx| ctx.refuse(Step::Init, MessageHalf::Request, error, story));
+            let theirs = Some(&chain);
+            self.with(now, id, |_, ctx| {
+                ctx.refuse(Step::Init, MessageHalf::Request, error, theirs);
+            });
         }
         if let Some(notice) = error.to_notify() {
             let notify = Notify::with_data(notice.kind, notice.data());
@@ -142,8 +189,8 @@ impl Endpoint {
         }
     }
 
-    /// Whether one more half-open IKE SA may be begun for this request, whose source has shown a
-    /// cookie or not; if not now, a cookie is asked for.
+    /// Whether this request may start one more half-open IKE SA: then, whether it carried a valid
+    /// cookie. Otherwise a cookie is demanded, or the request is dropped.
     fn has_room(&mut self, now: Now, path: Path, header: &Header, chain: &Chain) -> Option<bool> {
         let nonce = chain.nonce()?;
         let source = path.remote.ip();
@@ -155,7 +202,7 @@ impl Endpoint {
         match self.admissions.admit(source, proven, now.mono) {
             Admission::Admit => Some(proven),
             Admission::Cookie => {
-                // Never limited: it is smaller than what it answers, and keeps nothing.
+                // Not limited: a COOKIE answer is smaller than the request and keeps no state.
                 let cookie = cookies.issue(&*self.provider, claim);
                 self.send_clear(path, header, Notify::cookie(&cookie));
                 None
@@ -169,7 +216,7 @@ impl Endpoint {
         }
     }
 
-    /// Which peer may call from this address.
+    /// The peer that may dial this end from an address.
     fn peer_at(&self, address: IpAddr) -> Option<PeerId> {
         let of = |key| self.addresses.get(&key).into_iter().flatten();
         of(Some(address)).chain(of(None)).copied().find(|id| {
@@ -177,7 +224,8 @@ impl Endpoint {
         })
     }
 
-    /// Whether this request is one that we know: then it gets the same answer, or none.
+    /// Whether this request is a retransmission: then it is answered with the same octets, within a
+    /// budget, or not at all when IKE_AUTH has followed.
     fn repeats(&mut self, now: Now, id: PeerId, path: Path, header: &Header, bytes: &[u8]) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         let theirs = header.initiator_spi;
@@ -188,14 +236,14 @@ impl Endpoint {
         let Some(answered) = answered else {
             return peer.sas.iter().any(|sa| sa.channel.peer == theirs);
         };
-        // Nothing is to be stored for it: it was before it was sent first.
+        // The state was stored before the answer was first sent, so the revision stays.
         if let Some(answer) = answered.again(now.mono) {
             self.out.transmit(Sending::RepeatedReply, path, answer.clone());
         }
         true
     }
 
-    /// Another major version (RFC 7296 §2.5).
+    /// Refuses a request of another major version (RFC 7296 §2.5).
     pub(crate) fn refuse_version(&mut self, now: Now, path: Path, header: &Header) {
         if !header.is_response() {
             let notify = Notify::new(NotifyType::InvalidMajorVersion);
@@ -203,22 +251,24 @@ impl Endpoint {
         }
     }
 
-    /// An SPI that is not ours (RFC 7296 §2.21.4). A hint at best: the peer must not believe it.
+    /// Refuses a request for an SPI that is not this end's (RFC 7296 §2.21.4). The answer is not
+    /// authenticated, so it is no more than a hint to the peer.
     pub(crate) fn refuse_spi(&mut self, now: Now, path: Path, header: &Header) {
         if !header.is_response() && self.peer_at(path.remote.ip()).is_some() {
             let notify = Notify::new(NotifyType::InvalidIkeSpi);
             self.answer_clear(now, path, header, notify);
         }
-        self.ignore(now, path, "no such IKE SA");
+        self.ignore(now, path, "the IKE SA is unknown");
     }
 
-    /// An error in clear that keeps nothing, unless there were too many.
+    /// Sends an error in the clear, without keeping state, within the budget.
     fn answer_clear(&mut self, now: Now, path: Path, header: &Header, notify: Notify) {
         if self.admissions.may_answer(path.remote.ip(), now.mono) {
             self.send_clear(path, header, notify);
         }
     }
 
+    /// Sends one notify in the clear, as the response to the request with this header.
     fn send_clear(&mut self, path: Path, header: &Header, notify: Notify) {
         let flags = Flags::RESPONSE.with(Flags::INITIATOR, !header.is_from_initiator());
         let answer = Header { flags, version: IkeVersion::V2, ..*header };
@@ -235,10 +285,10 @@ mod tests {
     use super::*;
     use crate::rng::SeededRng;
 
-    /// A forger of sources gets cookies, an attacker with a real one silence, and neither has an
-    /// effect on anybody else.
+    /// An attacker that forges its source gets cookies, one that does not gets silence, and neither
+    /// has an effect on another source.
     #[test]
-    fn failures_without_end_are_asked_for_cookies_and_then_not_heard() {
+    fn endless_failures_of_a_source_get_cookies_and_then_no_answer() {
         let start = Instant(1_000_000_000);
         let cookies = Cookies::new(start, &mut SeededRng(1));
         let mut admissions = Admissions::new(&EndpointConfig::default(), cookies);

@@ -1,4 +1,5 @@
-//! The real [`Authenticator`]: certificates judged by [`crate::pki`], our own key in this process.
+//! Authentication with certificates: [`crate::pki`] verifies the peer's and signs with this end's
+//! key.
 
 use super::{Authenticator, Disbelief, PeerProof, Proven, SignFailed};
 use crate::ike::diagnosis::refusal::RefusalRemedy;
@@ -16,24 +17,24 @@ use crate::wire::payload::auth::AuthPayload;
 use crate::wire::payload::cert::{AUTHORITY_LEN, CertPayload};
 use crate::wire::payload::id::Identity;
 
-/// What one connection proves itself with, and what it takes as proof.
+/// The certificate credentials of one connection, and the rules for the peer's certificate.
 #[derive(Debug)]
 pub struct CertificateAuthenticator {
-    /// Our certificate, its path and its key.
+    /// This end's certificate, its path and its key.
     pub own: OwnIdentity,
-    /// The ID payload that we send; the leaf's subject unless configured otherwise. What Azure
-    /// wants is not published.
+    /// The ID payload to send: the leaf's subject unless configured otherwise. Which one Azure
+    /// expects is not published.
     pub id: Id,
-    /// Where the peer's certificate has to lead.
+    /// The roots to which the peer's certificate must have a path.
     pub trust: Trust,
-    /// Who the peer has to be.
+    /// The identity that the peer must have.
     pub expected: Expectation,
-    /// Which signatures are made and taken.
+    /// Which signatures are made and accepted.
     pub policy: AuthPolicy,
 }
 
 impl CertificateAuthenticator {
-    /// With the leaf's subject for an ID and the default signatures.
+    /// An authenticator with the leaf's subject as ID and the default signatures.
     pub fn new(own: OwnIdentity, trust: Trust, expected: Expectation) -> CertificateAuthenticator {
         CertificateAuthenticator {
             id: own.id(),
@@ -44,7 +45,8 @@ impl CertificateAuthenticator {
         }
     }
 
-    fn judge(&self, claim: &PeerProof<'_>, now: Now) -> Result<Proven, TrustRefusal> {
+    /// Verifies the path, the identity and the signature, in this order.
+    fn check(&self, claim: &PeerProof<'_>, now: Now) -> Result<Proven, TrustRefusal> {
         let of_x509 =
             |certificate: &&CertPayload| certificate.encoding == CertEncoding::X509Signature;
         let presented: Vec<&[u8]> =
@@ -97,7 +99,7 @@ impl Authenticator for CertificateAuthenticator {
     }
 
     fn verify(&self, claim: &PeerProof<'_>, now: Now) -> Result<Proven, Disbelief> {
-        self.judge(claim, now).map_err(|refusal| {
+        self.check(claim, now).map_err(|refusal| {
             let kind = match refusal.reason {
                 TrustReason::Path(_) => AuthFailed::Certificate,
                 TrustReason::Identity(_) => AuthFailed::Identity,
@@ -116,7 +118,7 @@ impl Authenticator for CertificateAuthenticator {
     }
 }
 
-/// The setting that would mend it; most rules are about the certificate itself.
+/// The setting to correct, if the fault is not in the certificate itself.
 fn setting(reason: &TrustReason) -> Option<Setting> {
     match reason {
         TrustReason::Path(

@@ -1,9 +1,14 @@
-//! How the two ends prove who they are, as the engine sees it: one object that signs and one
-//! judgement.
+//! Authentication as the engine sees it: an [`Authenticator`] signs for this end and verifies the
+//! peer.
 //!
-//! The engine knows no certificate. It hands over the octets that RFC 7296 §2.15 has signed and
-//! gets AUTH payloads and verdicts back. So the simulator brings a toy, the daemon brings `pki`,
-//! and a private key may one day live in another process without this changing.
+//! The engine knows no certificate. It passes the octets that RFC 7296 §2.15 has signed, and gets
+//! AUTH payloads and verdicts back. So the simulator uses an authenticator without certificates,
+//! the service uses [`certificates`], and the private key may be held by another process.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `mod` | the trait [`Authenticator`] and its types |
+//! | [`certificates`] | certificates verified by [`crate::pki`] |
 
 pub mod certificates;
 
@@ -18,23 +23,24 @@ use crate::wire::payload::auth::AuthPayload;
 use crate::wire::payload::cert::{AUTHORITY_LEN, CertPayload};
 use crate::wire::payload::id::Identity;
 
-/// One end's credentials together with what it believes of the other end.
+/// The credentials of this end, together with the rules by which the peer is verified.
 pub trait Authenticator: Debug {
-    /// Who we are: goes into our ID payload.
+    /// The content of this end's ID payload.
     fn identity(&self) -> Identity;
 
-    /// Our CERT payloads, leaf first, then upwards, without the root.
+    /// This end's CERT payloads: the leaf, then its issuers, without the root.
     fn certificates(&self) -> Vec<CertPayload>;
 
-    /// What goes into our CERTREQ payload: SHA-1 hashes of the public keys we trust. Empty: no
-    /// payload.
+    /// The content of this end's CERTREQ payload: SHA-1 hashes of the public keys of the trusted
+    /// roots. Empty: no payload is sent.
     fn authorities(&self) -> Vec<[u8; AUTHORITY_LEN]>;
 
-    /// The hashes we announce for RFC 7427. Empty: the notify is not sent, and method 14 is not
-    /// accepted.
+    /// The hashes that this end announces for RFC 7427. Empty: the notify is not sent, and method
+    /// 14 is not accepted.
     fn hashes(&self) -> Vec<HashId>;
 
-    /// Signs for a peer that announced `theirs`; empty when it did not speak of RFC 7427.
+    /// Makes this end's AUTH payload for a peer that announced the hashes `theirs`; empty when the
+    /// peer did not announce RFC 7427.
     fn sign(
         &self,
         octets: &[u8],
@@ -42,47 +48,47 @@ pub trait Authenticator: Debug {
         rng: &mut dyn Rng,
     ) -> Result<AuthPayload, SignFailed>;
 
-    /// Judges the peer's proof.
+    /// Verifies the peer's AUTH payload, certificates and identity.
     fn verify(&self, claim: &PeerProof<'_>, now: Now) -> Result<Proven, Disbelief>;
 
-    /// When our own credentials run out.
+    /// When the certificates of this end expire.
     fn not_after(&self) -> UnixTime;
 }
 
-/// What the peer says about itself in IKE_AUTH.
+/// The payloads by which the peer proves its identity in IKE_AUTH.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerProof<'a> {
-    /// Its ID payload.
+    /// The ID payload.
     pub identity: &'a Identity,
-    /// Its CERT payloads, as they came.
+    /// The CERT payloads, in the order of the message.
     pub certificates: &'a [CertPayload],
-    /// Its AUTH payload.
+    /// The AUTH payload.
     pub auth: &'a AuthPayload,
-    /// What that has to sign.
+    /// The octets that the AUTH payload has to sign (RFC 7296 §2.15).
     pub octets: &'a [u8],
 }
 
-/// A peer that was believed.
+/// The proven identity of a peer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Proven {
-    /// Whom the log names.
+    /// The name for the log, such as the certificate's subject.
     pub name: String,
-    /// When the proof runs out: the first end of a certificate's dates in the path.
+    /// When the proof expires: the earliest end of validity in the certificate path.
     pub until: UnixTime,
 }
 
-/// Why a peer was not believed.
+/// Why a peer's proof was refused.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Disbelief {
-    /// Which of the steps failed.
+    /// The step of the verification that failed.
     pub kind: AuthFailed,
     /// The sentence for the operator: which certificate, which rule, expected against found.
     pub reason: String,
-    /// What would mend it, if that is known.
+    /// The remedy, if one is known.
     pub remedy: Option<RefusalRemedy>,
 }
 
-/// Our own key did not sign.
+/// Why this end could not sign its AUTH payload.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SignFailed {
     /// The sentence for the operator.

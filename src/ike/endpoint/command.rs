@@ -1,4 +1,4 @@
-//! What the operator, and the data plane, tell the engine.
+//! Inputs: commands of the operator, and events of the data plane.
 
 use super::config::PeerConfig;
 use crate::ike::ids::{ChildId, PeerId};
@@ -6,47 +6,50 @@ use crate::ike::path::Path;
 use crate::time::Instant;
 use crate::wire::spi::EspSpi;
 
-/// A wish of the operator.
+/// A command of the operator.
 #[derive(Debug)]
 pub enum Command {
-    /// Know this peer. A peer that may dial is dialled with [`Command::Up`]; one that may answer is
-    /// answered at once.
+    /// Add a peer. Its IKE_SA_INIT requests are answered from now on if the role allows that; it is
+    /// dialled from [`Command::Up`] on.
     Add(PeerId, Box<PeerConfig>),
-    /// Forget this peer: say goodbye on its SAs, then drop all of it.
+    /// Remove a peer: send a Delete for each of its IKE SAs, then drop its state.
     Remove(PeerId),
-    /// Replace the peer's configuration. Its SAs live on; what they negotiate next follows the new
-    /// one.
+    /// Replace the peer's configuration. Its SAs stay; the next negotiation on them follows the new
+    /// configuration.
     Reconfigure(PeerId, Box<PeerConfig>),
-    /// Keep this peer connected.
+    /// Connect this peer and keep it connected.
     Up(PeerId),
-    /// Disconnect and stay so; the peer's own dialling is refused until [`Command::Up`].
+    /// Disconnect this peer and keep it disconnected: its IKE_SA_INIT requests are ignored until
+    /// [`Command::Up`].
     Down(PeerId),
-    /// Rekey the IKE SA now.
+    /// Rekey the peer's IKE SA now.
     RekeyIke(PeerId),
-    /// Rekey this child now.
+    /// Rekey this child SA now.
     RekeyChild(PeerId, ChildId),
-    /// Set up a fresh IKE SA with new authentication beside the present one, then delete the old.
+    /// Re-authenticate: establish a new IKE SA beside the present one, then delete the old one
+    /// (make-before-break).
     Reauthenticate(PeerId),
-    /// Ask the peer for a sign of life.
+    /// Probe whether the peer is alive (dead peer detection).
     Probe(PeerId),
 }
 
-/// What the data plane saw.
+/// An event of the data plane.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DataEvent {
-    /// A soft limit of [`crate::ike::sa::lifetime::Deadlines`] is reached on this inbound or
-    /// outbound SA, named by the child: rekey.
+    /// A soft limit of [`crate::ike::sa::lifetime::Deadlines`] is reached on either SA of this
+    /// child: it is rekeyed.
     SoftLimit(PeerId, ChildId),
-    /// A hard limit is reached: the SA no longer works.
+    /// A hard limit is reached on either SA of this child: the data plane does not use it any more.
     HardLimit(PeerId, ChildId),
-    /// The first packet authenticated on this inbound SA: the peer sends on it, so may we (RFC 7296
-    /// §2.8).
+    /// The first packet has authenticated on this inbound SA, so the peer has installed the pair
+    /// and this end may send on the other half (RFC 7296 §2.8).
     FirstPacket(EspSpi),
-    /// A packet authenticated on this inbound SA, lately at that time. Reported as often as is
+    /// The time of the last packet that authenticated on this inbound SA. Reported as often as is
     /// cheap, and once more when [`crate::ike::Timer::Liveness`] is due, before `handle_timeout`:
-    /// traffic is a sign of life (RFC 7296 §2.4), of the IKE SA that the child belongs to and of no
+    /// traffic is a sign of life (RFC 7296 §2.4) of the IKE SA that the child belongs to, and of no
     /// other.
     Alive(EspSpi, Instant),
-    /// Packets of this inbound SA authenticate, and come from elsewhere than before.
+    /// Packets that authenticate on this inbound SA come from another address or port than before.
+    /// [`Path`] says when the tunnel follows.
     PeerMoved(EspSpi, Path),
 }

@@ -1,5 +1,5 @@
-//! What the operator decided, as the engine takes it: typed and already validated.
-//! `config::resolve` makes it from the file.
+//! The configuration of the engine: typed and already validated. `config::peers` makes it from the
+//! configuration file.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -13,18 +13,18 @@ use crate::ike::testing::emulation::PeerBehaviour;
 use crate::wire::payload::id::Identity;
 use crate::wire::selector::narrow::ChildSelectors;
 
-/// What holds for all peers.
+/// The settings that hold for all peers.
 #[derive(Clone, Debug)]
 pub struct EndpointConfig {
-    /// Bounds on what strangers can make us hold.
+    /// Bounds on half-open IKE SAs.
     pub half_open: HalfOpenLimits,
-    /// Child SAs that one peer may have at a time. Azure's own limit is 100 pairs.
+    /// The most child SA pairs of one peer. Azure's own limit is 100.
     pub max_children: usize,
-    /// The largest UDP payload of an IKE message; longer ones are fragmented (RFC 7383). Azure
-    /// drops IP fragments.
+    /// The largest UDP payload of an IKE message; a longer message is fragmented (RFC 7383),
+    /// because Azure drops IP fragments.
     pub max_datagram: usize,
-    /// How long an inbound SA goes on receiving after its outbound half was retired: stragglers of
-    /// a rekey.
+    /// How long an inbound SA still receives after its outbound half was retired: the packets that
+    /// were under way at a rekey.
     pub drain: Duration,
 }
 
@@ -39,96 +39,97 @@ impl Default for EndpointConfig {
     }
 }
 
-/// One remote gateway instance.
+/// The configuration of one remote gateway instance.
 #[derive(Clone, Debug)]
 pub struct PeerConfig {
     /// The connection's name in the log.
     pub name: Box<str>,
-    /// Who may start.
+    /// Which end may dial.
     pub role: DialRole,
-    /// Our address towards it.
+    /// This end's address towards the peer.
     pub local: IpAddr,
-    /// Where it may be. Dialled in turn; an answerer accepts it from these. Empty: from anywhere,
-    /// and never dialled.
+    /// The peer's addresses: dialled in turn, and accepted as the source of its IKE_SA_INIT. Empty:
+    /// any source is accepted, and the peer is never dialled.
     pub remotes: Vec<IpAddr>,
-    /// How ESP travels.
+    /// Whether ESP is encapsulated in UDP.
     pub encapsulation: EspEncapsulation,
-    /// Dial port 4500 from the first message on, as where port 500 is blocked.
+    /// Dial port 4500 from the first message on: for networks that block port 500.
     pub start_on_4500: bool,
-    /// Suites for the IKE SA.
+    /// The proposals for the IKE SA.
     pub ike: ProposalPolicy,
-    /// The tunnels' policies; each is a [`crate::ike::Slot`].
+    /// The child SAs to have; each is a [`crate::ike::Slot`].
     pub children: Vec<ChildConfig>,
     /// How the two ends prove themselves.
     pub credentials: Rc<dyn Authenticator>,
-    /// The IDr to ask for. Azure needs none, and a wrong one is refused: none by default.
+    /// The IDr payload of our IKE_AUTH request. Azure needs none and refuses a wrong one, so the
+    /// default is none.
     pub ask_for: Option<Identity>,
-    /// When the IKE SA ends; it is rekeyed some time before. Azure's is 28,800 s, and no longer one
-    /// is used.
+    /// The hard lifetime of the IKE SA; it is rekeyed some time before. Azure's is 28,800 s, and
+    /// that is the most.
     pub ike_lifetime: Duration,
-    /// Authenticate afresh after this long, by a new IKE SA beside the old (RFC 4478 §2).
+    /// Re-authenticate after this long, by a new IKE SA beside the old one (RFC 4478 §2).
     pub reauthenticate: Option<Duration>,
-    /// After this long without a sign of life the peer is taken for dead. Azure's
-    /// `dpdTimeoutSeconds`: 9..3600, 45.
+    /// Dead peer detection: the peer is considered dead after this long without a sign of life.
+    /// Azure's `dpdTimeoutSeconds`: 9 to 3600, by default 45.
     pub dpd_timeout: DpdTimeout,
-    /// Bring the IKE SA up without a first child (RFC 6023), when the peer can.
+    /// Establish the IKE SA without a first child SA (RFC 6023), when the peer supports that.
     pub childless: bool,
-    /// Whose manners to keep: our own, or in a test Azure's.
+    /// Which implementation's behaviour to show: our own, or Azure's in a test.
     pub behaviour: PeerBehaviour,
 }
 
-/// One tunnel policy.
+/// The configuration of one child SA.
 #[derive(Clone, Debug)]
 pub struct ChildConfig {
-    /// Its name in the log.
+    /// The name in the log.
     pub name: Box<str>,
-    /// Suites, with the groups for perfect forward secrecy.
+    /// The proposals, with the groups for perfect forward secrecy.
     pub esp: ProposalPolicy,
-    /// What lies behind us and behind the peer.
+    /// The traffic selectors of both ends.
     pub selectors: ChildSelectors,
-    /// When it ends; it is rekeyed some time before.
+    /// The hard lifetime; the child SA is rekeyed some time before.
     pub lifetime_time: Duration,
-    /// After how many octets it ends; it is rekeyed some time before.
+    /// The hard limit in octets; the child SA is rekeyed some time before.
     pub lifetime_bytes: u64,
-    /// Keep it up whenever the IKE SA is up. A child that is not kept up is made when the peer
-    /// asks.
+    /// Keep the child SA up whenever the IKE SA is up. One that is not kept up is established when
+    /// the peer requests it.
     pub keep_up: bool,
 }
 
-/// Who may send the first IKE_SA_INIT: the mirror image of Azure's `connectionMode`. Everything
-/// after it is open to both.
+/// Which end may send the first IKE_SA_INIT: the mirror image of Azure's `connectionMode`. Every
+/// later request may come from both ends.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum DialRole {
-    /// We dial, and answer too: Azure's `Default`.
+    /// This end dials and answers: Azure's `Default`.
     #[default]
     Both,
-    /// We dial and never answer: Azure's `ResponderOnly`.
+    /// This end dials and never answers: Azure's `ResponderOnly`.
     Dial,
-    /// We answer and never dial: Azure's `InitiatorOnly`.
+    /// This end answers and never dials: Azure's `InitiatorOnly`.
     Answer,
 }
 
 impl DialRole {
-    /// Whether we may dial.
+    /// Whether this end may dial.
     pub fn dials(self) -> bool {
         self != DialRole::Answer
     }
 
-    /// Whether we answer a first message.
+    /// Whether this end answers an IKE_SA_INIT request.
     pub fn answers(self) -> bool {
         self != DialRole::Dial
     }
 }
 
-/// How ESP travels.
+/// Whether ESP is encapsulated in UDP (NAT traversal, NAT-T, RFC 3948).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum EspEncapsulation {
-    /// Always in UDP on port 4500: a NAT is feigned in the detection payloads, so that the peer
+    /// Always in UDP on port 4500: the NAT detection payloads pretend a NAT, so that the peer
     /// agrees (RFC 7296 §2.23).
     #[default]
     Udp,
-    /// In UDP when there is a NAT, else bare.
+    /// In UDP when a NAT is detected, otherwise bare.
     Auto,
-    /// Bare (IP protocol 50), whatever the detection says.
+    /// Bare (IP protocol 50), whatever NAT detection says.
     Esp,
 }

@@ -23,7 +23,7 @@ use crate::wire::payload::ts::TrafficSelectors;
 use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::selector::set::SelectorSet;
 
-/// The moment, the tools and the way out, for one input of one peer.
+/// Time, tools, shared tables and outputs, for one input of one peer.
 pub(crate) struct Context<'a> {
     pub(crate) now: Now,
     pub(crate) peer: PeerId,
@@ -35,22 +35,23 @@ pub(crate) struct Context<'a> {
     pub(crate) spis: &'a mut Spis,
     pub(crate) half_open: &'a mut HalfOpen,
     pub(crate) next_child: &'a mut u64,
-    /// What a lower floor had to say about the failure that is being handled.
+    /// What a lower layer reported about the failure that is being handled.
     pub(crate) reason: Option<(String, Option<RefusalRemedy>)>,
 }
 
 impl Context<'_> {
-    /// How long to wait before dialling again, after so many failures in a row.
+    /// How long to wait before dialling again after this many failures in a row.
     pub(crate) fn redial_pause(&mut self, failures: u32) -> Duration {
         self.config.behaviour.redial_pause(failures, self.rng)
     }
 
-    /// Keeps a sentence for the refusal that follows, and what would mend it where that is known.
+    /// Keeps the reason for the refusal that follows, and the remedy where one is known.
     pub(crate) fn explain(&mut self, reason: String, remedy: Option<RefusalRemedy>) {
         self.reason = Some((reason, remedy));
     }
 
-    /// Tells of a failure, with what both ends had to offer as far as `theirs` shows it.
+    /// Reports a failed exchange, with the offers of both ends as far as `theirs`, the peer's
+    /// message, shows them.
     pub(crate) fn refuse(
         &mut self,
         step: Step,
@@ -82,7 +83,7 @@ impl Context<'_> {
             _ => refusal,
         };
         if error == AuthFailed::Refused.into() {
-            self.suspect_ourselves();
+            self.check_own_certificate();
         }
         if let Some((reason, remedy)) = self.reason.take() {
             refusal = refusal.with_detail(reason);
@@ -91,18 +92,20 @@ impl Context<'_> {
         self.out.event(IkeEvent::Refused(self.peer, Box::new(refusal)));
     }
 
-    /// A peer that does not believe us need not say why; that our own time is up we know ourselves.
-    fn suspect_ourselves(&mut self) {
+    /// Explains a refused authentication by this end's expired certificate, if it has expired: the
+    /// peer need not say why it refuses.
+    fn check_own_certificate(&mut self) {
         let until = self.config.credentials.not_after();
         if until < self.now.unix {
-            let what = "renew inbound_certificate, or the certificate above it that ran out".into();
+            let what =
+                "renew inbound_certificate, or the issuing certificate that has expired".into();
             let remedy = RefusalRemedy { what, setting: Some(Setting::InboundCertificate) };
-            self.explain(format!("our own certificate expired on {until}"), Some(remedy));
+            self.explain(format!("the certificate of this end expired on {until}"), Some(remedy));
         }
     }
 
-    /// The lines of all children, each once; as IKE_AUTH negotiates them, which makes its child
-    /// without a group.
+    /// The proposals of all children, each once. IKE_AUTH negotiates its child without a key
+    /// exchange group.
     fn esp_lines<'c>(
         &'c self,
         step: Step,
@@ -132,7 +135,7 @@ impl Context<'_> {
         self.now.mono
     }
 
-    /// A name that no child had before.
+    /// An identifier that no child had before.
     pub(crate) fn name_child(&mut self) -> ChildId {
         let id = ChildId(*self.next_child);
         *self.next_child += 1;

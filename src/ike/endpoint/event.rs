@@ -1,4 +1,5 @@
-//! What happened, for the log, the status page and the tests. Events are told, never asked back.
+//! Events: what happened, for the log, the status page and the tests. The engine expects no
+//! reaction to an event.
 
 use std::time::Duration;
 
@@ -10,124 +11,124 @@ use crate::time::UnixTime;
 use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::spi::{EspSpi, IkeSpi};
 
-/// One thing that happened.
+/// One event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IkeEvent {
-    /// We started to dial a peer.
+    /// This end has started to dial a peer.
     Dialling {
-        /// Whom.
+        /// The peer that is dialled.
         peer: PeerId,
-        /// Which try since it was last connected, from 1.
+        /// The number of the attempt since the peer was last connected, from 1.
         attempt: u32,
-        /// To and from where.
+        /// The addresses and ports of both ends.
         path: Path,
     },
-    /// Dialling failed; the next try comes after a pause.
+    /// Dialling failed; the next attempt comes after a pause.
     DialPaused {
-        /// Whom.
+        /// The peer that is dialled.
         peer: PeerId,
-        /// How long.
+        /// The time until the next attempt.
         pause: Duration,
     },
-    /// An IKE SA is up: both ends are proven.
+    /// An IKE SA is up: both ends have authenticated.
     IkeUp {
-        /// Whose.
+        /// The peer that the SA is with.
         peer: PeerId,
-        /// Our SPI of it.
+        /// This end's SPI of the IKE SA.
         ike: IkeSpi,
-        /// Its algorithms.
+        /// The negotiated algorithms.
         suite: IkeSuite,
-        /// Who the peer proved to be.
+        /// The name that the peer has proved, such as its certificate's subject.
         identity: String,
-        /// When the peer's certificate runs out.
+        /// When the peer's certificate path expires.
         proven_until: UnixTime,
-        /// The ends.
+        /// The addresses and ports of both ends.
         path: Path,
     },
-    /// An IKE SA took the place of another, children and all.
+    /// An IKE SA was rekeyed: its successor has taken over its child SAs.
     IkeRekeyed {
-        /// Whose.
+        /// The peer that the SA is with.
         peer: PeerId,
-        /// Our SPI of the one replaced.
+        /// This end's SPI of the replaced IKE SA.
         old: IkeSpi,
-        /// Our SPI of the one that goes on.
+        /// This end's SPI of the successor.
         new: IkeSpi,
     },
-    /// An IKE SA is gone.
+    /// An IKE SA was removed.
     IkeDown {
-        /// Whose.
+        /// The peer that the SA is with.
         peer: PeerId,
-        /// Our SPI of it.
+        /// This end's SPI of the IKE SA.
         ike: IkeSpi,
-        /// Why.
+        /// The cause of the removal.
         cause: Cause,
     },
     /// A child SA pair is up.
     ChildUp {
-        /// Whose.
+        /// The peer that the SA is with.
         peer: PeerId,
-        /// Which.
+        /// The child SA pair.
         child: ChildId,
-        /// The policy it serves.
+        /// The configured child that the pair serves.
         slot: Slot,
-        /// The child it replaces, when this was a rekey.
+        /// The child SA pair that it replaces, after a rekey.
         replaces: Option<ChildId>,
-        /// Its algorithms.
+        /// The negotiated algorithms.
         suite: EspSuite,
-        /// Our SPI.
+        /// This end's SPI: the inbound SA.
         inbound: EspSpi,
-        /// The peer's SPI.
+        /// The peer's SPI: the outbound SA.
         outbound: EspSpi,
-        /// What lies behind us and behind the peer.
+        /// The agreed traffic selectors.
         selectors: ChildSelectors,
     },
-    /// A child SA pair is gone.
+    /// A child SA pair was removed.
     ChildDown {
-        /// Whose.
+        /// The peer that the SA is with.
         peer: PeerId,
-        /// Which.
+        /// The child SA pair.
         child: ChildId,
-        /// Why.
+        /// The cause of the removal.
         cause: Cause,
     },
-    /// An exchange failed or was refused: the structured reason. Boxed: it carries both sides'
-    /// offers.
+    /// An exchange failed or was refused, with the structured reason and the offers of both sides.
     Refused(PeerId, Box<Refusal>),
     /// The address or port of the peer changed.
     Moved(PeerId, Path),
-    /// Something was dropped for a limit; told at most once a second for each kind.
+    /// Something was dropped because a limit is reached. The number of these events is limited.
     Limited(LimitKind),
-    /// A datagram of an unknown SA or an unwelcome peer was dropped; rate limited likewise.
+    /// A datagram of an unknown IKE SA or an unknown source was dropped, for this reason. The
+    /// number of these events is limited.
     Ignored(Path, &'static str),
 }
 
-/// Why an SA is gone.
+/// Why an SA was removed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Cause {
-    /// The operator wished it.
+    /// A command of the operator.
     Command,
-    /// The peer deleted it.
+    /// The peer deleted the SA.
     DeletedByPeer,
-    /// Two IKE SAs or children did the same work.
+    /// Another IKE SA or child SA serves the same purpose.
     Duplicate,
-    /// The peer said INITIAL_CONTACT: it knows nothing of older SAs.
+    /// The peer sent INITIAL_CONTACT: it has no older IKE SAs with this end.
     InitialContact,
-    /// Its hard lifetime ran out.
+    /// The hard lifetime of the SA ended.
     Expired,
-    /// The exchange that was to make or keep it failed.
+    /// The exchange that was to establish or keep the SA failed.
     Failed,
-    /// It was replaced.
+    /// A rekey replaced the SA.
     Rekeyed,
-    /// The peer did not answer.
+    /// The peer did not answer: dead peer detection.
     Silence,
-    /// Its IKE SA went.
+    /// The IKE SA of the child SA was removed.
     WithIke,
 }
 
-/// What a limit is on.
+/// What is limited.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum LimitKind {
-    /// Half-open IKE SAs, in all or for one source.
+    /// Half-open IKE SAs, in all or of one source.
     HalfOpen,
     /// Fragments of one message.
     Fragments,

@@ -1,4 +1,15 @@
-//! The engine's outside: routing, admission of strangers, one schedule over all peers.
+//! The engine's interface: [`Endpoint`], with what goes in and what comes out.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `mod` | [`Endpoint`]: inputs to the peer that they concern, one schedule over all peers |
+//! | [`command`] | inputs: commands of the operator, events of the data plane |
+//! | [`config`] | inputs: settings of the endpoint and of each peer |
+//! | [`output`] | outputs: the ordered effects |
+//! | [`event`] | outputs: what happened, for log and status |
+//! | [`schedule`] | deadlines, and the reason of each |
+//! | [`context`] | what every part of the engine has at hand while it handles one input |
+//! | [`spis`] | which SPI belongs to which peer |
 
 pub mod command;
 pub mod config;
@@ -10,12 +21,15 @@ pub(crate) mod spis;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use super::admission::Admissions;
 use super::admission::cookie::Cookies;
 use super::ids::{ChildId, PeerId};
 use super::path::{Datagram, Path};
 use super::peer::Peer;
+use super::sa::IkeSa;
+use super::sa::child::ChildSa;
 use super::sa::task::TaskKind;
 use crate::crypto::{IkeSuite, Provider};
 use crate::rng::Rng;
@@ -30,47 +44,113 @@ use output::{Output, Outputs};
 use schedule::{Schedule, Timer};
 use spis::Spis;
 
-/// One end of any number of IKE connections.
+/// One end of any number of IKEv2 connections: the engine, without I/O.
 ///
-/// After each call of a `handle_` method or of [`Endpoint::command`], take all outputs with
-/// [`Endpoint::poll_output`] and carry them out in their order; then ask [`Endpoint::poll_timeout`]
-/// when to call [`Endpoint::handle_timeout`].
+/// An endpoint holds no socket, no clock, no thread and no source of randomness of its own. Bytes,
+/// time and randomness go in as values, and an ordered list of effects comes out. So one seed gives
+/// one run: the simulator (`tests/sim`) plays years of losses, crossings and crashes in seconds and
+/// repeats any of them exactly, and a snapshot is the whole state. The caller does the I/O: in the
+/// service that is `daemon::service`.
+///
+/// # The four kinds of methods
+///
+/// | kind | methods | what they do |
+/// |---|---|---|
+/// | input | [`command`](Self::command) | what the operator wants |
+/// | input | [`handle_datagram`](Self::handle_datagram) | an IKE message arrived |
+/// | input | [`handle_timeout`](Self::handle_timeout) | a deadline has come |
+/// | input | [`handle_data_event`](Self::handle_data_event) | the data plane saw something |
+/// | output | [`poll_output`](Self::poll_output) | the next effect to carry out |
+/// | output | [`poll_timeout`](Self::poll_timeout) | when to call `handle_timeout`, and why |
+/// | query | [`ike_sas`](Self::ike_sas) | the facts about each IKE SA |
+/// | query | [`revision`](Self::revision) | whether the state has changed |
+/// | snapshot | [`snapshot`](Self::snapshot) | the state as octets |
+/// | snapshot | [`restore`](Self::restore) | the endpoint of a snapshot |
+/// | snapshot | [`reinstall`](Self::reinstall) | all SAs, for a new data plane |
+///
+/// # The order of calls
+///
+/// After each input, or after a batch of inputs: take all outputs, store a snapshot if the revision
+/// has changed, carry the outputs out in their order, then ask for the next deadline. As text:
+///
+/// ```text
+/// let mut endpoint = Endpoint::new(settings, provider, rng);     // or Endpoint::restore(...)
+/// endpoint.command(now, Command::Add(peer, config));
+/// endpoint.command(now, Command::Up(peer));
+/// loop {
+///     outputs.extend(iter::from_fn(|| endpoint.poll_output()));
+///     if endpoint.revision() != stored { store(endpoint.snapshot(now)); stored = ... }
+///     for output in outputs.drain(..) { carry_out(output) }      // in this order, never another
+///     wait until a datagram, a command, a data event or poll_timeout's deadline;
+///     now = both clocks, read once;
+///     one of endpoint.handle_datagram / command / handle_data_event / handle_timeout (now, ...);
+/// }
+/// ```
+///
+/// Storing before sending makes a crash look like a lost packet: the peer has not seen anything that
+/// the restored endpoint does not know.
+///
+/// # Time
+///
+/// [`Now`] is a value that each input takes: both clocks, read together by the caller. Deadlines use
+/// the monotonic clock, certificate dates the wall clock. The monotonic clock must not go back from
+/// one call to the next. `handle_timeout` may be called early, when it does nothing, and late, when
+/// it does everything that is due. Each input may change the deadline, so `poll_timeout` is asked
+/// after every round. When the [`Timer`] is [`Timer::Liveness`], the caller first reports the data
+/// plane's last sign of life by [`DataEvent::Alive`] and then calls `handle_timeout`.
+///
+/// # The order of outputs
+///
+/// Outputs are one stream, because their order is a protocol rule (see [`output`]): an inbound SA is
+/// installed before the message that lets the peer send on it, and an outbound SA is activated
+/// before the Delete of its predecessor leaves (make-before-break). The caller may batch outputs and
+/// must not reorder them.
+///
+/// # Inside
+///
+/// The endpoint finds the peer that an input concerns (by SPI, by identifier, or by source address
+/// for an IKE_SA_INIT), gives it its turn and keeps one deadline of it. All protocol state is in the
+/// peers. Messages for no SA are handled in [`crate::ike::admission`].
 #[derive(Debug)]
 pub struct Endpoint {
     pub(crate) settings: EndpointConfig,
     pub(crate) provider: Box<dyn Provider>,
     pub(crate) rng: OpaqueRng,
     pub(crate) peers: BTreeMap<PeerId, Peer>,
-    /// Where peers are expected from; those of no fixed address under `None`.
+    /// Which peers may send from which address; peers without a configured address under `None`.
     pub(crate) addresses: BTreeMap<Option<IpAddr>, Vec<PeerId>>,
     pub(crate) spis: Spis,
     pub(crate) schedule: Schedule,
     pub(crate) admissions: Admissions,
     pub(crate) out: Outputs,
     pub(crate) next_child: u64,
+    /// See [`Endpoint::revision`].
     revision: u64,
 }
 
-/// An IKE SA, as far as people want to know it.
+/// The facts about one IKE SA that logs and status pages show.
+///
+/// The same values are in [`IkeEvent::IkeUp`]. They are asked for when the event was reported to
+/// an earlier process: after a restart.
 #[derive(Clone, Debug)]
 pub struct IkeFacts {
-    /// Whose.
+    /// The peer that the IKE SA is with.
     pub peer: PeerId,
-    /// Our SPI of it.
+    /// This end's SPI of the IKE SA.
     pub ike: IkeSpi,
-    /// Its algorithms.
+    /// The negotiated algorithms.
     pub suite: IkeSuite,
-    /// Who the peer proved to be.
+    /// The name that the peer has proved, such as its certificate's subject.
     pub identity: String,
-    /// When the peer's certificate runs out.
+    /// When the peer's certificate path expires.
     pub proven_until: UnixTime,
-    /// When both ends were proven.
+    /// When both ends had authenticated.
     pub since: Instant,
-    /// The ends.
+    /// The addresses and ports of both ends.
     pub path: Path,
 }
 
-/// A source of randomness that prints nothing.
+/// The source of randomness; its `Debug` shows nothing of it.
 pub(crate) struct OpaqueRng(pub(super) Box<dyn Rng>);
 
 impl std::fmt::Debug for OpaqueRng {
@@ -103,11 +183,12 @@ impl Endpoint {
         }
     }
 
-    /// An IKE message arrived.
+    /// Handles an IKE message that arrived. A datagram of an unknown IKE SA is answered or ignored as
+    /// [`crate::ike::admission`] decides.
     pub fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
         let Datagram { path, bytes } = datagram;
         let Ok(header) = Header::decode(bytes) else {
-            return self.ignore(now, path, "not an IKE message");
+            return self.ignore(now, path, "the datagram is not an IKE message");
         };
         if header.version.major != IkeVersion::V2.major {
             return self.refuse_version(now, path, &header);
@@ -125,7 +206,8 @@ impl Endpoint {
         }
     }
 
-    /// The deadline of [`Endpoint::poll_timeout`] has come; early or late calls do no harm.
+    /// Handles every deadline that has come; see [`Endpoint::poll_timeout`]. An early or late call
+    /// does no harm.
     pub fn handle_timeout(&mut self, now: Now) {
         while let Some((at, _, peer)) = self.schedule.first() {
             if at > now.mono {
@@ -134,19 +216,18 @@ impl Endpoint {
             let before = self.schedule.first();
             self.with(now, peer, |peer, ctx| peer.wake(ctx));
             if self.schedule.first() == before {
-                // A deadline that does not move would spin here; it is looked at again at the next
-                // call.
+                // A deadline that does not move would loop for ever. The next call handles it again.
                 debug_assert!(false, "a deadline was handled and stayed: {before:?}");
                 return;
             }
         }
     }
 
-    /// The data plane saw something.
+    /// Handles an event of the data plane.
     pub fn handle_data_event(&mut self, now: Now, event: DataEvent) {
         match event {
             DataEvent::SoftLimit(peer, child) => self.on_child(now, peer, child, |sa, ctx| {
-                if sa.child(child).is_some_and(crate::ike::sa::child::ChildSa::is_live) {
+                if sa.child(child).is_some_and(ChildSa::is_live) {
                     let at = ctx.now.mono;
                     sa.want(ctx, TaskKind::RekeyChild(child, None), at);
                 }
@@ -159,24 +240,17 @@ impl Endpoint {
                 }
             }),
             DataEvent::FirstPacket(spi) => {
-                self.on_spi(now, spi, |peer, ctx| peer.first_packet(ctx, spi));
+                self.on_spi(now, spi, |peer, ctx| peer.on_first_packet(ctx, spi));
             }
             DataEvent::Alive(spi, at) => self.on_spi(now, spi, |peer, ctx| {
-                let of_spi = |sa: &&mut super::sa::IkeSa| {
-                    sa.children.iter().any(|child| child.inbound.spi == spi)
-                };
-                if let Some(sa) = peer.sas.iter_mut().find(of_spi) {
+                if let Some(sa) = peer.sa_of_inbound(spi) {
                     sa.alive(at);
                 }
                 peer.run_followups(ctx);
             }),
             DataEvent::PeerMoved(spi, path) => self.on_spi(now, spi, |peer, ctx| {
-                let of_spi = |sa: &&mut super::sa::IkeSa| {
-                    sa.children.iter().any(|child| child.inbound.spi == spi)
-                };
-                if let Some(sa) = peer.sas.iter_mut().find(of_spi)
-                    && !sa.nat.here
-                    && sa.path != path
+                if let Some(sa) = peer.sa_of_inbound(spi)
+                    && sa.path.follows(path, sa.nat.here)
                 {
                     sa.move_to(ctx, path);
                 }
@@ -184,7 +258,7 @@ impl Endpoint {
         }
     }
 
-    /// The operator wishes something.
+    /// Carries out a command of the operator.
     pub fn command(&mut self, now: Now, command: Command) {
         match command {
             Command::Add(id, config) => self.add(id, *config),
@@ -215,7 +289,7 @@ impl Endpoint {
         }
     }
 
-    /// The next effect to carry out.
+    /// The next effect to carry out; none when all are taken.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.out.pop()
     }
@@ -225,15 +299,16 @@ impl Endpoint {
         self.schedule.first().map(|(at, timer, _)| (at, timer))
     }
 
-    /// Moves whenever what a snapshot holds may have changed. What strangers are told without an SA
-    /// moves it not: a flood of them is no reason to store anything.
+    /// A number that grows whenever a snapshot may differ from the one before: as long as it is the
+    /// same, nothing has to be stored before outputs are carried out. Answers that keep no state, as
+    /// to a flood of unauthenticated datagrams, do not change it.
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// The IKE SAs: after a restart nobody has heard the events that told of them.
+    /// The facts about each IKE SA.
     pub fn ike_sas(&self) -> impl Iterator<Item = IkeFacts> + '_ {
-        let of = |(peer, sa): (PeerId, &super::sa::IkeSa)| IkeFacts {
+        let of = |(peer, sa): (PeerId, &IkeSa)| IkeFacts {
             peer,
             ike: sa.spi(),
             suite: sa.channel.suite,
@@ -245,7 +320,7 @@ impl Endpoint {
         self.peers.iter().flat_map(|(id, peer)| peer.sas.iter().map(|sa| (*id, sa))).map(of)
     }
 
-    /// Gives a peer its turn, then notes its new deadline.
+    /// Gives a peer its turn, then registers its new deadline.
     pub(crate) fn with(
         &mut self,
         now: Now,
@@ -257,7 +332,7 @@ impl Endpoint {
         let mut ctx = Context {
             now,
             peer: id,
-            config: std::rc::Rc::clone(&peer.config),
+            config: Rc::clone(&peer.config),
             settings: &self.settings,
             provider: &*self.provider,
             rng: &mut *self.rng.0,
@@ -273,12 +348,13 @@ impl Endpoint {
         peer.registered = deadline;
     }
 
+    /// Gives the IKE SA of a child its turn.
     fn on_child(
         &mut self,
         now: Now,
         id: PeerId,
         child: ChildId,
-        turn: impl FnOnce(&mut super::sa::IkeSa, &mut Context<'_>),
+        turn: impl FnOnce(&mut IkeSa, &mut Context<'_>),
     ) {
         self.with(now, id, |peer, ctx| {
             if let Some(sa) = peer.sa_of_child(child) {
@@ -288,15 +364,17 @@ impl Endpoint {
         });
     }
 
+    /// Gives the peer that receives on an ESP SPI its turn.
     fn on_spi(&mut self, now: Now, spi: EspSpi, turn: impl FnOnce(&mut Peer, &mut Context<'_>)) {
         if let Some(peer) = self.spis.peer_of_esp(spi) {
             self.with(now, peer, turn);
         }
     }
 
+    /// Wants something of the IKE SA that a peer's requests go out on.
     fn on_main(&mut self, now: Now, id: PeerId, kind: TaskKind) {
         self.with(now, id, |peer, ctx| {
-            let main = peer.main().map(super::sa::IkeSa::spi);
+            let main = peer.main().map(IkeSa::spi);
             if let Some(sa) = peer.sas.iter_mut().find(|sa| Some(sa.spi()) == main) {
                 let at = ctx.now.mono;
                 sa.want(ctx, kind, at);
@@ -305,6 +383,7 @@ impl Endpoint {
         });
     }
 
+    /// Adds a peer without SAs, unless it is there already.
     pub(crate) fn add(&mut self, id: PeerId, config: PeerConfig) {
         if self.peers.contains_key(&id) {
             return;
@@ -314,6 +393,7 @@ impl Endpoint {
         self.peers.insert(id, Peer::new(id, config));
     }
 
+    /// Adds a peer to the index of source addresses.
     fn list(&mut self, id: PeerId, config: &PeerConfig) {
         if config.remotes.is_empty() {
             self.addresses.entry(None).or_default().push(id);
@@ -323,6 +403,7 @@ impl Endpoint {
         }
     }
 
+    /// Removes a peer from the index of source addresses.
     fn unlist(&mut self, id: PeerId) {
         self.addresses.retain(|_, peers| {
             peers.retain(|peer| *peer != id);
@@ -330,10 +411,10 @@ impl Endpoint {
         });
     }
 
-    /// Drops all of a peer; its farewells are in the outputs already.
+    /// Drops a peer with all its state; the Deletes of its SAs are in the outputs already.
     fn remove(&mut self, now: Now, id: PeerId) {
         self.with(now, id, |peer, ctx| {
-            let spis: Vec<IkeSpi> = peer.sas.iter().map(super::sa::IkeSa::spi).collect();
+            let spis: Vec<IkeSpi> = peer.sas.iter().map(IkeSa::spi).collect();
             for spi in spis {
                 peer.remove_sa(ctx, spi, Cause::Command);
             }
@@ -357,7 +438,7 @@ impl Endpoint {
         let mut was_local = config.local;
         if let Some(peer) = self.peers.get_mut(&id) {
             was_local = peer.config.local;
-            peer.config = std::rc::Rc::new(config);
+            peer.config = Rc::new(config);
         }
         self.with(now, id, |peer, ctx| {
             peer.adapt(ctx, was_local);
@@ -365,7 +446,7 @@ impl Endpoint {
         });
     }
 
-    /// Tells of a datagram that was dropped, at most so often.
+    /// Reports a datagram that was dropped, within the budget for log lines.
     pub(crate) fn ignore(&mut self, now: Now, path: Path, why: &'static str) {
         if self.admissions.may_tell(now.mono) {
             self.out.event(IkeEvent::Ignored(path, why));

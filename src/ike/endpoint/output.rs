@@ -1,12 +1,14 @@
-//! What the engine wants done, in the order in which it has to be done.
+//! Outputs: the effects that the caller carries out, in their order.
 //!
-//! There is one stream because the order is the correctness: a responder's new inbound SA is
-//! installed before its response leaves, an initiator's pair before the DELETE of the old one.
-//! Whoever carries outputs out may batch, never reorder.
+//! There is one stream because the order is a protocol rule (install before send,
+//! make-before-break): a responder's new inbound SA is installed before its response leaves, an
+//! initiator's new pair before the Delete of the old one. The caller may batch outputs and must not
+//! reorder them.
 //!
 //! ```text
-//! Outbound of a slot:  InstallOutbound ──> ActivateOutbound ──> (another of the slot is activated) ──> RetireOutbound
-//! Inbound:             InstallInbound ──> (its outbound is retired; it goes on receiving) ──> RemoveInbound
+//! outbound SA:  InstallOutbound ─> ActivateOutbound ─> (another of the slot
+//!                                                       is activated)        ─> RetireOutbound
+//! inbound SA:   InstallInbound ─> (its outbound half is retired; it drains)  ─> RemoveInbound
 //! ```
 
 use std::collections::VecDeque;
@@ -21,88 +23,88 @@ use crate::time::Instant;
 use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::spi::EspSpi;
 
-/// One effect.
+/// One effect for the caller to carry out.
 #[derive(Debug)]
 pub enum Output {
-    /// Receive on this SA from now on.
+    /// Install an inbound SA: receive on it from now on.
     InstallInbound(Box<EspSa>),
-    /// Have this SA ready for sending; nothing is sent on it yet.
+    /// Install an outbound SA, without sending on it yet.
     InstallOutbound(Box<EspSa>),
-    /// Send the slot's traffic on this SA from now on, and no longer on whichever carried it
+    /// Send the slot's traffic on this outbound SA from now on, instead of the one that carried it
     /// before.
     ActivateOutbound {
-        /// Whose.
+        /// The peer that the SA is with.
         peer: PeerId,
-        /// Which tunnel policy.
+        /// The configured child whose traffic moves.
         slot: Slot,
-        /// Whose outbound half.
+        /// The child SA pair that the SA belongs to.
         child: ChildId,
         /// The peer's SPI.
         spi: EspSpi,
     },
-    /// Never send on this SA again; forget its key.
+    /// Remove an outbound SA: never send on it again, and wipe its key.
     RetireOutbound {
-        /// Whose.
+        /// The peer that the SA is with.
         peer: PeerId,
-        /// Whose outbound half.
+        /// The child SA pair that the SA belongs to.
         child: ChildId,
         /// The peer's SPI.
         spi: EspSpi,
     },
-    /// Receive on this SA no longer; forget its key.
+    /// Remove an inbound SA: do not receive on it any more, and wipe its key.
     RemoveInbound {
-        /// Whose.
+        /// The peer that the SA is with.
         peer: PeerId,
-        /// Whose inbound half.
+        /// The child SA pair that the SA belongs to.
         child: ChildId,
-        /// Our SPI.
+        /// This end's SPI.
         spi: EspSpi,
     },
-    /// The peer's ESP goes elsewhere from now on.
+    /// Send the peer's ESP on another path from now on.
     PeerMoved {
-        /// Whose.
+        /// The peer that the SA is with.
         peer: PeerId,
-        /// The new ends.
+        /// The new addresses and ports of both ends.
         path: Path,
-        /// ESP in UDP, or bare.
+        /// Whether ESP is encapsulated in UDP.
         encapsulated: bool,
     },
     /// Send an IKE message.
     Transmit(Transmit),
     /// Send a NAT keepalive: one octet 0xFF without a marker (RFC 3948 §2.3).
     Keepalive(Path),
-    /// Tell whoever listens.
+    /// Report an event to the log and the status.
     Event(IkeEvent),
 }
 
-/// One direction of a child SA, with all that the data plane has to know.
+/// One direction of a child SA, with everything that the data plane has to know of it.
 #[derive(Debug)]
 pub struct EspSa {
-    /// Whose.
+    /// The peer that the SA is with.
     pub peer: PeerId,
-    /// Of which pair.
+    /// The child SA pair that the SA belongs to.
     pub child: ChildId,
-    /// Which tunnel policy it serves.
+    /// The configured child that the SA serves.
     pub slot: Slot,
-    /// Chosen by the receiving side.
+    /// The SPI, chosen by the receiving end.
     pub spi: EspSpi,
-    /// The algorithms.
+    /// The negotiated algorithms.
     pub suite: EspSuite,
     /// The keys of this direction.
     pub keys: EspKeys,
-    /// What lies behind us and behind the peer.
+    /// The agreed traffic selectors of both ends.
     pub selectors: ChildSelectors,
-    /// When the pair was made.
+    /// When the pair was established.
     pub made_at: Instant,
     /// When to report a soft limit, and when to stop.
     pub limits: Deadlines,
-    /// The outer ends.
+    /// The outer addresses and ports of both ends.
     pub path: Path,
-    /// ESP in UDP, or bare.
+    /// Whether ESP is encapsulated in UDP.
     pub encapsulated: bool,
 }
 
-/// The stream, as the parts of the engine write to it.
+/// The stream of outputs that the caller has not taken yet.
 #[derive(Debug, Default)]
 pub(crate) struct Outputs(VecDeque<Output>);
 

@@ -1,42 +1,41 @@
-//! When to wake up, and why. Deadlines are not kept in two places: each peer computes its earliest
-//! from its state, and this holds one entry a peer.
+//! Deadlines: when the endpoint has to be called, and why. Each peer computes its earliest deadline
+//! from its state; the schedule has one entry for each peer.
 
 use std::collections::BTreeSet;
 
 use crate::ike::ids::PeerId;
 use crate::time::Instant;
 
-/// Why there is a deadline.
+/// The reason of a deadline.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Timer {
-    /// When the next try to connect is due.
+    /// The next attempt to dial is due.
     Dial,
-    /// When an inbound SA has drained and is removed.
+    /// An inbound SA has drained and is removed.
     Drain,
-    /// When one of two IKE SAs that do the same work is deleted.
+    /// A surplus IKE SA is deleted.
     Duplicate,
-    /// When a hard lifetime runs out.
+    /// A hard lifetime ends.
     Expire,
-    /// When a handshake that a peer began and did not finish is forgotten.
+    /// A half-open IKE SA, whose initiator has not sent IKE_AUTH, is dropped.
     HalfOpen,
-    /// When a NAT needs to see a packet.
+    /// A NAT keepalive is due (RFC 3948 §2.3).
     Keepalive,
-    /// When an SA that was replaced, and that the peer should have deleted, is deleted or dropped
-    /// by us.
+    /// A replaced SA, which the peer should have deleted, is deleted or dropped by this end.
     Linger,
-    /// When a peer was silent for so long that it is asked.
+    /// The peer has been silent for so long that it is probed (dead peer detection).
     Liveness,
-    /// When a fresh authentication is due.
+    /// Re-authentication is due.
     Reauthenticate,
-    /// When a soft lifetime runs out.
+    /// A soft lifetime ends: the SA is rekeyed.
     Rekey,
-    /// When a request is sent again, or given up.
+    /// A request is retransmitted, or given up.
     Retransmit,
-    /// When something that was refused or postponed is tried again.
+    /// A request that was refused or postponed is made again.
     Retry,
 }
 
-/// The earlier of two deadlines.
+/// The earliest of the deadlines that were added.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Earliest(pub(crate) Option<(Instant, Timer)>);
 
@@ -54,12 +53,12 @@ impl Earliest {
     }
 }
 
-/// The earliest deadline of each peer, ordered.
+/// The earliest deadline of each peer, in the order of time.
 #[derive(Debug, Default)]
 pub(crate) struct Schedule(BTreeSet<(Instant, Timer, PeerId)>);
 
 impl Schedule {
-    /// Replaces what was registered for `peer`.
+    /// Replaces the deadline that is registered for a peer.
     pub(crate) fn change(
         &mut self,
         peer: PeerId,

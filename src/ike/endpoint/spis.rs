@@ -1,5 +1,5 @@
-//! Which SPI belongs to whom. Datagrams and reports of the data plane find their peer here, in
-//! constant time.
+//! Which SPI belongs to which peer. Datagrams and data plane events find their peer here, in constant
+//! time.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,8 @@ use crate::ike::ids::PeerId;
 use crate::rng::Rng;
 use crate::wire::spi::{EspSpi, IkeSpi};
 
-/// Our SPIs of both kinds. The maps are looked into and never walked: their order is not defined.
+/// This end's SPIs of IKE SAs and of inbound ESP SAs. The maps are never iterated, because their
+/// order is not defined and the engine is deterministic.
 #[derive(Debug, Default)]
 pub(crate) struct Spis {
     ike: HashMap<IkeSpi, PeerId>,
@@ -15,7 +16,7 @@ pub(crate) struct Spis {
 }
 
 impl Spis {
-    /// A fresh SPI for an IKE SA. Random, so that strangers cannot guess it (RFC 7296 §2.6).
+    /// A new SPI for an IKE SA, random so that it cannot be guessed (RFC 7296 §2.6).
     pub(crate) fn reserve_ike(&mut self, peer: PeerId, rng: &mut dyn Rng) -> IkeSpi {
         loop {
             let spi = IkeSpi(rng.next_u64());
@@ -26,7 +27,7 @@ impl Spis {
         }
     }
 
-    /// A fresh SPI for an inbound ESP SA.
+    /// A new SPI for an inbound ESP SA.
     pub(crate) fn reserve_esp(&mut self, peer: PeerId, rng: &mut dyn Rng) -> EspSpi {
         loop {
             let spi = EspSpi(rng.next_u32());
@@ -37,12 +38,12 @@ impl Spis {
         }
     }
 
-    /// Takes over an SPI from a snapshot.
+    /// Registers an SPI of a snapshot.
     pub(crate) fn adopt_ike(&mut self, peer: PeerId, spi: IkeSpi) {
         self.ike.insert(spi, peer);
     }
 
-    /// Takes over an SPI from a snapshot.
+    /// Registers an SPI of a snapshot.
     pub(crate) fn adopt_esp(&mut self, peer: PeerId, spi: EspSpi) {
         self.esp.insert(spi, peer);
     }

@@ -19,7 +19,6 @@ use super::create_child::{self, ChildOffer};
 use super::init::InitDone;
 use super::step::{MessageHalf, Party, Step};
 use crate::crypto::keymat::{SkP, signed_octets};
-use crate::ike::admission::budget::{Bucket, Rate};
 use crate::ike::authenticator::{PeerProof, Proven};
 use crate::ike::endpoint::config::EspEncapsulation;
 use crate::ike::endpoint::context::Context;
@@ -33,6 +32,7 @@ use crate::ike::sa::retransmit::{Retransmit, RetransmitSchedule, RetransmitVerdi
 use crate::ike::sa::task::TaskKind;
 use crate::ike::sa::window::{Answered, Datagrams, Fingerprint};
 use crate::ike::sa::{IkeSa, NewIkeSa, Origin, datagram_limit};
+use crate::rate::{Bucket, Rate};
 use crate::time::{Instant, UnixTime};
 use crate::wire::codes::{ExchangeType, NotifyType, PayloadType};
 use crate::wire::header::MessageId;

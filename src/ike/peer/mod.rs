@@ -1,10 +1,24 @@
-//! One remote gateway with all it owns: attempts to connect, IKE SAs, what drains.
+//! One remote gateway with all its state: handshakes, IKE SAs with their children, and inbound SAs
+//! that drain.
 //!
-//! Whatever comes in, the same four steps end it (see [`Peer::run_followups`]): what is missing is
-//! wanted ([`crate::ike::peer::care`]), each slot's outbound carrier is settled, what is wanted is
-//! asked, and the earliest deadline is known.
+//! Everything about one remote gateway is in one [`Peer`], so that whatever concerns two of its IKE
+//! SAs (rekeys, re-authentication, both ends dialling at once) is decided in one place. Every input
+//! ends with the same steps ([`Peer::run_followups`]): SAs that are missing or surplus are found,
+//! each slot's outbound SA is selected, the next requests are sent. Then the earliest deadline is
+//! computed from the state ([`Peer::deadline`]).
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `mod` | [`Peer`]: messages on established IKE SAs, each slot's outbound SA, drains, deadlines |
+//! | [`dial`] | when and where the peer is dialled: back-off, rotation over its addresses |
+//! | [`handshake`] | IKE_SA_INIT and IKE_AUTH as initiator and responder |
+//! | [`reconcile`] | what the peer lacks and what is one too many |
+//! | [`succession`] | what one IKE SA means for another: rekeys, rivals, removal |
 
-pub(crate) mod care;
+pub(crate) mod dial;
+pub(crate) mod handshake;
+pub(crate) mod reconcile;
+mod succession;
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -13,98 +27,56 @@ use super::endpoint::config::PeerConfig;
 use super::endpoint::context::Context;
 use super::endpoint::event::{Cause, IkeEvent};
 use super::endpoint::schedule::{Earliest, Timer};
-use super::exchange::auth::{AuthRefused, AuthSent, InitAnswered};
-use super::exchange::init::InitSent;
-use super::exchange::step::Party;
-use super::exchange::{Crossing, Exchange};
-use super::exchange::{create_child, rekey_ike};
 use super::ids::{ChildId, PeerId, Slot};
 use super::path::{Path, Sending};
 use super::sa::channel::OpenedMessage;
-use super::sa::child::{self, ChildSa, OutState, SendCandidate};
-use super::sa::task::TaskKind;
+use super::sa::child::{self, ChildLifecycle, ChildSa, OutState, SendCandidate};
 use super::sa::window::{Fingerprint, RequestArrival};
-use super::sa::{IkeLifecycle, IkeSa, SaEffect};
-use super::testing::mutation::{self, Mutation};
+use super::sa::{IkeSa, SaEffect};
 use crate::crypto::Hash;
 use crate::time::Instant;
 use crate::wire::header::Header;
 use crate::wire::spi::{EspSpi, IkeSpi};
-use care::{Dial, SlotRetry};
+use dial::Dial;
+use handshake::Handshake;
+use reconcile::SlotRetry;
 
 /// One remote gateway.
+///
+/// The methods are in five files, by subject: see the table of the [module](self).
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) id: PeerId,
     pub(crate) config: Rc<PeerConfig>,
     pub(crate) dial: Dial,
-    /// How it went with each slot's children, in the order of the configuration.
-    pub(crate) care: Vec<SlotRetry>,
+    /// One for each slot, in the order of the configuration.
+    pub(crate) slot_retries: Vec<SlotRetry>,
     pub(crate) handshakes: Vec<Handshake>,
     pub(crate) sas: Vec<IkeSa>,
     pub(crate) draining: Vec<Draining>,
-    /// What the schedule holds of us.
+    /// The deadline that [`super::endpoint`]'s schedule holds for this peer.
     pub(crate) registered: Option<(Instant, Timer)>,
 }
 
-/// An attempt of either end, by its phase.
-#[derive(Debug)]
-pub(crate) enum Handshake {
-    /// We dial: IKE_SA_INIT is out.
-    InitSent(Box<InitSent>),
-    /// We dial: IKE_AUTH is out.
-    AuthSent(Box<AuthSent>),
-    /// The peer dials: IKE_SA_INIT is answered.
-    InitAnswered(Box<InitAnswered>),
-    /// The peer dialled and was not believed.
-    AuthRefused(Box<AuthRefused>),
-}
-
-/// So many drain at a time for each slot that there is: children that are replaced faster have no
-/// stragglers of the oldest any more.
+/// The most inbound SAs that drain at a time, for each slot: when children are replaced faster, no
+/// late packets of the oldest are expected any more.
 const DRAINING: usize = 4;
 
-/// An inbound half that outlives its child for a moment: stragglers of a rekey still open.
+/// The inbound half of a child that is gone, kept for a moment so that late packets still decrypt.
 #[derive(Debug)]
 pub(crate) struct Draining {
     pub(crate) child: ChildSa,
     pub(crate) until: Instant,
 }
 
-impl Handshake {
-    /// Our SPI.
-    pub(crate) fn spi(&self) -> IkeSpi {
-        match self {
-            Handshake::InitSent(phase) => phase.spi,
-            Handshake::AuthSent(phase) => phase.keyed.channel.own,
-            Handshake::InitAnswered(phase) => phase.keyed.channel.own,
-            Handshake::AuthRefused(phase) => phase.channel.own,
-        }
-    }
-
-    /// Whether we dial.
-    pub(crate) fn is_ours(&self) -> bool {
-        matches!(self, Handshake::InitSent(_) | Handshake::AuthSent(_))
-    }
-
-    pub(crate) fn due(&self) -> (Instant, Timer) {
-        match self {
-            Handshake::InitSent(phase) => (phase.timer.due(), Timer::Retransmit),
-            Handshake::AuthSent(phase) => (phase.timer.due(), Timer::Retransmit),
-            Handshake::InitAnswered(phase) => (phase.forget_at, Timer::HalfOpen),
-            Handshake::AuthRefused(phase) => (phase.forget_at, Timer::HalfOpen),
-        }
-    }
-}
-
 impl Peer {
     pub(crate) fn new(id: PeerId, config: PeerConfig) -> Peer {
-        let care = config.children.iter().map(|_| SlotRetry::default()).collect();
+        let slot_retries = config.children.iter().map(|_| SlotRetry::default()).collect();
         Peer {
             id,
             config: Rc::new(config),
             dial: Dial::default(),
-            care,
+            slot_retries,
             handshakes: Vec::new(),
             sas: Vec::new(),
             draining: Vec::new(),
@@ -112,7 +84,7 @@ impl Peer {
         }
     }
 
-    /// A datagram for one of our SPIs.
+    /// Handles a datagram for `own`, an SPI of one of the peer's IKE SAs or handshakes.
     pub(crate) fn receive(
         &mut self,
         ctx: &mut Context<'_>,
@@ -124,22 +96,23 @@ impl Peer {
         if let Some(at) = self.sas.iter().position(|sa| sa.spi() == own) {
             let mut sa = self.sas.remove(at);
             let effects = if header.is_response() {
-                self.hear_answer(ctx, &mut sa, header, path, bytes)
+                self.on_response(ctx, &mut sa, header, path, bytes)
             } else {
-                self.hear_request(ctx, &mut sa, header, path, bytes)
+                self.on_request(ctx, &mut sa, header, path, bytes)
             };
             let spi = sa.spi();
             self.sas.insert(at, sa);
             self.carry_out(ctx, spi, effects);
         } else if let Some(at) = self.handshakes.iter().position(|phase| phase.spi() == own) {
             let phase = self.handshakes.remove(at);
-            self.advance(ctx, phase, header, path, bytes);
+            self.on_handshake_message(ctx, phase, header, path, bytes);
         }
         self.run_followups(ctx);
     }
 
-    /// The peer's request on an established IKE SA.
-    fn hear_request(
+    /// Handles the peer's request on an established IKE SA: a retransmission is answered with the
+    /// cached response, a new request is executed once.
+    fn on_request(
         &mut self,
         ctx: &mut Context<'_>,
         sa: &mut IkeSa,
@@ -167,21 +140,16 @@ impl Peer {
             Some(OpenedMessage::Whole(chain, fingerprint)) => (chain, fingerprint),
         };
         sa.heard(ctx, path);
-        let mut effects = Vec::new();
-        if matches!(sa.lifecycle, IkeLifecycle::Rival { .. }) && adopts(&chain) {
-            // The peer uses its successor: it never saw our crossing request (RFC 7296 §2.8.2).
-            sa.lifecycle = IkeLifecycle::Live;
-            self.inherit(ctx, sa);
-        }
-        let (answer, more) = sa.answer(ctx, header.exchange, chain);
-        effects.extend(more);
+        self.adopt_rival(ctx, sa, &chain);
+        let (answer, effects) = sa.answer(ctx, header.exchange, chain);
+        // The new inbound SA is installed before the response that announces it leaves.
         self.select_outbound(ctx, Some(sa));
         sa.reply(ctx, path, header.exchange, fingerprint, &answer);
         effects
     }
 
-    /// The peer's answer on an established IKE SA.
-    fn hear_answer(
+    /// Handles the peer's response on an established IKE SA.
+    fn on_response(
         &mut self,
         ctx: &mut Context<'_>,
         sa: &mut IkeSa,
@@ -208,108 +176,11 @@ impl Peer {
         sa.take_answer(ctx, flight, chain)
     }
 
-    /// What an input on the IKE SA `spi` means for the others.
-    pub(crate) fn carry_out(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, effects: Vec<SaEffect>) {
-        for effect in effects {
-            match effect {
-                SaEffect::End(cause) => self.remove_sa(ctx, spi, cause),
-                SaEffect::Succeed(successor) => self.succeed(ctx, spi, *successor),
-                SaEffect::Keep(rival) => self.sas.push(*rival),
-                SaEffect::Yield(mut ours, to) => {
-                    ours.close(ctx, Cause::Duplicate, None);
-                    self.sas.push(*ours);
-                    self.promote(ctx, spi, to);
-                }
-                SaEffect::Promote(to) => self.promote(ctx, spi, to),
-                SaEffect::Renew => self.renew(ctx, spi),
-            }
-        }
-    }
-
-    /// A successor takes the place of an IKE SA: children and wishes go over.
-    fn succeed(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, mut successor: IkeSa) {
-        if let Some(old) = self.sas.iter_mut().find(|sa| sa.spi() == spi) {
-            hand_over(ctx, old, &mut successor);
-            if successor.channel.made_by == Party::We {
-                old.close(ctx, Cause::Rekeyed, None);
-            }
-        }
-        self.make_room(ctx);
-        self.sas.push(successor);
-    }
-
-    /// The peer's successor of `spi` stands.
-    fn promote(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, to: IkeSpi) {
-        let Some(at) = self.sas.iter().position(|sa| sa.spi() == to) else { return };
-        let mut successor = self.sas.remove(at);
-        successor.lifecycle = IkeLifecycle::Live;
-        if let Some(old) = self.sas.iter_mut().find(|sa| sa.spi() == spi) {
-            hand_over(ctx, old, &mut successor);
-        }
-        self.sas.push(successor);
-    }
-
-    /// A rival that the peer uses takes over from the IKE SA whose rekeying it crossed.
-    fn inherit(&mut self, ctx: &mut Context<'_>, rival: &mut IkeSa) {
-        let crossed = |sa: &&mut IkeSa| match sa.flight.as_ref().map(|flight| &flight.exchange) {
-            Some(Exchange::RekeyIke(asked)) => {
-                matches!(asked.rival, Crossing::Standing(spi, _) if spi == rival.spi())
-            }
-            _ => false,
-        };
-        if let Some(old) = self.sas.iter_mut().find(crossed) {
-            hand_over(ctx, old, rival);
-        }
-    }
-
-    /// An IKE SA ends here and now, with all that hangs on it.
-    pub(crate) fn remove_sa(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, cause: Cause) {
-        let Some(at) = self.sas.iter().position(|sa| sa.spi() == spi) else { return };
-        let mut sa = self.sas.remove(at);
-        match sa.flight.take().map(|flight| flight.exchange) {
-            Some(Exchange::NewChild(asked)) => create_child::abandon(ctx, &asked.wanted),
-            Some(Exchange::RekeyChild(asked)) => create_child::abandon(ctx, &asked.new.wanted),
-            Some(Exchange::RekeyIke(asked)) => {
-                if let Some(SaEffect::Promote(to)) = rekey_ike::forget(ctx, &mut sa, &asked)
-                    && let Some(rival) = self.sas.iter_mut().find(|sa| sa.spi() == to)
-                {
-                    rival.lifecycle = IkeLifecycle::Live;
-                    hand_over(ctx, &mut sa, rival);
-                }
-            }
-            Some(Exchange::Probe | Exchange::CloseChildren(_) | Exchange::CloseIke) | None => {}
-        }
-        self.withdraw(spi);
-        ctx.spis.release_ike(spi);
-        let of_children = match cause {
-            Cause::Rekeyed | Cause::Duplicate | Cause::DeletedByPeer => Cause::WithIke,
-            other => other,
-        };
-        let ids: Vec<ChildId> = sa.children.iter().map(|child| child.id).collect();
-        for id in ids {
-            sa.detach_child(id, of_children);
-        }
-        self.retire_children(ctx, &mut sa);
-        ctx.out.event(IkeEvent::IkeDown { peer: self.id, ike: spi, cause });
-        self.dial.lost(ctx, cause);
-    }
-
-    /// The peer withdrew a rival: our own successor stays.
-    fn withdraw(&mut self, spi: IkeSpi) {
-        for sa in &mut self.sas {
-            if let Some(Exchange::RekeyIke(asked)) = sa.flight.as_mut().map(|f| &mut f.exchange)
-                && matches!(asked.rival, Crossing::Standing(rival, _) if rival == spi)
-            {
-                asked.rival = Crossing::Withdrawn;
-            }
-        }
-    }
-
-    /// The configuration is another one than when these SAs were made; `was_local` was our address
-    /// in it.
+    /// Adapts the SAs to a configuration that replaced the one under which they were made;
+    /// `was_local` was this end's address in the old one.
     pub(crate) fn adapt(&mut self, ctx: &mut Context<'_>, was_local: IpAddr) {
         let kept = self.config.children.len();
-        self.care.resize_with(kept, Default::default);
+        self.slot_retries.resize_with(kept, Default::default);
         for sa in &mut self.sas {
             if sa.path.local.ip() == was_local {
                 sa.local_address_changed(ctx, self.config.local);
@@ -321,7 +192,8 @@ impl Peer {
         }
     }
 
-    /// Everything that follows from any input.
+    /// Does everything that may follow from any input: finds SAs that are missing or surplus,
+    /// selects each slot's outbound SA, sends the next requests.
     pub(crate) fn run_followups(&mut self, ctx: &mut Context<'_>) {
         self.reconcile(ctx);
         self.select_outbound(ctx, None);
@@ -333,8 +205,8 @@ impl Peer {
         self.select_outbound(ctx, None);
     }
 
-    /// Sees to it that each slot's traffic has the right carrier, and to the end of children that
-    /// departed. `handled` is the IKE SA that is being handled and so is not among the others.
+    /// Selects the child SA that carries each slot's outbound traffic, and retires the children that
+    /// were detached. `handled` is the IKE SA whose message is being handled: it is not in the list.
     pub(crate) fn select_outbound(
         &mut self,
         ctx: &mut Context<'_>,
@@ -349,7 +221,7 @@ impl Peer {
                 id: child.id,
                 may_send: child.may_send,
                 out: child.out,
-                leaving: child.lifecycle == child::ChildLifecycle::Leaving,
+                leaving: child.lifecycle == ChildLifecycle::Leaving,
             }));
             for child in &mut children {
                 if Some(child.id) == carrier && child.out != OutState::Active {
@@ -359,32 +231,34 @@ impl Peer {
                 }
             }
             for child in children {
-                if child.lifecycle == child::ChildLifecycle::Leaving {
+                if child.lifecycle == ChildLifecycle::Leaving {
                     child.retire(ctx);
                 }
             }
         }
         for at in 0..self.sas.len() {
-            let Some(mut sa) = self.sas.get_mut(at).map(take_departed) else { continue };
-            self.lay_down_all(ctx, &mut sa);
+            let Some(sa) = self.sas.get_mut(at) else { continue };
+            let departed = std::mem::take(&mut sa.departed);
+            self.retire(ctx, departed);
         }
         if let Some(sa) = handled {
             self.retire_children(ctx, sa);
         }
     }
 
+    /// Retires the detached children of an IKE SA that is not in the list.
     fn retire_children(&mut self, ctx: &mut Context<'_>, sa: &mut IkeSa) {
-        let mut departed = take_departed(sa);
-        self.lay_down_all(ctx, &mut departed);
+        let departed = std::mem::take(&mut sa.departed);
+        self.retire(ctx, departed);
     }
 
-    /// Children that departed send no more, and drain or stop receiving.
-    fn lay_down_all(&mut self, ctx: &mut Context<'_>, departed: &mut Vec<(ChildSa, Cause)>) {
-        for (mut child, cause) in departed.drain(..) {
+    /// Ends detached children: none sends any more, and each drains or stops receiving.
+    fn retire(&mut self, ctx: &mut Context<'_>, departed: Vec<(ChildSa, Cause)>) {
+        for (mut child, cause) in departed {
             child.retire(ctx);
             ctx.out.event(IkeEvent::ChildDown { peer: self.id, child: child.id, cause });
-            if let Some(care) = self.care.get_mut(usize::from(child.slot.0)) {
-                care.lost(ctx, &child, cause);
+            if let Some(retry) = self.slot_retries.get_mut(usize::from(child.slot.0)) {
+                retry.lost(ctx.mono(), &child, cause);
             }
             let drains = matches!(
                 cause,
@@ -405,7 +279,7 @@ impl Peer {
         }
     }
 
-    /// The earliest thing to wake up for.
+    /// The earliest deadline, computed from the state.
     pub(crate) fn deadline(&self) -> Option<(Instant, Timer)> {
         let mut earliest = Earliest::default();
         for handshake in &self.handshakes {
@@ -416,11 +290,11 @@ impl Peer {
             sa.deadlines(&mut earliest, self.config.dpd_timeout);
         }
         earliest.maybe(self.draining.iter().map(|d| d.until).min(), Timer::Drain);
-        self.care_deadlines(&mut earliest);
+        self.reconcile_deadlines(&mut earliest);
         earliest.0
     }
 
-    /// Deadlines have come.
+    /// Handles every deadline that has come.
     pub(crate) fn wake(&mut self, ctx: &mut Context<'_>) {
         self.wake_handshakes(ctx);
         let spis: Vec<IkeSpi> = self.sas.iter().map(IkeSa::spi).collect();
@@ -440,13 +314,19 @@ impl Peer {
         self.run_followups(ctx);
     }
 
-    /// The IKE SA that has this child.
+    /// The IKE SA that the child with this inbound SPI belongs to.
+    pub(crate) fn sa_of_inbound(&mut self, spi: EspSpi) -> Option<&mut IkeSa> {
+        self.sas.iter_mut().find(|sa| sa.children.iter().any(|child| child.inbound.spi == spi))
+    }
+
+    /// The IKE SA that a child belongs to.
     pub(crate) fn sa_of_child(&mut self, child: ChildId) -> Option<&mut IkeSa> {
         self.sas.iter_mut().find(|sa| sa.child(child).is_some())
     }
 
-    /// The peer sends on this inbound SA, so it has it: we may send on its other half.
-    pub(crate) fn first_packet(&mut self, ctx: &mut Context<'_>, spi: EspSpi) {
+    /// Handles the first packet on an inbound SA: the peer has installed the pair, so this end may
+    /// send on the other half (RFC 7296 §2.8).
+    pub(crate) fn on_first_packet(&mut self, ctx: &mut Context<'_>, spi: EspSpi) {
         let children = self.sas.iter_mut().flat_map(|sa| &mut sa.children);
         for child in children.filter(|child| child.inbound.spi == spi) {
             child.may_send = true;
@@ -454,10 +334,10 @@ impl Peer {
         self.run_followups(ctx);
     }
 
-    /// Says goodbye on all IKE SAs and gives up all attempts.
+    /// Closes all IKE SAs, with a Delete each, and drops all handshakes.
     pub(crate) fn close_all(&mut self, ctx: &mut Context<'_>, cause: Cause) {
         for handshake in std::mem::take(&mut self.handshakes) {
-            release(ctx, &handshake);
+            handshake.release(ctx);
         }
         for sa in &mut self.sas {
             sa.close(ctx, cause, None);
@@ -466,22 +346,7 @@ impl Peer {
     }
 }
 
-/// Frees what an attempt had reserved.
-pub(crate) fn release(ctx: &mut Context<'_>, handshake: &Handshake) {
-    ctx.spis.release_ike(handshake.spi());
-    match handshake {
-        Handshake::InitAnswered(phase) => ctx.half_open.leave(phase.source),
-        Handshake::AuthRefused(phase) => ctx.half_open.leave(phase.source),
-        Handshake::InitSent(_) | Handshake::AuthSent(_) => {}
-    }
-    if let Handshake::AuthSent(phase) = handshake
-        && let Some(wanted) = &phase.wanted
-    {
-        create_child::abandon(ctx, wanted);
-    }
-}
-
-/// What makes two datagrams the same message (RFC 7296 §2.1).
+/// The hash by which a datagram is recognised as a retransmission of another (RFC 7296 §2.1).
 pub(crate) fn fingerprint(ctx: &Context<'_>, bytes: &[u8]) -> Fingerprint {
     let digest = ctx.provider.hash(Hash::Sha2_256, &[bytes]);
     let mut octets = [0; 32];
@@ -489,37 +354,4 @@ pub(crate) fn fingerprint(ctx: &Context<'_>, bytes: &[u8]) -> Fingerprint {
         *to = *from;
     }
     Fingerprint(octets)
-}
-
-fn take_departed(sa: &mut IkeSa) -> Vec<(ChildSa, Cause)> {
-    std::mem::take(&mut sa.departed)
-}
-
-/// Children and wishes go from an IKE SA to its successor (RFC 7296 §2.8).
-fn hand_over(ctx: &mut Context<'_>, old: &mut IkeSa, new: &mut IkeSa) {
-    if !mutation::is(Mutation::ForgetChildrenAtIkeRekey) {
-        new.children.append(&mut old.children);
-    }
-    new.heard_at = new.heard_at.max(old.heard_at);
-    new.surplus = old.surplus.take();
-    for task in std::mem::take(&mut old.tasks.0) {
-        match task.kind {
-            TaskKind::CloseIke(..) => old.tasks.0.push_back(task),
-            TaskKind::RekeyIke(_) | TaskKind::Probe => {}
-            _ => _ = new.tasks.push(task.kind, task.not_before),
-        }
-    }
-    ctx.out.event(IkeEvent::IkeRekeyed { peer: ctx.peer, old: old.spi(), new: new.spi() });
-    // What was to go when its rekeying was under way goes none the less.
-    if let IkeLifecycle::Leaving(cause) = old.lifecycle {
-        new.close(ctx, cause, None);
-    }
-}
-
-/// Whether a request on a rival shows that the peer takes it for the one that stands.
-fn adopts(chain: &Result<crate::wire::payload::chain::Chain, super::error::Error>) -> bool {
-    use crate::wire::codes::ProtocolId;
-    chain.as_ref().is_ok_and(|chain| {
-        chain.sa().is_some() || chain.deletes().any(|d| d.protocol == ProtocolId::Esp)
-    })
 }

@@ -33,7 +33,7 @@ impl IkeSa {
     /// does not, since anyone on the way could redirect its packets (RFC 7296 §2.23).
     pub(crate) fn heard(&mut self, ctx: &mut Context<'_>, path: Path) {
         self.alive(ctx.mono());
-        if path != self.path && !self.nat.here {
+        if self.path.follows(path, self.nat.here) {
             self.move_to(ctx, path);
         }
     }

@@ -12,8 +12,8 @@
 
 use std::fmt;
 
-use crate::ike::admission::budget::{Bucket, Rate};
 use crate::ike::testing::mutation::{self, Mutation};
+use crate::rate::{Bucket, Rate};
 use crate::time::Instant;
 use crate::wire::header::MessageId;
 

@@ -1,4 +1,5 @@
-//! Every field of every part of the engine, listed by hand: what is here survives a restart.
+//! The fields of a snapshot, listed by hand for every type of the engine: what is listed here
+//! survives a restart.
 
 use super::codec::{
     Corrupt, Decoder, Encoder, SnapshotField, lists, newtypes, numbers, records, variants,
@@ -19,10 +20,12 @@ use crate::ike::ids::{ChildId, PeerId, Slot};
 use crate::ike::negotiation::combination::{Combination, CombinationCipher};
 use crate::ike::negotiation::nat_detection::Nat;
 use crate::ike::path::{Path, Port};
-use crate::ike::peer::care::{Dial, SlotRetry};
-use crate::ike::peer::{Draining, Handshake};
+use crate::ike::peer::Draining;
+use crate::ike::peer::dial::Dial;
+use crate::ike::peer::handshake::Handshake;
+use crate::ike::peer::reconcile::SlotRetry;
 use crate::ike::sa::channel::{Arriving, Channel, Parties};
-use crate::ike::sa::child::{ChildHalf, ChildLifecycle as ChildStanding, ChildSa, OutState};
+use crate::ike::sa::child::{ChildHalf, ChildLifecycle, ChildSa, OutState};
 use crate::ike::sa::fragment::Assembly;
 use crate::ike::sa::lifetime::{Deadlines, LimitPair};
 use crate::ike::sa::retransmit::{Retransmit, RetransmitSchedule};
@@ -109,7 +112,7 @@ variants! {
         1 => Command {}, 2 => DeletedByPeer {}, 3 => Duplicate {}, 4 => InitialContact {}, 5 => Expired {},
         6 => Failed {}, 7 => Rekeyed {}, 8 => Silence {}, 9 => WithIke {},
     }
-    ChildStanding { 1 => Live {}, 2 => Replaced { overdue: a }, 3 => Leaving {} }
+    ChildLifecycle { 1 => Live {}, 2 => Replaced { overdue: a }, 3 => Leaving {} }
     Combination {
         1 => Ike { cipher: a, prf: b, ke: c }, 2 => Esp { cipher: a, ke: b, esn: c },
     }
@@ -132,13 +135,13 @@ variants! {
 macro_rules! keys {
     ($($name:ident),*) => {$(
         impl SnapshotField for $name {
-            fn save(&self, pen: &mut Encoder) {
-                self.expose().len().save(pen);
-                pen.put(self.expose());
+            fn save(&self, encoder: &mut Encoder) {
+                self.expose().len().save(encoder);
+                encoder.put(self.expose());
             }
 
-            fn load(eye: &mut Decoder<'_>) -> Result<$name, Corrupt> {
-                Secret::load(eye).map($name::restore)
+            fn load(decoder: &mut Decoder<'_>) -> Result<$name, Corrupt> {
+                Secret::load(decoder).map($name::restore)
             }
         }
     )*};
@@ -146,16 +149,17 @@ macro_rules! keys {
 
 keys!(SkAi, SkAr, SkD, SkEi, SkEr, SkPi, SkPr);
 
-/// A suite goes by its transforms' numbers, and is only a suite again if it can still be run.
+/// Suites, by the numbers of their transforms. A suite that is not implemented any more does not
+/// decode.
 macro_rules! suites {
     ($($name:ident),*) => {$(
         impl SnapshotField for $name {
-            fn save(&self, pen: &mut Encoder) {
-                Combination::from(*self).save(pen);
+            fn save(&self, encoder: &mut Encoder) {
+                Combination::from(*self).save(encoder);
             }
 
-            fn load(eye: &mut Decoder<'_>) -> Result<$name, Corrupt> {
-                let line = Combination::load(eye)?;
+            fn load(decoder: &mut Decoder<'_>) -> Result<$name, Corrupt> {
+                let line = Combination::load(decoder)?;
                 $name::try_from(line).map_err(|_| Corrupt::Field("a suite"))
             }
         }
@@ -165,57 +169,57 @@ macro_rules! suites {
 suites!(EspSuite, IkeSuite);
 
 impl SnapshotField for Group {
-    fn save(&self, pen: &mut Encoder) {
-        self.id().save(pen);
+    fn save(&self, encoder: &mut Encoder) {
+        self.id().save(encoder);
     }
 
-    fn load(eye: &mut Decoder<'_>) -> Result<Group, Corrupt> {
-        let id = KeId::load(eye)?;
+    fn load(decoder: &mut Decoder<'_>) -> Result<Group, Corrupt> {
+        let id = KeId::load(decoder)?;
         let group = Group::ALL.into_iter().find(|group| group.id() == id);
         group.ok_or(Corrupt::Field("a group"))
     }
 }
 
 impl SnapshotField for Nonce {
-    fn save(&self, pen: &mut Encoder) {
-        self.bytes().len().save(pen);
-        pen.put(self.bytes());
+    fn save(&self, encoder: &mut Encoder) {
+        self.bytes().len().save(encoder);
+        encoder.put(self.bytes());
     }
 
-    fn load(eye: &mut Decoder<'_>) -> Result<Nonce, Corrupt> {
-        Nonce::new(Vec::load(eye)?).ok_or(Corrupt::Field("a nonce"))
+    fn load(decoder: &mut Decoder<'_>) -> Result<Nonce, Corrupt> {
+        Nonce::new(Vec::load(decoder)?).ok_or(Corrupt::Field("a nonce"))
     }
 }
 
 impl<T: SnapshotField> SnapshotField for LimitPair<T> {
-    fn save(&self, pen: &mut Encoder) {
+    fn save(&self, encoder: &mut Encoder) {
         let LimitPair { soft, hard } = self;
-        soft.save(pen);
-        hard.save(pen);
+        soft.save(encoder);
+        hard.save(encoder);
     }
 
-    fn load(eye: &mut Decoder<'_>) -> Result<LimitPair<T>, Corrupt> {
-        Ok(LimitPair { soft: T::load(eye)?, hard: T::load(eye)? })
+    fn load(decoder: &mut Decoder<'_>) -> Result<LimitPair<T>, Corrupt> {
+        Ok(LimitPair { soft: T::load(decoder)?, hard: T::load(decoder)? })
     }
 }
 
 impl<T: SnapshotField> SnapshotField for Crossing<T> {
-    fn save(&self, pen: &mut Encoder) {
+    fn save(&self, encoder: &mut Encoder) {
         match self {
-            Crossing::None => 1u8.save(pen),
+            Crossing::None => 1u8.save(encoder),
             Crossing::Standing(rival, nonces) => {
-                2u8.save(pen);
-                rival.save(pen);
-                nonces.save(pen);
+                2u8.save(encoder);
+                rival.save(encoder);
+                nonces.save(encoder);
             }
-            Crossing::Withdrawn => 3u8.save(pen),
+            Crossing::Withdrawn => 3u8.save(encoder),
         }
     }
 
-    fn load(eye: &mut Decoder<'_>) -> Result<Crossing<T>, Corrupt> {
-        match u8::load(eye)? {
+    fn load(decoder: &mut Decoder<'_>) -> Result<Crossing<T>, Corrupt> {
+        match u8::load(decoder)? {
             1 => Ok(Crossing::None),
-            2 => Ok(Crossing::Standing(T::load(eye)?, NoncePair::load(eye)?)),
+            2 => Ok(Crossing::Standing(T::load(decoder)?, NoncePair::load(decoder)?)),
             3 => Ok(Crossing::Withdrawn),
             _ => Err(Corrupt::Field("a crossing")),
         }
@@ -223,132 +227,133 @@ impl<T: SnapshotField> SnapshotField for Crossing<T> {
 }
 
 impl SnapshotField for Selector {
-    fn save(&self, pen: &mut Encoder) {
+    fn save(&self, encoder: &mut Encoder) {
         let Selector { addresses, protocol, ports } = self;
-        addresses.first().save(pen);
-        addresses.last().save(pen);
-        protocol.save(pen);
-        ports.first().save(pen);
-        ports.last().save(pen);
+        addresses.first().save(encoder);
+        addresses.last().save(encoder);
+        protocol.save(encoder);
+        ports.first().save(encoder);
+        ports.last().save(encoder);
     }
 
-    fn load(eye: &mut Decoder<'_>) -> Result<Selector, Corrupt> {
-        let addresses = AddressRange::new(SnapshotField::load(eye)?, SnapshotField::load(eye)?);
+    fn load(decoder: &mut Decoder<'_>) -> Result<Selector, Corrupt> {
+        let addresses =
+            AddressRange::new(SnapshotField::load(decoder)?, SnapshotField::load(decoder)?);
         let addresses = addresses.map_err(|_| Corrupt::Field("an address range"))?;
-        let protocol = u8::load(eye)?;
-        let ports = Ports::new(u16::load(eye)?, u16::load(eye)?);
+        let protocol = u8::load(decoder)?;
+        let ports = Ports::new(u16::load(decoder)?, u16::load(decoder)?);
         Ok(Selector { addresses, protocol, ports: ports.ok_or(Corrupt::Field("ports"))? })
     }
 }
 
 impl SnapshotField for SelectorSet {
-    fn save(&self, pen: &mut Encoder) {
-        pen.list(self.selectors().iter());
+    fn save(&self, encoder: &mut Encoder) {
+        encoder.list(self.selectors().iter());
     }
 
-    fn load(eye: &mut Decoder<'_>) -> Result<SelectorSet, Corrupt> {
-        Ok(Vec::<Selector>::load(eye)?.into_iter().collect())
+    fn load(decoder: &mut Decoder<'_>) -> Result<SelectorSet, Corrupt> {
+        Ok(Vec::<Selector>::load(decoder)?.into_iter().collect())
     }
 }
 
 impl SnapshotField for Tasks {
-    fn save(&self, pen: &mut Encoder) {
-        pen.list(self.0.iter());
+    fn save(&self, encoder: &mut Encoder) {
+        encoder.list(self.0.iter());
     }
 
-    fn load(eye: &mut Decoder<'_>) -> Result<Tasks, Corrupt> {
-        let count = usize::load(eye)?;
-        (0..count).map(|_| Task::load(eye)).collect::<Result<_, _>>().map(Tasks)
+    fn load(decoder: &mut Decoder<'_>) -> Result<Tasks, Corrupt> {
+        let count = usize::load(decoder)?;
+        (0..count).map(|_| Task::load(decoder)).collect::<Result<_, _>>().map(Tasks)
     }
 }
 
-/// Children that departed are laid down before an input is done with: there are none between
-/// inputs.
+/// Detached children, which are retired before an input is finished: between inputs the list is
+/// empty.
 impl SnapshotField for Vec<(ChildSa, Cause)> {
-    fn save(&self, pen: &mut Encoder) {
-        pen.list(self.iter());
+    fn save(&self, encoder: &mut Encoder) {
+        encoder.list(self.iter());
     }
 
-    fn load(eye: &mut Decoder<'_>) -> Result<Vec<(ChildSa, Cause)>, Corrupt> {
-        (0..usize::load(eye)?).map(|_| SnapshotField::load(eye)).collect()
+    fn load(decoder: &mut Decoder<'_>) -> Result<Vec<(ChildSa, Cause)>, Corrupt> {
+        (0..usize::load(decoder)?).map(|_| SnapshotField::load(decoder)).collect()
     }
 }
 
 impl SnapshotField for RequestWindow {
-    fn save(&self, pen: &mut Encoder) {
-        self.next().save(pen);
-        self.outstanding().is_some().save(pen);
+    fn save(&self, encoder: &mut Encoder) {
+        self.next().save(encoder);
+        self.outstanding().is_some().save(encoder);
         if let Some(outstanding) = self.outstanding() {
-            outstanding.save(pen);
+            outstanding.save(encoder);
         }
     }
 
-    fn load(eye: &mut Decoder<'_>) -> Result<RequestWindow, Corrupt> {
-        Ok(RequestWindow::restore(SnapshotField::load(eye)?, SnapshotField::load(eye)?))
+    fn load(decoder: &mut Decoder<'_>) -> Result<RequestWindow, Corrupt> {
+        Ok(RequestWindow::restore(SnapshotField::load(decoder)?, SnapshotField::load(decoder)?))
     }
 }
 
 impl SnapshotField for ReplyWindow {
-    fn save(&self, pen: &mut Encoder) {
-        self.expected().save(pen);
-        self.answered().is_some().save(pen);
+    fn save(&self, encoder: &mut Encoder) {
+        self.expected().save(encoder);
+        self.answered().is_some().save(encoder);
         if let Some(answered) = self.answered() {
-            answered.save(pen);
+            answered.save(encoder);
         }
     }
 
-    fn load(eye: &mut Decoder<'_>) -> Result<ReplyWindow, Corrupt> {
-        Ok(ReplyWindow::restore(SnapshotField::load(eye)?, SnapshotField::load(eye)?))
+    fn load(decoder: &mut Decoder<'_>) -> Result<ReplyWindow, Corrupt> {
+        Ok(ReplyWindow::restore(SnapshotField::load(decoder)?, SnapshotField::load(decoder)?))
     }
 }
 
-/// How often our message was sent is forgotten.
+/// The token bucket for repeated answers is not stored: a restored one is full.
 impl SnapshotField for InitAnswered {
-    fn save(&self, pen: &mut Encoder) {
-        self.keyed.save(pen);
-        self.source.save(pen);
-        self.forget_at.save(pen);
+    fn save(&self, encoder: &mut Encoder) {
+        self.keyed.save(encoder);
+        self.source.save(encoder);
+        self.forget_at.save(encoder);
     }
 
-    fn load(eye: &mut Decoder<'_>) -> Result<InitAnswered, Corrupt> {
-        let (keyed, source) = (SnapshotField::load(eye)?, SnapshotField::load(eye)?);
-        Ok(InitAnswered::until(SnapshotField::load(eye)?, keyed, source))
+    fn load(decoder: &mut Decoder<'_>) -> Result<InitAnswered, Corrupt> {
+        let (keyed, source) = (SnapshotField::load(decoder)?, SnapshotField::load(decoder)?);
+        Ok(InitAnswered::until(SnapshotField::load(decoder)?, keyed, source))
     }
 }
 
-/// How often it was sent is forgotten.
+/// The token buckets for repeated answers are not stored: restored ones are full.
 impl SnapshotField for Answered {
-    fn save(&self, pen: &mut Encoder) {
-        self.fingerprint.save(pen);
-        self.datagrams.save(pen);
+    fn save(&self, encoder: &mut Encoder) {
+        self.fingerprint.save(encoder);
+        self.datagrams.save(encoder);
     }
 
-    fn load(eye: &mut Decoder<'_>) -> Result<Answered, Corrupt> {
-        Ok(Answered::new(SnapshotField::load(eye)?, SnapshotField::load(eye)?))
+    fn load(decoder: &mut Decoder<'_>) -> Result<Answered, Corrupt> {
+        Ok(Answered::new(SnapshotField::load(decoder)?, SnapshotField::load(decoder)?))
     }
 }
 
-/// Ciphers are made again from the keys.
+/// The ciphers are not stored: they are made again from the keys.
 impl SnapshotField for Channel {
-    fn save(&self, pen: &mut Encoder) {
-        self.own.save(pen);
-        self.peer.save(pen);
-        self.made_by.save(pen);
-        self.suite.save(pen);
-        self.keys.save(pen);
-        self.fragments.save(pen);
+    fn save(&self, encoder: &mut Encoder) {
+        self.own.save(encoder);
+        self.peer.save(encoder);
+        self.made_by.save(encoder);
+        self.suite.save(encoder);
+        self.keys.save(encoder);
+        self.fragments.save(encoder);
         let [request, response] = &self.arriving;
-        request.save(pen);
-        response.save(pen);
+        request.save(encoder);
+        response.save(encoder);
     }
 
-    fn load(eye: &mut Decoder<'_>) -> Result<Channel, Corrupt> {
-        let (own, peer) = (IkeSpi::load(eye)?, IkeSpi::load(eye)?);
-        let made_by = Party::load(eye)?;
-        let (suite, keys) = (IkeSuite::load(eye)?, IkeKeys::load(eye)?);
-        let parties = Parties { own, peer, made_by, fragments: bool::load(eye)? };
-        let arriving = [SnapshotField::load(eye)?, SnapshotField::load(eye)?];
-        let mut channel = Channel::new(eye.provider, eye.rng, parties, suite, keys)
+    fn load(decoder: &mut Decoder<'_>) -> Result<Channel, Corrupt> {
+        let (own, peer) = (IkeSpi::load(decoder)?, IkeSpi::load(decoder)?);
+        let made_by = Party::load(decoder)?;
+        let (suite, keys) = (IkeSuite::load(decoder)?, IkeKeys::load(decoder)?);
+        let parties = Parties { own, peer, made_by, fragments: bool::load(decoder)? };
+        let arriving = [SnapshotField::load(decoder)?, SnapshotField::load(decoder)?];
+        let mut channel = Channel::new(decoder.provider, decoder.rng, parties, suite, keys)
             .map_err(|_| Corrupt::Field("the keys of an IKE SA"))?;
         channel.arriving = arriving;
         Ok(channel)
@@ -356,128 +361,140 @@ impl SnapshotField for Channel {
 }
 
 impl SnapshotField for Assembly {
-    fn save(&self, pen: &mut Encoder) {
+    fn save(&self, encoder: &mut Encoder) {
         let Assembly { id, total, parts, octets, first, deadline } = self;
-        id.save(pen);
-        total.save(pen);
-        parts.len().save(pen);
+        id.save(encoder);
+        total.save(encoder);
+        parts.len().save(encoder);
         for (number, text) in parts {
-            number.save(pen);
-            text.save(pen);
+            number.save(encoder);
+            text.save(encoder);
         }
-        octets.save(pen);
-        first.save(pen);
-        deadline.save(pen);
+        octets.save(encoder);
+        first.save(encoder);
+        deadline.save(encoder);
     }
 
-    fn load(eye: &mut Decoder<'_>) -> Result<Assembly, Corrupt> {
-        let (id, total) = (SnapshotField::load(eye)?, SnapshotField::load(eye)?);
-        let parts =
-            (0..usize::load(eye)?).map(|_| SnapshotField::load(eye)).collect::<Result<_, _>>()?;
-        let (octets, first) = (SnapshotField::load(eye)?, SnapshotField::load(eye)?);
-        Ok(Assembly { id, total, parts, octets, first, deadline: SnapshotField::load(eye)? })
+    fn load(decoder: &mut Decoder<'_>) -> Result<Assembly, Corrupt> {
+        let (id, total) = (SnapshotField::load(decoder)?, SnapshotField::load(decoder)?);
+        let parts = (0..usize::load(decoder)?)
+            .map(|_| SnapshotField::load(decoder))
+            .collect::<Result<_, _>>()?;
+        let (octets, first) = (SnapshotField::load(decoder)?, SnapshotField::load(decoder)?);
+        Ok(Assembly { id, total, parts, octets, first, deadline: SnapshotField::load(decoder)? })
     }
 }
 
 impl SnapshotField for Arriving {
-    fn save(&self, pen: &mut Encoder) {
+    fn save(&self, encoder: &mut Encoder) {
         let Arriving { assembly, fingerprint } = self;
-        assembly.save(pen);
-        fingerprint.save(pen);
+        assembly.save(encoder);
+        fingerprint.save(encoder);
     }
 
-    fn load(eye: &mut Decoder<'_>) -> Result<Arriving, Corrupt> {
-        Ok(Arriving { assembly: SnapshotField::load(eye)?, fingerprint: SnapshotField::load(eye)? })
-    }
-}
-
-/// A private value, if the provider gives it out. One that stays behind is lost with the process,
-/// and whoever needed it is told by its absence.
-impl SnapshotField for Option<Box<dyn KeyAgreement>> {
-    fn save(&self, pen: &mut Encoder) {
-        let exported =
-            self.as_ref().and_then(|exchange| Some((exchange.group(), exchange.export()?)));
-        exported.save(pen);
-    }
-
-    fn load(eye: &mut Decoder<'_>) -> Result<Option<Box<dyn KeyAgreement>>, Corrupt> {
-        let exported = Option::<(Group, Secret)>::load(eye)?;
-        Ok(exported.and_then(|(group, private)| eye.provider.resume_exchange(group, &private)))
-    }
-}
-
-impl SnapshotField for NewChild {
-    fn save(&self, pen: &mut Encoder) {
-        let NewChild { wanted, nonce, exchange, withdrawn } = self;
-        wanted.save(pen);
-        nonce.save(pen);
-        exchange.save(pen);
-        withdrawn.save(pen);
-    }
-
-    fn load(eye: &mut Decoder<'_>) -> Result<NewChild, Corrupt> {
-        let (wanted, nonce, exchange) =
-            (SnapshotField::load(eye)?, SnapshotField::load(eye)?, SnapshotField::load(eye)?);
-        Ok(NewChild { wanted, nonce, exchange, withdrawn: SnapshotField::load(eye)? })
-    }
-}
-
-impl SnapshotField for RekeyIke {
-    fn save(&self, pen: &mut Encoder) {
-        let RekeyIke { spi, nonce, exchange, lines, rival } = self;
-        spi.save(pen);
-        nonce.save(pen);
-        exchange.save(pen);
-        lines.save(pen);
-        rival.save(pen);
-    }
-
-    fn load(eye: &mut Decoder<'_>) -> Result<RekeyIke, Corrupt> {
-        let (spi, nonce, exchange) =
-            (SnapshotField::load(eye)?, SnapshotField::load(eye)?, SnapshotField::load(eye)?);
-        Ok(RekeyIke {
-            spi,
-            nonce,
-            exchange,
-            lines: SnapshotField::load(eye)?,
-            rival: SnapshotField::load(eye)?,
+    fn load(decoder: &mut Decoder<'_>) -> Result<Arriving, Corrupt> {
+        Ok(Arriving {
+            assembly: SnapshotField::load(decoder)?,
+            fingerprint: SnapshotField::load(decoder)?,
         })
     }
 }
 
-/// An attempt; none when its private value could not be kept: then it is begun anew.
-pub(crate) fn save_handshake(handshake: &Handshake, pen: &mut Encoder) {
+/// A private key exchange value, if the provider exports it. One that is not exported is lost with
+/// the process and restored as `None`.
+impl SnapshotField for Option<Box<dyn KeyAgreement>> {
+    fn save(&self, encoder: &mut Encoder) {
+        let exported =
+            self.as_ref().and_then(|exchange| Some((exchange.group(), exchange.export()?)));
+        exported.save(encoder);
+    }
+
+    fn load(decoder: &mut Decoder<'_>) -> Result<Option<Box<dyn KeyAgreement>>, Corrupt> {
+        let exported = Option::<(Group, Secret)>::load(decoder)?;
+        Ok(exported.and_then(|(group, private)| decoder.provider.resume_exchange(group, &private)))
+    }
+}
+
+impl SnapshotField for NewChild {
+    fn save(&self, encoder: &mut Encoder) {
+        let NewChild { wanted, nonce, exchange, withdrawn } = self;
+        wanted.save(encoder);
+        nonce.save(encoder);
+        exchange.save(encoder);
+        withdrawn.save(encoder);
+    }
+
+    fn load(decoder: &mut Decoder<'_>) -> Result<NewChild, Corrupt> {
+        let (wanted, nonce, exchange) = (
+            SnapshotField::load(decoder)?,
+            SnapshotField::load(decoder)?,
+            SnapshotField::load(decoder)?,
+        );
+        Ok(NewChild { wanted, nonce, exchange, withdrawn: SnapshotField::load(decoder)? })
+    }
+}
+
+impl SnapshotField for RekeyIke {
+    fn save(&self, encoder: &mut Encoder) {
+        let RekeyIke { spi, nonce, exchange, lines, rival } = self;
+        spi.save(encoder);
+        nonce.save(encoder);
+        exchange.save(encoder);
+        lines.save(encoder);
+        rival.save(encoder);
+    }
+
+    fn load(decoder: &mut Decoder<'_>) -> Result<RekeyIke, Corrupt> {
+        let (spi, nonce, exchange) = (
+            SnapshotField::load(decoder)?,
+            SnapshotField::load(decoder)?,
+            SnapshotField::load(decoder)?,
+        );
+        Ok(RekeyIke {
+            spi,
+            nonce,
+            exchange,
+            lines: SnapshotField::load(decoder)?,
+            rival: SnapshotField::load(decoder)?,
+        })
+    }
+}
+
+/// Writes a handshake.
+pub(crate) fn save_handshake(handshake: &Handshake, encoder: &mut Encoder) {
     match handshake {
         Handshake::InitSent(sent) => {
-            1u8.save(pen);
-            save_init_sent(sent, pen);
+            1u8.save(encoder);
+            save_init_sent(sent, encoder);
         }
         Handshake::AuthSent(phase) => {
-            2u8.save(pen);
-            phase.save(pen);
+            2u8.save(encoder);
+            phase.save(encoder);
         }
         Handshake::InitAnswered(phase) => {
-            3u8.save(pen);
-            phase.save(pen);
+            3u8.save(encoder);
+            phase.save(encoder);
         }
         Handshake::AuthRefused(phase) => {
-            4u8.save(pen);
-            phase.save(pen);
+            4u8.save(encoder);
+            phase.save(encoder);
         }
     }
 }
 
-pub(crate) fn load_handshake(eye: &mut Decoder<'_>) -> Result<Option<Handshake>, Corrupt> {
-    Ok(match u8::load(eye)? {
-        1 => load_init_sent(eye)?.map(|sent| Handshake::InitSent(Box::new(sent))),
-        2 => Some(Handshake::AuthSent(SnapshotField::load(eye)?)),
-        3 => Some(Handshake::InitAnswered(SnapshotField::load(eye)?)),
-        4 => Some(Handshake::AuthRefused(SnapshotField::load(eye)?)),
+/// Reads a handshake; none when the private key exchange value that it needs was not exported: then
+/// the peer is dialled again.
+pub(crate) fn load_handshake(decoder: &mut Decoder<'_>) -> Result<Option<Handshake>, Corrupt> {
+    Ok(match u8::load(decoder)? {
+        1 => load_init_sent(decoder)?.map(|sent| Handshake::InitSent(Box::new(sent))),
+        2 => Some(Handshake::AuthSent(SnapshotField::load(decoder)?)),
+        3 => Some(Handshake::InitAnswered(SnapshotField::load(decoder)?)),
+        4 => Some(Handshake::AuthRefused(SnapshotField::load(decoder)?)),
         _ => return Err(Corrupt::Field("a handshake")),
     })
 }
 
-fn save_init_sent(sent: &InitSent, pen: &mut Encoder) {
+fn save_init_sent(sent: &InitSent, encoder: &mut Encoder) {
     let InitSent {
         spi,
         path,
@@ -491,28 +508,34 @@ fn save_init_sent(sent: &InitSent, pen: &mut Encoder) {
         began_at,
         hearsay,
     } = sent;
-    (exchange.group(), exchange.export()).save(pen);
-    spi.save(pen);
-    path.save(pen);
-    nonce.save(pen);
-    tried.save(pen);
-    cookie.save(pen);
-    cookies.save(pen);
-    request.save(pen);
-    timer.save(pen);
-    began_at.save(pen);
-    hearsay.save(pen);
+    (exchange.group(), exchange.export()).save(encoder);
+    spi.save(encoder);
+    path.save(encoder);
+    nonce.save(encoder);
+    tried.save(encoder);
+    cookie.save(encoder);
+    cookies.save(encoder);
+    request.save(encoder);
+    timer.save(encoder);
+    began_at.save(encoder);
+    hearsay.save(encoder);
 }
 
-fn load_init_sent(eye: &mut Decoder<'_>) -> Result<Option<InitSent>, Corrupt> {
-    let (group, private) = <(Group, Option<Secret>)>::load(eye)?;
-    let (spi, path, nonce) =
-        (SnapshotField::load(eye)?, SnapshotField::load(eye)?, SnapshotField::load(eye)?);
-    let (tried, cookie, cookies) =
-        (SnapshotField::load(eye)?, SnapshotField::load(eye)?, SnapshotField::load(eye)?);
-    let (request, timer) = (SnapshotField::load(eye)?, SnapshotField::load(eye)?);
-    let (began_at, hearsay) = (Instant::load(eye)?, SnapshotField::load(eye)?);
-    let exchange = private.and_then(|private| eye.provider.resume_exchange(group, &private));
+fn load_init_sent(decoder: &mut Decoder<'_>) -> Result<Option<InitSent>, Corrupt> {
+    let (group, private) = <(Group, Option<Secret>)>::load(decoder)?;
+    let (spi, path, nonce) = (
+        SnapshotField::load(decoder)?,
+        SnapshotField::load(decoder)?,
+        SnapshotField::load(decoder)?,
+    );
+    let (tried, cookie, cookies) = (
+        SnapshotField::load(decoder)?,
+        SnapshotField::load(decoder)?,
+        SnapshotField::load(decoder)?,
+    );
+    let (request, timer) = (SnapshotField::load(decoder)?, SnapshotField::load(decoder)?);
+    let (began_at, hearsay) = (Instant::load(decoder)?, SnapshotField::load(decoder)?);
+    let exchange = private.and_then(|private| decoder.provider.resume_exchange(group, &private));
     Ok(exchange.map(|exchange| InitSent {
         spi,
         path,

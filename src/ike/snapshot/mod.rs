@@ -1,16 +1,24 @@
-//! The engine put down and picked up: everything it needs to go on, as octets with a version.
+//! Snapshots: the state of an [`Endpoint`] as octets with a version, so that a restarted process
+//! goes on with the same SAs.
 //!
 //! ```text
-//! version | taken at | next child | cookies | peers: dial, care, attempts, IKE SAs with children, drains
+//! version | taken at | next child | cookies | peers: dial, slot retries, handshakes, IKE SAs with
+//!                                            child SAs, draining inbound SAs
 //! ```
 //!
-//! Order of work for whoever persists: take the outputs, take the snapshot, store it, and only then
-//! transmit. A crash is then the same as a lost packet. Deadlines are stored as they are: the
-//! monotonic clock is one for all processes of a boot, and a snapshot of another boot is refused.
+//! The caller takes the outputs, takes the snapshot, stores it, and only then transmits. A crash is
+//! then the same as a lost packet. Deadlines are stored as they are: all processes of one boot share
+//! the monotonic clock, and a snapshot of another boot is refused.
 //!
-//! Not in it: configuration and credentials (handed in again), the source of randomness, limits on
-//! answers to strangers, and private key-exchange values that the provider does not give out. A
-//! request that needed such a value is asked again.
+//! A snapshot does not contain the configuration and the credentials (the caller passes them again),
+//! the source of randomness, the budgets of unauthenticated sources, and private key exchange values
+//! that the provider does not export. A request that needs such a value is made again.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `mod` | [`Snapshot`], and how an endpoint writes and restores one |
+//! | [`codec`] | the encoder, the decoder, and the encoding of plain types |
+//! | [`fields`] | the fields of every type of the engine |
 
 mod codec;
 mod fields;
@@ -29,27 +37,30 @@ use super::endpoint::Endpoint;
 use super::endpoint::config::{EndpointConfig, PeerConfig};
 use super::endpoint::context::Context;
 use super::ids::PeerId;
-use super::peer::care::{Dial, SlotRetry};
-use super::peer::{Draining, Handshake, Peer};
+use super::peer::dial::Dial;
+use super::peer::handshake::Handshake;
+use super::peer::reconcile::SlotRetry;
+use super::peer::{Draining, Peer};
 use super::sa::child::OutState;
 use super::sa::{IkeSa, ReservedSpi};
 use crate::crypto::Provider;
 use crate::rng::Rng;
 use crate::time::{Instant, Now};
 
-/// The version that this code writes and reads.
+/// The format version that this code writes and reads.
 const VERSION: u16 = 1;
 
-/// An endpoint's state. It holds keys: it prints nothing and is wiped when dropped.
+/// An endpoint's state as octets. They contain keys, so `Debug` shows only their number, and they are
+/// wiped when dropped.
 pub struct Snapshot(Zeroizing<Vec<u8>>);
 
 impl Snapshot {
-    /// A snapshot from where it was stored. Whether it reads is seen when it is restored.
+    /// A snapshot from stored octets. They are checked when the snapshot is restored.
     pub fn from_bytes(bytes: &[u8]) -> Snapshot {
         Snapshot(Zeroizing::new(bytes.to_vec()))
     }
 
-    /// Its octets, keys and all. Whoever calls this answers for where they go.
+    /// The octets, keys included. The caller must keep them secret.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
@@ -62,23 +73,23 @@ impl std::fmt::Debug for Snapshot {
 }
 
 impl Endpoint {
-    /// All that is needed to go on from here.
+    /// The state from which [`Endpoint::restore`] goes on.
     pub fn snapshot(&self, now: Now) -> Snapshot {
-        let mut pen = Encoder::default();
-        VERSION.save(&mut pen);
-        now.mono.save(&mut pen);
-        self.next_child.save(&mut pen);
-        self.admissions.cookies.save(&mut pen);
-        self.peers.len().save(&mut pen);
+        let mut encoder = Encoder::default();
+        VERSION.save(&mut encoder);
+        now.mono.save(&mut encoder);
+        self.next_child.save(&mut encoder);
+        self.admissions.cookies.save(&mut encoder);
+        self.peers.len().save(&mut encoder);
         for peer in self.peers.values() {
-            save_peer(peer, &mut pen);
+            save_peer(peer, &mut encoder);
         }
-        Snapshot(pen.finish())
+        Snapshot(encoder.finish())
     }
 
-    /// The endpoint of a snapshot. A peer of the snapshot that is not among `peers` is dropped; one
-    /// that is new among them starts cold. The data plane is not told anything: see
-    /// [`Endpoint::reinstall`].
+    /// The endpoint of a snapshot. A peer of the snapshot that is not in `peers` is dropped; a peer in
+    /// `peers` that is not in the snapshot starts without SAs. No SA is installed in the data plane:
+    /// see [`Endpoint::reinstall`].
     pub fn restore(
         snapshot: &Snapshot,
         now: Now,
@@ -87,26 +98,26 @@ impl Endpoint {
         mut rng: Box<dyn Rng>,
         peers: Vec<(PeerId, PeerConfig)>,
     ) -> Result<Endpoint, Corrupt> {
-        let mut eye = Decoder::new(&snapshot.0, &*provider, &mut *rng);
-        let version = u16::load(&mut eye)?;
+        let mut decoder = Decoder::new(&snapshot.0, &*provider, &mut *rng);
+        let version = u16::load(&mut decoder)?;
         if version != VERSION {
             return Err(Corrupt::Version(version));
         }
-        if Instant::load(&mut eye)? > now.mono {
+        if Instant::load(&mut decoder)? > now.mono {
             return Err(Corrupt::Boot);
         }
-        let next_child = u64::load(&mut eye)?;
-        let cookies = Cookies::load(&mut eye)?;
+        let next_child = u64::load(&mut decoder)?;
+        let cookies = Cookies::load(&mut decoder)?;
         let mut configs: BTreeMap<PeerId, PeerConfig> = peers.into_iter().collect();
         let mut restored = Vec::new();
-        for _ in 0..usize::load(&mut eye)? {
-            let id = PeerId::load(&mut eye)?;
-            let state = PeerState::load(&mut eye)?;
+        for _ in 0..usize::load(&mut decoder)? {
+            let id = PeerId::load(&mut decoder)?;
+            let state = PeerState::load(&mut decoder)?;
             if let Some(config) = configs.remove(&id) {
                 restored.push((id, config, state));
             }
         }
-        if !eye.is_done() {
+        if !decoder.is_done() {
             return Err(Corrupt::Field("octets after its end"));
         }
         let mut endpoint = Endpoint::new(settings, provider, rng);
@@ -122,8 +133,8 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    /// Tells a data plane that starts from nothing about every child: all that is to be received
-    /// on, then what is to be sent on.
+    /// Installs every SA in a data plane that has none: first all inbound and outbound SAs, then the
+    /// choice of the outbound SA that carries each slot's traffic.
     pub fn reinstall(&mut self, now: Now) {
         let ids: Vec<PeerId> = self.peers.keys().copied().collect();
         for id in ids {
@@ -138,7 +149,7 @@ fn reinstall(peer: &mut Peer, ctx: &mut Context<'_>) {
             .draining
             .iter()
             .for_each(|drained| drained.child.install_inbound(ctx, sa.path, sa.encapsulated)),
-        // Nobody sends on them any more.
+        // Without an IKE SA, the peer does not send on them any more.
         None => peer
             .draining
             .drain(..)
@@ -159,47 +170,50 @@ fn reinstall(peer: &mut Peer, ctx: &mut Context<'_>) {
     }
 }
 
-/// A peer without its configuration.
+/// The stored state of a peer: everything but the configuration.
 #[derive(Debug)]
 struct PeerState {
-    /// Our address towards it, as it was configured then.
+    /// This end's address towards the peer, as it was configured when the snapshot was taken.
     local: IpAddr,
     dial: Dial,
-    care: Vec<SlotRetry>,
+    slot_retries: Vec<SlotRetry>,
     handshakes: Vec<Handshake>,
     sas: Vec<IkeSa>,
     draining: Vec<Draining>,
 }
 
-fn save_peer(peer: &Peer, pen: &mut Encoder) {
-    // The configuration comes from the file, though our address in it may be another one then; the
-    // deadline from the rest.
-    let Peer { id, config, dial, care, handshakes, sas, draining, registered: _ } = peer;
-    id.save(pen);
-    config.local.save(pen);
-    dial.save(pen);
-    care.save(pen);
-    handshakes.len().save(pen);
-    handshakes.iter().for_each(|handshake| save_handshake(handshake, pen));
-    sas.save(pen);
-    draining.save(pen);
+fn save_peer(peer: &Peer, encoder: &mut Encoder) {
+    // The configuration comes from the file, where this end's address may be another one by then. The
+    // deadline is computed from the state.
+    let Peer { id, config, dial, slot_retries, handshakes, sas, draining, registered: _ } = peer;
+    id.save(encoder);
+    config.local.save(encoder);
+    dial.save(encoder);
+    slot_retries.save(encoder);
+    handshakes.len().save(encoder);
+    handshakes.iter().for_each(|handshake| save_handshake(handshake, encoder));
+    sas.save(encoder);
+    draining.save(encoder);
 }
 
 impl PeerState {
-    fn load(eye: &mut Decoder<'_>) -> Result<PeerState, Corrupt> {
-        let (local, dial, care) =
-            (SnapshotField::load(eye)?, SnapshotField::load(eye)?, SnapshotField::load(eye)?);
+    fn load(decoder: &mut Decoder<'_>) -> Result<PeerState, Corrupt> {
+        let (local, dial, slot_retries) = (
+            SnapshotField::load(decoder)?,
+            SnapshotField::load(decoder)?,
+            SnapshotField::load(decoder)?,
+        );
         let mut handshakes = Vec::new();
-        for _ in 0..usize::load(eye)? {
-            handshakes.extend(load_handshake(eye)?);
+        for _ in 0..usize::load(decoder)? {
+            handshakes.extend(load_handshake(decoder)?);
         }
-        let (sas, draining) = (SnapshotField::load(eye)?, SnapshotField::load(eye)?);
-        Ok(PeerState { local, dial, care, handshakes, sas, draining })
+        let (sas, draining) = (SnapshotField::load(decoder)?, SnapshotField::load(decoder)?);
+        Ok(PeerState { local, dial, slot_retries, handshakes, sas, draining })
     }
 
-    /// Puts it in the place of a fresh peer's, and its SPIs back on the map.
+    /// Replaces the state of a new peer, and registers the SPIs.
     fn enter(self, peer: &mut Peer, ctx: &mut Context<'_>) {
-        let PeerState { local, dial, care, handshakes, sas, draining } = self;
+        let PeerState { local, dial, slot_retries, handshakes, sas, draining } = self;
         for handshake in &handshakes {
             ctx.spis.adopt_ike(ctx.peer, handshake.spi());
             match handshake {
@@ -225,7 +239,7 @@ impl PeerState {
         for child in children.chain(draining.iter().map(|drained| &drained.child)) {
             ctx.spis.adopt_esp(ctx.peer, child.inbound.spi);
         }
-        (peer.dial, peer.care, peer.handshakes) = (dial, care, handshakes);
+        (peer.dial, peer.slot_retries, peer.handshakes) = (dial, slot_retries, handshakes);
         (peer.sas, peer.draining) = (sas, draining);
         peer.adapt(ctx, local);
     }

@@ -1,7 +1,12 @@
-//! Two endpoints, one wire without faults: the happy path of each exchange. What goes wrong is the
-//! simulator's business.
+//! Two endpoints and one wire without faults: the success of each exchange. Losses and crossings
+//! are tested by the simulator, `tests/sim`.
+//!
+//! | file | what is tested |
+//! |---|---|
+//! | `mod` | [`Pair`], the two endpoints that all unit tests of the engine share; each exchange |
+//! | [`conformance`] | what an end offers, and how it answers malformed or unexpected messages |
 
-mod manners;
+mod conformance;
 mod sendings;
 
 use std::collections::VecDeque;
@@ -28,7 +33,7 @@ use crate::crypto::{EspSuite, Group, IkeSuite};
 use crate::rng::Rng;
 use crate::rng::SeededRng;
 use crate::time::{Instant, Now, UnixTime};
-use crate::wire::codes::{AuthMethod, EncrId, EsnId, HashId, IntegId, PrfId};
+use crate::wire::codes::{AuthMethod, EncrId, EsnId, HashId, PrfId};
 use crate::wire::payload::auth::AuthPayload;
 use crate::wire::payload::cert::{AUTHORITY_LEN, CertPayload};
 use crate::wire::payload::id::Identity;
@@ -36,19 +41,19 @@ use crate::wire::selector::address::AddressRange;
 use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::selector::set::SelectorSet;
 
-const PEER: PeerId = PeerId(7);
+pub(in crate::ike) const PEER: PeerId = PeerId(7);
 
-/// Believes whoever repeats the octets.
+/// An authenticator without certificates: AUTH is the signed octets themselves.
 #[derive(Debug)]
-struct Toy {
-    name: &'static str,
-    believes: bool,
-    /// When a proof runs out.
-    until: UnixTime,
+pub(in crate::ike) struct Toy {
+    pub(in crate::ike) name: &'static str,
+    pub(in crate::ike) believes: bool,
+    /// The end of the peer's proof.
+    pub(in crate::ike) until: UnixTime,
 }
 
 impl Toy {
-    fn new(name: &'static str) -> Toy {
+    pub(in crate::ike) fn new(name: &'static str) -> Toy {
         Toy { name, believes: true, until: UnixTime(4_000_000_000) }
     }
 }
@@ -93,7 +98,7 @@ impl Authenticator for Toy {
     }
 }
 
-fn address(host: u8) -> IpAddr {
+pub(in crate::ike) fn address(host: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, host))
 }
 
@@ -108,11 +113,10 @@ fn policies(pfs: bool) -> (ProposalPolicy, ProposalPolicy) {
     let group = pfs.then(|| Group::Ecp256.id());
     let esp =
         EspSuite::from_transforms(EncrId::AesGcm16, Some(256), None, group, EsnId::Sequence32);
-    let _ = IntegId::None;
     (ProposalPolicy::new(&[ike.unwrap().into()]).0, ProposalPolicy::new(&[esp.unwrap().into()]).0)
 }
 
-fn config(host: u8, other: u8, role: DialRole) -> PeerConfig {
+pub(in crate::ike) fn config(host: u8, other: u8, role: DialRole) -> PeerConfig {
     let (ike, esp) = policies(true);
     let all: SelectorSet =
         "0.0.0.0-255.255.255.255".parse::<AddressRange>().map(SelectorSet::from).expect("a range");
@@ -142,28 +146,36 @@ fn config(host: u8, other: u8, role: DialRole) -> PeerConfig {
     }
 }
 
-/// Two hosts and what lies on the wire between them.
-struct Pair {
-    ends: [Endpoint; 2],
-    wire: VecDeque<(usize, Path, Vec<u8>)>,
-    events: [Vec<IkeEvent>; 2],
-    log: [Vec<String>; 2],
-    sendings: [Vec<Sending>; 2],
-    now: Now,
+/// Two endpoints and the datagrams on the wire between them.
+pub(in crate::ike) struct Pair {
+    pub(in crate::ike) ends: [Endpoint; 2],
+    pub(in crate::ike) wire: VecDeque<(usize, Path, Vec<u8>)>,
+    pub(in crate::ike) events: [Vec<IkeEvent>; 2],
+    pub(in crate::ike) log: [Vec<String>; 2],
+    pub(in crate::ike) sendings: [Vec<Sending>; 2],
+    pub(in crate::ike) now: Now,
     configs: [PeerConfig; 2],
-    /// Put down and picked up after every input.
+    /// Each endpoint is restored from its snapshot after every input.
     restores: bool,
-    /// Nothing arrives any more.
-    is_cut: bool,
+    /// The wire is cut: no datagram arrives.
+    pub(in crate::ike) is_cut: bool,
 }
 
 thread_local! {
-    /// Whether pairs of this test restore.
+    /// The value of [`Pair`]'s `restores` for the pairs that this test makes.
     static RESTORES: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// Runs a story twice: as it is, and with each end restored from its snapshot after every input.
-fn in_both_ways(story: impl Fn()) {
+/// A pair with one IKE SA and one child SA, dialled by end 0.
+pub(in crate::ike) fn established() -> Pair {
+    let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
+    pair.deliver();
+    assert_eq!(pair.holds(1), (1, 1, 1));
+    pair
+}
+
+/// Runs a test twice: as it is, and with each end restored from its snapshot after every input.
+pub(in crate::ike) fn in_both_ways(story: impl Fn()) {
     for restores in [false, true] {
         RESTORES.set(restores);
         story();
@@ -171,7 +183,7 @@ fn in_both_ways(story: impl Fn()) {
 }
 
 impl Pair {
-    fn new(roles: [DialRole; 2]) -> Pair {
+    pub(in crate::ike) fn new(roles: [DialRole; 2]) -> Pair {
         let mut pair = Pair::idle(roles);
         for end in 0..2 {
             pair.command(end, Command::Up(PEER));
@@ -179,11 +191,11 @@ impl Pair {
         pair
     }
 
-    fn idle(roles: [DialRole; 2]) -> Pair {
+    pub(in crate::ike) fn idle(roles: [DialRole; 2]) -> Pair {
         Pair::with(config(1, 2, roles[0]), config(2, 1, roles[1]))
     }
 
-    fn with(one: PeerConfig, two: PeerConfig) -> Pair {
+    pub(in crate::ike) fn with(one: PeerConfig, two: PeerConfig) -> Pair {
         let end = |seed| {
             Endpoint::new(EndpointConfig::default(), Box::new(Fake), Box::new(SeededRng(seed)))
         };
@@ -204,12 +216,12 @@ impl Pair {
         pair
     }
 
-    fn command(&mut self, end: usize, command: Command) {
+    pub(in crate::ike) fn command(&mut self, end: usize, command: Command) {
         self.ends[end].command(self.now, command);
         self.collect(end);
     }
 
-    fn collect(&mut self, end: usize) {
+    pub(in crate::ike) fn collect(&mut self, end: usize) {
         while let Some(output) = self.ends[end].poll_output() {
             let line = match output {
                 Output::Transmit(transmit) => {
@@ -248,24 +260,40 @@ impl Pair {
         }
     }
 
-    /// Delivers all that is on the wire and all that follows.
-    fn deliver(&mut self) {
+    /// Delivers everything that is on the wire, and the answers.
+    pub(in crate::ike) fn deliver(&mut self) {
         for _ in 0..200 {
-            let Some((from, path, bytes)) = self.wire.pop_front() else { return };
-            let path = Path { local: path.remote, remote: path.local, port: path.port };
-            if self.is_cut {
-                continue;
+            if self.wire.is_empty() {
+                return;
             }
-            let to = 1 - from;
-            self.now.mono = self.now.mono + Duration::from_millis(5);
-            self.ends[to].handle_datagram(self.now, Datagram { path, bytes: &bytes });
-            self.collect(to);
+            self.deliver_one();
         }
-        panic!("the two do not come to rest");
+        panic!("the two ends do not come to rest");
     }
 
-    /// Lets time pass, waking both ends at their deadlines.
-    fn pass(&mut self, time: Duration) {
+    /// Delivers the first datagram on the wire, or drops it when the wire is cut.
+    pub(in crate::ike) fn deliver_one(&mut self) {
+        let (from, path, bytes) = self.wire.pop_front().expect("a datagram");
+        let path = Path { local: path.remote, remote: path.local, port: path.port };
+        if self.is_cut {
+            return;
+        }
+        let to = 1 - from;
+        self.now.mono = self.now.mono + Duration::from_millis(5);
+        self.ends[to].handle_datagram(self.now, Datagram { path, bytes: &bytes });
+        self.collect(to);
+    }
+
+    /// Restarts an end without its snapshot: only the configuration is left.
+    pub(in crate::ike) fn forget(&mut self, end: usize) {
+        let (settings, rng) = (self.ends[end].settings.clone(), Box::new(SeededRng(77)));
+        self.ends[end] = Endpoint::new(settings, Box::new(Fake), rng);
+        let config = Box::new(self.configs[end].clone());
+        self.command(end, Command::Add(PEER, config));
+    }
+
+    /// Lets time pass: delivers datagrams and wakes both ends at their deadlines.
+    pub(in crate::ike) fn pass(&mut self, time: Duration) {
         let end_at = self.now.mono + time;
         loop {
             self.deliver();
@@ -278,7 +306,7 @@ impl Pair {
         self.now.mono = self.now.mono.max(end_at);
     }
 
-    fn child(&self, end: usize) -> ChildId {
+    pub(in crate::ike) fn child(&self, end: usize) -> ChildId {
         let up = self.events[end].iter().rev().find_map(|event| match event {
             IkeEvent::ChildUp { child, .. } => Some(*child),
             _ => None,
@@ -286,12 +314,12 @@ impl Pair {
         up.expect("a child is up")
     }
 
-    fn count(&self, end: usize, which: impl Fn(&IkeEvent) -> bool) -> usize {
+    pub(in crate::ike) fn count(&self, end: usize, which: impl Fn(&IkeEvent) -> bool) -> usize {
         self.events[end].iter().filter(|event| which(event)).count()
     }
 
-    /// IKE SAs and children that an end holds, and children that carry traffic.
-    fn holds(&self, end: usize) -> (usize, usize, usize) {
+    /// How many IKE SAs and child SAs an end has, and how many child SAs carry outbound traffic.
+    pub(in crate::ike) fn holds(&self, end: usize) -> (usize, usize, usize) {
         let peer = &self.ends[end].peers[&PEER];
         let children = || peer.sas.iter().flat_map(|sa| &sa.children);
         let active =
@@ -300,7 +328,7 @@ impl Pair {
     }
 
     /// Each end's outbound SPI is an inbound SPI of the other.
-    fn assert_joined(&self) {
+    pub(in crate::ike) fn assert_joined(&self) {
         let spis = |end: usize, inbound: bool| {
             let peer = &self.ends[end].peers[&PEER];
             let mut spis: Vec<_> = peer
@@ -320,8 +348,7 @@ impl Pair {
 #[test]
 fn a_tunnel_comes_up() {
     in_both_ways(|| {
-        let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
-        pair.deliver();
+        let pair = established();
         assert_eq!(pair.holds(0), (1, 1, 1), "{:?}", pair.events);
         assert_eq!(pair.holds(1), (1, 1, 1), "{:?}", pair.events);
         pair.assert_joined();
@@ -333,7 +360,7 @@ fn a_tunnel_comes_up() {
 }
 
 #[test]
-fn it_moves_to_port_4500_and_goes_in_fragments() {
+fn ike_auth_moves_to_port_4500_and_is_fragmented() {
     in_both_ways(|| {
         let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
         let mut ports = Vec::new();
@@ -356,8 +383,7 @@ fn it_moves_to_port_4500_and_goes_in_fragments() {
 fn children_and_ike_sas_are_rekeyed_by_either_end() {
     in_both_ways(|| {
         for end in [0, 1] {
-            let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
-            pair.deliver();
+            let mut pair = established();
             let child = pair.child(end);
             pair.ends[end].handle_data_event(pair.now, DataEvent::SoftLimit(PEER, child));
             pair.collect(end);
@@ -382,8 +408,7 @@ fn children_and_ike_sas_are_rekeyed_by_either_end() {
 #[test]
 fn both_rekey_the_child_at_once_and_one_child_stays() {
     in_both_ways(|| {
-        let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
-        pair.deliver();
+        let mut pair = established();
         let children = [pair.child(0), pair.child(1)];
         for end in [0, 1] {
             pair.command(end, Command::RekeyChild(PEER, children[end]));
@@ -399,8 +424,7 @@ fn both_rekey_the_child_at_once_and_one_child_stays() {
 #[test]
 fn both_ask_for_a_child_at_once_and_one_stays() {
     in_both_ways(|| {
-        let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
-        pair.deliver();
+        let mut pair = established();
         for end in [0, 1] {
             let now = pair.now;
             pair.ends[end].with(now, PEER, |peer, ctx| {
@@ -427,8 +451,7 @@ fn both_ask_for_a_child_at_once_and_one_stays() {
 #[test]
 fn both_rekey_the_ike_sa_at_once_and_one_stays() {
     in_both_ways(|| {
-        let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
-        pair.deliver();
+        let mut pair = established();
         for end in [0, 1] {
             pair.command(end, Command::RekeyIke(PEER));
         }
@@ -473,10 +496,9 @@ fn a_day_passes_with_rekeys_and_nothing_is_refused() {
 }
 
 #[test]
-fn down_says_goodbye_and_up_comes_back() {
+fn down_deletes_the_ike_sa_and_up_dials_again() {
     in_both_ways(|| {
-        let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
-        pair.deliver();
+        let mut pair = established();
         pair.command(0, Command::Down(PEER));
         pair.pass(Duration::from_secs(10));
         assert_eq!(pair.holds(0), (0, 0, 0));
@@ -493,8 +515,7 @@ fn down_says_goodbye_and_up_comes_back() {
 #[test]
 fn fresh_authentication_makes_a_new_ike_sa_before_the_old_one_goes() {
     in_both_ways(|| {
-        let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
-        pair.deliver();
+        let mut pair = established();
         pair.command(0, Command::Reauthenticate(PEER));
         pair.pass(Duration::from_secs(30));
         for end in [0, 1] {
@@ -506,7 +527,7 @@ fn fresh_authentication_makes_a_new_ike_sa_before_the_old_one_goes() {
 }
 
 #[test]
-fn a_peer_that_is_not_believed_is_told_and_nothing_stays() {
+fn a_peer_that_fails_authentication_is_told_and_nothing_stays() {
     in_both_ways(|| {
         let mut two = config(2, 1, DialRole::Answer);
         two.credentials = Rc::new(Toy { believes: false, ..Toy::new("two") });
@@ -528,10 +549,9 @@ fn a_peer_that_is_not_believed_is_told_and_nothing_stays() {
 }
 
 #[test]
-fn silence_is_noticed_and_dialled_against() {
+fn a_dead_peer_is_detected_and_dialled_again() {
     in_both_ways(|| {
-        let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
-        pair.deliver();
+        let mut pair = established();
         pair.is_cut = true;
         pair.pass(Duration::from_secs(200));
         let silent = |e: &IkeEvent| matches!(e, IkeEvent::IkeDown { cause: Cause::Silence, .. });

@@ -1,5 +1,5 @@
-//! What an end says of itself, and what it answers to peers that say too much, too little or the
-//! wrong thing.
+//! What an end offers in its messages, and how it answers messages that are malformed, unexpected or
+//! repeated.
 
 use super::*;
 use crate::ike::sa::channel::{Envelope, OpenedMessage};
@@ -12,7 +12,7 @@ use crate::wire::payload::chain::{Chain, GenericFlags};
 use crate::wire::payload::notify::Notify;
 use crate::wire::selector::Selector;
 
-/// The answer of end 1 to a request that end 0 seals, whatever it says.
+/// The response of end 1 to a request that end 0 seals.
 fn ask(pair: &mut Pair, exchange: ExchangeType, request: &Chain) -> Chain {
     let sa = &mut pair.ends[0].peers.get_mut(&PEER).expect("known").sas[0];
     let envelope = Envelope { exchange, id: sa.requests.next(), response: false };
@@ -29,19 +29,12 @@ fn ask(pair: &mut Pair, exchange: ExchangeType, request: &Chain) -> Chain {
     }
 }
 
-fn established() -> Pair {
-    let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
-    pair.deliver();
-    assert_eq!(pair.holds(1), (1, 1, 1));
-    pair
-}
-
 fn unknown() -> Payload {
     Payload::Unknown { kind: PayloadType::Unknown(200), body: vec![1, 2, 3] }
 }
 
-/// RFC 7296 §2.5: a payload that nobody knows is skipped; one that is critical has the request
-/// refused, by its number.
+/// RFC 7296 §2.5: an unknown payload is skipped; an unknown critical payload has the request refused
+/// with its type.
 #[test]
 fn an_unknown_payload_is_skipped_and_a_critical_one_refused() {
     in_both_ways(|| {
@@ -58,10 +51,10 @@ fn an_unknown_payload_is_skipped_and_a_critical_one_refused() {
     });
 }
 
-/// RFC 7296 §2.21.3: authentic nonsense is answered with INVALID_SYNTAX, and ends the IKE SA on
-/// both sides.
+/// RFC 7296 §2.21.3: an authentic malformed request is answered with INVALID_SYNTAX, and ends the
+/// IKE SA on both sides.
 #[test]
-fn authentic_nonsense_is_invalid_syntax_and_ends_the_ike_sa() {
+fn an_authentic_malformed_request_is_invalid_syntax_and_ends_the_ike_sa() {
     in_both_ways(|| {
         let mut pair = established();
         let answer = ask(&mut pair, ExchangeType::CreateChildSa, &Chain::new());
@@ -70,9 +63,9 @@ fn authentic_nonsense_is_invalid_syntax_and_ends_the_ike_sa() {
     });
 }
 
-/// RFC 7296 §2.5: another major version is told ours, in clear, and not without end.
+/// RFC 7296 §2.5: another major version is answered with ours, in clear and within a budget.
 #[test]
-fn another_major_version_is_told_ours() {
+fn another_major_version_is_answered_with_ours() {
     let mut pair = Pair::new([DialRole::Dial, DialRole::Answer]);
     let (_, path, mut bytes) = pair.wire.pop_front().expect("IKE_SA_INIT");
     let path = Path { local: path.remote, remote: path.local, ..path };
@@ -94,7 +87,7 @@ fn another_major_version_is_told_ours() {
 }
 
 #[test]
-fn who_only_dials_does_not_answer() {
+fn an_end_that_only_dials_does_not_answer() {
     let mut pair = Pair::idle([DialRole::Both, DialRole::Dial]);
     pair.command(0, Command::Up(PEER));
     pair.deliver();
@@ -103,7 +96,7 @@ fn who_only_dials_does_not_answer() {
 }
 
 #[test]
-fn it_starts_on_port_4500_when_told() {
+fn dialling_starts_on_port_4500_when_configured() {
     let mut one = config(1, 2, DialRole::Dial);
     one.start_on_4500 = true;
     let mut pair = Pair::with(one, config(2, 1, DialRole::Answer));
@@ -113,9 +106,9 @@ fn it_starts_on_port_4500_when_told() {
     assert_eq!(pair.holds(1), (1, 1, 1));
 }
 
-/// The abilities of the first message; RFC 6023's only when the configuration asks for it.
+/// The extensions that the first message announces; RFC 6023's only when it is configured.
 #[test]
-fn the_first_message_says_what_we_can_do() {
+fn the_first_message_announces_the_extensions() {
     for childless in [false, true] {
         let mut one = config(1, 2, DialRole::Dial);
         one.childless = childless;
@@ -131,7 +124,7 @@ fn the_first_message_says_what_we_can_do() {
     }
 }
 
-/// A stranger's answer in clear to our first message.
+/// Delivers an unauthenticated response to the first message of end 0.
 fn forge(pair: &mut Pair, request: &Header, path: Path, notify: Notify) {
     let header = Header { flags: Flags::RESPONSE, message_id: MessageId(0), ..*request };
     let bytes = Message::clear(header, Chain::from_iter([notify.into()])).encode().expect("fits");
@@ -140,10 +133,10 @@ fn forge(pair: &mut Pair, request: &Header, path: Path, notify: Notify) {
     pair.collect(0);
 }
 
-/// RFC 7296 §1.3 and §2.6: whoever keeps asking for other groups and other cookies gets one message
-/// for each group that we offered, and a few for cookies.
+/// RFC 7296 §1.3 and §2.6: a source that keeps demanding other groups and other cookies gets one
+/// message for each group that was offered, and a few for cookies.
 #[test]
-fn other_groups_and_cookies_cannot_make_it_go_in_circles() {
+fn demands_for_groups_and_cookies_are_bounded() {
     let lines = [KeId::Ecp384, KeId::Ecp256, KeId::Modp2048].map(|group| {
         let prf = PrfId::HmacSha2_384;
         IkeSuite::from_transforms(EncrId::AesGcm16, Some(256), prf, None, group).unwrap().into()
@@ -170,9 +163,9 @@ fn other_groups_and_cookies_cannot_make_it_go_in_circles() {
     assert_eq!(pair.wire.len(), 4, "the first, and three with cookies");
 }
 
-/// A new IKE SA with a fresh proof stands before the old one's runs out.
+/// The IKE SA is re-authenticated before the certificate of the peer expires.
 #[test]
-fn a_proof_that_runs_out_is_renewed_before() {
+fn an_ike_sa_is_reauthenticated_before_the_certificate_expires() {
     in_both_ways(|| {
         let mut one = config(1, 2, DialRole::Dial);
         one.credentials = Rc::new(Toy { until: UnixTime(1_800_001_000), ..Toy::new("one") });
@@ -193,7 +186,7 @@ fn a_proof_that_runs_out_is_renewed_before() {
     });
 }
 
-/// Behind end 0, and behind end 1.
+/// The networks behind end 0, and those behind end 1.
 const NETWORKS: [[&str; 2]; 2] = [["10.1.0.0/16", "10.9.0.0/24"], ["10.2.0.0/16", "10.3.0.0/16"]];
 
 fn set(texts: &[&str]) -> SelectorSet {

@@ -1,0 +1,383 @@
+//! What the peer lacks and what is one too many: an IKE SA, a child SA for a slot, a surplus IKE SA
+//! or child SA.
+//!
+//! Nothing here remembers what it has started. After every input [`Peer::reconcile`] compares the
+//! configuration with the SAs that exist, so whatever was lost on the way (a refused child, an SA
+//! that a simultaneous exchange removed) is requested again.
+//!
+//! | state found | action |
+//! |---|---|
+//! | no live IKE SA, or a fresh one is wanted | dial ([`dial`](super::dial)) |
+//! | several IKE SAs from IKE_SA_INIT | close those that [`Peer::mark_surplus`] has chosen |
+//! | two child SAs of the same selectors | delete the one that loses (RFC 7296 §2.8.1) |
+//! | a slot that is to be kept up and has no child SA | request a child SA |
+
+use std::time::Duration;
+
+use super::Peer;
+use crate::ike::endpoint::context::Context;
+use crate::ike::endpoint::event::Cause;
+use crate::ike::endpoint::schedule::{Earliest, Timer};
+use crate::ike::exchange::Exchange;
+use crate::ike::exchange::collision::{self, Age, Closing, Dialled};
+use crate::ike::exchange::step::Party;
+use crate::ike::ids::Slot;
+use crate::ike::sa::child::ChildSa;
+use crate::ike::sa::jitter::duration_between;
+use crate::ike::sa::task::TaskKind;
+use crate::ike::sa::{IkeSa, Surplus};
+use crate::time::Instant;
+
+/// How long the responder waits for the initiator to request a missing child before requesting it
+/// itself: a time drawn between the two.
+const COURTESY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(6));
+/// How long a surplus IKE SA stays for packets and messages on their way: a time drawn between the
+/// two.
+const SETTLE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_millis(1500));
+/// How much longer the peer may take to close a surplus IKE SA that it dialled.
+const THEIRS: Duration = Duration::from_secs(20);
+/// How long a surplus IKE SA that cannot be closed yet waits before it is looked at again, and how
+/// long the IKE SA that stays may be silent before it is probed.
+const RECHECK: Duration = Duration::from_secs(2);
+/// The most IKE SAs with one peer: both ends dialled at once, re-authentication and rekeys.
+const MOST: usize = 6;
+/// The peer did not want a child SA that it deletes within this time.
+const BRIEF: Duration = Duration::from_secs(60);
+
+/// When one slot's child SA may be requested again.
+#[derive(Debug, Default)]
+pub(crate) struct SlotRetry {
+    /// Child SAs in a row that the peer deleted within [`BRIEF`].
+    pub(crate) failures: u32,
+    /// The time of the next request; drawn when the slot is first found empty.
+    pub(crate) at: Option<Instant>,
+}
+
+impl SlotRetry {
+    /// Notes that a child SA of the slot is gone.
+    pub(super) fn lost(&mut self, now: Instant, child: &ChildSa, cause: Cause) {
+        if cause == Cause::DeletedByPeer {
+            let brief = now.since(child.made_at) < BRIEF;
+            self.failures = if brief { self.failures.saturating_add(1) } else { 0 };
+        }
+    }
+}
+
+impl Peer {
+    /// Compares the configuration with the SAs that exist, and starts what follows.
+    pub(super) fn reconcile(&mut self, ctx: &mut Context<'_>) {
+        self.close_surplus(ctx);
+        self.close_duplicate_child(ctx);
+        self.fill_slots(ctx);
+        if self.dials_at().is_some_and(|at| at <= ctx.now.mono) {
+            self.dial(ctx);
+        }
+    }
+
+    /// Adds the times at which [`Peer::reconcile`] will have something to do.
+    pub(super) fn reconcile_deadlines(&self, earliest: &mut Earliest) {
+        earliest.maybe(self.dials_at(), Timer::Dial);
+        for sa in self.sas.iter().filter(|sa| sa.is_live()) {
+            earliest.maybe(sa.surplus.map(|surplus| surplus.at), Timer::Duplicate);
+        }
+        if let Some(sa) = self.main() {
+            for slot in self.empty_slots(sa) {
+                let retry = self.slot_retries.get(usize::from(slot.0));
+                earliest.maybe(retry.and_then(|retry| retry.at), Timer::Retry);
+            }
+        }
+    }
+
+    /// The IKE SA that new requests go out on: the one that stays, the newest if there are several.
+    pub(crate) fn main(&self) -> Option<&IkeSa> {
+        let live = self.sas.iter().filter(|sa| sa.is_live());
+        live.max_by_key(|sa| (sa.surplus.is_none(), sa.origin.up_at, sa.spi()))
+    }
+
+    /// Marks which IKE SAs the new one `sa` makes surplus; returns the mark of `sa` itself when
+    /// that is the one that goes. `renewed`: this end dialled `sa` to replace the others.
+    pub(super) fn mark_surplus(
+        &mut self,
+        ctx: &mut Context<'_>,
+        sa: &IkeSa,
+        renewed: bool,
+    ) -> Option<Surplus> {
+        let at = ctx.now.mono + duration_between(SETTLE.0, SETTLE.1, ctx.rng);
+        let mut own = None;
+        for old in self.sas.iter_mut().filter(|old| old.is_live()) {
+            let (age, closing) = if renewed {
+                (Age::Older, Closing::Now)
+            } else {
+                collision::surplus(dialled(old), dialled(sa))
+            };
+            let surplus = match closing {
+                Closing::Now => Surplus { at, proof_since: None },
+                Closing::AfterProof => Surplus { at: at + THEIRS, proof_since: Some(ctx.now.mono) },
+            };
+            match age {
+                // A surplus IKE SA keeps its earlier time, however often somebody dials again.
+                Age::Older => {
+                    let at = old.surplus.map_or(surplus.at, |before| before.at.min(surplus.at));
+                    old.surplus = Some(Surplus { at, ..surplus });
+                }
+                Age::Newer => own = Some(surplus),
+            }
+        }
+        own
+    }
+
+    /// Makes room for one more IKE SA. Where new ones come faster than Deletes are answered, the
+    /// oldest that nothing uses is dropped without waiting for the answer.
+    pub(super) fn make_room(&mut self, ctx: &mut Context<'_>) {
+        while self.sas.len() >= MOST {
+            let idle = self.sas.iter().filter(|sa| !sa.is_live() || sa.surplus.is_some());
+            let oldest = idle.min_by_key(|sa| sa.origin.up_at).map(IkeSa::spi);
+            let Some(spi) = oldest else { return };
+            self.remove_sa(ctx, spi, Cause::Duplicate);
+        }
+    }
+
+    /// Closes the surplus IKE SAs whose time has come.
+    fn close_surplus(&mut self, ctx: &mut Context<'_>) {
+        let now = ctx.now.mono;
+        let stays = self.main().map(|sa| (sa.spi(), sa.heard_at, sa.children.len()));
+        let Some((stays, heard_at, children)) = stays else { return };
+        for sa in self.sas.iter_mut().filter(|sa| sa.is_live()) {
+            let Some(surplus) = sa.surplus.filter(|surplus| surplus.at <= now) else { continue };
+            if sa.spi() == stays {
+                // The others are gone already, so the last one is not surplus any more.
+                sa.surplus = None;
+                continue;
+            }
+            let proven = surplus.proof_since.is_none_or(|since| heard_at > since);
+            // An IKE SA without children does not replace one that has some.
+            let replaced = children > 0 || sa.children.is_empty();
+            if proven && replaced {
+                sa.close(ctx, Cause::Duplicate, None);
+            } else {
+                sa.surplus = Some(Surplus { at: now + RECHECK, ..surplus });
+            }
+        }
+        let waits = |sa: &IkeSa| {
+            sa.is_live() && sa.surplus.is_some_and(|s| s.proof_since.is_some_and(|p| heard_at <= p))
+        };
+        if self.sas.iter().any(waits)
+            && let Some(sa) = self.sas.iter_mut().find(|sa| sa.spi() == stays)
+            && sa.flight.is_none()
+            && sa.heard_at + RECHECK <= now
+        {
+            sa.want(ctx, TaskKind::Probe, now);
+        }
+    }
+
+    /// Deletes one of two child SAs of the same slot and selectors, which both ends requested at
+    /// once. The one that the IKE SA's responder requested goes, or the older of two that one end
+    /// requested; the end that requested it deletes it.
+    fn close_duplicate_child(&mut self, ctx: &mut Context<'_>) {
+        let Some(main) = self.main().map(IkeSa::spi) else { return };
+        let Some(sa) = self.sas.iter_mut().find(|sa| sa.spi() == main) else { return };
+        if matches!(sa.flight.as_ref().map(|f| &f.exchange), Some(Exchange::RekeyChild(_))) {
+            return;
+        }
+        let maker = sa.channel.made_by;
+        let loses = |a: &ChildSa, b: &ChildSa| {
+            let same = a.slot == b.slot && a.selectors.covers(&b.selectors);
+            let order = |c: &ChildSa| (c.made_by == maker, c.id);
+            a.id != b.id && same && b.selectors.covers(&a.selectors) && order(a) < order(b)
+        };
+        let live = || sa.children.iter().filter(|child| child.is_live());
+        let duplicate = live().find(|a| a.made_by == Party::We && live().any(|b| loses(a, b)));
+        if let Some(id) = duplicate.map(|duplicate| duplicate.id) {
+            sa.close_child(ctx, id);
+        }
+    }
+
+    /// The slots that are to be kept up and have no child SA, nor a request for one.
+    fn empty_slots(&self, main: &IkeSa) -> Vec<Slot> {
+        let kept_up = self.config.children.iter().enumerate().filter(|(_, child)| child.keep_up);
+        kept_up
+            .filter_map(|(at, _)| u16::try_from(at).ok().map(Slot))
+            .filter(|slot| {
+                let staying = self.sas.iter().filter(|sa| sa.is_live() && sa.surplus.is_none());
+                let exists =
+                    staying.flat_map(|sa| &sa.children).any(|c| c.slot == *slot && !c.is_leaving());
+                let requested = main.flight.as_ref().is_some_and(|flight| match &flight.exchange {
+                    Exchange::NewChild(asked) => asked.wanted.slot == *slot,
+                    _ => false,
+                });
+                let queued = main
+                    .tasks
+                    .wants(|kind| matches!(kind, TaskKind::NewChild(of, _) if of == *slot));
+                !exists && !requested && !queued
+            })
+            .collect()
+    }
+
+    /// Requests a child SA for each empty slot: at once when this end dialled the IKE SA, after
+    /// [`COURTESY`] when the peer did, after a growing pause when the peer keeps deleting it.
+    fn fill_slots(&mut self, ctx: &mut Context<'_>) {
+        let Some(main) = self.main() else { return };
+        let (spi, dialled_by) = (main.spi(), main.origin.dialled_by);
+        let empty = self.empty_slots(main);
+        for (at, retry) in self.slot_retries.iter_mut().enumerate() {
+            if !empty.iter().any(|slot| usize::from(slot.0) == at) {
+                retry.at = None;
+            }
+        }
+        for slot in empty {
+            let Some(retry) = self.slot_retries.get_mut(usize::from(slot.0)) else { continue };
+            let at = *retry.at.get_or_insert_with(|| match (retry.failures, dialled_by) {
+                (0, Party::We) => ctx.now.mono,
+                (0, Party::Peer) => {
+                    ctx.now.mono + duration_between(COURTESY.0, COURTESY.1, ctx.rng)
+                }
+                (failures, _) => ctx.now.mono + ctx.redial_pause(failures),
+            });
+            if at <= ctx.now.mono
+                && let Some(sa) = self.sas.iter_mut().find(|sa| sa.spi() == spi)
+            {
+                retry.at = None;
+                sa.want(ctx, TaskKind::NewChild(slot, None), at);
+            }
+        }
+    }
+}
+
+fn dialled(sa: &IkeSa) -> Dialled<'_> {
+    Dialled { by: sa.origin.dialled_by, nonces: sa.origin.nonces.view() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ike::endpoint::command::Command;
+    use crate::ike::tests::{PEER, Pair, established, in_both_ways};
+
+    /// Takes the only child SA of an end away, as if it had expired, and gives the time of the next
+    /// request: none when the request is out.
+    fn lose_child(pair: &mut Pair, end: usize) -> Option<Instant> {
+        let now = pair.now;
+        let mut retry_at = None;
+        pair.ends[end].with(now, PEER, |peer, ctx| {
+            let sa = peer.sas.first_mut().expect("an IKE SA");
+            let id = sa.children.first().expect("a child").id;
+            sa.detach_child(id, Cause::Expired);
+            peer.run_followups(ctx);
+            retry_at = peer.slot_retries[0].at;
+            let flight = peer.sas[0].flight.as_ref().map(|flight| &flight.exchange);
+            let requested = matches!(flight, Some(Exchange::NewChild(_)));
+            assert_eq!(requested, retry_at.is_none());
+        });
+        pair.collect(end);
+        retry_at
+    }
+
+    #[test]
+    fn an_empty_slot_is_filled_at_once_by_the_dialler_and_after_a_courtesy_by_the_other() {
+        in_both_ways(|| {
+            let mut pair = established();
+            assert_eq!(lose_child(&mut pair, 0), None);
+            let mut pair = established();
+            let at = lose_child(&mut pair, 1).expect("a courtesy");
+            let courtesy = at.since(pair.now.mono);
+            assert!((COURTESY.0..=COURTESY.1).contains(&courtesy), "{courtesy:?}");
+            assert_eq!(pair.ends[1].poll_timeout(), Some((at, Timer::Retry)));
+            pair.pass(COURTESY.1);
+            assert_eq!(pair.holds(1), (1, 1, 1), "the responder has requested the child");
+        });
+    }
+
+    #[test]
+    fn a_child_that_the_peer_deletes_soon_is_requested_after_a_pause() {
+        let mut pair = established();
+        let now = pair.now;
+        pair.ends[0].with(now, PEER, |peer, _| {
+            let child = peer.sas[0].children.first().expect("a child");
+            let lost = |failures, cause, age| {
+                let mut retry = SlotRetry { failures, at: None };
+                retry.lost(child.made_at + age, child, cause);
+                retry.failures
+            };
+            let (soon, late) = (Duration::from_secs(59), Duration::from_secs(60));
+            assert_eq!(lost(2, Cause::DeletedByPeer, soon), 3);
+            assert_eq!(lost(2, Cause::DeletedByPeer, late), 0);
+            assert_eq!(lost(2, Cause::Rekeyed, soon), 2);
+            peer.slot_retries[0].failures = 1;
+        });
+        let at = lose_child(&mut pair, 0).expect("a pause");
+        assert!(at > pair.now.mono);
+    }
+
+    /// Both ends compute the same: the dialler closes the older one soon, the other end only when
+    /// the dialler does not.
+    #[test]
+    fn of_two_ike_sas_of_one_dialler_the_older_is_surplus() {
+        in_both_ways(|| {
+            let mut pair = established();
+            let old = [0, 1].map(|end: usize| pair.ends[end].peers[&PEER].sas[0].spi());
+            pair.command(0, Command::Reauthenticate(PEER));
+            pair.deliver();
+            for end in [0, 1] {
+                let sas = &pair.ends[end].peers[&PEER].sas;
+                let surplus: Vec<_> = sas.iter().filter(|sa| sa.surplus.is_some()).collect();
+                assert_eq!((sas.len(), surplus.len()), (2, 1));
+                assert_eq!(surplus[0].spi(), old[end]);
+                let mark = surplus[0].surplus.expect("it is marked");
+                assert_eq!(mark.proof_since.is_some(), end == 1);
+                let wait = mark.at.since(pair.now.mono);
+                assert_eq!(wait > SETTLE.1, end == 1, "{wait:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_surplus_ike_sa_that_is_the_last_one_stays() {
+        in_both_ways(|| {
+            let mut pair = established();
+            let now = pair.now;
+            pair.ends[0].with(now, PEER, |peer, ctx| {
+                peer.sas[0].surplus = Some(Surplus { at: now.mono, proof_since: None });
+                peer.run_followups(ctx);
+                assert_eq!(peer.sas[0].surplus, None);
+            });
+            pair.collect(0);
+            pair.pass(Duration::from_secs(60));
+            assert_eq!((pair.holds(0), pair.holds(1)), ((1, 1, 1), (1, 1, 1)));
+        });
+    }
+
+    #[test]
+    fn an_ike_sa_without_children_replaces_none_that_has_some() {
+        let mut pair = established();
+        pair.command(0, Command::Reauthenticate(PEER));
+        pair.deliver();
+        let mut now = pair.now;
+        now.mono = now.mono + SETTLE.1;
+        pair.ends[0].with(now, PEER, |peer, ctx| {
+            let new = peer.sas.last_mut().expect("the new IKE SA");
+            let children = std::mem::take(&mut new.children);
+            peer.close_surplus(ctx);
+            assert!(peer.sas[0].is_live(), "the new IKE SA has no child yet");
+            peer.sas.last_mut().expect("the new IKE SA").children = children;
+            ctx.now.mono = now.mono + RECHECK;
+            peer.close_surplus(ctx);
+            assert!(!peer.sas[0].is_live());
+        });
+    }
+
+    #[test]
+    fn ike_sas_are_bounded_however_often_the_peer_dials() {
+        in_both_ways(|| {
+            let mut pair = established();
+            for _ in 0..2 * MOST {
+                pair.command(0, Command::Reauthenticate(PEER));
+                pair.deliver();
+                for end in [0, 1] {
+                    assert!(pair.holds(end).0 <= MOST);
+                }
+            }
+            pair.pass(Duration::from_secs(60));
+            assert_eq!((pair.holds(0), pair.holds(1)), ((1, 1, 1), (1, 1, 1)));
+        });
+    }
+}
