@@ -27,11 +27,12 @@
 //!
 //! # How the pieces fit
 //!
-//! [`ike::Endpoint`] is the protocol: datagrams, time and orders go in, an ordered list of
-//! [`ike::Output`]s comes out, and no call blocks. [`dataplane::lane::Lane`] moves the packets of one
-//! tunnel on two threads of its own and knows nothing of IKE. `daemon::service` is the loop
-//! that joins both: it reads sockets and timers, feeds the engine, and carries the outputs out.
-//! [`state`] keeps what the next process needs, so that a restart is a hand-over.
+//! [`ike::Endpoint`] is the protocol: datagrams, time and commands go in, an ordered list of
+//! [`Output`](ike::endpoint::output::Output)s comes out, and no call blocks. [`dataplane::Lane`]
+//! moves the packets of one tunnel on two threads of its own and knows nothing of IKE.
+//! `daemon::service` is the loop that joins both: it reads sockets and timers, feeds the engine,
+//! and carries the outputs out. [`state`] keeps what the next process needs, so that a restart is
+//! a hand-over.
 
 pub mod azure;
 pub mod certs;

@@ -1,15 +1,16 @@
 //! The pages hold: what they name exists, their links resolve, the README's commands are run, and
 //! the words that a VPN engineer searches for are found in the file that owns them.
 //!
-//! What counts as a name on `docs/*.md`, README, CONTRIBUTING and SECURITY (the last for paths only):
+//! What counts as a name on `docs/*.md`, README, CONTRIBUTING and SECURITY (the last for paths
+//! only):
 //!
 //! | written | is | and has to be |
 //! |---|---|---|
-//! | `src/..`, `tests/..`, `docs/..`, `conf/..`, `systemd/..`, `benches/..` in backticks | a path | in the tree |
+//! | `src/..`, `tests/..` and so on in backticks (see [`FOLDERS`]) | a path | in the tree |
 //! | a relative link | a path | in the tree, seen from the page |
 //! | `s2sd word ..` in backticks or in a block | a command | known to the program |
 //! | `Type`, with a small letter in it | a type | declared in `src/` |
-//! | `Type::method`, `function()` | a function | in a file that the line names, or anywhere in `src/` |
+//! | `Type::method`, `function()` | a function | in a file that the line names, else in `src/` |
 //! | `Type::Variant` | a variant | in the file that declares the type |
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

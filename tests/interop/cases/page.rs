@@ -1,5 +1,5 @@
-//! `docs/azure.md` followed from an empty directory to a tunnel, with strongSwan as the gateway that
-//! the page made.
+//! `docs/azure.md` followed from an empty directory to a tunnel, with strongSwan as the gateway
+//! that the page made.
 
 use std::fs;
 use std::time::Duration;
