@@ -34,6 +34,7 @@ const RUN_ELSEWHERE: &[&str] = &["cargo run --release -- demo", "tests/run"];
 const SEARCHED: &[(&str, &str)] = &[
     ("NAT traversal", "ike/negotiation/nat_detection.rs"),
     ("NAT-T", "ike/negotiation/nat_detection.rs"),
+    ("NAT traversal", "ike/sa/nat_traversal.rs"),
     ("dead peer detection", "ike/sa/dpd.rs"),
     ("anti-replay", "esp/replay.rs"),
     ("extended sequence numbers", "esp/replay.rs"),
