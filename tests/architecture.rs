@@ -1,23 +1,39 @@
-//! The house rules that a machine can check, over every file of `src/`; each rule is itself shown
-//! to bite.
+//! The house rules that a machine can check, over every file of `src/`. Each rule is shown to catch
+//! a bad example and to pass the good one beside it.
 //!
 //! The sources are read as tokens, so neither comments, strings nor formatting can hide or fake a
 //! finding.
+//!
+//! | file | rules |
+//! |---|---|
+//! | `tests/architecture.rs` | one file by itself: layers, lengths, columns, `unsafe`, clocks |
+//! | `tests/architecture/tree.rs` | folders and their tables, type names that occur twice |
+//! | `tests/architecture/circles.rs` | files that import each other |
 
+#[path = "architecture/circles.rs"]
+mod circles;
+#[path = "architecture/tree.rs"]
+mod tree;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
-/// The floor of each module; a module may name modules of lower floors only (CONTRIBUTING, rule 1).
-const FLOORS: &[(&str, u8)] = &[
+/// The layer of each module; a module may name modules of lower layers only (CONTRIBUTING, rule 1).
+/// The tables in `src/lib.rs` and `docs/architecture.md` have the same numbers.
+const LAYERS: &[(&str, u8)] = &[
     ("time", 0),
     ("rng", 0),
+    ("rate", 0),
+    ("der", 0),
     ("wire", 1),
     ("sys", 1),
     ("crypto", 2),
     ("pki", 3),
     ("esp", 3),
+    ("certs", 4),
     ("ike", 4),
     ("dataplane", 4),
     ("state", 5),
@@ -28,10 +44,15 @@ const FLOORS: &[(&str, u8)] = &[
     ("cli", 8),
 ];
 
+/// The layer whose modules may name each other: each is one small file without I/O.
+const GROUND: u8 = 0;
+
 /// A file's cap in lines, its tests not counted.
 const FILE_CAP: usize = 700;
 /// A function's cap in lines.
 const FUNCTION_CAP: usize = 80;
+/// The columns of a comment line, and of a code line without a string.
+const COLUMNS: usize = 100;
 
 /// Clocks and random sources that only `sys` may touch.
 const SOURCES: &[&str] = &[
@@ -64,29 +85,66 @@ const FOREIGN_TO_IKE: &[&str] = &[
 
 #[test]
 fn every_source_file_keeps_the_house_rules() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
-    for path in sources(&root) {
-        let text = fs::read_to_string(&path).expect("a source file is readable");
-        let name = path.strip_prefix(&root).expect("below src").to_string_lossy().into_owned();
+    for (name, text) in tree() {
         found.extend(violations(&name, &text).into_iter().map(|v| format!("src/{name}: {v}")));
     }
     assert!(found.is_empty(), "{} violations:\n{}", found.len(), found.join("\n"));
 }
 
 #[test]
-fn every_module_of_the_library_has_a_floor() {
-    let lib = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs")).unwrap();
-    assert_eq!(without_floor(&lib), Vec::<&str>::new(), "no floor in tests/architecture.rs");
+fn every_module_of_the_library_has_a_layer() {
+    let lib = read("src/lib.rs");
+    assert_eq!(without_layer(&lib), Vec::<&str>::new(), "no layer in tests/architecture.rs");
 }
 
-/// The modules that this `lib.rs` declares and [`FLOORS`] does not know.
-fn without_floor(lib: &str) -> Vec<&str> {
+#[test]
+fn the_tables_of_layers_say_the_same() {
+    for page in ["src/lib.rs", "docs/architecture.md"] {
+        assert_eq!(table_differences(&read(page)), Vec::<String>::new(), "{page}");
+    }
+}
+
+/// The modules that this `lib.rs` declares and [`LAYERS`] does not know.
+fn without_layer(lib: &str) -> Vec<&str> {
     let declared = lib.lines().filter_map(|line| {
         let line = line.strip_prefix("pub ").unwrap_or(line);
         line.strip_prefix("mod ")?.strip_suffix(';')
     });
-    declared.filter(|module| floor(module).is_none()).collect()
+    declared.filter(|module| layer(module).is_none()).collect()
+}
+
+/// Where the table of layers on this page (rows `| 4 | `ike`, `certs` | .. |`) and [`LAYERS`]
+/// disagree.
+fn table_differences(page: &str) -> Vec<String> {
+    let mut said = Vec::new();
+    for line in page.lines() {
+        let mut cells = line.trim_start_matches("//!").trim().split('|').skip(1);
+        let (Some(number), Some(names)) = (cells.next(), cells.next()) else { continue };
+        let Ok(number) = number.trim().parse::<u8>() else { continue };
+        said.extend(names.split('`').skip(1).step_by(2).map(|name| (name, number)));
+    }
+    let missing = LAYERS.iter().filter(|entry| !said.contains(entry));
+    let wrong = said.iter().filter(|entry| !LAYERS.contains(entry));
+    let missing = missing.map(|(name, number)| format!("no row has `{name}` at layer {number}"));
+    missing
+        .chain(wrong.map(|(name, number)| format!("`{name}` is not at layer {number}")))
+        .collect()
+}
+
+/// Every source file: its path below `src/` and its text.
+fn tree() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let named = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("a source file is readable");
+        let name = path.strip_prefix(&root).expect("below src").to_string_lossy().into_owned();
+        (name, text)
+    };
+    sources(&root).into_iter().map(named).collect()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
 }
 
 /// All that is wrong with one file; `name` is its path below `src/`.
@@ -98,6 +156,8 @@ fn violations(name: &str, text: &str) -> Vec<String> {
     let file = SourceFile { name, text };
     let mut out = Vec::new();
     file.check_length(&tokens, &mut out);
+    file.check_columns(&tokens, &mut out);
+    file.check_doc(&mut out);
     file.walk(tokens, file.depth(), &mut out);
     out
 }
@@ -139,6 +199,28 @@ impl SourceFile<'_> {
         }
     }
 
+    /// Comments keep to the columns; so does code, except on lines that hold a string.
+    fn check_columns(&self, tokens: &TokenStream, out: &mut Vec<String>) {
+        let (mut with_string, mut inside) = (BTreeSet::new(), BTreeSet::new());
+        string_lines(tokens.clone(), &mut with_string, &mut inside);
+        for (line, text) in (1..).zip(self.text.lines()) {
+            let comment = text.trim_start().starts_with("//") && !inside.contains(&line);
+            let columns = text.chars().count();
+            if columns > COLUMNS && (comment || !with_string.contains(&line)) {
+                out.push(format!("line {line}: {columns} columns, the cap is {COLUMNS}"));
+            }
+        }
+    }
+
+    /// A module doc says what is there, not that somebody still has to write it.
+    fn check_doc(&self, out: &mut Vec<String>) {
+        for (line, text) in (1..).zip(self.text.lines()) {
+            if text.starts_with("//!") && text.contains("TODO") {
+                out.push(format!("line {line}: a module doc that is still to be written"));
+            }
+        }
+    }
+
     /// Checks one run of tokens at module depth `depth`, then every group inside it.
     fn walk(&self, tokens: TokenStream, depth: usize, out: &mut Vec<String>) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
@@ -176,7 +258,7 @@ impl SourceFile<'_> {
         }
         if !continues {
             for target in self.targets(rest, &path, depth) {
-                self.check_floor(&target, line, out);
+                self.check_layer(&target, line, out);
             }
             self.check_foreign(rest, &path, line, out);
         }
@@ -240,15 +322,16 @@ impl SourceFile<'_> {
         names_after(rest, path, steps)
     }
 
-    fn check_floor(&self, target: &str, line: usize, out: &mut Vec<String>) {
+    fn check_layer(&self, target: &str, line: usize, out: &mut Vec<String>) {
         if PURE.contains(&self.module()) && target == "sys" {
             out.push(format!("line {line}: `{}` may not name `sys`", self.module()));
             return;
         }
-        let (own, Some(other)) = (floor(self.module()), floor(target)) else { return };
-        if target != self.module() && own.is_some_and(|own| other >= own) {
+        let (own, Some(other)) = (layer(self.module()), layer(target)) else { return };
+        let ground = own == Some(GROUND) && other == GROUND;
+        if target != self.module() && !ground && own.is_some_and(|own| other >= own) {
             out.push(format!(
-                "line {line}: `{}` may not use `{target}`, which is not on a lower floor",
+                "line {line}: `{}` may not use `{target}`, which is not in a lower layer",
                 self.module()
             ));
         }
@@ -288,8 +371,27 @@ impl SourceFile<'_> {
     }
 }
 
-fn floor(module: &str) -> Option<u8> {
-    FLOORS.iter().find(|(name, _)| *name == module).map(|(_, floor)| *floor)
+fn layer(module: &str) -> Option<u8> {
+    LAYERS.iter().find(|(name, _)| *name == module).map(|(_, layer)| *layer)
+}
+
+/// The lines that hold (part of) a string, and those that begin inside of one.
+fn string_lines(
+    tokens: TokenStream,
+    with_string: &mut BTreeSet<usize>,
+    inside: &mut BTreeSet<usize>,
+) {
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => string_lines(group.stream(), with_string, inside),
+            TokenTree::Literal(literal) if literal.to_string().contains('"') => {
+                let (first, last) = (literal.span().start().line, literal.span().end().line);
+                with_string.extend(first..=last);
+                inside.extend(first + 1..=last);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// The path `a::b::c` at the start of `rest`, as its names.
@@ -378,7 +480,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 
 /// Each rule, shown to fail on a bad example and to pass on the good one beside it.
 mod teeth {
-    use super::{violations, without_floor};
+    use super::{LAYERS, table_differences, violations, without_layer};
 
     /// The bad source yields exactly one finding that says `says`; the good one yields none.
     #[track_caller]
@@ -392,7 +494,7 @@ mod teeth {
     }
 
     #[test]
-    fn an_import_up_the_floors() {
+    fn an_import_up_the_layers() {
         bites(
             "wire/sa.rs",
             "use crate::crypto::Provider;",
@@ -401,14 +503,14 @@ mod teeth {
         );
         bites(
             "ike/child.rs",
-            "use crate::wire::codes;\nuse crate::daemon::Shell;",
+            "use crate::wire::codes;\nuse crate::daemon::Service;",
             "`daemon`",
             "use crate::pki::Chain;",
         );
     }
 
     #[test]
-    fn an_import_from_the_same_floor() {
+    fn an_import_from_the_same_layer() {
         bites(
             "dataplane/egress.rs",
             "use crate::ike::Endpoint;",
@@ -451,9 +553,33 @@ mod teeth {
     }
 
     #[test]
-    fn a_module_without_a_floor() {
+    fn a_module_without_a_layer() {
         let lib = "pub mod wire;\npub mod cellar;\nmod attic;\n// pub mod said;\n";
-        assert_eq!(without_floor(lib), ["cellar", "attic"]);
+        assert_eq!(without_layer(lib), ["cellar", "attic"]);
+    }
+
+    #[test]
+    fn a_table_with_another_numbering() {
+        let row = |(name, number): &(&str, u8)| format!("//! | {number} | [`{name}`] | rooms |\n");
+        let good: String = LAYERS.iter().map(row).collect();
+        assert_eq!(table_differences(&good), Vec::<String>::new());
+        let found = table_differences(&good.replace("| 8 | [`cli`]", "| 7 | [`cli`]"));
+        assert_eq!(found, ["no row has `cli` at layer 8", "`cli` is not at layer 7"]);
+    }
+
+    #[test]
+    fn a_comment_over_its_columns() {
+        let long = "x".repeat(97);
+        let good = format!("/// {}\nfn f() {{ g(\"{long} {long}\") }}", &long[1..]);
+        bites("wire/sa.rs", &format!("/// {long}\nfn f() {{}}"), "101 columns", &good);
+        bites("wire/sa.rs", &format!("    // {long}"), "104 columns", &format!("// {long}"));
+        let raw = format!("const X: &str = r#\"a\n// {long}{long}\n\"#;");
+        bites("wire/sa.rs", &format!("const X: u8 = {long}{long};"), "columns", &raw);
+    }
+
+    #[test]
+    fn a_module_doc_still_to_be_written() {
+        bites("ike/mod.rs", "//! TODO\n", "still to be written", "//! Exchanges.\n// TODO\n");
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::sys::netlink::{AddressPrefix, Netlink};
 use crate::sys::tun::{Offloads, Tun};
 use crate::wire::packet::ip::IpVersion;
 
-/// Azure's advice where no path says less: the inner packet, and the TCP segment (azure.md §2.1).
+/// The inner packet and the TCP segment that Azure advises, where the path does not carry less
+/// (Azure docs, "About VPN devices", IPsec/IKE parameters).
 const INNER_MTU: u16 = 1400;
 const MSS: u16 = 1350;
 /// The outer packet that a path is taken to carry until it says otherwise.

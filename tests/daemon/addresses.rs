@@ -1,5 +1,5 @@
-//! Where gateways are: two of them with routes that follow, names that come to mean another
-//! address, a site that moves.
+//! Addresses of gateways: a connection with two gateways and routes that follow, names that resolve
+//! to another address later, and a site whose own address changes.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! What a service really says as JSON, against the manual page.
+//! The JSON documents of a running service, compared with the manual page s2sd-json(5).
 
 use serde_json::Value as Json;
 

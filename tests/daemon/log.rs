@@ -1,4 +1,4 @@
-//! The log as programs read it.
+//! The log in its JSON form, as programs read it.
 
 use nix::sys::signal::Signal;
 use serde_json::Value as Json;

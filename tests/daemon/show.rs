@@ -1,5 +1,5 @@
-//! `s2sd demo`, which a stranger runs first: it shows a tunnel, and leaves nothing behind, however
-//! it ends.
+//! `s2sd demo`, the first command that a newcomer runs: it shows a tunnel, and leaves nothing
+//! behind, however it ends.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -1,5 +1,5 @@
-//! Certificates as the Azure article makes them, for both ends of a case, and the ones that must be
-//! refused.
+//! Certificates as the Azure article makes them, for both ends of a case, and certificates that
+//! must be refused.
 
 use base64ct::{Base64, Encoding};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
@@ -9,7 +9,7 @@ use super::maker::{Authority, key_of, plain, root_with, rsa_key, vector};
 /// The common names of the article: ours, then the gateway's.
 pub const NAMES: [&str; 2] = ["Inbound-certificate", "Outbound-certificate"];
 
-/// What one end presents, and what it believes.
+/// The certificate that one end presents, and the root that it trusts.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// DER.

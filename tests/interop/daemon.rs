@@ -1,4 +1,4 @@
-//! s2sd itself: the program, with a configuration as an operator writes it.
+//! The s2sd program, with a configuration as an operator writes it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

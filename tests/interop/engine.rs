@@ -147,7 +147,7 @@ const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 1));
 const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 2));
 
 /// What the running engine is told: a [`Command`] that can cross threads, or something of this
-/// shell's own.
+/// loop's own.
 #[derive(Debug)]
 pub enum Order {
     Up,
@@ -182,7 +182,7 @@ impl Engine {
         let (orders, inbox) = channel();
         let seen = Arc::new(Seen::default());
         let (settings, told) = (settings.clone(), Arc::clone(&seen));
-        let work = move || Shell::new(sockets, &settings, told).serve(&inbox);
+        let work = move || EngineLoop::new(sockets, &settings, told).serve(&inbox);
         let thread = Some(std::thread::spawn(work));
         Ok(Engine { orders, seen, thread })
     }
@@ -296,20 +296,20 @@ impl Drop for Engine {
 }
 
 /// The engine with its sockets, in a thread of its own.
-struct Shell {
+struct EngineLoop {
     engine: Endpoint,
     sockets: [UdpSocket; 2],
     seen: Arc<Seen>,
     muted: bool,
 }
 
-impl Shell {
-    fn new(sockets: [UdpSocket; 2], settings: &Settings, seen: Arc<Seen>) -> Shell {
+impl EngineLoop {
+    fn new(sockets: [UdpSocket; 2], settings: &Settings, seen: Arc<Seen>) -> EngineLoop {
         let limits = EndpointConfig { half_open: settings.half_open, ..EndpointConfig::default() };
         let (provider, rng) = (Box::new(Standard::default()), Box::new(SystemRng::default()));
         let mut engine = Endpoint::new(limits, provider, rng);
         engine.command(now(), Command::Add(PEER, Box::new(settings.peer())));
-        Shell { engine, sockets, seen, muted: false }
+        EngineLoop { engine, sockets, seen, muted: false }
     }
 
     fn serve(mut self, orders: &Receiver<(Order, Sender<()>)>) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! A gateway as Azure would make it of what `az` was called with, and of nothing else.
+//! The gateway that Azure would make from the calls of `az`, and from nothing else.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! The README's commands: which there are, and running them.
+//! The commands of `docs/azure.md`: which there are, and running them. (`tests/docs.rs` holds the
+//! README's commands to that page.)
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -9,10 +10,7 @@ use s2sd::sys::namespace::{Namespace, unshare_run_directory};
 
 use super::patience::{Failure, ensure, life};
 
-const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-const SECTION: &str = "## Connect to Azure";
-/// The commands outside of the section: other tests and CI run those, or they run tests.
-const NOT_RUN: &[&str] = &["cargo run --release -- demo", "tests/run"];
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/azure.md");
 
 /// A /run of its own is there already; /etc gets a place for s2sd's files that the host does not
 /// see.
@@ -33,35 +31,29 @@ pwd > "$PLACE/current"
 export -p > "$PLACE/environment"
 "#;
 
-/// The blocks of commands of the section, in their order. Fails when the README has commands that
-/// nobody would run.
+/// The blocks of commands of the page, in their order. Fails when a block is not one of commands.
 pub fn blocks() -> Result<Vec<String>, Failure> {
-    let (mut section, mut fence, mut blocks) = (String::new(), None::<String>, Vec::new());
-    let page = fs::read_to_string(README).map_err(|error| Failure::new(README, error))?;
+    let (mut fence, mut blocks) = (None::<String>, Vec::new());
+    let page = fs::read_to_string(PAGE).map_err(|error| Failure::new(PAGE, error))?;
     for line in page.lines() {
-        let inside = section == SECTION;
         match (line.strip_prefix("```"), &mut fence) {
             (Some(kind), None) => {
-                ensure(kind == "sh", "commands of the README stand in ```sh", line)?;
+                ensure(kind == "sh", "commands of the page stand in ```sh", line)?;
                 fence = Some(String::new());
             }
-            (Some(_), Some(_)) => blocks.extend(fence.take().filter(|_| inside)),
+            (Some(_), Some(_)) => blocks.extend(fence.take()),
             (None, Some(block)) => {
-                let known = NOT_RUN.iter().any(|known| line.starts_with(known));
-                ensure(inside || known, "a command of the README that no test runs", line)?;
                 *block += line;
                 block.push('\n');
             }
-            (None, None) if line.starts_with("## ") => section = line.to_owned(),
-            (None, None) if inside => mentioned(line)?,
-            (None, None) => {}
+            (None, None) => mentioned(line)?,
         }
     }
-    ensure(!blocks.is_empty(), "the README has a section with commands", SECTION)?;
+    ensure(!blocks.is_empty(), "the page has commands", PAGE)?;
     Ok(blocks)
 }
 
-/// What the section's text mentions in passing is at least a command that there is.
+/// A command that the text mentions in passing exists at least.
 fn mentioned(line: &str) -> Result<(), Failure> {
     for code in line.split('`').skip(1).step_by(2) {
         let program = code.split(' ').next().unwrap_or_default();
@@ -73,13 +65,13 @@ fn mentioned(line: &str) -> Result<(), Failure> {
         let words: Vec<&str> = code.split(' ').skip(1).take_while(is_word).collect();
         let help = Command::new(env!("CARGO_BIN_EXE_s2sd")).args(&words).arg("--help").output();
         let help = help.map_err(|error| Failure::new("s2sd --help", error))?;
-        ensure(help.status.success(), "a command of the README that s2sd does not have", code)?;
+        ensure(help.status.success(), "a command of the page that s2sd does not have", code)?;
     }
     Ok(())
 }
 
-/// The doctor's exit code for warnings is no failure: this machine's clock may have nothing that
-/// keeps it right.
+/// The block with the doctor's exit code for warnings accepted: this machine's clock may have
+/// nothing that keeps it right.
 fn bearing_warnings(block: &str) -> String {
     let bearing = |line: &str| match line.contains("s2sd azure doctor") {
         true => format!("{} || [ $? = 1 ]\n", line.split(" #").next().unwrap_or(line)),
@@ -142,7 +134,7 @@ impl<'n> Reader<'n> {
         let said = fs::read_to_string(self.directory.join("said")).unwrap_or_default();
         match status.success() {
             true => Ok(said),
-            false => Err(Failure::new("a command of the README failed", block)
+            false => Err(Failure::new("a command of the page failed", block)
                 .with("what was said", &said)
                 .with("the service's log", &self.log())),
         }

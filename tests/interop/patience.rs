@@ -1,4 +1,4 @@
-//! Waiting for conditions with a deadline, and what is said when they do not come.
+//! Waiting for conditions with a deadline, and the failure when a condition does not come true.
 
 use std::fmt::{self, Display};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Where a case takes place: its namespaces and its directory.
+//! The namespaces and the directory of one case.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The service manager's ear.
+//! The service manager's end of sd_notify(3): a socket that receives what a service reports.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;

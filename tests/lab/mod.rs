@@ -189,7 +189,7 @@ pub struct Setup {
     /// A cipher that does nothing, to see what the rest costs.
     pub null: bool,
     pub port: u16,
-    /// The silence that a NAT is believed to bear.
+    /// The time without a packet after which a NAT may forget a mapping.
     pub keepalive: Option<Duration>,
     pub cpus: Option<[[usize; 2]; 2]>,
 }

@@ -29,7 +29,7 @@ impl Pair {
         let lab = Lab::build()?;
         let directory = std::env::temp_dir().join(format!("s2sd-{name}-{}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
-        // A stranger has to get as far as the socket.
+        // A user without rights has to reach the socket's directory.
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
         let mut pair = Pair { lab, directory, services: [None, None] };
         for side in SIDES {

@@ -1,4 +1,4 @@
-//! Senders and receivers, each in the namespace of its host.
+//! Senders and receivers of traffic, each in the namespace of its host.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};

@@ -1,4 +1,4 @@
-//! What is on the wire, seen by a packet socket.
+//! Packets on the wire between the gateways, captured by a packet socket.
 
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -1,4 +1,4 @@
-//! From a peer that is authenticated and means ill, or is merely broken.
+//! Attacks by an authenticated peer that is hostile, or broken.
 
 use std::time::Duration;
 

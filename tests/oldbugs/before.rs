@@ -1,4 +1,4 @@
-//! Before anything is authenticated: what anybody may send.
+//! Attacks before anything is authenticated: what anybody may send.
 
 use s2sd::crypto::Group;
 use s2sd::wire::codes::{ExchangeType, NotifyType, PayloadType};

@@ -1,5 +1,6 @@
-//! The key exchange: sizes, weak values, points off the curve. Towards an answerer, and in answers
-//! towards a dialler, where a forger's answer must not spoil the genuine one that comes after it.
+//! Attacks on the key exchange: sizes, weak values, points off the curve. They go to a responder,
+//! and in answers to an initiator, where a forged answer must not spoil the genuine answer after
+//! it.
 
 use s2sd::crypto::Group;
 use s2sd::wire::codes::NotifyType;

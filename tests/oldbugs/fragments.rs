@@ -1,6 +1,5 @@
-//! Messages in pieces whose numbers do not make sense (RFC 7383 §2.5, §2.6). All of these are
-//! sealed with the right keys: before authentication anybody has such keys who has been through
-//! IKE_SA_INIT.
+//! Fragments whose numbers do not make sense (RFC 7383 §2.5, §2.6). All of them are sealed with the
+//! right keys: everybody who completed an IKE_SA_INIT has such keys, before any authentication.
 
 use std::time::Duration;
 

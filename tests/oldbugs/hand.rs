@@ -1,4 +1,4 @@
-//! A peer by hand: it keeps to the protocol as far as the test wants it to, and seals whatever the
+//! The attacker: a peer that keeps to the protocol as far as the test wants, and seals whatever the
 //! test made up.
 
 use s2sd::crypto::keymat::{IkeKeys, IkeSpis, Nonces, SkP, SkeySeed, signed_octets};

@@ -2,8 +2,8 @@
 //! real cryptography and real certificates.
 //!
 //! ```text
-//!   Hand: a peer whose every octet is the test's      ── datagrams ──>      Target: an Endpoint, as the daemon has it
-//!   (keys and certificates like a genuine one)        <── datagrams ──
+//!   Hand: a peer whose every octet       ── datagrams ──>   Target: an Endpoint, as the service
+//!   is the test's; genuine keys          <── datagrams ──   has it
 //! ```
 //!
 //! | file | what may come |

@@ -1,4 +1,4 @@
-//! Who may stand at either end: certificates of one root, and of others.
+//! Credentials for either end: certificates of the configured root, and of other roots.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -89,7 +89,7 @@ impl PublicKeyData for HugeKey {
     }
 }
 
-/// What the target proves itself with, and whom it believes: `PEER` under `root`.
+/// The target's own credentials, and the peer that it accepts: `PEER` under `root`.
 pub fn credentials(root: &Authority) -> CertificateAuthenticator {
     let Person { certificate, key } = root.person(TARGET);
     let own = OwnIdentity::new(&[certificate], key).unwrap();

@@ -1,5 +1,5 @@
-//! Proofs of identity that do not hold. The peer is through IKE_SA_INIT, so everything here is
-//! sealed with good keys.
+//! Attacks on authentication: proofs of identity that must be refused. The peer has completed
+//! IKE_SA_INIT, so everything here is sealed with good keys.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -161,7 +161,7 @@ fn certificate_with_wrong_key_type_for_the_auth_method() {
         assert_eq!(target.ikes(), 0, "{story}");
         target.pass(Duration::from_secs(31));
     }
-    // All four are believed when they say what they do.
+    // All four are accepted when they name what they do.
     for person in [&rsa, &p256, &p384, &ed25519] {
         let mut target = Target::under(&root);
         established(&mut target, person);

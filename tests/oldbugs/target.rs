@@ -42,7 +42,7 @@ pub const GROUPS: [Group; 5] =
     [Group::Ecp256, Group::Ecp384, Group::Modp2048, Group::Modp2048S256, Group::Curve25519];
 
 impl Target {
-    /// One that answers, and believes `PEER` under a root of its own.
+    /// A responder that accepts `PEER` under a root of its own.
     pub fn answering() -> Target {
         Target::new(DialRole::Answer, &Rc::new(Authority::root("Root")), &GROUPS)
     }
@@ -159,8 +159,8 @@ impl Target {
         refusal.unwrap_or_else(|| panic!("nothing was refused: {:#?}", self.events))
     }
 
-    /// A minute later all that strangers left behind is forgotten, and the genuine peer gets in
-    /// with a child.
+    /// A minute later everything that unauthenticated senders left behind is forgotten, and the
+    /// genuine peer gets in with a child.
     #[track_caller]
     pub fn expect_unharmed(mut self) {
         self.pass(Duration::from_secs(61));

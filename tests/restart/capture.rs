@@ -1,5 +1,5 @@
-//! What is on the wire between the gateways, by a packet socket: every SPI with every number, each
-//! of which may come once.
+//! A capture of the wire between the gateways by a packet socket: every pair of SPI and sequence
+//! number, each of which may occur once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};

@@ -1,5 +1,5 @@
-//! Traffic that is watched while services restart: a TCP stream as fast as it goes, and a pulse
-//! each way that shows gaps.
+//! Traffic while services restart: a TCP stream as fast as possible, and numbered datagrams at a
+//! steady pace each way that show gaps.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};

@@ -1,6 +1,6 @@
-//! Services that are restarted and killed under traffic, each with a keeper of its descriptors:
-//! nothing is renegotiated from scratch, streams live on, no number is used twice. Needs root; says
-//! so and passes where it is not.
+//! Services that are restarted and killed under traffic, each with a keeper of its descriptors: no
+//! SA is negotiated from scratch, streams live on, no sequence number is used twice. Needs root,
+//! and passes with a line that says so where it is missing.
 //!
 //! `S2SD_RESTARTS=50` has fifty of each kind instead of three; run with `--nocapture` for the
 //! figures: `S2SD_RESTARTS=50 cargo test --release --test restart under_load -- --nocapture`.

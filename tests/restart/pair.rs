@@ -1,4 +1,4 @@
-//! Two services under their keepers, with traffic to disturb.
+//! Two services, each with a keeper of its descriptors, and traffic between them.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,10 +1,10 @@
-//! Every script again with one crash, at every boundary of it (DESIGN §7): before a step's effect
-//! is stored, and after each of the step's outputs once it is. The host starts again at once, with
-//! what was stored.
+//! Every script again with one crash, at every boundary of it: before a step's effect is stored,
+//! and after each of the step's outputs once the effect is stored. The host starts again at once,
+//! with what was stored (`docs/architecture.md`, "Restart and crash").
 //!
-//! The invariants are asked of every such world, and that in the end both hold the same and packets
-//! pass, if they do without the crash. What a script expects of its own story is not asked: a crash
-//! may well lose a packet, or a wish.
+//! Every such world must keep the invariants, and in the end both hosts must hold the same SAs and
+//! packets must pass, if both are true without the crash. The script's own expectations are not
+//! checked: a crash may lose a packet or a command.
 //!
 //! A step is whatever an engine is told: an IKE message, a deadline, a command, a report of the
 //! data plane. Between two of them only ESP packets move, which change nothing that is stored but

@@ -57,7 +57,7 @@ pub enum Act {
     SetWallClock(i64),
     /// The same configuration again, with other lifetimes.
     Reconfigure(HostId, u64),
-    /// Packets of strangers to this host.
+    /// Packets of unauthenticated senders to this host.
     Flood(HostId, u32),
     /// So many inner packets each way.
     Burst(u32),
@@ -203,7 +203,7 @@ impl Plan {
     }
 }
 
-/// Everything becomes whole again: the net, the hosts, the operators' wishes.
+/// Everything becomes whole again: the net, the hosts, the operators' commands.
 fn heal(world: &mut World) {
     world.net.heal();
     for id in [A, B] {

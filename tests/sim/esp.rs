@@ -2,12 +2,12 @@
 //! form.
 //!
 //! ```text
-//! SPI (4) | sequence number (8) | source (4) | destination (4) | packet number (8), masked | tag (8)
+//! SPI (4) | sequence (8) | source (4) | destination (4) | packet number (8), masked | tag (8)
 //! ```
 //!
-//! Sequence numbers are leased before they are used, and a lease outlives a crash (DESIGN §7): a
-//! sender that comes back goes on at its lease's ceiling, a receiver takes everything below its own
-//! for seen.
+//! Sequence numbers are leased before they are used, and a lease outlives a crash: a sender that
+//! starts again goes on at its lease's ceiling, and a receiver treats every number below its
+//! ceiling as seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -47,7 +47,7 @@ pub struct Sender {
 pub struct Receiver {
     pub key: u64,
     /// A former life may have seen anything up to here.
-    floor: u64,
+    lowest: u64,
     top: u64,
     seen: BTreeSet<u64>,
     ceiling: u64,
@@ -107,7 +107,7 @@ impl Sender {
 impl Receiver {
     pub fn new(ledger: &Ledger, key: u64) -> Receiver {
         let ceiling = ledger.ceiling(key, true);
-        Receiver { key, floor: ceiling, top: ceiling, seen: BTreeSet::new(), ceiling }
+        Receiver { key, lowest: ceiling, top: ceiling, seen: BTreeSet::new(), ceiling }
     }
 
     /// Authenticates first, then looks at the number, then takes the packet.
@@ -129,7 +129,7 @@ impl Receiver {
     }
 
     fn commit(&mut self, ledger: &mut Ledger, seq: u64) -> Result<(), Refused> {
-        if seq <= self.floor || seq + WINDOW <= self.top || !self.seen.insert(seq) {
+        if seq <= self.lowest || seq + WINDOW <= self.top || !self.seen.insert(seq) {
             return Err(Refused::Replayed);
         }
         self.top = self.top.max(seq);

@@ -202,7 +202,7 @@ impl Host {
     }
 
     /// After a crash nobody knows how far the peer's window is: every child that came back is to be
-    /// replaced (DESIGN §7).
+    /// replaced (`docs/architecture.md`, "Restart and crash").
     pub fn rekey_all(&mut self, now: Now) {
         let children: Vec<(PeerId, ChildId)> = self.plane.outbound.keys().copied().collect();
         for (peer, child) in children {
@@ -210,7 +210,7 @@ impl Host {
         }
     }
 
-    /// Saves what a restart needs, as the shell does before it carries these outputs out.
+    /// Saves what a restart needs, as the service does before it carries these outputs out.
     pub fn save(&mut self, now: Now, outputs: &[Output]) {
         if let Some(engine) = &self.engine {
             let snapshot = engine.snapshot(now);
@@ -288,7 +288,7 @@ impl Host {
         self.with(|engine| engine.handle_data_event(now, event));
     }
 
-    /// Hands an IKE message in, the way the shell would.
+    /// Hands an IKE message in, the way the service would.
     pub fn ike(&mut self, now: Now, datagram: &Datagram) {
         let port = if datagram.dst.port() == 500 { Port::Ike } else { Port::NatT };
         let path = Path { local: datagram.dst, remote: datagram.src, port };

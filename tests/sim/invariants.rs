@@ -1,5 +1,6 @@
-//! What must hold after every step, whatever the net and the hosts do (DESIGN §6). An observer with
-//! a memory, which sees only what leaves and enters hosts and never asks an engine for its opinion.
+//! What must hold after every step, whatever the net and the hosts do: the invariants that
+//! `docs/architecture.md` lists. The observer has a memory, sees only what enters and leaves hosts,
+//! and never asks an engine.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -10,8 +11,8 @@ use crate::esp::Inner;
 use crate::packet::{CREATE_CHILD_SA, Datagram, Header, HostId, IKE_SA_INIT, INFORMATIONAL, Kind};
 use crate::rules::hash;
 
-/// The invariants, numbered as in DESIGN §6. The eighth, that a seed repeats itself, is a test of
-/// its own.
+/// The invariants, numbered as in `docs/architecture.md`. The eighth, that a seed repeats itself,
+/// is a test of its own.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Rule {
     /// 1: no (key, sequence number) pair, and no (key, IV) pair, is used for two things.

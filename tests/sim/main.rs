@@ -1,11 +1,11 @@
 //! The simulator: two real engines and their data-plane SAs live through loss, crashes and
-//! collisions (DESIGN §6).
+//! collisions. `docs/architecture.md` explains it.
 //!
 //! | file | noun |
 //! |---|---|
 //! | `clock`, `rng` | time and randomness, both from the seed |
-//! | `packet`, `rules`, `net` | datagrams, what may happen to chosen ones, and what links do to all |
-//! | `toy`, `esp`, `plane` | credentials and data plane, in the smallest form that keeps their promises |
+//! | `packet`, `rules`, `net` | datagrams, faults of chosen ones, and what links do to all |
+//! | `toy`, `esp`, `plane` | credentials and data plane, in their smallest sound form |
 //! | `host`, `world` | an engine with its data plane; all of them with one clock |
 //! | `invariants`, `trace` | what must always hold, and what to read when it does not |
 //! | `scene`, `config`, `verbs` | the two hosts of every world, and the words to tell about them |

@@ -1,7 +1,7 @@
 //! The network, without I/O: datagrams go in, and come out later, twice, damaged or never.
 //!
 //! ```text
-//!   host A -- NAT? --- link A>B: latency, jitter, loss, duplication, reordering, MTU, partition --- NAT? -- host B
+//!   host A -- NAT? --- link A>B: latency, loss, reordering, MTU, .. --- NAT? -- host B
 //! ```
 
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! The model data plane of one host: installs, switches and removes SAs as the engine says, and
 //! nothing else.
 //!
-//! It also holds the engine to the order it promised (`ike::output`): an SA is installed before it
-//! is used, used before it is retired, its inbound half outlives its outbound half.
+//! It also holds the engine to the order it promised (`ike::endpoint::output`): an SA is installed
+//! before it is used, used before it is retired, its inbound half outlives its outbound half.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};

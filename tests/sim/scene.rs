@@ -2,7 +2,8 @@
 //! networks behind it.
 //!
 //! ```text
-//!   10.1.s.0/24 -- A alpha 192.0.2.1 ---[NAT]--- net ---[NAT]--- 198.51.100.1 beta B -- 10.2.s.0/24      s: the slot
+//!   10.1.s.0/24 -- A alpha 192.0.2.1 ---[NAT]--- net ---[NAT]--- 198.51.100.1 beta B -- 10.2.s.0/24
+//!   (s: the slot)
 //! ```
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -29,7 +29,8 @@ pub struct Toy {
     /// Whether it speaks RFC 7427.
     pub signatures: bool,
     pub not_after: UnixTime,
-    /// What this end signed, in all: signing is dear, and never for strangers.
+    /// What this end signed, in all: a signature is expensive, and never made for an
+    /// unauthenticated sender.
     pub signed: Rc<Cell<u64>>,
 }
 

@@ -1,4 +1,4 @@
-//! What happened, as a hash always and as lines only when somebody will read them.
+//! The trace of a world: always a hash, and lines of text only when somebody will read them.
 //!
 //! Worlds run without lines; one that fails is run again from its seed with them. That this works
 //! at all is invariant 8.

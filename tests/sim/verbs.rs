@@ -175,7 +175,7 @@ impl World {
         self.host(id).events.iter().filter(rekeyed).count()
     }
 
-    /// SAs that ended though nobody wished it and nothing took their place.
+    /// SAs that ended without a command, and that no successor replaced.
     pub fn unplanned_ends(&self) -> Vec<(HostId, Cause)> {
         let cause = |event: &IkeEvent| match event {
             IkeEvent::IkeDown { cause, .. } | IkeEvent::ChildDown { cause, .. } => Some(*cause),

@@ -201,7 +201,7 @@ impl World {
         !self.is_dead()
     }
 
-    /// A wish of the operator of `id`.
+    /// A command of the operator of `id`.
     pub fn command(&mut self, id: HostId, command: Command) {
         let now = self.now();
         self.note(&[0xc5], || format!("{id} command {command:?}").chars().take(120).collect());

@@ -1,5 +1,5 @@
-//! Who is who: keys and signatures that serve, and proofs that must not; what both ends say of each
-//! refusal.
+//! Authentication: keys and signature schemes that are accepted, proofs that must be refused, and
+//! what both ends report of each refusal.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ fn keys(place: &Place, keys: [Key; 2], ours: DigitalSignatures, theirs: &str) ->
     Ok(said.join(" | "))
 }
 
-/// With what strongSwan says that somebody signed.
+/// The signature scheme with which strongSwan reports that an end signed.
 fn signed(ends: &Ends, who: &str) -> Result<String, Failure> {
     let line = ends.peer.wait_log(0, &[who])?;
     let method = line.split(who).nth(1).unwrap_or_default();
@@ -175,7 +175,7 @@ fn both(
     Ok(first)
 }
 
-/// We do not believe strongSwan: as the one who dials we say so on the IKE SA that it takes for
+/// We refuse strongSwan's proof: as the one who dials we say so on the IKE SA that it takes for
 /// made, else in our answer.
 fn disbelieved<'a>(ours: &'a [&'a str]) -> [Refusal<'a>; 2] {
     [

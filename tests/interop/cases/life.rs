@@ -1,5 +1,5 @@
-//! What happens on a connection that is up: rekeys from either side, crossing ones, new proof,
-//! silence, farewells.
+//! An established connection: rekeys from either side, simultaneous rekeys, re-authentication, dead
+//! peer detection, Deletes.
 
 use std::time::Duration;
 
@@ -183,8 +183,8 @@ fn pfs_another_group(place: &Place) -> Verdict {
     Ok(suite)
 }
 
-/// What shows only hours later with Azure: IKE_AUTH's child comes up, its rekey is refused
-/// (azure.md §7.2).
+/// A difference in perfect forward secrecy, which shows only hours later: the child of IKE_AUTH has
+/// no key exchange of its own and comes up (RFC 7296 §1.2), its rekey is refused.
 fn pfs_mismatch(place: &Place) -> Verdict {
     let ends = place.azure_ends(|_, theirs| theirs.esp = "aes256gcm16-ecp384".into())?;
     dial(&ends)?;

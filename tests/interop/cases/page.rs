@@ -1,4 +1,4 @@
-//! The README's page followed from an empty directory to a tunnel, with strongSwan as the gateway
+//! `docs/azure.md` followed from an empty directory to a tunnel, with strongSwan as the gateway
 //! that the page made.
 
 use std::fs;
@@ -16,7 +16,7 @@ use crate::strongswan::Strongswan;
 use crate::{Case, Verdict};
 
 pub const CASES: &[Case] = &[
-    Case { name: "page: the README, from nothing to up", run: follow },
+    Case { name: "page: docs/azure.md, from nothing to up", run: follow },
     Case { name: "page: a vault that refuses leaves the key where it is", run: refuse },
 ];
 

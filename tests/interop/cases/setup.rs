@@ -1,4 +1,5 @@
-//! Coming up: who dials, with which suites, through which detours of IKE_SA_INIT.
+//! Setting up: which end dials, which suites are negotiated, and IKE_SA_INIT with a cookie or
+//! another group.
 
 use s2sd::ike::admission::budget::HalfOpenLimits;
 use s2sd::ike::diagnosis::azure_names::PolicyNames;

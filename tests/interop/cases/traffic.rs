@@ -1,5 +1,5 @@
-//! The whole of s2sd with packets inside: both ways, through rekeys, restarts, a NAT and a
-//! gateway's failure.
+//! The whole of s2sd with traffic in the tunnel: both ways, through rekeys, restarts, a NAT and the
+//! failure of a gateway.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};

@@ -219,7 +219,8 @@ pub fn steer(w: &World, stage: &Stage) {
 /// x  CREATE_CHILD_SA { REKEY_SA } --.  .-- CREATE_CHILD_SA { REKEY_SA }  y
 ///                                    \/
 ///                                    /\
-///                    <--------------'  '-------------->      both answer; the lowest nonce loses (§2.8.1)
+///                    <--------------'  '-------------->      both answer
+/// the lowest nonce loses (RFC 7296 §2.8.1)
 /// ```
 fn collision(stage: &Stage) -> World {
     let mut w = stage.tunnel(|_| ());

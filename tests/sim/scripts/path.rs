@@ -1,4 +1,4 @@
-//! Addresses that change and gateways with manners of their own.
+//! Addresses that change (NAT rebinding), and peers that behave like Azure's gateway.
 
 use std::time::Duration;
 

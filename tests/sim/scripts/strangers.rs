@@ -1,4 +1,4 @@
-//! What people without keys can do: nothing (RFC 7296 §2.6, §2.21).
+//! What senders without keys can do: change nothing (RFC 7296 §2.6, §2.21).
 
 use std::time::Duration;
 
@@ -193,8 +193,8 @@ fn replayed_yesterday(stage: &Stage) -> World {
     w.expect_agreement_without_loss()
 }
 
-/// Azure has been seen to be answered by strangers with an unauthenticated INVALID_KE_PAYLOAD
-/// (azure.md §7): the real answer still counts.
+/// A forged INVALID_KE_PAYLOAD arrives before the peer's answer to IKE_SA_INIT. Nothing in it is
+/// authenticated (RFC 7296 §2.21), so the genuine answer still counts.
 fn forged_invalid_ke(stage: &Stage) -> World {
     let (x, y) = (stage.x, stage.y);
     let mut w = stage.world(|_| ());
