@@ -1,12 +1,12 @@
-//! What the engine wants done, in the order in which it has to be done.
+//! The outputs of the engine, in the order in which they have to be carried out.
 //!
-//! There is one stream because the order is the correctness: a responder's new inbound SA is
-//! installed before its response leaves, an initiator's pair before the DELETE of the old one.
-//! Whoever carries outputs out may batch, never reorder.
+//! There is one stream, because the order matters: a responder's new inbound SA is installed before
+//! its response leaves, an initiator's new pair before the Delete of the old one. The caller may
+//! carry outputs out in batches, but never in another order.
 //!
 //! ```text
-//! Outbound of a slot:  InstallOutbound ──> ActivateOutbound ──> (another of the slot is activated) ──> RetireOutbound
-//! Inbound:             InstallInbound ──> (its outbound is retired; it goes on receiving) ──> RemoveInbound
+//! outbound:  InstallOutbound ─> ActivateOutbound ─> (another child is activated) ─> RetireOutbound
+//! inbound:   InstallInbound ─> (outbound half retired, receiving goes on) ─> RemoveInbound
 //! ```
 
 use std::collections::VecDeque;
@@ -21,88 +21,88 @@ use crate::time::Instant;
 use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::spi::EspSpi;
 
-/// One effect.
+/// One effect to carry out.
 #[derive(Debug)]
 pub enum Output {
     /// Receive on this SA from now on.
     InstallInbound(Box<EspSa>),
     /// Have this SA ready for sending; nothing is sent on it yet.
     InstallOutbound(Box<EspSa>),
-    /// Send the slot's traffic on this SA from now on, and no longer on whichever carried it
-    /// before.
+    /// Send the slot's traffic on this SA from now on, and no longer on the SA that carried the
+    /// traffic before.
     ActivateOutbound {
-        /// Whose.
+        /// The peer that the SA belongs to.
         peer: PeerId,
-        /// Which tunnel policy.
+        /// The slot whose traffic is sent.
         slot: Slot,
-        /// Whose outbound half.
+        /// The child SA that the outbound half belongs to.
         child: ChildId,
-        /// The peer's SPI.
+        /// The SPI of the outbound half, chosen by the peer.
         spi: EspSpi,
     },
-    /// Never send on this SA again; forget its key.
+    /// Never send on this SA again, and forget its key.
     RetireOutbound {
-        /// Whose.
+        /// The peer that the SA belongs to.
         peer: PeerId,
-        /// Whose outbound half.
+        /// The child SA that the outbound half belongs to.
         child: ChildId,
-        /// The peer's SPI.
+        /// The SPI of the outbound half, chosen by the peer.
         spi: EspSpi,
     },
-    /// Receive on this SA no longer; forget its key.
+    /// Receive on this SA no longer, and forget its key.
     RemoveInbound {
-        /// Whose.
+        /// The peer that the SA belongs to.
         peer: PeerId,
-        /// Whose inbound half.
+        /// The child SA that the inbound half belongs to.
         child: ChildId,
-        /// Our SPI.
+        /// The SPI of the inbound half, chosen by us.
         spi: EspSpi,
     },
-    /// The peer's ESP goes elsewhere from now on.
+    /// Send the ESP packets of all the peer's SAs on another path from now on.
     PeerMoved {
-        /// Whose.
+        /// The peer that the SA belongs to.
         peer: PeerId,
-        /// The new ends.
+        /// The new path.
         path: Path,
-        /// ESP in UDP, or bare.
+        /// Whether ESP travels in UDP.
         encapsulated: bool,
     },
     /// Send an IKE message.
     Transmit(Transmit),
     /// Send a NAT keepalive: one octet 0xFF without a marker (RFC 3948 §2.3).
     Keepalive(Path),
-    /// Tell whoever listens.
+    /// Report an event to the log and the status page.
     Event(IkeEvent),
 }
 
 /// One direction of a child SA, with all that the data plane has to know.
 #[derive(Debug)]
 pub struct EspSa {
-    /// Whose.
+    /// The peer that the SA belongs to.
     pub peer: PeerId,
-    /// Of which pair.
+    /// The child SA pair that this direction belongs to.
     pub child: ChildId,
-    /// Which tunnel policy it serves.
+    /// The slot whose traffic the SA carries.
     pub slot: Slot,
-    /// Chosen by the receiving side.
+    /// The SPI, chosen by the receiving end.
     pub spi: EspSpi,
     /// The algorithms.
     pub suite: EspSuite,
     /// The keys of this direction.
     pub keys: EspKeys,
-    /// What lies behind us and behind the peer.
+    /// The traffic selectors of both ends.
     pub selectors: ChildSelectors,
     /// When the pair was made.
     pub made_at: Instant,
-    /// When to report a soft limit, and when to stop.
+    /// The limits at which the data plane reports, and at which it stops.
     pub limits: Deadlines,
-    /// The outer ends.
+    /// The outer addresses and ports.
     pub path: Path,
-    /// ESP in UDP, or bare.
+    /// Whether ESP travels in UDP.
     pub encapsulated: bool,
 }
 
-/// The stream, as the parts of the engine write to it.
+/// The stream of outputs, to which the parts of the engine write.
 #[derive(Debug, Default)]
 pub(crate) struct Outputs(VecDeque<Output>);
 
