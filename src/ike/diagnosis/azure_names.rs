@@ -1,4 +1,5 @@
-//! Azure's names for algorithms, and the proposals of a connection whose policy is left on "Default".
+//! Azure's names for algorithms, and the proposals of a connection whose policy is left on
+//! "Default".
 //!
 //! Sources: the Azure documentation's "About VPN devices" (default lists), "Configure custom
 //! IPsec/IKE connection policies" (names) and "About cryptographic requirements and Azure VPN
@@ -49,8 +50,8 @@ pub enum NameError {
     NoGroup,
 }
 
-/// The values of a setting, in Azure's order. `DHGroup2048` is another name for `DHGroup14`, `PFS14`
-/// for `PFS2048`.
+/// The values of a setting, in Azure's order. `DHGroup2048` is another name for `DHGroup14`,
+/// `PFS14` for `PFS2048`.
 pub fn names(setting: Setting) -> &'static [&'static str] {
     match setting {
         Setting::IkeEncryption => {

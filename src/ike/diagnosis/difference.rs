@@ -27,8 +27,8 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// Compares the lines that we accept with the proposals that the peer offers. `None` when the two
-    /// match, or when one of them is empty.
+    /// Compares the lines that we accept with the proposals that the peer offers. `None` when the
+    /// two match, or when one of them is empty.
     pub fn between(ours: &[Combination], theirs: &SecurityAssociation) -> Option<Difference> {
         let pairs = ours.iter().flat_map(|line| theirs.proposals.iter().map(move |p| (line, p)));
         let (line, proposal) =

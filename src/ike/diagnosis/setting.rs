@@ -1,7 +1,7 @@
 //! The settings of a connection that a refusal can tell the operator to change.
 //!
-//! The names are Azure's own property names: in snake_case in s2sd's configuration file, in camelCase
-//! in Azure's resources.
+//! The names are Azure's own property names: in snake_case in s2sd's configuration file, in
+//! camelCase in Azure's resources.
 
 use std::fmt;
 

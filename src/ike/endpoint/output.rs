@@ -39,7 +39,7 @@ pub enum Output {
         slot: Slot,
         /// The child SA pair that the SA belongs to.
         child: ChildId,
-        /// The peer's SPI.
+        /// The SPI of the outbound half, chosen by the peer.
         spi: EspSpi,
     },
     /// Remove an outbound SA: never send on it again, and wipe its key.
@@ -48,7 +48,7 @@ pub enum Output {
         peer: PeerId,
         /// The child SA pair that the SA belongs to.
         child: ChildId,
-        /// The peer's SPI.
+        /// The SPI of the outbound half, chosen by the peer.
         spi: EspSpi,
     },
     /// Remove an inbound SA: do not receive on it any more, and wipe its key.
@@ -96,7 +96,7 @@ pub struct EspSa {
     pub selectors: ChildSelectors,
     /// When the pair was established.
     pub made_at: Instant,
-    /// When to report a soft limit, and when to stop.
+    /// The limits at which the data plane reports, and at which it stops.
     pub limits: Deadlines,
     /// The outer addresses and ports of both ends.
     pub path: Path,

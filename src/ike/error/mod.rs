@@ -264,9 +264,9 @@ impl Error {
         }
     }
 
-    /// What the peer is told: in our response when the peer's request failed, in an INFORMATIONAL of
-    /// our own when the peer's response did. `None` for a message that is not authentic and for a
-    /// refusal, neither of which is answered.
+    /// What the peer is told: in our response when the peer's request failed, in an INFORMATIONAL
+    /// of our own when the peer's response did. `None` for a message that is not authentic and for
+    /// a refusal, neither of which is answered.
     pub fn to_notify(self) -> Option<Notice> {
         match self {
             Error::Malformed(MalformedMessage::Outside) => None,
@@ -310,8 +310,8 @@ impl Error {
                 Step::Init => Fate::RetryLater,
                 _ => Fate::DeleteIke(Farewell::Silent),
             },
-            // Nothing in IKE_SA_INIT is authenticated: a request leaves no trace, and a response may
-            // be forged, so the genuine one is still waited for (RFC 7296 §2.21.1).
+            // Nothing in IKE_SA_INIT is authenticated: a request leaves no trace, and a response
+            // may be forged, so the genuine one is still waited for (RFC 7296 §2.21.1).
             _ if step == Step::Init => Fate::Ignore,
             (error, MessageHalf::Request) => error.fate_of_request(step),
             (error, MessageHalf::Response) => error.fate_of_response(step),
@@ -345,8 +345,8 @@ impl Error {
             }
             Error::AuthFailed(_) => Fate::DeleteIke(Farewell::Delete),
             Error::Malformed(_) => Fate::DeleteIke(Farewell::Delete),
-            // The peer has made an SA from a response that we cannot use: a Delete tells the peer to
-            // drop it.
+            // The peer has made an SA from a response that we cannot use: a Delete tells the peer
+            // to drop it.
             Error::PeerMisbehaved(_)
             | Error::Incompatible(
                 Incompatible::CriticalPayload(_) | Incompatible::MajorVersion(_),

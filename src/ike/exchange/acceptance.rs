@@ -1,10 +1,10 @@
-//! What each message must and may contain, as data.
+//! Which payloads each message must and may contain, as data.
 //!
 //! A message of one step and half has one or more [`MessageForm`]s: a response either does what was
-//! asked, or refuses with notifies only. [`accept`] finds the form that a message has; handlers
-//! then take its payloads without asking again whether they are there. Order does not matter (RFC
-//! 7296 §2.5). A type that nobody named is refused when critical and passed over when not; a named
-//! one in the wrong place is the peer's fault.
+//! asked, or refuses with notifies only. [`accept`] finds the form of a message; handlers then take
+//! its payloads without asking again whether they are there. The order of payloads does not matter
+//! (RFC 7296 §2.5). A payload of an unknown type is refused when critical and skipped when not; a
+//! payload of a known type in the wrong place is the peer's fault.
 
 use super::step::{MessageHalf, Step};
 use crate::ike::error::{Error, Incompatible, PeerMisbehaved};
@@ -16,27 +16,28 @@ use PayloadType::{
     Nonce, Notify, Sa, TsInitiator as TsI, TsResponder as TsR, VendorId,
 };
 
-/// One shape that a message may have.
+/// One set of payloads that a message may have.
 #[derive(Debug, Eq, PartialEq)]
 pub struct MessageForm {
-    /// What a handler may do with it.
+    /// What the message means to its handler.
     pub meaning: Meaning,
-    /// Each of these stands at least once.
+    /// The payloads that have to be there.
     pub required: &'static [PayloadType],
-    /// These may stand too; notifies and vendor ids may stand anywhere.
+    /// The payloads that may be there too; notifies and vendor IDs always may.
     pub optional: &'static [PayloadType],
 }
 
-/// What a form is good for.
+/// What a message of some form means to its handler.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Meaning {
-    /// All that the step is for.
+    /// The message has all that the step is for.
     Whole,
-    /// IKE_AUTH without a child: asked for so, or (in a response) refused by a notify beside AUTH.
+    /// IKE_AUTH without a child SA: none was asked for, or the response refuses it by a notify
+    /// beside AUTH.
     Childless,
-    /// IKE_AUTH without an AUTH payload: the peer wants EAP, which is not spoken here.
+    /// IKE_AUTH without an AUTH payload: the peer wants EAP, which s2sd does not support.
     Eap,
-    /// Notifies and nothing else: a refusal, or a demand to ask again otherwise.
+    /// Notifies alone: a refusal, or the demand for another request (COOKIE, INVALID_KE_PAYLOAD).
     Notifies,
 }
 
@@ -92,8 +93,8 @@ pub(crate) fn accept_chain(
     accept(step, half, chain.kinds().map(|kind| (kind, false)))
 }
 
-/// What a CREATE_CHILD_SA request is for. Traffic selectors make it about a child; N(REKEY_SA) then
-/// names the one to replace (RFC 7296 §1.3.1, §1.3.2, §1.3.3).
+/// The step of a CREATE_CHILD_SA request. A request with traffic selectors is about a child SA, and
+/// N(REKEY_SA) then names the one to replace (RFC 7296 §1.3.1, §1.3.2, §1.3.3).
 pub fn purpose(payloads: impl IntoIterator<Item = PayloadType>, has_rekey_notify: bool) -> Step {
     let is_child = payloads.into_iter().any(|payload| matches!(payload, TsI | TsR));
     match (is_child || has_rekey_notify, has_rekey_notify) {
@@ -103,8 +104,8 @@ pub fn purpose(payloads: impl IntoIterator<Item = PayloadType>, has_rekey_notify
     }
 }
 
-/// The forms of a message, the fullest first: the first whose required payloads are all there is
-/// the message's own.
+/// The forms of a message, the fullest first: the first form whose required payloads are all there
+/// is the form of the message.
 pub fn forms(step: Step, half: MessageHalf) -> &'static [MessageForm] {
     match (step, half) {
         (Step::Init, MessageHalf::Request) => INIT_REQUEST,
@@ -120,7 +121,7 @@ pub fn forms(step: Step, half: MessageHalf) -> &'static [MessageForm] {
     }
 }
 
-/// Several of these are several things; two of any other contradict each other.
+/// Whether a message may have several payloads of this type.
 fn is_repeatable(payload: PayloadType) -> bool {
     matches!(payload, Cert | CertReq | Delete | Notify | VendorId)
 }
@@ -150,8 +151,8 @@ const INIT_RESPONSE: &[MessageForm] = &[
     },
 ];
 
-/// RFC 7296 §1.2: `HDR, SK {IDi, [CERT,] [CERTREQ,] [IDr,] AUTH, SAi2, TSi, TSr}`; childless is RFC
-/// 6023.
+/// RFC 7296 §1.2: `HDR, SK {IDi, [CERT,] [CERTREQ,] [IDr,] AUTH, SAi2, TSi, TSr}`; without a child,
+/// RFC 6023.
 const AUTH_REQUEST: &[MessageForm] = &[
     MessageForm {
         // Proves itself and asks for the first child.
@@ -258,7 +259,8 @@ const REKEY_IKE_RESPONSE: &[MessageForm] = &[
     },
 ];
 
-/// RFC 7296 §1.4: `HDR, SK {[N,] [D,] [CP,] ...}`; an empty one asks for life and is its proof.
+/// RFC 7296 §1.4: `HDR, SK {[N,] [D,] [CP,] ...}`; an empty request asks for a sign of life, and
+/// the empty response is one.
 const INFORM: &[MessageForm] = &[MessageForm {
     // Informs.
     meaning: Meaning::Whole,

@@ -1,14 +1,20 @@
-//! IKE_AUTH (RFC 7296 §1.2, §2.15): both ends prove themselves, and the first child comes up with
-//! the IKE SA.
+//! IKE_AUTH (RFC 7296 §1.2, §2.15), both roles: both ends authenticate, and the first child SA
+//! comes up with the IKE SA.
 //!
 //! ```text
 //! SK {IDi, [CERT ...,] [CERTREQ,] [IDr,] [N(INITIAL_CONTACT),] AUTH, SAi2, TSi, TSr} ──>
-//!                                                    <── SK {IDr, [CERT ...,] AUTH, SAr2, TSi, TSr}
+//!                                                <── SK {IDr, [CERT ...,] AUTH, SAr2, TSi, TSr}
 //! ```
 //!
-//! The order of work is the protection: the responder checks the initiator's proof before it signs
-//! its own, and both come after a round trip, so the cost of a signature is never spent on an
-//! unproven address. A child that cannot be made leaves the IKE SA standing (§1.2).
+//! | role | state | what it does |
+//! |---|---|---|
+//! | initiator | [`AuthSent`] | `start` signs and sends, `finish` verifies the response |
+//! | responder | [`InitAnswered`] | `finish` verifies, signs, makes the first child SA |
+//! | responder, after a failed proof | [`AuthRefused`] | keeps the refusal for a repeated request |
+//!
+//! The responder verifies the initiator's proof before it signs its own, and both come after a
+//! round trip, so that no signature is spent on an address that has not answered. If the first
+//! child SA cannot be made, the IKE SA stays up without it (§1.2).
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -43,55 +49,56 @@ use crate::wire::payload::id::Identity;
 use crate::wire::payload::notify::Notify;
 use crate::wire::spi::IkeSpi;
 
-/// The id of the one IKE_AUTH exchange: IKE_SA_INIT had 0.
+/// The message ID of IKE_AUTH: IKE_SA_INIT has 0.
 pub(crate) const AUTH_ID: MessageId = MessageId(1);
-/// How long a peer may take from IKE_SA_INIT to IKE_AUTH.
+/// How long an IKE SA may stay half-open: from IKE_SA_INIT to IKE_AUTH.
 const HALF_OPEN: Duration = Duration::from_secs(30);
 
-/// Our request is out.
+/// The initiator's state while its IKE_AUTH request is unanswered.
 #[derive(Debug)]
 pub(crate) struct AuthSent {
     pub(crate) keyed: InitDone,
-    /// The child that it asks for; none when the IKE SA comes up childless.
+    /// The child SA that the request asks for; `None` when the IKE SA comes up without one.
     pub(crate) wanted: Option<ChildOffer>,
     pub(crate) datagrams: Datagrams,
     pub(crate) timer: Retransmit,
 }
 
-/// IKE_SA_INIT was answered; the peer is to prove itself.
+/// The responder's state after IKE_SA_INIT: a half-open IKE SA.
 #[derive(Debug)]
 pub(crate) struct InitAnswered {
     pub(crate) keyed: InitDone,
-    /// Who is charged for it.
+    /// The address whose share of half-open IKE SAs this one counts in.
     pub(crate) source: IpAddr,
     pub(crate) forget_at: Instant,
-    /// How often our message is sent again.
+    /// The budget for sending our IKE_SA_INIT reply again.
     again: Bucket,
 }
 
-/// A proof was refused; the refusal is kept for as long as the peer may ask again.
+/// The responder's state after a proof that failed: the refusal is kept for as long as the peer may
+/// repeat its request.
 #[derive(Debug)]
 pub(crate) struct AuthRefused {
     pub(crate) channel: Channel,
-    /// Who is charged for it.
+    /// The address whose share of half-open IKE SAs this one counts in.
     pub(crate) source: IpAddr,
     pub(crate) answered: Answered,
     pub(crate) forget_at: Instant,
 }
 
-/// What came of an attempt.
+/// What came of the initiator's attempt.
 #[derive(Debug)]
 pub(crate) enum AuthOutcome {
-    /// Both are proven.
+    /// Both ends are authenticated: the IKE SA is up.
     Up(Box<IkeSa>),
-    /// The peer is not what it has to be, and is told so on an IKE SA that only lives for that.
+    /// The peer's proof failed. The peer is told so on an IKE SA that is made for that alone.
     Reject(Box<IkeSa>, Error),
-    /// Nothing came of it.
+    /// The peer refused, or the response is of no use.
     Failed,
 }
 
 impl AuthSent {
-    /// Proves us to the peer and asks for the first child of `slot`.
+    /// Sends the request: our proof of identity, and the request for the first child SA, of `slot`.
     pub(crate) fn start(
         ctx: &mut Context<'_>,
         mut keyed: InitDone,
@@ -126,7 +133,7 @@ impl AuthSent {
         Ok(AuthSent { keyed, wanted, datagrams, timer })
     }
 
-    /// The deadline has come: the request again, or the end of the attempt.
+    /// Retransmits the request, or says that the attempt is over, when the deadline has come.
     pub(crate) fn wake(&mut self, ctx: &mut Context<'_>) -> RetransmitVerdict {
         let verdict = self.timer.fire(ctx.mono(), ctx.rng);
         if verdict == RetransmitVerdict::Resend {
@@ -137,14 +144,15 @@ impl AuthSent {
         verdict
     }
 
-    /// The peer's authentic answer.
+    /// Handles the responder's authentic response: verifies the proof, makes the IKE SA and the
+    /// first child SA.
     pub(crate) fn finish(self, ctx: &mut Context<'_>, answer: Result<Chain, Error>) -> AuthOutcome {
         let AuthSent { keyed, wanted, .. } = self;
-        let believed = answer.and_then(|answer| {
-            believe_responder(ctx, &keyed, &answer).map(|proven| (proven, answer))
+        let verified = answer.and_then(|answer| {
+            verify_responder(ctx, &keyed, &answer).map(|proven| (proven, answer))
         });
-        let (proven, answer) = match believed {
-            Ok(believed) => believed,
+        let (proven, answer) = match verified {
+            Ok(verified) => verified,
             Err(error) => {
                 if let Some(wanted) = &wanted {
                     create_child::abandon(ctx, wanted);
@@ -174,22 +182,23 @@ impl InitAnswered {
         InitAnswered::until(ctx.now.mono + HALF_OPEN, keyed, source)
     }
 
-    /// One that is forgotten at a known time.
+    /// The same, with a known end, from a snapshot.
     pub(crate) fn until(forget_at: Instant, keyed: InitDone, source: IpAddr) -> InitAnswered {
         InitAnswered { keyed, source, forget_at, again: Bucket::default() }
     }
 
-    /// Whether this is the message that it answered.
+    /// Whether these octets are the IKE_SA_INIT request that was answered.
     pub(crate) fn answers(&self, theirs: IkeSpi, bytes: &[u8]) -> bool {
         self.keyed.channel.peer == theirs && self.keyed.peer_message == bytes
     }
 
-    /// The answer again, but not too often.
+    /// The IKE_SA_INIT reply again, unless its budget is exhausted.
     pub(crate) fn again(&mut self, now: Instant) -> Option<&Vec<u8>> {
         self.again.take(Rate::REPEATS, now).then_some(&self.keyed.own_message)
     }
 
-    /// The peer's authentic request, whole: prove it, prove us, make the child.
+    /// Handles the initiator's authentic request: verifies the proof, signs our own, makes the IKE
+    /// SA and the first child SA, and replies. The flag says whether the peer said INITIAL_CONTACT.
     pub(crate) fn finish(
         self,
         ctx: &mut Context<'_>,
@@ -200,8 +209,8 @@ impl InitAnswered {
         let InitAnswered { mut keyed, source, .. } = self;
         keyed.path = path;
         let mut answer = Chain::new();
-        let believed = request.and_then(|request| {
-            let proven = believe_initiator(ctx, &keyed, &request)?;
+        let verified = request.and_then(|request| {
+            let proven = verify_initiator(ctx, &keyed, &request)?;
             let identity = ctx.config.credentials.identity();
             answer.push(Payload::IdResponder(identity.clone()));
             let certificates = ctx.config.credentials.certificates();
@@ -209,8 +218,8 @@ impl InitAnswered {
             push_proof(ctx, &keyed, &identity, &mut answer)?;
             Ok((proven, request))
         });
-        let (proven, request) = match believed {
-            Ok(believed) => believed,
+        let (proven, request) = match verified {
+            Ok(verified) => verified,
             Err(error) => {
                 let (channel, datagrams) = refuse(ctx, keyed, path, error);
                 let forget_at = ctx.mono() + HALF_OPEN;
@@ -238,7 +247,7 @@ impl InitAnswered {
     }
 }
 
-/// Our AUTH payload.
+/// Signs and adds our AUTH payload.
 fn push_proof(
     ctx: &mut Context<'_>,
     keyed: &InitDone,
@@ -265,8 +274,8 @@ fn push_proof(
     }
 }
 
-/// Judges the initiator's request.
-fn believe_initiator(
+/// Verifies the initiator's request.
+fn verify_initiator(
     ctx: &mut Context<'_>,
     keyed: &InitDone,
     request: &Chain,
@@ -280,8 +289,8 @@ fn believe_initiator(
     verify_auth(ctx, keyed, identity, request)
 }
 
-/// Judges the responder's answer.
-fn believe_responder(
+/// Verifies the responder's response.
+fn verify_responder(
     ctx: &mut Context<'_>,
     keyed: &InitDone,
     answer: &Chain,
@@ -300,6 +309,7 @@ fn believe_responder(
     verify_auth(ctx, keyed, identity, answer)
 }
 
+/// Verifies the AUTH payload of a message against the identity that the message claims.
 fn verify_auth(
     ctx: &mut Context<'_>,
     keyed: &InitDone,
@@ -325,7 +335,7 @@ fn verify_auth(
     })
 }
 
-/// Answers a proof that does not hold (RFC 7296 §2.21.2).
+/// Answers a proof that failed (RFC 7296 §2.21.2).
 fn refuse(
     ctx: &mut Context<'_>,
     keyed: InitDone,
@@ -348,8 +358,8 @@ fn refuse(
     (channel, datagrams)
 }
 
-/// The first child from the peer's answer; without it the IKE SA stands, and the child is asked for
-/// again.
+/// Makes the first child SA from the peer's response. If that fails, the IKE SA stays up and the
+/// child is asked for again.
 fn first_child(
     ctx: &mut Context<'_>,
     sa: &mut IkeSa,
@@ -375,12 +385,12 @@ fn first_child(
     }
 }
 
-/// The IKE SA that both ends now have.
+/// Makes the IKE SA.
 fn establish(ctx: &mut Context<'_>, keyed: InitDone, proven: Proven, dialled_by: Party) -> IkeSa {
     let InitDone { channel, nonces, path, nat, began_at, .. } = keyed;
     let now = ctx.mono();
-    // The end that dialled has used the message IDs 0 and 1. A responder answers IKE_AUTH, which has
-    // the ID 1, on the new IKE SA.
+    // The end that dialled has used the message IDs 0 and 1. A responder answers IKE_AUTH, which
+    // has the ID 1, on the new IKE SA.
     let (first_request, first_reply) = match dialled_by {
         Party::We => (2, 0),
         Party::Peer => (0, 1),
@@ -417,13 +427,13 @@ fn establish(ctx: &mut Context<'_>, keyed: InitDone, proven: Proven, dialled_by:
     IkeSa::new(ctx, new)
 }
 
-/// When both ends are to prove themselves again: at the configured age, and before either
-/// certificate runs out.
+/// When both ends have to authenticate again: at the configured age, and before either certificate
+/// expires.
 fn reauthentication(ctx: &Context<'_>, proven: &Proven) -> Option<Instant> {
     let ends = proven.until.0.min(ctx.config.credentials.not_after().0);
     let left = Duration::from_secs(ends.saturating_sub(ctx.now.unix.0));
-    // Nine tenths of what is left, and a minute at least, so that a certificate at its end does not
-    // make us dial in circles.
+    // Nine tenths of the time that is left, and at least a minute, so that a certificate about to
+    // expire does not make us dial in circles.
     let by_date = (left / 10 * 9).max(Duration::from_secs(60));
     let by_age = ctx.config.reauthenticate.unwrap_or(Duration::MAX);
     let after = by_date.min(by_age);

@@ -1,13 +1,13 @@
-//! A child SA from its request or its answer: what IKE_AUTH, a further child and a child's
-//! successor have in common.
+//! Making a child SA from its request or its response: what IKE_AUTH, a further child and the rekey
+//! of a child have in common (RFC 7296 §1.2, §1.3.1, §1.3.3).
 //!
 //! ```text
 //! SK {SA(our SPI), Ni, [KEi,] TSi, TSr} ──>
-//!                                       <── SK {SA(their SPI), Nr, [KEr,] TSi, TSr}      RFC 7296 §1.3.1
+//!                                       <── SK {SA(their SPI), Nr, [KEr,] TSi, TSr}     (§1.3.1)
 //! ```
 //!
-//! The first child has neither nonces nor a key exchange of its own: it takes those of IKE_SA_INIT
-//! (§1.2, §2.17).
+//! The first child has neither nonces nor a key exchange of its own: its keys come from those of
+//! IKE_SA_INIT (§1.2, §2.17). A made child is installed by `IkeSa::install`.
 
 use std::rc::Rc;
 
@@ -35,32 +35,32 @@ use crate::wire::payload::nonce::Nonce;
 use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::spi::EspSpi;
 
-/// What we asked for, to understand the answer by.
+/// Our request for a child SA, with what its response is read with.
 #[derive(Debug)]
 pub(crate) struct NewChildRequest {
     pub(crate) wanted: ChildOffer,
     pub(crate) nonce: Nonce,
     pub(crate) exchange: Option<Box<dyn KeyAgreement>>,
-    /// SPIs that the peer deleted meanwhile and that we do not know: the answer may be about one of
-    /// them.
+    /// SPIs that the peer deleted meanwhile and that we do not know: the response may be about one
+    /// of them.
     pub(crate) withdrawn: Vec<EspSpi>,
 }
 
-/// So many of them are kept; a peer deletes one child at a time, or all it has.
+/// The most withdrawn SPIs that are kept; a peer deletes one child at a time, or all that it has.
 const MAX_WITHDRAWN: usize = 16;
 
-/// The part of it that IKE_AUTH has too.
+/// The part of a request for a child SA that IKE_AUTH has too.
 #[derive(Debug)]
 pub(crate) struct ChildOffer {
     pub(crate) slot: Slot,
-    /// Our SPI: reserved.
+    /// Our reserved inbound SPI.
     pub(crate) spi: EspSpi,
-    /// The lines we offered.
+    /// The lines that we offered.
     pub(crate) lines: Vec<Combination>,
     pub(crate) selectors: ChildSelectors,
 }
 
-/// Two ends agreed on this much; keys are missing.
+/// What the two ends agreed on; the keys are still missing.
 #[derive(Debug)]
 struct Agreed {
     slot: Slot,
@@ -71,7 +71,7 @@ struct Agreed {
     asked_by: Party,
 }
 
-/// A child that we agreed to, and what to answer.
+/// A child SA that we granted, and the payloads of the reply.
 #[derive(Debug)]
 pub(crate) struct Granted {
     pub(crate) child: ChildSa,
@@ -79,8 +79,8 @@ pub(crate) struct Granted {
     pub(crate) nonces: NoncePair,
 }
 
-/// Asks for a child: `group` is the one to send a KE payload of, when perfect forward secrecy is
-/// wanted.
+/// The payloads of a request for a child SA. `group` is the group of the KE payload, when the
+/// policy has perfect forward secrecy.
 pub(crate) fn ask(
     ctx: &mut Context<'_>,
     slot: Slot,
@@ -105,7 +105,8 @@ pub(crate) fn ask(
     Some((chain, NewChildRequest { wanted, nonce, exchange, withdrawn: Vec::new() }))
 }
 
-/// Asks for the first child, within IKE_AUTH: no group of its own (RFC 7296 §1.2).
+/// Adds the request for the first child SA to IKE_AUTH, where it has no group of its own (RFC 7296
+/// §1.2).
 pub(crate) fn ask_first(
     ctx: &mut Context<'_>,
     slot: Slot,
@@ -121,7 +122,7 @@ pub(crate) fn ask_first(
     Some(ChildOffer { slot, spi, lines, selectors })
 }
 
-/// Makes the child that we asked for from the peer's answer.
+/// Makes the child SA that we asked for, from the peer's response.
 pub(crate) fn take(
     ctx: &mut Context<'_>,
     channel: &Channel,
@@ -130,8 +131,8 @@ pub(crate) fn take(
 ) -> Result<(ChildSa, NoncePair), Error> {
     let agreed = agree(&asked.wanted, Groups::Negotiated, answer)?;
     if asked.withdrawn.contains(&agreed.peer_spi) {
-        // Made and deleted there before its answer came here: there is nothing to install, and the
-        // wish stands.
+        // The peer made and deleted the child before the response came here: nothing is installed,
+        // and the task is tried again.
         return Err(Busy::Refused.into());
     }
     let theirs = answer.nonce().ok_or(PeerMisbehaved::Missing(PayloadType::Nonce))?;
@@ -159,8 +160,8 @@ pub(crate) fn take_first(
     Ok(make(ctx, channel, agreed, nonces, None))
 }
 
-/// Makes the child that the peer asks for. `only` restricts it to the slot of the child that it
-/// replaces.
+/// Makes the child SA that the peer asks for. `only` restricts a rekey to the slot of the old
+/// child.
 pub(crate) fn grant(
     ctx: &mut Context<'_>,
     channel: &Channel,
@@ -197,7 +198,7 @@ pub(crate) fn grant(
     Ok(Granted { child, answer, nonces })
 }
 
-/// Makes the first child that the peer asks for in IKE_AUTH, and adds the answer to `chain`.
+/// Makes the first child SA, which the peer asks for in IKE_AUTH, and adds the reply to `chain`.
 pub(crate) fn grant_first(
     ctx: &mut Context<'_>,
     channel: &Channel,
@@ -216,13 +217,14 @@ pub(crate) fn grant_first(
     Ok(make(ctx, channel, agreed, nonces, None))
 }
 
-/// The two TS payloads of a message.
+/// Adds the two TS payloads of a message.
 fn push_selectors(chain: &mut Chain, payloads: Payloads) {
     chain.push(Payload::TsInitiator(payloads.near));
     chain.push(Payload::TsResponder(payloads.far));
 }
 
-/// The peer deletes a child that we do not know: it may be one whose answer is still on its way.
+/// Notes that the peer deletes a child SA that we do not know: the response that tells of the child
+/// may still be on its way.
 pub(crate) fn note_withdrawn(sa: &mut IkeSa, spi: EspSpi) {
     let asked = match sa.flight.as_mut().map(|flight| &mut flight.exchange) {
         Some(Exchange::NewChild(asked)) => asked,
@@ -234,13 +236,13 @@ pub(crate) fn note_withdrawn(sa: &mut IkeSa, spi: EspSpi) {
     }
 }
 
-/// Whether the answer to a request of ours for a child is still on its way.
+/// Whether a request of ours for a child SA is in flight.
 pub(crate) fn is_asking(sa: &IkeSa) -> bool {
     let exchange = sa.flight.as_ref().map(|flight| &flight.exchange);
     matches!(exchange, Some(Exchange::NewChild(_) | Exchange::RekeyChild(_)))
 }
 
-/// What the peer's answer to our request settled.
+/// Reads from the peer's response what the two ends agreed on.
 fn agree(wanted: &ChildOffer, groups: Groups, answer: &Chain) -> Result<Agreed, Error> {
     let sa = answer.sa().ok_or(PeerMisbehaved::Missing(PayloadType::Sa))?;
     let choice = proposal::read_answer(&wanted.lines, sa, groups)?;
@@ -252,7 +254,7 @@ fn agree(wanted: &ChildOffer, groups: Groups, answer: &Chain) -> Result<Agreed, 
     Ok(Agreed { slot, suite, own_spi: spi, peer_spi, selectors, asked_by: Party::We })
 }
 
-/// The line of a slot's policy that fits the peer's offer.
+/// Chooses the line of a slot's policy that fits the peer's offer.
 fn choose(
     ctx: &Context<'_>,
     slot: Slot,
@@ -267,7 +269,8 @@ fn choose(
     proposal::choose(child.esp.accepted(), sa, groups)
 }
 
-/// Which slot the peer's selectors fit, and what they are narrowed to.
+/// Chooses the slot that fits the peer's traffic selectors, and narrows the selectors to its
+/// policy.
 fn grant_selectors(
     ctx: &Context<'_>,
     request: &Chain,
@@ -285,7 +288,7 @@ fn grant_selectors(
     Ok((slot, grant))
 }
 
-/// Derives the keys, and the child is there; nothing of it is installed yet.
+/// Derives the keys and makes the child SA; nothing is installed yet.
 fn make(
     ctx: &mut Context<'_>,
     channel: &Channel,

@@ -1,14 +1,18 @@
-//! INFORMATIONAL: deletes, farewells, and the empty request that asks for a sign of life (RFC 7296
-//! §1.4).
+//! INFORMATIONAL: the Deletes of child SAs and of the IKE SA, and the empty request that asks for a
+//! sign of life (dead peer detection, [`crate::ike::sa::dpd`]) (RFC 7296 §1.4).
 //!
 //! ```text
-//! SK {} ──>                         SK {D(our inbound SPIs)} ──>             SK {[N,] D(IKE)} ──>
-//!       <── SK {}                                            <── SK {D(theirs)}              <── SK {}
+//! probe        SK {} ──>
+//!                                         <── SK {}
+//! child SAs    SK {D(our inbound SPIs)} ──>
+//!                                         <── SK {D(the peer's inbound SPIs)}
+//! IKE SA       SK {[N,] D(IKE)} ──>
+//!                                         <── SK {}
 //! ```
 //!
-//! A child's Delete names the sender's inbound SPIs, and the answer the other halves (§1.4.1). An
-//! IKE SA's Delete takes all its children with it. An authentic answer ends each of these
-//! exchanges, whatever it says.
+//! The Delete of a child names the sender's inbound SPIs, and the response the other halves
+//! (§1.4.1). The Delete of an IKE SA ends all its children too. An authentic response ends each of
+//! these exchanges, whatever the response says.
 
 use super::Exchange;
 use super::collision::{self, Closure, Deletion};
@@ -18,6 +22,7 @@ use super::rekey_ike;
 use crate::ike::endpoint::context::Context;
 use crate::ike::endpoint::event::Cause;
 use crate::ike::error::{AuthFailed, Error};
+use crate::ike::ids::ChildId;
 use crate::ike::sa::task::TaskKind;
 use crate::ike::sa::{IkeLifecycle, IkeSa, SaEffect};
 use crate::wire::codes::{NotifyType, ProtocolId};
@@ -26,17 +31,18 @@ use crate::wire::payload::delete::Delete;
 use crate::wire::payload::notify::Notify;
 use crate::wire::spi::EspSpi;
 
-/// Asks for a sign of life.
+/// Sends a probe: an empty request that asks for a sign of life.
 pub(crate) fn probe(ctx: &mut Context<'_>, sa: &mut IkeSa) {
     sa.ask(ctx, TaskKind::Probe, Exchange::Probe, &Chain::new());
 }
 
-/// Deletes children, by our inbound SPIs; `spis` are of children that are gone here already.
+/// Sends the Delete of child SAs, by our inbound SPIs; `spis` are of children that are gone here
+/// already.
 pub(crate) fn delete_children(
     ctx: &mut Context<'_>,
     sa: &mut IkeSa,
     kind: TaskKind,
-    children: Vec<crate::ike::ids::ChildId>,
+    children: Vec<ChildId>,
     mut spis: Vec<EspSpi>,
 ) {
     spis.extend(children.iter().filter_map(|id| sa.child(*id)).map(|child| child.inbound.spi));
@@ -48,7 +54,7 @@ pub(crate) fn delete_children(
     sa.ask(ctx, kind, Exchange::CloseChildren(children), &chain);
 }
 
-/// Deletes the IKE SA.
+/// Sends the Delete of the IKE SA, with a notify that says why, if there is one.
 pub(crate) fn delete_ike(
     ctx: &mut Context<'_>,
     sa: &mut IkeSa,
@@ -63,7 +69,7 @@ pub(crate) fn delete_ike(
     sa.ask(ctx, TaskKind::CloseIke(cause, notify), Exchange::CloseIke, &chain);
 }
 
-/// The peer informs us.
+/// Answers an INFORMATIONAL request of the peer.
 pub(crate) fn answer(
     ctx: &mut Context<'_>,
     sa: &mut IkeSa,
@@ -77,7 +83,7 @@ pub(crate) fn answer(
     }
     let mut gone = Vec::new();
     for spi in request.deletes().flat_map(Delete::esp_spis) {
-        // Their inbound SPI is our outbound one.
+        // The peer's inbound SPI is our outbound one.
         let Some(child) = sa.children.iter().find(|child| child.outbound.spi == spi) else {
             create_child::note_withdrawn(sa, spi);
             continue;
@@ -96,7 +102,8 @@ pub(crate) fn answer(
     Ok((chain, Vec::new()))
 }
 
-/// The peer deletes the IKE SA. Our own request under way on it is forgotten (RFC 7296 §2.25.2).
+/// Handles the peer's Delete of the IKE SA. Our own request in flight is dropped (RFC 7296
+/// §2.25.2).
 fn deleted(ctx: &mut Context<'_>, sa: &mut IkeSa) -> Vec<SaEffect> {
     let activity = sa.activity();
     let cause = match sa.lifecycle {
@@ -115,8 +122,8 @@ fn deleted(ctx: &mut Context<'_>, sa: &mut IkeSa) -> Vec<SaEffect> {
     }
 }
 
-/// Notifies that end the IKE SA when the peer sends them of its own accord (RFC 7296 §2.21.2,
-/// §2.21.3).
+/// The error of a notify that ends the IKE SA when the peer sends it in a request (RFC 7296
+/// §2.21.2, §2.21.3).
 fn fatal(kind: NotifyType) -> Option<Error> {
     match kind {
         NotifyType::AuthenticationFailed => Some(AuthFailed::Refused.into()),

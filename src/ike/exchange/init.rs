@@ -1,12 +1,12 @@
-//! IKE_SA_INIT (RFC 7296 §1.2): suites, keys and abilities. Nothing in it is authenticated, so
-//! nothing in it can end anything.
+//! IKE_SA_INIT (RFC 7296 §1.2), both roles: suites, keys and abilities, among them NAT detection
+//! (NAT traversal). Nothing in the exchange is authenticated, so nothing in it can end an SA.
 //!
 //! ```text
 //! SAi1, KEi, Ni, N(NAT_DETECTION ×2), N(FRAGMENTATION), N(HASHES) ──>
-//!                                   <── SAr1, KEr, Nr, N(...), [CERTREQ]      go on to IKE_AUTH
-//!                                   <── N(COOKIE)                             again, with the cookie in front (§2.6)
-//!                                   <── N(INVALID_KE_PAYLOAD, group)          again, in that group (§1.3)
-//!                                   <── any other error                       hearsay: noted, and waited on (§2.21.1)
+//!                     <── SAr1, KEr, Nr, N(...), [CERTREQ]   go on to IKE_AUTH
+//!                     <── N(COOKIE)                      again, with the cookie in front (§2.6)
+//!                     <── N(INVALID_KE_PAYLOAD, group)   again, in that group (§1.3)
+//!                     <── any other error                noted, and waited on (§2.21.1)
 //! ```
 
 use super::NoncePair;
@@ -34,10 +34,10 @@ use crate::wire::payload::nonce::Nonce;
 use crate::wire::payload::notify::Notify;
 use crate::wire::spi::IkeSpi;
 
-/// Cookies that one attempt takes: a peer whose secret changes asks twice.
+/// The most cookies that one attempt accepts: a peer whose secret changes asks twice.
 const MAX_COOKIES: u8 = 3;
 
-/// Our request is out.
+/// The initiator's state while its IKE_SA_INIT request is unanswered.
 #[derive(Debug)]
 pub(crate) struct InitSent {
     pub(crate) spi: IkeSpi,
@@ -53,11 +53,11 @@ pub(crate) struct InitSent {
     pub(crate) request: Vec<u8>,
     pub(crate) timer: Retransmit,
     pub(crate) began_at: Instant,
-    /// Errors that anyone may have sent; told when the attempt fails.
+    /// Unauthenticated errors, which anyone may have sent.
     pub(crate) hearsay: Vec<NotifyType>,
 }
 
-/// The keys are made; IKE_AUTH comes next.
+/// What IKE_SA_INIT leaves to IKE_AUTH: the keys are made.
 #[derive(Debug)]
 pub(crate) struct InitDone {
     pub(crate) channel: Channel,
@@ -70,21 +70,21 @@ pub(crate) struct InitDone {
     /// The hashes that the peer announced (RFC 7427 §4).
     pub(crate) hashes: Vec<HashId>,
     pub(crate) began_at: Instant,
-    /// The peer can do without a first child (RFC 6023 §3).
+    /// Whether the peer supports an IKE SA without a first child (RFC 6023 §3).
     pub(crate) childless: bool,
 }
 
-/// What a datagram made of our attempt.
+/// What a datagram made of our attempt to connect.
 #[derive(Debug)]
 pub(crate) enum InitProgress {
-    /// Nothing, or little: the attempt goes on.
+    /// The attempt goes on.
     Wait(Box<InitSent>),
-    /// The answer.
+    /// The peer has answered, and the keys are made.
     Keyed(Box<InitDone>),
 }
 
 impl InitSent {
-    /// Dials.
+    /// Sends the first IKE_SA_INIT request. `None` when the policy has no group that s2sd can run.
     pub(crate) fn start(ctx: &mut Context<'_>, path: Path) -> Option<InitSent> {
         let group = ctx.config.ike.groups().first().copied()?;
         let spi = ctx.spis.reserve_ike(ctx.peer, ctx.rng);
@@ -109,7 +109,7 @@ impl InitSent {
         Some(sent)
     }
 
-    /// A datagram for our SPI arrived.
+    /// Handles a datagram for our SPI.
     pub(crate) fn on_response(
         self: Box<Self>,
         ctx: &mut Context<'_>,
@@ -121,7 +121,7 @@ impl InitSent {
         }
     }
 
-    /// The deadline has come: the request again, or the end of the attempt.
+    /// Retransmits the request, or says that the attempt is over, when the deadline has come.
     pub(crate) fn wake(&mut self, ctx: &mut Context<'_>) -> RetransmitVerdict {
         let verdict = self.timer.fire(ctx.mono(), ctx.rng);
         if verdict == RetransmitVerdict::Resend {
@@ -157,7 +157,7 @@ impl InitSent {
         }
     }
 
-    /// The peer asks to ask again, or gives an error that anyone may have sent.
+    /// Handles notifies: COOKIE and INVALID_KE_PAYLOAD lead to another request, an error is noted.
     fn notified(&mut self, ctx: &mut Context<'_>, chain: &Chain) {
         let again = chain.notifies().find_map(|notify| {
             if let Some(cookie) = notify.cookie_data() {
@@ -183,8 +183,8 @@ impl InitSent {
                 let errors = chain.notifies().map(|n| n.kind).filter(|kind| kind.is_error());
                 for kind in errors {
                     if !self.hearsay.contains(&kind) && self.hearsay.len() < 8 {
-                        // Told at once, for it is most likely true; the attempt goes on, for it may
-                        // be forged.
+                        // The error is reported at once, since it is most likely genuine; the
+                        // attempt goes on, since the error may be forged.
                         self.hearsay.push(kind);
                         ctx.refuse(Step::Init, MessageHalf::Response, Error::told(kind), None);
                     }
@@ -218,7 +218,8 @@ impl InitSent {
         let (Ok(public), Some(theirs)) = (public_value(chain, suite.group), chain.nonce()) else {
             return Err((self, PeerMisbehaved::Missing(PayloadType::KeyExchange).into()));
         };
-        // Checked before our private value is spent: a forger's bad value must not end the attempt.
+        // The length is checked before our private value is spent: a forged bad value must not end
+        // the attempt.
         if public.len() != suite.group.public_len() {
             return Err((self, PeerMisbehaved::PublicValue(suite.group.id()).into()));
         }
@@ -236,8 +237,8 @@ impl InitSent {
         let made = finish_exchange(exchange, public)
             .and_then(|shared| make_channel(ctx, parties, suite, &nonces, &shared));
         let Ok(channel) = made else {
-            // A value that is no member of its group has cost us our private one: ask again with a
-            // fresh one.
+            // A public value that is no member of its group has spent our private value: the
+            // request is sent again with a fresh one.
             let exchange = ctx.provider.start_exchange(suite.group, ctx.rng);
             let mut sent = InitSent {
                 spi,
@@ -294,7 +295,7 @@ impl InitSent {
     }
 }
 
-/// A stranger's request that is worth an answer: its parts, checked.
+/// A first IKE_SA_INIT request, decoded and checked.
 #[derive(Debug)]
 pub(crate) struct InitRequest<'a> {
     pub(crate) header: Header,
@@ -303,9 +304,10 @@ pub(crate) struct InitRequest<'a> {
     pub(crate) path: Path,
 }
 
-/// Answers IKE_SA_INIT. The answer's octets are in [`InitDone::own_message`].
+/// Answers IKE_SA_INIT as the responder. The octets of the reply are in [`InitDone::own_message`].
 ///
-/// INVALID_KE_PAYLOAD comes back as `Incompatible::Group`: it is answered without keeping anything.
+/// A wrong group comes back as `Incompatible::Group` and is answered with INVALID_KE_PAYLOAD,
+/// without keeping any state.
 pub(crate) fn grant(ctx: &mut Context<'_>, knock: &InitRequest<'_>) -> Result<InitDone, Error> {
     let InitRequest { header, chain, bytes, path } = knock;
     let sa = chain.sa().ok_or(PeerMisbehaved::Missing(PayloadType::Sa))?;
@@ -346,12 +348,12 @@ pub(crate) fn grant(ctx: &mut Context<'_>, knock: &InitRequest<'_>) -> Result<In
     })
 }
 
-/// A message in clear.
+/// Encodes a message in clear.
 pub(crate) fn encode(header: Header, chain: Chain) -> Vec<u8> {
     Message::clear(header, chain).encode().expect("our own payloads fit their length fields")
 }
 
-/// SKEYSEED, the seven keys, and ciphers for both directions.
+/// Derives SKEYSEED and the seven keys, and makes the ciphers of both directions.
 fn make_channel(
     ctx: &mut Context<'_>,
     parties: Parties,
@@ -365,7 +367,7 @@ fn make_channel(
     Channel::new(ctx.provider, ctx.rng, parties, suite, keys).map_err(|_| Local::Crypto.into())
 }
 
-/// Our NAT detection hashes and what else we can do.
+/// Adds the NAT detection notifies and the notifies of our abilities.
 fn push_abilities(
     ctx: &Context<'_>,
     chain: &mut Chain,
@@ -387,8 +389,8 @@ fn push_abilities(
     }
 }
 
-/// Where IKE_AUTH goes: to port 4500 when there is a NAT or ESP is to travel in UDP anyway (RFC
-/// 7296 §2.23).
+/// The path of IKE_AUTH: on port 4500 when there is a NAT (NAT traversal), or when ESP is to travel
+/// in UDP anyway (RFC 7296 §2.23).
 fn next_path(ctx: &Context<'_>, path: Path, nat: Nat) -> Path {
     let float = path.port == Port::Ike
         && match ctx.config.encapsulation {

@@ -1,4 +1,22 @@
-//! Our request under way: one variant for each kind, holding what its answer will be understood by.
+//! The exchanges of IKEv2, one file each, and the rules that they share.
+//!
+//! ```text
+//!   IKE_SA_INIT ──> IKE_AUTH ──> CREATE_CHILD_SA: new child, child rekey, IKE rekey
+//!                                INFORMATIONAL:   probes, Deletes
+//! ```
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | this one | [`Exchange`]: our request in flight, with what its response is read with |
+//! | `init` | IKE_SA_INIT, both roles |
+//! | `auth` | IKE_AUTH, both roles: initiator `AuthSent`, responder `InitAnswered::finish` |
+//! | `create_child` | making a child SA, in IKE_AUTH and in CREATE_CHILD_SA |
+//! | `rekey_child`, `rekey_ike` | rekeying a child SA, rekeying the IKE SA |
+//! | `informational` | probes for dead peer detection, Deletes |
+//! | `key_exchange` | nonces, public values, shared secrets |
+//! | [`acceptance`] | which payloads each message must and may contain, as data |
+//! | [`collision`] | crossing exchanges: simultaneous rekeys, Deletes and dials |
+//! | [`step`] | the names of the exchanges by purpose, and of the two ends |
 
 pub(crate) mod acceptance;
 pub(crate) mod auth;
@@ -17,25 +35,25 @@ use crate::wire::codes::ExchangeType;
 use crate::wire::payload::nonce::Nonce;
 use step::Step;
 
-/// An exchange that we began.
+/// An exchange that we began and that the peer has not answered.
 #[derive(Debug)]
 pub(crate) enum Exchange {
-    /// Liveness: an empty INFORMATIONAL.
+    /// An empty INFORMATIONAL, for dead peer detection.
     Probe,
-    /// Deletes of these children.
+    /// The Deletes of these child SAs.
     CloseChildren(Vec<ChildId>),
     /// The Delete of this IKE SA.
     CloseIke,
-    /// A further child.
+    /// The request for a further child SA.
     NewChild(create_child::NewChildRequest),
-    /// A child's successor.
+    /// The rekey of a child SA.
     RekeyChild(rekey_child::RekeyChildRequest),
-    /// The IKE SA's successor.
+    /// The rekey of the IKE SA.
     RekeyIke(rekey_ike::RekeyIkeRequest),
 }
 
 impl Exchange {
-    /// What it is for.
+    /// The step that the exchange belongs to.
     pub(crate) fn step(&self) -> Step {
         match self {
             Exchange::Probe | Exchange::CloseChildren(_) | Exchange::CloseIke => Step::Inform,
@@ -45,13 +63,13 @@ impl Exchange {
         }
     }
 
-    /// How it travels.
+    /// The exchange type in the header.
     pub(crate) fn kind(&self) -> ExchangeType {
         self.step().exchange()
     }
 }
 
-/// The nonces of one exchange, kept for a comparison to come.
+/// The nonces of one exchange, kept for the comparison of a simultaneous rekey.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct NoncePair {
     pub(crate) initiator: Nonce,
@@ -64,18 +82,20 @@ impl NoncePair {
     }
 }
 
-/// The peer's successor of what we are replacing, if it made one while our request was under way.
+/// The peer's successor of the SA that we are rekeying, if the peer made one while our request was
+/// in flight (simultaneous rekey).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Crossing<T> {
-    /// It made none.
+    /// The peer made none.
     None,
-    /// It made this one.
+    /// The peer made this one, with these nonces.
     Standing(T, NoncePair),
-    /// It made one and deleted it again.
+    /// The peer made one and deleted it again.
     Withdrawn,
 }
 
 impl<T> Crossing<T> {
+    /// The same, as the rules of [`collision`] ask.
     pub(crate) fn rival(&self) -> collision::Rival<'_> {
         match self {
             Crossing::None => collision::Rival::None,

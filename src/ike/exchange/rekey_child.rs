@@ -1,4 +1,4 @@
-//! A child's successor (RFC 7296 §1.3.3, §2.8).
+//! Rekeying a child SA (RFC 7296 §1.3.3, §2.8).
 //!
 //! ```text
 //! SK {N(REKEY_SA, our SPI of the old), SA, Ni, [KEi,] TSi, TSr} ──>
@@ -7,8 +7,9 @@
 //!                            <── SK {D(their SPI of the old)}
 //! ```
 //!
-//! The new pair is installed before the old one goes, at both ends, so no packet is lost. Both ends
-//! may do this at once: see [`super::collision`].
+//! Make-before-break: both ends install the new pair before the old pair is deleted, so no packet
+//! is lost. Which pair sends meanwhile is decided by [`crate::ike::sa::child::carrier`]. When both
+//! ends rekey at once (simultaneous rekey), [`super::collision`] decides which pair stays.
 
 use super::collision::{self, AfterRefusal, Creation};
 use super::create_child::{self, Granted};
@@ -26,7 +27,7 @@ use crate::wire::codes::NotifyType;
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::notify::Notify;
 
-/// What we asked for.
+/// Our request for a successor, with what its response is read with.
 #[derive(Debug)]
 pub(crate) struct RekeyChildRequest {
     pub(crate) new: create_child::NewChildRequest,
@@ -34,7 +35,7 @@ pub(crate) struct RekeyChildRequest {
     pub(crate) rival: Crossing<ChildId>,
 }
 
-/// Asks for a successor, unless the child is gone or going.
+/// Requests a successor, unless the child is gone or going.
 pub(crate) fn ask(ctx: &mut Context<'_>, sa: &mut IkeSa, old: ChildId, group: Option<Group>) {
     let Some(child) = sa.child(old).filter(|child| child.is_live()) else { return };
     let (slot, selectors, spi) = (child.slot, child.selectors.clone(), child.inbound.spi);
@@ -46,8 +47,8 @@ pub(crate) fn ask(ctx: &mut Context<'_>, sa: &mut IkeSa, old: ChildId, group: Op
     sa.ask(ctx, TaskKind::RekeyChild(old, group), exchange, &request);
 }
 
-/// The peer granted the successor: decide which of two stays, install ours, and see to the end of
-/// what does not stay.
+/// Handles the peer's grant: installs our successor, decides whether it or the peer's rival stays,
+/// and deletes what we have to delete.
 pub(crate) fn granted(
     ctx: &mut Context<'_>,
     sa: &mut IkeSa,
@@ -67,7 +68,7 @@ pub(crate) fn granted(
                 replaced(ctx, sa, theirs);
             }
         }
-        // The peer deletes the old one; ours goes.
+        // The peer deletes the old child; we delete our own successor.
         Party::Peer => {
             sa.close_child(ctx, id);
             replaced(ctx, sa, old);
@@ -76,7 +77,7 @@ pub(crate) fn granted(
     Ok(())
 }
 
-/// The peer refused for the moment, or does not know the child.
+/// Handles a refusal of the peer: for the moment, or because the peer does not know the child.
 pub(crate) fn refused(
     ctx: &mut Context<'_>,
     sa: &mut IkeSa,
@@ -90,7 +91,7 @@ pub(crate) fn refused(
     );
     match after {
         AfterRefusal::Done => replaced(ctx, sa, asked.old),
-        // The slot is empty then, and the peer as a whole asks for a new child.
+        // The slot is empty then, and `Peer::reconcile` asks for a new child.
         AfterRefusal::Recreate => {
             sa.detach_child(asked.old, Cause::DeletedByPeer);
         }
@@ -99,7 +100,7 @@ pub(crate) fn refused(
     after
 }
 
-/// The peer asks for a successor.
+/// Answers the peer's request for a successor.
 pub(crate) fn answer(
     ctx: &mut Context<'_>,
     sa: &mut IkeSa,
@@ -110,8 +111,8 @@ pub(crate) fn answer(
     // The SPI is the sender's inbound one (RFC 7296 §1.3.3): our outbound.
     let old = sa.children.iter().find(|child| child.outbound.spi == spi);
     let Some((old, slot)) = old.map(|child| (child.id, child.slot)) else {
-        // It may be the one that we asked for, and the peer's answer late or lost: then it will
-        // exist in a moment.
+        // The child may be the one that we are asking for, with the peer's response late or lost:
+        // then the child will exist in a moment.
         return Err(match create_child::is_asking(sa) {
             true => Busy::Crossing.into(),
             false => Busy::ChildGone(spi).into(),
@@ -139,7 +140,7 @@ pub(crate) fn answer(
     Ok(answer)
 }
 
-/// The peer has made this child's successor and is to delete it.
+/// Marks a child that the peer has rekeyed and is to delete.
 fn replaced(ctx: &mut Context<'_>, sa: &mut IkeSa, old: ChildId) {
     let overdue = ctx.mono() + LINGER;
     if let Some(child) = sa.child_mut(old).filter(|child| child.is_live()) {
@@ -148,7 +149,8 @@ fn replaced(ctx: &mut Context<'_>, sa: &mut IkeSa, old: ChildId) {
     }
 }
 
-/// A child of ours went while its successor, or its successor's rival, was in the making.
+/// Notes that a child is gone: if it is the peer's rival in a simultaneous rekey, our successor
+/// stays.
 pub(crate) fn note_gone(sa: &mut IkeSa, gone: ChildId) {
     if let Some(Exchange::RekeyChild(asked)) = sa.flight.as_mut().map(|flight| &mut flight.exchange)
         && matches!(asked.rival, Crossing::Standing(rival, _) if rival == gone)

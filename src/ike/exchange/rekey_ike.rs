@@ -1,4 +1,4 @@
-//! The IKE SA's successor (RFC 7296 §1.3.2, §2.8, §2.18).
+//! Rekeying the IKE SA (RFC 7296 §1.3.2, §2.8, §2.18).
 //!
 //! ```text
 //! SK {SA(our new SPI), Ni, KEi} ──>
@@ -7,9 +7,11 @@
 //!                <── SK {}
 //! ```
 //!
-//! The successor inherits the children at once; its message ids start at 0, and whoever asked for
-//! it is its initiator. Azure does this at 95 % of 28,800 seconds and offers the current suite
-//! alone (seen in libreswan issue 765), and so do we.
+//! The successor inherits the children at once. Its message IDs start at 0, and the end that asked
+//! for the rekey is its original initiator. Azure rekeys at 95 % of 28,800 seconds and offers the
+//! current suite alone (seen in libreswan issue 765); s2sd offers the current suite alone too. When
+//! both ends rekey at once (simultaneous rekey), [`super::collision`] decides which successor
+//! stays.
 
 use super::collision::{self, Creation};
 use super::key_exchange::{draw_nonce, finish_exchange, public_value};
@@ -31,20 +33,20 @@ use crate::wire::payload::ke;
 use crate::wire::payload::nonce::Nonce;
 use crate::wire::spi::IkeSpi;
 
-/// What we asked for.
+/// Our request for a successor, with what its response is read with.
 #[derive(Debug)]
 pub(crate) struct RekeyIkeRequest {
-    /// Our SPI of the successor: reserved.
+    /// Our reserved SPI of the successor.
     pub(crate) spi: IkeSpi,
     pub(crate) nonce: Nonce,
-    /// None when a restart has cost us the private value: then the answer is of no use.
+    /// `None` when a restart has lost the private value: then the response is of no use.
     pub(crate) exchange: Option<Box<dyn KeyAgreement>>,
-    /// The lines we offered.
+    /// The lines that we offered.
     pub(crate) lines: Vec<Combination>,
     pub(crate) rival: Crossing<IkeSpi>,
 }
 
-/// Asks for a successor with the same suite; in another group only when the peer wants it so.
+/// Requests a successor with the current suite, in another group only when the peer asked for one.
 pub(crate) fn ask(ctx: &mut Context<'_>, sa: &mut IkeSa, group: Option<Group>) {
     let current = sa.channel.suite;
     let suite = IkeSuite { group: group.unwrap_or(current.group), ..current };
@@ -61,7 +63,7 @@ pub(crate) fn ask(ctx: &mut Context<'_>, sa: &mut IkeSa, group: Option<Group>) {
     sa.ask(ctx, TaskKind::RekeyIke(group), Exchange::RekeyIke(asked), &chain);
 }
 
-/// The peer granted the successor: make it, and decide whether it stays.
+/// Handles the peer's grant: makes our successor and decides whether it or the peer's rival stays.
 pub(crate) fn granted(
     ctx: &mut Context<'_>,
     sa: &mut IkeSa,
@@ -96,7 +98,7 @@ pub(crate) fn granted(
     }
 }
 
-/// The peer asks for a successor.
+/// Answers the peer's request for a successor.
 pub(crate) fn answer(
     ctx: &mut Context<'_>,
     sa: &mut IkeSa,
@@ -136,7 +138,8 @@ pub(crate) fn answer(
     }
 }
 
-/// The peer refused, or is done with the old IKE SA: its own successor stands, if it made one.
+/// Drops our request, which the peer refused or has made pointless by deleting the IKE SA. The
+/// peer's own successor takes over, if the peer made one.
 pub(crate) fn forget(
     ctx: &mut Context<'_>,
     sa: &mut IkeSa,
@@ -152,14 +155,14 @@ pub(crate) fn forget(
     }
 }
 
-/// The peer's successor has taken over; the peer is to delete this one.
+/// Marks an IKE SA that the peer has rekeyed and is to delete.
 fn replaced(ctx: &mut Context<'_>, sa: &mut IkeSa) {
     if sa.is_live() {
         sa.lifecycle = IkeLifecycle::Replaced { overdue: ctx.mono() + LINGER };
     }
 }
 
-/// An IKE SA in the place of `old`, as yet without its children.
+/// Makes the successor of `old`, still without its children.
 fn successor(
     ctx: &mut Context<'_>,
     old: &IkeSa,

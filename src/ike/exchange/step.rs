@@ -1,27 +1,27 @@
-//! Where in the protocol something happened: which step, which half of its exchange, which end.
+//! The steps of the protocol: each exchange by its purpose, its two halves, and the two ends.
 //!
-//! An exchange type alone does not say what an exchange is for: CREATE_CHILD_SA makes a child,
-//! rekeys one, or rekeys the IKE SA, and an error means something else in each (RFC 7296 §1.3,
-//! §2.21).
+//! An exchange type alone does not say what an exchange is for: CREATE_CHILD_SA makes a child SA,
+//! rekeys one, or rekeys the IKE SA, and the same error means something different in each (RFC 7296
+//! §1.3, §2.21).
 
 use std::fmt;
 
 use crate::wire::codes::ExchangeType;
 
-/// One exchange with its purpose.
+/// One exchange, by its purpose.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Step {
     /// IKE_SA_INIT: suites, keys, cookies. Nothing in it is authenticated.
     Init,
-    /// IKE_AUTH: who is who, and the first child.
+    /// IKE_AUTH: both ends authenticate, and the first child SA is made.
     Auth,
-    /// CREATE_CHILD_SA for a further child.
+    /// CREATE_CHILD_SA for a further child SA.
     NewChild,
-    /// CREATE_CHILD_SA with N(REKEY_SA): a child's successor.
+    /// CREATE_CHILD_SA with N(REKEY_SA): the rekey of a child SA.
     RekeyChild,
-    /// CREATE_CHILD_SA with an IKE proposal: the IKE SA's successor.
+    /// CREATE_CHILD_SA with an IKE proposal: the rekey of the IKE SA.
     RekeyIke,
-    /// INFORMATIONAL: liveness, deletes, notifications.
+    /// INFORMATIONAL: probes, Deletes, notifies.
     Inform,
 }
 
@@ -58,18 +58,18 @@ impl fmt::Display for Step {
 /// The two halves of an exchange.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum MessageHalf {
-    /// What the exchange's initiator sends.
+    /// The message of the end that began the exchange.
     Request,
-    /// What its responder answers.
+    /// The message that answers the request.
     Response,
 }
 
-/// The two ends.
+/// The two ends of an IKE SA.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Party {
-    /// This device.
+    /// This end.
     We,
-    /// The other one.
+    /// The remote gateway.
     Peer,
 }
 

@@ -1,5 +1,5 @@
-//! One algorithm of each kind, as numbers: a line of a policy, before it is known whether s2sd can
-//! run it.
+//! A combination: one algorithm of each kind, as the numbers of the protocol. A policy is a list of
+//! such lines, some of which s2sd may not be able to run.
 //!
 //! A [`crate::crypto::IkeSuite`] or [`crate::crypto::EspSuite`] is the runnable form. Numbers stay
 //! numbers here because Azure's default lists have lines that s2sd refuses to run (3DES, DES), and
@@ -14,30 +14,30 @@ use crate::wire::payload::sa::{Transform, TransformId};
 /// One line of a policy.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Combination {
-    /// Of an IKE SA.
+    /// A line for an IKE SA.
     Ike {
-        /// How its messages are enciphered.
+        /// The encryption of its messages.
         cipher: CombinationCipher,
-        /// Its pseudo-random function.
+        /// The pseudo-random function.
         prf: PrfId,
-        /// Its key exchange.
+        /// The group of the key exchange.
         ke: KeId,
     },
-    /// Of a child SA.
+    /// A line for a child SA.
     Esp {
-        /// How its packets are enciphered.
+        /// The encryption of its packets.
         cipher: CombinationCipher,
-        /// A key exchange of its own, for perfect forward secrecy.
+        /// The group of a key exchange of its own, for perfect forward secrecy.
         ke: Option<KeId>,
-        /// Its sequence numbers.
+        /// The width of the sequence numbers.
         esn: EsnId,
     },
 }
 
-/// Encryption with what belongs to it.
+/// An encryption algorithm with its key length and integrity algorithm.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct CombinationCipher {
-    /// The algorithm.
+    /// The encryption algorithm.
     pub encr: EncrId,
     /// The Key Length attribute, for algorithms that have one.
     pub key_bits: Option<u16>,
@@ -46,7 +46,7 @@ pub struct CombinationCipher {
 }
 
 impl Combination {
-    /// Which kind of SA it is for.
+    /// The kind of SA that the line is for.
     pub fn role(&self) -> SaKind {
         match self {
             Combination::Ike { .. } => SaKind::Ike,
@@ -54,14 +54,14 @@ impl Combination {
         }
     }
 
-    /// The encryption part.
+    /// The encryption of the line.
     pub fn cipher(&self) -> CombinationCipher {
         match *self {
             Combination::Ike { cipher, .. } | Combination::Esp { cipher, .. } => cipher,
         }
     }
 
-    /// The key exchange, if it has one of its own.
+    /// The group of the key exchange, if the line has one.
     pub fn group(&self) -> Option<KeId> {
         match *self {
             Combination::Ike { ke, .. } => Some(ke),
@@ -69,7 +69,7 @@ impl Combination {
         }
     }
 
-    /// The same without a key exchange of its own: the child that IKE_AUTH makes has none (RFC 7296
+    /// The same line without a key exchange of its own, as for the child SA of IKE_AUTH (RFC 7296
     /// §1.2).
     pub fn without_pfs(self) -> Combination {
         match self {
@@ -78,7 +78,7 @@ impl Combination {
         }
     }
 
-    /// Its transforms, one of each type, in the order of the types.
+    /// The transforms of the line, one of each type, in the order of the types.
     pub fn transforms(&self) -> Vec<Transform> {
         let cipher = self.cipher();
         let encr = match cipher.key_bits {
@@ -101,7 +101,7 @@ impl Combination {
         .collect()
     }
 
-    /// Whether one offered transform is the one that this line has of its type.
+    /// Whether the line has this transform.
     pub fn has(&self, transform: &Transform) -> bool {
         !transform.has_unknown_attributes()
             && self
@@ -110,8 +110,8 @@ impl Combination {
                 .any(|own| own.id == transform.id && own.key_length() == transform.key_length())
     }
 
-    /// Whether silence about a type, or its NONE, means the same as this line (RFC 7296 §3.3.2,
-    /// §3.3.3).
+    /// Whether a proposal without this type, or with its NONE, means the same as the line (RFC 7296
+    /// §3.3.2, §3.3.3).
     pub fn lacks(&self, kind: TransformType) -> bool {
         match (self, kind) {
             (_, TransformType::Integrity) => self.cipher().integ.is_none(),
@@ -126,7 +126,7 @@ impl Combination {
         }
     }
 
-    /// Whether s2sd can run it; the refusal names the Azure setting to change.
+    /// Checks that s2sd can run the line; the refusal names the Azure setting to change.
     pub fn check(&self) -> Result<(), Unsupported> {
         match self {
             Combination::Ike { .. } => IkeSuite::try_from(*self).map(|_| ()),

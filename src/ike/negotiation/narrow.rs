@@ -1,9 +1,9 @@
-//! Traffic selectors of one exchange: what to ask for, what to grant, what to take (RFC 7296 §2.9).
+//! Traffic selector narrowing: which selectors to request, to grant and to take (RFC 7296 §2.9).
 //!
-//! They are judged anew in each exchange, against the policy and never against the child that is
+//! Traffic selectors are compared with the policy in each exchange, never with the child SA that is
 //! replaced. Azure asks for any-to-any in its own rekeys of a child that we had made narrower, and
-//! takes whatever we ask for (Azure docs, "Custom traffic selectors"). So a rekey of ours asks for
-//! the whole policy again (§2.9.2), and one of theirs may change the selectors within it.
+//! takes whatever we ask for (Azure docs, "Custom traffic selectors"). So our rekey asks for the
+//! whole policy again (§2.9.2), and the peer's rekey may change the selectors within the policy.
 //!
 //! "Near" is the asking end's side (TSi), "far" the other one's (TSr): for our own requests near is
 //! local, for the peer's it is remote.
@@ -21,25 +21,25 @@ use crate::wire::selector::set::SelectorSet;
 /// The two TS payloads of one message.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Payloads {
-    /// TSi.
+    /// The TSi payload: the asking end's side.
     pub near: TrafficSelectors,
-    /// TSr.
+    /// The TSr payload: the answering end's side.
     pub far: TrafficSelectors,
 }
 
-/// What we granted to a request.
+/// What we grant to a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Grant {
-    /// Which of the policies it falls under.
+    /// The index of the policy that the request falls under.
     pub policy: usize,
-    /// What the child carries.
+    /// The traffic selectors of the child SA.
     pub selectors: ChildSelectors,
-    /// What to answer.
+    /// The TS payloads of the reply.
     pub answer: Payloads,
 }
 
-/// What we ask for: the whole policy, and in front of it the packet that made us ask, if there is
-/// one. A peer that cannot take all then sees what matters most.
+/// The selectors that we ask for: the whole policy, and in front of it the packet that made us ask,
+/// if there is one. A peer that cannot take the whole policy sees first what matters most.
 pub fn request(policy: &ChildSelectors, packet: Option<&Tuple>) -> Payloads {
     let packet = packet.filter(|packet| policy.matches_outbound(packet));
     let near = packet.map(|p| selector(p.source, p.protocol, p.source_port));
@@ -47,14 +47,14 @@ pub fn request(policy: &ChildSelectors, packet: Option<&Tuple>) -> Payloads {
     Payloads { near: with_first(near, &policy.local), far: with_first(far, &policy.remote) }
 }
 
-/// What we grant: of the policies that the request meets the best, narrowed to what both ends
-/// allow.
+/// The selectors that we grant: those of the policy that fits the request best, narrowed to what
+/// both ends allow.
 pub fn grant<'p>(
     policies: impl IntoIterator<Item = &'p ChildSelectors>,
     near: &TrafficSelectors,
     far: &TrafficSelectors,
 ) -> Result<Grant, Error> {
-    // Types that we do not understand are left out of the answer: that too is narrowing.
+    // Selector types that we do not understand are left out of the reply, which is narrowing too.
     let remote: Vec<Selector> = near.selectors().copied().collect();
     let local: Vec<Selector> = far.selectors().copied().collect();
     let choice = choose(&local, &remote, policies).ok_or(Error::from(Incompatible::Selectors))?;
@@ -66,8 +66,8 @@ pub fn grant<'p>(
     Ok(Grant { policy: choice.policy, selectors, answer })
 }
 
-/// What we take from the answer to our own request: a part of the policy, which was all that we
-/// asked for. A responder may narrow and never widen.
+/// The selectors that we take from the response to our own request, which must be a part of the
+/// policy that we asked for: a responder may narrow and never widen.
 pub fn take(
     policy: &ChildSelectors,
     near: &TrafficSelectors,
@@ -83,13 +83,13 @@ pub fn take(
     }
 }
 
-/// Just this packet's side; a port that it does not show is any port.
+/// The selector of one side of a packet; without a port in the packet, any port.
 fn selector(address: IpAddr, protocol: u8, port: Option<u16>) -> Selector {
     let ports = port.map_or(Ports::ANY, Ports::one);
     Selector { addresses: AddressRange::host(address), protocol, ports }
 }
 
-/// The set with one selector in front, unless that would push out a part of the policy.
+/// The set with one selector in front, unless the payload has no room for all.
 fn with_first(first: Option<Selector>, set: &SelectorSet) -> TrafficSelectors {
     let first = first.filter(|_| set.selectors().len() < MAX_SELECTORS);
     first.into_iter().chain(set.selectors().iter().copied()).collect()

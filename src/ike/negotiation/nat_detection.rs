@@ -1,5 +1,15 @@
-//! Is there a NAT between the ends? Each end says a hash of the addresses it sees; the other
-//! compares (RFC 7296 §2.23).
+//! NAT detection, the beginning of NAT traversal (NAT-T): whether a NAT is between the ends (RFC
+//! 7296 §2.23).
+//!
+//! Each end sends hashes of the two addresses that it sees, NAT_DETECTION_SOURCE_IP and
+//! NAT_DETECTION_DESTINATION_IP; the other end compares them with what it sees itself.
+//!
+//! | part of NAT traversal | where |
+//! |---|---|
+//! | sending and comparing the hashes, in IKE_SA_INIT | here |
+//! | moving IKE to port 4500, where ESP travels in UDP | `next_path` in `exchange/init.rs` |
+//! | whether ESP travels in UDP | `EspEncapsulation`, `establish` in `exchange/auth.rs` |
+//! | keepalives, following a peer that moved | `sa/nat_traversal.rs` |
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,34 +21,34 @@ use crate::wire::payload::chain::Chain;
 use crate::wire::payload::notify::{NAT_HASH_LEN, Notify};
 use crate::wire::spi::IkeSpi;
 
-/// What the comparison showed.
+/// What the comparison of the hashes showed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Nat {
-    /// Our address is translated: we send keepalives, and a NAT may forget us.
+    /// Our address is translated: we send keepalives, since the NAT may forget our mapping.
     pub here: bool,
     /// The peer's address is translated: its address and port may change.
     pub there: bool,
-    /// The peer said hashes at all: it can carry ESP in UDP.
+    /// The peer sent hashes, so it supports ESP in UDP.
     pub understood: bool,
 }
 
 impl Nat {
-    /// Whether any address is translated, so that ESP has to go in UDP.
+    /// Whether either address is translated, so that ESP has to travel in UDP.
     pub fn is_any(self) -> bool {
         self.here || self.there
     }
 }
 
-/// The two notifies that go into our IKE_SA_INIT message. With `feign` the first is made not to
-/// fit, so that the peer finds us behind a NAT and carries ESP in UDP.
+/// The two NAT detection notifies of our IKE_SA_INIT message. With `feign` the source hash is wrong
+/// on purpose, so that the peer finds us behind a NAT and carries ESP in UDP.
 pub fn notifies(
     provider: &dyn Provider,
     spis: (IkeSpi, IkeSpi),
     path: Path,
     feign: bool,
 ) -> [Notify; 2] {
-    // Port 0 is no port of ours, and unlike a random hash it makes a retransmission the same
-    // octets.
+    // Port 0 is never our port. Unlike a random hash it gives a request that is built again the
+    // same octets.
     let source = if feign { SocketAddr::new(path.local.ip(), 0) } else { path.local };
     [
         Notify::with_data(NotifyType::NatDetectionSourceIp, hash(provider, spis, source)),
@@ -46,10 +56,10 @@ pub fn notifies(
     ]
 }
 
-/// What the peer's IKE_SA_INIT message, which came this way, shows.
+/// Compares the hashes in the peer's IKE_SA_INIT message with the path on which the message came.
 pub fn detect(provider: &dyn Provider, chain: &Chain, header: Header, path: Path) -> Nat {
     let spis = (header.initiator_spi, header.responder_spi);
-    // A peer with several addresses says several sources; one that fits is enough.
+    // A peer with several addresses sends several source hashes; one that matches is enough.
     let fits = |kind, address| {
         let wanted = hash(provider, spis, address);
         let mut said = chain.notifies().filter(|notify| notify.kind == kind).peekable();
@@ -65,7 +75,7 @@ pub fn detect(provider: &dyn Provider, chain: &Chain, header: Header, path: Path
     }
 }
 
-/// SHA-1 over SPIs, address and port in network order. It hides nothing of value and need not
+/// SHA-1 over SPIs, address and port in network order. The hash protects no secret and need not
 /// resist collisions.
 fn hash(provider: &dyn Provider, spis: (IkeSpi, IkeSpi), address: SocketAddr) -> Vec<u8> {
     let (initiator, responder) = (spis.0.0.to_be_bytes(), spis.1.0.to_be_bytes());

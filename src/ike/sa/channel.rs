@@ -1,5 +1,5 @@
-//! The protected way between two ends of one IKE SA: seals and opens messages, cuts and joins
-//! fragments.
+//! Sealing and opening the messages of one IKE SA, with its keys; cutting them into fragments and
+//! joining them (RFC 7296 §3.14, RFC 7383).
 
 use std::fmt;
 
@@ -21,21 +21,21 @@ use crate::wire::payload::chain::Chain;
 use crate::wire::payload::sk::{Room, Sealing};
 use crate::wire::spi::IkeSpi;
 
-/// What two ends share once their keys are made.
+/// The SPIs, keys and ciphers of one IKE SA, and the messages that are arriving in fragments.
 pub(crate) struct Channel {
-    /// Ours: what datagrams to us are routed by.
+    /// Our SPI, by which datagrams to us are routed.
     pub(crate) own: IkeSpi,
     pub(crate) peer: IkeSpi,
-    /// Who set this IKE SA up: decides which SPI stands first and which keys are whose. A rekey by
-    /// the other end changes it (RFC 7296 §2.18).
+    /// The original initiator: decides which SPI stands first and which keys are whose. A rekey by
+    /// the other end changes the role (RFC 7296 §2.18).
     pub(crate) made_by: Party,
     pub(crate) suite: IkeSuite,
     pub(crate) keys: IkeKeys,
-    /// Both ends announced IKEV2_FRAGMENTATION_SUPPORTED (RFC 7383 §2.3).
+    /// Whether both ends announced IKEV2_FRAGMENTATION_SUPPORTED (RFC 7383 §2.3).
     pub(crate) fragments: bool,
     sealer: Box<dyn MessageSealer>,
     opener: Box<dyn MessageOpener>,
-    /// The peer's request and its response that are arriving in fragments.
+    /// The request and the response of the peer that are arriving in fragments.
     pub(crate) arriving: [Option<Arriving>; 2],
 }
 
@@ -43,11 +43,11 @@ pub(crate) struct Channel {
 #[derive(Debug)]
 pub(crate) struct Arriving {
     pub(crate) assembly: Assembly,
-    /// Of the first fragment, once it is here; of whichever came first, until then.
+    /// The fingerprint of fragment 1 once it is here; until then, of the fragment that came first.
     pub(crate) fingerprint: Fingerprint,
 }
 
-/// Which message is to be sent.
+/// The header fields of a message to send.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Envelope {
     pub(crate) exchange: ExchangeType,
@@ -55,13 +55,13 @@ pub(crate) struct Envelope {
     pub(crate) response: bool,
 }
 
-/// What came of a datagram that authenticated.
+/// What a datagram brought that authenticated.
 #[derive(Debug)]
 pub(crate) enum OpenedMessage {
-    /// A whole message, and what it will be known by: the fingerprint of its datagram, or of its
-    /// first fragment's (RFC 7383 §2.6.1). Its content may still be refused.
+    /// A whole message, with the fingerprint of its datagram or of its first fragment (RFC 7383
+    /// §2.6.1). The content may still be refused.
     Whole(Result<Chain, Error>, Fingerprint),
-    /// A fragment; more are to come.
+    /// A fragment of a message that is not complete yet.
     Fragment,
 }
 
@@ -84,7 +84,7 @@ impl Channel {
         Ok(Channel { own, peer, made_by, suite, keys, fragments, sealer, opener, arriving })
     }
 
-    /// The datagrams of one message, none larger than `limit` if the peer takes fragments.
+    /// Seals one message into datagrams, none larger than `limit` if the peer takes fragments.
     pub(crate) fn seal(
         &mut self,
         envelope: Envelope,
@@ -104,8 +104,8 @@ impl Channel {
         parts.into_iter().map(|part| self.seal_one(part, rng)).collect()
     }
 
-    /// Opens a datagram. `None` when it does not authenticate, or is not what its header says:
-    /// anyone may have sent it.
+    /// Opens a datagram. `None` when the datagram does not authenticate, which anyone may have
+    /// sent, or when it is a fragment that brings nothing.
     pub(crate) fn open(
         &mut self,
         now: Instant,
@@ -149,19 +149,19 @@ impl Channel {
         }
     }
 
-    /// Forgets fragments that have been waiting for too long.
+    /// Forgets messages that have stayed incomplete for too long.
     pub(crate) fn expire_fragments(&mut self, now: Instant) {
         for slot in &mut self.arriving {
             slot.take_if(|arriving| arriving.assembly.deadline() <= now);
         }
     }
 
-    /// When fragments are forgotten.
+    /// When the next incomplete message is forgotten.
     pub(crate) fn fragments_until(&self) -> Option<Instant> {
         self.arriving.iter().flatten().map(|arriving| arriving.assembly.deadline()).min()
     }
 
-    /// Both SPIs by their places in the header.
+    /// Both SPIs in the order of the header: the original initiator's first.
     pub(crate) fn spis(&self) -> (IkeSpi, IkeSpi) {
         match self.made_by {
             Party::We => (self.own, self.peer),
@@ -191,14 +191,14 @@ impl Channel {
     }
 }
 
-/// The keys of a message in [`fmt::Debug`] would be a leak; so nothing but the names of the ends.
+/// Prints the SPIs alone: keys stay out of logs.
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Channel({} {})", self.own, self.peer)
     }
 }
 
-/// Who speaks to whom.
+/// The two ends of an IKE SA, before its keys are made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parties {
     pub(crate) own: IkeSpi,
@@ -208,7 +208,7 @@ pub(crate) struct Parties {
 }
 
 impl Parties {
-    /// The SPIs in the order that the key schedule wants.
+    /// The SPIs in the order of the key derivation.
     pub(crate) fn ike_spis(&self) -> IkeSpis {
         let (initiator, responder) = match self.made_by {
             Party::We => (self.own, self.peer),
@@ -217,7 +217,7 @@ impl Parties {
         IkeSpis { initiator: initiator.0.to_be_bytes(), responder: responder.0.to_be_bytes() }
     }
 
-    /// Expands a seed to this SA's keys.
+    /// Expands a seed to the keys of the IKE SA.
     pub(crate) fn keys(
         &self,
         provider: &dyn Provider,
@@ -229,12 +229,12 @@ impl Parties {
     }
 }
 
-/// The wire's view of a cipher's layout.
+/// A cipher's layout in the terms of the wire layer.
 fn room(layout: Layout) -> Room {
     Room { iv: layout.iv, block: layout.align, icv: layout.icv }
 }
 
-/// The payloads of an authentic message; what is wrong with them is the peer's doing.
+/// Decodes the payloads of an authentic message: a fault in them is the peer's.
 fn decode(first: PayloadType, text: &[u8]) -> Result<Chain, Error> {
     Chain::decode(first, text).map_err(|error| match error {
         DecodeError::UnsupportedCritical { payload, .. } => {

@@ -1,17 +1,18 @@
-//! One child SA pair: what was negotiated, and where each half stands.
+//! One child SA pair: what was negotiated, and the state of its inbound and outbound half.
 //!
 //! ```text
 //! inbound    Reserved ───────> Installed ──────────────> Draining ──> Removed
-//!            our SPI is in     keys are known            its end was  stragglers are through
-//!            a request         (and in the data plane)   agreed
+//!            our SPI is in     keys are known            the Delete   late packets have
+//!            a request         (and in the data plane)   is through   arrived
 //!
 //! outbound                     Registered <────> Active ──> Retired
 //!                              ready, unused     carries    never again
 //!                                                the slot
 //! ```
 //!
-//! Reserved is an SPI in a request of ours, Installed a `ChildSa` in its IKE SA, Draining one in
-//! the peer's list of the departed, Removed none at all: so only the outbound half needs a field.
+//! The state of the inbound half follows from where the child is: Reserved is an SPI in a request
+//! of ours, Installed a [`ChildSa`] in its IKE SA, Draining a [`ChildSa`] in the peer's list. Only
+//! the outbound half needs a field, [`OutState`].
 
 use super::lifetime::Deadlines;
 use crate::crypto::keymat::EspKeys;
@@ -25,32 +26,31 @@ use crate::time::Instant;
 use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::spi::EspSpi;
 
-/// Where an outbound half stands.
+/// The state of an outbound half.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum OutState {
-    /// Installed; another one carries the slot.
+    /// Installed, while another child of the slot sends.
     Registered,
-    /// Carries the slot's traffic.
+    /// Sends the slot's traffic.
     Active,
-    /// Done with.
+    /// Never sends again.
     Retired,
 }
 
-/// What is going to become of a child.
+/// What is going to become of a child SA.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ChildLifecycle {
-    /// It goes on.
     Live,
-    /// The peer made its successor and is to delete it; when it has not by then, we do.
+    /// The peer made the child's successor and is to delete the child.
     Replaced {
-        /// Then.
+        /// When we delete the child ourselves.
         overdue: Instant,
     },
-    /// Our Delete is wanted or under way.
+    /// Our Delete is a task or in flight.
     Leaving,
 }
 
-/// One direction: whoever receives chose the SPI.
+/// One direction of a child SA. The receiving end chose the SPI.
 #[derive(Debug)]
 pub(crate) struct ChildHalf {
     pub(crate) spi: EspSpi,
@@ -66,18 +66,18 @@ pub(crate) struct ChildSa {
     pub(crate) selectors: ChildSelectors,
     pub(crate) inbound: ChildHalf,
     pub(crate) outbound: ChildHalf,
-    /// Who asked for it.
+    /// The end that asked for the child.
     pub(crate) made_by: Party,
     pub(crate) made_at: Instant,
-    /// Whether the peer is known to receive on it: it answered our request, or it sent a packet on
-    /// it (RFC 7296 §2.8).
+    /// Whether the peer is known to receive on this pair: the peer answered our request, or sent a
+    /// packet on the pair (RFC 7296 §2.8).
     pub(crate) may_send: bool,
     pub(crate) out: OutState,
     pub(crate) lifecycle: ChildLifecycle,
     pub(crate) limits: Deadlines,
-    /// When to ask for a successor; none once asked.
+    /// When to ask for a successor; `None` once asked.
     pub(crate) rekey_at: Option<Instant>,
-    /// When it ends, whatever happens.
+    /// When the child ends, rekeyed or not.
     pub(crate) expire_at: Instant,
 }
 
@@ -92,7 +92,7 @@ impl ChildSa {
         ctx.out.push(Output::InstallOutbound(sa));
     }
 
-    /// Carries the slot's traffic from now on.
+    /// Sends the slot's traffic on this child from now on.
     pub(crate) fn activate(&mut self, ctx: &mut Context<'_>) {
         self.out = OutState::Active;
         ctx.out.push(Output::ActivateOutbound {
@@ -103,7 +103,7 @@ impl ChildSa {
         });
     }
 
-    /// Never sends again.
+    /// Ends sending on this child, for good.
     pub(crate) fn retire(&mut self, ctx: &mut Context<'_>) {
         if self.out != OutState::Retired {
             self.out = OutState::Retired;
@@ -115,7 +115,7 @@ impl ChildSa {
         }
     }
 
-    /// Stops receiving; the pair is gone with this.
+    /// Ends receiving on this child too and frees its SPI.
     pub(crate) fn remove(mut self, ctx: &mut Context<'_>) {
         self.retire(ctx);
         ctx.spis.release_esp(self.inbound.spi);
@@ -126,12 +126,12 @@ impl ChildSa {
         });
     }
 
-    /// Whether it goes on: neither leaving nor replaced.
+    /// Whether the child is neither leaving nor replaced.
     pub(crate) fn is_live(&self) -> bool {
         self.lifecycle == ChildLifecycle::Live
     }
 
-    /// Whether it is to be deleted by us.
+    /// Whether we are deleting the child.
     pub(crate) fn is_leaving(&self) -> bool {
         self.lifecycle == ChildLifecycle::Leaving
     }
@@ -159,7 +159,7 @@ impl ChildSa {
     }
 }
 
-/// The data plane's copy; the engine keeps its own for the snapshot.
+/// The data plane's copy of the keys; the engine keeps its own for the snapshot.
 fn copy_keys(keys: &EspKeys) -> EspKeys {
     EspKeys {
         encryption: Secret::copy_of(keys.encryption.expose()),
@@ -167,7 +167,7 @@ fn copy_keys(keys: &EspKeys) -> EspKeys {
     }
 }
 
-/// One child SA of a slot, as far as it matters for which of them sends.
+/// One child SA of a slot, with what decides which child of the slot sends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct SendCandidate {
     pub(crate) id: ChildId,
@@ -176,9 +176,10 @@ pub(crate) struct SendCandidate {
     pub(crate) leaving: bool,
 }
 
-/// Which child of a slot carries its outbound traffic: of those that are not going, one that the
-/// peer is known to receive on before one that is not, then the newest. An old child so goes on
-/// sending until its successor is proven, and a successor steps in at once when the old one goes.
+/// Which child of a slot sends its outbound traffic: of those that are not leaving, one that the
+/// peer is known to receive on before one that is not, then the newest. So an old child goes on
+/// sending until the peer has used its successor, and the successor sends as soon as the old child
+/// is deleted (make-before-break, RFC 7296 §2.8).
 pub(crate) fn carrier(candidates: impl IntoIterator<Item = SendCandidate>) -> Option<ChildId> {
     candidates
         .into_iter()

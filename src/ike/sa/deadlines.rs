@@ -2,7 +2,7 @@
 //!
 //! | deadline | what happens | `Timer` |
 //! |---|---|---|
-//! | a request is unanswered | it is retransmitted, or the peer is dead ([`super::dpd`]) | `Retransmit` |
+//! | a request is unanswered | a retransmission, or the end ([`super::dpd`]) | `Retransmit` |
 //! | the peer is silent | a probe ([`super::dpd`]) | `Liveness` |
 //! | a postponed task may be tried | it becomes a request ([`super::task`]) | `Retry` |
 //! | a soft lifetime is over | the IKE SA or child is rekeyed ([`super::lifetime`]) | `Rekey` |
@@ -90,8 +90,8 @@ impl IkeSa {
         None
     }
 
-    /// Ends children whose hard lifetime is over, closes those that the peer should have deleted, and
-    /// asks for the rekeying of those whose soft lifetime is over.
+    /// Ends children whose hard lifetime is over, closes those that the peer should have deleted,
+    /// and asks for the rekeying of those whose soft lifetime is over.
     fn wake_children(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.mono();
         let mut expired = Vec::new();

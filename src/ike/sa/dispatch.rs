@@ -1,5 +1,6 @@
-//! From a wish to a request, from a request to its answer, from an answer to what follows: where
-//! messages get their meaning. What each exchange does is in its own file.
+//! Which exchange a message belongs to: from a task to our request, from the peer's request to the
+//! reply, from the peer's response to what follows. What an exchange does is in its own file under
+//! [`crate::ike::exchange`].
 
 use super::retransmit;
 use super::task::TaskKind;
@@ -24,7 +25,7 @@ use crate::wire::payload::notify::Notify;
 use crate::wire::spi::EspSpi;
 
 impl IkeSa {
-    /// Asks for the next thing wanted, if nothing is under way.
+    /// Sends the request of the next task that is due, unless a request is in flight.
     pub(crate) fn send_next_request(&mut self, ctx: &mut Context<'_>) {
         if matches!(self.lifecycle, IkeLifecycle::Rival { .. } | IkeLifecycle::Replaced { .. }) {
             return;
@@ -66,7 +67,8 @@ impl IkeSa {
         self.ask(ctx, TaskKind::NewChild(slot, group), Exchange::NewChild(asked), &chain);
     }
 
-    /// The answer to a request of the peer, and what follows from it.
+    /// Handles a request of the peer: the payloads of the reply, and what follows beyond this IKE
+    /// SA.
     pub(crate) fn answer(
         &mut self,
         ctx: &mut Context<'_>,
@@ -116,7 +118,7 @@ impl IkeSa {
         Ok(answer)
     }
 
-    /// What follows from the peer's answer to our request.
+    /// Handles the peer's response to our request.
     pub(crate) fn take_answer(
         &mut self,
         ctx: &mut Context<'_>,
@@ -190,14 +192,14 @@ impl IkeSa {
         self.on_request_failed(ctx, step, kind, error)
     }
 
-    /// The peer made something of an answer that we cannot use.
+    /// The peer has made a child from a response that we cannot use: the child is to be deleted.
     fn disown(&mut self, ctx: &mut Context<'_>, spi: EspSpi, error: Error) -> Error {
         ctx.spis.release_esp(spi);
         self.want(ctx, TaskKind::Disown(spi), ctx.mono());
         error
     }
 
-    /// What becomes of a wish that failed.
+    /// Decides what becomes of a task whose request failed.
     fn on_request_failed(
         &mut self,
         ctx: &mut Context<'_>,
@@ -223,8 +225,8 @@ impl IkeSa {
                 let notify = error.to_notify().map(|notice| notice.kind);
                 self.close(ctx, Cause::Failed, notify);
             }
-            // A fresh IKE SA would lack this child as the present one does, and cost the others
-            // theirs.
+            // A new IKE SA would lack this child as the present one does, and the other children
+            // would have to be made again.
             Fate::Renew if step == Step::NewChild && !self.children.is_empty() => {
                 self.want_later(ctx, kind);
             }
@@ -238,7 +240,7 @@ impl IkeSa {
         Vec::new()
     }
 
-    /// Wants it again after a pause, a longer one after each refusal.
+    /// Adds the task again after a pause, which grows with each refusal.
     fn want_later(&mut self, ctx: &mut Context<'_>, kind: TaskKind) {
         let pause = retransmit::retry_pause(self.refusals, ctx.rng);
         self.refusals = self.refusals.saturating_add(1);
@@ -253,7 +255,7 @@ impl IkeSa {
     }
 }
 
-/// What a request is for.
+/// The step that a request belongs to.
 fn step_of(exchange: ExchangeType, request: &Chain) -> Result<Step, Error> {
     match exchange {
         ExchangeType::CreateChildSa => {
@@ -265,7 +267,7 @@ fn step_of(exchange: ExchangeType, request: &Chain) -> Result<Step, Error> {
     }
 }
 
-/// An answer that does what was asked, or the error that it tells.
+/// The response when it does what was asked; otherwise the error that the response tells.
 fn read(step: Step, answer: Chain) -> Result<Chain, Error> {
     let told = answer.notifies().find(|notify| notify.kind.is_error());
     if let Some(notify) = told.filter(|_| step != Step::Inform) {
@@ -279,7 +281,8 @@ fn read(step: Step, answer: Chain) -> Result<Chain, Error> {
     }
 }
 
-/// The same wish in the group that the peer asks for, once, and only in one that we offer.
+/// The same task in the group that the peer asks for with INVALID_KE_PAYLOAD: once, and only in a
+/// group that we offer.
 fn in_the_wanted_group(ctx: &Context<'_>, kind: TaskKind, error: Error) -> Option<TaskKind> {
     let Error::Incompatible(Incompatible::Group(group)) = error else { return None };
     let esp = |slot: crate::ike::ids::Slot| {

@@ -1,5 +1,5 @@
-//! Dead peer detection (DPD, liveness): whether the peer is still there (RFC 7296 §2.4). The timeout
-//! is Azure's `dpd_timeout_seconds`, applied on our side of the tunnel.
+//! Dead peer detection (DPD, liveness): whether the peer is still there (RFC 7296 §2.4). The
+//! timeout is Azure's `dpd_timeout_seconds`, applied on our side of the tunnel.
 //!
 //! ```text
 //!   last sign of life      probe, retransmissions ...                     dead
@@ -7,13 +7,16 @@
 //!   0                      timeout / 3                                    timeout
 //! ```
 //!
-//! | question | answer | decided in |
-//! |---|---|---|
-//! | What is a sign of life? | whatever the peer authenticates: an IKE message, a fragment, an ESP packet | [`IkeSa::alive`], called for IKE by `Peer::receive`, for ESP on `DataEvent::Alive` |
-//! | When is the peer asked? | after a third of the timeout in silence, when no request is in flight or waiting | [`IkeSa::probe_if_silent`] |
-//! | How is the peer asked? | by an empty INFORMATIONAL request | [`crate::ike::exchange::informational::probe`] |
-//! | When is the peer dead? | when a request, of whichever kind, stayed unanswered and the timeout is over without a sign of life | [`IkeSa::retransmit_or_declare_dead`] |
-//! | What follows? | the IKE SA and its children end with [`Cause::Silence`], and the peer is dialled again | `Peer::remove_sa`, `Dial::lost` |
+//! - **A sign of life** is whatever the peer authenticates: an IKE message, a fragment, an ESP
+//!   packet. [`IkeSa::alive`] notes it: for IKE when `Peer::receive` has opened a message, for ESP
+//!   on `DataEvent::Alive`.
+//! - **The peer is asked** after a third of the timeout in silence, when no request is in flight or
+//!   waiting: [`IkeSa::probe_if_silent`]. The probe is an empty INFORMATIONAL request
+//!   ([`crate::ike::exchange::informational::probe`]).
+//! - **The peer is dead** when a request of any kind is unanswered and the timeout is over without
+//!   a sign of life: [`IkeSa::retransmit_or_declare_dead`].
+//! - **Then** the IKE SA and its children end with [`Cause::Silence`] (`Peer::remove_sa`), and the
+//!   peer is dialled again.
 //!
 //! While traffic arrives nobody asks: the data plane reports ESP packets before each probe. The
 //! repetitions of the probe are timed by [`super::retransmit`].

@@ -1,8 +1,9 @@
-//! Joining the fragments of one message (RFC 7383 §2.6). Cutting is
-//! [`crate::wire::payload::sk::Sealing::fragments`].
+//! IKE fragmentation (RFC 7383): joining the fragments of one message (§2.6). Messages are cut by
+//! [`crate::wire::payload::sk::Sealing::fragments`], to the size that
+//! [`super::datagram_limit`] says, since Azure drops IP fragments.
 //!
 //! A fragment comes here only after it authenticated, so a stranger can neither fill the store nor
-//! spoil a set. What is bounded is what an authenticated peer can make us hold: the number of
+//! spoil a set. The bounds are on what an authenticated peer can make us hold: the number of
 //! fragments, their octets, and for how long.
 
 use std::collections::BTreeMap;
@@ -14,13 +15,14 @@ use crate::wire::codes::PayloadType;
 use crate::wire::header::MessageId;
 use crate::wire::payload::sk::FragmentNumber;
 
-/// Fragments of one message. At the smallest datagrams in use (576 octets) this is beyond
-/// [`MAX_OCTETS`].
+/// The most fragments of one message. At the smallest datagrams in use (576 octets) so many hold
+/// more than [`MAX_OCTETS`].
 pub const MAX_FRAGMENTS: u16 = 64;
-/// Octets of one joined message: several times the longest certificate chain that Azure takes.
+/// The most octets of one joined message: several times the longest certificate chain that Azure
+/// accepts.
 pub const MAX_OCTETS: usize = 32 * 1024;
-/// How long a message may be incomplete, from its first fragment. A sender that is still there
-/// sends all of it again.
+/// How long a message may stay incomplete, from its first fragment. A sender that is still there
+/// retransmits the whole message.
 pub const MAX_AGE: Duration = Duration::from_secs(30);
 
 /// A message that is arriving in fragments.
@@ -39,16 +41,16 @@ pub struct Assembly {
 /// What a fragment brought.
 #[derive(Clone, Eq, PartialEq)]
 pub enum Reassembly {
-    /// It was new; more are to come.
+    /// The fragment was new; others are still missing.
     More,
-    /// It was the last one missing: the first payload's type, and the plaintext of the message.
+    /// The fragment was the last one missing: the type of the first payload, and the plaintext.
     Whole(PayloadType, Vec<u8>),
-    /// Nothing: a repetition, one of an older cutting, or beyond a bound.
+    /// The fragment brought nothing: a repetition, one of an older cutting, or beyond a bound.
     Dropped,
 }
 
 impl Assembly {
-    /// Waits for the fragments of this message.
+    /// An assembly without fragments.
     pub fn new(id: MessageId, now: Instant) -> Assembly {
         Assembly {
             id,
@@ -60,12 +62,12 @@ impl Assembly {
         }
     }
 
-    /// Which message.
+    /// The message ID of the message.
     pub fn id(&self) -> MessageId {
         self.id
     }
 
-    /// When to forget it.
+    /// When the incomplete message is forgotten.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -85,7 +87,7 @@ impl Assembly {
         if fragment.total() > MAX_FRAGMENTS || fragment.total() < self.total {
             return Reassembly::Dropped;
         }
-        // The sender has cut the message anew, into smaller parts: the old ones are of no use (RFC
+        // The sender has cut the message anew, into smaller parts: the old parts are of no use (RFC
         // 7383 §2.6).
         if fragment.total() > self.total {
             self.clear();
@@ -106,8 +108,8 @@ impl Assembly {
         if self.parts.len() < usize::from(self.total) {
             return Reassembly::More;
         }
-        // As many different numbers from 1 to the total as the total says: all of them, and in
-        // order.
+        // There are `total` different numbers from 1 to `total`: the message is complete, and the
+        // map has the parts in order.
         let whole = std::mem::take(&mut self.parts).into_values().flatten().collect();
         let outcome = Reassembly::Whole(self.first, whole);
         self.clear();

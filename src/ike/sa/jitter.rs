@@ -1,10 +1,11 @@
-//! Chance in deadlines: two ends that do the same thing at the same moment should not do so twice.
+//! Jitter: random deadlines, so that two ends that did the same at the same moment do not do so
+//! again.
 
 use std::time::Duration;
 
 use crate::rng::Rng;
 
-/// A number from `low` to `high`, both included; `low` when they are the wrong way round.
+/// Draws a number from `low` to `high`, both included; `low` when `high` is lower.
 pub fn number_between(low: u64, high: u64, rng: &mut dyn Rng) -> u64 {
     let Some(span) = high.checked_sub(low) else { return low };
     match span.checked_add(1) {
@@ -15,7 +16,7 @@ pub fn number_between(low: u64, high: u64, rng: &mut dyn Rng) -> u64 {
     }
 }
 
-/// A duration from `low` to `high`.
+/// Draws a duration from `low` to `high`, both included.
 pub fn duration_between(low: Duration, high: Duration, rng: &mut dyn Rng) -> Duration {
     let nanos = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
     Duration::from_nanos(number_between(nanos(low), nanos(high), rng))
@@ -27,7 +28,7 @@ pub mod fixed {
 
     use crate::rng::Rng;
 
-    /// Always the same octet: `Fixed(0)` draws the lowest of every range.
+    /// A source that always gives the same octet: `Fixed(0)` draws the lowest of every range.
     #[derive(Debug)]
     pub struct Fixed(pub u8);
 

@@ -1,8 +1,9 @@
-//! How long an SA may live, in time, octets and packets, and when its successor is due.
+//! Lifetimes: how long an SA may live, in time, octets and packets, and when it is rekeyed.
 //!
-//! Lifetimes are not negotiated in IKEv2 (RFC 7296 §2.8): each end keeps its own. Ours end a little
-//! before Azure's, so that we usually rekey first, and at a random point, so that both ends rarely
-//! rekey together. At the hard end an SA goes, rekeyed or not.
+//! Lifetimes are not negotiated in IKEv2 (RFC 7296 §2.8): each end keeps its own. The soft
+//! lifetime, at which an SA is rekeyed, ends a little before Azure's, so that we usually rekey
+//! first, and at a random point, so that both ends rarely rekey at once. At the end of its hard
+//! lifetime an SA ends, rekeyed or not.
 
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ const PACKETS_32: u64 = u32::MAX as u64;
 /// AES, which leaves the birthday bound of a 128-bit block below 2^-30.
 const PACKETS_64: u64 = 1 << 40;
 
-/// The part of a hard limit in which the successor becomes due, in thousandths.
+/// The part of a hard limit in which the soft limit is drawn, in thousandths.
 const SOFT_IKE: (u64, u64) = (800, 850);
 const SOFT_CHILD: (u64, u64) = (750, 820);
 const SOFT_AZURE: (u64, u64) = (950, 950);
@@ -48,28 +49,28 @@ pub struct Lifetime {
     soft: (u64, u64),
 }
 
-/// When one SA's successor is due, and when the SA ends: drawn once, when the SA is made.
+/// The soft and hard limits of one SA, drawn when the SA is made.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Deadlines {
-    /// In time.
+    /// The limits in time.
     pub time: LimitPair<Instant>,
-    /// In octets of inner packets, in one direction.
+    /// The limits in octets of inner packets, in one direction.
     pub bytes: LimitPair<u64>,
-    /// In packets, in one direction.
+    /// The limits in packets, in one direction.
     pub packets: LimitPair<u64>,
 }
 
-/// A pair of limits.
+/// A soft and a hard limit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct LimitPair<T> {
-    /// Here the successor is due.
+    /// The limit at which the SA is rekeyed.
     pub soft: T,
-    /// Here the SA ends.
+    /// The limit at which the SA ends.
     pub hard: T,
 }
 
 impl Lifetime {
-    /// For an IKE SA. A longer time than Azure's is cut down to it.
+    /// The lifetime of an IKE SA. A time beyond Azure's is cut to Azure's.
     pub fn ike(time: Duration) -> Lifetime {
         Lifetime {
             time: time.min(IKE_HARD),
@@ -81,7 +82,7 @@ impl Lifetime {
         }
     }
 
-    /// For a child SA.
+    /// The lifetime of a child SA.
     pub fn child(time: Duration, bytes: u64, esn: bool) -> Lifetime {
         Lifetime {
             time,
@@ -93,13 +94,14 @@ impl Lifetime {
         }
     }
 
-    /// An IKE SA as Azure keeps it: replaced at 95 %, seen at 27,361 s (libreswan issue 765). For a
-    /// peer in a test.
+    /// The lifetime of an IKE SA at Azure: rekeyed at 95 %, seen at 27,361 s (libreswan issue 765).
+    /// For a peer in a test.
     pub fn azure_ike() -> Lifetime {
         Lifetime { soft_time_max: IKE_HARD, soft: SOFT_AZURE, ..Lifetime::ike(IKE_HARD) }
     }
 
-    /// A child as Azure keeps it, so far as that is known: the 95 % are inferred from its IKE SAs.
+    /// The lifetime of a child SA at Azure, as far as known: the 95 % are inferred from Azure's IKE
+    /// SAs.
     pub fn azure_child(time: Duration, bytes: u64) -> Lifetime {
         let child = Lifetime::child(time, bytes, false);
         Lifetime { soft_time_max: time, soft_bytes_max: bytes, soft: SOFT_AZURE, ..child }
@@ -123,8 +125,8 @@ impl Lifetime {
         }
     }
 
-    /// A point in the soft part of a hard limit. A cap moves the part down and keeps its width: the
-    /// chance has to stay.
+    /// Draws a point in the soft part of a hard limit. A cap moves the part down and keeps its
+    /// width, so that the jitter stays.
     fn draw_soft(&self, hard: u64, cap: u64, rng: &mut dyn Rng) -> u64 {
         if hard == u64::MAX {
             return u64::MAX;

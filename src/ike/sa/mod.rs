@@ -1,15 +1,45 @@
-//! An established IKE SA: its two windows, its children, its deadlines.
+//! An established IKE SA: its two message windows, its child SAs, its deadlines.
+//!
+//! **Life cycle** ([`IkeLifecycle`]). An IKE SA begins when IKE_AUTH or a rekey has made it:
 //!
 //! ```text
-//!                   rekeyed by us ─────────────┐
-//!   Live ─────────> rekeyed by the peer ─> Replaced ──┐ (its Delete comes, or is overdue)
-//!    ▲  └─────────> to be closed ──────────> Leaving ─┴─> gone
+//!   Live ──── the peer rekeyed it ────────> Replaced ──> the peer's Delete, or ours when overdue
+//!    ▲  └──── we rekeyed it, or close it ─> Leaving ───> our Delete is answered
 //!    │
-//!   Rival: the peer's successor while our own request for one was under way; it lives, or is withdrawn
+//!   Rival: the peer's successor of an IKE SA that we are rekeying too (simultaneous rekey); the
+//!   nonces decide whether the Rival becomes Live or the peer deletes it
 //! ```
 //!
-//! What an input does beyond this IKE SA is returned as [`SaEffect`]s, which the peer that owns it
-//! carries out.
+//! **Two windows** ([`window`]). Both ends may ask at once, so our requests and the peer's know
+//! nothing of each other:
+//!
+//! ```text
+//!   task ──> request ──> exchange in flight ──> response ──> what follows
+//!    ▲                    │ no response           │           └─> SaEffect, beyond this IKE SA
+//!    │                    └─> retransmission,     │
+//!    │                        or the peer is dead │
+//!    └────────── TEMPORARY_FAILURE, after a pause ┘
+//!
+//!   peer's request ──> reply, cached ──> the same request again ──> the cached reply again
+//! ```
+//!
+//! What an input means beyond this IKE SA is returned as [`SaEffect`]s, which
+//! [`crate::ike::peer`] carries out.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | this one | [`IkeSa`], its life cycle, sending requests and replies |
+//! | `dispatch` | task to request, request to reply, response to what follows |
+//! | [`task`] | the tasks: what is wanted and is no request yet |
+//! | [`window`] | message IDs, the request window, the reply window with its cached reply |
+//! | [`retransmit`] | when a request is sent again, when to give up, pauses between tries |
+//! | `deadlines` | every deadline of an IKE SA and what is done when it has come |
+//! | [`dpd`] | dead peer detection (DPD) |
+//! | `nat_traversal` | keepalives behind a NAT, following a peer whose address moved |
+//! | [`child`] | a child SA pair, and which child of a slot sends |
+//! | [`lifetime`], [`jitter`] | hard and soft lifetimes, drawn at random |
+//! | [`channel`] | sealing and opening messages with the keys of the IKE SA |
+//! | [`fragment`] | IKE fragmentation (RFC 7383): joining fragments |
 
 pub(crate) mod channel;
 pub(crate) mod child;
@@ -47,11 +77,11 @@ use retransmit::{Retransmit, RetransmitSchedule};
 use task::{TaskKind, Tasks};
 use window::{Datagrams, Fingerprint, ReplyWindow, RequestWindow};
 
-/// How long a peer may take to delete what it has replaced, or to withdraw what has lost: longer
-/// than it would retransmit.
+/// How long a peer may take to delete an SA that it has replaced, or a successor that lost a
+/// simultaneous rekey. It is longer than a peer retransmits.
 pub(crate) const LINGER: Duration = Duration::from_secs(60);
 
-/// One established IKE SA.
+/// One established IKE SA (see the module page).
 #[derive(Debug)]
 pub(crate) struct IkeSa {
     pub(crate) channel: Channel,
@@ -60,72 +90,70 @@ pub(crate) struct IkeSa {
     pub(crate) lifecycle: IkeLifecycle,
     pub(crate) path: Path,
     pub(crate) nat: Nat,
-    /// ESP travels in UDP.
+    /// Whether ESP travels in UDP.
     pub(crate) encapsulated: bool,
     pub(crate) requests: RequestWindow,
-    /// What our outstanding request is about; there is one exactly while `requests` has one
-    /// outstanding.
+    /// Our request in flight; there is one exactly while `requests` has one outstanding.
     pub(crate) flight: Option<Flight>,
     pub(crate) replies: ReplyWindow,
     pub(crate) tasks: Tasks,
-    /// Refusals in a row, for the pause before the next try.
+    /// Refusals in a row: each makes the pause before the next try longer.
     pub(crate) refusals: u32,
     pub(crate) children: Vec<ChildSa>,
-    /// Children that left while an input was handled; the peer sees to their end.
+    /// Children detached while an input was handled; the peer retires them.
     pub(crate) departed: Vec<(ChildSa, Cause)>,
-    /// When something authentic of the peer last arrived, be it IKE or ESP.
+    /// When the last sign of life arrived ([`dpd`]).
     pub(crate) heard_at: Instant,
     /// When we last sent something on `path`.
     pub(crate) sent_at: Instant,
     pub(crate) rekey_at: Option<Instant>,
     pub(crate) expire_at: Instant,
     pub(crate) reauth_at: Option<Instant>,
-    /// Another IKE SA with this peer does the same work, and this is the one that goes.
+    /// Set when another IKE SA with this peer does the same work and this one is to be closed.
     pub(crate) surplus: Option<Surplus>,
 }
 
-/// When an IKE SA that is one too many is closed by us.
+/// When we close an IKE SA that is one too many.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Surplus {
     pub(crate) at: Instant,
-    /// Only once the one that stays has been heard from since.
+    /// The IKE SA is closed only when the one that stays was heard from after this moment.
     pub(crate) proof_since: Option<Instant>,
 }
 
-/// Where an IKE SA comes from. A successor inherits it.
+/// The IKE_SA_INIT exchange that an IKE SA comes from. A successor inherits its origin.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
-    /// Who sent the IKE_SA_INIT request.
+    /// The end that sent the IKE_SA_INIT request.
     pub(crate) dialled_by: Party,
-    /// Of IKE_SA_INIT.
+    /// The nonces of IKE_SA_INIT.
     pub(crate) nonces: NoncePair,
     /// When IKE_SA_INIT was sent or answered here.
     pub(crate) began_at: Instant,
-    /// When both ends were proven.
+    /// When both ends were authenticated.
     pub(crate) up_at: Instant,
 }
 
 /// What is going to become of an IKE SA.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum IkeLifecycle {
-    /// It goes on.
     Live,
-    /// The peer's successor of an IKE SA that we are rekeying too: one of the two will be
-    /// withdrawn.
+    /// The peer's successor of an IKE SA that we are rekeying too: the loser of the two will be
+    /// deleted.
     Rival {
-        /// When it is dropped, if the peer has neither used nor deleted it.
+        /// When the rival is dropped, if the peer has neither used nor deleted it.
         overdue: Instant,
     },
-    /// Its successor has taken over; the peer is to delete it.
+    /// The successor has taken over, and the peer is to delete this IKE SA.
     Replaced {
-        /// When we do, if it has not.
+        /// When we delete it ourselves.
         overdue: Instant,
     },
-    /// Our Delete of it is wanted or under way.
+    /// Our Delete is a task or in flight.
     Leaving(Cause),
 }
 
-/// Our request under way, with the wish that it came from.
+/// Our request in flight, with the task that it came from.
 #[derive(Debug)]
 pub(crate) struct Flight {
     pub(crate) kind: TaskKind,
@@ -133,33 +161,34 @@ pub(crate) struct Flight {
     pub(crate) timer: Retransmit,
 }
 
-/// An SPI of ours that is in a request and in no SA yet.
+/// An SPI of ours that stands in a request and belongs to no SA yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ReservedSpi {
-    /// Of a successor.
+    /// The SPI of the IKE SA's successor.
     Ike(IkeSpi),
-    /// Of a child.
+    /// The inbound SPI of a child SA.
     Esp(EspSpi),
 }
 
-/// What follows from an input for the peer as a whole.
+/// What follows from an input beyond the IKE SA that the input was for.
 #[derive(Debug)]
 pub(crate) enum SaEffect {
-    /// This IKE SA is over, without another word.
+    /// The IKE SA ends without another message.
     End(Cause),
-    /// This IKE SA takes the place of the one that the input was for.
+    /// A successor takes the place of the IKE SA.
     Succeed(Box<IkeSa>),
-    /// The peer's successor came while ours is being asked for: it is kept until that is decided.
+    /// The peer's successor is kept as a rival until the response to our own rekey request decides.
     Keep(Box<IkeSa>),
-    /// Ours was made and lost: it goes, and the rival with this SPI takes over.
+    /// Our successor was made and lost to the rival with this SPI, which takes over; ours is
+    /// closed.
     Yield(Box<IkeSa>, IkeSpi),
-    /// The rival with this SPI takes over; there is none of ours.
+    /// The rival with this SPI takes over; we made no successor.
     Promote(IkeSpi),
-    /// This IKE SA cannot give what is wanted: dial a new one beside it.
+    /// The IKE SA cannot do what is wanted: a new one is dialled beside it.
     Renew,
 }
 
-/// What distinguishes a new IKE SA: everything else starts empty, or now.
+/// What a new IKE SA takes over from the exchange that made it; everything else starts empty.
 pub(crate) struct NewIkeSa {
     pub(crate) channel: Channel,
     pub(crate) origin: Origin,
@@ -206,7 +235,7 @@ impl IkeSa {
         }
     }
 
-    /// Our SPI: its name.
+    /// Our SPI, by which the IKE SA is known.
     pub(crate) fn spi(&self) -> IkeSpi {
         self.channel.own
     }
@@ -223,7 +252,7 @@ impl IkeSa {
         self.children.iter_mut().find(|child| child.id == id)
     }
 
-    /// The SPIs that the request under way has reserved.
+    /// The SPI that the request in flight has reserved.
     pub(crate) fn reserved(&self) -> Option<ReservedSpi> {
         match &self.flight.as_ref()?.exchange {
             Exchange::NewChild(asked) => Some(ReservedSpi::Esp(asked.wanted.spi)),
@@ -256,7 +285,7 @@ impl IkeSa {
         self.children.push(child);
     }
 
-    /// Takes a child out; its end is the peer's business.
+    /// Takes a child out of this IKE SA; the peer retires the child after the input.
     pub(crate) fn detach_child(&mut self, id: ChildId, cause: Cause) -> bool {
         let Some(at) = self.children.iter().position(|child| child.id == id) else { return false };
         let child = self.children.remove(at);
@@ -267,7 +296,7 @@ impl IkeSa {
         true
     }
 
-    /// What we are doing to this IKE SA, for the tables of [`crate::ike::exchange::collision`].
+    /// What we are doing to this IKE SA, as the rules of [`crate::ike::exchange::collision`] ask.
     pub(crate) fn activity(&self) -> IkeActivity {
         match self.lifecycle {
             IkeLifecycle::Leaving(_) => return IkeActivity::Closing,
@@ -286,7 +315,7 @@ impl IkeSa {
         }
     }
 
-    /// What we are doing to this child.
+    /// What we are doing to a child, as the same rules ask.
     pub(crate) fn child_activity(&self, id: ChildId) -> ChildActivity {
         let rekeying = match self.flight.as_ref().map(|flight| &flight.exchange) {
             Some(Exchange::RekeyChild(asked)) => asked.old == id,
@@ -301,8 +330,8 @@ impl IkeSa {
         }
     }
 
-    /// Wants something of this IKE SA; at most once, and within bounds. One that has a successor,
-    /// or may be withdrawn, is asked for nothing.
+    /// Adds a task, once and within bounds. An IKE SA that has a successor, or that is a rival,
+    /// takes no tasks.
     pub(crate) fn want(&mut self, ctx: &mut Context<'_>, kind: TaskKind, not_before: Instant) {
         if matches!(self.lifecycle, IkeLifecycle::Rival { .. } | IkeLifecycle::Replaced { .. }) {
             return;
@@ -315,8 +344,8 @@ impl IkeSa {
         }
     }
 
-    /// Wants this child gone: it sends no more from here on, and receives until the peer has
-    /// agreed.
+    /// Adds the task to delete a child. The child sends no more from here on, and receives until
+    /// the peer has answered our Delete.
     pub(crate) fn close_child(&mut self, ctx: &mut Context<'_>, id: ChildId) {
         let Some(child) = self.child_mut(id) else { return };
         if child.lifecycle == child::ChildLifecycle::Leaving {
@@ -327,7 +356,7 @@ impl IkeSa {
         self.want(ctx, TaskKind::CloseChild(id), ctx.mono());
     }
 
-    /// Wants this IKE SA gone, all its children with it.
+    /// Replaces all tasks by one: delete this IKE SA with all its children.
     pub(crate) fn close(
         &mut self,
         ctx: &mut Context<'_>,
@@ -345,7 +374,7 @@ impl IkeSa {
         self.want(ctx, TaskKind::CloseIke(cause, notify), ctx.mono());
     }
 
-    /// Sends a request. `exchange` is how its answer will be understood.
+    /// Sends a request. `exchange` holds what the response will be read with.
     pub(crate) fn ask(
         &mut self,
         ctx: &mut Context<'_>,
@@ -357,7 +386,7 @@ impl IkeSa {
         let envelope = Envelope { exchange: exchange.kind(), id, response: false };
         let limit = datagram_limit(ctx, self.path);
         let Ok(datagrams) = self.channel.seal(envelope, chain, limit, ctx.rng) else {
-            // Keys that do not seal will not do so later either.
+            // Sealing fails for a reason that lasts: the IKE SA is of no use any more.
             self.lifecycle = IkeLifecycle::Leaving(Cause::Failed);
             self.expire_at = ctx.mono();
             return;
@@ -370,7 +399,7 @@ impl IkeSa {
         self.flight = Some(Flight { kind, exchange, timer });
     }
 
-    /// Sends the answer to the request that is being handled, and keeps it.
+    /// Sends the reply to the request that is being handled, and caches it for a repeated request.
     pub(crate) fn reply(
         &mut self,
         ctx: &mut Context<'_>,
@@ -406,7 +435,8 @@ impl IkeSa {
     }
 }
 
-/// The largest message on this path: on port 4500 the non-ESP marker takes four octets.
+/// The largest IKE message on a path: on port 4500 the non-ESP marker takes four octets (RFC 3948
+/// §2.2).
 pub(crate) fn datagram_limit(ctx: &Context<'_>, path: Path) -> usize {
     match path.port {
         Port::Ike => ctx.settings.max_datagram,

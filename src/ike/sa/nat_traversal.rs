@@ -4,12 +4,11 @@
 //! IKE_SA_INIT finds out which end is behind a NAT and whether the IKE SA moves to port 4500
 //! ([`crate::ike::negotiation::nat_detection`]). From then on:
 //!
-//! | event | what follows |
-//! |---|---|
-//! | nothing was sent for 20 s, and we are behind a NAT | a keepalive ([`IkeSa::keep_nat_mapping`]) |
-//! | an authentic IKE message from another address or port | we follow, unless we are behind a NAT ([`IkeSa::heard`]) |
-//! | an authentic ESP packet from another address or port | the same, through `DataEvent::PeerMoved` |
-//! | our own address changed | a probe, from which the peer learns the new address ([`IkeSa::local_address_changed`]) |
+//! - Behind a NAT, a keepalive follows 20 s after the last sending ([`IkeSa::keep_nat_mapping`]).
+//! - After an authentic IKE message from another address or port we send there, unless we are
+//!   behind a NAT ([`IkeSa::heard`]). For an ESP packet the data plane reports
+//!   `DataEvent::PeerMoved`, which does the same.
+//! - After a change of our own address a probe tells the peer ([`IkeSa::local_address_changed`]).
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -1,8 +1,11 @@
-//! When to send a request again, when to give up, and how long to pause before trying anew.
+//! Retransmission: when a request is sent again, when to give up, and how long to pause before a
+//! new try (RFC 7296 §2.1, §2.4). Only requests are retransmitted; a cached reply is sent again
+//! when the peer repeats its request ([`super::window`]).
 //!
-//! Waits double from a half second and are jittered, so that a gateway which comes back does not
-//! meet all its peers in step. A cloud gateway's failover takes tens of seconds; giving up sooner
-//! would turn its hiccup into our outage.
+//! Waits double from a half second and are jittered, so that a gateway that comes back does not
+//! hear from all its peers at once. The failover of a cloud gateway takes tens of seconds; giving
+//! up sooner would turn the failover into an outage. On an established IKE SA, giving up means that
+//! the peer is dead ([`super::dpd`]).
 
 use std::time::Duration;
 
@@ -10,26 +13,27 @@ use super::jitter::duration_between;
 use crate::rng::Rng;
 use crate::time::Instant;
 
-/// The shape of a series of waits.
+/// How often and for how long a request is retransmitted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RetransmitSchedule {
     /// The first wait, before jitter.
     pub first: Duration,
-    /// No wait is longer, before jitter.
+    /// The longest wait, before jitter.
     pub longest: Duration,
     /// The time from the request, or from the last sign of life, to giving up.
     pub budget: Duration,
 }
 
 impl RetransmitSchedule {
-    /// For IKE_SA_INIT and IKE_AUTH: nothing is lost yet, and a redial follows.
+    /// The schedule of IKE_SA_INIT and IKE_AUTH: a redial follows.
     pub const DIAL: RetransmitSchedule = RetransmitSchedule {
         first: Duration::from_millis(500),
         longest: Duration::from_secs(16),
         budget: Duration::from_secs(60),
     };
 
-    /// For requests on an established IKE SA: silence for as long as the DPD timeout is death.
+    /// The schedule of requests on an established IKE SA. `silence` is what is left of the DPD
+    /// timeout.
     pub fn established(silence: Duration) -> RetransmitSchedule {
         RetransmitSchedule {
             first: Duration::from_millis(500),
@@ -39,47 +43,46 @@ impl RetransmitSchedule {
     }
 }
 
-/// What to do when a request's deadline has come.
+/// What to do when the deadline of a request has come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RetransmitVerdict {
-    /// Send it again.
+    /// Retransmit the request.
     Resend,
-    /// The peer is gone.
+    /// Give up: the budget is used up.
     GiveUp,
 }
 
-/// The timer of one request under way.
+/// The retransmission timer of one request in flight.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Retransmit {
     pub(crate) schedule: RetransmitSchedule,
-    /// When the budget began: at the request, or at the last sign of life since.
+    /// When the budget began: at the request, or at the last sign of life after it.
     pub(crate) since: Instant,
-    /// When to act.
+    /// When the request is retransmitted or given up.
     pub(crate) due: Instant,
     /// How often the request was sent.
     pub(crate) sent: u32,
 }
 
 impl Retransmit {
-    /// The request was sent for the first time.
+    /// Starts the timer of a request that was just sent.
     pub fn start(schedule: RetransmitSchedule, now: Instant, rng: &mut dyn Rng) -> Retransmit {
         let mut timer = Retransmit { schedule, since: now, due: now, sent: 1 };
         timer.plan(now, rng);
         timer
     }
 
-    /// When to ask [`Retransmit::fire`].
+    /// When to call [`Retransmit::fire`].
     pub fn due(&self) -> Instant {
         self.due
     }
 
-    /// Something authentic of the peer arrived, only not the response: it lives, so the budget
-    /// begins anew.
+    /// Begins the budget anew: something authentic of the peer arrived, though not the response.
     pub fn heard(&mut self, now: Instant) {
         self.since = self.since.max(now);
     }
 
-    /// The deadline has come.
+    /// Decides whether the request is retransmitted, when its deadline has come.
     pub fn fire(&mut self, now: Instant, rng: &mut dyn Rng) -> RetransmitVerdict {
         if now >= self.end() {
             return RetransmitVerdict::GiveUp;
@@ -99,16 +102,16 @@ impl Retransmit {
     }
 }
 
-/// How long to wait before dialling again, after this many failures in a row (0: an SA that stood
-/// was lost). Never gives up; never so eager that a gateway which restarts is held down, nor so
-/// slow that a person thinks it has stopped.
+/// How long to wait before dialling again, after this many failures in a row (0: an established IKE
+/// SA was lost). The pause grows to a minute, so that a restarting gateway is not flooded and a
+/// person who watches still sees the next try.
 pub fn redial_pause(failures: u32, rng: &mut dyn Rng) -> Duration {
     jittered(doubled(Duration::from_secs(1), failures, Duration::from_secs(60)), rng)
 }
 
-/// How long to wait before asking again for what the peer refused for now (TEMPORARY_FAILURE, a
-/// refused child), after this many refusals in a row, the first being 0. Short at first: most
-/// crossings are over in a round trip.
+/// How long to wait before a task that the peer refused for now (TEMPORARY_FAILURE, a refused
+/// child) is tried again, after this many refusals in a row, the first being 0. The first pauses
+/// are short: most crossing exchanges are over in a round trip.
 pub fn retry_pause(refusals: u32, rng: &mut dyn Rng) -> Duration {
     jittered(doubled(Duration::from_secs(1), refusals, Duration::from_secs(30)), rng)
 }
@@ -119,7 +122,7 @@ fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
     first.saturating_mul(factor).min(longest)
 }
 
-/// Between three quarters and five quarters of it.
+/// A random duration between three quarters and five quarters of `wait`.
 fn jittered(wait: Duration, rng: &mut dyn Rng) -> Duration {
     duration_between(wait - wait / 4, wait + wait / 4, rng)
 }

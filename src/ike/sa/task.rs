@@ -1,4 +1,5 @@
-//! What is wanted of an IKE SA and has no message id yet.
+//! The tasks of an IKE SA: what is wanted and is no request yet. One request may be in flight, so
+//! tasks wait in a queue, ordered by their kind.
 
 use std::collections::VecDeque;
 
@@ -9,42 +10,42 @@ use crate::time::Instant;
 use crate::wire::codes::NotifyType;
 use crate::wire::spi::EspSpi;
 
-/// Tasks that one IKE SA holds at most: every child may want rekeying and closing, and there is one
-/// of each other kind.
+/// The most tasks of one IKE SA: each child may have to be rekeyed and deleted, and there is one
+/// task of each other kind.
 const MAX_TASKS: usize = 256;
 
-/// One thing wanted; each becomes one request.
+/// What a task asks for. Each task becomes one request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum TaskKind {
-    /// Delete this IKE SA, for this reason, and say so with a notify when there is one.
+    /// Delete this IKE SA, for this reason, with a notify if there is one.
     CloseIke(Cause, Option<NotifyType>),
-    /// Delete this child, and all others that wait for the same.
+    /// Delete this child SA; one request deletes all that wait for it.
     CloseChild(ChildId),
-    /// Delete the child with this inbound SPI at the peer; here it is gone, or never was.
+    /// Delete the child SA with this inbound SPI at the peer: here the child is gone, or never was.
     Disown(EspSpi),
-    /// Make this IKE SA's successor; in this group if the peer asked for it.
+    /// Rekey this IKE SA, in this group if the peer asked for one.
     RekeyIke(Option<Group>),
-    /// Make this child's successor; in this group if the peer asked for it.
+    /// Rekey this child SA, in this group if the peer asked for one.
     RekeyChild(ChildId, Option<Group>),
-    /// Make a child for this slot; in this group if the peer asked for it.
+    /// Make a child SA for this slot, in this group if the peer asked for one.
     NewChild(Slot, Option<Group>),
-    /// Ask for a sign of life.
+    /// Ask for a sign of life ([`super::dpd`]).
     Probe,
 }
 
-/// A wish and when it may be asked.
+/// A task and the time before which it is not asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Task {
     pub(crate) kind: TaskKind,
     pub(crate) not_before: Instant,
 }
 
-/// The wishes of one IKE SA.
+/// The tasks of one IKE SA.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks(pub(crate) VecDeque<Task>);
 
 impl TaskKind {
-    /// What goes first: ends before successors, so that nothing new is made of what is to go.
+    /// The order of tasks: deletes before rekeys, so that nothing is rekeyed that is to be deleted.
     fn rank(self) -> u8 {
         match self {
             TaskKind::CloseIke(..) => 0,
@@ -56,7 +57,7 @@ impl TaskKind {
         }
     }
 
-    /// Whether both are for the same end, whatever the details.
+    /// Whether both tasks have the same aim, whatever their details.
     fn same(self, other: TaskKind) -> bool {
         match (self, other) {
             (TaskKind::CloseIke(..), TaskKind::CloseIke(..))
@@ -72,7 +73,7 @@ impl TaskKind {
 }
 
 impl Tasks {
-    /// Wants something, once. False when there is no room for it.
+    /// Adds a task, unless the queue has the same already. False when the queue is full.
     pub(crate) fn push(&mut self, kind: TaskKind, not_before: Instant) -> bool {
         if let Some(held) = self.0.iter_mut().find(|task| task.kind.same(kind)) {
             held.not_before = held.not_before.min(not_before);
@@ -85,14 +86,14 @@ impl Tasks {
         true
     }
 
-    /// Takes what is to be asked next, if anything is due.
+    /// Takes the first task that is due.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<TaskKind> {
         let due = self.0.iter().enumerate().filter(|(_, task)| task.not_before <= now);
         let (at, _) = due.min_by_key(|(at, task)| (task.kind.rank(), *at))?;
         self.0.remove(at).map(|task| task.kind)
     }
 
-    /// Takes all deletes of children that are due: one request has room for them.
+    /// Takes all deletes of children that are due: one request has room for all of them.
     pub(crate) fn take_closings(&mut self, now: Instant) -> (Vec<ChildId>, Vec<EspSpi>) {
         let (mut children, mut spis) = (Vec::new(), Vec::new());
         self.0.retain(|task| {
@@ -107,7 +108,7 @@ impl Tasks {
         (children, spis)
     }
 
-    /// Forgets what fits.
+    /// Removes the tasks that `which` names.
     pub(crate) fn forget(&mut self, which: impl Fn(TaskKind) -> bool) {
         self.0.retain(|task| !which(task.kind));
     }
@@ -116,7 +117,7 @@ impl Tasks {
         self.0.iter().any(|task| which(task.kind))
     }
 
-    /// When the next one may be asked.
+    /// When the next task may be asked.
     pub(crate) fn due_at(&self) -> Option<Instant> {
         self.0.iter().map(|task| task.not_before).min()
     }

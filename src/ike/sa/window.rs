@@ -1,8 +1,10 @@
-//! The two message windows of an IKE SA, each of size one (RFC 7296 §2.3).
+//! Message IDs and the two message windows of an IKE SA, each of size one (RFC 7296 §2.2, §2.3).
 //!
-//! They know nothing of each other: our requests count in one, the peer's in the other, and both
-//! may have something under way. A window keeps the datagrams that may have to be sent again, byte
-//! for byte (§2.1).
+//! The request window counts our requests, the reply window the peer's; neither knows of the other,
+//! and both may have an exchange in flight. A window keeps the datagrams that may have to be sent
+//! again, byte for byte (§2.1): our request until it is answered, our reply until the peer's next
+//! request. A request of the peer that is repeated or replayed is known by its octets and gets the
+//! cached reply; it is never handled twice.
 //!
 //! ```text
 //!             RequestWindow                        ReplyWindow
@@ -20,69 +22,70 @@ use crate::wire::header::MessageId;
 /// The datagrams of one message: one, or all its fragments in order.
 pub type Datagrams = Vec<Vec<u8>>;
 
-/// Our requests.
+/// The window of our requests.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RequestWindow {
     next: MessageId,
     outstanding: Option<Outstanding>,
 }
 
-/// A request without its response.
+/// A request that is not answered yet.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Outstanding {
-    /// Its message id.
+    /// The message ID of the request.
     pub id: MessageId,
-    /// What to send again.
+    /// The datagrams of the request, for a retransmission.
     pub datagrams: Datagrams,
 }
 
 impl RequestWindow {
-    /// A window whose next request has this id: 0 on a rekeyed IKE SA, 1 after IKE_SA_INIT.
+    /// A window whose next request has this message ID: 0 on a rekeyed IKE SA, 1 after IKE_SA_INIT.
     pub fn starting_at(next: MessageId) -> RequestWindow {
         RequestWindow { next, outstanding: None }
     }
 
-    /// A window as it was, from a snapshot.
+    /// A window out of a snapshot.
     pub fn restore(next: MessageId, outstanding: Option<Outstanding>) -> RequestWindow {
         RequestWindow { next, outstanding }
     }
 
-    /// The id that the next request will have.
+    /// The message ID that the next request will have.
     pub fn next(&self) -> MessageId {
         self.next
     }
 
-    /// The request under way.
+    /// The request in flight.
     pub fn outstanding(&self) -> Option<&Outstanding> {
         self.outstanding.as_ref()
     }
 
-    /// The id for a request now; `None` while one is under way. The last id is never given out: ids
-    /// must not wrap, so an IKE SA that has used them up is at its end (RFC 7296 §2.2).
+    /// The message ID for a request now; `None` while a request is in flight. The last ID is never
+    /// given out: message IDs must not wrap, so an IKE SA that has used all of them ends (RFC 7296
+    /// §2.2).
     pub fn free(&self) -> Option<MessageId> {
         (self.outstanding.is_none() && self.next.0 < u32::MAX).then_some(self.next)
     }
 
-    /// The request with the id that [`RequestWindow::free`] gave has been sent.
+    /// Notes that the request with the message ID of [`RequestWindow::free`] has been sent.
     pub fn begin(&mut self, datagrams: Datagrams) {
         debug_assert!(self.free().is_some(), "one request at a time");
         self.outstanding = Some(Outstanding { id: self.next, datagrams });
         self.next = MessageId(self.next.0.saturating_add(1));
     }
 
-    /// Whether a response with this id answers the request under way. To be asked before the
-    /// message is opened; any other response is old or invented.
+    /// Whether a response with this message ID answers the request in flight. The question comes
+    /// before the message is opened: any other response is old or forged.
     pub fn awaits(&self, id: MessageId) -> bool {
         self.outstanding.as_ref().is_some_and(|request| request.id == id)
     }
 
-    /// The authentic response is here.
+    /// Ends the exchange in flight, whose authentic response has arrived.
     pub fn finish(&mut self) -> Option<Outstanding> {
         self.outstanding.take()
     }
 }
 
-/// The peer's requests.
+/// The window of the peer's requests.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ReplyWindow {
     expected: MessageId,
@@ -92,56 +95,56 @@ pub struct ReplyWindow {
 /// The last request that we answered.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Answered {
-    /// Of the request.
+    /// The fingerprint of the request.
     pub fingerprint: Fingerprint,
-    /// Our answer.
+    /// The datagrams of our reply.
     pub datagrams: Datagrams,
-    /// How often it is sent again: whoever heard the request can send it too, and is not to have us
-    /// send as much as he likes. From where the peer is, and from elsewhere: so nobody elsewhere
-    /// uses up what the peer may need.
+    /// Two budgets for sending the reply again, one for all other sources and one for the peer's
+    /// address, so that a third party that replays the request cannot exhaust the peer's.
     again: [Bucket; 2],
 }
 
-/// SHA-256 over the first datagram of a request as it came. A repetition is the same octets (RFC
-/// 7296 §2.1), so it is known without opening it, and an invented one draws no answer. Of a
+/// SHA-256 over the first datagram of a request as it came. A repeated request has the same octets
+/// (RFC 7296 §2.1), so it is recognised without being opened, and a forged one gets no reply. Of a
 /// fragmented request the first fragment stands for all (RFC 7383 §2.6.1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Fingerprint(pub [u8; 32]);
 
-/// What an incoming request is, by its id and octets alone.
+/// What an incoming request is, by its message ID and octets alone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RequestArrival<'a> {
-    /// The next one: open it.
+    /// The expected request, which is opened.
     New,
-    /// The last one again, which did not come too often: send this again.
+    /// The last request again, within its budget: these datagrams are sent again.
     Repeated(&'a [Vec<u8>]),
-    /// Older, or ahead of the window, or the last id with other octets: drop it.
+    /// A request that is dropped: older, ahead of the window, or the last message ID with other
+    /// octets.
     Outside,
 }
 
 impl ReplyWindow {
-    /// A window whose next request has this id: 0 on a rekeyed IKE SA and for the peer that
+    /// A window whose next request has this message ID: 0 on a rekeyed IKE SA and for the peer that
     /// answered IKE_SA_INIT, 1 for the peer that sent it.
     pub fn starting_at(expected: MessageId) -> ReplyWindow {
         ReplyWindow { expected, answered: None }
     }
 
-    /// A window as it was, from a snapshot.
+    /// A window out of a snapshot.
     pub fn restore(expected: MessageId, answered: Option<Answered>) -> ReplyWindow {
         ReplyWindow { expected, answered }
     }
 
-    /// The id of the next request.
+    /// The message ID of the peer's next request.
     pub fn expected(&self) -> MessageId {
         self.expected
     }
 
-    /// The last answer.
+    /// The last request that was answered, with our reply.
     pub fn answered(&self) -> Option<&Answered> {
         self.answered.as_ref()
     }
 
-    /// What a request is that came just now, from where the peer is or from elsewhere.
+    /// Classifies a request. `from_peer` says that it came from the peer's present address.
     pub fn classify(
         &mut self,
         id: MessageId,
@@ -160,8 +163,7 @@ impl ReplyWindow {
             .map_or(RequestArrival::Outside, |datagrams| RequestArrival::Repeated(datagrams))
     }
 
-    /// The expected request was authentic and this is our answer: kept until the next request (RFC
-    /// 7296 §2.1).
+    /// Caches our reply to the expected request until the next request (RFC 7296 §2.1).
     pub fn answer(&mut self, fingerprint: Fingerprint, datagrams: Datagrams) {
         self.answered = Some(Answered::new(fingerprint, datagrams));
         self.expected = MessageId(self.expected.0.saturating_add(1));
@@ -169,12 +171,12 @@ impl ReplyWindow {
 }
 
 impl Answered {
-    /// The request with this first datagram was answered so.
+    /// The reply to the request with this fingerprint.
     pub fn new(fingerprint: Fingerprint, datagrams: Datagrams) -> Answered {
         Answered { fingerprint, datagrams, again: Default::default() }
     }
 
-    /// The answer again, if it is the same request, and not too often.
+    /// The reply again, if the request is the same and the budget of its source is not exhausted.
     pub fn again(
         &mut self,
         fingerprint: Fingerprint,

@@ -1,9 +1,8 @@
-//! Whose manners an end keeps. [`PeerBehaviour::Azure`] is a peer to play in tests: what is known
-//! of Azure's gateway, as data.
+//! The behaviour of an end: s2sd's own, or that of Azure's gateway, which a test peer emulates.
 //!
-//! Sources are Azure's public documentation and what others logged of its gateways; what is only
-//! inferred is marked so. An end with [`PeerBehaviour::Standard`] has to live with everything that
-//! the other one does.
+//! The sources are Azure's public documentation and what others logged of Azure's gateways; what is
+//! only inferred is marked so. An end with [`PeerBehaviour::Standard`] has to work with everything
+//! that an end with [`PeerBehaviour::Azure`] does.
 
 use std::time::Duration;
 
@@ -18,13 +17,13 @@ use crate::wire::payload::sa::{SecurityAssociation, TransformId};
 use crate::wire::selector::Selector;
 use crate::wire::selector::narrow::ChildSelectors;
 
-/// Whose manners.
+/// The behaviour of an end.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum PeerBehaviour {
-    /// s2sd's own.
+    /// s2sd's own behaviour.
     #[default]
     Standard,
-    /// A route-based Azure gateway's, with a connection left on Default.
+    /// The behaviour of a route-based Azure gateway whose connection is left on Default.
     Azure,
 }
 
@@ -36,14 +35,14 @@ impl PeerBehaviour {
         }
     }
 
-    /// Whether SIGNATURE_HASH_ALGORITHMS is announced (RFC 7427). Without it the peer has method 1
-    /// with SHA-1.
+    /// Whether SIGNATURE_HASH_ALGORITHMS is announced (RFC 7427). Without the notify the
+    /// peer signs with method 1 and SHA-1.
     pub fn announces_hashes(self) -> bool {
         self == PeerBehaviour::Standard
     }
 
-    /// The lines of the IKE SA. Azure says and takes 3DES too, so a played one may offer what it
-    /// cannot run.
+    /// The policy of the IKE SA. Azure offers and accepts 3DES too, so an emulated gateway may
+    /// offer what it cannot run.
     pub fn ike_policy(self) -> ProposalPolicy {
         match self {
             PeerBehaviour::Standard => ProposalPolicy::azure_ike(),
@@ -53,7 +52,7 @@ impl PeerBehaviour {
         }
     }
 
-    /// The lines of its children: as initiator and as responder two different lists.
+    /// The policy of the child SAs: Azure has two lists, as initiator and as responder.
     pub fn esp_policy(self) -> ProposalPolicy {
         match self {
             PeerBehaviour::Standard => ProposalPolicy::azure_esp(),
@@ -64,14 +63,13 @@ impl PeerBehaviour {
         }
     }
 
-    /// What it puts into a tunnel: without policy-based selectors everything, both ways.
+    /// The traffic selectors of a connection without policy-based traffic selectors: any to any.
     pub fn selectors(self) -> ChildSelectors {
         let any = || [Selector::ANY_V4].into_iter().collect();
         ChildSelectors { local: any(), remote: any() }
     }
 
-    /// The life of its IKE SA; `configured` is what the settings say, and Azure has no such
-    /// setting.
+    /// The lifetime of an IKE SA; `configured` is the setting, which Azure does not have.
     pub fn ike_lifetime(self, configured: Duration) -> Lifetime {
         match self {
             PeerBehaviour::Standard => Lifetime::ike(configured),
@@ -79,7 +77,7 @@ impl PeerBehaviour {
         }
     }
 
-    /// The life of its children.
+    /// The lifetime of a child SA.
     pub fn child_lifetime(self, time: Duration, bytes: u64, esn: bool) -> Lifetime {
         match self {
             PeerBehaviour::Standard => Lifetime::child(time, bytes, esn),
@@ -87,8 +85,8 @@ impl PeerBehaviour {
         }
     }
 
-    /// The pause before dialling again. Azure "retries every few seconds", without end and without
-    /// growing.
+    /// The pause before dialling again. Azure "retries every few seconds", without end, and its
+    /// pauses do not grow.
     pub fn redial_pause(self, failures: u32, rng: &mut dyn Rng) -> Duration {
         match self {
             PeerBehaviour::Standard => retransmit::redial_pause(failures, rng),
@@ -96,8 +94,8 @@ impl PeerBehaviour {
         }
     }
 
-    /// Whether a CREATE_CHILD_SA request for a child is taken at all, before its lines are looked
-    /// at.
+    /// Whether a CREATE_CHILD_SA request for a child is accepted at all, before its proposals are
+    /// compared.
     ///
     /// Microsoft's stack gives up on a KE payload beside proposals without a group, and on the
     /// transform `NONE` (strongSwan#2831, libreswan#765). That it answers NO_PROPOSAL_CHOSEN is

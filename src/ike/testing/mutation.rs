@@ -4,29 +4,34 @@
 //! Mutations exist only with the feature `fake`, which no release build has; without it [`is`] and
 //! [`loses_task`] are a constant `false`.
 //!
-//! | seam | mutations | applied by |
+//! | seam | applied by | mutations |
 //! |---|---|---|
-//! | the policy that the engine is given | `NeverProbe`, `UnboundedHalfOpen`, `WidenSelectors` | [`Mutation::settings`], [`Mutation::policy`], called by the simulator's host |
-//! | the outputs that the engine gives | `AlterRetransmission`, `AnswerWrongId`, `ForgetOutbound`, `SendBeforeInstall` | [`Mutation::outputs`], called by the simulator's host |
-//! | the tasks of an IKE SA | `ForgetLoser`, `ForgetOldChild`, `IgnoreTemporaryFailure` | [`loses_task`], called by `IkeSa::want` |
-//! | the message windows | `RepeatRequest` | `ReplyWindow::classify` |
+//! | the settings given to the engine | [`Mutation::settings`] | `UnboundedHalfOpen` |
+//! | the policy given to the engine | [`Mutation::policy`] | `NeverProbe`, `WidenSelectors` |
+//! | the octets sent | [`Mutation::outputs`] | `AlterRetransmission`, `AnswerWrongId` |
+//! | other outputs | [`Mutation::outputs`] | `ForgetOutbound`, `SendBeforeInstall` |
+//! | the tasks: Deletes | [`loses_task`] | `ForgetLoser`, `ForgetOldChild` |
+//! | the tasks: postponed | [`loses_task`] | `IgnoreTemporaryFailure` |
+//! | the reply window | `ReplyWindow::classify` | `RepeatRequest` |
 //!
-//! Three mutations stay in protocol code, because no seam sees what they change: `AcceptClearMessages`
-//! (`Channel::open` alone knows whether a message was protected), `CompareNoncesWrongly` (the nonces
-//! are inside encrypted messages) and `ForgetChildrenAtIkeRekey` (children move from one IKE SA to
-//! another by no output and no task).
+//! The simulator's host calls the first four around the engine.
+//!
+//! Three mutations stay in protocol code, because no seam sees what they change:
+//! `AcceptClearMessages` (`Channel::open` alone knows whether a message was protected),
+//! `CompareNoncesWrongly` (the nonces are inside encrypted messages) and `ForgetChildrenAtIkeRekey`
+//! (children move from one IKE SA to another by no output and no task).
 
-/// Declares the faults once: as variants and as a list of all.
+/// Declares the mutations once: as variants and as a list of all.
 macro_rules! mutations {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// One way of being wrong.
+        /// One way in which an engine is wrong.
         #[derive(Clone, Copy, Debug, Eq, PartialEq)]
         pub enum Mutation {
             $($(#[$doc])* $name,)*
         }
 
         impl Mutation {
-            /// All of them.
+            /// Every mutation.
             pub const ALL: &'static [Mutation] = &[$(Mutation::$name,)*];
         }
     };
@@ -35,31 +40,31 @@ macro_rules! mutations {
 mutations! {
     /// A message outside the SA's protection is obeyed.
     AcceptClearMessages,
-    /// A retransmission has other bytes than what it repeats.
+    /// A retransmission has other octets than the first sending.
     AlterRetransmission,
-    /// The answer carries the next message id.
+    /// A response names the next message ID.
     AnswerWrongId,
-    /// In a collision the winner of the nonces is taken for the loser.
+    /// In a simultaneous rekey the wrong nonces win.
     CompareNoncesWrongly,
-    /// The IKE SA that was replaced keeps its children.
+    /// A rekeyed IKE SA keeps its children.
     ForgetChildrenAtIkeRekey,
-    /// The redundant successor of a collision stays.
+    /// The successor that lost a simultaneous rekey is not deleted.
     ForgetLoser,
-    /// The child that was replaced is not deleted.
+    /// A rekeyed child is not deleted.
     ForgetOldChild,
-    /// No outbound half is ever put to use.
+    /// No outbound SA is ever activated.
     ForgetOutbound,
-    /// A task that the peer was too busy for is not tried again.
+    /// A task that the peer was too busy for (TEMPORARY_FAILURE) is not tried again.
     IgnoreTemporaryFailure,
-    /// Silence is never questioned.
+    /// A silent peer is not probed for many minutes.
     NeverProbe,
-    /// A request that was answered is handled again.
+    /// A request that was answered is handled again when it is repeated.
     RepeatRequest,
-    /// The answer leaves before what it promises is installed.
+    /// A message leaves before the SAs that it promises are installed.
     SendBeforeInstall,
-    /// Half-open IKE SAs have no bound and nobody is asked for a cookie.
+    /// Half-open IKE SAs have no bound, and no cookie is asked for.
     UnboundedHalfOpen,
-    /// The responder grants all selectors that are offered.
+    /// The policy allows all traffic selectors, so the responder grants whatever is asked for.
     WidenSelectors,
 }
 

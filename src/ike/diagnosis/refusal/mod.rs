@@ -1,9 +1,10 @@
 //! Why an exchange was refused, as structured data for the log, `s2sd explain` and `s2sd azure
 //! doctor`.
 //!
-//! An [`Error`] decides what happens; a [`Refusal`] tells a person. A refusal says who refused which
-//! step, what each end offered, the first difference, the setting that would mend the refusal, and
-//! under which number Azure logs the same event (Azure docs, "Site-to-site error codes").
+//! An [`Error`] decides what happens; a [`Refusal`] tells a person. A refusal says who refused
+//! which step, what each end offered, the first difference, the setting that would mend the
+//! refusal, and under which number Azure logs the same event (Azure docs, "Site-to-site error
+//! codes").
 
 use std::fmt;
 
@@ -152,8 +153,8 @@ impl Refusal {
         refusal
     }
 
-    /// Adds the traffic selectors of both ends, for each end its own side first: those that we allow,
-    /// and those that the peer sent.
+    /// Adds the traffic selectors of both ends, for each end its own side first: those that we
+    /// allow, and those that the peer sent.
     #[must_use]
     pub fn with_selectors(
         mut self,

@@ -1,9 +1,19 @@
-//! What to do when both ends do something at once: decisions only, no state.
+//! Exchanges that cross: simultaneous rekeys, simultaneous Deletes, both ends dialling at once.
+//! This file decides only; it holds no state.
 //!
-//! Each end has one request under way at most, so all crossings are pairs. The rules are RFC 7296
-//! §2.25 (what to answer while busy) and §2.8 (which of two successors stays), here as functions of
-//! what this end is doing. Both ends run them on mirrored arguments, and the tests check that their
-//! decisions fit together.
+//! Each end has one request in flight at most, so all crossings are pairs. The rules are RFC 7296
+//! §2.25 (what to answer while busy) and §2.8 (which of two successors stays), written as functions
+//! of what this end is doing. Both ends run them on mirrored arguments, and the tests check that
+//! their decisions agree.
+//!
+//! | crossing | decided by |
+//! |---|---|
+//! | the peer's request for a child arrives while we are busy | [`on_new_child`] |
+//! | the peer's rekey arrives while we are busy | [`on_rekey_child`], [`on_rekey_ike`] |
+//! | the peer's Delete arrives while we are busy | [`on_delete_child`], [`on_delete_ike`] |
+//! | both ends rekeyed the same SA (simultaneous rekey) | [`successor`] |
+//! | our rekey of a child was refused | [`after_refused_rekey`] |
+//! | both ends dialled at once, or one dialled again | [`surplus`] |
 
 use super::step::Party;
 use crate::crypto::keymat::Nonces;
@@ -12,57 +22,57 @@ use crate::ike::testing::mutation::{self, Mutation};
 /// What this end is doing to the IKE SA that a request arrived on.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum IkeActivity {
-    /// Nothing.
+    /// We have nothing in flight that concerns other exchanges.
     Idle,
-    /// Our request for a new child, a child's successor or a child's end is under way.
+    /// Our request for a new child, the rekey of a child or the Delete of a child is in flight.
     WithChild,
-    /// Our request for its successor is under way.
+    /// Our rekey of the IKE SA is in flight.
     Rekeying,
-    /// Its successor stands and the children have moved there; it only waits for its Delete.
+    /// The successor has taken over with the children; the IKE SA only waits for its Delete.
     Replaced,
-    /// Our Delete of it is under way.
+    /// Our Delete of the IKE SA is in flight.
     Closing,
 }
 
 /// What this end is doing to the child SA that a request names.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum ChildActivity {
-    /// Nothing.
+    /// We have nothing in flight that concerns the child.
     Idle,
-    /// Our request for its successor is under way.
+    /// Our rekey of the child is in flight.
     Rekeying,
-    /// The peer's request for its successor was answered; the peer is to delete it.
+    /// The peer has rekeyed the child and is to delete it.
     Replaced,
-    /// Our Delete of it is under way, or about to be.
+    /// Our Delete of the child is in flight, or about to be.
     Closing,
-    /// There is no such child here, or no longer.
+    /// This end has no such child, or no longer.
     Gone,
 }
 
 /// How to answer a request to create or rekey.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Creation {
-    /// As usual.
+    /// Grant the request.
     Usual,
-    /// As usual, and keep its nonces: our own request for the same is under way, and its response
-    /// decides.
+    /// Grant the request and keep its nonces: our own request for the same is in flight, and its
+    /// response decides which successor stays.
     Rival,
-    /// TEMPORARY_FAILURE.
+    /// Answer TEMPORARY_FAILURE.
     NotNow,
-    /// CHILD_SA_NOT_FOUND.
+    /// Answer CHILD_SA_NOT_FOUND.
     NotFound,
 }
 
 /// How to answer a request to delete a child.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Deletion {
-    /// Remove it, and name our own SPI in a Delete payload.
+    /// Remove the child, and name our own SPI in a Delete payload.
     WithDelete,
-    /// Answer without a Delete payload for it: it is gone, or our own Delete already said so.
+    /// Answer without a Delete payload: the child is gone, or our own Delete names it already.
     WithoutDelete,
 }
 
-/// A request for a further child (RFC 7296 §2.25.2).
+/// How to answer a request for a further child (RFC 7296 §2.25.2).
 pub fn on_new_child(ike: IkeActivity) -> Creation {
     match ike {
         IkeActivity::Idle | IkeActivity::WithChild => Creation::Usual,
@@ -70,7 +80,7 @@ pub fn on_new_child(ike: IkeActivity) -> Creation {
     }
 }
 
-/// A request for a child's successor (RFC 7296 §2.25.1, §2.25.2).
+/// How to answer the rekey of a child (RFC 7296 §2.25.1, §2.25.2).
 pub fn on_rekey_child(ike: IkeActivity, child: ChildActivity) -> Creation {
     match (ike, child) {
         (_, ChildActivity::Gone) => Creation::NotFound,
@@ -83,8 +93,7 @@ pub fn on_rekey_child(ike: IkeActivity, child: ChildActivity) -> Creation {
     }
 }
 
-/// A request to delete a child (RFC 7296 §1.4.1, §2.25.1). Never refused, whatever the IKE SA is
-/// at.
+/// How to answer the Delete of a child (RFC 7296 §1.4.1, §2.25.1), which is never refused.
 pub fn on_delete_child(child: ChildActivity) -> Deletion {
     match child {
         ChildActivity::Idle | ChildActivity::Rekeying | ChildActivity::Replaced => {
@@ -94,7 +103,7 @@ pub fn on_delete_child(child: ChildActivity) -> Deletion {
     }
 }
 
-/// A request for the IKE SA's successor (RFC 7296 §2.25.1, §2.25.2).
+/// How to answer the rekey of the IKE SA (RFC 7296 §2.25.1, §2.25.2).
 pub fn on_rekey_ike(ike: IkeActivity) -> Creation {
     match ike {
         IkeActivity::Idle => Creation::Usual,
@@ -105,20 +114,20 @@ pub fn on_rekey_ike(ike: IkeActivity) -> Creation {
     }
 }
 
-/// What a peer's Delete of the IKE SA means. It is always answered, and our own request under way
-/// is forgotten.
+/// What the peer's Delete of the IKE SA ends. The Delete is always answered, and our own request in
+/// flight is dropped.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Closure {
     /// The IKE SA ends with its children.
     Everything,
-    /// Only the shell of a replaced IKE SA ends; its children live on the successor.
+    /// Only a replaced IKE SA ends; its children live on the successor.
     ShellOnly,
-    /// The peer did not see our crossing rekey: its own successor stands, the children move there,
-    /// and our attempt is forgotten (RFC 7296 §2.8.2).
+    /// The peer did not see our rekey, which crossed its own: the peer's successor stays and takes
+    /// the children over, and our attempt is dropped (RFC 7296 §2.8.2).
     RivalStands,
 }
 
-/// A request to delete the IKE SA.
+/// What the Delete of the IKE SA ends.
 pub fn on_delete_ike(ike: IkeActivity, rival: Rival<'_>) -> Closure {
     match (ike, rival) {
         (IkeActivity::Rekeying, Rival::Standing(_)) => Closure::RivalStands,
@@ -127,22 +136,22 @@ pub fn on_delete_ike(ike: IkeActivity, rival: Rival<'_>) -> Closure {
     }
 }
 
-/// The peer's successor of the same SA, answered by us while our own request was under way.
+/// The peer's successor of the same SA, which we granted while our own request was in flight.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Rival<'a> {
-    /// There was none.
+    /// The peer made no successor.
     None,
-    /// There is one, made with these nonces.
+    /// The peer made a successor, with these nonces.
     Standing(Nonces<'a>),
-    /// There was one, and the peer deleted it again: it has decided that ours stays.
+    /// The peer made a successor and deleted it again: the peer decided that ours stays.
     Withdrawn,
 }
 
-/// Our request for a successor got its response: whose successor stays?
+/// Whose successor stays, when our request for a successor has got its response.
 ///
-/// The initiator of the one that stays deletes the old SA; the initiator of the other deletes that
-/// one (RFC 7296 §2.8.1, §2.8.2). So for `Party::We` we delete the old SA, and for `Party::Peer`
-/// our own successor.
+/// The end whose successor stays deletes the old SA; the other end deletes its own successor (RFC
+/// 7296 §2.8.1, §2.8.2). So for `Party::We` we delete the old SA, and for `Party::Peer` our own
+/// successor.
 pub fn successor(ours: Nonces<'_>, rival: Rival<'_>) -> Party {
     match rival {
         Rival::None | Rival::Withdrawn => Party::We,
@@ -150,19 +159,19 @@ pub fn successor(ours: Nonces<'_>, rival: Rival<'_>) -> Party {
     }
 }
 
-/// What follows when our request to rekey a child was refused with TEMPORARY_FAILURE or
-/// CHILD_SA_NOT_FOUND.
+/// What follows when our rekey of a child was refused with TEMPORARY_FAILURE or CHILD_SA_NOT_FOUND.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum AfterRefusal {
-    /// Nothing: the peer's successor does the work, or the child was not to live on.
+    /// Nothing follows: the peer's successor takes over, or the child was to be deleted.
     Done,
-    /// The child is gone here or there and nothing replaced it: ask for a new one.
+    /// A new child is asked for: the old one is gone at one end and nothing replaced it.
     Recreate,
-    /// The child lives: ask again after a pause.
+    /// The rekey is tried again after a pause: the child lives.
     Retry,
 }
 
-/// Our request to rekey a child was refused; `child` is what has become of it meanwhile.
+/// What follows when our rekey of a child was refused; `child` says what has become of the child
+/// meanwhile.
 pub fn after_refused_rekey(
     child: ChildActivity,
     rival: Rival<'_>,
@@ -180,46 +189,47 @@ pub fn after_refused_rekey(
     }
 }
 
-/// An IKE SA that came from IKE_SA_INIT, beside another one with the same peer.
+/// The IKE_SA_INIT exchange of one of two IKE SAs with the same peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Dialled<'a> {
-    /// Who sent the IKE_SA_INIT request.
+    /// The end that sent the IKE_SA_INIT request.
     pub by: Party,
-    /// Of that exchange.
+    /// The nonces of the exchange.
     pub nonces: Nonces<'a>,
 }
 
 /// One of two IKE SAs with the same peer.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Age {
-    /// The one that was up first.
+    /// The IKE SA that was up first.
     Older,
-    /// The other.
+    /// The IKE SA that came up later.
     Newer,
 }
 
 /// How soon this end closes an IKE SA that is one too many.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Closing {
-    /// At once: we dialled it.
+    /// At once: we dialled the IKE SA.
     Now,
-    /// The peer dialled it and should close it. When it has not after a while, and the one that
-    /// stays has answered a probe since both were up, we do.
+    /// After a while, once the IKE SA that stays has answered a probe: the peer dialled the surplus
+    /// IKE SA and should close it first.
     AfterProof,
 }
 
-/// Both ends dialled at once, or one dialled again: which of two established IKE SAs goes, and how
-/// soon here?
+/// Which of two established IKE SAs is closed, and how soon, when both ends dialled at once or one
+/// dialled again.
 ///
-/// RFC 7296 has no rule for two *initial* IKE SAs. Ours is that of its §2.8.2, which both ends
-/// compute alike without having seen the same order of events: the SA with the lowest of the four
-/// nonces goes, closed by the end that dialled it. "The newest stays" would not do, for the ends
-/// may disagree which that is, and each would close the other's choice. A peer without this rule
-/// (Azure's is unknown) may close the other one, or none: hence [`Closing::AfterProof`], and the
-/// proof is there because an SA that lost may be the only one that a restarted peer still knows.
+/// RFC 7296 has no rule for two *initial* IKE SAs. s2sd applies the rule of §2.8.2, whose outcome
+/// does not depend on the order in which an end saw the events: the IKE SA with the lowest of the
+/// four nonces is closed, by the end that dialled it. "The newest stays" would not work: the ends
+/// may disagree which one is the newest, and each would close the other's choice. A peer without
+/// this rule (Azure's rule is unknown) may close the other IKE SA, or none: hence
+/// [`Closing::AfterProof`]. The proof is needed because the surplus IKE SA may be the only one that
+/// a restarted peer knows.
 ///
-/// Two SAs dialled by the same end are a re-authentication or a restart: the older goes. An end
-/// that dials to replace an SA of the other's making closes that one itself, without asking here.
+/// Two IKE SAs dialled by the same end are a re-authentication or a restart: the older is closed.
+/// An end that dials to replace an IKE SA of the other end closes that one without this rule.
 pub fn surplus(older: Dialled<'_>, newer: Dialled<'_>) -> (Age, Closing) {
     let loser = match older.by == newer.by || lower(older.nonces, newer.nonces) == Party::We {
         true => Age::Older,
@@ -235,11 +245,12 @@ pub fn surplus(older: Dialled<'_>, newer: Dialled<'_>) -> (Age, Closing) {
     }
 }
 
-/// Which pair has the lowest of the four nonces: `We` for the first. Octet by octet, and a nonce
-/// that is the other's beginning is the lower one (RFC 7296 §2.8.1): the order of slices.
+/// The pair with the lowest of the four nonces: `We` for the first. Nonces are compared octet by
+/// octet, and a nonce that is a prefix of the other is the lower one (RFC 7296 §2.8.1), which is
+/// the order of slices.
 ///
-/// Four random nonces do not tie. For a peer that reuses one the pairs still order the same way at
-/// both ends, unless they are the same pair.
+/// Four random nonces do not tie. If a peer reuses a nonce, both ends still order the pairs alike,
+/// unless the pairs are equal.
 fn lower(first: Nonces<'_>, second: Nonces<'_>) -> Party {
     let sorted = |pair: Nonces<'_>| {
         let (a, b) = (pair.initiator, pair.responder);

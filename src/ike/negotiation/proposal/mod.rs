@@ -1,5 +1,5 @@
-//! Which algorithms: offering, choosing, and checking what the other end chose (RFC 7296 §2.7,
-//! §3.3).
+//! The negotiation of algorithms: offering proposals, choosing one, and checking what the other end
+//! chose (RFC 7296 §2.7, §3.3).
 //!
 //! **One proposal a line.** A policy's lines go out as proposals with one transform of each type,
 //! as Azure sends its own. A merged proposal would be shorter but offers every cross product: lines
@@ -8,9 +8,9 @@
 //! then says which line it is.
 //!
 //! **Our order decides.** As responder we take the first of *our* lines that the peer offers, not
-//! the first of theirs: the operator wrote our order, and Azure's own has SHA-1 before SHA-256. The
-//! peer's group guess does not count either; one round trip more (INVALID_KE_PAYLOAD) is cheaper
-//! than a weaker group for hours.
+//! the first of the peer's: the operator wrote our order, and Azure's has SHA-1 before SHA-256. The
+//! group that the peer guessed does not count either; one more round trip (INVALID_KE_PAYLOAD) is
+//! cheaper than a weaker group for hours.
 //!
 //! **The first child has no group.** The child that IKE_AUTH makes takes its keys from the IKE SA,
 //! so key exchange transforms are left out of our offer there and passed over in theirs
@@ -24,7 +24,7 @@ use crate::wire::codes::{ProtocolId, TransformType};
 use crate::wire::payload::sa::{Proposal, SecurityAssociation, Transform, TransformId};
 use crate::wire::spi::{EspSpi, IkeSpi, Spi};
 
-/// The lines of one kind of SA: what we offer and what we accept, in order of preference.
+/// The lines that we offer and accept for one kind of SA, in order of preference.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ProposalPolicy {
     offered: Vec<Combination>,
@@ -32,20 +32,20 @@ pub struct ProposalPolicy {
 }
 
 impl ProposalPolicy {
-    /// One list for both, less what s2sd cannot run; the reasons come with it. A policy that keeps
-    /// no line is the caller's to refuse.
+    /// A policy that offers and accepts the same lines, without those that s2sd cannot run, whose
+    /// reasons come with it. The caller refuses a policy that keeps no line.
     pub fn new(lines: &[Combination]) -> (ProposalPolicy, Vec<Unsupported>) {
         let (lines, refused) = runnable(lines);
         (ProposalPolicy { offered: lines.clone(), accepted: lines }, refused)
     }
 
-    /// A connection on Default, IKE: group 2 alone, which the caller warns of.
+    /// The IKE policy of a connection on Default: group 2 alone, which the caller warns of.
     pub fn azure_ike() -> ProposalPolicy {
         ProposalPolicy::new(&azure_names::DEFAULT_IKE).0
     }
 
-    /// A connection on Default, ESP: we offer Azure's initiator list and accept its responder list,
-    /// as Azure does.
+    /// The ESP policy of a connection on Default: we offer Azure's initiator list and accept its
+    /// responder list, as Azure does.
     pub fn azure_esp() -> ProposalPolicy {
         ProposalPolicy {
             offered: runnable(&azure_names::DEFAULT_ESP_INITIATOR).0,
@@ -53,23 +53,23 @@ impl ProposalPolicy {
         }
     }
 
-    /// Lines as they are, runnable or not: for a peer played in a test.
+    /// A policy with all lines, whether s2sd can run them or not: for a peer emulated in a test.
     pub fn verbatim(offered: &[Combination], accepted: &[Combination]) -> ProposalPolicy {
         ProposalPolicy { offered: offered.to_vec(), accepted: accepted.to_vec() }
     }
 
-    /// What we offer.
+    /// The lines that we offer.
     pub fn offered(&self) -> &[Combination] {
         &self.offered
     }
 
-    /// What we accept.
+    /// The lines that we accept.
     pub fn accepted(&self) -> &[Combination] {
         &self.accepted
     }
 
-    /// The groups that we offer, each once, the preferred first: which to guess, and which
-    /// INVALID_KE_PAYLOAD may name.
+    /// The groups that we offer, each once, the preferred first: the first is the one to guess, and
+    /// INVALID_KE_PAYLOAD may name any of them.
     pub fn groups(&self) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
         for line in &self.offered {
@@ -80,18 +80,18 @@ impl ProposalPolicy {
     }
 }
 
-/// The lines that s2sd can run, and why the others not.
+/// The lines that s2sd can run, and the reasons why it cannot run the others.
 fn runnable(lines: &[Combination]) -> (Vec<Combination>, Vec<Unsupported>) {
     let refused = lines.iter().filter_map(|line| line.check().err()).collect();
     (lines.iter().copied().filter(|line| line.check().is_ok()).collect(), refused)
 }
 
-/// What becomes of key exchange transforms.
+/// Whether key exchange transforms are negotiated.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Groups {
-    /// They are negotiated.
+    /// The groups are negotiated.
     Negotiated,
-    /// They are left out: the child of IKE_AUTH.
+    /// The groups are left out, as for the child SA of IKE_AUTH.
     Omitted,
 }
 
@@ -99,8 +99,7 @@ pub enum Groups {
 pub fn offer(lines: &[Combination], spi: impl Into<Spi>, groups: Groups) -> SecurityAssociation {
     let spi = spi.into();
     let lines = distinct(lines, groups);
-    // A payload numbers its proposals in one octet; the rest of so long a policy is not worth a
-    // second.
+    // A payload numbers its proposals in one octet; the lines of a longer policy are left out.
     let numbered = (1..=u8::MAX).zip(&lines);
     numbered
         .map(|(number, line)| {
@@ -109,17 +108,17 @@ pub fn offer(lines: &[Combination], spi: impl Into<Spi>, groups: Groups) -> Secu
         .collect()
 }
 
-/// What a negotiation settled on.
+/// The proposal that a negotiation selected.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SelectedProposal {
-    /// The line.
+    /// The line of our policy that was selected.
     pub line: Combination,
-    /// The accepted proposal as the peer wrote it, of each type the one transform chosen.
+    /// The accepted proposal as the peer wrote it, with the one chosen transform of each type.
     proposal: Proposal,
 }
 
 impl SelectedProposal {
-    /// The proposal that accepts, with our own SPI.
+    /// The SA payload that accepts the proposal, with our own SPI.
     pub fn answer(&self, spi: impl Into<Spi>) -> SecurityAssociation {
         SecurityAssociation::from(Proposal { spi: spi.into(), ..self.proposal.clone() })
     }
@@ -130,7 +129,7 @@ impl SelectedProposal {
         spi.ok_or_else(|| PeerMisbehaved::Spi.into())
     }
 
-    /// The peer's SPI of the IKE SA's successor; an initial IKE SA has it in the header instead.
+    /// The peer's SPI of the successor of an IKE SA; an initial IKE SA has its SPI in the header.
     pub fn ike_spi(&self) -> Result<IkeSpi, Error> {
         let spi = self.proposal.spi.ike().filter(|spi| *spi != IkeSpi::ZERO);
         spi.ok_or_else(|| PeerMisbehaved::Spi.into())
@@ -153,8 +152,8 @@ pub fn choose(
     theirs: &SecurityAssociation,
     groups: Groups,
 ) -> Result<SelectedProposal, Error> {
-    // A line with a group that we cannot run is no line, even where the group is left out: its
-    // child could not be rekeyed.
+    // A line with a group that we cannot run is left out even where groups are omitted: its child
+    // could not be rekeyed.
     distinct(&runnable(ours).0, groups)
         .into_iter()
         .find_map(|line| theirs.proposals.iter().find_map(|proposal| take(line, proposal, groups)))
@@ -164,9 +163,9 @@ pub fn choose(
 /// Reads the answer to our offer as initiator: one proposal, one of ours, one transform of each
 /// type (RFC 7296 §3.3.6).
 ///
-/// Beyond the letter of it, an answer may be silent about a type where silence means what we
-/// offered (32-bit sequence numbers), and may say `NONE` where we were silent (integrity beside an
-/// AEAD).
+/// More than the RFC allows is accepted: an answer may leave out a type where that means what we
+/// offered (32-bit sequence numbers), and may say `NONE` where we left out a type (integrity beside
+/// an AEAD).
 pub fn read_answer(
     ours: &[Combination],
     answer: &SecurityAssociation,
@@ -184,7 +183,7 @@ pub fn read_answer(
     }
 }
 
-/// The proposal narrowed to a line, if the line is in it.
+/// The proposal narrowed to a line, if the proposal contains the line.
 fn take(line: Combination, proposal: &Proposal, groups: Groups) -> Option<SelectedProposal> {
     if proposal.protocol != protocol(line.role()) {
         return None;
