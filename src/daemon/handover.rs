@@ -39,6 +39,7 @@ use crate::ike::{ChildId, Endpoint, PeerId, Snapshot};
 use crate::state::inventory::{self, Inventory};
 use crate::state::{Recovered, fd_store};
 use crate::sys::clock;
+use crate::sys::netlink::Netlink;
 use crate::sys::random::SystemRng;
 use crate::time::Now;
 
@@ -126,7 +127,7 @@ impl Service {
             }
         }
         for link in &mut self.links {
-            let devices = link.members.iter().filter_map(|member| member.tunnel.as_ref());
+            let devices = link.peers.iter().filter_map(|member| member.tunnel.as_ref());
             if !devices.into_iter().all(RunningTunnel::is_inherited) {
                 // The routes went with the device that is missing.
                 link.routes.leave();
@@ -169,7 +170,7 @@ impl Service {
     /// Lanes run again; after a crash with fresh keys soon.
     fn go_on(&mut self, going: &[PeerId], planned: bool) {
         let now = clock::now();
-        let tunnels = self.links.iter().flat_map(|l| &l.members).filter_map(|m| m.tunnel.as_ref());
+        let tunnels = self.links.iter().flat_map(|l| &l.peers).filter_map(|m| m.tunnel.as_ref());
         let children: Vec<ChildId> =
             tunnels.flat_map(RunningTunnel::children).map(|(id, _)| id).collect();
         self.estate.keeping.ledger.retain(|child| children.contains(&child));
@@ -179,8 +180,8 @@ impl Service {
             let Some(device) = &mut member.tunnel else { continue };
             let active: Vec<ChildId> =
                 device.children().map(|(id, _)| id).filter(|id| device.is_active(*id)).collect();
-            if let Err(error) = device.release() {
-                self.set_problem(*peer, format!("its packets cannot be carried: {error}"));
+            if let Err(problem) = device.release() {
+                self.set_problem(*peer, problem);
             }
             if wanted {
                 self.endpoint.command(now, Command::Up(*peer));
@@ -207,7 +208,7 @@ impl Service {
                 since: now.at(facts.since),
                 path: facts.path,
             };
-            member.record.ikes.insert(facts.ike, record);
+            member.record.ike_sas.insert(facts.ike, record);
         }
     }
 
@@ -216,7 +217,7 @@ impl Service {
         for name in self.estate.left() {
             self.estate.take(&name);
             if let Some(interface) = name.strip_prefix(&fd_store::device("")) {
-                device::dismiss(interface, &self.estate.keeping);
+                device::remove_device(interface, &self.estate.keeping, Netlink::open);
             }
             self.estate.keeping.keeper.forget(&name);
         }
@@ -233,7 +234,7 @@ impl Service {
 
     /// Leaves everything as it is for the next process.
     pub(super) fn hand_over(&mut self) {
-        let tunnels = self.links.iter_mut().flat_map(|link| &mut link.members);
+        let tunnels = self.links.iter_mut().flat_map(|link| &mut link.peers);
         tunnels.filter_map(|member| member.tunnel.as_mut()).for_each(RunningTunnel::park);
         // What has come already is worked off; nothing moves packets any more.
         while let Ok((peer, event)) = self.lane_events.try_recv() {
@@ -257,13 +258,13 @@ impl Service {
     /// Ends every tunnel with a DELETE, and waits a little for the answers.
     pub(super) async fn say_goodbye(&mut self) {
         info!("stopping");
-        let peers = self.links.iter().flat_map(|link| &link.members).map(|member| member.peer);
+        let peers = self.links.iter().flat_map(|link| &link.peers).map(|member| member.id);
         for peer in peers.collect::<Vec<_>>() {
             self.endpoint.command(clock::now(), Command::Down(peer));
         }
         self.carry_out();
         let end = clock::now().mono + FAREWELL;
-        while self.links.iter().flat_map(|link| &link.members).any(|m| !m.record.ikes.is_empty()) {
+        while self.links.iter().flat_map(|link| &link.peers).any(|m| !m.record.ike_sas.is_empty()) {
             let left = end.since(clock::now().mono);
             if left.is_zero() {
                 return;
@@ -279,15 +280,15 @@ impl Service {
 
     /// After the farewells: whoever keeps descriptors is to have none of ours.
     pub(super) fn leave_nothing(&mut self) {
-        let members = self.links.drain(..).flat_map(|link| link.members);
-        members.filter_map(|member| member.tunnel).for_each(RunningTunnel::dismiss);
+        let members = self.links.drain(..).flat_map(|link| link.peers);
+        members.filter_map(|member| member.tunnel).for_each(RunningTunnel::remove);
         for name in [fd_store::IKE, fd_store::STORE, fd_store::LEDGER] {
             self.estate.keeping.keeper.forget(name);
         }
     }
 
     fn inventory(&self, parked: bool) -> Inventory {
-        let tunnels = self.links.iter().flat_map(|l| &l.members).filter_map(|m| m.tunnel.as_ref());
+        let tunnels = self.links.iter().flat_map(|l| &l.peers).filter_map(|m| m.tunnel.as_ref());
         let positions = tunnels.filter(|_| parked).flat_map(RunningTunnel::positions).collect();
         Inventory {
             version: inventory::VERSION,
@@ -305,8 +306,8 @@ impl Service {
 }
 
 fn describe(link: &RunningConnection) -> inventory::InventoryConnection {
-    let tunnels = link.members.iter().map(|member| inventory::InventoryTunnel {
-        peer: member.peer.0,
+    let tunnels = link.peers.iter().map(|member| inventory::InventoryTunnel {
+        peer: member.id.0,
         interface: member.interface.clone(),
         remote: member.remote,
         local: member.local,

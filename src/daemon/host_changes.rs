@@ -96,14 +96,14 @@ impl Service {
         }
         let listen = &self.config.device.listen_addresses;
         let (mut stale, mut cut_off) = (Vec::new(), Vec::new());
-        for member in self.links.iter().flat_map(|link| &link.members) {
-            let is_broken = member.tunnel.is_none() || member.hitch().is_some();
-            if is_broken != member.record.obstacle.is_some() || member.has_moved(listen) {
-                stale.push(member.peer);
+        for member in self.links.iter().flat_map(|link| &link.peers) {
+            let is_broken = member.tunnel.is_none() || member.device_problem().is_some();
+            if is_broken != member.record.problem.is_some() || member.has_moved(listen) {
+                stale.push(member.id);
             }
-            let was_hindered = was_set || member.record.unsent.is_some();
-            if member.wanted && member.record.ikes.is_empty() && was_hindered {
-                cut_off.push(member.peer);
+            let was_hindered = was_set || member.record.send_problem.is_some();
+            if member.wanted && member.record.ike_sas.is_empty() && was_hindered {
+                cut_off.push(member.id);
             }
         }
         for peer in stale {
@@ -118,9 +118,9 @@ impl Service {
     /// the device, or may have.
     pub(super) fn renew(&mut self, peer: PeerId) {
         let Some(member) = self.member(peer) else { return };
-        if let Some(hitch) = member.hitch() {
+        if let Some(hitch) = member.device_problem() {
             warn!(connection = member.record.name, "{hitch}");
-            member.record.obstacle = Some(hitch);
+            member.record.problem = Some(hitch);
             self.carry_out();
         }
         self.prepare(peer);

@@ -17,7 +17,7 @@
 //! leaves that makes the peer use it.
 //!
 //! **One broken connection does not stop the others.** What can go wrong with one (a file, a name,
-//! a device) is an obstacle of that tunnel alone: the status shows it, and it is looked at again.
+//! a device) is a [`problem`] of that tunnel alone: the status shows it, and it is tried again.
 //!
 //! | file | noun |
 //! |---|---|
@@ -39,26 +39,27 @@
 //! | [`sockets`] | IKE's sockets |
 //! | `surroundings` | links, addresses and clocks that change |
 
-pub mod child;
+mod child;
 mod connection;
 pub mod control;
-pub mod device;
+mod device;
 pub mod explain;
 pub mod files;
 mod handover;
 mod host_changes;
-pub mod ike_status;
+mod ike_status;
 pub mod manager;
 mod no_credentials;
-pub mod peer;
+mod peer;
+mod problem;
 mod reload;
 pub mod resolver;
-pub mod routes;
+mod routes;
 pub mod service;
 pub mod signer;
-pub mod sockets;
+mod sockets;
 pub mod status;
-pub mod traffic;
-pub mod tunnel;
+mod traffic;
+mod tunnel;
 
 pub use service::{Options, Signal, run};

@@ -13,7 +13,7 @@ use tracing::{error, info};
 
 use super::connection::RunningConnection;
 use super::files::Noting;
-use super::peer::Obstacle;
+use super::problem::Problem;
 use super::service::Service;
 use super::tunnel::RunningTunnel;
 use crate::config::diff::{self, Changed, LoadedState, Part, Told};
@@ -105,7 +105,7 @@ impl Service {
     fn begin(
         &mut self,
         connection: &Connection,
-        credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
+        credentials: &Result<Rc<CertificateAuthenticator>, Problem>,
     ) {
         for peer in self.add(connection.clone(), credentials, None) {
             self.prepare(peer);
@@ -116,31 +116,23 @@ impl Service {
     fn end(&mut self, name: &str) {
         let named = |link: &RunningConnection| link.settings.name.as_str() == name;
         let Some(at) = self.links.iter().position(named) else { return };
-        let peers: Vec<PeerId> = self
-            .links
-            .iter()
-            .filter(|l| named(l))
-            .flat_map(|l| &l.members)
-            .map(|m| m.peer)
-            .collect();
+        let peers: Vec<PeerId> =
+            self.links.iter().filter(|l| named(l)).flat_map(|l| &l.peers).map(|m| m.id).collect();
         for peer in peers {
             self.names.forget(peer);
             self.endpoint.command(clock::now(), Command::Remove(peer));
         }
         self.carry_out();
         let link = self.links.remove(at);
-        link.members
-            .into_iter()
-            .filter_map(|member| member.tunnel)
-            .for_each(RunningTunnel::dismiss);
+        link.peers.into_iter().filter_map(|member| member.tunnel).for_each(RunningTunnel::remove);
     }
 
     /// Gives a running connection its settings and credentials.
     fn adjust(
         &mut self,
         connection: &Connection,
-        credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
-    ) -> Result<(), Obstacle> {
+        credentials: &Result<Rc<CertificateAuthenticator>, Problem>,
+    ) -> Result<(), Problem> {
         let name = connection.name.as_str();
         let Service { links, config, options, endpoint, .. } = self;
         let Some(link) = links.iter_mut().find(|link| link.settings.name.as_str() == name) else {
@@ -148,10 +140,10 @@ impl Service {
         };
         let (site, listen) = (&config.local_network_gateway, &config.device.listen_addresses);
         let mut configs = Vec::new();
-        for (member, tunnel) in link.members.iter_mut().zip(&connection.tunnels) {
+        for (member, tunnel) in link.peers.iter_mut().zip(&connection.tunnels) {
             member.credentials.clone_from(credentials);
             let config = member.configure(connection, tunnel, site, listen, options.profile)?;
-            configs.push((member.peer, config));
+            configs.push((member.id, config));
         }
         link.settings = connection.clone();
         for (peer, config) in configs {

@@ -15,7 +15,8 @@ use super::device::DevicePlan;
 use super::host_changes::Surroundings;
 use super::ike_status::TunnelState;
 use super::manager::Manager;
-use super::peer::{Obstacle, RETRY, ServicePeer};
+use super::peer::ServicePeer;
+use super::problem::Problem;
 use super::resolver::{Found, Resolver};
 use super::routes::{Guard, Routes};
 use super::sockets::{ReceivedMessage, Sockets};
@@ -236,14 +237,14 @@ impl Service {
     pub(super) fn trusted(
         &self,
         credentials: Option<Credentials>,
-    ) -> Result<Rc<CertificateAuthenticator>, Obstacle> {
+    ) -> Result<Rc<CertificateAuthenticator>, Problem> {
         let address = self.config.local_network_gateway.address.address();
         match credentials {
             Some(credentials) => Ok(Rc::new(credentials.certificates(address))),
             None => {
                 let errors = self.report.found.iter().filter(|f| f.severity == Severity::Error);
                 let errors: Vec<String> = errors.map(Diagnostic::in_a_line).collect();
-                Err(format!("certificate files are not in order: {}", errors.join(". ")))
+                Err(Problem::Credentials { errors })
             }
         }
     }
@@ -253,7 +254,7 @@ impl Service {
     pub(super) fn add(
         &mut self,
         settings: Connection,
-        credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
+        credentials: &Result<Rc<CertificateAuthenticator>, Problem>,
         former: Option<&inventory::InventoryConnection>,
     ) -> Vec<PeerId> {
         let now = clock::now();
@@ -270,11 +271,16 @@ impl Service {
         }
         let mut routes = Routes::new(&settings, &outer(&members));
         routes.adopt(former.map_or_else(Vec::new, |former| former.devices.clone()));
-        let peers = members.iter().map(|member| member.peer).collect();
+        let peers = members.iter().map(|member| member.id).collect();
         for member in &members {
-            self.names.watch(member.peer, &member.host);
+            self.names.watch(member.id, &member.host);
         }
-        self.links.push(RunningConnection { settings, members, routes, lacking: None });
+        self.links.push(RunningConnection {
+            settings,
+            peers: members,
+            routes,
+            routes_problem: None,
+        });
         peers
     }
 
@@ -282,7 +288,7 @@ impl Service {
     fn hear_of(&mut self, found: Found) {
         let Found { peer, name, address } = found;
         let Some((link, at)) = find(&mut self.links, peer) else { return };
-        let Some(member) = link.members.get_mut(at) else { return };
+        let Some(member) = link.peers.get_mut(at) else { return };
         let connection = member.record.name.as_str();
         match address {
             Ok(address) if member.remote == Some(address) => {}
@@ -299,12 +305,12 @@ impl Service {
     /// One tunnel by its peer.
     pub(super) fn member(&mut self, peer: PeerId) -> Option<&mut ServicePeer> {
         let (link, at) = find(&mut self.links, peer)?;
-        link.members.get_mut(at)
+        link.peers.get_mut(at)
     }
 
     /// How it is, in a line.
     fn summary(&self) -> String {
-        let members = || self.links.iter().flat_map(|link| &link.members);
+        let members = || self.links.iter().flat_map(|link| &link.peers);
         let up = members().filter(|member| member.record.state == TunnelState::Up).count();
         let mut line = format!("{up} of {} tunnels up", members().count());
         for member in members().filter(|member| member.record.state != TunnelState::Up) {
@@ -326,8 +332,9 @@ impl Service {
         if self.surroundings.are_drowsy(self.ticked, now) {
             return None;
         }
-        let mut members = self.links.iter().flat_map(|link| &link.members);
-        let stands = |member: &&ServicePeer| member.tunnel.as_ref().is_some_and(|t| !t.turns(now));
+        let mut members = self.links.iter().flat_map(|link| &link.peers);
+        let stands =
+            |member: &&ServicePeer| member.tunnel.as_ref().is_some_and(|t| !t.is_responsive(now));
         members.find(stands).map(|member| member.record.name.as_str())
     }
 
@@ -341,10 +348,10 @@ impl Service {
                 // Adds a peer that is not known yet.
                 self.endpoint.command(now, Command::Reconfigure(peer, Box::new(config)));
                 let Some(member) = self.member(peer) else { return };
-                let (hitch, wanted) = (member.hitch(), member.wanted);
+                let (hitch, wanted) = (member.device_problem(), member.wanted);
                 match hitch {
                     Some(hitch) => self.set_problem(peer, hitch),
-                    None => member.clear(),
+                    None => member.clear_problem(),
                 }
                 if wanted {
                     self.endpoint.command(now, Command::Up(peer));
@@ -355,29 +362,26 @@ impl Service {
     }
 
     /// Has everything ready for a peer, that it can be dialled: what the engine has to know of it.
-    fn ready(&mut self, peer: PeerId) -> Result<PeerConfig, Obstacle> {
+    fn ready(&mut self, peer: PeerId) -> Result<PeerConfig, Problem> {
         let config = self.ready_to_go_on(peer)?;
         self.lacks_credentials(peer).map_or(Ok(config), Err)
     }
 
     /// What is wrong with a peer's certificate files.
-    pub(super) fn lacks_credentials(&mut self, peer: PeerId) -> Option<Obstacle> {
+    pub(super) fn lacks_credentials(&mut self, peer: PeerId) -> Option<Problem> {
         self.member(peer)?.credentials.as_ref().err().cloned()
     }
 
     /// The same for one whose certificate files need not be in order.
-    pub(super) fn ready_to_go_on(&mut self, peer: PeerId) -> Result<PeerConfig, Obstacle> {
+    pub(super) fn ready_to_go_on(&mut self, peer: PeerId) -> Result<PeerConfig, Problem> {
         let Service { links, config, options, lanes, guard, estate, .. } = self;
-        let gone = || "the connection is gone".to_owned();
+        let gone = || Problem::NotConfigured;
         let (link, at) = find(links, peer).ok_or_else(gone)?;
-        let RunningConnection { settings, members, routes, .. } = link;
-        let member = members.get_mut(at).ok_or_else(gone)?;
+        let RunningConnection { settings, peers, routes, .. } = link;
+        let member = peers.get_mut(at).ok_or_else(gone)?;
         let tunnel = settings.tunnels.get(at).ok_or_else(gone)?;
         if routes.is_guarded() && guard.is_none() {
-            let rules = Guard::set_up();
-            *guard = Some(rules.map_err(|error| {
-                format!("the rules that keep outer packets out of tunnels cannot be set: {error}")
-            })?);
+            *guard = Some(Guard::set_up()?);
         }
         let listen = &config.device.listen_addresses;
         let site = &config.local_network_gateway;
@@ -386,13 +390,9 @@ impl Service {
     }
 
     /// Something stands in the way of a tunnel.
-    pub(super) fn set_problem(&mut self, peer: PeerId, obstacle: Obstacle) {
+    pub(super) fn set_problem(&mut self, peer: PeerId, obstacle: Problem) {
         let Some(member) = self.member(peer) else { return };
-        if member.record.obstacle.as_ref() != Some(&obstacle) {
-            error!(connection = member.record.name, "{obstacle}");
-        }
-        member.record.obstacle = Some(obstacle);
-        member.retry_at = Some(clock::now().mono + RETRY);
+        member.set_problem(obstacle, clock::now());
     }
 
     /// A datagram came in on an IKE socket.
@@ -414,10 +414,10 @@ impl Service {
             return;
         }
         let spi = EspSpi(header.spi);
-        let tunnels = self.links.iter().flat_map(|link| &link.members);
+        let tunnels = self.links.iter().flat_map(|link| &link.peers);
         let sa = tunnels
             .filter_map(|member| member.tunnel.as_ref())
-            .find_map(|tunnel| tunnel.inbound(spi));
+            .find_map(|tunnel| tunnel.inbound_sa(spi));
         let Some(sa) = sa else {
             debug!(from = %path.remote, "an ESP packet of no SA of ours");
             return;
@@ -431,7 +431,7 @@ impl Service {
     pub(super) fn hear_lane(&mut self, peer: PeerId, event: Seen) {
         let now = clock::now();
         let Some((link, at)) = find(&mut self.links, peer) else { return };
-        let Some(member) = link.members.get_mut(at) else { return };
+        let Some(member) = link.peers.get_mut(at) else { return };
         let Some(tunnel) = &mut member.tunnel else { return };
         match event {
             Seen::Ike(bytes) => {
@@ -487,20 +487,20 @@ impl Service {
         }
         let mut alive = Vec::new();
         let mut retry = Vec::new();
-        for member in self.links.iter_mut().flat_map(|link| &mut link.members) {
-            let heard = member.heard();
+        for member in self.links.iter_mut().flat_map(|link| &mut link.peers) {
+            let heard = member.newly_heard();
             if !heard.is_empty() {
                 member.record.heard = Some(now.mono);
                 alive.extend(heard);
             }
             let mut again = member.retry_at.is_some_and(|at| at <= now.mono);
             if std::mem::take(&mut member.doubted) {
-                self.names.look_again(member.peer);
+                self.names.look_again(member.id);
                 let listen = &self.config.device.listen_addresses;
                 again |= member.local.is_some() && member.has_moved(listen);
             }
             if again {
-                retry.push(member.peer);
+                retry.push(member.id);
             }
         }
         for spi in alive {
@@ -511,7 +511,7 @@ impl Service {
         }
         self.links
             .iter_mut()
-            .filter(|link| link.lacking.is_some())
+            .filter(|link| link.routes_problem.is_some())
             .for_each(RunningConnection::update_routes);
         self.look_around(last, now);
     }
@@ -528,7 +528,7 @@ impl Service {
         }
         for link in &mut self.links {
             let mut changed = false;
-            for member in &mut link.members {
+            for member in &mut link.peers {
                 changed |= member.refresh_state(now);
             }
             if changed {
@@ -544,24 +544,24 @@ impl Service {
             Output::InstallOutbound(sa) => self.on(sa.peer, |tunnel| tunnel.install_outbound(*sa)),
             Output::ActivateOutbound { peer, slot, child, spi } => {
                 self.on(peer, |tunnel| {
-                    tunnel.activate(slot, child, spi);
+                    tunnel.activate_outbound(slot, child, spi);
                     Ok(())
                 });
             }
             Output::RetireOutbound { peer, child, spi } => {
                 self.on(peer, |tunnel| {
-                    tunnel.retire(child, spi);
+                    tunnel.retire_outbound(child, spi);
                     Ok(())
                 });
             }
             Output::RemoveInbound { peer, child, spi } => {
                 self.on(peer, |tunnel| {
-                    tunnel.remove(child, spi);
+                    tunnel.remove_inbound(child, spi);
                     Ok(())
                 });
             }
             Output::PeerMoved { peer, path, encapsulated } => {
-                self.on(peer, |tunnel| tunnel.move_to(path, encapsulated));
+                self.on(peer, |tunnel| tunnel.set_path(path, encapsulated));
             }
             Output::Transmit(transmit) => self.transmit(&transmit.path, &transmit.bytes),
             Output::Keepalive(path) => self.sockets.keep_alive(&path),
@@ -571,20 +571,20 @@ impl Service {
 
     /// Does something to a tunnel's data plane. What does not work now is in the tunnel's way, and
     /// is tried again.
-    fn on(&mut self, peer: PeerId, work: impl FnOnce(&mut RunningTunnel) -> io::Result<()>) {
+    fn on(&mut self, peer: PeerId, work: impl FnOnce(&mut RunningTunnel) -> Result<(), Problem>) {
         let Some(tunnel) = tunnel(&mut self.links, peer) else { return };
-        if let Err(error) = work(tunnel) {
-            self.set_problem(peer, format!("its packets cannot be carried: {error}"));
+        if let Err(problem) = work(tunnel) {
+            self.set_problem(peer, problem);
         }
     }
 
     fn transmit(&mut self, path: &Path, message: &[u8]) {
         let sent = self.sockets.send(path, message);
         let remote = Some(path.remote.ip());
-        let mut members = self.links.iter_mut().flat_map(|link| &mut link.members);
+        let mut members = self.links.iter_mut().flat_map(|link| &mut link.peers);
         // Strangers are answered too.
         let Some(member) = members.find(|member| member.remote == remote) else { return };
-        member.record.sent(sent);
+        member.record.note_sent(sent);
         member.record.retransmits += u64::from(self.repeating);
         member.doubted |= self.repeating;
     }
@@ -609,7 +609,7 @@ impl Service {
             | IkeEvent::ChildDown { peer, .. } => *peer,
         };
         if let Some((link, at)) = find(&mut self.links, peer)
-            && let Some(member) = link.members.get_mut(at)
+            && let Some(member) = link.peers.get_mut(at)
         {
             member.record.note(event, now);
         }

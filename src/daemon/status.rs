@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::ike_status::TunnelRecord;
 use super::peer::ServicePeer;
+use super::problem::Problem;
 use super::routes::Routes;
 use super::tunnel::RunningTunnel;
 use crate::config::settings::Connection;
 use crate::ike::authenticator::Authenticator;
-use crate::sys::send_error::Unsent;
 use crate::time::{Instant, Now, UnixTime};
 use crate::wire::selector::set::SelectorSet;
 
@@ -162,51 +162,50 @@ pub struct LastError {
     pub text: String,
 }
 
-/// One connection.
-pub fn connection(
+/// The status of one connection with its peers.
+pub(super) fn connection(
     settings: &Connection,
-    members: &[ServicePeer],
+    peers: &[ServicePeer],
     routes: &Routes,
-    routes_obstacle: Option<String>,
+    routes_problem: Option<&Problem>,
     now: Now,
 ) -> ConnectionStatus {
-    let tunnels: Vec<TunnelStatus> =
-        members.iter().map(|member| tunnel(settings, member, now)).collect();
+    let tunnels: Vec<TunnelStatus> = peers.iter().map(|peer| tunnel(settings, peer, now)).collect();
     let up = tunnels.iter().find(|tunnel| tunnel.state == "up").or(tunnels.first());
     ConnectionStatus {
         name: settings.name.to_string(),
         state: up.map_or_else(String::new, |tunnel| tunnel.state.clone()),
         routes: routes.prefixes().iter().map(ToString::to_string).collect(),
         routes_into: routes.devices().to_vec(),
-        routes_obstacle,
+        routes_obstacle: routes_problem.map(ToString::to_string),
         tunnels,
     }
 }
 
-fn tunnel(settings: &Connection, member: &ServicePeer, now: Now) -> TunnelStatus {
-    let ServicePeer { record, tunnel, .. } = member;
+fn tunnel(settings: &Connection, peer: &ServicePeer, now: Now) -> TunnelStatus {
+    let ServicePeer { record, tunnel, .. } = peer;
     let since = |then: Instant| now.mono.since(then).as_secs();
     let until = |then: Instant| rounded_up(then.since(now.mono));
     let days = |end: UnixTime| end.0.saturating_sub(now.unix.0) / DAY;
     let ike = record.ike();
     let traffic = tunnel.as_ref().map(RunningTunnel::traffic).unwrap_or_default();
     let drops = tunnel.as_ref().map(RunningTunnel::drops).unwrap_or_default();
-    let udp = tunnel.as_ref().is_none_or(RunningTunnel::encapsulated);
+    let udp = tunnel.as_ref().is_none_or(RunningTunnel::is_encapsulated);
     TunnelStatus {
-        interface: member.interface.clone(),
+        interface: peer.interface.clone(),
         state: record.state.word().to_owned(),
         state_seconds: since(record.since.mono),
         peer: ike
             .map(|ike| ike.path.remote.ip())
-            .or(member.remote)
-            .map_or_else(|| member.host.to_string(), |remote| remote.to_string()),
-        local: member.local.map(|local| local.to_string()),
-        own_identity: member
+            .or(peer.remote)
+            .map_or_else(|| peer.host.to_string(), |remote| remote.to_string()),
+        local: peer.local.map(|local| local.to_string()),
+        own_identity: peer
             .credentials
             .as_ref()
             .ok()
             .map(|own| own.own.leaf().subject().to_string()),
-        own_certificate_days: member.credentials.as_ref().ok().map(|own| days(own.not_after())),
+        own_certificate_days: peer.credentials.as_ref().ok().map(|own| days(own.not_after())),
         peer_identity: ike.map(|ike| ike.identity.clone()),
         peer_certificate_days: ike.map(|ike| days(ike.proven_until)),
         ike_suite: ike.map(|ike| ike.suite.to_string()),
@@ -219,8 +218,8 @@ fn tunnel(settings: &Connection, member: &ServicePeer, now: Now) -> TunnelStatus
         rekeys: record.rekeys,
         attempt: record.attempt,
         next_try_seconds: record.next_try.map(until),
-        obstacle: record.obstacle.clone(),
-        unsent: record.unsent.clone().or_else(|| unsent(tunnel.as_ref()?)),
+        obstacle: record.problem.as_ref().map(ToString::to_string),
+        unsent: send_problem(peer).map(|problem| problem.to_string()),
         last_error: last_error(record, now),
         mtu: tunnel.as_ref().map(|tunnel| tunnel.plan().mtu()),
         path_mtu: tunnel
@@ -235,15 +234,16 @@ fn tunnel(settings: &Connection, member: &ServicePeer, now: Now) -> TunnelStatus
     }
 }
 
-fn unsent(tunnel: &RunningTunnel) -> Option<String> {
-    tunnel.outage().map(|error| format!("{}: {error}", Unsent::of(&error)))
+fn send_problem(peer: &ServicePeer) -> Option<Problem> {
+    let of_lane = || peer.tunnel.as_ref()?.send_problem();
+    peer.record.send_problem.clone().or_else(of_lane)
 }
 
 fn last_error(record: &TunnelRecord, now: Now) -> Option<LastError> {
-    record.failure.as_ref().map(|failure| LastError {
-        seconds: now.mono.since(failure.at.mono).as_secs(),
-        reason: failure.refusal.reason.code().to_owned(),
-        text: failure.refusal.to_string(),
+    record.last_refusal.as_ref().map(|last| LastError {
+        seconds: now.mono.since(last.at.mono).as_secs(),
+        reason: last.refusal.reason.code().to_owned(),
+        text: last.refusal.to_string(),
     })
 }
 

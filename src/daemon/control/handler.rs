@@ -3,6 +3,7 @@
 use super::{Ask, ControlAnswer, ControlReply, RekeyWhich};
 use crate::daemon::connection::RunningConnection;
 use crate::daemon::explain::explain;
+use crate::daemon::problem::Problem;
 use crate::daemon::service::Service;
 use crate::daemon::status::{self, Status};
 use crate::ike::endpoint::command::Command;
@@ -38,8 +39,8 @@ impl Service {
     fn status(&self, name: Option<&str>) -> Result<ControlAnswer, String> {
         let now = clock::now();
         let of = |link: &RunningConnection| {
-            let lacking = link.lacking.clone();
-            status::connection(&link.settings, &link.members, &link.routes, lacking, now)
+            let problem = link.routes_problem.as_ref();
+            status::connection(&link.settings, &link.peers, &link.routes, problem, now)
         };
         let connections = match name {
             Some(name) => vec![of(self.link(name)?)],
@@ -53,7 +54,7 @@ impl Service {
             state_obstacle: self
                 .estate
                 .hitch()
-                .map(|why| format!("the state cannot be stored, so a restart begins anew: {why}")),
+                .map(|reason| Problem::State { reason: reason.to_owned() }.to_string()),
             connections,
         }))
     }
@@ -109,13 +110,13 @@ impl Service {
             Some((path.display().to_string(), std::fs::read_to_string(path).ok()?))
         });
         let file = file.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
-        let members = link.members.iter();
+        let members = link.peers.iter();
         let explanations =
             members.map(|member| explain(&member.record, &link.settings, file, now)).collect();
         Ok(ControlAnswer::Explanations(explanations))
     }
 
     fn peers(&self, name: &str) -> Result<Vec<PeerId>, String> {
-        Ok(self.link(name)?.members.iter().map(|member| member.peer).collect())
+        Ok(self.link(name)?.peers.iter().map(|member| member.id).collect())
     }
 }
