@@ -240,7 +240,7 @@ impl Service {
         while let Ok((peer, event)) = self.lane_events.try_recv() {
             self.hear_lane(peer, event);
         }
-        while let Some(inbound) = self.sockets.waiting() {
+        while let Some(inbound) = self.sockets.try_receive() {
             self.take_in(inbound);
         }
         self.carry_out();

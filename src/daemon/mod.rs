@@ -21,22 +21,25 @@
 //!
 //! | file | noun |
 //! |---|---|
-//! | [`child`], [`plan`], [`traffic`], [`tunnel`] | a tunnel's packets: device, lane, SAs |
+//! | [`tunnel`] | a tunnel's packets: device, lane, SAs, and the state machine of them |
+//! | [`device`] | what the configuration sets for a tunnel's device |
+//! | [`child`], [`traffic`] | one pair of child SAs; packets and bytes that moved |
 //! | [`control`], `wishes` | the control socket, and what is wished over it |
-//! | `departed` | peers without credentials: gone, or with files that do not read |
+//! | `no_credentials` | peers without credentials: removed, or with files that cannot be used |
 //! | [`explain`], [`status`] | what is shown to people and programs |
-//! | `link` | a connection with its tunnels and routes |
+//! | `connection` | a connection with its peers and routes |
 //! | [`manager`] | what the service manager is told |
-//! | [`member`] | a tunnel with its peer: what is wanted, what is in the way |
+//! | [`peer`] | a tunnel with its peer: what is wanted, its problem and its state |
+//! | [`problem`] | why a tunnel is not up, for status and log |
 //! | [`names`] | addresses of gateways that are known by name |
 //! | [`files`] | the files that a configuration names |
 //! | `handover` | restarts that nobody notices, and the end that everybody is told of |
-//! | [`record`] | what is known of a tunnel's IKE side |
+//! | [`ike_status`] | the state of a tunnel and its IKE SAs, and their lines in the log |
 //! | `reload` | a new configuration for a running service |
-//! | [`routes`] | routes that come and go with tunnels |
+//! | [`routes`] | routes that are set and removed with the tunnels that are up |
 //! | [`shell`] | the loop |
 //! | [`signer`] | the process with the private keys |
-//! | [`sockets`] | IKE's sockets |
+//! | [`sockets`] | the UDP sockets of IKE |
 //! | `surroundings` | links, addresses and clocks that change |
 
 mod child;

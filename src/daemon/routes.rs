@@ -312,7 +312,7 @@ mod tests {
     fn routes_follow_the_devices_that_are_up_and_one_that_fails_is_tried_again() {
         let kernel = FakeRoutes::default();
         let prefixes: Vec<Prefix> =
-            ["10.1.0.0/16", "10.2.0.0/16"].map(|text| text.parse().unwrap()).to_vec();
+            [1, 2].map(|net| Prefix::of([10, net, 0, 0].into(), 16).unwrap()).to_vec();
         let mut routes = Routes {
             source: kernel.clone(),
             prefixes: prefixes.clone(),

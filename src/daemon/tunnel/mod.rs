@@ -15,6 +15,8 @@
 mod child_table;
 mod data_path;
 mod host;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
