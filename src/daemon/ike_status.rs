@@ -208,7 +208,7 @@ impl TunnelRecord {
 /// The reason for the end of an SA, for the log.
 fn describe(cause: Cause) -> &'static str {
     match cause {
-        Cause::Command => "an operator commanded it",
+        Cause::Command => "an operator ended the SA",
         Cause::DeletedByPeer => "the peer deleted the SA",
         Cause::Duplicate => "another SA does the same work",
         Cause::InitialContact => "the peer started anew",

@@ -17,29 +17,26 @@
 //! leaves that makes the peer use it.
 //!
 //! **One broken connection does not stop the others.** What can go wrong with one (a file, a name,
-//! a device) is a [`problem`] of that tunnel alone: the status shows it, and it is tried again.
+//! a device) is an obstacle of that tunnel alone: the status shows it, and it is looked at again.
 //!
 //! | file | noun |
 //! |---|---|
-//! | [`tunnel`] | a tunnel's packets: device, lane, SAs, and the state machine of them |
-//! | [`device`] | what the configuration sets for a tunnel's device |
-//! | [`child`], [`traffic`] | one pair of child SAs; packets and bytes that moved |
+//! | [`child`], [`plan`], [`traffic`], [`tunnel`] | a tunnel's packets: device, lane, SAs |
 //! | [`control`], `wishes` | the control socket, and what is wished over it |
-//! | `no_credentials` | peers without credentials: removed, or with files that cannot be used |
+//! | `departed` | peers without credentials: gone, or with files that do not read |
 //! | [`explain`], [`status`] | what is shown to people and programs |
-//! | `connection` | a connection with its peers and routes |
+//! | `link` | a connection with its tunnels and routes |
 //! | [`manager`] | what the service manager is told |
-//! | [`peer`] | a tunnel with its peer: what is wanted, its problem and its state |
-//! | [`problem`] | why a tunnel is not up, for status and log |
+//! | [`member`] | a tunnel with its peer: what is wanted, what is in the way |
 //! | [`names`] | addresses of gateways that are known by name |
 //! | [`files`] | the files that a configuration names |
 //! | `handover` | restarts that nobody notices, and the end that everybody is told of |
-//! | [`ike_status`] | the state of a tunnel and its IKE SAs, and their lines in the log |
+//! | [`record`] | what is known of a tunnel's IKE side |
 //! | `reload` | a new configuration for a running service |
-//! | [`routes`] | routes that are set and removed with the tunnels that are up |
+//! | [`routes`] | routes that come and go with tunnels |
 //! | [`shell`] | the loop |
 //! | [`signer`] | the process with the private keys |
-//! | [`sockets`] | the UDP sockets of IKE |
+//! | [`sockets`] | IKE's sockets |
 //! | `surroundings` | links, addresses and clocks that change |
 
 mod child;

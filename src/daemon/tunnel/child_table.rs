@@ -1,9 +1,12 @@
 //! The child SAs of one tunnel, as the IKE engine wants them in the data plane.
 //!
-//! ```text
-//! InstallInbound ─> AddInbound        InstallOutbound ─> kept ready ─ ActivateOutbound ─> UseOutbound
-//! RemoveInbound  ─> RemoveInbound     RetireOutbound ─> RetireOutbound, its key forgotten
-//! ```
+//! | output of the engine | change of the lane's tables |
+//! |---|---|
+//! | `InstallInbound` | `AddInbound` |
+//! | `InstallOutbound` | none: the SA is kept ready |
+//! | `ActivateOutbound` | `UseOutbound`, and `RetireOutbound` for the SA before it |
+//! | `RetireOutbound` | `RetireOutbound`, and the key is forgotten |
+//! | `RemoveInbound` | `RemoveInbound`, and the key is forgotten |
 //!
 //! The order is the engine's, and a rekey loses no packet by it (make-before-break): the new
 //! inbound half is there before the old outbound half retires.

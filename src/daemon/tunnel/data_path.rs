@@ -1,21 +1,23 @@
 //! The state machine of one tunnel's device, ESP socket and lane.
 //!
 //! ```text
-//!                 new: device made, or inherited from a former process
-//!                                     │
-//!                                     v
-//!                  ┌─────────────── Idle ──────────────┐  park: no lane starts until `release`
-//!   set_ends,      │   device there, no lane           │  (a flag of Idle and of Lost)
-//!   ensure_lane,   │                 ^                 │
-//!   release        v                 │ park, or        │ `restore_device` finds
-//!               Running              │ the socket or   │ that the link is missing
-//!      device, socket and lane ──────┘ the lane fails  │
-//!               │  ^                                   │
-//!   device lost │  │ set_ends, ensure_lane             │
-//!               v  │ (device made anew first)          │
-//!             Lost <───────────────────────────────────┘
-//!      no device; the socket waits ── restore_device ──> Idle
+//!        new: the device is made, or inherited from a former process
+//!                    │
+//!                    v        set_ends, ensure_lane, release: a lane starts
+//!   ┌────────────> Idle ─────────────────────────────────────────────> Running
+//!   │          device, no lane                                  device, socket, lane
+//!   │                │  ^                                           │       │
+//!   │                │  └───── park, or a socket or a lane fails ───┘       │
+//!   │                │ restore_device: no link                              │
+//!   │                v                                                      │
+//!   └───────────── Lost <───────────────────────────────────────────────────┘
+//!  restore_device:  no device; a socket may wait       lose_device: the lane stops
+//!  the device is made anew
 //! ```
+//!
+//! - [`DataPath::set_ends`] and [`DataPath::ensure_lane`] make a lost device first.
+//! - [`DataPath::park`] also keeps Idle and Lost from starting a lane, until
+//!   [`DataPath::release`].
 //!
 //! Whatever fails leaves the machine in a state from which [`DataPath::restore_device`] and
 //! [`DataPath::ensure_lane`] try again; the service calls both until they succeed. A lane whose
@@ -80,7 +82,8 @@ struct Standby {
     /// The socket of a former process, or of a lane that lost its device, with the packets that
     /// wait in it.
     socket: Option<OwnedFd>,
-    /// No lane may start: the SAs are not recovered yet, or the next process is to find the packets.
+    /// Whether no lane may start: the SAs are not recovered yet, or the packets are for the next
+    /// process.
     parked: bool,
 }
 

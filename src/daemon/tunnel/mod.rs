@@ -79,8 +79,8 @@ impl<H: TunnelHost> RunningTunnel<H> {
         Ok(RunningTunnel { data_path, children, inherited })
     }
 
-    /// Goes on with what a former process had: no lane starts before [`RunningTunnel::release`], and
-    /// SAs begin at these positions.
+    /// Goes on with what a former process had: SAs begin at these positions, and no lane starts
+    /// before [`RunningTunnel::release`].
     pub(crate) fn resume(&mut self, past: Traffic, positions: Vec<Position>) {
         self.data_path.park();
         self.children.recover(past, positions);
