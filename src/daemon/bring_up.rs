@@ -9,11 +9,12 @@
 
 use std::rc::Rc;
 
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::connection::{RunningConnection, find, outer};
 use super::device::DevicePlan;
-use super::peer::{Obstacle, RETRY, ServicePeer};
+use super::peer::ServicePeer;
+use super::problem::Problem;
 use super::resolver::Found;
 use super::routes::{Guard, Routes};
 use super::service::Service;
@@ -46,14 +47,14 @@ impl Service {
     pub(super) fn authenticator(
         &self,
         credentials: Option<Credentials>,
-    ) -> Result<Rc<CertificateAuthenticator>, Obstacle> {
+    ) -> Result<Rc<CertificateAuthenticator>, Problem> {
         let address = self.config.local_network_gateway.address.address();
         match credentials {
             Some(credentials) => Ok(Rc::new(credentials.certificates(address))),
             None => {
                 let errors = self.report.found.iter().filter(|f| f.severity == Severity::Error);
                 let errors: Vec<String> = errors.map(Diagnostic::in_a_line).collect();
-                Err(format!("certificate files are not in order: {}", errors.join(". ")))
+                Err(Problem::Credentials { errors })
             }
         }
     }
@@ -63,7 +64,7 @@ impl Service {
     pub(super) fn add_connection(
         &mut self,
         settings: Connection,
-        credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
+        credentials: &Result<Rc<CertificateAuthenticator>, Problem>,
         former: Option<&InventoryConnection>,
     ) -> Vec<PeerId> {
         let now = clock::now();
@@ -81,10 +82,10 @@ impl Service {
         let mut routes = Routes::new(&settings, &outer(&peers));
         routes.adopt(former.map_or_else(Vec::new, |former| former.devices.clone()));
         for peer in &peers {
-            self.inputs.resolver.watch(peer.peer, &peer.host);
+            self.inputs.resolver.watch(peer.id, &peer.host);
         }
-        let ids = peers.iter().map(|peer| peer.peer).collect();
-        self.connections.push(RunningConnection { settings, peers, routes, lacking: None });
+        let ids = peers.iter().map(|peer| peer.id).collect();
+        self.connections.push(RunningConnection { settings, peers, routes, routes_problem: None });
         ids
     }
 
@@ -119,10 +120,10 @@ impl Service {
                 // Adds the peer if the engine does not have it.
                 self.endpoint.command(now, Command::Reconfigure(id, Box::new(config)));
                 let Some(peer) = self.peer_mut(id) else { return };
-                let (problem, wanted) = (peer.hitch(), peer.wanted);
+                let (problem, wanted) = (peer.device_problem(), peer.wanted);
                 match problem {
                     Some(problem) => self.set_problem(id, problem),
-                    None => peer.clear(),
+                    None => peer.clear_problem(),
                 }
                 if wanted {
                     self.endpoint.command(now, Command::Up(id));
@@ -136,9 +137,9 @@ impl Service {
     /// has no routes: the routes went with the device, or may have.
     pub(super) fn prepare_again(&mut self, id: PeerId) {
         let Some(peer) = self.peer_mut(id) else { return };
-        if let Some(problem) = peer.hitch() {
+        if let Some(problem) = peer.device_problem() {
             warn!(connection = peer.record.name, "{problem}");
-            peer.record.obstacle = Some(problem);
+            peer.record.problem = Some(problem);
             self.carry_out();
         }
         self.prepare(id);
@@ -146,30 +147,27 @@ impl Service {
     }
 
     /// Has everything ready to dial a peer. Returns what the engine has to know of the peer.
-    fn prepare_to_dial(&mut self, id: PeerId) -> Result<PeerConfig, Obstacle> {
+    fn prepare_to_dial(&mut self, id: PeerId) -> Result<PeerConfig, Problem> {
         let config = self.prepare_data_plane(id)?;
         self.credentials_problem(id).map_or(Ok(config), Err)
     }
 
     /// What is wrong with a peer's certificate files.
-    pub(super) fn credentials_problem(&mut self, id: PeerId) -> Option<Obstacle> {
+    pub(super) fn credentials_problem(&mut self, id: PeerId) -> Option<Problem> {
         self.peer_mut(id)?.credentials.as_ref().err().cloned()
     }
 
     /// Has everything ready for a peer that is established already, whose certificate files need
     /// not be in order.
-    pub(super) fn prepare_data_plane(&mut self, id: PeerId) -> Result<PeerConfig, Obstacle> {
+    pub(super) fn prepare_data_plane(&mut self, id: PeerId) -> Result<PeerConfig, Problem> {
         let Service { connections, config, options, inputs, guard, storage, .. } = self;
-        let gone = || "the connection was removed".to_owned();
+        let gone = || Problem::NotConfigured;
         let (connection, at) = find(connections, id).ok_or_else(gone)?;
         let RunningConnection { settings, peers, routes, .. } = connection;
         let peer = peers.get_mut(at).ok_or_else(gone)?;
         let tunnel = settings.tunnels.get(at).ok_or_else(gone)?;
         if routes.is_guarded() && guard.is_none() {
-            let rules = Guard::set_up();
-            *guard = Some(rules.map_err(|error| {
-                format!("the rules that keep outer packets out of tunnels cannot be set: {error}")
-            })?);
+            *guard = Some(Guard::set_up()?);
         }
         let listen = &config.device.listen_addresses;
         let site = &config.local_network_gateway;
@@ -179,12 +177,9 @@ impl Service {
     }
 
     /// Notes and logs a problem of a tunnel, which is tried again after a pause.
-    pub(super) fn set_problem(&mut self, id: PeerId, problem: Obstacle) {
-        let Some(peer) = self.peer_mut(id) else { return };
-        if peer.record.obstacle.as_ref() != Some(&problem) {
-            error!(connection = peer.record.name, "{problem}");
+    pub(super) fn set_problem(&mut self, id: PeerId, problem: Problem) {
+        if let Some(peer) = self.peer_mut(id) {
+            peer.set_problem(problem, clock::now());
         }
-        peer.record.obstacle = Some(problem);
-        peer.retry_at = Some(clock::now().mono + RETRY);
     }
 }

@@ -1,4 +1,4 @@
-//! One child SA pair as the data plane has it, with what the status shows of it.
+//! One pair of child SAs as the data plane has it, with what `s2sd status` shows of it.
 
 use std::sync::Arc;
 
@@ -6,43 +6,35 @@ use super::traffic::Traffic;
 use crate::crypto::EspSuite;
 use crate::dataplane::{InboundSa, OutboundSa};
 use crate::esp::{Counters, Limits, limits::Quota};
-use crate::ike::Slot;
 use crate::ike::endpoint::output::EspSa;
 use crate::ike::sa::lifetime::Deadlines;
 use crate::time::Instant;
 use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::spi::EspSpi;
 
-/// One pair.
+/// The inbound and the outbound SA of one child, and what both have in common.
 #[derive(Debug)]
-pub struct Child {
-    /// The tunnel policy it serves.
-    pub slot: Slot,
-    /// Its algorithms.
-    pub suite: EspSuite,
-    /// What may pass.
-    pub selectors: ChildSelectors,
-    /// When it was made.
-    pub since: Instant,
-    /// When its successor is due, and when it ends.
-    pub deadlines: Deadlines,
-    /// The same as the data plane keeps it.
-    pub limits: Limits,
-    /// The receiving half.
-    pub inbound: Option<Arc<InboundSa>>,
-    /// The sending half.
-    pub outbound: Option<Arc<OutboundSa>>,
-    /// What it moved under a former process.
-    pub before: Traffic,
-    /// Packets received at the last look.
+pub(crate) struct Child {
+    pub(crate) suite: EspSuite,
+    pub(crate) selectors: ChildSelectors,
+    /// When the pair was negotiated.
+    pub(crate) since: Instant,
+    /// When the rekey is due, and when the pair expires.
+    pub(crate) deadlines: Deadlines,
+    /// The deadlines as the data plane keeps them.
+    pub(crate) limits: Limits,
+    pub(crate) inbound: Option<Arc<InboundSa>>,
+    pub(crate) outbound: Option<Arc<OutboundSa>>,
+    /// What the pair moved under a former process.
+    pub(crate) before: Traffic,
+    /// The number of inbound packets at the last [`Child::newly_heard`].
     counted: u64,
 }
 
 impl Child {
-    /// What both halves have in common.
-    pub fn new(sa: &EspSa) -> Child {
+    /// A pair that has neither half yet; both halves of one child say the same of it.
+    pub(crate) fn new(sa: &EspSa) -> Child {
         Child {
-            slot: sa.slot,
             suite: sa.suite,
             selectors: sa.selectors.clone(),
             since: sa.made_at,
@@ -55,8 +47,8 @@ impl Child {
         }
     }
 
-    /// What it moved under this process.
-    pub fn traffic(&self) -> Traffic {
+    /// What the pair moved under this process.
+    pub(crate) fn traffic(&self) -> Traffic {
         let of = |counters: Option<&Counters>| {
             counters.map_or((0, 0), |counters| (counters.packets(), counters.bytes()))
         };
@@ -65,30 +57,30 @@ impl Child {
         Traffic { packets_out, bytes_out, packets_in, bytes_in }
     }
 
-    /// The receiving half's SPI, if packets came on it since the last look.
-    pub fn heard(&mut self) -> Option<EspSpi> {
+    /// The inbound SPI, if packets came on it since the last call.
+    pub(crate) fn newly_heard(&mut self) -> Option<EspSpi> {
         let inbound = self.inbound.as_ref()?;
         let count = inbound.counters.packets();
         (std::mem::replace(&mut self.counted, count) != count).then_some(inbound.spi)
     }
 
-    /// The counters of its halves.
-    pub fn counters(&self) -> impl Iterator<Item = &Counters> {
+    /// The counters of both halves.
+    pub(crate) fn counters(&self) -> impl Iterator<Item = &Counters> {
         let outbound = self.outbound.as_ref().map(|sa| &sa.counters);
         outbound.into_iter().chain(self.inbound.as_ref().map(|sa| &sa.counters))
     }
 }
 
-/// Packets and bytes that a half served at most under a process which died: the ledger bounds its
-/// packets, and each may have been as long as the device takes. Of the bytes no more counts than
-/// the soft limit: a successor is on its way, and has the rest to arrive.
-pub fn served_at_most(ceiling: u64, mtu: u16, limits: &Limits) -> (u64, u64) {
+/// The most packets and bytes that an SA can have served under a process which died. The ledger's
+/// ceiling bounds the packets, and each may have been as long as the device's MTU. The bytes count
+/// up to the soft limit only: the rekey that follows then has the rest of the lifetime to succeed.
+pub(crate) fn served_at_most(ceiling: u64, mtu: u16, limits: &Limits) -> (u64, u64) {
     let packets = ceiling.saturating_sub(1);
     (packets, packets.saturating_mul(u64::from(mtu)).min(limits.soft.bytes))
 }
 
-/// The data plane counts packets and bytes, and the engine keeps the time; the end holds whoever
-/// fails.
+/// The soft limits of the data plane are packets and bytes, because the IKE engine keeps the time.
+/// The hard limits include the time, so that an SA expires even if the engine fails.
 fn limits(deadlines: &Deadlines) -> Limits {
     let Deadlines { time, bytes, packets } = deadlines;
     Limits {

@@ -1,4 +1,5 @@
-//! One connection at work: its tunnels, and the routes into those that are up.
+//! One connection at work: its peers with their tunnels, and the routes into the tunnels that are
+//! up.
 
 use std::net::IpAddr;
 
@@ -6,6 +7,7 @@ use tracing::{error, info};
 
 use super::ike_status::TunnelState;
 use super::peer::ServicePeer;
+use super::problem::Problem;
 use super::routes::Routes;
 use super::tunnel::RunningTunnel;
 use crate::config::settings::Connection;
@@ -15,61 +17,71 @@ use crate::ike::PeerId;
 #[derive(Debug)]
 pub(super) struct RunningConnection {
     pub(super) settings: Connection,
+    /// One peer for each tunnel of the settings, in their order.
     pub(super) peers: Vec<ServicePeer>,
     pub(super) routes: Routes,
-    /// Why some routes are not as they should be.
-    pub(super) lacking: Option<String>,
+    /// Why some routes are missing, or lead where they should not.
+    pub(super) routes_problem: Option<Problem>,
 }
 
 impl RunningConnection {
-    /// The gateway is elsewhere: its address may be one that the routes would swallow.
+    /// Moves the routes to the right table after an address of the gateway has changed: the new
+    /// address may be one that the routes would swallow.
     pub(super) fn protect_outer(&mut self) {
         let connection = &self.settings.name;
-        if let Err(error) = self.routes.protect_outer(&self.settings, &outer(&self.peers)) {
-            error!(%connection, %error, "the routes could not be changed");
+        if let Err(problem) = self.routes.protect_outer(&self.settings, &outer(&self.peers)) {
+            error!(%connection, "{problem}");
         }
         self.update_routes();
     }
 
     /// Has the routes lead into the tunnels that are up.
     pub(super) fn update_routes(&mut self) {
-        let up = self.peers.iter().filter(|m| m.record.state == TunnelState::Up);
+        let up = self.peers.iter().filter(|peer| peer.record.state == TunnelState::Up);
         let devices: Vec<&str> =
-            up.filter_map(|member| member.tunnel.as_ref()).map(RunningTunnel::interface).collect();
+            up.filter_map(|peer| peer.tunnel.as_ref()).map(RunningTunnel::interface).collect();
         let connection = &self.settings.name;
-        let before = self.lacking.take();
+        let before = self.routes_problem.take();
         match self.routes.lead_into(&devices) {
-            Ok(true) => info!(%connection, into = ?devices, "routes"),
+            Ok(true) if devices.is_empty() => {
+                info!(%connection, "the routes are removed: no tunnel is up");
+            }
+            Ok(true) => {
+                let into = devices.join(", ");
+                info!(%connection, into, "the routes lead into the tunnels that are up");
+            }
             Ok(false) => {}
-            Err(error) => {
-                let lacking = error.to_string();
-                if before.as_ref() != Some(&lacking) {
-                    error!(%connection, "{lacking}");
+            Err(problem) => {
+                if before.as_ref() != Some(&problem) {
+                    error!(%connection, "{problem}");
                 }
-                self.lacking = Some(lacking);
+                self.routes_problem = Some(problem);
             }
         }
     }
 }
 
-/// Where a connection's gateway is, as far as it is known.
-pub(super) fn outer(members: &[ServicePeer]) -> Vec<IpAddr> {
-    members.iter().filter_map(|member| member.remote).collect()
+/// The addresses of a connection's gateway, as far as they are known.
+pub(super) fn outer(peers: &[ServicePeer]) -> Vec<IpAddr> {
+    peers.iter().filter_map(|peer| peer.remote).collect()
 }
 
-/// A peer's connection, and which of its tunnels it is.
+/// The connection that has this peer, and the peer's place in it.
 pub(super) fn find(
-    links: &mut [RunningConnection],
-    peer: PeerId,
+    connections: &mut [RunningConnection],
+    id: PeerId,
 ) -> Option<(&mut RunningConnection, usize)> {
-    links.iter_mut().find_map(|link| {
-        let at = link.peers.iter().position(|member| member.peer == peer)?;
-        Some((link, at))
+    connections.iter_mut().find_map(|connection| {
+        let at = connection.peers.iter().position(|peer| peer.id == id)?;
+        Some((connection, at))
     })
 }
 
-/// A peer's tunnel, if there is one.
-pub(super) fn tunnel(links: &mut [RunningConnection], peer: PeerId) -> Option<&mut RunningTunnel> {
-    let (link, at) = find(links, peer)?;
-    link.peers.get_mut(at)?.tunnel.as_mut()
+/// The tunnel of this peer, if its device could be made.
+pub(super) fn tunnel(
+    connections: &mut [RunningConnection],
+    id: PeerId,
+) -> Option<&mut RunningTunnel> {
+    let (connection, at) = find(connections, id)?;
+    connection.peers.get_mut(at)?.tunnel.as_mut()
 }

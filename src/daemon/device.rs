@@ -1,4 +1,7 @@
-//! What an operator set for a tunnel's packets, and the device that is made by it.
+//! What the configuration sets for a tunnel's device, and how the device gets it.
+//!
+//! Where the path MTU is not known yet, the inner MTU and the MSS are Azure's advice (TCP MSS
+//! clamping).
 
 use std::io;
 
@@ -9,43 +12,41 @@ use crate::dataplane::Rules;
 use crate::dataplane::mtu::OuterHeaders;
 use crate::state::{Handles, fd_store};
 use crate::sys::netlink::{AddressPrefix, Netlink};
-use crate::sys::tun::{Offloads, Tun};
+use crate::sys::tun::Offloads;
 use crate::wire::packet::ip::IpVersion;
 
-/// The inner packet and the TCP segment that Azure advises, where the path does not carry less
-/// (Azure docs, "About VPN devices", IPsec/IKE parameters).
+/// The MTU of the device that Azure recommends.
 const INNER_MTU: u16 = 1400;
+/// The largest TCP segment that Azure recommends.
 const MSS: u16 = 1350;
-/// The outer packet that a path is taken to carry until it says otherwise.
+/// The outer packet that a path is assumed to carry before path MTU discovery says otherwise.
 const OUTER_MTU: usize = 1500;
 
-/// Packets that may wait for the device: a super-packet counts as one.
+/// How many packets may wait for the device to be read. A super-packet counts as one.
 const QUEUE_LEN: u32 = 1000;
 
-/// What an operator set for a tunnel's packets.
+/// What the configuration sets for the device of one tunnel and for its packets.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct DevicePlan {
-    /// The connection, as the log names it.
-    pub connection: String,
-    /// The device.
-    pub interface: String,
-    /// Its addresses.
-    pub addresses: Vec<AddressPrefix>,
-    /// Its MTU; `None`: what Azure advises.
-    pub mtu: Option<u16>,
-    /// The largest TCP segment; `None`: what Azure advises.
-    pub mss: Option<u16>,
-    /// Whether service classes show outside.
-    pub copy_dscp: bool,
-    /// Whether to use offloads.
-    pub offload: bool,
-    /// Packets that may be late by this many.
-    pub replay_window: u32,
+pub(crate) struct DevicePlan {
+    /// The connection and its tunnel, as the log names them.
+    pub(crate) connection: String,
+    pub(crate) interface: String,
+    pub(crate) addresses: Vec<AddressPrefix>,
+    /// The MTU of the device; `None` for what Azure recommends.
+    pub(crate) mtu: Option<u16>,
+    /// The largest TCP segment; `None` for what Azure recommends.
+    pub(crate) mss: Option<u16>,
+    /// Whether the outer header gets the inner packet's DSCP.
+    pub(crate) copy_dscp: bool,
+    /// Whether to use segmentation offload at the device and the socket.
+    pub(crate) offload: bool,
+    /// The size of the anti-replay window, in packets.
+    pub(crate) replay_window: u32,
 }
 
 impl DevicePlan {
-    /// What a connection's configuration says of one of its tunnels.
-    pub fn new(connection: &Connection, tunnel: &settings::GatewayTunnel) -> DevicePlan {
+    /// The plan for one tunnel of a connection.
+    pub(crate) fn new(connection: &Connection, tunnel: &settings::GatewayTunnel) -> DevicePlan {
         let settings = &connection.tunnel;
         let address = |a: &InterfaceAddress| AddressPrefix { address: a.address, length: a.length };
         DevicePlan {
@@ -60,39 +61,25 @@ impl DevicePlan {
         }
     }
 
-    /// The device's MTU.
-    pub fn mtu(&self) -> u16 {
+    /// The MTU of the device.
+    pub(crate) fn mtu(&self) -> u16 {
         self.mtu.unwrap_or(INNER_MTU)
     }
 
-    /// What the device is to do for us.
-    pub fn offloads(&self) -> Offloads {
+    /// What the device and the socket may take and give in one piece.
+    pub(crate) fn offloads(&self) -> Offloads {
         if self.offload { Offloads::ALL } else { Offloads::NONE }
     }
 
-    /// Makes the device. Needs CAP_NET_ADMIN.
-    pub fn device(&self, keeping: &Handles) -> io::Result<Tun> {
-        // What is kept of one that we lost would keep the name.
-        let name = fd_store::device(&self.interface);
-        keeping.fd_store.forget(&name);
-        let tun = Tun::create(&self.interface, self.offloads())?;
-        let netlink = Netlink::open()?;
-        self.dress(&netlink)?;
-        netlink.set_up(&self.interface)?;
-        // Only now: what is kept is complete.
-        keeping.fd_store.keep(&name, &tun);
-        Ok(tun)
+    /// Gives the device its MTU, its queue and its addresses.
+    pub(crate) fn apply(&self, links: &impl LinkControl) -> io::Result<()> {
+        links.set_mtu(&self.interface, self.mtu())?;
+        links.set_queue_len(&self.interface, QUEUE_LEN)?;
+        self.addresses.iter().try_for_each(|address| links.add_address(&self.interface, *address))
     }
 
-    /// Gives the device what the operator set for it.
-    pub fn dress(&self, netlink: &Netlink) -> io::Result<()> {
-        netlink.set_mtu(&self.interface, self.mtu())?;
-        netlink.set_queue_len(&self.interface, QUEUE_LEN)?;
-        self.addresses.iter().try_for_each(|address| netlink.add_address(&self.interface, *address))
-    }
-
-    /// What a lane goes by, between ends of this IP version.
-    pub fn rules(&self, udp: bool, version: IpVersion) -> Rules {
+    /// The lane's rules for outer headers of this IP version, in UDP or bare.
+    pub(crate) fn rules(&self, udp: bool, version: IpVersion) -> Rules {
         Rules {
             encapsulation: OuterHeaders { version, udp },
             outer_mtu: OUTER_MTU,
@@ -103,10 +90,53 @@ impl DevicePlan {
     }
 }
 
-/// Ends a device and has it forgotten, with its socket.
-pub fn dismiss(interface: &str, keeping: &Handles) {
-    keeping.fd_store.forget(&fd_store::device(interface));
-    keeping.fd_store.forget(&fd_store::lane(interface));
-    // It is gone already, or goes with the keeper's copy.
-    let _ = Netlink::open().and_then(|netlink| netlink.delete_link(interface));
+/// What the kernel is asked to do with the interfaces of tunnels.
+pub(crate) trait LinkControl {
+    /// Whether the interface is switched on; ENODEV if there is none.
+    fn is_up(&self, interface: &str) -> io::Result<bool>;
+    fn set_up(&self, interface: &str) -> io::Result<()>;
+    fn set_mtu(&self, interface: &str, mtu: u16) -> io::Result<()>;
+    fn set_queue_len(&self, interface: &str, packets: u32) -> io::Result<()>;
+    /// Adds an address that the interface may have already.
+    fn add_address(&self, interface: &str, address: AddressPrefix) -> io::Result<()>;
+    fn delete_link(&self, interface: &str) -> io::Result<()>;
+}
+
+impl LinkControl for Netlink {
+    fn is_up(&self, interface: &str) -> io::Result<bool> {
+        Netlink::is_up(self, interface)
+    }
+
+    fn set_up(&self, interface: &str) -> io::Result<()> {
+        Netlink::set_up(self, interface)
+    }
+
+    fn set_mtu(&self, interface: &str, mtu: u16) -> io::Result<()> {
+        Netlink::set_mtu(self, interface, mtu)
+    }
+
+    fn set_queue_len(&self, interface: &str, packets: u32) -> io::Result<()> {
+        Netlink::set_queue_len(self, interface, packets)
+    }
+
+    fn add_address(&self, interface: &str, address: AddressPrefix) -> io::Result<()> {
+        Netlink::add_address(self, interface, address)
+    }
+
+    fn delete_link(&self, interface: &str) -> io::Result<()> {
+        Netlink::delete_link(self, interface)
+    }
+}
+
+/// Deletes a device, and the file descriptor store's copies of the device and of its socket.
+pub(crate) fn remove_device<L: LinkControl>(
+    interface: &str,
+    handles: &Handles,
+    links: impl FnOnce() -> io::Result<L>,
+) {
+    handles.fd_store.forget(&fd_store::device(interface));
+    handles.fd_store.forget(&fd_store::lane(interface));
+    // An error means that the device is gone already, or goes with the file descriptor store's
+    // copy.
+    let _ = links().and_then(|links| links.delete_link(interface));
 }

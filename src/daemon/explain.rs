@@ -54,20 +54,20 @@ pub fn explain(
     now: Now,
 ) -> Explanation {
     let tunnel = record.name.clone();
-    let Some(failure) = &record.failure else {
-        let text = match &record.obstacle {
-            Some(obstacle) => obstacle.clone(),
+    let Some(last) = &record.last_refusal else {
+        let text = match &record.problem {
+            Some(problem) => problem.to_string(),
             None => {
                 format!("{}: nothing was refused since the service started", record.state.word())
             }
         };
         return Explanation { tunnel, text, ..Explanation::nothing() };
     };
-    let refusal: &Refusal = &failure.refusal;
+    let refusal: &Refusal = &last.refusal;
     let setting = refusal.setting();
     Explanation {
         tunnel,
-        seconds: Some(now.mono.since(failure.at.mono).as_secs()),
+        seconds: Some(now.mono.since(last.at.mono).as_secs()),
         reason: Some(refusal.reason.code().to_owned()),
         text: refusal.to_string(),
         step: Some(refusal.step.to_string()),

@@ -41,6 +41,7 @@ use crate::ike::{ChildId, Endpoint, PeerId, Snapshot};
 use crate::state::inventory::{self, Inventory, InventoryConnection, InventoryTunnel};
 use crate::state::{Recovered, fd_store};
 use crate::sys::clock;
+use crate::sys::netlink::Netlink;
 use crate::sys::random::SystemRng;
 use crate::time::Now;
 
@@ -195,8 +196,8 @@ impl Service {
             let Some(tunnel) = &mut peer.tunnel else { continue };
             let active: Vec<ChildId> =
                 tunnel.children().map(|(id, _)| id).filter(|id| tunnel.is_active(*id)).collect();
-            if let Err(error) = tunnel.release() {
-                self.set_problem(*id, format!("its packets cannot be carried: {error}"));
+            if let Err(problem) = tunnel.release() {
+                self.set_problem(*id, problem);
             }
             if wanted {
                 self.endpoint.command(now, Command::Up(*id));
@@ -224,7 +225,7 @@ impl Service {
                 since: now.at(facts.since),
                 path: facts.path,
             };
-            peer.record.ikes.insert(facts.ike, record);
+            peer.record.ike_sas.insert(facts.ike, record);
         }
     }
 
@@ -235,7 +236,7 @@ impl Service {
         for name in state.untaken() {
             state.take(&name);
             if let Some(interface) = name.strip_prefix(&fd_store::device("")) {
-                device::dismiss(interface, &state.handles);
+                device::remove_device(interface, &state.handles, Netlink::open);
             }
             state.handles.fd_store.forget(&name);
         }
@@ -250,7 +251,7 @@ impl Service {
         while let Ok((peer, event)) = self.inputs.lane_events.try_recv() {
             self.on_lane_event(peer, event);
         }
-        while let Some(message) = self.inputs.sockets.waiting() {
+        while let Some(message) = self.inputs.sockets.try_receive() {
             self.on_message(message);
         }
         self.carry_out();
@@ -268,13 +269,13 @@ impl Service {
     /// Sends a DELETE for every IKE SA, and waits a little for the answers.
     pub(super) async fn say_goodbye(&mut self) {
         info!("stopping");
-        let peers: Vec<PeerId> = self.peers().map(|peer| peer.peer).collect();
+        let peers: Vec<PeerId> = self.peers().map(|peer| peer.id).collect();
         for peer in peers {
             self.endpoint.command(clock::now(), Command::Down(peer));
         }
         self.carry_out();
         let end = clock::now().mono + GOODBYE_TIMEOUT;
-        while self.peers().any(|peer| !peer.record.ikes.is_empty()) {
+        while self.peers().any(|peer| !peer.record.ike_sas.is_empty()) {
             let left = end.since(clock::now().mono);
             if left.is_zero() {
                 return;
@@ -292,7 +293,7 @@ impl Service {
     /// Removes all devices, and all descriptors from the file descriptor store.
     pub(super) fn leave_nothing(&mut self) {
         let peers = self.connections.drain(..).flat_map(|connection| connection.peers);
-        peers.filter_map(|peer| peer.tunnel).for_each(RunningTunnel::dismiss);
+        peers.filter_map(|peer| peer.tunnel).for_each(RunningTunnel::remove);
         for name in [fd_store::IKE, fd_store::STORE, fd_store::LEDGER] {
             self.storage.state.handles.fd_store.forget(name);
         }
@@ -316,7 +317,7 @@ impl Service {
 
 fn describe(connection: &RunningConnection) -> InventoryConnection {
     let tunnels = connection.peers.iter().map(|peer| InventoryTunnel {
-        peer: peer.peer.0,
+        peer: peer.id.0,
         interface: peer.interface.clone(),
         remote: peer.remote,
         local: peer.local,

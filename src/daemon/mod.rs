@@ -46,26 +46,27 @@
 //! | systemd | `systemd.rs` | ready, reloading, status line, watchdog |
 
 mod bring_up;
-pub mod child;
+mod child;
 mod connection;
 pub mod control;
-pub mod device;
+mod device;
 pub(crate) mod explain;
 pub(crate) mod files;
 mod handover;
 mod host_changes;
-pub mod ike_status;
+mod ike_status;
 mod no_credentials;
-pub mod peer;
+mod peer;
+mod problem;
 mod reload;
 mod resolver;
-pub mod routes;
+mod routes;
 mod service;
 pub mod signer;
-pub mod sockets;
+mod sockets;
 pub mod status;
 mod systemd;
-pub mod traffic;
-pub mod tunnel;
+mod traffic;
+mod tunnel;
 
 pub use service::{Options, Signal, run};

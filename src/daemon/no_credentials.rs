@@ -1,6 +1,6 @@
-//! Peers without credentials: one that the configuration has no longer, with just enough of it to
-//! say goodbye; and one whose certificate files are not in order now: what is established goes on,
-//! as it does while a service runs.
+//! Peers without credentials. One is a peer that the configuration no longer has: a new process
+//! knows just enough of it to delete its SAs. The other is a peer whose certificate files cannot be
+//! used now: its SAs live on, and no IKE SA can be authenticated.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -20,12 +20,14 @@ use crate::wire::payload::auth::AuthPayload;
 use crate::wire::payload::cert::{AUTHORITY_LEN, CertPayload};
 use crate::wire::payload::id::Identity;
 
-/// Neither proves anything nor believes anybody, and says why.
+/// The authenticator of a peer without credentials: every IKE_AUTH fails, for this reason.
 #[derive(Debug)]
-pub struct Nobody(pub String);
+pub(super) struct NoCredentials {
+    pub(super) reason: String,
+}
 
-/// The peer of a former process's tunnel.
-pub fn departed(tunnel: &InventoryTunnel) -> PeerConfig {
+/// What the engine has to know of a former process's peer to delete its SAs.
+pub(super) fn departed(tunnel: &InventoryTunnel) -> PeerConfig {
     let unspecified = IpAddr::from([0, 0, 0, 0]);
     PeerConfig {
         name: tunnel.interface.clone().into_boxed_str(),
@@ -36,7 +38,9 @@ pub fn departed(tunnel: &InventoryTunnel) -> PeerConfig {
         start_on_4500: false,
         ike: ProposalPolicy::azure_ike(),
         children: Vec::new(),
-        credentials: Rc::new(Nobody("the connection is no longer configured".to_owned())),
+        credentials: Rc::new(NoCredentials {
+            reason: "the connection is no longer configured".to_owned(),
+        }),
         ask_for: None,
         ike_lifetime: IKE_HARD,
         reauthenticate: None,
@@ -46,7 +50,7 @@ pub fn departed(tunnel: &InventoryTunnel) -> PeerConfig {
     }
 }
 
-impl Authenticator for Nobody {
+impl Authenticator for NoCredentials {
     fn identity(&self) -> Identity {
         Identity::new(IdType::KeyId, Vec::new())
     }
@@ -69,11 +73,11 @@ impl Authenticator for Nobody {
         _theirs: &[HashId],
         _rng: &mut dyn Rng,
     ) -> Result<AuthPayload, SignFailed> {
-        Err(SignFailed { reason: self.0.clone() })
+        Err(SignFailed { reason: self.reason.clone() })
     }
 
     fn verify(&self, _claim: &PeerProof<'_>, _now: Now) -> Result<Proven, Disbelief> {
-        Err(Disbelief { kind: AuthFailed::Identity, reason: self.0.clone(), remedy: None })
+        Err(Disbelief { kind: AuthFailed::Identity, reason: self.reason.clone(), remedy: None })
     }
 
     fn not_after(&self) -> UnixTime {

@@ -1,17 +1,17 @@
-//! One tunnel of a connection with its peer: what is wanted of it, what stands in its way, how it
-//! is.
+//! One tunnel of a connection, with its peer: what the configuration and the operator want, what
+//! the kernel and the IKE engine report, and the state that follows.
 
-use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
-use tracing::info;
+use tracing::{error, info};
 
 use super::device::DevicePlan;
 use super::ike_status::{TunnelRecord, TunnelState};
-use super::no_credentials::Nobody;
+use super::no_credentials::NoCredentials;
+use super::problem::Problem;
 use super::tunnel::{PeerLaneEvent, RunningTunnel};
 use crate::config::peers;
 use crate::config::settings::{self, Connection, Site};
@@ -26,53 +26,48 @@ use crate::sys::ike_socket;
 use crate::time::{Instant, Now};
 use crate::wire::spi::EspSpi;
 
-/// Why a tunnel cannot be put to work: a sentence with its remedy.
-pub type Obstacle = String;
+/// How long after a problem the peer is prepared again.
+pub(super) const RETRY: Duration = Duration::from_secs(10);
 
-/// How long to wait before an obstacle is looked at again: a name that did not resolve, a network
-/// that was not there.
-pub const RETRY: Duration = Duration::from_secs(10);
-
-/// One tunnel.
+/// One tunnel of a connection, with its peer.
 #[derive(Debug)]
-pub struct ServicePeer {
-    /// The engine's name for the peer.
-    pub peer: PeerId,
-    /// The tunnel's interface, there or not.
-    pub interface: String,
-    /// Where the gateway is.
-    pub host: Host,
-    /// Its address, once it is known.
-    pub remote: Option<IpAddr>,
-    /// Our address towards it, once it is known.
-    pub local: Option<IpAddr>,
+pub(super) struct ServicePeer {
+    pub(super) id: PeerId,
+    /// The name of the tunnel's interface, whether the interface exists or not.
+    pub(super) interface: String,
+    /// The gateway, as the configuration names it.
+    pub(super) host: Host,
+    /// The gateway's address, once it is known.
+    pub(super) remote: Option<IpAddr>,
+    /// This host's address towards the gateway, once it is known.
+    pub(super) local: Option<IpAddr>,
     /// The connection's credentials, or what is wrong with their files.
-    pub credentials: Result<Rc<CertificateAuthenticator>, Obstacle>,
-    /// Who may dial.
-    pub role: DialRole,
-    /// The packets' side; `None` when the device could not be made.
-    pub tunnel: Option<RunningTunnel>,
-    /// What is known of the IKE side.
-    pub record: TunnelRecord,
-    /// Whether the operator wants it up.
-    pub wanted: bool,
-    /// When to look at the obstacle again.
-    pub retry_at: Option<Instant>,
-    /// It did not answer at once: it may be elsewhere by now, or we are.
-    pub doubted: bool,
+    pub(super) credentials: Result<Rc<CertificateAuthenticator>, Problem>,
+    /// Which end may dial.
+    pub(super) role: DialRole,
+    /// The data plane; `None` if the device could not be made yet.
+    pub(super) tunnel: Option<RunningTunnel>,
+    /// What is known of the IKE side, the state and the problem.
+    pub(super) record: TunnelRecord,
+    /// Whether the operator wants the tunnel up.
+    pub(super) wanted: bool,
+    /// When to prepare the peer again because of its problem.
+    pub(super) retry_at: Option<Instant>,
+    /// Whether a request had to be sent again: an address of either end may have changed.
+    pub(super) doubted: bool,
 }
 
 impl ServicePeer {
-    /// A tunnel as the configuration has it.
-    pub fn new(
-        peer: PeerId,
+    /// The peer of one tunnel of the configuration, without a device.
+    pub(super) fn new(
+        id: PeerId,
         connection: &Connection,
         tunnel: &settings::GatewayTunnel,
-        credentials: Result<Rc<CertificateAuthenticator>, Obstacle>,
+        credentials: Result<Rc<CertificateAuthenticator>, Problem>,
         now: Now,
     ) -> ServicePeer {
         ServicePeer {
-            peer,
+            id,
             interface: tunnel.interface.to_string(),
             host: tunnel.remote.clone(),
             remote: tunnel.remote.address(),
@@ -91,95 +86,99 @@ impl ServicePeer {
         }
     }
 
-    /// Goes on as the one that a former process had.
-    pub fn recall(&mut self, former: &inventory::InventoryTunnel, now: Now) {
+    /// Takes over what a former process knew of the peer.
+    pub(super) fn recall(&mut self, former: &inventory::InventoryTunnel, now: Now) {
         (self.wanted, self.local) = (former.wanted, former.local);
         self.remote = self.remote.or(former.remote);
         self.record.up_before = former.up_since.map(|then| now.at(Instant(then)));
         self.record.heard = former.heard.map(Instant);
     }
 
-    /// Makes the device, unless it is there, and what else its packets need.
-    pub fn equip(
+    /// Makes the device, or mends it if it is there, and starts the lane if SAs need one.
+    pub(super) fn equip(
         &mut self,
         plan: DevicePlan,
         events: &Sender<PeerLaneEvent>,
-        estate: &mut PersistentState,
-    ) -> Result<(), Obstacle> {
-        let interface = plan.interface.clone();
-        let unmade = |error: io::Error| {
-            format!("the interface {interface} cannot be made: {error}{}", device_remedy(&error))
-        };
+        persistent: &mut PersistentState,
+    ) -> Result<(), Problem> {
         match &mut self.tunnel {
             Some(tunnel) => {
-                tunnel.mend().map_err(unmade)?;
-                tunnel.go_on().map_err(|error| format!("its packets cannot be carried: {error}"))
+                tunnel.restore_device()?;
+                tunnel.ensure_lane()
             }
             none => {
-                let made = RunningTunnel::create(self.peer, plan, events.clone(), estate);
-                *none = Some(made.map_err(unmade)?);
+                *none = Some(RunningTunnel::create(self.id, plan, events.clone(), persistent)?);
                 Ok(())
             }
         }
     }
 
-    /// Why no packet can pass the device, if it is the device.
-    pub fn hitch(&self) -> Option<Obstacle> {
-        self.tunnel.as_ref().and_then(RunningTunnel::hitch)
+    /// What is wrong with the device, if no packet can pass it.
+    pub(super) fn device_problem(&self) -> Option<Problem> {
+        self.tunnel.as_ref().and_then(RunningTunnel::device_problem)
     }
 
-    /// Nothing is in the way any more.
-    pub fn clear(&mut self) {
+    /// Notes a problem, logs it unless it is the one before, and has the peer prepared again after
+    /// [`RETRY`].
+    pub(super) fn set_problem(&mut self, problem: Problem, now: Now) {
+        if self.record.problem.as_ref() != Some(&problem) {
+            error!(connection = self.record.name, "{problem}");
+        }
+        self.record.problem = Some(problem);
+        self.retry_at = Some(now.mono + RETRY);
+    }
+
+    /// Notes that there is no problem any more.
+    pub(super) fn clear_problem(&mut self) {
         self.retry_at = None;
-        if let Some(was) = self.record.obstacle.take() {
-            info!(connection = self.record.name, "no longer in the way: {was}");
+        if let Some(problem) = self.record.problem.take() {
+            info!(connection = self.record.name, "no longer a problem: {problem}");
         }
     }
 
-    /// Whether another address of ours than before leads to the gateway.
-    pub fn has_moved(&self, listen: &[IpAddr]) -> bool {
+    /// Whether another address of this host than before leads to the gateway.
+    pub(super) fn has_moved(&self, listen: &[IpAddr]) -> bool {
         let found = self.remote.and_then(|remote| source(remote, listen).ok());
         found.is_some_and(|source| self.local != Some(source))
     }
 
-    /// What the engine has to know of the peer, once everything for it is there. Without
-    /// certificates it proves nothing anew.
-    pub fn configure(
+    /// What the IKE engine has to know of the peer. Without credentials the peer can keep its SAs,
+    /// and cannot authenticate again.
+    pub(super) fn configure(
         &mut self,
         connection: &Connection,
         tunnel: &settings::GatewayTunnel,
         site: &Site,
         listen: &[IpAddr],
         behaviour: PeerBehaviour,
-    ) -> Result<PeerConfig, Obstacle> {
-        let remote =
-            self.remote.ok_or_else(|| format!("the name {} has no address yet", self.host))?;
-        // A network that is away for a moment is no reason to give up what goes on by an address.
-        let local = source(remote, listen).or_else(|why| self.local.ok_or(why))?;
+    ) -> Result<PeerConfig, Problem> {
+        let unresolved = || Problem::NameLookup { host: self.host.to_string() };
+        let remote = self.remote.ok_or_else(unresolved)?;
+        // An SA may outlive a route that is gone for a moment: its local address still holds.
+        let local = source(remote, listen).or_else(|problem| self.local.ok_or(problem))?;
         self.local = Some(local);
         let credentials: Rc<dyn Authenticator> = match &self.credentials {
             Ok(own) => Rc::clone(own) as _,
-            Err(why) => Rc::new(Nobody(why.clone())),
+            Err(problem) => Rc::new(NoCredentials { reason: problem.to_string() }),
         };
         let config = peers::peer(site, connection, tunnel, local, vec![remote], credentials);
         self.role = config.role;
         Ok(PeerConfig { behaviour, ..config })
     }
 
-    /// Brings the word for the state up to date. Whether packets can pass now and could not before,
-    /// or the reverse.
-    pub fn refresh_state(&mut self, now: Now) -> bool {
+    /// Works the state out again. Returns whether the tunnel came up or went down by it.
+    pub(super) fn refresh_state(&mut self, now: Now) -> bool {
         let was_up = self.record.state == TunnelState::Up;
-        let up = self.tunnel.as_ref().is_some_and(RunningTunnel::is_up);
-        let obstacle = self.record.obstacle.as_ref();
-        // What is established needs no certificate files.
-        let goes_on = up && obstacle == self.credentials.as_ref().err();
-        let hindered = obstacle.is_some() && !goes_on;
+        let can_send = self.tunnel.as_ref().is_some_and(RunningTunnel::can_send);
+        let problem = self.record.problem.as_ref();
+        // An established SA needs no certificate files.
+        let is_harmless = can_send && problem == self.credentials.as_ref().err();
+        let is_broken = problem.is_some() && !is_harmless;
         let state = match &self.record {
-            _ if !self.wanted && !up => TunnelState::Down,
-            _ if hindered => TunnelState::Broken,
-            _ if up => TunnelState::Up,
-            record if !record.ikes.is_empty() => TunnelState::Negotiating,
+            _ if !self.wanted && !can_send => TunnelState::Down,
+            _ if is_broken => TunnelState::Broken,
+            _ if can_send => TunnelState::Up,
+            record if !record.ike_sas.is_empty() => TunnelState::Negotiating,
             _ if !self.role.dials() => TunnelState::Waiting,
             record if record.next_try.is_some() => TunnelState::Retrying,
             _ => TunnelState::Connecting,
@@ -188,34 +187,20 @@ impl ServicePeer {
         was_up != (state == TunnelState::Up)
     }
 
-    /// The inbound SAs on which packets of the peer came since the last look.
-    pub fn heard(&mut self) -> Vec<EspSpi> {
-        self.tunnel.as_mut().map_or_else(Vec::new, RunningTunnel::heard)
+    /// The inbound SAs on which packets of the peer came since the last call.
+    pub(super) fn newly_heard(&mut self) -> Vec<EspSpi> {
+        self.tunnel.as_mut().map_or_else(Vec::new, RunningTunnel::newly_heard)
     }
 }
 
-/// Our address towards a gateway, among those that we listen on.
-fn source(remote: IpAddr, listen: &[IpAddr]) -> Result<IpAddr, Obstacle> {
-    let source = ike_socket::source_towards(remote)
-        .map_err(|error| format!("there is no route to {remote} ({error})"))?;
+/// This host's address towards a gateway, among the addresses that s2sd listens on.
+fn source(gateway: IpAddr, listen: &[IpAddr]) -> Result<IpAddr, Problem> {
+    let source = ike_socket::source_towards(gateway)
+        .map_err(|error| Problem::NoRoute { gateway, cause: error.into() })?;
     if listen.is_empty() || listen.contains(&source) {
         return Ok(source);
     }
-    let same_family = |address: &&IpAddr| address.is_ipv4() == remote.is_ipv4();
-    listen.iter().find(same_family).copied().ok_or_else(|| {
-        format!("listen_addresses has no address of the family of {remote}; add {source} to it")
-    })
-}
-
-fn device_remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "; s2sd needs CAP_NET_ADMIN: run it as root or by its unit"
-        }
-        io::ErrorKind::NotFound => "; /dev/net/tun is missing: load the kernel module tun",
-        io::ErrorKind::ResourceBusy => {
-            "; another program has one of this name: end it, or set another interface"
-        }
-        _ => "",
-    }
+    let same_family = |address: &&IpAddr| address.is_ipv4() == gateway.is_ipv4();
+    let other = listen.iter().find(same_family).copied();
+    other.ok_or(Problem::NotListening { gateway, source })
 }

@@ -16,7 +16,7 @@ use tracing::{error, info};
 
 use super::connection::RunningConnection;
 use super::files::Noting;
-use super::peer::Obstacle;
+use super::problem::Problem;
 use super::service::Service;
 use super::tunnel::RunningTunnel;
 use crate::config::diff::{self, Changed, LoadedState, Part, Told};
@@ -128,7 +128,7 @@ impl Service {
     fn begin_connection(
         &mut self,
         connection: &Connection,
-        credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
+        credentials: &Result<Rc<CertificateAuthenticator>, Problem>,
     ) {
         for peer in self.add_connection(connection.clone(), credentials, None) {
             self.prepare(peer);
@@ -141,7 +141,7 @@ impl Service {
         let Some(at) = self.connections.iter().position(is_named) else { return };
         let named = self.connections.iter().filter(|connection| is_named(connection));
         let peers: Vec<PeerId> =
-            named.flat_map(|connection| &connection.peers).map(|peer| peer.peer).collect();
+            named.flat_map(|connection| &connection.peers).map(|peer| peer.id).collect();
         for peer in peers {
             self.inputs.resolver.forget(peer);
             self.endpoint.command(clock::now(), Command::Remove(peer));
@@ -149,15 +149,15 @@ impl Service {
         self.carry_out();
         let connection = self.connections.remove(at);
         let tunnels = connection.peers.into_iter().filter_map(|peer| peer.tunnel);
-        tunnels.for_each(RunningTunnel::dismiss);
+        tunnels.for_each(RunningTunnel::remove);
     }
 
     /// Gives a running connection new settings and credentials.
     fn adjust_connection(
         &mut self,
         settings: &Connection,
-        credentials: &Result<Rc<CertificateAuthenticator>, Obstacle>,
-    ) -> Result<(), Obstacle> {
+        credentials: &Result<Rc<CertificateAuthenticator>, Problem>,
+    ) -> Result<(), Problem> {
         let name = settings.name.as_str();
         let Service { connections, config, options, endpoint, .. } = self;
         let named = |connection: &&mut RunningConnection| connection.settings.name.as_str() == name;
@@ -167,7 +167,7 @@ impl Service {
         for (peer, tunnel) in connection.peers.iter_mut().zip(&settings.tunnels) {
             peer.credentials.clone_from(credentials);
             let config = peer.configure(settings, tunnel, site, listen, options.behaviour)?;
-            configs.push((peer.peer, config));
+            configs.push((peer.id, config));
         }
         connection.settings = settings.clone();
         for (peer, config) in configs {

@@ -1,64 +1,111 @@
-//! Routes of one connection: they come with the first tunnel that is up and go with the last.
+//! The routes of one connection: set with its first tunnel that is up, removed with its last.
 //!
-//! **A tunnel must not swallow its own packets.** Where a prefix of the gateway holds the gateway's
-//! own address (or is everything), its routes go into a table of their own and two rules decide,
-//! for packets that do not carry our mark:
+//! **A tunnel must not swallow its own outer packets.** If a prefix behind the gateway contains the
+//! gateway's own address, as `0.0.0.0/0` does, the routes go into a table of their own, and two
+//! routing rules send only packets without s2sd's mark there:
 //!
 //! ```text
-//!   21298: from all lookup main suppress_prefixlength 0     what this device knows better than "default" stays
-//!   21299: not from all fwmark S2SD lookup 21298            the rest may go into the tunnel
-//!   32766: from all lookup main                             outer packets, and all when no tunnel is up
+//!   21298: from all lookup main suppress_prefixlength 0   routes of this host but its default
+//!   21299: not from all fwmark S2SD lookup 21298          the routes into the tunnel
+//!   32766: from all lookup main                           outer packets; all if no tunnel is up
 //! ```
 //!
-//! With strict reverse path filtering (rp_filter = 1) the kernel drops what comes from the gateway
-//! itself then; loose (2) is right for such a device. systemd/90-s2sd.sysctl.conf sets it.
+//! With strict reverse path filtering (`rp_filter = 1`) the kernel would then drop packets from the
+//! gateway itself. Loose filtering (2) is right for such a host: systemd/90-s2sd.sysctl.conf.
 
 use std::io;
 use std::net::IpAddr;
 
 use nix::errno::Errno;
 
+use super::problem::Problem;
 use crate::config::algorithm::Routes as Mode;
 use crate::config::prefix::Prefix;
 use crate::config::settings::Connection;
 use crate::sys::ike_socket::MARK;
 use crate::sys::netlink::{self, Hop, Netlink, Route, RoutingRule};
 
-/// The table of routes that need the guard: "S2" in ASCII.
-pub const GUARD_TABLE: u32 = 0x5332;
+/// The table for routes that would swallow outer packets: "S2" in ASCII.
+pub(crate) const GUARD_TABLE: u32 = 0x5332;
+/// The kernel's table `main`.
 const MAIN: u32 = 254;
 
 /// The routes of one connection.
 #[derive(Debug)]
-pub struct Routes {
+pub(crate) struct Routes<S: RouteSource = KernelRoutes> {
+    source: S,
     prefixes: Vec<Prefix>,
     mode: Mode,
     metric: u32,
     table: u32,
-    /// The devices that they lead into now.
+    /// The devices that the routes lead into.
     devices: Vec<String>,
-    /// Whether some of them could not be set.
-    lacking: bool,
+    /// Whether a route could not be set, or is not known to be set.
+    incomplete: bool,
+}
+
+/// Where access to the kernel's routes comes from: a fake in unit tests.
+pub(crate) trait RouteSource {
+    type Control: RouteControl;
+
+    fn open(&self) -> io::Result<Self::Control>;
+}
+
+/// What the kernel is asked to do with routes.
+pub(crate) trait RouteControl {
+    /// Sets a route, or replaces the one to the same prefix.
+    fn put_route(&self, route: Route<'_>) -> io::Result<()>;
+    fn drop_route(&self, route: Route<'_>) -> io::Result<()>;
+}
+
+/// The routes of this network namespace.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct KernelRoutes;
+
+impl RouteSource for KernelRoutes {
+    type Control = Netlink;
+
+    fn open(&self) -> io::Result<Netlink> {
+        Netlink::open()
+    }
+}
+
+impl RouteControl for Netlink {
+    fn put_route(&self, route: Route<'_>) -> io::Result<()> {
+        Netlink::put_route(self, route)
+    }
+
+    fn drop_route(&self, route: Route<'_>) -> io::Result<()> {
+        Netlink::drop_route(self, route)
+    }
 }
 
 impl Routes {
-    /// The routes that a connection is to have. `outer` are the addresses of its gateway.
-    pub fn new(connection: &Connection, outer: &[IpAddr]) -> Routes {
+    /// The routes that a connection is to have, none of them set. `outer` are the addresses of the
+    /// connection's gateway.
+    pub(crate) fn new(connection: &Connection, outer: &[IpAddr]) -> Routes {
         let prefixes = connection.virtual_network_gateway.address_prefixes.clone();
         let tunnel = &connection.tunnel;
         Routes {
+            source: KernelRoutes,
             table: table(&prefixes, tunnel.route_table, outer),
             prefixes,
             mode: tunnel.routes,
             metric: tunnel.route_metric,
             devices: Vec::new(),
-            lacking: false,
+            incomplete: false,
         }
     }
+}
 
-    /// The gateway is at these addresses now. Routes that must go into another table are withdrawn;
-    /// they are led anew.
-    pub fn protect_outer(&mut self, connection: &Connection, outer: &[IpAddr]) -> io::Result<()> {
+impl<S: RouteSource> Routes<S> {
+    /// Chooses the table for a gateway with these addresses. If another table than before is right,
+    /// the routes are removed; [`Routes::lead_into`] sets them in the new one.
+    pub(crate) fn protect_outer(
+        &mut self,
+        connection: &Connection,
+        outer: &[IpAddr],
+    ) -> Result<(), Problem> {
         let table = table(&self.prefixes, connection.tunnel.route_table, outer);
         if table != self.table {
             self.lead_into(&[])?;
@@ -67,93 +114,96 @@ impl Routes {
         Ok(())
     }
 
-    /// Takes over what a former process set: its routes lead into these devices.
-    pub fn adopt(&mut self, devices: Vec<String>) {
-        // Whether all of them could be set is not known.
-        self.lacking = !devices.is_empty();
+    /// Takes over the routes of a former process, which lead into these devices.
+    pub(crate) fn adopt(&mut self, devices: Vec<String>) {
+        // Whether the former process could set all of them is not known.
+        self.incomplete = !devices.is_empty();
         self.devices = devices;
     }
 
     /// Leaves the routes as they are, for the next process.
-    pub fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         self.devices.clear();
-        self.lacking = false;
+        self.incomplete = false;
     }
 
-    /// Whether rules have to keep outer packets out of these routes.
-    pub fn is_guarded(&self) -> bool {
+    /// Whether routing rules have to keep outer packets out of these routes.
+    pub(crate) fn is_guarded(&self) -> bool {
         self.table == GUARD_TABLE && self.mode != Mode::None
     }
 
     /// The devices that the routes lead into.
-    pub fn devices(&self) -> &[String] {
+    pub(crate) fn devices(&self) -> &[String] {
         &self.devices
     }
 
-    /// The prefixes that there are routes to now.
-    pub fn prefixes(&self) -> &[Prefix] {
+    /// The prefixes that routes lead to now.
+    pub(crate) fn prefixes(&self) -> &[Prefix] {
         if self.devices.is_empty() { &[] } else { &self.prefixes }
     }
 
-    /// Has the routes lead into these devices, in the order of preference. Whether that changed
-    /// anything. One that cannot be set does not keep the others away, and is tried again the next
-    /// time.
-    pub fn lead_into(&mut self, up: &[&str]) -> io::Result<bool> {
+    /// Has the routes lead into these devices, given in the order of preference. Returns whether
+    /// anything changed. A route that cannot be set does not keep the others away, and is tried
+    /// again by the next call.
+    pub(crate) fn lead_into(&mut self, up: &[&str]) -> Result<bool, Problem> {
         let wanted = match self.mode {
             Mode::Ecmp => up,
             Mode::Preferred => up.get(..1).unwrap_or_default(),
             Mode::None => &[],
         };
-        if self.devices == wanted && !self.lacking {
+        if self.devices == wanted && !self.incomplete {
             return Ok(false);
         }
         self.devices = wanted.iter().map(|device| (*device).to_owned()).collect();
-        self.lacking = true;
-        let netlink = Netlink::open()?;
+        self.incomplete = true;
+        let opened = self.source.open();
+        let control = opened.map_err(|error| Problem::RoutesNotSet { cause: error.into() })?;
         let mut outcome = Ok(true);
         for prefix in &self.prefixes {
             let to = netlink::AddressPrefix { address: prefix.network(), length: prefix.length() };
             let route =
                 Route { to, metric: self.metric, table: self.table, hop: Hop::Devices(wanted) };
             let done = match wanted {
-                // A device that is gone took its routes along.
-                [] => pass(netlink.drop_route(route), &[Errno::ESRCH, Errno::ENODEV]),
-                _ => netlink.put_route(route),
+                // A device that was deleted took its routes along.
+                [] => ignore(control.drop_route(route), &[Errno::ESRCH, Errno::ENODEV]),
+                _ => control.put_route(route),
             };
             if let Err(error) = done {
-                let what = format!("the route to {prefix} cannot be changed: {error}");
-                outcome = Err(io::Error::new(error.kind(), what));
+                outcome = Err(Problem::RouteNotSet { prefix: *prefix, cause: error.into() });
             }
         }
-        self.lacking = outcome.is_err();
+        self.incomplete = outcome.is_err();
         outcome
     }
 }
 
-impl Drop for Routes {
+impl<S: RouteSource> Drop for Routes<S> {
     fn drop(&mut self) {
-        // What cannot be removed goes with the device.
+        // A route that cannot be removed goes with its device.
         let _ = self.lead_into(&[]);
     }
 }
 
-/// The rules that keep outer packets out of tunnels, while they stand.
+/// The routing rules that keep outer packets out of tunnels. Dropping the value removes them.
 #[derive(Debug)]
-pub struct Guard(());
+pub(crate) struct Guard(());
 
 impl Guard {
-    /// Sets up the rules for both families.
-    pub fn set_up() -> io::Result<Guard> {
-        let netlink = Netlink::open()?;
-        for rule in rules() {
-            // Left by a daemon that was killed: the same rule.
-            pass(netlink.add_rule(rule), &[Errno::EEXIST, Errno::EAFNOSUPPORT])?;
-        }
+    /// Sets the rules for both address families.
+    pub(crate) fn set_up() -> Result<Guard, Problem> {
+        let set_up = || {
+            let netlink = Netlink::open()?;
+            // EEXIST: a daemon that was killed left the same rule.
+            rules().try_for_each(|rule| {
+                ignore(netlink.add_rule(rule), &[Errno::EEXIST, Errno::EAFNOSUPPORT])
+            })
+        };
+        set_up().map_err(|error: io::Error| Problem::RoutingRules { cause: error.into() })?;
         Ok(Guard(()))
     }
 
     /// Leaves the rules as they are, for the next process.
-    pub fn leave(self) {
+    pub(crate) fn leave(self) {
         std::mem::forget(self);
     }
 }
@@ -162,14 +212,14 @@ impl Drop for Guard {
     fn drop(&mut self) {
         let Ok(netlink) = Netlink::open() else { return };
         for rule in rules() {
-            // Whoever removed it before us wanted the same.
+            // An error means that another program removed the rule already.
             let _ = netlink.delete_rule(rule);
         }
     }
 }
 
-/// The table of routes to these prefixes: one of their own if they would swallow what goes to the
-/// gateway.
+/// The table for routes to these prefixes: one of their own if they would swallow outer packets to
+/// the gateway.
 fn table(prefixes: &[Prefix], configured: u32, outer: &[IpAddr]) -> u32 {
     let swallows = |prefix: &Prefix| outer.iter().any(|address| prefix.contains(*address));
     if configured == MAIN && prefixes.iter().any(swallows) { GUARD_TABLE } else { configured }
@@ -195,7 +245,8 @@ fn rules() -> impl Iterator<Item = RoutingRule> {
     })
 }
 
-fn pass(result: io::Result<()>, harmless: &[Errno]) -> io::Result<()> {
+/// Takes errors that leave the kernel as it should be for success.
+fn ignore(result: io::Result<()>, harmless: &[Errno]) -> io::Result<()> {
     match result {
         Err(error) if harmless.iter().any(|e| error.raw_os_error() == Some(*e as i32)) => Ok(()),
         result => result,
@@ -204,6 +255,9 @@ fn pass(result: io::Result<()>, harmless: &[Errno]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
     use super::*;
 
     #[test]
@@ -215,5 +269,78 @@ mod tests {
             assert_eq!(table(&[Prefix::any_v4()], configured, outer), expected);
         }
         assert_eq!(table(&[Prefix::any_v6()], MAIN, &[gateway]), MAIN);
+    }
+
+    /// The calls that the kernel got, and the prefixes whose routes cannot be set.
+    #[derive(Clone, Debug, Default)]
+    struct FakeRoutes(Rc<RefCell<(Vec<String>, Vec<Prefix>)>>);
+
+    impl RouteSource for FakeRoutes {
+        type Control = FakeRoutes;
+
+        fn open(&self) -> io::Result<FakeRoutes> {
+            Ok(self.clone())
+        }
+    }
+
+    impl FakeRoutes {
+        fn call(&self, verb: &str, route: &Route<'_>) -> io::Result<()> {
+            let (calls, failing) = &mut *self.0.borrow_mut();
+            let devices = match route.hop {
+                Hop::Device(device) => device.to_owned(),
+                Hop::Devices(devices) => devices.join("+"),
+                Hop::Via(router) => router.to_string(),
+            };
+            calls.push(format!("{verb} {}/{} {devices}", route.to.address, route.to.length));
+            match failing.iter().any(|prefix| prefix.network() == route.to.address) {
+                true => Err(io::Error::from_raw_os_error(libc::EPERM)),
+                false => Ok(()),
+            }
+        }
+
+        fn calls(&self) -> Vec<String> {
+            std::mem::take(&mut self.0.borrow_mut().0)
+        }
+    }
+
+    impl RouteControl for FakeRoutes {
+        fn put_route(&self, route: Route<'_>) -> io::Result<()> {
+            self.call("put", &route)
+        }
+
+        fn drop_route(&self, route: Route<'_>) -> io::Result<()> {
+            self.call("drop", &route)
+        }
+    }
+
+    #[test]
+    fn routes_follow_the_devices_that_are_up_and_one_that_fails_is_tried_again() {
+        let kernel = FakeRoutes::default();
+        let prefixes: Vec<Prefix> =
+            [1, 2].map(|net| Prefix::of([10, net, 0, 0].into(), 16).unwrap()).to_vec();
+        let mut routes = Routes {
+            source: kernel.clone(),
+            prefixes: prefixes.clone(),
+            mode: Mode::Ecmp,
+            metric: 0,
+            table: MAIN,
+            devices: Vec::new(),
+            incomplete: false,
+        };
+        kernel.0.borrow_mut().1.push(prefixes[0]);
+        let failed = routes.lead_into(&["a"]).unwrap_err();
+        assert!(matches!(failed, Problem::RouteNotSet { prefix, .. } if prefix == prefixes[0]));
+        assert_eq!(kernel.calls(), ["put 10.1.0.0/16 a", "put 10.2.0.0/16 a"]);
+        kernel.0.borrow_mut().1.clear();
+        assert_eq!(routes.lead_into(&["a"]), Ok(true), "tried again");
+        kernel.calls();
+        assert_eq!(routes.lead_into(&["a"]), Ok(false));
+        assert_eq!(routes.lead_into(&["a", "b"]), Ok(true));
+        assert_eq!(kernel.calls(), ["put 10.1.0.0/16 a+b", "put 10.2.0.0/16 a+b"]);
+        // The device of `a` was deleted and made anew: its routes went, and come back.
+        assert_eq!((routes.lead_into(&["b"]), routes.lead_into(&["a", "b"])), (Ok(true), Ok(true)));
+        assert_eq!(kernel.calls().last().unwrap(), "put 10.2.0.0/16 a+b");
+        drop(routes);
+        assert_eq!(kernel.calls(), ["drop 10.1.0.0/16 ", "drop 10.2.0.0/16 "]);
     }
 }

@@ -12,6 +12,7 @@ use super::control::ControlSocket;
 use super::host_changes::HostChanges;
 use super::ike_status::TunnelState;
 use super::peer::ServicePeer;
+use super::problem::Problem;
 use super::resolver::Resolver;
 use super::routes::Guard;
 use super::sockets::{ReceivedMessage, Sockets};
@@ -313,8 +314,9 @@ impl Service {
         if self.inputs.host.threads_may_be_late(self.ticked_at, now) {
             return None;
         }
-        let is_stuck =
-            |peer: &&ServicePeer| peer.tunnel.as_ref().is_some_and(|tunnel| !tunnel.turns(now));
+        let is_stuck = |peer: &&ServicePeer| {
+            peer.tunnel.as_ref().is_some_and(|tunnel| !tunnel.is_responsive(now))
+        };
         self.peers().find(is_stuck).map(|peer| peer.record.name.as_str())
     }
 
@@ -345,7 +347,7 @@ impl Service {
         let spi = EspSpi(header.spi);
         let peers = self.connections.iter().flat_map(|connection| &connection.peers);
         let mut tunnels = peers.filter_map(|peer| peer.tunnel.as_ref());
-        let Some(sa) = tunnels.find_map(|tunnel| tunnel.inbound(spi)) else {
+        let Some(sa) = tunnels.find_map(|tunnel| tunnel.inbound_sa(spi)) else {
             debug!(from = %path.remote, "an ESP packet with the SPI of no SA was dropped");
             return;
         };
@@ -412,19 +414,19 @@ impl Service {
         }
         let (mut alive, mut retry) = (Vec::new(), Vec::new());
         for peer in self.connections.iter_mut().flat_map(|connection| &mut connection.peers) {
-            let heard = peer.heard();
+            let heard = peer.newly_heard();
             if !heard.is_empty() {
                 peer.record.heard = Some(now.mono);
                 alive.extend(heard);
             }
             let mut again = peer.retry_at.is_some_and(|at| at <= now.mono);
             if std::mem::take(&mut peer.doubted) {
-                self.inputs.resolver.look_again(peer.peer);
+                self.inputs.resolver.look_again(peer.id);
                 let listen = &self.config.device.listen_addresses;
                 again |= peer.local.is_some() && peer.has_moved(listen);
             }
             if again {
-                retry.push(peer.peer);
+                retry.push(peer.id);
             }
         }
         for spi in alive {
@@ -435,7 +437,7 @@ impl Service {
         }
         self.connections
             .iter_mut()
-            .filter(|connection| connection.lacking.is_some())
+            .filter(|connection| connection.routes_problem.is_some())
             .for_each(RunningConnection::update_routes);
         self.check_host(last, now);
     }
@@ -449,13 +451,13 @@ impl Service {
         let listen = &self.config.device.listen_addresses;
         let (mut changed, mut cut_off) = (Vec::new(), Vec::new());
         for peer in self.connections.iter().flat_map(|connection| &connection.peers) {
-            let is_broken = peer.tunnel.is_none() || peer.hitch().is_some();
-            if is_broken != peer.record.obstacle.is_some() || peer.has_moved(listen) {
-                changed.push(peer.peer);
+            let is_broken = peer.tunnel.is_none() || peer.device_problem().is_some();
+            if is_broken != peer.record.problem.is_some() || peer.has_moved(listen) {
+                changed.push(peer.id);
             }
-            let may_answer_now = changes.clock_was_set || peer.record.unsent.is_some();
-            if peer.wanted && peer.record.ikes.is_empty() && may_answer_now {
-                cut_off.push(peer.peer);
+            let may_answer_now = changes.clock_was_set || peer.record.send_problem.is_some();
+            if peer.wanted && peer.record.ike_sas.is_empty() && may_answer_now {
+                cut_off.push(peer.id);
             }
         }
         for peer in changed {
@@ -509,24 +511,24 @@ impl Service {
             }
             Output::ActivateOutbound { peer, slot, child, spi } => {
                 self.on_tunnel(peer, |tunnel| {
-                    tunnel.activate(slot, child, spi);
+                    tunnel.activate_outbound(slot, child, spi);
                     Ok(())
                 });
             }
             Output::RetireOutbound { peer, child, spi } => {
                 self.on_tunnel(peer, |tunnel| {
-                    tunnel.retire(child, spi);
+                    tunnel.retire_outbound(child, spi);
                     Ok(())
                 });
             }
             Output::RemoveInbound { peer, child, spi } => {
                 self.on_tunnel(peer, |tunnel| {
-                    tunnel.remove(child, spi);
+                    tunnel.remove_inbound(child, spi);
                     Ok(())
                 });
             }
             Output::PeerMoved { peer, path, encapsulated } => {
-                self.on_tunnel(peer, |tunnel| tunnel.move_to(path, encapsulated));
+                self.on_tunnel(peer, |tunnel| tunnel.set_path(path, encapsulated));
             }
             Output::Transmit(transmit) => self.transmit(&transmit),
             Output::Keepalive(path) => self.inputs.sockets.keep_alive(&path),
@@ -539,11 +541,11 @@ impl Service {
     fn on_tunnel(
         &mut self,
         peer: PeerId,
-        change: impl FnOnce(&mut RunningTunnel) -> io::Result<()>,
+        change: impl FnOnce(&mut RunningTunnel) -> Result<(), Problem>,
     ) {
         let Some(tunnel) = tunnel(&mut self.connections, peer) else { return };
-        if let Err(error) = change(tunnel) {
-            self.set_problem(peer, format!("its packets cannot be carried: {error}"));
+        if let Err(problem) = change(tunnel) {
+            self.set_problem(peer, problem);
         }
     }
 
@@ -552,7 +554,7 @@ impl Service {
         let remote = Some(transmit.path.remote.ip());
         // The answer to an unknown initiator belongs to no peer.
         let Some(peer) = self.peers_mut().find(|peer| peer.remote == remote) else { return };
-        peer.record.sent(sent);
+        peer.record.note_sent(sent);
         if transmit.sending == Sending::Retransmission {
             peer.record.retransmits += 1;
             peer.doubted = true;

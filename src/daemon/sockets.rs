@@ -1,8 +1,8 @@
-//! IKE's sockets: one task for each takes datagrams in and passes them on; sending is done at once,
-//! from control.
+//! The UDP sockets of IKE, on ports 500 and 4500. One task for each socket receives datagrams and
+//! passes them to the service, which sends without a task.
 //!
-//! On port 4500 an IKE message has four zero bytes in front of it (RFC 3948 §2.2): they are put on
-//! and taken off here.
+//! Port 4500 is that of NAT traversal (NAT-T). There an IKE message begins with four zero bytes,
+//! the non-ESP marker (RFC 3948 §2.2), which this file adds and removes.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,34 +20,36 @@ use crate::state::{PersistentState, fd_store};
 use crate::sys::ike_socket::{self, ReceivedDatagram};
 use crate::wire::packet::datagram::{Classified, KEEPALIVE, NON_ESP_MARKER};
 
-/// Datagrams that wait for control; more wait in the kernel.
+/// How many datagrams may wait for the service. More of them wait in the kernel.
 const WAITING: usize = 64;
 
-/// The largest datagram taken: IKE's own limit.
+/// The largest datagram that is received: more than UDP can carry.
 const LARGEST: usize = 1 << 16;
 
-/// What came in.
+/// A datagram for the service.
 #[derive(Debug)]
-pub enum ReceivedMessage {
-    /// An IKE message, without marker.
+pub(super) enum ReceivedMessage {
+    /// An IKE message, without the non-ESP marker.
     Ike(Path, Vec<u8>),
-    /// An ESP packet that no lane's socket took: its sender is not where its peer was.
+    /// An ESP packet that no lane's socket took: the packet comes from another address than its
+    /// peer's last one.
     Esp(Path, Vec<u8>),
 }
 
-/// The sockets.
+/// The sockets of IKE on all addresses, and the tasks that receive on them.
 #[derive(Debug)]
-pub struct Sockets {
+pub(super) struct Sockets {
     sockets: Vec<(SocketAddr, Arc<UdpSocket>)>,
     tasks: Vec<JoinHandle<()>>,
     arrivals: mpsc::Receiver<ReceivedMessage>,
 }
 
 impl Sockets {
-    /// Opens ports 500 and 4500 on these addresses; on all when there are none. What was kept is
-    /// taken over.
-    pub fn open(listen: &[IpAddr], estate: &mut PersistentState) -> io::Result<Sockets> {
-        let kept = std::iter::from_fn(|| estate.take(fd_store::IKE)).map(std::net::UdpSocket::from);
+    /// Opens ports 500 and 4500 on these addresses, or on every address if the list is empty.
+    /// Sockets that a former process left are taken over.
+    pub(super) fn open(listen: &[IpAddr], persistent: &mut PersistentState) -> io::Result<Sockets> {
+        let kept =
+            std::iter::from_fn(|| persistent.take(fd_store::IKE)).map(std::net::UdpSocket::from);
         let mut kept: Vec<std::net::UdpSocket> = kept.collect();
         let mut opened = false;
         let any = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
@@ -66,9 +68,9 @@ impl Sockets {
                     .map_or_else(|| ike_socket::open(at), |found| Ok(kept.swap_remove(found)))
                 {
                     Ok(socket) => socket,
-                    // A system without IPv6 is no fault.
+                    // A host without IPv6 is in order.
                     Err(error) if listen.is_empty() && at.is_ipv6() => {
-                        debug!(%at, %error, "no IPv6 here");
+                        debug!(%at, %error, "no IPv6 socket: this host has no IPv6");
                         continue;
                     }
                     Err(error) => {
@@ -77,39 +79,40 @@ impl Sockets {
                     }
                 };
                 let socket = Arc::new(UdpSocket::from_std(socket)?);
-                all.tasks.push(tokio::spawn(take_in(Arc::clone(&socket), port, sender.clone())));
+                all.tasks.push(tokio::spawn(receive_on(Arc::clone(&socket), port, sender.clone())));
                 all.sockets.push((at, socket));
             }
         }
         if opened || !kept.is_empty() {
-            let keeper = &estate.handles.fd_store;
-            keeper.forget(fd_store::IKE);
-            all.sockets.iter().for_each(|(_, socket)| keeper.keep(fd_store::IKE, socket));
+            let fd_store = &persistent.handles.fd_store;
+            fd_store.forget(fd_store::IKE);
+            all.sockets.iter().for_each(|(_, socket)| fd_store.keep(fd_store::IKE, socket));
         }
         Ok(all)
     }
 
-    /// A datagram that has come already.
-    pub fn waiting(&mut self) -> Option<ReceivedMessage> {
+    /// The next datagram, if one waits.
+    pub(super) fn try_receive(&mut self) -> Option<ReceivedMessage> {
         self.arrivals.try_recv().ok()
     }
 
-    /// The next datagram. Cancelling it loses none.
-    pub async fn receive(&mut self) -> Option<ReceivedMessage> {
+    /// The next datagram. Cancelling the future loses none.
+    pub(super) async fn receive(&mut self) -> Option<ReceivedMessage> {
         self.arrivals.recv().await
     }
 
-    /// Sends an IKE message. What the kernel does not take is lost, as on the way.
-    pub fn send(&self, path: &Path, message: &[u8]) -> io::Result<()> {
+    /// Sends an IKE message. A message that the kernel does not take is lost like one that the
+    /// network loses: the engine's timers send it again.
+    pub(super) fn send(&self, path: &Path, message: &[u8]) -> io::Result<()> {
         match path.port {
             Port::Ike => self.send_raw(path, message),
             Port::NatT => self.send_raw(path, &[&NON_ESP_MARKER, message].concat()),
         }
     }
 
-    /// Keeps a NAT's mapping.
-    pub fn keep_alive(&self, path: &Path) {
-        // Lost or refused, the next one is due soon enough.
+    /// Sends a NAT keepalive (RFC 3948 §4).
+    pub(super) fn keep_alive(&self, path: &Path) {
+        // If the kernel refuses this one, the next is due soon enough.
         let _ = self.send_raw(path, &[KEEPALIVE]);
     }
 
@@ -122,7 +125,7 @@ impl Sockets {
                 && (ip == from || ip.is_unspecified())
         };
         let Some((_, socket)) = self.sockets.iter().find(|(at, _)| serves(at)) else {
-            let what = format!("no socket for {from}: listen_addresses leaves it out");
+            let what = format!("no socket for {from}: listen_addresses does not have it");
             return Err(io::Error::other(what));
         };
         ike_socket::send(socket, bytes, from, path.remote).inspect_err(|error| {
@@ -152,21 +155,21 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-async fn take_in(socket: Arc<UdpSocket>, port: Port, to: mpsc::Sender<ReceivedMessage>) {
+async fn receive_on(socket: Arc<UdpSocket>, port: Port, to: mpsc::Sender<ReceivedMessage>) {
     let mut buffer = vec![0; LARGEST];
     let mut failures = 0u32;
     loop {
-        let take = || ike_socket::receive(&socket, &mut buffer);
-        // An error is an ICMP message about something that was sent, and timers see to it. One that
-        // stays must not have us spin.
-        let Ok(arrival) = socket.async_io(Interest::READABLE, take).await else {
+        let receive = || ike_socket::receive(&socket, &mut buffer);
+        // An error is an ICMP message about a datagram that was sent, which the engine's timers
+        // send again. The pause keeps an error that stays from taking a whole processor.
+        let Ok(arrival) = socket.async_io(Interest::READABLE, receive).await else {
             failures = failures.saturating_add(1);
             tokio::time::sleep(Duration::from_millis(1 << failures.min(7))).await;
             continue;
         };
         failures = 0;
         let bytes = buffer.get(..arrival.len).unwrap_or_default();
-        if let Some(inbound) = sort(port, arrival, bytes)
+        if let Some(inbound) = classify(port, arrival, bytes)
             && to.send(inbound).await.is_err()
         {
             return;
@@ -174,7 +177,8 @@ async fn take_in(socket: Arc<UdpSocket>, port: Port, to: mpsc::Sender<ReceivedMe
     }
 }
 
-fn sort(port: Port, arrival: ReceivedDatagram, bytes: &[u8]) -> Option<ReceivedMessage> {
+/// Tells IKE from ESP, and drops keepalives.
+fn classify(port: Port, arrival: ReceivedDatagram, bytes: &[u8]) -> Option<ReceivedMessage> {
     let local = SocketAddr::new(arrival.to, port.number());
     let path = Path { local, remote: arrival.from, port };
     match (port, Classified::classify(bytes)) {

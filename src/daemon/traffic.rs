@@ -1,16 +1,12 @@
-//! What moved through a tunnel.
+//! Packets and bytes that moved through a tunnel.
 
-/// What moved, both ways.
+/// Packets and bytes of inner packets, in both directions.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Traffic {
-    /// Packets to the peer.
-    pub packets_out: u64,
-    /// Their bytes.
-    pub bytes_out: u64,
-    /// Packets from the peer.
-    pub packets_in: u64,
-    /// Their bytes.
-    pub bytes_in: u64,
+pub(crate) struct Traffic {
+    pub(crate) packets_out: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) packets_in: u64,
+    pub(crate) bytes_in: u64,
 }
 
 impl From<[u64; 4]> for Traffic {
@@ -26,13 +22,13 @@ impl From<Traffic> for [u64; 4] {
 }
 
 impl Traffic {
-    /// Both together.
-    pub fn plus(self, other: Traffic) -> Traffic {
+    /// The sum of both.
+    pub(crate) fn plus(self, other: Traffic) -> Traffic {
         self.each(other, u64::saturating_add)
     }
 
-    /// What is in this and not in the other.
-    pub fn minus(self, other: Traffic) -> Traffic {
+    /// The difference, at least 0.
+    pub(crate) fn minus(self, other: Traffic) -> Traffic {
         self.each(other, u64::saturating_sub)
     }
 

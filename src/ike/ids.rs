@@ -1,10 +1,10 @@
-//! Identifiers: numbers with a type each, so that they cannot be mixed up. The engine, the data plane
-//! and the simulator share them.
+//! Identifiers: numbers with a type each, so that they cannot be mixed up. The engine, the data
+//! plane and the simulator share them.
 
 use std::fmt;
 
-/// One configured remote gateway instance. The caller chooses the number and keeps it across reloads
-/// and restarts.
+/// One configured remote gateway instance. The caller chooses the number and keeps it across
+/// reloads and restarts.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct PeerId(pub u32);
 

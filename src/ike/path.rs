@@ -1,5 +1,5 @@
-//! Paths: the addresses and UDP ports of both ends, NAT traversal's port 4500 among them, and who may
-//! change the peer's address.
+//! Paths: the addresses and UDP ports of both ends, NAT traversal's port 4500 among them, and who
+//! may change the peer's address.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,9 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 pub enum Port {
     /// UDP 500: bare IKE messages.
     Ike,
-    /// UDP 4500, the port of NAT traversal (NAT-T, RFC 7296 §2.23 and RFC 3948): IKE messages behind
-    /// the non-ESP marker, ESP in UDP, keepalives. The caller of the engine adds and removes the
-    /// marker. Both ends move here when one of them detects a NAT or wants ESP in UDP.
+    /// UDP 4500, the port of NAT traversal (NAT-T, RFC 7296 §2.23 and RFC 3948): IKE messages
+    /// behind the non-ESP marker, ESP in UDP, keepalives. The caller of the engine adds and removes
+    /// the marker. Both ends move here when one of them detects a NAT or wants ESP in UDP.
     NatT,
 }
 

@@ -133,7 +133,7 @@ fn a_device_that_somebody_deletes_or_switches_off_comes_back_under_its_sas() {
     let device = || two.lab.gateways[0].run(|| Ok(if_nametoindex("azure0").ok())).unwrap();
     let first = device();
     two.on_site(|netlink| netlink.delete_link("azure0"));
-    two.wait_for_line("no longer in the way: the interface azure0 is gone");
+    two.wait_for_line("no longer a problem: the interface azure0 is gone");
     two.passes(0);
     assert!(device().is_some() && device() != first);
     two.wait_until(0, "up", |tunnel| tunnel["state"] == "up");

@@ -181,7 +181,7 @@ fn a_restart_meets_a_changed_configuration_as_a_reload_does() {
         tunnel["state"] == "up" && tunnel["mtu"] == 1300
     });
     assert_ne!(pair.device(0), device);
-    assert!(pair.count(1, "the peer deleted it") > 0, "{}", pair.log(1));
+    assert!(pair.count(1, "the peer deleted the SA") > 0, "{}", pair.log(1));
     passes(&pair);
 }
 

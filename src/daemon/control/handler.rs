@@ -11,6 +11,7 @@
 use super::{Ask, ControlAnswer, ControlReply, RekeyWhich};
 use crate::daemon::connection::RunningConnection;
 use crate::daemon::explain::explain;
+use crate::daemon::problem::Problem;
 use crate::daemon::reload::ReloadError;
 use crate::daemon::service::Service;
 use crate::daemon::status::{self, Status};
@@ -56,8 +57,8 @@ impl Service {
     fn status(&self, name: Option<&str>) -> Result<ControlAnswer, CommandError> {
         let now = clock::now();
         let of = |connection: &RunningConnection| {
-            let RunningConnection { settings, peers, routes, lacking } = connection;
-            status::connection(settings, peers, routes, lacking.clone(), now)
+            let RunningConnection { settings, peers, routes, routes_problem } = connection;
+            status::connection(settings, peers, routes, routes_problem.as_ref(), now)
         };
         let connections = match name {
             Some(name) => vec![of(self.connection(name)?)],
@@ -69,9 +70,8 @@ impl Service {
             device: self.config.device.name.to_string(),
             s2sd: env!("CARGO_PKG_VERSION").to_owned(),
             running_seconds: now.mono.since(self.started_at).as_secs(),
-            state_obstacle: store_error.map(|error| {
-                format!("the state cannot be stored, so a restart would lose all tunnels: {error}")
-            }),
+            state_obstacle: store_error
+                .map(|reason| Problem::State { reason: reason.to_owned() }.to_string()),
             connections,
         }))
     }
@@ -137,6 +137,6 @@ impl Service {
     }
 
     fn peers_of(&self, name: &str) -> Result<Vec<PeerId>, CommandError> {
-        Ok(self.connection(name)?.peers.iter().map(|peer| peer.peer).collect())
+        Ok(self.connection(name)?.peers.iter().map(|peer| peer.id).collect())
     }
 }

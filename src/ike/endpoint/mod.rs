@@ -87,30 +87,30 @@ use spis::Spis;
 /// }
 /// ```
 ///
-/// Storing before sending makes a crash look like a lost packet: the peer has not seen anything that
-/// the restored endpoint does not know.
+/// Storing before sending makes a crash look like a lost packet: the peer has not seen anything
+/// that the restored endpoint does not know.
 ///
 /// # Time
 ///
-/// [`Now`] is a value that each input takes: both clocks, read together by the caller. Deadlines use
-/// the monotonic clock, certificate dates the wall clock. The monotonic clock must not go back from
-/// one call to the next. `handle_timeout` may be called early, when it does nothing, and late, when
-/// it does everything that is due. Each input may change the deadline, so `poll_timeout` is asked
-/// after every round. When the [`Timer`] is [`Timer::Liveness`], the caller first reports the data
-/// plane's last sign of life by [`DataEvent::Alive`] and then calls `handle_timeout`.
+/// [`Now`] is a value that each input takes: both clocks, read together by the caller. Deadlines
+/// use the monotonic clock, certificate dates the wall clock. The monotonic clock must not go back
+/// from one call to the next. `handle_timeout` may be called early, when it does nothing, and late,
+/// when it does everything that is due. Each input may change the deadline, so `poll_timeout` is
+/// asked after every round. When the [`Timer`] is [`Timer::Liveness`], the caller first reports the
+/// data plane's last sign of life by [`DataEvent::Alive`] and then calls `handle_timeout`.
 ///
 /// # The order of outputs
 ///
-/// Outputs are one stream, because their order is a protocol rule (see [`output`]): an inbound SA is
-/// installed before the message that lets the peer send on it, and an outbound SA is activated
-/// before the Delete of its predecessor leaves (make-before-break). The caller may batch outputs and
-/// must not reorder them.
+/// Outputs are one stream, because their order is a protocol rule (see [`output`]): an inbound SA
+/// is installed before the message that lets the peer send on it, and an outbound SA is activated
+/// before the Delete of its predecessor leaves (make-before-break). The caller may batch outputs
+/// and must not reorder them.
 ///
 /// # Inside
 ///
 /// The endpoint finds the peer that an input concerns (by SPI, by identifier, or by source address
-/// for an IKE_SA_INIT), gives it its turn and keeps one deadline of it. All protocol state is in the
-/// peers. Messages for no SA are handled in [`crate::ike::admission`].
+/// for an IKE_SA_INIT), gives it its turn and keeps one deadline of it. All protocol state is in
+/// the peers. Messages for no SA are handled in [`crate::ike::admission`].
 #[derive(Debug)]
 pub struct Endpoint {
     pub(crate) settings: EndpointConfig,
@@ -183,8 +183,8 @@ impl Endpoint {
         }
     }
 
-    /// Handles an IKE message that arrived. A datagram of an unknown IKE SA is answered or ignored as
-    /// [`crate::ike::admission`] decides.
+    /// Handles an IKE message that arrived. A datagram of an unknown IKE SA is answered or ignored
+    /// as [`crate::ike::admission`] decides.
     pub fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
         let Datagram { path, bytes } = datagram;
         let Ok(header) = Header::decode(bytes) else {
@@ -216,7 +216,8 @@ impl Endpoint {
             let before = self.schedule.first();
             self.with(now, peer, |peer, ctx| peer.wake(ctx));
             if self.schedule.first() == before {
-                // A deadline that does not move would loop for ever. The next call handles it again.
+                // A deadline that does not move would loop for ever. The next call handles it
+                // again.
                 debug_assert!(false, "a deadline was handled and stayed: {before:?}");
                 return;
             }
@@ -300,8 +301,8 @@ impl Endpoint {
     }
 
     /// A number that grows whenever a snapshot may differ from the one before: as long as it is the
-    /// same, nothing has to be stored before outputs are carried out. Answers that keep no state, as
-    /// to a flood of unauthenticated datagrams, do not change it.
+    /// same, nothing has to be stored before outputs are carried out. Answers that keep no state,
+    /// as to a flood of unauthenticated datagrams, do not change it.
     pub fn revision(&self) -> u64 {
         self.revision
     }

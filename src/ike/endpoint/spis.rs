@@ -1,5 +1,5 @@
-//! Which SPI belongs to which peer. Datagrams and data plane events find their peer here, in constant
-//! time.
+//! Which SPI belongs to which peer. Datagrams and data plane events find their peer here, in
+//! constant time.
 
 use std::collections::HashMap;
 

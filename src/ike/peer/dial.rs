@@ -52,8 +52,8 @@ impl Dial {
         self.renew = true;
     }
 
-    /// Pauses before dialling because an IKE SA was lost. The pause is random, so that two ends that
-    /// lost it together do not dial in step.
+    /// Pauses before dialling because an IKE SA was lost. The pause is random, so that two ends
+    /// that lost it together do not dial in step.
     pub(crate) fn lost(&mut self, ctx: &mut Context<'_>, cause: Cause) {
         if !matches!(cause, Cause::Rekeyed | Cause::Duplicate) {
             self.at = self.at.max(ctx.now.mono + ctx.redial_pause(self.failures));

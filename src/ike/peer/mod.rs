@@ -205,8 +205,9 @@ impl Peer {
         self.select_outbound(ctx, None);
     }
 
-    /// Selects the child SA that carries each slot's outbound traffic, and retires the children that
-    /// were detached. `handled` is the IKE SA whose message is being handled: it is not in the list.
+    /// Selects the child SA that carries each slot's outbound traffic, and retires the children
+    /// that were detached. `handled` is the IKE SA whose message is being handled: it is not in the
+    /// list.
     pub(crate) fn select_outbound(
         &mut self,
         ctx: &mut Context<'_>,

@@ -7,12 +7,13 @@
 //! ```
 //!
 //! The caller takes the outputs, takes the snapshot, stores it, and only then transmits. A crash is
-//! then the same as a lost packet. Deadlines are stored as they are: all processes of one boot share
-//! the monotonic clock, and a snapshot of another boot is refused.
+//! then the same as a lost packet. Deadlines are stored as they are: all processes of one boot
+//! share the monotonic clock, and a snapshot of another boot is refused.
 //!
-//! A snapshot does not contain the configuration and the credentials (the caller passes them again),
-//! the source of randomness, the budgets of unauthenticated sources, and private key exchange values
-//! that the provider does not export. A request that needs such a value is made again.
+//! A snapshot does not contain the configuration and the credentials (the caller passes them
+//! again), the source of randomness, the budgets of unauthenticated sources, and private key
+//! exchange values that the provider does not export. A request that needs such a value is made
+//! again.
 //!
 //! | file | what lives there |
 //! |---|---|
@@ -50,8 +51,8 @@ use crate::time::{Instant, Now};
 /// The format version that this code writes and reads.
 const VERSION: u16 = 1;
 
-/// An endpoint's state as octets. They contain keys, so `Debug` shows only their number, and they are
-/// wiped when dropped.
+/// An endpoint's state as octets. They contain keys, so `Debug` shows only their number, and they
+/// are wiped when dropped.
 pub struct Snapshot(Zeroizing<Vec<u8>>);
 
 impl Snapshot {
@@ -87,9 +88,9 @@ impl Endpoint {
         Snapshot(encoder.finish())
     }
 
-    /// The endpoint of a snapshot. A peer of the snapshot that is not in `peers` is dropped; a peer in
-    /// `peers` that is not in the snapshot starts without SAs. No SA is installed in the data plane:
-    /// see [`Endpoint::reinstall`].
+    /// The endpoint of a snapshot. A peer of the snapshot that is not in `peers` is dropped; a peer
+    /// in `peers` that is not in the snapshot starts without SAs. No SA is installed in the data
+    /// plane: see [`Endpoint::reinstall`].
     pub fn restore(
         snapshot: &Snapshot,
         now: Now,
@@ -133,8 +134,8 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    /// Installs every SA in a data plane that has none: first all inbound and outbound SAs, then the
-    /// choice of the outbound SA that carries each slot's traffic.
+    /// Installs every SA in a data plane that has none: first all inbound and outbound SAs, then
+    /// the choice of the outbound SA that carries each slot's traffic.
     pub fn reinstall(&mut self, now: Now) {
         let ids: Vec<PeerId> = self.peers.keys().copied().collect();
         for id in ids {
@@ -183,8 +184,8 @@ struct PeerState {
 }
 
 fn save_peer(peer: &Peer, encoder: &mut Encoder) {
-    // The configuration comes from the file, where this end's address may be another one by then. The
-    // deadline is computed from the state.
+    // The configuration comes from the file, where this end's address may be another one by then.
+    // The deadline is computed from the state.
     let Peer { id, config, dial, slot_retries, handshakes, sas, draining, registered: _ } = peer;
     id.save(encoder);
     config.local.save(encoder);

@@ -1,5 +1,5 @@
-//! What an end offers in its messages, and how it answers messages that are malformed, unexpected or
-//! repeated.
+//! What an end offers in its messages, and how it answers messages that are malformed, unexpected
+//! or repeated.
 
 use super::*;
 use crate::ike::sa::channel::{Envelope, OpenedMessage};
@@ -33,8 +33,8 @@ fn unknown() -> Payload {
     Payload::Unknown { kind: PayloadType::Unknown(200), body: vec![1, 2, 3] }
 }
 
-/// RFC 7296 §2.5: an unknown payload is skipped; an unknown critical payload has the request refused
-/// with its type.
+/// RFC 7296 §2.5: an unknown payload is skipped; an unknown critical payload has the request
+/// refused with its type.
 #[test]
 fn an_unknown_payload_is_skipped_and_a_critical_one_refused() {
     in_both_ways(|| {
