@@ -301,6 +301,7 @@ pub fn dotted(oid: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
@@ -360,7 +361,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_encoded_reads_back(tag in 0_u8..0x1f, body in proptest::collection::vec(any::<u8>(), 0..70_000)) {
+        fn what_was_encoded_reads_back(
+            tag in 0_u8..0x1f,
+            body in vec(any::<u8>(), 0..70_000),
+        ) {
             let whole = encode(tag, &body);
             let mut reader = DerReader::new(&whole);
             prop_assert_eq!(reader.read(tag), Ok(&body[..]));
@@ -368,7 +372,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_read_without_a_panic_and_encode_back(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+        fn any_bytes_read_without_a_panic_and_encode_back(bytes in vec(any::<u8>(), 0..64)) {
             let mut reader = DerReader::new(&bytes);
             while let Ok(element) = reader.any() {
                 prop_assert_eq!(encode(element.tag, element.body), element.whole);

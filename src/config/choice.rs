@@ -102,7 +102,8 @@ macro_rules! choices {
             /// All variants, in Azure's order.
             pub const ALL: &'static [$name] = &[$($name::$variant,)*];
 
-            const WORDS: &'static [$crate::config::doc::ChoiceValue] = &[$($crate::config::doc::ChoiceValue {
+            const WORDS: &'static [$crate::config::doc::ChoiceValue] =
+                &[$($crate::config::doc::ChoiceValue {
                 name: $word,
                 doc: concat!($($doc),*),
             },)*];
@@ -124,7 +125,8 @@ macro_rules! choices {
                 reader: &mut $crate::config::reader::ConfigReader<'_>,
             ) -> Option<$name> {
                 let aliases: &[(&str, usize)] = &[$($(($alias, $name::$variant as usize),)*)*];
-                let refused: &[$crate::config::choice::Refused] = &[$($($crate::config::choice::Refused {
+                let refused: &[$crate::config::choice::Refused] =
+                    &[$($($crate::config::choice::Refused {
                     names: &[$($bad),*],
                     instead: $instead,
                 },)*)?];

@@ -26,7 +26,7 @@ pub struct LoadedState<'a> {
 
 /// All that differs between two configurations.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
-pub struct Changes {
+pub struct ConfigChanges {
     /// The keys of `[device]` and `[local_network_gateway]` that differ.
     pub site: Vec<Edit>,
     /// Connections that are new, in the file's order.
@@ -88,19 +88,19 @@ pub enum Part {
 }
 
 /// Compares the configuration in force with a new one.
-pub fn diff(old: LoadedState<'_>, new: LoadedState<'_>) -> Changes {
+pub fn diff(old: LoadedState<'_>, new: LoadedState<'_>) -> ConfigChanges {
     let named = |connections: &[Connection], name: &str| {
         connections.iter().position(|connection| connection.name.as_str() == name)
     };
     let (before, after) = (&old.config.connections, &new.config.connections);
-    let mut changes = Changes {
+    let mut changes = ConfigChanges {
         site: edits(&site(old.config), &site(new.config)),
         removed: before
             .iter()
             .map(|connection| connection.name.to_string())
             .filter(|name| named(after, name).is_none())
             .collect(),
-        ..Changes::default()
+        ..ConfigChanges::default()
     };
     for connection in after {
         let name = connection.name.to_string();
@@ -245,11 +245,11 @@ impl Part {
     }
 }
 
-impl Changes {
+impl ConfigChanges {
     /// Whether nothing differs.
     #[cfg(test)]
     fn is_empty(&self) -> bool {
-        *self == Changes::default()
+        *self == ConfigChanges::default()
     }
 
     /// Each change as a sentence.
@@ -299,7 +299,7 @@ impl fmt::Display for Told {
     }
 }
 
-impl fmt::Display for Changes {
+impl fmt::Display for ConfigChanges {
     /// One line for each thing that changed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.told().iter().try_for_each(|told| writeln!(f, "{told}"))
@@ -318,7 +318,7 @@ mod tests {
         parsed.config.unwrap_or_else(|| panic!("{:?}", parsed.found))
     }
 
-    fn changes(old: &str, new: &str) -> Changes {
+    fn changes(old: &str, new: &str) -> ConfigChanges {
         let (old, new) = (config(old), config(new));
         diff(LoadedState { config: &old, facts: &[] }, LoadedState { config: &new, facts: &[] })
     }

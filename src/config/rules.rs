@@ -89,12 +89,14 @@ fn check_public(address: &Spanned<IpAddr>, reader: &mut ConfigReader<'_>) {
             format!("`gateway_ip_address` is the IPv6 address {address}"),
             "Azure's VPN gateways speak IPv4 on the outside: write this site's public IPv4 address",
         ),
-        IpAddr::V4(v4) if v4.is_private() || v4.is_link_local() || v4.is_loopback() => reader.warning(
-            &span,
-            format!("`gateway_ip_address` is the private address {address}"),
-            "behind a NAT, this key and Azure's local network gateway hold the NAT's public address; a private one is right over \
-             ExpressRoute alone",
-        ),
+        IpAddr::V4(v4) if v4.is_private() || v4.is_link_local() || v4.is_loopback() => {
+            reader.warning(
+                &span,
+                format!("`gateway_ip_address` is the private address {address}"),
+                "behind a NAT, this key and Azure's local network gateway hold the NAT's public \
+                 address; a private one is right over ExpressRoute alone",
+            );
+        }
         IpAddr::V4(_) => {}
     }
 }

@@ -206,7 +206,9 @@ macro_rules! table {
 
         impl $crate::config::reader::ConfigValue for $name {
             const KIND: $crate::config::doc::ValueKind =
-                $crate::config::doc::ValueKind::Table(&<$name as $crate::config::table::ConfigTable>::DOC);
+                $crate::config::doc::ValueKind::Table(
+                    &<$name as $crate::config::table::ConfigTable>::DOC,
+                );
 
             fn read(
                 entry: $crate::config::reader::Entry<'_, '_>,

@@ -45,7 +45,7 @@ pub(super) struct HostChanges {
 
 /// What changed since the tick before.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Changes {
+pub(super) struct HostChange {
     pub(super) clock_was_set: bool,
     /// Whether links, addresses or routes may have changed.
     pub(super) links: bool,
@@ -87,7 +87,7 @@ impl HostChanges {
 
     /// What changed since the tick at `last`. `slept` is how long the machine has slept since it
     /// was booted.
-    pub(super) fn changes_since(&mut self, last: Instant, now: Now, slept: Duration) -> Changes {
+    pub(super) fn changes_since(&mut self, last: Instant, now: Now, slept: Duration) -> HostChange {
         let late = now.mono.since(last);
         let asleep = slept.saturating_sub(std::mem::replace(&mut self.slept, slept));
         if late > LATE {
@@ -100,7 +100,7 @@ impl HostChanges {
         if clock_was_set {
             info!("the wall clock was set by {step} s, to {}", now.unix);
         }
-        Changes { clock_was_set, links: std::mem::take(&mut self.is_notified) }
+        HostChange { clock_was_set, links: std::mem::take(&mut self.is_notified) }
     }
 }
 

@@ -166,7 +166,8 @@ mod tests {
                 prop_assert!(batch.room(*len).is_some());
                 batch.commit(*len, *tos);
             }
-            let singles: Vec<_> = batch.content().1.iter().flat_map(|run| run.singles()).map(|run| (run.len, run.tos)).collect();
+            let singles = batch.content().1.iter().flat_map(|run| run.singles());
+            let singles: Vec<_> = singles.map(|run| (run.len, run.tos)).collect();
             prop_assert_eq!(singles, packets);
             for run in batch.content().1 {
                 prop_assert!(run.len <= MAX_RUN && run.count() <= MAX_SEGMENTS);

@@ -1,5 +1,5 @@
-//! Congestion marks and service classes between the inner and the outer header (RFC 6040, RFC
-//! 2983).
+//! Congestion marks (ECN, RFC 6040) and service classes (DSCP, RFC 2983) between the inner and the
+//! outer header.
 
 use crate::wire::packet::checksum::adjust;
 use crate::wire::packet::ip::{IpHeader, IpVersion, Ipv4Fields, set_v6_class};

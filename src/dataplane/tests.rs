@@ -5,6 +5,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::counters::DirectionCounters;
@@ -672,7 +673,7 @@ proptest! {
     /// Packets of several flows, in any order, arrive each as sent or joined, in order within their
     /// flow.
     #[test]
-    fn flows_keep_their_order(steps in proptest::collection::vec((0u8..4, 1usize..4), 1..60)) {
+    fn flows_keep_their_order(steps in vec((0u8..4, 1usize..4), 1..60)) {
         let (mut first, mut second, ..) = gateways();
         let mut next = [0u32; 4];
         let mut frames = Vec::new();
@@ -698,7 +699,7 @@ proptest! {
     }
 
     #[test]
-    fn any_frame_is_survived(mut frame in proptest::collection::vec(any::<u8>(), 0..300), gso in 0u8..6, ip: bool) {
+    fn any_frame_is_survived(mut frame in vec(any::<u8>(), 0..300), gso in 0u8..6, ip: bool) {
         if let Some(kind) = frame.get_mut(1) {
             *kind = gso;
         }
@@ -710,7 +711,7 @@ proptest! {
     }
 
     #[test]
-    fn any_datagram_is_survived(datagram in proptest::collection::vec(any::<u8>(), 0..300), known: bool) {
+    fn any_datagram_is_survived(datagram in vec(any::<u8>(), 0..300), known: bool) {
         let (_, mut second, _, from) = gateways();
         let mut datagram = datagram;
         if let (true, Some(spi)) = (known, datagram.first_chunk_mut()) {

@@ -4,8 +4,8 @@
 //! ```text
 //!   configuration ─> certificates ─> clock ─> service ─> addresses ─┐   for the connection
 //!   ┌───────────────────────────────────────────────────────────────┘
-//!   └> route ─> UDP 500, 4500 ─> proposal ─> NAT, fragmentation ─> authentication ─┐  for each tunnel
-//!   ┌──────────────────────────────────────────────────────────────────────────────┘
+//!   └> route ─> UDP 500, 4500 ─> proposal ─> NAT, fragmentation ─> authentication ─┐   for each
+//!   ┌──────────────────────────────────────────────────────────────────────────────┘   tunnel
 //!   └> ESP proposal ─> selectors ─> rekeying ─> MTU ─> packets
 //!
 //!   this host, the service, the network ── probe, run ──> Facts ── checks ──> Diagnosis

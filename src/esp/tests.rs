@@ -1,5 +1,6 @@
 //! Whole packets through both halves: every cipher, every fault, and no effect but the counter's.
 
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
@@ -376,7 +377,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_survived(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), esn: bool) {
+    fn any_bytes_are_survived(mut bytes in vec(any::<u8>(), 0..200), esn: bool) {
         let (_, mut inbound) = pair(&gcm(esn));
         prop_assert!(inbound.open(&mut bytes, NOW).is_err());
         prop_assert_eq!(inbound.packets(), 0);

@@ -9,7 +9,9 @@ use std::fmt;
 /// Declares one registry: an enum with `Unknown(n)`, conversions both ways, and the registry's own
 /// spelling.
 macro_rules! codes {
-    ($(#[$meta:meta])* $name:ident: $int:ty { $($(#[$doc:meta])* $variant:ident = $value:literal => $text:literal,)* }) => {
+    ($(#[$meta:meta])* $name:ident: $int:ty {
+        $($(#[$doc:meta])* $variant:ident = $value:literal => $text:literal,)*
+    }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
         pub enum $name {

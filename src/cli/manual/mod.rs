@@ -17,10 +17,10 @@ use crate::config::doc::{ChoiceValue, KeyDoc, Presence, TableDoc, ValueKind};
 use crate::config::schema;
 
 /// A section: its title, and its terms with their descriptions.
-type Section = (&'static str, &'static [(&'static str, &'static str)]);
+type ManualSection = (&'static str, &'static [(&'static str, &'static str)]);
 
 /// The sections of s2sd(8) after the commands.
-const SERVICE: &[Section] = &[
+const SERVICE: &[ManualSection] = &[
     (
         "EXIT STATUS",
         &[

@@ -7,6 +7,7 @@
 //! | `public_key.rs` | [`PublicKey`]: read from a SubjectPublicKeyInfo, verifies |
 //! | [`rsa_key`] | generation of RSA keys |
 //! | `rsa_sha1.rs` | the one private operation that ring does not offer |
+//! | `attacks.rs` | known attacks on signatures as test vectors |
 //!
 //! ring signs and verifies everything but one thing: it makes no RSA signature over SHA-1, which
 //! AUTH method 1 needs towards every peer that does not announce RFC 7427 (Azure's gateways do

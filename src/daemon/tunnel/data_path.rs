@@ -32,25 +32,16 @@ use tokio::sync::mpsc::Sender;
 use tracing::warn;
 
 use super::PeerLaneEvent;
-use super::host::{HostLane, TunnelHost};
+use super::host::{HostLane, OuterEnds, TunnelHost};
 use crate::daemon::device::{DevicePlan, LinkControl, remove_device};
 use crate::daemon::problem::Problem;
 use crate::dataplane::{Change, Forwarding, LaneEvent};
 use crate::ike::PeerId;
-use crate::ike::path::Path;
 use crate::state::{Handles, PersistentState, fd_store};
 use crate::wire::packet::ip::IpVersion;
 
 /// Events of one lane that wait for the service: handshakes and hints, never packets.
 const EVENTS: usize = 64;
-
-/// The two outer addresses between which ESP travels, and whether UDP surrounds it (NAT traversal,
-/// RFC 3948).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct OuterEnds {
-    pub(crate) path: Path,
-    pub(crate) encapsulated: bool,
-}
 
 /// The device of one tunnel, its ESP socket, and the lane that moves packets between the two.
 #[derive(Debug)]

@@ -8,7 +8,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::SyncSender;
 
-use super::data_path::OuterEnds;
 use crate::daemon::device::{DevicePlan, LinkControl};
 use crate::dataplane::{Forwarding, Lane, LaneEvent, LaneParts};
 use crate::esp::Counters;
@@ -18,6 +17,14 @@ use crate::sys::ike_socket;
 use crate::sys::netlink::Netlink;
 use crate::sys::tun::Tun;
 use crate::time::Instant;
+
+/// The two outer addresses between which ESP travels, and whether UDP surrounds it (NAT traversal,
+/// RFC 3948).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct OuterEnds {
+    pub(crate) path: Path,
+    pub(crate) encapsulated: bool,
+}
 
 /// The kernel as a tunnel sees it.
 pub(crate) trait TunnelHost: Debug {

@@ -25,7 +25,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 
 use self::child_table::ChildTable;
-use self::data_path::{DataPath, OuterEnds};
+use self::data_path::DataPath;
+use self::host::OuterEnds;
 use self::host::{HostLane, KernelHost, TunnelHost};
 use super::child::Child;
 use super::device::DevicePlan;

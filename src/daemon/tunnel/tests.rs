@@ -10,7 +10,7 @@ use std::sync::mpsc::SyncSender;
 
 use tokio::sync::mpsc;
 
-use super::data_path::OuterEnds;
+use super::host::OuterEnds;
 use super::host::{HostLane, TunnelHost};
 use super::*;
 use crate::crypto::keymat::EspKeys;

@@ -1,5 +1,5 @@
-//! Making a child SA from its request or its response: what IKE_AUTH, a further child and the rekey
-//! of a child have in common (RFC 7296 §1.2, §1.3.1, §1.3.3).
+//! Making a child SA from its request or its response: what IKE_AUTH and CREATE_CHILD_SA (a further
+//! child, the rekey of a child) have in common (RFC 7296 §1.2, §1.3.1, §1.3.3).
 //!
 //! ```text
 //! SK {SA(our SPI), Ni, [KEi,] TSi, TSr} ──>

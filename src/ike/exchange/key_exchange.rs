@@ -1,8 +1,9 @@
 //! The Diffie-Hellman exchange of any exchange that makes keys: our nonce, the peer's public value
 //! and the shared secret (RFC 7296 §1.2, §1.3, §2.10, §2.14).
 //!
-//! IKE_SA_INIT, a further child and the rekeying of a child or of an IKE SA all use it. The keys
-//! themselves are derived in [`crate::crypto::keymat`].
+//! IKE_SA_INIT, a further child and the rekeying of a child or of an IKE SA all use it. A child
+//! that is made with a key exchange of its own has perfect forward secrecy (PFS, RFC 7296 §1.3.1).
+//! The keys themselves are derived in [`crate::crypto::keymat`].
 
 use crate::crypto::{Group, KeyAgreement, SharedSecret};
 use crate::ike::endpoint::context::Context;

@@ -220,7 +220,12 @@ mod tests {
         /// child (mirrored), it is within both policies, and it is refused only where nothing is
         /// common.
         #[test]
-        fn what_is_granted_is_taken(a in prefixes(), b in prefixes(), c in prefixes(), d in prefixes()) {
+        fn what_is_granted_is_taken(
+            a in prefixes(),
+            b in prefixes(),
+            c in prefixes(),
+            d in prefixes(),
+        ) {
             let asker = ChildSelectors { local: a, remote: b };
             let granter = ChildSelectors { local: c, remote: d };
             let asked = request(&asker, None);

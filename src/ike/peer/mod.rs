@@ -9,7 +9,7 @@
 //!
 //! | file | what lives there |
 //! |---|---|
-//! | `mod` | [`Peer`]: messages on established IKE SAs, each slot's outbound SA, drains, deadlines |
+//! | `mod` | [`Peer`]: messages on established IKE SAs, outbound SAs of slots, drains, deadlines |
 //! | [`dial`] | when and where the peer is dialled: back-off, rotation over its addresses |
 //! | [`handshake`] | IKE_SA_INIT and IKE_AUTH as initiator and responder |
 //! | [`reconcile`] | what the peer lacks and what is one too many |

@@ -50,6 +50,13 @@ pub(crate) enum ChildLifecycle {
     Leaving,
 }
 
+impl ChildLifecycle {
+    /// Whether a replaced child has waited long enough for the peer's Delete.
+    pub(crate) fn is_overdue(self, now: Instant) -> bool {
+        matches!(self, ChildLifecycle::Replaced { overdue } if overdue <= now)
+    }
+}
+
 /// One direction of a child SA. The receiving end chose the SPI.
 #[derive(Debug)]
 pub(crate) struct ChildHalf {

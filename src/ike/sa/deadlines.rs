@@ -100,8 +100,7 @@ impl IkeSa {
         for child in &mut self.children {
             if child.expire_at <= now {
                 expired.push((child.id, child.inbound.spi));
-            } else if matches!(child.lifecycle, ChildLifecycle::Replaced { overdue } if overdue <= now)
-            {
+            } else if child.lifecycle.is_overdue(now) {
                 overdue.push(child.id);
             } else if child.is_live() && child.rekey_at.is_some_and(|at| at <= now) {
                 child.rekey_at = None;

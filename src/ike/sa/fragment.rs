@@ -243,7 +243,8 @@ mod tests {
             let shares: Vec<&[u8]> = text.chunks(share).collect();
             let total = u16::try_from(shares.len()).expect("few");
             // Some at random, then each once more.
-            let arrivals = order.iter().map(|index| index.index(shares.len())).chain(0..shares.len());
+            let drawn = order.iter().map(|index| index.index(shares.len()));
+            let arrivals = drawn.chain(0..shares.len());
             let mut assembly = assembly();
             let mut seen = std::collections::BTreeSet::new();
             for at in arrivals {

@@ -201,7 +201,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn soft_comes_before_hard(time in 10u64..100_000, bytes in 1_000u64.., esn: bool, seed: u64) {
+        fn soft_comes_before_hard(
+            time in 10u64..100_000,
+            bytes in 1_000u64..,
+            esn: bool,
+            seed: u64,
+        ) {
             let lifetime = Lifetime::child(Duration::from_secs(time), bytes, esn);
             let drawn = lifetime.draw(START, &mut SeededRng(seed));
             prop_assert!(drawn.time.soft < drawn.time.hard);

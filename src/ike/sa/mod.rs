@@ -289,9 +289,10 @@ impl IkeSa {
     pub(crate) fn detach_child(&mut self, id: ChildId, cause: Cause) -> bool {
         let Some(at) = self.children.iter().position(|child| child.id == id) else { return false };
         let child = self.children.remove(at);
-        self.tasks.forget(
-            |kind| matches!(kind, TaskKind::CloseChild(of) | TaskKind::RekeyChild(of, _) if of == id),
-        );
+        self.tasks.forget(|kind| match kind {
+            TaskKind::CloseChild(of) | TaskKind::RekeyChild(of, _) => of == id,
+            _ => false,
+        });
         self.departed.push((child, cause));
         true
     }

@@ -321,7 +321,9 @@ pub(crate) use records;
 
 /// Enums by all their variants, each with a number whose meaning never changes.
 macro_rules! variants {
-    ($($name:ident { $($tag:literal => $variant:ident { $($field:tt : $bind:ident),* $(,)? }),* $(,)? })*) => {$(
+    ($($name:ident {
+        $($tag:literal => $variant:ident { $($field:tt : $bind:ident),* $(,)? }),* $(,)?
+    })*) => {$(
         impl SnapshotField for $name {
             fn save(&self, encoder: &mut Encoder) {
                 match self {

@@ -74,7 +74,8 @@ lists!(
 records! {
     SlotRetry { failures, at }
     ChildSa {
-        id, slot, suite, selectors, inbound, outbound, made_by, made_at, may_send, out, lifecycle, limits,
+        id, slot, suite, selectors, inbound, outbound, made_by, made_at, may_send, out, lifecycle,
+        limits,
         rekey_at, expire_at,
     }
     CombinationCipher { encr, key_bits, integ }
@@ -86,7 +87,8 @@ records! {
     ChildHalf { spi, keys }
     IkeKeys { d, ai, ar, ei, er, pi, pr }
     IkeSa {
-        channel, origin, proven, lifecycle, path, nat, encapsulated, requests, flight, replies, tasks, refusals,
+        channel, origin, proven, lifecycle, path, nat, encapsulated, requests, flight, replies,
+        tasks, refusals,
         children, departed, heard_at, sent_at, rekey_at, expire_at, reauth_at, surplus,
     }
     AuthRefused { channel, source, answered, forget_at }
@@ -109,7 +111,8 @@ records! {
 
 variants! {
     Cause {
-        1 => Command {}, 2 => DeletedByPeer {}, 3 => Duplicate {}, 4 => InitialContact {}, 5 => Expired {},
+        1 => Command {}, 2 => DeletedByPeer {}, 3 => Duplicate {}, 4 => InitialContact {},
+        5 => Expired {},
         6 => Failed {}, 7 => Rekeyed {}, 8 => Silence {}, 9 => WithIke {},
     }
     ChildLifecycle { 1 => Live {}, 2 => Replaced { overdue: a }, 3 => Leaving {} }
@@ -124,10 +127,12 @@ variants! {
     Party { 1 => We {}, 2 => Peer {} }
     Port { 1 => Ike {}, 2 => NatT {} }
     IkeLifecycle {
-        1 => Live {}, 2 => Rival { overdue: a }, 3 => Replaced { overdue: a }, 4 => Leaving { 0: a },
+        1 => Live {}, 2 => Rival { overdue: a }, 3 => Replaced { overdue: a },
+        4 => Leaving { 0: a },
     }
     TaskKind {
-        1 => CloseIke { 0: a, 1: b }, 2 => CloseChild { 0: a }, 3 => Disown { 0: a }, 4 => RekeyIke { 0: a },
+        1 => CloseIke { 0: a, 1: b }, 2 => CloseChild { 0: a }, 3 => Disown { 0: a },
+        4 => RekeyIke { 0: a },
         5 => RekeyChild { 0: a, 1: b }, 6 => NewChild { 0: a, 1: b }, 7 => Probe {},
     }
 }

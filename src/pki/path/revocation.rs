@@ -1,4 +1,4 @@
-//! Thumbprints and CRLs against a path that is otherwise sound.
+//! Certificate revocation: revoked thumbprints and CRLs, on a path that is otherwise sound.
 //!
 //! rustls-webpki takes the first CRL with the right issuer's *name*. An authority that renewed its
 //! key keeps its name (Active Directory does) and has a CRL for each key, so the choice is made

@@ -16,6 +16,8 @@
 //! one foreseen it is an error message instead of an outage. The signer does so little that there
 //! is nothing to foresee, so there a stray call is an attack and ends it.
 //!
+//! The filters are in `syscalls`, the directories in `paths`.
+//!
 //! **Files.** Landlock leaves the directories of the configuration and of what it names, and what
 //! the C library looks names up with. `/etc` is among that as a whole: its files are replaced by
 //! renaming, which a rule for one file does not follow, and what is secret in it is so by its

@@ -166,10 +166,10 @@ fn programs(role: ConfinedRole) -> Result<Vec<BpfProgram>, seccompiler::BackendE
     Ok(filters)
 }
 
-type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+type SyscallRules = BTreeMap<i64, Vec<SeccompRule>>;
 
 fn program(
-    rules: Rules,
+    rules: SyscallRules,
     otherwise: SeccompAction,
     matched: SeccompAction,
 ) -> Result<BpfProgram, seccompiler::BackendError> {
@@ -178,7 +178,7 @@ fn program(
 }
 
 /// What a role may do. A call without conditions is allowed whatever its arguments.
-fn rules(role: ConfinedRole) -> Result<Rules, seccompiler::BackendError> {
+fn rules(role: ConfinedRole) -> Result<SyscallRules, seccompiler::BackendError> {
     let lists: &[&[c_long]] = match role {
         ConfinedRole::Signer => {
             &[COMMON, &[libc::SYS_close, libc::SYS_recvfrom, libc::SYS_sendto], CHECKS]
@@ -186,7 +186,7 @@ fn rules(role: ConfinedRole) -> Result<Rules, seccompiler::BackendError> {
         ConfinedRole::Lane => &[COMMON, TRANSFER],
         ConfinedRole::Control => &[COMMON, TRANSFER, CONTROL, CONTROL_OLD],
     };
-    let mut rules: Rules =
+    let mut rules: SyscallRules =
         lists.iter().copied().flatten().map(|&number| (number, Vec::new())).collect();
     let (write, execute) = (bits(libc::PROT_WRITE), bits(libc::PROT_EXEC));
     let without = |bit| condition(2, SeccompCmpOp::MaskedEq(bit), 0);

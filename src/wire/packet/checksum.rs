@@ -111,6 +111,7 @@ fn fold(mut sum: u64) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
@@ -141,19 +142,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_the_standard(bytes in proptest::collection::vec(any::<u8>(), 0..3000)) {
+        fn agrees_with_the_standard(bytes in vec(any::<u8>(), 0..3000)) {
             prop_assert_eq!(Sum::default().with(&bytes).finish(), naive(&bytes));
         }
 
         #[test]
-        fn pieces_add_up(bytes in proptest::collection::vec(any::<u8>(), 0..600), cut in 0usize..300) {
+        fn pieces_add_up(bytes in vec(any::<u8>(), 0..600), cut in 0usize..300) {
             let (head, tail) = bytes.split_at((cut * 2).min(bytes.len() & !1));
             let whole = Sum::default().with(&bytes).finish();
             prop_assert_eq!(Sum::default().with(head).with(tail).finish(), whole);
         }
 
         #[test]
-        fn adjusting_is_recomputing(mut bytes in proptest::collection::vec(any::<u8>(), 4..64), new: u16) {
+        fn adjusting_is_recomputing(mut bytes in vec(any::<u8>(), 4..64), new: u16) {
             // All-zero data has two representations of zero; RFC 1624 §3 keeps them apart, real
             // headers have no such sum.
             bytes[3] |= 1;
@@ -164,7 +165,7 @@ mod tests {
         }
 
         #[test]
-        fn a_sum_over_its_own_checksum_is_zero(mut bytes in proptest::collection::vec(any::<u8>(), 2..100)) {
+        fn a_sum_over_its_own_checksum_is_zero(mut bytes in vec(any::<u8>(), 2..100)) {
             bytes[0] = 0;
             bytes[1] = 0;
             let checksum = Sum::default().with(&bytes).finish();

@@ -85,6 +85,7 @@ impl Trailer {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
@@ -115,12 +116,13 @@ mod tests {
         fn trailers_read_back(payload in 0usize..70, pad: u8, next_header: u8) {
             let mut plaintext = vec![0xaa; payload + usize::from(pad) + TRAILER_LEN];
             prop_assert!(write_trailer(&mut plaintext, pad, next_header));
-            prop_assert_eq!(Trailer::parse(&plaintext), Some(Trailer { next_header, payload_len: payload }));
+            let trailer = Trailer { next_header, payload_len: payload };
+            prop_assert_eq!(Trailer::parse(&plaintext), Some(trailer));
             prop_assert!(plaintext.iter().take(payload).all(|byte| *byte == 0xaa));
         }
 
         #[test]
-        fn headers_read_back(spi: u32, sequence: u32, rest in proptest::collection::vec(any::<u8>(), 0..9)) {
+        fn headers_read_back(spi: u32, sequence: u32, rest in vec(any::<u8>(), 0..9)) {
             let header = EspHeader { spi, sequence };
             let bytes = [&header.to_bytes()[..], &rest].concat();
             prop_assert_eq!(EspHeader::parse(&bytes), Some((header, &rest[..])));
@@ -128,7 +130,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn any_bytes_are_survived(bytes in vec(any::<u8>(), 0..300)) {
             if let Some(trailer) = Trailer::parse(&bytes) {
                 prop_assert!(trailer.payload_len + TRAILER_LEN <= bytes.len());
             }

@@ -283,6 +283,7 @@ pub fn set_v6_class(packet: &mut [u8], tos: u8) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
@@ -368,12 +369,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_survived(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), six: bool) {
+        fn any_bytes_are_survived(mut bytes in vec(any::<u8>(), 0..200), six: bool) {
             if let Some(first) = bytes.first_mut() {
                 *first = (*first & 0x0f) | if six { 0x60 } else { 0x40 };
             }
             if let Some(header) = IpHeader::parse(&bytes) {
-                prop_assert!(header.header_len <= header.total_len && header.total_len <= bytes.len());
+                prop_assert!(header.header_len <= header.total_len);
+                prop_assert!(header.total_len <= bytes.len());
                 prop_assert!(header.payload(&bytes).is_some());
             }
         }
