@@ -59,7 +59,7 @@ impl Problem {
         match self {
             Problem::DeviceNotMade { cause, .. } => device_remedy(cause.kind).map(str::to_owned),
             Problem::DeviceDown { interface } => {
-                Some(format!("`ip link set {interface} up` brings it back"))
+                Some(format!("`ip link set {interface} up` switches the interface on"))
             }
             Problem::NotListening { source, .. } => Some(format!("add {source} to it")),
             _ => None,
@@ -134,12 +134,12 @@ impl fmt::Display for SystemError {
 fn device_remedy(kind: io::ErrorKind) -> Option<&'static str> {
     match kind {
         io::ErrorKind::PermissionDenied => {
-            Some("s2sd needs CAP_NET_ADMIN: run it as root or by its unit")
+            Some("s2sd needs CAP_NET_ADMIN: run s2sd as root or by its systemd unit")
         }
         io::ErrorKind::NotFound => Some("/dev/net/tun is missing: load the kernel module tun"),
-        io::ErrorKind::ResourceBusy => {
-            Some("another program has one of this name: end it, or set another interface")
-        }
+        io::ErrorKind::ResourceBusy => Some(
+            "another program has an interface of this name: end that program, or set another interface",
+        ),
         _ => None,
     }
 }
@@ -156,11 +156,11 @@ mod tests {
             (
                 Problem::DeviceNotMade { interface: interface(), cause: busy.into() },
                 "the interface azure0 cannot be made: Device or resource busy (os error 16); \
-                 another program has one of this name: end it, or set another interface",
+                 another program has an interface of this name: end that program, or set another interface",
             ),
             (
                 Problem::DeviceDown { interface: interface() },
-                "the interface azure0 is down; `ip link set azure0 up` brings it back",
+                "the interface azure0 is down; `ip link set azure0 up` switches the interface on",
             ),
             (Problem::DeviceGone { interface: interface() }, "the interface azure0 is gone"),
             (

@@ -143,13 +143,13 @@ impl Drop for Sockets {
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            ": another IKE daemon has it; stop it (`systemctl disable --now strongswan ipsec`)"
+            ": another IKE daemon uses the port; stop that daemon (`systemctl disable --now strongswan ipsec`)"
         }
         io::ErrorKind::AddrNotAvailable => {
             ": no interface has this address; correct listen_addresses"
         }
         io::ErrorKind::PermissionDenied => {
-            ": s2sd needs CAP_NET_BIND_SERVICE and CAP_NET_ADMIN; run it as root or by its unit"
+            ": s2sd needs CAP_NET_BIND_SERVICE and CAP_NET_ADMIN; run s2sd as root or by its systemd unit"
         }
         _ => "",
     }

@@ -296,7 +296,7 @@ fn a_start_that_cannot_be_says_what_is_missing() {
     for (faults, words) in [
         ("memfd:ENOMEM", "the memory that outlives the process cannot be had: Cannot allocate"),
         ("bind:EACCES", "cannot open UDP 0.0.0.0:500"),
-        ("bind:EADDRINUSE", "another IKE daemon has it"),
+        ("bind:EADDRINUSE", "another IKE daemon uses the port"),
     ] {
         two.arm(faults);
         two.launch(0, &[]);
@@ -320,7 +320,8 @@ fn a_start_that_cannot_be_says_what_is_missing() {
     two.launch(0, &[]);
     two.wait_until(0, "broken", |tunnel| {
         let obstacle = tunnel["obstacle"].as_str().unwrap_or("");
-        obstacle.contains("azure0 cannot be made") && obstacle.contains("another program has one")
+        obstacle.contains("azure0 cannot be made")
+            && obstacle.contains("another program has an interface of this name")
     });
     two.passes(1);
     two.settle();
