@@ -28,9 +28,9 @@ impl RunningConnection {
     /// Moves the routes to the right table after an address of the gateway has changed: the new
     /// address may be one that the routes would swallow.
     pub(super) fn protect_outer(&mut self) {
-        let connection = &self.settings.name;
+        let connection = self.settings.name.as_str();
         if let Err(problem) = self.routes.protect_outer(&self.settings, &outer(&self.peers)) {
-            error!(%connection, "{problem}");
+            error!(connection, "{problem}");
         }
         self.update_routes();
     }
@@ -40,20 +40,20 @@ impl RunningConnection {
         let up = self.peers.iter().filter(|peer| peer.record.state == TunnelState::Up);
         let devices: Vec<&str> =
             up.filter_map(|peer| peer.tunnel.as_ref()).map(RunningTunnel::interface).collect();
-        let connection = &self.settings.name;
+        let connection = self.settings.name.as_str();
         let before = self.routes_problem.take();
         match self.routes.lead_into(&devices) {
             Ok(true) if devices.is_empty() => {
-                info!(%connection, "the routes are removed: no tunnel is up");
+                info!(connection, "the routes are removed: no tunnel is up");
             }
             Ok(true) => {
                 let into = devices.join(", ");
-                info!(%connection, into, "the routes lead into the tunnels that are up");
+                info!(connection, into, "the routes lead into the tunnels that are up");
             }
             Ok(false) => {}
             Err(problem) => {
                 if before.as_ref() != Some(&problem) {
-                    error!(%connection, "{problem}");
+                    error!(connection, "{problem}");
                 }
                 self.routes_problem = Some(problem);
             }

@@ -177,7 +177,7 @@ mod tests {
             ),
             (
                 Problem::send(&io::Error::from_raw_os_error(libc::EMSGSIZE)),
-                "it does not fit the path: Message too long (os error 90)",
+                "the packet does not fit the path MTU: Message too long (os error 90)",
             ),
         ] {
             assert_eq!(problem.to_string(), expected);

@@ -8,8 +8,13 @@ use super::passes;
 
 /// Lines that are about the service as a whole; those about the configuration's file name the place
 /// in it.
-const OF_ALL: [&str; 5] =
-    ["confined", "running", "stopping", "reload: nothing was changed", "reload: nothing changed"];
+const OF_ALL: [&str; 5] = [
+    "process confined",
+    "running",
+    "stopping",
+    "reload: nothing was changed",
+    "reload: nothing changed",
+];
 
 #[test]
 fn each_line_is_an_object_and_names_its_connection() {

@@ -297,7 +297,7 @@ fn clocks_that_jump_and_state_that_cannot_be_stored_stop_no_tunnel() {
 fn a_start_that_cannot_be_says_what_is_missing() {
     let Some(mut two) = Two::build("start") else { return };
     for (faults, words) in [
-        ("memfd:ENOMEM", "the memory that outlives the process cannot be had: Cannot allocate"),
+        ("memfd:ENOMEM", "no memory for the state that outlives the process: Cannot allocate"),
         ("bind:EACCES", "cannot open UDP 0.0.0.0:500"),
         ("bind:EADDRINUSE", "another IKE daemon uses the port"),
     ] {

@@ -190,7 +190,7 @@ fn theirs_expired(place: &Place) -> Verdict {
 }
 
 fn ours_expired(place: &Place) -> Verdict {
-    let ours = ["our own certificate expired on 2", "renew inbound_certificate"].as_slice();
+    let ours = ["the certificate of this end expired on 2", "renew inbound_certificate"].as_slice();
     let theirs = ["subject certificate invalid"].as_slice();
     both(place, &with_expired(0), [(); 2].map(|()| Refusal { ours, theirs }))
 }

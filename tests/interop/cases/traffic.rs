@@ -63,7 +63,7 @@ impl Tunnel {
         };
         let line = self.ours.wait_log(0, &["child SA up"]).map_err(both)?;
         self.theirs.wait_log(0, &["CHILD_SA net{", "established"]).map_err(both)?;
-        self.ours.wait_log(0, &["routes", "azure0"])?;
+        self.ours.wait_log(0, &["routes lead", "azure0"])?;
         let suite = line.split("suite=").nth(1).and_then(|rest| rest.split(' ').next());
         Ok(suite.unwrap_or("?").to_owned())
     }
@@ -362,15 +362,15 @@ fn two_tunnels(place: &Place) -> Verdict {
     let second = Strongswan::start(&other, &place.directory.join("second"), &second_settings)?;
     tunnel.wait_up()?;
     second.wait_log(0, &["CHILD_SA net{", "established"])?;
-    tunnel.ours.wait_log(0, &["routes", "azure0", "azure1"])?;
+    tunnel.ours.wait_log(0, &["routes lead", "azure0, azure1"])?;
     echo(place, HOSTS[0], HOSTS[1], SOON)?;
     let from = tunnel.ours.log().len();
     tunnel.theirs.kill();
     answer_through(place, "10.2.9.1")?;
-    tunnel.ours.wait_log(from, &["routes", "[\"azure1\"]"])?;
+    tunnel.ours.wait_log(from, &["routes lead", "into=\"azure1\""])?;
     echo(place, HOSTS[0], HOSTS[1], SOON)?;
     tunnel.theirs = place.strongswan(&tunnel.their_settings)?;
-    tunnel.ours.wait_log(from, &["routes", "[\"azure0\", \"azure1\"]"])?;
+    tunnel.ours.wait_log(from, &["routes lead", "into=\"azure0, azure1\""])?;
     echo(place, HOSTS[0], HOSTS[1], SOON)?;
     Ok("the routes follow".into())
 }
@@ -382,7 +382,7 @@ fn they_die(place: &Place) -> Verdict {
     let from = tunnel.ours.log().len();
     tunnel.theirs.kill();
     tunnel.ours.wait_log(from, &["IKE SA down", "the peer does not answer"])?;
-    tunnel.ours.wait_log(from, &["routes", "[]"])?;
+    tunnel.ours.wait_log(from, &["the routes are removed"])?;
     tunnel.theirs = place.strongswan(&tunnel.their_settings)?;
     tunnel.ours.wait_log(from, &["child SA up"])?;
     Ok(format!("noticed, redialled, {}", traffic(place, &tunnel)?))
