@@ -34,6 +34,10 @@
 //! and carries the outputs out. [`state`] keeps what the next process needs, so that a restart is
 //! a hand-over.
 
+// The pages are read with private items (`cargo doc --document-private-items`), where these links
+// lead somewhere.
+#![allow(rustdoc::private_intra_doc_links)]
+
 pub mod azure;
 pub mod certs;
 pub mod cli;
