@@ -241,14 +241,17 @@ fn crossing(place: &Place) -> Verdict {
         let is_ike = round % 2 == 1;
         let theirs: &[&str] =
             if is_ike { &["--rekey", "--ike", "s2s"] } else { &["--rekey", "--child", "net"] };
-        std::thread::scope(|scope| {
-            let asked = scope.spawn(|| ends.peer.control(theirs));
+        let (asked, said) = std::thread::scope(|scope| {
+            let asked = scope.spawn(|| ends.peer.ask(theirs));
             ends.engine.order(match is_ike {
                 true => Order::RekeyIke,
                 false => Order::RekeyChild(child),
             });
             asked.join().expect("no panic")
         })?;
+        // Where our request was there first, strongSwan has no SA any more that it may rekey.
+        let came_late = said.contains("no matching SAs to rekey found");
+        ensure(asked || came_late, "strongSwan does not rekey", said)?;
         ends.engine.wait(mark, "a rekey", |event| match event {
             IkeEvent::IkeRekeyed { .. } => is_ike.then_some(()),
             IkeEvent::ChildUp { replaces: Some(_), .. } => (!is_ike).then_some(()),
