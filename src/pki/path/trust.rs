@@ -123,7 +123,7 @@ pub struct Trust {
     pub roots: Roots,
     /// Intermediates known from configuration, for peers that do not send them.
     pub intermediates: Vec<Certificate>,
-    /// Revocation lists; each counts for the issuer that signed it.
+    /// Revocation lists; each counts for the authority that signed it, with whichever of its keys.
     pub crls: Vec<Crl>,
     /// Which issuers need a CRL.
     pub crl_demand: CrlDemand,
@@ -230,7 +230,7 @@ impl Search<'_> {
     fn judge(&self, candidate: &VerifiedPath<'_>) -> Result<(), TrustRefusal> {
         let path = self.path(candidate);
         rules::check_path(&path, self.trust.purposes, self.now)?;
-        revocation::check(self.trust, &path, candidate.anchor(), self.now)
+        revocation::check(self.trust, &path, self.now)
     }
 
     /// rustls-webpki's path in our certificates.
@@ -254,7 +254,7 @@ impl Search<'_> {
 /// What rustls-webpki asks of every certificate below the root. Stricter demands on the leaf are in
 /// `rules.rs`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct IkePurposes;
+struct IkePurposes;
 
 impl ExtendedKeyUsageValidator for IkePurposes {
     fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
