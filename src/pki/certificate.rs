@@ -89,6 +89,9 @@ pub enum KeyPurpose {
     ClientAuth,
     /// ipsecIKE (RFC 4945 §5.1.3.12).
     IpsecIke,
+    /// iKEIntermediate, which older tools and Windows' "IP security IKE intermediate" write in place
+    /// of ipsecIKE.
+    IkeIntermediate,
     /// anyExtendedKeyUsage, for every purpose.
     Any,
     /// Another one, by its object identifier.
@@ -101,6 +104,7 @@ impl fmt::Display for KeyPurpose {
             KeyPurpose::ServerAuth => "serverAuth",
             KeyPurpose::ClientAuth => "clientAuth",
             KeyPurpose::IpsecIke => "ipsecIKE",
+            KeyPurpose::IkeIntermediate => "iKEIntermediate",
             KeyPurpose::Any => "anyExtendedKeyUsage",
             KeyPurpose::Other(oid) => oid,
         })
@@ -448,6 +452,7 @@ fn purposes(value: &[u8]) -> Result<Vec<KeyPurpose>, CertificateError> {
                 Some((1, ID_KP)) => KeyPurpose::ServerAuth,
                 Some((2, ID_KP)) => KeyPurpose::ClientAuth,
                 Some((17, ID_KP)) => KeyPurpose::IpsecIke,
+                _ if oid == [0x2b, 6, 1, 5, 5, 8, 2, 2] => KeyPurpose::IkeIntermediate,
                 _ if oid == [0x55, 0x1d, 0x25, 0] => KeyPurpose::Any,
                 _ => KeyPurpose::Other(crate::der::dotted(oid)),
             });

@@ -285,6 +285,19 @@ const GOOD: &[Case] = &[
         Pass(0),
     ),
     (
+        "iKEIntermediate alone, on the leaf and on an authority",
+        || {
+            let ike_intermediate: Change = |p| {
+                eku(p, &[ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 5, 5, 8, 2, 2])]);
+            };
+            let root = root("root");
+            let ca = root.authority_with("ca", key(), ike_intermediate);
+            let leaf = ca.leaf_with("leaf", ike_intermediate);
+            ask(&[&root], &[&leaf, &ca.der])
+        },
+        Pass(1),
+    ),
+    (
         "anyExtendedKeyUsage alone",
         || {
             let root = root("root");

@@ -88,7 +88,8 @@ fn denies_authority(certificate: &Certificate) -> bool {
 /// Which extended key usages a peer's certificate must have.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Purposes {
-    /// If it has any: one of serverAuth, clientAuth, ipsecIKE or anyExtendedKeyUsage.
+    /// If it has any: one of serverAuth, clientAuth, ipsecIKE, iKEIntermediate or
+    /// anyExtendedKeyUsage.
     #[default]
     AnyOfIke,
     /// Both serverAuth and clientAuth, as Azure demands of its own certificate.
@@ -258,10 +259,11 @@ struct IkePurposes;
 
 impl ExtendedKeyUsageValidator for IkePurposes {
     fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
-        const ACCEPTED: [KeyPurposeId<'_>; 4] = [
+        const ACCEPTED: [KeyPurposeId<'_>; 5] = [
             KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 7, 3, 1]),
             KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 7, 3, 2]),
             KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 7, 3, 17]),
+            KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 8, 2, 2]),
             KeyPurposeId::new(&[0x55, 0x1d, 0x25, 0]),
         ];
         let mut absent = true;
