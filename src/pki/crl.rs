@@ -79,11 +79,11 @@ impl Crl {
         Signed::read(der).map_err(|error| malformed(&error))?;
         let (_, parsed) =
             CertificateRevocationList::from_der(der).map_err(|error| malformed(&error))?;
-        OwnedCertRevocationList::from_der(der)
-            .map_err(|error| CrlError::Unsupported(error.to_string()))?;
         let next_update = parsed
             .next_update()
             .ok_or_else(|| CrlError::Unsupported("no date of the next update".to_owned()))?;
+        OwnedCertRevocationList::from_der(der)
+            .map_err(|error| CrlError::Unsupported(error.to_string()))?;
         let revoked = parsed.iter_revoked_certificates().map(|entry| Revoked {
             serial: entry.raw_serial().to_vec(),
             at: unix(entry.revocation_date),
