@@ -89,7 +89,7 @@ pub enum KeyPurpose {
     ClientAuth,
     /// ipsecIKE (RFC 4945 §5.1.3.12).
     IpsecIke,
-    /// iKEIntermediate, which older tools and Windows' "IP security IKE intermediate" write in place
+    /// iKEIntermediate, Windows' "IP security IKE intermediate", which older tools write in place
     /// of ipsecIKE.
     IkeIntermediate,
     /// anyExtendedKeyUsage, for every purpose.
