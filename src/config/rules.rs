@@ -129,23 +129,35 @@ fn check_policy(connection: &Connection, reader: &mut ConfigReader<'_>) {
     };
     check_esp(policy, reader);
     check_ike(policy, reader);
-    if let Some(group) = policy.dh_group.spanned()
-        && *group.get_ref() == DhGroup::Group2
-    {
-        reader.warning(
-            &group.span(),
-            "DHGroup2 has 1024 bits, which well-funded attackers can break",
-            "set the DH group to ECP384 in Azure and here",
-        );
+    check_groups(policy, reader);
+}
+
+/// Warns of groups that are weak (RFC 8247 §2.4), and of none.
+fn check_groups(policy: &IpsecPolicy, reader: &mut ConfigReader<'_>) {
+    const SHORT: &str = "has 1024 bits, which well-funded attackers can break";
+    const SUBGROUP: &str =
+        "is of unknown origin, and its small subgroup invites attacks (RFC 8247 §2.4)";
+    if let Some(group) = policy.dh_group.spanned() {
+        let what = match group.get_ref() {
+            DhGroup::Group2 => Some(SHORT),
+            DhGroup::Group24 => Some(SUBGROUP),
+            DhGroup::Ecp384 | DhGroup::Ecp256 | DhGroup::Group14 => None,
+        };
+        if let Some(what) = what {
+            let what = format!("{} {what}", group.get_ref());
+            reader.warning(&group.span(), what, "set the DH group to ECP384 in Azure and here");
+        }
     }
-    if let Some(group) = policy.pfs_group.spanned()
-        && *group.get_ref() == PfsGroup::Pfs2
-    {
-        reader.warning(
-            &group.span(),
-            "PFS2 has 1024 bits, which well-funded attackers can break",
-            "set the PFS group to ECP384 in Azure and here",
-        );
+    if let Some(group) = policy.pfs_group.spanned() {
+        let what = match group.get_ref() {
+            PfsGroup::Pfs2 => format!("PFS2 {SHORT}"),
+            PfsGroup::Pfs24 => format!("PFS24 {SUBGROUP}"),
+            PfsGroup::None => "without perfect forward secrecy who learns the keys of the IKE SA \
+                               can read every packet"
+                .to_owned(),
+            PfsGroup::Ecp384 | PfsGroup::Ecp256 | PfsGroup::Pfs2048 | PfsGroup::SameAsIke => return,
+        };
+        reader.warning(&group.span(), what, "set the PFS group to ECP384 in Azure and here");
     }
 }
 

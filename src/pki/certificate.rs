@@ -9,7 +9,7 @@ use ring::digest;
 use rustls_pki_types::CertificateDer;
 use serde::{Serialize, Serializer};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
+use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension, X509Extension};
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
@@ -56,6 +56,7 @@ struct CertificateExtensions {
     alt_names: Vec<AltName>,
     has_alt_names: bool,
     constrains_names: bool,
+    crl_points: Option<Vec<String>>,
     unprocessed_critical: Vec<String>,
 }
 
@@ -88,6 +89,9 @@ pub enum KeyPurpose {
     ClientAuth,
     /// ipsecIKE (RFC 4945 §5.1.3.12).
     IpsecIke,
+    /// iKEIntermediate, Windows' "IP security IKE intermediate", which older tools write in place
+    /// of ipsecIKE.
+    IkeIntermediate,
     /// anyExtendedKeyUsage, for every purpose.
     Any,
     /// Another one, by its object identifier.
@@ -100,6 +104,7 @@ impl fmt::Display for KeyPurpose {
             KeyPurpose::ServerAuth => "serverAuth",
             KeyPurpose::ClientAuth => "clientAuth",
             KeyPurpose::IpsecIke => "ipsecIKE",
+            KeyPurpose::IkeIntermediate => "iKEIntermediate",
             KeyPurpose::Any => "anyExtendedKeyUsage",
             KeyPurpose::Other(oid) => oid,
         })
@@ -310,6 +315,12 @@ impl Certificate {
         self.0.extensions.constrains_names
     }
 
+    /// The addresses at which complete CRLs of its issuer lie, if it names distribution points at
+    /// all (RFC 5280 §4.2.1.13). Lists by reason and of other issuers are left out.
+    pub(super) fn crl_points(&self) -> Option<&[String]> {
+        self.0.extensions.crl_points.as_deref()
+    }
+
     /// Critical extensions that s2sd does not process, by object identifier.
     pub fn unprocessed_critical(&self) -> &[String] {
         &self.0.extensions.unprocessed_critical
@@ -318,6 +329,11 @@ impl Certificate {
     /// Whether subject and issuer are the same name.
     pub fn is_self_issued(&self) -> bool {
         self.subject() == self.issuer()
+    }
+
+    /// The SubjectPublicKeyInfo, whole.
+    pub(super) fn spki(&self) -> &[u8] {
+        &self.0.spki
     }
 
     /// SHA-1 of the SubjectPublicKeyInfo, whole: how a CERTREQ payload names an authority (RFC 7296
@@ -406,6 +422,12 @@ impl CertificateExtensions {
                 self.alt_names = value.general_names.iter().filter_map(alt_name).collect();
             }
             ParsedExtension::NameConstraints(_) => self.constrains_names = true,
+            ParsedExtension::CRLDistributionPoints(value) => {
+                let complete =
+                    value.iter().filter(|p| p.reasons.is_none() && p.crl_issuer.is_none());
+                let names = complete.filter_map(|p| p.distribution_point.as_ref());
+                self.crl_points = Some(names.flat_map(addresses).collect());
+            }
             ParsedExtension::ParseError { error } if processed => {
                 return Err(CertificateError::Malformed(format!("extension {oid}: {error}")));
             }
@@ -430,6 +452,7 @@ fn purposes(value: &[u8]) -> Result<Vec<KeyPurpose>, CertificateError> {
                 Some((1, ID_KP)) => KeyPurpose::ServerAuth,
                 Some((2, ID_KP)) => KeyPurpose::ClientAuth,
                 Some((17, ID_KP)) => KeyPurpose::IpsecIke,
+                _ if oid == [0x2b, 6, 1, 5, 5, 8, 2, 2] => KeyPurpose::IkeIntermediate,
                 _ if oid == [0x55, 0x1d, 0x25, 0] => KeyPurpose::Any,
                 _ => KeyPurpose::Other(crate::der::dotted(oid)),
             });
@@ -449,6 +472,18 @@ fn alt_name(name: &GeneralName<'_>) -> Option<AltName> {
         }
         _ => None,
     }
+}
+
+/// The URIs of a CRL's distribution point.
+pub(super) fn addresses(name: &DistributionPointName<'_>) -> Vec<String> {
+    let DistributionPointName::FullName(names) = name else {
+        return Vec::new();
+    };
+    let uri = |name: &GeneralName<'_>| match name {
+        GeneralName::URI(uri) => Some((*uri).to_owned()),
+        _ => None,
+    };
+    names.iter().filter_map(uri).collect()
 }
 
 pub(super) fn unix(time: ASN1Time) -> UnixTime {

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use webpki::{CertRevocationList, OwnedCertRevocationList};
+use webpki::OwnedCertRevocationList;
+use x509_parser::extensions::{ParsedExtension, X509Extension};
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use super::certificate::unix;
+use super::certificate::{Certificate, addresses, unix};
 use super::name::Name;
 use super::signed::Signed;
 use crate::crypto::signature::PublicKey;
@@ -27,8 +28,20 @@ struct CrlFields {
     this_update: UnixTime,
     next_update: UnixTime,
     revoked: Vec<Revoked>,
-    scope: Option<Vec<u8>>,
-    list: CertRevocationList<'static>,
+    scope: Option<CrlScope>,
+}
+
+/// The part of an authority's certificates that a list is about (RFC 5280 §5.2.5).
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct CrlScope {
+    /// No authorities.
+    only_users: bool,
+    /// Authorities alone.
+    only_authorities: bool,
+    /// Those that name one of these addresses, or none.
+    points: Option<Vec<String>>,
+    /// The extension as the authority wrote it.
+    value: Vec<u8>,
 }
 
 /// The extension that limits a list to a part of an authority's certificates (RFC 5280 §5.2.5).
@@ -66,28 +79,29 @@ impl Crl {
         Signed::read(der).map_err(|error| malformed(&error))?;
         let (_, parsed) =
             CertificateRevocationList::from_der(der).map_err(|error| malformed(&error))?;
-        let list = OwnedCertRevocationList::from_der(der)
-            .map_err(|error| CrlError::Unsupported(error.to_string()))?;
         let next_update = parsed
             .next_update()
             .ok_or_else(|| CrlError::Unsupported("no date of the next update".to_owned()))?;
+        OwnedCertRevocationList::from_der(der)
+            .map_err(|error| CrlError::Unsupported(error.to_string()))?;
         let revoked = parsed.iter_revoked_certificates().map(|entry| Revoked {
             serial: entry.raw_serial().to_vec(),
             at: unix(entry.revocation_date),
             why: entry.reason_code().map(|(_, reason)| reason.to_string()),
         });
-        let scope = parsed
-            .extensions()
-            .iter()
-            .find(|extension| extension.oid.to_id_string() == ISSUING_DISTRIBUTION_POINT);
+        let mut scope = None;
+        for extension in parsed.extensions() {
+            if extension.oid.to_id_string() == ISSUING_DISTRIBUTION_POINT {
+                scope = Some(CrlScope::read(extension)?);
+            }
+        }
         Ok(Crl(Arc::new(CrlFields {
             der: der.to_vec(),
             issuer: Name::from_der(parsed.issuer().as_raw()).map_err(|error| malformed(&error))?,
             this_update: unix(parsed.last_update()),
             next_update: unix(next_update),
             revoked: revoked.collect(),
-            scope: scope.map(|extension| extension.value.to_vec()),
-            list: list.into(),
+            scope,
         })))
     }
 
@@ -106,14 +120,23 @@ impl Crl {
         self.0.next_update
     }
 
-    pub(super) fn as_webpki(&self) -> &CertRevocationList<'static> {
-        &self.0.list
+    /// Which part of the authority's certificates it is about; `None` is all of them.
+    pub(super) fn scope(&self) -> Option<&CrlScope> {
+        self.0.scope.as_ref()
     }
 
-    /// Which part of the authority's certificates it is about, as the authority wrote it; `None` is
-    /// all of them.
-    pub(super) fn scope(&self) -> Option<&[u8]> {
-        self.0.scope.as_deref()
+    /// Whether a certificate of its issuer is in its part, so that not to be listed means
+    /// something. A certificate without distribution points fits every one.
+    pub(super) fn covers(&self, certificate: &Certificate) -> bool {
+        let Some(scope) = self.scope() else {
+            return true;
+        };
+        let of_kind = if certificate.is_ca() { !scope.only_users } else { !scope.only_authorities };
+        let at_point = match (&scope.points, certificate.crl_points()) {
+            (Some(ours), Some(named)) => ours.iter().any(|point| named.contains(point)),
+            _ => true,
+        };
+        of_kind && at_point
     }
 
     /// The line about a serial number.
@@ -124,6 +147,21 @@ impl Crl {
     /// Whether `key` made it.
     pub(super) fn is_signed_by(&self, key: &PublicKey) -> bool {
         Signed::read(&self.0.der).is_ok_and(|signed| signed.verify(key).is_ok())
+    }
+}
+
+impl CrlScope {
+    fn read(extension: &X509Extension<'_>) -> Result<CrlScope, CrlError> {
+        let ParsedExtension::IssuingDistributionPoint(point) = extension.parsed_extension() else {
+            let why = "issuing distribution point that cannot be read";
+            return Err(CrlError::Malformed(why.to_owned()));
+        };
+        Ok(CrlScope {
+            only_users: point.only_contains_user_certs,
+            only_authorities: point.only_contains_ca_certs,
+            points: point.distribution_point.as_ref().map(addresses),
+            value: extension.value.to_vec(),
+        })
     }
 }
 

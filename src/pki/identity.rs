@@ -176,20 +176,21 @@ impl Expectation {
     /// is its own.
     pub fn identify(&self, path: &ValidPath, id: &Id) -> Result<Binding, TrustRefusal> {
         let leaf = path.leaf();
-        self.check_rule(leaf).map_err(|reason| TrustRefusal::of(leaf, reason))?;
+        self.check_rule(path).map_err(|reason| TrustRefusal::of(leaf, reason))?;
         self.binding(path, id).ok_or_else(|| {
             let found = names(leaf);
             TrustRefusal::of(leaf, IdentityReason::NotBound { id: id.to_string(), found })
         })
     }
 
-    fn check_rule(&self, leaf: &Certificate) -> Result<(), IdentityReason> {
+    fn check_rule(&self, path: &ValidPath) -> Result<(), IdentityReason> {
+        let leaf = path.leaf();
         match &self.rule {
             IdentityRule::SubjectCommonName(expected) => {
                 let found = leaf.subject().common_name();
                 if found.is_some_and(|found| !expected.is_empty() && fold(found) == fold(expected))
                 {
-                    return Ok(());
+                    return check_constrained(path, expected);
                 }
                 let found = found.map(|found| found.escape_debug().to_string());
                 Err(IdentityReason::CommonName { expected: expected.clone(), found })
@@ -252,6 +253,22 @@ impl Expectation {
     }
 }
 
+/// RFC 5280 §4.2.1.10: name constraints do not reach common names, so an authority that is limited
+/// to some names could still issue for every common name. Under such an authority the name must
+/// stand among the alternative names too, where the constraints reach it.
+fn check_constrained(path: &ValidPath, name: &str) -> Result<(), IdentityReason> {
+    let same = |found: &AltName| match found {
+        AltName::Dns(found) => same_host(found, name),
+        AltName::Email(found) => same_mailbox(found, name),
+        AltName::Ip(found) => name.parse() == Ok(*found),
+    };
+    if !path.constrains_names() || path.leaf().alt_names().iter().any(same) {
+        return Ok(());
+    }
+    let found = alt_names(path.leaf());
+    Err(IdentityReason::CommonNameConstrained { expected: name.to_owned(), found })
+}
+
 /// By what an ID belongs to a peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Binding {
@@ -287,6 +304,18 @@ pub enum IdentityReason {
         expected: String,
         /// The name in the certificate.
         found: Option<String>,
+    },
+    /// When the common name is right, an authority above constrains names, and no alternative name
+    /// that the constraints reach is the same.
+    #[error(
+        "an authority above it constrains names, and the common name \"{expected}\" is not among its \
+         alternative names ({found}), which the constraints reach"
+    )]
+    CommonNameConstrained {
+        /// The name as configured.
+        expected: String,
+        /// The alternative names in the certificate.
+        found: String,
     },
     /// When the certificate's subject is another one.
     #[error("expected the subject {expected}")]
@@ -327,6 +356,10 @@ impl IdentityReason {
             IdentityReason::CommonName { found: None, .. } => {
                 "issue the peer's certificate again with a common name".into()
             }
+            IdentityReason::CommonNameConstrained { expected, .. } => format!(
+                "issue the peer's certificate again with the alternative name DNS:{expected}, or from \
+                 an authority without name constraints"
+            ),
             IdentityReason::Subject { .. } | IdentityReason::AltName { .. } => {
                 "set outbound_certificate_subject_name to what the certificate has".into()
             }

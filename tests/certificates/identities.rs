@@ -165,7 +165,35 @@ fn a_common_name_is_a_host_name_only_without_alternative_names_and_constraints()
             excluded_subtrees: vec![],
         });
     });
-    assert_eq!(told(cn("gw").identify(&under(&constrained, plain), &fqdn)), "NotBound");
+    let path = under(&constrained, plain);
+    let strict =
+        Expectation { rule: IdentityRule::Subject(path.leaf().subject().clone()), ..cn("gw") };
+    assert_eq!(told(strict.identify(&path, &fqdn)), "NotBound");
+}
+
+#[test]
+fn under_name_constraints_a_common_name_counts_only_as_alternative_name_too() {
+    let constrained = root_with("root", key(), |p| {
+        p.name_constraints = Some(NameConstraints {
+            permitted_subtrees: vec![GeneralSubtree::DnsName("example.org".into())],
+            excluded_subtrees: vec![],
+        });
+    });
+    let alone = under(&constrained, |p| named(p, &[(DnType::CommonName, "gw.other.net".into())]));
+    let refused = cn("gw.other.net").identify(&alone, &subject(&alone));
+    assert_eq!(told(refused), "CommonNameConstrained");
+    let beside = under(&constrained, |p| {
+        named(p, &[(DnType::CommonName, "gw.other.net".into())]);
+        host(p);
+    });
+    let refused = cn("gw.other.net").identify(&beside, &subject(&beside));
+    assert_eq!(told(refused), "CommonNameConstrained");
+    let both = under(&constrained, |p| {
+        named(p, &[(DnType::CommonName, "GW.example.org".into())]);
+        host(p);
+    });
+    let accepted = cn("gw.example.org").identify(&both, &subject(&both));
+    assert_eq!(accepted, Ok(Binding::Subject));
 }
 
 #[test]

@@ -285,6 +285,19 @@ const GOOD: &[Case] = &[
         Pass(0),
     ),
     (
+        "iKEIntermediate alone, on the leaf and on an authority",
+        || {
+            let ike_intermediate: Change = |p| {
+                eku(p, &[ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 5, 5, 8, 2, 2])]);
+            };
+            let root = root("root");
+            let ca = root.authority_with("ca", key(), ike_intermediate);
+            let leaf = ca.leaf_with("leaf", ike_intermediate);
+            ask(&[&root], &[&leaf, &ca.der])
+        },
+        Pass(1),
+    ),
+    (
         "anyExtendedKeyUsage alone",
         || {
             let root = root("root");
@@ -364,17 +377,6 @@ const GOOD: &[Case] = &[
         Pass(0),
     ),
     (
-        "a CRL of a root with keyCertSign alone counts all the same",
-        || {
-            // A configured root is a name and a key: its own key usage does not bind its CRL.
-            let root = root_with("root", rsa_key(RSA_1), only_cert_sign);
-            let signer = root_with("root", rsa_key(RSA_1), plain);
-            let (leaf, other) = (root.leaf("leaf"), root.leaf("other"));
-            crls(ask(&[&root], &[&leaf]), [signer.crl(2029, 12, &[&other])])
-        },
-        Pass(0),
-    ),
-    (
         "a CRL of somebody else",
         || {
             let (root, other) = (root("root"), root("other"));
@@ -410,6 +412,26 @@ const GOOD: &[Case] = &[
             let leaf = new.leaf("leaf");
             let lists = [old.crl(2029, 12, &[]), new.crl(2029, 12, &[])];
             crls(ask(&[&old, &new], &[&leaf]), lists)
+        },
+        Pass(0),
+    ),
+    (
+        "a path that holds both keys of an authority, with both CRLs",
+        || {
+            let old = root("root");
+            let new = old.authority("root");
+            let leaf = new.leaf("leaf");
+            let lists = [old.crl(2029, 12, &[]), new.crl(2029, 12, &[])];
+            crls(ask(&[&old], &[&leaf, &new.der]), lists)
+                .with(|trust| trust.crl_demand = CrlDemand::Always)
+        },
+        Pass(1),
+    ),
+    (
+        "the CRL of an authority's other key alone",
+        || {
+            let (old, new) = (root("root"), root("root"));
+            crls(ask(&[&old, &new], &[&old.leaf("leaf")]), [new.crl(2029, 12, &[])])
         },
         Pass(0),
     ),
@@ -858,6 +880,58 @@ const BAD: &[Case] = &[
             crls(ask(&[&root], &[&leaf]), [list])
         },
         Refuse("Revoked", "leaf"),
+    ),
+    (
+        "revoked by the CRL of its authority's new key, beside the older one of the old key",
+        || {
+            let (old, new) = (root("root"), root("root"));
+            let leaf = old.leaf("leaf");
+            let lists = [old.crl(2029, 12, &[]), new.crl(2029, 12, &[&leaf])];
+            crls(ask(&[&old, &new], &[&leaf]), lists)
+        },
+        Refuse("Revoked", "leaf"),
+    ),
+    (
+        "revoked by the CRL of its authority's old key, older than that of the new key",
+        || {
+            let (old, new) = (root("root"), root("root"));
+            let leaf = old.leaf("leaf");
+            let lists = [old.crl(2029, 11, &[&leaf]), new.crl(2029, 12, &[])];
+            crls(ask(&[&old, &new], &[&leaf]), lists)
+                .with(|trust| trust.stale_crls = StaleCrls::Accept)
+        },
+        Refuse("Revoked", "leaf"),
+    ),
+    (
+        "revoked by the new key, whose certificate is a configured intermediate",
+        || {
+            let (root, old) = (root("root"), root("ca"));
+            let new = root.authority("ca");
+            let leaf = old.leaf("leaf");
+            let lists = [old.crl(2029, 12, &[]), new.crl(2029, 12, &[&leaf])];
+            crls(ask(&[&old], &[&leaf]), lists)
+                .with(|trust| trust.intermediates = vec![new.certificate()])
+        },
+        Refuse("Revoked", "leaf"),
+    ),
+    (
+        "an old CRL of the issuer's key beside a current one of its authority's other key",
+        || {
+            let (old, new) = (root("root"), root("root"));
+            let lists = [old.crl(2025, 1, &[]), new.crl(2029, 12, &[])];
+            crls(ask(&[&old, &new], &[&old.leaf("leaf")]), lists)
+        },
+        Refuse("StaleCrl", "leaf"),
+    ),
+    (
+        "a CRL of a root with keyCertSign alone",
+        || {
+            let root = root_with("root", rsa_key(RSA_1), only_cert_sign);
+            let signer = root_with("root", rsa_key(RSA_1), plain);
+            let (leaf, other) = (root.leaf("leaf"), root.leaf("other"));
+            crls(ask(&[&root], &[&leaf]), [signer.crl(2029, 12, &[&other])])
+        },
+        Refuse("UnusableCrl", "leaf"),
     ),
     (
         "an intermediate revoked by the root's CRL",

@@ -236,14 +236,8 @@ impl Bundle {
         match shape(der)[..] {
             [tag::OID, ..] => Err(LoadFault::Unfit("PKCS7".to_owned())),
             [tag::INTEGER, ..] | [tag::SEQUENCE, tag::OCTET_STRING, ..] => self.take_key(der),
-            _ => match Certificate::from_der(der) {
-                Ok(certificate) => {
-                    self.certificates.push(certificate);
-                    Ok(())
-                }
-                // A CRL has the outer shape of a certificate.
-                Err(error) => self.take_crl(der).map_err(|_| LoadFault::Certificate(error)),
-            },
+            _ if is_crl(der) => self.take_crl(der),
+            _ => self.take_certificate(der),
         }
     }
 
@@ -282,8 +276,26 @@ fn is_der(bytes: &[u8]) -> bool {
 
 /// The tags of the first elements inside the outer SEQUENCE.
 fn shape(der: &[u8]) -> Vec<u8> {
-    let mut reader = DerReader::new(DerReader::new(der).read(tag::SEQUENCE).unwrap_or_default());
-    std::iter::from_fn(|| reader.any().ok().map(|element| element.tag)).take(3).collect()
+    tags(DerReader::new(der).read(tag::SEQUENCE).unwrap_or_default())
+}
+
+/// Whether it is a CRL, which has the outer shape of a certificate: a date stands third inside, or
+/// fourth behind a version (RFC 5280 §5.1). There a certificate has sequences alone (§4.1).
+fn is_crl(der: &[u8]) -> bool {
+    const UTC_TIME: u8 = 0x17;
+    const GENERALIZED_TIME: u8 = 0x18;
+    let body = DerReader::new(der)
+        .read(tag::SEQUENCE)
+        .and_then(|outer| DerReader::new(outer).read(tag::SEQUENCE));
+    let tags = tags(body.unwrap_or_default());
+    let fields = tags.strip_prefix(&[tag::INTEGER]).unwrap_or(&tags);
+    matches!(fields, [tag::SEQUENCE, tag::SEQUENCE, UTC_TIME | GENERALIZED_TIME, ..])
+}
+
+/// The tags of the first elements.
+fn tags(content: &[u8]) -> Vec<u8> {
+    let mut reader = DerReader::new(content);
+    std::iter::from_fn(|| reader.any().ok().map(|element| element.tag)).take(4).collect()
 }
 
 #[cfg(test)]

@@ -117,6 +117,26 @@ fn what_does_not_serve_says_what_it_is() {
     assert!(error.to_string().starts_with(&format!("peer.pem, line {}: ", lines + 2)));
 }
 
+/// A CRL without the date of the next update, and with a signature of no octets.
+#[rustfmt::skip]
+const ENDLESS_CRL: &[u8] = &[
+    0x30, 69, 0x30, 48, 2, 1, 1,
+    0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 11, 5, 0,
+    0x30, 13, 0x31, 11, 0x30, 9, 6, 3, 0x55, 4, 3, 0x0c, 2, b'c', b'a',
+    0x17, 13, b'2', b'9', b'1', b'2', b'0', b'1', b'0', b'0', b'0', b'0', b'0', b'0', b'Z',
+    0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 11, 5, 0,
+    3, 2, 0, 0,
+];
+
+#[test]
+fn an_unusable_crl_is_not_called_a_certificate() {
+    let endless = CrlError::Unsupported("no date of the next update".into());
+    assert_eq!(fault(ENDLESS_CRL), LoadFault::Crl(endless));
+    let mut unreadable = ENDLESS_CRL.to_vec();
+    unreadable[39] = b'x';
+    assert!(matches!(fault(&unreadable), LoadFault::Crl(CrlError::Malformed(_))));
+}
+
 #[test]
 fn a_pkcs12_file_yields_certificates_and_key() {
     let bundle = Bundle::read(vector!("windows-aes.pfx"), Some(b"secret\n"), "gw.pfx").unwrap();

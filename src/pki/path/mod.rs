@@ -10,11 +10,11 @@
 //! | `reason.rs` | [`PathReason`]: the rules, as refusals |
 //!
 //! **Who decides.** rustls-webpki searches the path and decides on signatures, dates, basic
-//! constraints, names and CRLs. What it leaves to its caller is decided in `rules.rs` on every path
-//! that it proposes: the root's own dates and path length (it takes a root as a bare name and key),
-//! key usages, the sizes of keys, stricter purposes, thumbprints. When no path stands,
-//! `diagnosis.rs` walks up from the leaf once more and names the first rule that breaks. It
-//! explains; it never accepts.
+//! constraints and names. What it leaves to its caller is decided in `rules.rs` on every path that
+//! it proposes: the root's own dates and path length (it takes a root as a bare name and key), key
+//! usages, the sizes of keys, stricter purposes; and in `revocation.rs`: CRLs and thumbprints. When
+//! no path stands, `diagnosis.rs` walks up from the leaf once more and names the first rule that
+//! breaks. It explains; it never accepts.
 //!
 //! **What must pass.** Certificates as Azure's pages make them: no subject alternative name, no key
 //! usage on the leaf, no key identifiers, no CRL distribution point, a root with keyCertSign alone.

@@ -261,7 +261,7 @@ impl PathReason {
                 "install a new certificate, with a new key, at the peer".into()
             }
             StaleCrl { .. } => {
-                "fetch the authority's current CRL, or allow stale CRLs in this connection".into()
+                "fetch the authority's current CRL, and name its file under crls".into()
             }
             UnusableCrl { .. } => {
                 "replace the file by the CRL of just this authority, or leave it out".into()

@@ -1,181 +1,133 @@
 //! Certificate revocation: revoked thumbprints and CRLs, on a path that is otherwise sound.
 //!
-//! rustls-webpki takes the first CRL with the right issuer's *name*. An authority that renewed its
-//! key keeps its name (Active Directory does) and has a CRL for each key, so the choice is made
-//! here: of each issuer's CRLs those that its key signed, newest first. rustls-webpki then decides:
-//! scope, signature, dates, cRLSign, serial number.
+//! rustls-webpki knows one key for each issuer's *name*. An authority that renewed its key keeps
+//! its name (Active Directory does), has a CRL for each key, and may stand on a path with both. So
+//! the CRLs are judged here, link by link: all those of the issuer's name that verify under a key
+//! of that authority, and each key's newest of a scope. A certificate that one of them lists is
+//! refused.
 //!
-//! A CRL may be about a part of its authority's certificates (RFC 5280 §5.2.5). rustls-webpki
-//! passes over one whose distribution point the certificate does not name, or which is about
-//! authorities when this is none. What such a list says about serial numbers is true wherever the
-//! file was fetched from, so a listed certificate is refused here. That it does not list one says
-//! nothing: then the certificate counts as one without a CRL. It is refused where CRLs are demanded
-//! ([`CrlDemand::Always`]) and passes where they are not, as it would without the file.
+//! The keys of an authority are those of its certificates on the path, among the roots and among
+//! the configured intermediates, as far as a key usage allows them to sign CRLs (cRLSign, RFC 5280
+//! §4.2.1.3). What the peer sent beside its path is not asked: the verdict would be the peer's.
 //!
-//! A CRL with the issuer's name that its key did not sign refuses the peer unless another one fits:
-//! either the file is not the authority's or the wrong one of its keys, and nobody can tell which
-//! certificates it would have listed.
-
-use std::time::Duration;
-
-use rustls_pki_types::{CertificateDer, TrustAnchor};
-use webpki::{
-    EndEntityCert, ExpirationPolicy, RevocationCheckDepth, RevocationOptionsBuilder,
-    UnknownStatusPolicy,
-};
+//! A CRL may be about a part of its authority's certificates (RFC 5280 §5.2.5). What such a list
+//! says about serial numbers is true wherever the file was fetched from, so a listed certificate is
+//! refused. That it does not list one outside of its part says nothing: then the certificate counts
+//! as one without a CRL. It is refused where CRLs are demanded ([`CrlDemand::Always`]) and passes
+//! where they are not, as it would without the file.
+//!
+//! A CRL with the issuer's name that none of these keys signed refuses the peer unless another one
+//! fits: either the file is not the authority's or the wrong one of its keys, and nobody can tell
+//! which certificates it would have listed.
 
 use super::ValidPath;
 use super::reason::PathReason;
-use super::trust::{CrlDemand, IkePurposes, StaleCrls, Trust};
+use super::trust::{CrlDemand, StaleCrls, Trust};
 use crate::pki::certificate::Certificate;
 use crate::pki::crl::Crl;
 use crate::pki::refusal::TrustRefusal;
 use crate::time::UnixTime;
 
-pub(super) fn check(
-    trust: &Trust,
-    path: &ValidPath,
-    anchor: &TrustAnchor<'_>,
-    now: UnixTime,
-) -> Result<(), TrustRefusal> {
+pub(super) fn check(trust: &Trust, path: &ValidPath, now: UnixTime) -> Result<(), TrustRefusal> {
     if let Some(certificate) = path.iter().find(|c| trust.revoked.contains(&c.thumbprint())) {
         return Err(TrustRefusal::of(certificate, PathReason::RevokedThumbprint));
     }
-    let mut usable = Vec::new();
-    for (child, issuer) in path.links() {
-        let crls = crls_of(trust, issuer).map_err(|reason| TrustRefusal::of(child, reason))?;
-        if crls.is_empty() && trust.crl_demand == CrlDemand::Always {
-            let issuer = issuer.subject().to_string();
-            return Err(TrustRefusal::of(child, PathReason::NoCrl { issuer }));
-        }
-        if let Some(line) = current(&crls).find_map(|crl| crl.entry(child.serial())) {
-            let by = issuer.subject().to_string();
-            let (at, why) = (line.at, line.why.clone());
-            return Err(TrustRefusal::of(child, PathReason::Revoked { by, at, why }));
-        }
-        usable.extend(crls);
-    }
-    if usable.is_empty() {
-        return Ok(());
-    }
-    let ask = |depth| ask_webpki(trust, path, anchor, &usable, depth, now);
-    ask(RevocationCheckDepth::Chain).map_err(|error| match error {
-        webpki::Error::UnknownRevocationStatus => {
-            let leaf_is_known = ask(RevocationCheckDepth::EndEntity).is_ok();
-            out_of_scope(path, &usable, leaf_is_known)
-        }
-        error => explain(&error, path, &usable, now),
+    path.links().try_for_each(|(child, issuer)| {
+        let judged = current_crls(trust, path, issuer)
+            .and_then(|crls| check_link(trust, child, issuer, &crls, now));
+        judged.map_err(|reason| TrustRefusal::of(child, reason))
     })
 }
 
-/// The CRLs that `issuer` signed, newest first. An error when there are some of its name and it
-/// signed none.
-fn crls_of<'a>(trust: &'a Trust, issuer: &Certificate) -> Result<Vec<&'a Crl>, PathReason> {
-    let of_name = || trust.crls.iter().filter(|crl| crl.issuer() == issuer.subject());
-    let mut signed: Vec<&Crl> = match issuer.public_key() {
-        Ok(key) => of_name().filter(|crl| crl.is_signed_by(key)).collect(),
-        Err(_) => Vec::new(),
-    };
-    if signed.is_empty() && of_name().next().is_some() {
-        let issuer = issuer.subject().to_string();
-        let why = "the issuer's key did not sign it";
-        return Err(PathReason::UnusableCrl { issuer, why });
-    }
-    signed.sort_by_key(|crl| std::cmp::Reverse(crl.this_update()));
-    Ok(signed)
+/// A CRL and the certificate whose key signed it.
+struct SignedCrl<'a> {
+    crl: &'a Crl,
+    signer: &'a Certificate,
 }
 
-/// Of CRLs sorted newest first, those that no newer one of the same scope replaces.
-fn current<'a>(crls: &[&'a Crl]) -> impl Iterator<Item = &'a Crl> {
-    crls.iter().enumerate().filter_map(|(place, crl)| {
-        let replaced = crls.iter().take(place).any(|newer| newer.scope() == crl.scope());
-        (!replaced).then_some(*crl)
-    })
-}
-
-/// The same path once more, now with the CRLs that are its own.
-fn ask_webpki(
+/// What the authority's CRLs say about one certificate.
+fn check_link(
     trust: &Trust,
-    path: &ValidPath,
-    anchor: &TrustAnchor<'_>,
-    crls: &[&Crl],
-    depth: RevocationCheckDepth,
+    child: &Certificate,
+    issuer: &Certificate,
+    crls: &[SignedCrl<'_>],
     now: UnixTime,
-) -> Result<(), webpki::Error> {
-    let lists: Vec<_> = crls.iter().map(|crl| crl.as_webpki()).collect();
-    let options = RevocationOptionsBuilder::new(&lists)
-        .expect("the caller has at least one CRL")
-        .with_depth(depth)
-        .with_status_policy(match trust.crl_demand {
-            CrlDemand::WhereGiven => UnknownStatusPolicy::Allow,
-            CrlDemand::Always => UnknownStatusPolicy::Deny,
-        })
-        .with_expiration_policy(match trust.stale_crls {
-            StaleCrls::Refuse => ExpirationPolicy::Enforce,
-            StaleCrls::Accept => ExpirationPolicy::Ignore,
-        })
-        .build();
-    let between: Vec<CertificateDer<'_>> =
-        path.intermediates.iter().map(|c| CertificateDer::from(c.as_der())).collect();
-    let leaf = EndEntityCert::try_from(path.leaf.as_pki_type())?;
-    leaf.verify_for_usage(
-        webpki::ALL_VERIFICATION_ALGS,
-        std::slice::from_ref(anchor),
-        &between,
-        rustls_pki_types::UnixTime::since_unix_epoch(Duration::from_secs(now.0)),
-        IkePurposes,
-        Some(options),
-        None,
-    )?;
+) -> Result<(), PathReason> {
+    let name = || issuer.subject().to_string();
+    if let Some(line) = crls.iter().find_map(|signed| signed.crl.entry(child.serial())) {
+        let (at, why) = (line.at, line.why.clone());
+        return Err(PathReason::Revoked { by: name(), at, why });
+    }
+    // The list of the key that signed the certificate says most: the lists of other keys may leave
+    // such certificates out.
+    let mut covering = crls.iter().filter(|signed| signed.crl.covers(child));
+    let own = covering.clone().find(|signed| signed.signer.spki() == issuer.spki());
+    let Some(SignedCrl { crl, .. }) = own.or_else(|| covering.next()) else {
+        return match trust.crl_demand {
+            CrlDemand::WhereGiven => Ok(()),
+            CrlDemand::Always if crls.is_empty() => Err(PathReason::NoCrl { issuer: name() }),
+            CrlDemand::Always => Err(PathReason::CrlOutOfScope { issuer: name() }),
+        };
+    };
+    if crl.next_update() <= now && trust.stale_crls == StaleCrls::Refuse {
+        let next_update = crl.next_update();
+        return Err(PathReason::StaleCrl { issuer: name(), next_update, now });
+    }
     Ok(())
 }
 
-/// The certificate that no CRL of its issuer is about, though there are some and one is demanded.
-/// rustls-webpki does not say which: the topmost whose issuer has none but CRLs of a scope, and not
-/// the leaf if that is known to be well.
-fn out_of_scope(path: &ValidPath, crls: &[&Crl], leaf_is_known: bool) -> TrustRefusal {
-    let narrow = |issuer: &Certificate| {
-        let mut own = crls.iter().filter(|crl| crl.issuer() == issuer.subject());
-        own.all(|crl| crl.scope().is_some())
+/// The CRLs that keys of the authority signed, newest first, without those that a newer one of the
+/// same key and scope replaces. An error when there are some of its name and none of them counts.
+fn current_crls<'a>(
+    trust: &'a Trust,
+    path: &'a ValidPath,
+    issuer: &'a Certificate,
+) -> Result<Vec<SignedCrl<'a>>, PathReason> {
+    let mut of_name: Vec<&Crl> =
+        trust.crls.iter().filter(|crl| crl.issuer() == issuer.subject()).collect();
+    if of_name.is_empty() {
+        return Ok(Vec::new());
+    }
+    of_name.sort_by_key(|crl| std::cmp::Reverse(crl.this_update()));
+    let signers: Vec<&Certificate> = signers(trust, path, issuer).collect();
+    let mut current: Vec<SignedCrl<'a>> = Vec::new();
+    for crl in &of_name {
+        let Some(signer) = signers.iter().copied().find(|signer| is_signed_by(crl, signer)) else {
+            continue;
+        };
+        let replaced = current
+            .iter()
+            .any(|newer| newer.signer.spki() == signer.spki() && newer.crl.scope() == crl.scope());
+        if !replaced {
+            current.push(SignedCrl { crl, signer });
+        }
+    }
+    if !current.is_empty() {
+        return Ok(current);
+    }
+    let why = if of_name.iter().any(|crl| is_signed_by(crl, issuer)) {
+        "the issuer's key usage lacks cRLSign"
+    } else {
+        "no known key of the issuer signed it"
     };
-    let suspects = path.links().skip(usize::from(leaf_is_known));
-    let found = suspects.filter(|(_, issuer)| narrow(issuer)).last();
-    let child = found.map_or(&path.leaf, |(child, _)| child);
-    let issuer = child.issuer().to_string();
-    TrustRefusal::of(child, PathReason::CrlOutOfScope { issuer })
+    Err(PathReason::UnusableCrl { issuer: issuer.subject().to_string(), why })
 }
 
-/// Which certificate and which CRL rustls-webpki meant.
-fn explain(error: &webpki::Error, path: &ValidPath, crls: &[&Crl], now: UnixTime) -> TrustRefusal {
-    // rustls-webpki goes from the root down, so the first link from the top that fits is the one.
-    let mut links: Vec<_> = path.links().collect();
-    links.reverse();
-    let of = |issuer: &Certificate| {
-        crls.iter().filter(|crl| crl.issuer() == issuer.subject()).copied().collect::<Vec<_>>()
-    };
-    match error {
-        webpki::Error::CrlExpired { .. } => {
-            for (child, issuer) in &links {
-                if let Some(crl) = of(issuer).iter().find(|crl| crl.next_update() <= now) {
-                    let issuer = issuer.subject().to_string();
-                    let next_update = crl.next_update();
-                    return TrustRefusal::of(
-                        child,
-                        PathReason::StaleCrl { issuer, next_update, now },
-                    );
-                }
-            }
-        }
-        webpki::Error::IssuerNotCrlSigner => {
-            for (child, issuer) in &links {
-                if issuer.key_usage().is_some_and(|usage| !usage.revoke) && !of(issuer).is_empty() {
-                    let issuer = issuer.subject().to_string();
-                    let why = "the issuer's key usage lacks cRLSign";
-                    return TrustRefusal::of(child, PathReason::UnusableCrl { issuer, why });
-                }
-            }
-        }
-        _ => {}
-    }
-    TrustRefusal::of(&path.leaf, PathReason::Other(format!("CRL check: {error}")))
+/// The certificates of the authority whose keys may sign CRLs.
+fn signers<'a>(
+    trust: &'a Trust,
+    path: &'a ValidPath,
+    issuer: &'a Certificate,
+) -> impl Iterator<Item = &'a Certificate> {
+    let configured = trust.intermediates.iter().filter(|certificate| certificate.is_ca());
+    std::iter::once(issuer)
+        .chain(path.iter().skip(1))
+        .chain(trust.roots.certificates())
+        .chain(configured)
+        .filter(|authority| authority.subject() == issuer.subject())
+        .filter(|authority| authority.key_usage().is_none_or(|usage| usage.revoke))
+}
+
+fn is_signed_by(crl: &Crl, signer: &Certificate) -> bool {
+    signer.public_key().is_ok_and(|key| crl.is_signed_by(key))
 }

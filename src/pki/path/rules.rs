@@ -157,8 +157,13 @@ fn check_purposes(
     place: PathPlace,
     policy: Purposes,
 ) -> Result<(), PathReason> {
-    const ANY_OF: &[KeyPurpose] =
-        &[KeyPurpose::ServerAuth, KeyPurpose::ClientAuth, KeyPurpose::IpsecIke, KeyPurpose::Any];
+    const ANY_OF: &[KeyPurpose] = &[
+        KeyPurpose::ServerAuth,
+        KeyPurpose::ClientAuth,
+        KeyPurpose::IpsecIke,
+        KeyPurpose::IkeIntermediate,
+        KeyPurpose::Any,
+    ];
     const BOTH: &[KeyPurpose] = &[KeyPurpose::ServerAuth, KeyPurpose::ClientAuth];
     let found = certificate.purposes();
     let has = |purpose: &KeyPurpose| found.is_some_and(|found| found.contains(purpose));
@@ -168,7 +173,7 @@ fn check_purposes(
         }
         _ => (
             found.is_none() || ANY_OF.iter().any(has),
-            "one of serverAuth, clientAuth, ipsecIKE, anyExtendedKeyUsage",
+            "one of serverAuth, clientAuth, ipsecIKE, iKEIntermediate, anyExtendedKeyUsage",
         ),
     };
     if fits {

@@ -88,7 +88,8 @@ fn denies_authority(certificate: &Certificate) -> bool {
 /// Which extended key usages a peer's certificate must have.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Purposes {
-    /// If it has any: one of serverAuth, clientAuth, ipsecIKE or anyExtendedKeyUsage.
+    /// If it has any: one of serverAuth, clientAuth, ipsecIKE, iKEIntermediate or
+    /// anyExtendedKeyUsage.
     #[default]
     AnyOfIke,
     /// Both serverAuth and clientAuth, as Azure demands of its own certificate.
@@ -123,7 +124,7 @@ pub struct Trust {
     pub roots: Roots,
     /// Intermediates known from configuration, for peers that do not send them.
     pub intermediates: Vec<Certificate>,
-    /// Revocation lists; each counts for the issuer that signed it.
+    /// Revocation lists; each counts for the authority that signed it, with whichever of its keys.
     pub crls: Vec<Crl>,
     /// Which issuers need a CRL.
     pub crl_demand: CrlDemand,
@@ -230,7 +231,7 @@ impl Search<'_> {
     fn judge(&self, candidate: &VerifiedPath<'_>) -> Result<(), TrustRefusal> {
         let path = self.path(candidate);
         rules::check_path(&path, self.trust.purposes, self.now)?;
-        revocation::check(self.trust, &path, candidate.anchor(), self.now)
+        revocation::check(self.trust, &path, self.now)
     }
 
     /// rustls-webpki's path in our certificates.
@@ -254,14 +255,15 @@ impl Search<'_> {
 /// What rustls-webpki asks of every certificate below the root. Stricter demands on the leaf are in
 /// `rules.rs`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct IkePurposes;
+struct IkePurposes;
 
 impl ExtendedKeyUsageValidator for IkePurposes {
     fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
-        const ACCEPTED: [KeyPurposeId<'_>; 4] = [
+        const ACCEPTED: [KeyPurposeId<'_>; 5] = [
             KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 7, 3, 1]),
             KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 7, 3, 2]),
             KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 7, 3, 17]),
+            KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 8, 2, 2]),
             KeyPurposeId::new(&[0x55, 0x1d, 0x25, 0]),
         ];
         let mut absent = true;
