@@ -171,7 +171,9 @@ fn part(key: &str) -> Option<Part> {
         | "tunnel.encapsulation"
         | "tunnel.ike_rekey_seconds"
         | "tunnel.child_rekey_seconds" => Part::Negotiation,
-        "tunnel.addresses"
+        "tunnel.accept_destinations"
+        | "tunnel.accept_sources"
+        | "tunnel.addresses"
         | "tunnel.copy_dscp"
         | "tunnel.mtu"
         | "tunnel.offload"
