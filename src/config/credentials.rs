@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use toml::Spanned;
 
@@ -58,8 +59,25 @@ impl Credentials {
         };
         let id = by_choice.unwrap_or_else(|| self.own.id());
         let Credentials { own, trust, expectation: expected, auth: policy, .. } = self;
+        let own = Rc::new(own);
         CertificateAuthenticator { own, id, trust, expected, policy }
     }
+}
+
+/// Reads the revocation lists of one connection again, without the rest of its files.
+pub fn read_crls(files: &dyn Files, names: &[FileRef]) -> Result<Vec<Crl>, String> {
+    let mut crls = Vec::new();
+    for name in names {
+        let content =
+            files.read(name).map_err(|error| format!("{name} cannot be read: {error}"))?;
+        let bundle = Bundle::read(&content.bytes, None, &name.to_string())
+            .map_err(|error| format!("{}: {}; {}", error.file, error.fault, error.remedy()))?;
+        if bundle.crls.is_empty() {
+            return Err(format!("{name} holds no revocation list"));
+        }
+        crls.extend(bundle.crls);
+    }
+    Ok(crls)
 }
 
 /// Loads the files of one connection.
@@ -99,6 +117,7 @@ impl<'a, 'r> Loader<'a, 'r> {
             inbound: own.iter().flat_map(|own| own.certificates()).map(|c| self.facts(c)).collect(),
             roots: roots.iter().flat_map(|r| r.certificates()).map(|c| self.facts(c)).collect(),
             crls: crls.as_ref().map_or(0, Vec::len),
+            lists: crls.clone().unwrap_or_default(),
         };
         let credentials = || -> Option<Credentials> {
             let name = file.outbound_certificate_subject_name.value()?;

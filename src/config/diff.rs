@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 
 use super::facts::ConnectionFacts;
 use super::settings::{Config, Connection};
+use crate::pki::crl::Crl;
 
 /// A configuration with the contents of its certificate files: a certificate can be renewed while
 /// the configuration stays the same.
@@ -125,14 +126,21 @@ pub fn goes_on(old: &Json, new: &Connection) -> bool {
     edits.iter().filter(|edit| edit.was != ABSENT).all(|edit| !edit.part.ends_connection())
 }
 
-/// Certificates that were renewed in the same files.
+/// Certificates and revocation lists that were renewed in the same files. The private key is the
+/// one of our certificate, or the files have an error; so a key changes with its certificate only.
 fn renewals(name: &str, old: &[ConnectionFacts], new: &[ConnectionFacts]) -> Vec<Edit> {
     let of = |facts: &[ConnectionFacts]| {
         let own = facts.iter().find(|facts| facts.name == name);
         own.map(|facts| facts.credentials.clone()).unwrap_or_default()
     };
     let (old, new) = (of(old), of(new));
-    [
+    let edit = |key: &str, was: String, is: String| Edit {
+        key: format!("{key} (its content)"),
+        was,
+        is,
+        part: Part::Credentials,
+    };
+    let mut edits: Vec<Edit> = [
         ("inbound_certificate", old.inbound, new.inbound),
         ("outbound_certificate_roots", old.roots, new.roots),
     ]
@@ -142,15 +150,23 @@ fn renewals(name: &str, old: &[ConnectionFacts], new: &[ConnectionFacts]) -> Vec
             let each = certificates.iter().map(|c| format!("{} {}", c.subject, c.thumbprint));
             each.collect::<Vec<_>>().join(", ")
         };
-        Edit {
-            key: format!("{key} (its content)"),
-            was: shown(&was),
-            is: shown(&is),
-            part: Part::Credentials,
-        }
+        edit(key, shown(&was), shown(&is))
     })
     .filter(|edit| edit.was != edit.is)
-    .collect()
+    .collect();
+    // Two lists can have the same issuer, dates and length, and name different certificates.
+    if old.lists != new.lists {
+        edits.push(edit("crls", shown_lists(&old.lists), shown_lists(&new.lists)));
+    }
+    edits
+}
+
+/// Revocation lists, as the operator tells them apart.
+pub fn shown_lists(lists: &[Crl]) -> String {
+    if lists.is_empty() {
+        return ABSENT.to_owned();
+    }
+    lists.iter().map(Crl::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The value of a key that is not there.
@@ -311,6 +327,7 @@ impl fmt::Display for ConfigChanges {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::facts::CredentialFacts;
 
     const FULL: &str = include_str!("../../conf/s2sd.toml");
     const PAIR: &str = include_str!("../../conf/azure-active-active.toml");
@@ -388,6 +405,26 @@ mod tests {
         assert!(text.contains("ipsec_policy: \"Default\" -> nothing\n"), "{text}");
         assert!(text.contains("ipsec_policy.dh_group: nothing -> \"ECP384\"\n"), "{text}");
         assert!(changes.changed[0].edits.iter().all(|edit| edit.part == Part::Negotiation));
+    }
+
+    /// The private key needs no comparison of its own: see `renewals`.
+    #[test]
+    fn a_renewed_revocation_list_is_a_change_of_credentials() {
+        let config = config(FULL);
+        let list = |bytes| {
+            let lists = crate::pki::load::Bundle::read(bytes, None, "test").unwrap().crls;
+            let credentials = CredentialFacts { crls: lists.len(), lists, ..Default::default() };
+            vec![ConnectionFacts::of(&config.connections[0], credentials)]
+        };
+        let one = list(include_bytes!("../../tests/vectors/pki/root.crl.pem"));
+        let other = list(include_bytes!("../../tests/vectors/pki/small.crl.der"));
+        let state = |facts| LoadedState { config: &config, facts };
+        assert!(diff(state(&one), state(&one)).is_empty());
+        let changes = diff(state(&one), state(&other));
+        let text = changes.to_string();
+        assert!(text.starts_with("VNet1-to-Site1: crls (its content): "), "{text}");
+        assert!(changes.changed[0].touches(Part::Credentials));
+        assert!(!changes.changed[0].ends_connection());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::settings::{Connection, ConnectionPolicy};
 use crate::pki::certificate::Certificate;
+use crate::pki::crl::Crl;
 use crate::time::UnixTime;
 
 /// What is known of one connection.
@@ -45,6 +46,10 @@ pub struct CredentialFacts {
     pub roots: Vec<CertificateFacts>,
     /// How many revocation lists there are.
     pub crls: usize,
+    /// The revocation lists themselves, by which a reload finds that one was replaced.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub lists: Vec<Crl>,
 }
 
 /// What is known of one certificate.

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use tracing::{info, warn};
 
 use super::connection::{RunningConnection, find, outer};
+use super::crl_watch::CrlWatch;
 use super::device::DevicePlan;
 use super::peer::ServicePeer;
 use super::problem::Problem;
@@ -85,7 +86,9 @@ impl Service {
             self.inputs.resolver.watch(peer.id, &peer.host);
         }
         let ids = peers.iter().map(|peer| peer.id).collect();
-        self.connections.push(RunningConnection { settings, peers, routes, routes_problem: None });
+        let crls = CrlWatch::default();
+        let running = RunningConnection { settings, peers, routes, routes_problem: None, crls };
+        self.connections.push(running);
         ids
     }
 

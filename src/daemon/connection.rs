@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use tracing::{error, info};
 
+use super::crl_watch::CrlWatch;
 use super::ike_status::TunnelState;
 use super::peer::ServicePeer;
 use super::problem::Problem;
@@ -22,6 +23,7 @@ pub(super) struct RunningConnection {
     pub(super) routes: Routes,
     /// Why some routes are missing, or lead where they should not.
     pub(super) routes_problem: Option<Problem>,
+    pub(super) crls: CrlWatch,
 }
 
 impl RunningConnection {

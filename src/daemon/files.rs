@@ -60,7 +60,7 @@ impl Files for Noting {
 }
 
 /// The path of a file.
-fn path(file: &FileRef) -> io::Result<PathBuf> {
+pub(super) fn path(file: &FileRef) -> io::Result<PathBuf> {
     match file {
         FileRef::Path(path) => Ok(path.clone()),
         FileRef::Credential(name) => match std::env::var_os(CREDENTIALS) {

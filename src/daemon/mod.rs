@@ -42,6 +42,7 @@
 //! | `s2sd status` | [`status`], [`ike_status`] | the document; a tunnel's IKE side |
 //! | `s2sd explain` | `explain.rs` | the last refusal of a tunnel with its remedy |
 //! | files of the configuration | `files.rs` | reading files and systemd credentials |
+//! | revocation lists | `crl_watch.rs` | CRL files that are replaced while the service runs |
 //! | private keys | [`signer`] | the signing process, and the service's end of it |
 //! | systemd | `systemd.rs` | ready, reloading, status line, watchdog |
 
@@ -49,6 +50,7 @@ mod bring_up;
 mod child;
 mod connection;
 pub mod control;
+mod crl_watch;
 mod device;
 pub(crate) mod explain;
 pub(crate) mod files;

@@ -155,7 +155,7 @@ impl Service {
     }
 
     /// Gives a running connection new settings and credentials.
-    fn adjust_connection(
+    pub(super) fn adjust_connection(
         &mut self,
         settings: &Connection,
         credentials: &Result<Rc<CertificateAuthenticator>, Problem>,

@@ -165,6 +165,13 @@ impl CrlScope {
     }
 }
 
+impl fmt::Display for Crl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (issuer, made, revoked) = (self.issuer(), self.this_update(), self.0.revoked.len());
+        write!(f, "{issuer}, made on {made}, {revoked} revoked")
+    }
+}
+
 impl fmt::Debug for Crl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

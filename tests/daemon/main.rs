@@ -12,6 +12,7 @@ mod log;
 mod manual;
 mod show;
 mod spare;
+mod trust;
 mod watch;
 
 use std::fs;

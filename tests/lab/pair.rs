@@ -200,6 +200,7 @@ pub fn certify(directory: &Path, name: &str) {
     root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let certificate = root.self_signed(&root_key).unwrap();
     fs::write(directory.join(format!("{name}-root.cer")), certificate.der()).unwrap();
+    fs::write(directory.join(format!("{name}-root.key")), root_key.serialize_der()).unwrap();
     let issuer = rcgen::Issuer::new(root, root_key);
     let leaf = named(name).signed_by(&key, &issuer).unwrap();
     fs::write(directory.join(format!("{name}.cer")), leaf.der()).unwrap();

@@ -57,7 +57,7 @@ impl Service {
     fn status(&self, name: Option<&str>) -> Result<ControlAnswer, CommandError> {
         let now = clock::now();
         let of = |connection: &RunningConnection| {
-            let RunningConnection { settings, peers, routes, routes_problem } = connection;
+            let RunningConnection { settings, peers, routes, routes_problem, crls: _ } = connection;
             status::connection(settings, peers, routes, routes_problem.as_ref(), now)
         };
         let connections = match name {

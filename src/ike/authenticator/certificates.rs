@@ -1,11 +1,14 @@
 //! Authentication with certificates: [`crate::pki`] verifies the peer's and signs with this end's
 //! key.
 
+use std::rc::Rc;
+
 use super::{Authenticator, Disbelief, PeerProof, Proven, SignFailed};
 use crate::ike::diagnosis::refusal::RefusalRemedy;
 use crate::ike::diagnosis::setting::Setting;
 use crate::ike::error::AuthFailed;
 use crate::pki::auth::{self, ANNOUNCED, AuthPolicy, DigitalSignatures};
+use crate::pki::crl::Crl;
 use crate::pki::identity::{Expectation, Id};
 use crate::pki::own_identity::OwnIdentity;
 use crate::pki::path::{PathReason, Trust};
@@ -21,7 +24,7 @@ use crate::wire::payload::id::Identity;
 #[derive(Debug)]
 pub struct CertificateAuthenticator {
     /// This end's certificate, its path and its key.
-    pub own: OwnIdentity,
+    pub own: Rc<OwnIdentity>,
     /// The ID payload to send: the leaf's subject unless configured otherwise. Which one Azure
     /// expects is not published.
     pub id: Id,
@@ -38,10 +41,21 @@ impl CertificateAuthenticator {
     pub fn new(own: OwnIdentity, trust: Trust, expected: Expectation) -> CertificateAuthenticator {
         CertificateAuthenticator {
             id: own.id(),
-            own,
+            own: Rc::new(own),
             trust,
             expected,
             policy: AuthPolicy::default(),
+        }
+    }
+
+    /// The same with other revocation lists.
+    pub fn with_crls(&self, crls: Vec<Crl>) -> CertificateAuthenticator {
+        CertificateAuthenticator {
+            own: Rc::clone(&self.own),
+            id: self.id.clone(),
+            trust: Trust { crls, ..self.trust.clone() },
+            expected: self.expected.clone(),
+            policy: self.policy,
         }
     }
 
