@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use s2sd::sys::clock;
-use s2sd::wire::codes::{NotifyType, PayloadType};
+use s2sd::wire::codes::{ExchangeType, NotifyType, PayloadType, ProtocolId};
 use s2sd::wire::payload::Payload;
 use s2sd::wire::payload::delete::Delete;
 use s2sd::wire::payload::notify::Notify;
@@ -109,25 +109,81 @@ fn selectors_that_are_upside_down() {
     }
 }
 
-/// A child in an INFORMATIONAL, a proof in a CREATE_CHILD_SA.
+/// A child in an INFORMATIONAL, a proof in a CREATE_CHILD_SA: authentic, in a place where nobody
+/// reads them, and no reason to end anything.
 #[test]
-fn sa_payload_in_an_informational() {
+fn known_payloads_in_unlisted_places() {
     let (mut target, mut hand) = pair();
     let mut child = hand.child(None);
     child.push(nonce(&[5; 32]));
     let request = hand.seal(INFORMATIONAL, 2, false, &child);
     let answer = target.ask(&request);
-    assert_eq!(errors(&hand.open(&answer)), [NotifyType::InvalidSyntax]);
-    assert_eq!(target.children(), 0, "the IKE SA went, its child with it");
-    target.expect_unharmed();
+    assert!(hand.open(&answer).is_empty());
+    assert_eq!((target.ikes(), target.children()), (1, 1), "it asked for nothing");
 
-    let (mut target, mut hand) = pair();
     let mut child = hand.child(None);
     child.extend([nonce(&[5; 32]), raw(PayloadType::Authentication, &[1, 0, 0, 0, 9])]);
-    let request = hand.seal(CREATE_CHILD_SA, 2, false, &child);
+    let request = hand.seal(CREATE_CHILD_SA, 3, false, &child);
     let answer = target.ask(&request);
-    assert_eq!(errors(&hand.open(&answer)), [NotifyType::InvalidSyntax]);
+    assert_eq!(errors(&hand.open(&answer)), []);
+    assert_eq!((target.ikes(), target.children()), (1, 2));
     target.expect_unharmed();
+}
+
+/// MikroTik's RouterOS rekeys its children with a CP payload in the request.
+#[test]
+fn cp_in_the_rekey_of_a_child() {
+    let (mut target, mut hand) = pair();
+    let mut rekey = vec![Notify::rekey(target.child_of_peer()).into()];
+    rekey.extend(hand.child(None));
+    rekey.extend([nonce(&[5; 32]), raw(PayloadType::Configuration, &[1, 0, 0, 0, 0, 1, 0, 0])]);
+    let request = hand.seal(CREATE_CHILD_SA, 2, false, &rekey);
+    let answer = hand.open(&target.ask(&request));
+    assert_eq!(errors(&answer), []);
+    assert!(answer.sa().is_some(), "the successor is granted");
+    assert_eq!((target.ikes(), target.children()), (1, 2));
+    target.expect_unharmed();
+}
+
+/// An exchange that only later documents have, one that none has, the rekey of an AH child: each
+/// is refused, without the notify that would end the IKE SA (RFC 7296 §2.21.3).
+#[test]
+fn exchanges_that_are_not_for_us() {
+    for exchange in [ExchangeType::IkeFollowupKe, ExchangeType::Unknown(200)] {
+        let (mut target, mut hand) = pair();
+        let request = hand.seal(exchange, 2, false, &[nonce(&[5; 32])]);
+        let answer = target.ask(&request);
+        assert_eq!(errors(&hand.open(&answer)), [NotifyType::NoProposalChosen], "{exchange}");
+        assert_eq!((target.ikes(), target.children()), (1, 1), "{exchange}");
+        target.expect_unharmed();
+    }
+    let (mut target, mut hand) = pair();
+    let rekey = Notify { protocol: ProtocolId::Ah, ..Notify::rekey(target.child_of_peer()) };
+    let mut payloads = vec![rekey.into()];
+    payloads.extend(hand.child(None));
+    payloads.push(nonce(&[5; 32]));
+    let request = hand.seal(CREATE_CHILD_SA, 2, false, &payloads);
+    let answer = target.ask(&request);
+    assert_eq!(errors(&hand.open(&answer)), [NotifyType::NoProposalChosen]);
+    assert_eq!((target.ikes(), target.children()), (1, 1));
+    target.expect_unharmed();
+}
+
+/// A peer that could not read our response says INVALID_SYNTAX in a request of its own, with a
+/// Delete or without one: the IKE SA ends here too (RFC 7296 §2.21.3).
+#[test]
+fn invalid_syntax_as_a_farewell() {
+    let blame = || Payload::from(Notify::new(NotifyType::InvalidSyntax));
+    let delete = || Payload::Delete(Delete::ike_sa());
+    for farewell in [vec![blame()], vec![blame(), delete()], vec![delete(), blame()]] {
+        let (mut target, mut hand) = pair();
+        let request = hand.seal(INFORMATIONAL, 2, false, &farewell);
+        let answer = target.ask(&request);
+        assert!(hand.open(&answer).is_empty(), "a farewell is acknowledged");
+        assert_eq!((target.ikes(), target.children()), (0, 0), "{} payloads", farewell.len());
+        assert!(target.refusal().contains("INVALID_SYNTAX"), "{}", target.refusal());
+        target.expect_unharmed();
+    }
 }
 
 /// Each payload of a CREATE_CHILD_SA without a body or with too much of one.

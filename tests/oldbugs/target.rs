@@ -22,6 +22,7 @@ use s2sd::sys::random::SystemRng;
 use s2sd::time::{Instant, Now, UnixTime};
 use s2sd::wire::codes::{EncrId, EsnId, NotifyType, PrfId};
 use s2sd::wire::message::Message;
+use s2sd::wire::spi::EspSpi;
 
 use crate::hand::Hand;
 use crate::people::{self, Authority, PEER};
@@ -147,6 +148,16 @@ impl Target {
     pub fn children(&self) -> usize {
         self.count(|e| matches!(e, IkeEvent::ChildUp { .. }))
             - self.count(|e| matches!(e, IkeEvent::ChildDown { .. }))
+    }
+
+    /// The SPI by which the peer receives on the newest child.
+    #[track_caller]
+    pub fn child_of_peer(&self) -> EspSpi {
+        let spi = self.events.iter().rev().find_map(|event| match event {
+            IkeEvent::ChildUp { outbound, .. } => Some(*outbound),
+            _ => None,
+        });
+        spi.expect("a child")
     }
 
     /// Why it refused something, the last time it did.

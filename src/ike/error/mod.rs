@@ -91,6 +91,12 @@ pub enum Incompatible {
     /// A critical payload that we do not know (RFC 7296 §2.5).
     #[error("the peer sent the critical payload type {0}, which s2sd does not know")]
     CriticalPayload(PayloadType),
+    /// A request of an exchange that s2sd does not take part in on an established IKE SA, as one of
+    /// a later RFC.
+    #[error(
+        "the peer asks for the exchange {0}, which s2sd does not have on an established IKE SA"
+    )]
+    Exchange(ExchangeType),
     /// The suites match, but the KE payload is of another group than this one, which has to be used
     /// (RFC 7296 §1.2, §1.3).
     #[error("the key exchange has to use group {0}")]
@@ -107,6 +113,9 @@ pub enum Incompatible {
     /// The peer refused with this notify.
     #[error("the peer refused: {0}")]
     Refused(NotifyType),
+    /// A REKEY_SA about another protocol than ESP, of which this end has no child SA.
+    #[error("the peer wants to rekey a child SA of protocol {0}; s2sd has ESP alone")]
+    RekeyOf(ProtocolId),
     /// No traffic selector of the peer overlaps ours.
     #[error("no traffic selector of the peer is acceptable")]
     Selectors,
@@ -283,7 +292,11 @@ impl Error {
                 }),
                 Incompatible::MajorVersion(_) => Notice::plain(NotifyType::InvalidMajorVersion),
                 Incompatible::NoAdditionalSas => Notice::plain(NotifyType::NoAdditionalSas),
-                Incompatible::Proposal => Notice::plain(NotifyType::NoProposalChosen),
+                // For another exchange or protocol too: INVALID_SYNTAX would end the IKE SA, and an
+                // error of any other type says that the request failed (RFC 7296 §3.10.1).
+                Incompatible::Exchange(_) | Incompatible::Proposal | Incompatible::RekeyOf(_) => {
+                    Notice::plain(NotifyType::NoProposalChosen)
+                }
                 Incompatible::Selectors => Notice::plain(NotifyType::TsUnacceptable),
                 Incompatible::Refused(_) => None,
             },
@@ -324,9 +337,11 @@ impl Error {
             // "This error notification is considered fatal in both peers, meaning that the IKE SA
             // is deleted without needing an explicit Delete payload" (RFC 7296 §2.21.3);
             // AUTHENTICATION_FAILED likewise (§2.21.2).
-            Error::Malformed(_) | Error::PeerMisbehaved(_) | Error::AuthFailed(_) => {
-                Fate::DeleteIke(Farewell::Silent)
-            }
+            // A peer that blames us in a request has ended its IKE SA too.
+            Error::Malformed(_)
+            | Error::PeerMisbehaved(_)
+            | Error::AuthFailed(_)
+            | Error::Local(Local::Blamed(_)) => Fate::DeleteIke(Farewell::Silent),
             Error::Incompatible(Incompatible::CriticalPayload(_)) | Error::Local(_)
                 if step == Step::Auth =>
             {

@@ -20,11 +20,13 @@ fn every_error() -> Vec<Error> {
     all.extend(
         [
             Incompatible::CriticalPayload(PayloadType::Unknown(200)),
+            Incompatible::Exchange(ExchangeType::IkeFollowupKe),
             Incompatible::Group(KeId::Ecp384),
             Incompatible::MajorVersion(1),
             Incompatible::NoAdditionalSas,
             Incompatible::Proposal,
             Incompatible::Refused(NotifyType::NoProposalChosen),
+            Incompatible::RekeyOf(ProtocolId::Ah),
             Incompatible::Selectors,
         ]
         .map(Error::from),
@@ -133,6 +135,19 @@ fn the_fates_that_matter() {
         (Local::Signing.into(), Step::Auth, Request, silent),
         // §2.21.3
         (MalformedMessage::Inside.into(), Step::NewChild, Request, silent),
+        (told(NotifyType::InvalidSyntax), Step::Inform, Request, silent),
+        (
+            Incompatible::Exchange(ExchangeType::IkeFollowupKe).into(),
+            Step::Inform,
+            Request,
+            Fate::RefuseExchange,
+        ),
+        (
+            Incompatible::RekeyOf(ProtocolId::Ah).into(),
+            Step::RekeyChild,
+            Request,
+            Fate::RefuseExchange,
+        ),
         (told(NotifyType::InvalidSyntax), Step::RekeyChild, Response, silent),
         (MalformedMessage::Inside.into(), Step::Inform, Response, delete),
         // §2.25

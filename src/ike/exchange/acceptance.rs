@@ -3,8 +3,11 @@
 //! A message of one step and half has one or more [`MessageForm`]s: a response either does what was
 //! asked, or refuses with notifies only. [`accept`] finds the form of a message; handlers then take
 //! its payloads without asking again whether they are there. The order of payloads does not matter
-//! (RFC 7296 §2.5). A payload of an unknown type is refused when critical and skipped when not; a
-//! payload of a known type in the wrong place is the peer's fault.
+//! (RFC 7296 §2.5). A payload of an unknown type is refused when critical and skipped when not. A
+//! payload of a known type in a place where the form does not list it is skipped too on an
+//! established IKE SA: other peers send some (MikroTik's RouterOS rekeys child SAs with a CP
+//! payload), and INVALID_SYNTAX would end the IKE SA (§2.21.3). A half of something, as a refusal
+//! with SA, is the peer's fault; so is every unlisted payload before the peer has proven itself.
 
 use super::step::{MessageHalf, Step};
 use crate::ike::error::{Error, Incompatible, PeerMisbehaved};
@@ -47,7 +50,7 @@ pub fn accept(
     half: MessageHalf,
     payloads: impl IntoIterator<Item = (PayloadType, bool)>,
 ) -> Result<&'static MessageForm, Error> {
-    let mut present = Vec::new();
+    let (mut present, mut repeated) = (Vec::new(), Vec::new());
     for (payload, critical) in payloads {
         match payload {
             // RFC 7296 §2.5: the critical bit counts only for a type that the recipient does not
@@ -57,28 +60,33 @@ pub fn accept(
                     return Err(Incompatible::CriticalPayload(unknown).into());
                 }
             }
-            known if present.contains(&known) && !is_repeatable(known) => {
-                return Err(PeerMisbehaved::Repeated(known).into());
-            }
+            known if present.contains(&known) && !is_repeatable(known) => repeated.push(known),
             known => present.push(known),
         }
     }
     let forms = forms(step, half);
-    let form = forms
-        .iter()
-        .find(|form| form.required.iter().all(|payload| present.contains(payload)))
-        .ok_or_else(|| {
-            let whole = forms.iter().flat_map(|form| form.required);
-            let missing = whole.copied().find(|payload| !present.contains(payload));
-            PeerMisbehaved::Missing(missing.unwrap_or(PayloadType::None))
-        })?;
-    let stray = present.into_iter().find(|payload| {
-        !matches!(payload, Notify | VendorId)
-            && !form.required.contains(payload)
-            && !form.optional.contains(payload)
-    });
+    let is_missing = |payload: &PayloadType| !present.contains(payload);
+    let at = forms.iter().position(|form| !form.required.iter().any(is_missing));
+    let Some((at, form)) = at.and_then(|at| Some((at, forms.get(at)?))) else {
+        let mut whole = forms.iter().flat_map(|form| form.required).copied();
+        let missing = whole.find(is_missing);
+        return Err(PeerMisbehaved::Missing(missing.unwrap_or(PayloadType::None)).into());
+    };
+    let is_listed =
+        |payload: &PayloadType| form.required.contains(payload) || form.optional.contains(payload);
+    if let Some(payload) = repeated.into_iter().find(is_listed) {
+        return Err(PeerMisbehaved::Repeated(payload).into());
+    }
+    let is_stray =
+        |payload: &&PayloadType| !matches!(payload, Notify | VendorId) && !is_listed(payload);
+    let mut strays = present.iter().filter(is_stray);
+    let stray = match step {
+        Step::Init | Step::Auth => strays.next(),
+        // One that a fuller form needs: the peer meant that form and left a part out.
+        _ => strays.find(|stray| forms.iter().take(at).any(|form| form.required.contains(stray))),
+    };
     match stray {
-        Some(payload) => Err(PeerMisbehaved::UnexpectedPayload(payload).into()),
+        Some(payload) => Err(PeerMisbehaved::UnexpectedPayload(*payload).into()),
         None => Ok(form),
     }
 }
@@ -360,6 +368,7 @@ mod tests {
                 &[Sa, Ke, Nonce, TsI],
                 PeerMisbehaved::UnexpectedPayload(TsI),
             ),
+            (Step::Init, MessageHalf::Request, &[TsI, Sa, Nonce], PeerMisbehaved::Missing(Ke)),
             (Step::Auth, MessageHalf::Request, &[Auth], PeerMisbehaved::Missing(IdI)),
             (
                 Step::Auth,
@@ -375,11 +384,28 @@ mod tests {
                 &[Notify, Sa],
                 PeerMisbehaved::UnexpectedPayload(Sa),
             ),
-            (Step::Inform, MessageHalf::Request, &[Sa], PeerMisbehaved::UnexpectedPayload(Sa)),
         ];
         for (step, half, payloads, fault) in table {
             assert_eq!(judge(*step, *half, payloads), Err((*fault).into()), "{step} {payloads:?}");
         }
+    }
+
+    #[test]
+    fn a_known_payload_in_an_unlisted_place_is_skipped_on_an_established_ike_sa() {
+        let table: &[(Step, MessageHalf, &[PayloadType])] = &[
+            // MikroTik's RouterOS.
+            (Step::RekeyChild, MessageHalf::Request, &[Notify, Sa, Nonce, TsI, TsR, Cp]),
+            (Step::RekeyChild, MessageHalf::Request, &[Notify, Sa, Nonce, TsI, TsR, Cp, Cp]),
+            (Step::RekeyIke, MessageHalf::Request, &[Sa, Nonce, Ke, IdI, Cp]),
+            (Step::RekeyIke, MessageHalf::Response, &[Sa, Nonce, Ke, CertReq]),
+            (Step::Inform, MessageHalf::Request, &[Sa, Nonce]),
+        ];
+        for (step, half, payloads) in table {
+            assert_eq!(judge(*step, *half, payloads), Ok(Meaning::Whole), "{step} {payloads:?}");
+        }
+        let refused = [Notify, Cp, IdR];
+        let verdict = judge(Step::NewChild, MessageHalf::Response, &refused);
+        assert_eq!(verdict, Ok(Meaning::Notifies));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::ike::exchange::informational;
 use crate::ike::exchange::rekey_child;
 use crate::ike::exchange::rekey_ike;
 use crate::ike::exchange::step::{MessageHalf, Step};
-use crate::wire::codes::{ExchangeType, NotifyType};
+use crate::wire::codes::{ExchangeType, NotifyType, ProtocolId};
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::notify::Notify;
 use crate::wire::spi::EspSpi;
@@ -259,11 +259,18 @@ impl IkeSa {
 fn step_of(exchange: ExchangeType, request: &Chain) -> Result<Step, Error> {
     match exchange {
         ExchangeType::CreateChildSa => {
-            let rekeys = request.notify(NotifyType::RekeySa).is_some();
-            Ok(acceptance::purpose(request.kinds(), rekeys))
+            let rekey = request.notify(NotifyType::RekeySa);
+            if let Some(other) = rekey.filter(|rekey| rekey.protocol != ProtocolId::Esp) {
+                return Err(Incompatible::RekeyOf(other.protocol).into());
+            }
+            Ok(acceptance::purpose(request.kinds(), rekey.is_some()))
         }
         ExchangeType::Informational => Ok(Step::Inform),
-        other => Err(PeerMisbehaved::UnexpectedExchange(other).into()),
+        // Whoever authenticates twice breaks the protocol.
+        again @ (ExchangeType::IkeSaInit | ExchangeType::IkeAuth) => {
+            Err(PeerMisbehaved::UnexpectedExchange(again).into())
+        }
+        other => Err(Incompatible::Exchange(other).into()),
     }
 }
 

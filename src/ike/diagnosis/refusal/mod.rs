@@ -83,7 +83,7 @@ pub enum RefusalReason {
     NoCommonIkeProposal,
     /// The ESP proposals differ in perfect forward secrecy alone.
     PfsMismatch,
-    /// A message of the peer breaks the protocol.
+    /// A message of the peer breaks the protocol, or asks for a part of it that s2sd does not have.
     ProtocolViolated,
     /// The peer refused with a notify that has no reason of its own.
     RefusedOtherwise,
@@ -225,6 +225,7 @@ fn reason(error: Error, step: Step) -> RefusalReason {
         Error::PeerMisbehaved(_) => RefusalReason::ProtocolViolated,
         Error::Incompatible(mismatch) => match mismatch {
             Incompatible::CriticalPayload(_) => RefusalReason::CriticalPayload,
+            Incompatible::Exchange(_) | Incompatible::RekeyOf(_) => RefusalReason::ProtocolViolated,
             Incompatible::Group(_) => RefusalReason::GroupRefused,
             Incompatible::MajorVersion(_) => RefusalReason::VersionUnsupported,
             Incompatible::NoAdditionalSas => RefusalReason::NoAdditionalSas,
