@@ -18,7 +18,9 @@ use s2sd::crypto::keymat::{ChildKeys, IkeKeys, IkeSpis, Nonces, SkeySeed};
 use s2sd::crypto::signature::PrivateKey;
 use s2sd::crypto::{EspSuite, Group, Hash, IkeSuite, Provider, Standard};
 use s2sd::ike::authenticator::certificates::CertificateAuthenticator;
-use s2sd::ike::authenticator::{Authenticator, Disbelief, PeerProof, Proven, SignFailed};
+use s2sd::ike::authenticator::{
+    Authenticator, Disbelief, PeerProof, Presented, Proven, SignFailed,
+};
 use s2sd::ike::endpoint::command::Command;
 use s2sd::ike::endpoint::config::{
     ChildConfig, DialRole, EndpointConfig, EspEncapsulation, PeerConfig,
@@ -429,6 +431,10 @@ impl Authenticator for Toy {
     fn verify(&self, claim: &PeerProof<'_>, _: Now) -> Result<Proven, Disbelief> {
         assert_eq!(claim.auth.data, claim.octets, "a bench has no liars");
         Ok(Proven { name: "bench".into(), until: UnixTime(4_000_000_000) })
+    }
+
+    fn still_proves(&self, _: &Presented, _: Now) -> Result<UnixTime, Disbelief> {
+        Ok(UnixTime(4_000_000_000))
     }
 
     fn not_after(&self) -> UnixTime {

@@ -186,6 +186,7 @@ fn part(key: &str) -> Option<Part> {
         | "traffic_selectors"
         | "tunnel.encapsulation"
         | "tunnel.ike_rekey_seconds"
+        | "tunnel.reauthenticate_seconds"
         | "tunnel.child_rekey_seconds" => Part::Negotiation,
         "tunnel.accept_destinations"
         | "tunnel.accept_sources"

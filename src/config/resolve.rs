@@ -144,6 +144,7 @@ fn tunnel(file: &schema::Tunnel) -> Option<TunnelSettings> {
         route_metric: u32::try_from(file.route_metric.value()?.number()).ok()?,
         route_table: u32::try_from(file.route_table.value()?.number()).ok()?,
         ike_rekey: set(&file.ike_rekey_seconds)?.map(Duration::from_secs),
+        reauthenticate: set(&file.reauthenticate_seconds)?.map(Duration::from_secs),
         child_rekey: set(&file.child_rekey_seconds)?.map(Duration::from_secs),
         replay_window: u32::try_from(file.replay_window.value()?.number()).ok()?,
         copy_dscp: *file.copy_dscp.value()?,

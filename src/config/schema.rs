@@ -213,6 +213,9 @@ table! {
         /// Age in seconds at about which this device rekeys the IKE SA. "auto" is before Azure
         /// does, after some 23000.
         default("\"auto\"") ike_rekey_seconds: OrAuto<Whole<30, 23_040>>,
+        /// Age in seconds at which both ends authenticate anew, over a new IKE SA beside the old
+        /// one. "auto" is before a certificate of either end expires, and never before that.
+        default("\"auto\"") reauthenticate_seconds: OrAuto<Whole<60, 31_536_000>>,
         /// Age in seconds at about which this device rekeys the packets' keys. "auto" is at three
         /// quarters of their life.
         default("\"auto\"") child_rekey_seconds: OrAuto<Whole<30, 19_700>>,

@@ -253,6 +253,9 @@ pub struct TunnelSettings {
     /// The age at which we rekey the IKE SA; `None` for before Azure does.
     #[serde(rename = "ike_rekey_seconds", serialize_with = "maybe_seconds")]
     pub ike_rekey: Option<Duration>,
+    /// The age at which both ends authenticate anew; `None` for before a certificate expires.
+    #[serde(rename = "reauthenticate_seconds", serialize_with = "maybe_seconds")]
+    pub reauthenticate: Option<Duration>,
     /// The age at which we rekey the packets' keys; `None` for before they end.
     #[serde(rename = "child_rekey_seconds", serialize_with = "maybe_seconds")]
     pub child_rekey: Option<Duration>,

@@ -216,6 +216,8 @@ fn describe(cause: Cause) -> &'static str {
         Cause::Failed => "the exchange that was to keep the SA failed",
         Cause::Rekeyed => "a rekey replaced the SA",
         Cause::Silence => "the peer does not answer",
+        Cause::ProofEnded => "a certificate of the peer expired",
+        Cause::NotTrusted => "the peer's certificate is no longer acceptable",
         Cause::WithIke => "the IKE SA is gone",
     }
 }

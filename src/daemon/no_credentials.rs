@@ -5,7 +5,9 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use crate::ike::authenticator::{Authenticator, Disbelief, PeerProof, Proven, SignFailed};
+use crate::ike::authenticator::{
+    Authenticator, Disbelief, PeerProof, Presented, Proven, SignFailed,
+};
 use crate::ike::endpoint::config::{DialRole, EspEncapsulation, PeerConfig};
 use crate::ike::error::AuthFailed;
 use crate::ike::negotiation::proposal::ProposalPolicy;
@@ -78,6 +80,11 @@ impl Authenticator for NoCredentials {
 
     fn verify(&self, _claim: &PeerProof<'_>, _now: Now) -> Result<Proven, Disbelief> {
         Err(Disbelief { kind: AuthFailed::Identity, reason: self.reason.clone(), remedy: None })
+    }
+
+    /// Files that cannot be read say nothing about the peer: its SAs live on.
+    fn still_proves(&self, _presented: &Presented, _now: Now) -> Result<UnixTime, Disbelief> {
+        Ok(UnixTime(u64::MAX))
     }
 
     fn not_after(&self) -> UnixTime {

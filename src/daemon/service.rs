@@ -161,7 +161,7 @@ pub async fn run(
 /// | ESP on an IKE socket | `on_message` | if authentic, the engine learns that the peer moved |
 /// | an event of a lane | `on_lane_event` | first packet, soft limit of an SA, device lost |
 /// | a deadline of the engine | `on_deadline` | retransmissions, dead peer detection, lifetimes |
-/// | a second is over | `on_deadline` | counters, retries, names, changes of the host, CRL files |
+/// | a second is over | `on_deadline` | counters, retries, name look-ups, the host, CRL files |
 /// | netlink: links or addresses changed | `HostChanges` | `check_host` looks at the next tick |
 /// | a control command | `answer` | `control/handler.rs` |
 /// | an address was looked up | `on_name_lookup` | the peer is dialled at the new address |

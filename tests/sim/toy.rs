@@ -7,7 +7,9 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use s2sd::ike::authenticator::{Authenticator, Disbelief, PeerProof, Proven, SignFailed};
+use s2sd::ike::authenticator::{
+    Authenticator, Disbelief, PeerProof, Presented, Proven, SignFailed,
+};
 use s2sd::ike::error::AuthFailed;
 use s2sd::rng::Rng;
 use s2sd::time::{Now, UnixTime};
@@ -115,6 +117,15 @@ impl Authenticator for Toy {
             return no(AuthFailed::Certificate, "expired");
         }
         Ok(Proven { name: self.peer.clone(), until: self.not_after })
+    }
+
+    fn still_proves(&self, presented: &Presented, now: Now) -> Result<UnixTime, Disbelief> {
+        let known = presented.identity == Identity::fqdn(&self.peer);
+        if known && now.unix <= self.not_after {
+            return Ok(self.not_after);
+        }
+        let reason = "not believed any more".into();
+        Err(Disbelief { kind: AuthFailed::Certificate, reason, remedy: None })
     }
 
     fn not_after(&self) -> UnixTime {

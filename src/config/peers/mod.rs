@@ -54,7 +54,7 @@ pub fn peer(
         credentials,
         ask_for: None,
         ike_lifetime: rekey.map_or(IKE_HARD, |age| age * 5 / 4),
-        reauthenticate: None,
+        reauthenticate: connection.tunnel.reauthenticate,
         dpd_timeout: DpdTimeout::from_seconds(connection.dpd_timeout.as_secs())
             .expect("the file's range is Azure's"),
         childless: false,

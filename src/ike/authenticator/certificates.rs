@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::{Authenticator, Disbelief, PeerProof, Proven, SignFailed};
+use super::{Authenticator, Disbelief, PeerProof, Presented, Proven, SignFailed};
 use crate::ike::diagnosis::refusal::RefusalRemedy;
 use crate::ike::diagnosis::setting::Setting;
 use crate::ike::error::AuthFailed;
@@ -11,7 +11,7 @@ use crate::pki::auth::{self, ANNOUNCED, AuthPolicy, DigitalSignatures};
 use crate::pki::crl::Crl;
 use crate::pki::identity::{Expectation, Id};
 use crate::pki::own_identity::OwnIdentity;
-use crate::pki::path::{PathReason, Trust};
+use crate::pki::path::{PathReason, Trust, ValidPath};
 use crate::pki::{TrustReason, TrustRefusal};
 use crate::rng::Rng;
 use crate::time::{Now, UnixTime};
@@ -61,19 +61,46 @@ impl CertificateAuthenticator {
 
     /// Verifies the path, the identity and the signature, in this order.
     fn check(&self, claim: &PeerProof<'_>, now: Now) -> Result<Proven, TrustRefusal> {
+        let path = self.path(claim.identity, claim.certificates, now)?;
+        let (method, data) = (claim.auth.method, &claim.auth.data);
+        auth::verify(&path, method, data, &[claim.octets], &self.policy)?;
+        Ok(Proven { name: path.leaf().subject().to_string(), until: end(&path) })
+    }
+
+    /// The path of a peer that has the expected identity.
+    fn path(
+        &self,
+        identity: &Identity,
+        certificates: &[CertPayload],
+        now: Now,
+    ) -> Result<ValidPath, TrustRefusal> {
         let of_x509 =
             |certificate: &&CertPayload| certificate.encoding == CertEncoding::X509Signature;
         let presented: Vec<&[u8]> =
-            claim.certificates.iter().filter(of_x509).map(|c| c.data.as_slice()).collect();
+            certificates.iter().filter(of_x509).map(|c| c.data.as_slice()).collect();
         let path = self.trust.validate(&presented, now.unix)?;
-        let id = Id::parse(claim.identity.kind, &claim.identity.data)?;
+        let id = Id::parse(identity.kind, &identity.data)?;
         self.expected.identify(&path, &id)?;
-        let (method, data) = (claim.auth.method, &claim.auth.data);
-        auth::verify(&path, method, data, &[claim.octets], &self.policy)?;
-        let ends = path.iter().map(crate::pki::certificate::Certificate::not_after);
-        let until = ends.min().unwrap_or(path.leaf().not_after());
-        Ok(Proven { name: path.leaf().subject().to_string(), until })
+        Ok(path)
     }
+}
+
+/// When the first certificate of a path expires.
+fn end(path: &ValidPath) -> UnixTime {
+    let ends = path.iter().map(crate::pki::certificate::Certificate::not_after);
+    ends.min().unwrap_or(path.leaf().not_after())
+}
+
+/// A refusal in the engine's form.
+fn disbelief(refusal: &TrustRefusal) -> Disbelief {
+    let kind = match refusal.reason {
+        TrustReason::Path(_) => AuthFailed::Certificate,
+        TrustReason::Identity(_) => AuthFailed::Identity,
+        TrustReason::Auth(auth::AuthReason::Method(_)) => AuthFailed::Method,
+        TrustReason::Auth(_) => AuthFailed::Signature,
+    };
+    let remedy = RefusalRemedy { what: refusal.remedy(), setting: setting(&refusal.reason) };
+    Disbelief { kind, reason: refusal.finding(), remedy: Some(remedy) }
 }
 
 impl Authenticator for CertificateAuthenticator {
@@ -113,17 +140,12 @@ impl Authenticator for CertificateAuthenticator {
     }
 
     fn verify(&self, claim: &PeerProof<'_>, now: Now) -> Result<Proven, Disbelief> {
-        self.check(claim, now).map_err(|refusal| {
-            let kind = match refusal.reason {
-                TrustReason::Path(_) => AuthFailed::Certificate,
-                TrustReason::Identity(_) => AuthFailed::Identity,
-                TrustReason::Auth(auth::AuthReason::Method(_)) => AuthFailed::Method,
-                TrustReason::Auth(_) => AuthFailed::Signature,
-            };
-            let remedy =
-                RefusalRemedy { what: refusal.remedy(), setting: setting(&refusal.reason) };
-            Disbelief { kind, reason: refusal.finding(), remedy: Some(remedy) }
-        })
+        self.check(claim, now).map_err(|refusal| disbelief(&refusal))
+    }
+
+    fn still_proves(&self, presented: &Presented, now: Now) -> Result<UnixTime, Disbelief> {
+        let path = self.path(&presented.identity, &presented.certificates, now);
+        path.map(|path| end(&path)).map_err(|refusal| disbelief(&refusal))
     }
 
     fn not_after(&self) -> UnixTime {

@@ -51,6 +51,10 @@ pub trait Authenticator: Debug {
     /// Verifies the peer's AUTH payload, certificates and identity.
     fn verify(&self, claim: &PeerProof<'_>, now: Now) -> Result<Proven, Disbelief>;
 
+    /// Judges anew what a peer presented when it proved itself, by the trust of now. The signature
+    /// was verified then. Returns when the proof expires.
+    fn still_proves(&self, presented: &Presented, now: Now) -> Result<UnixTime, Disbelief>;
+
     /// When the certificates of this end expire.
     fn not_after(&self) -> UnixTime;
 }
@@ -66,6 +70,16 @@ pub struct PeerProof<'a> {
     pub auth: &'a AuthPayload,
     /// The octets that the AUTH payload has to sign (RFC 7296 §2.15).
     pub octets: &'a [u8],
+}
+
+/// The payloads by which a peer has proved its identity, kept to be judged anew when what this end
+/// trusts has changed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Presented {
+    /// The ID payload.
+    pub identity: Identity,
+    /// The CERT payloads, in the order of the message.
+    pub certificates: Vec<CertPayload>,
 }
 
 /// The proven identity of a peer.

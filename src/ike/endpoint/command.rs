@@ -14,8 +14,9 @@ pub enum Command {
     Add(PeerId, Box<PeerConfig>),
     /// Remove a peer: send a Delete for each of its IKE SAs, then drop its state.
     Remove(PeerId),
-    /// Replace the peer's configuration. Its SAs stay; the next negotiation on them follows the new
-    /// configuration.
+    /// Replace the peer's configuration. Its SAs stay, and the next negotiation on them follows the
+    /// new configuration. Other credentials judge the peer's certificates anew: an IKE SA whose
+    /// peer does not pass any more is deleted.
     Reconfigure(PeerId, Box<PeerConfig>),
     /// Connect this peer and keep it connected.
     Up(PeerId),

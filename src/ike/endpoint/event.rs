@@ -123,6 +123,10 @@ pub enum Cause {
     Silence,
     /// The IKE SA of the child SA was removed.
     WithIke,
+    /// A certificate of the peer expired.
+    ProofEnded,
+    /// The credentials of this end changed, and the peer's certificates do not pass any more.
+    NotTrusted,
 }
 
 /// What is limited.

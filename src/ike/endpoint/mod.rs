@@ -437,12 +437,18 @@ impl Endpoint {
         self.unlist(id);
         self.list(id, &config);
         let mut was_local = config.local;
+        let mut renewed = false;
         if let Some(peer) = self.peers.get_mut(&id) {
             was_local = peer.config.local;
+            let credentials = Rc::as_ptr(&config.credentials);
+            renewed = !std::ptr::addr_eq(Rc::as_ptr(&peer.config.credentials), credentials);
             peer.config = Rc::new(config);
         }
         self.with(now, id, |peer, ctx| {
             peer.adapt(ctx, was_local);
+            if renewed {
+                peer.judge_again(ctx);
+            }
             peer.run_followups(ctx);
         });
     }

@@ -25,7 +25,7 @@ use super::create_child::{self, ChildOffer};
 use super::init::InitDone;
 use super::step::{MessageHalf, Party, Step};
 use crate::crypto::keymat::{SkP, signed_octets};
-use crate::ike::authenticator::{PeerProof, Proven};
+use crate::ike::authenticator::{PeerProof, Presented, Proven};
 use crate::ike::endpoint::config::EspEncapsulation;
 use crate::ike::endpoint::context::Context;
 use crate::ike::endpoint::event::IkeEvent;
@@ -151,7 +151,7 @@ impl AuthSent {
         let verified = answer.and_then(|answer| {
             verify_responder(ctx, &keyed, &answer).map(|proven| (proven, answer))
         });
-        let (proven, answer) = match verified {
+        let ((proven, presented), answer) = match verified {
             Ok(verified) => verified,
             Err(error) => {
                 if let Some(wanted) = &wanted {
@@ -170,6 +170,7 @@ impl AuthSent {
         };
         let nonces = keyed.nonces.clone();
         let mut sa = establish(ctx, keyed, proven, Party::We);
+        sa.keep_proof(ctx, presented);
         if let Some(wanted) = wanted {
             first_child(ctx, &mut sa, &wanted, &nonces, &answer);
         }
@@ -218,7 +219,7 @@ impl InitAnswered {
             push_proof(ctx, &keyed, &identity, &mut answer)?;
             Ok((proven, request))
         });
-        let (proven, request) = match verified {
+        let ((proven, presented), request) = match verified {
             Ok(verified) => verified,
             Err(error) => {
                 let (channel, datagrams) = refuse(ctx, keyed, path, error);
@@ -231,6 +232,7 @@ impl InitAnswered {
         ctx.half_open.leave(source);
         let nonces = keyed.nonces.clone();
         let mut sa = establish(ctx, keyed, proven, Party::Peer);
+        sa.keep_proof(ctx, presented);
         if request.sa().is_some() {
             match create_child::grant_first(ctx, &sa.channel, &request, &nonces, &mut answer) {
                 Ok(child) => sa.install(ctx, child, None),
@@ -279,7 +281,7 @@ fn verify_initiator(
     ctx: &mut Context<'_>,
     keyed: &InitDone,
     request: &Chain,
-) -> Result<Proven, Error> {
+) -> Result<(Proven, Presented), Error> {
     let form = acceptance::accept_chain(Step::Auth, MessageHalf::Request, request)?;
     if form.meaning == Meaning::Eap {
         return Err(AuthFailed::Method.into());
@@ -294,7 +296,7 @@ fn verify_responder(
     ctx: &mut Context<'_>,
     keyed: &InitDone,
     answer: &Chain,
-) -> Result<Proven, Error> {
+) -> Result<(Proven, Presented), Error> {
     let form = acceptance::accept_chain(Step::Auth, MessageHalf::Response, answer)?;
     match form.meaning {
         Meaning::Whole | Meaning::Childless => {}
@@ -315,7 +317,7 @@ fn verify_auth(
     keyed: &InitDone,
     identity: &Identity,
     chain: &Chain,
-) -> Result<Proven, Error> {
+) -> Result<(Proven, Presented), Error> {
     let auth = chain.authentication();
     let auth = auth.ok_or(PeerMisbehaved::Missing(PayloadType::Authentication))?;
     let certificates: Vec<CertPayload> = chain.certificates().cloned().collect();
@@ -328,11 +330,13 @@ fn verify_auth(
     let octets =
         signed_octets(ctx.provider, prf, sk_p, &keyed.peer_message, own_nonce.bytes(), &body);
     let claim = PeerProof { identity, certificates: &certificates, auth, octets: &octets };
-    ctx.config.credentials.verify(&claim, ctx.now).map_err(|disbelief| {
-        let kind = disbelief.kind;
-        ctx.explain(disbelief.reason, disbelief.remedy);
-        kind.into()
-    })
+    match ctx.config.credentials.verify(&claim, ctx.now) {
+        Ok(proven) => Ok((proven, Presented { identity: identity.clone(), certificates })),
+        Err(disbelief) => {
+            ctx.explain(disbelief.reason, disbelief.remedy);
+            Err(disbelief.kind.into())
+        }
+    }
 }
 
 /// Answers a proof that failed (RFC 7296 §2.21.2).
@@ -429,7 +433,7 @@ fn establish(ctx: &mut Context<'_>, keyed: InitDone, proven: Proven, dialled_by:
 
 /// When both ends have to authenticate again: at the configured age, and before either certificate
 /// expires.
-fn reauthentication(ctx: &Context<'_>, proven: &Proven) -> Option<Instant> {
+pub(crate) fn reauthentication(ctx: &Context<'_>, proven: &Proven) -> Option<Instant> {
     let ends = proven.until.0.min(ctx.config.credentials.not_after().0);
     let left = Duration::from_secs(ends.saturating_sub(ctx.now.unix.0));
     // Nine tenths of the time that is left, and at least a minute, so that a certificate about to

@@ -189,5 +189,7 @@ fn successor(
         sent_at: old.sent_at,
         reauth_at: old.reauth_at,
     };
-    Ok(IkeSa::new(ctx, new))
+    let mut sa = IkeSa::new(ctx, new);
+    (sa.presented, sa.proof_ends_at) = (old.presented.clone(), old.proof_ends_at);
+    Ok(sa)
 }

@@ -192,6 +192,11 @@ impl Peer {
         }
     }
 
+    /// Judges anew whether the peer of each IKE SA has proved itself.
+    pub(crate) fn judge_again(&mut self, ctx: &mut Context<'_>) {
+        self.sas.iter_mut().for_each(|sa| sa.judge_again(ctx));
+    }
+
     /// Does everything that may follow from any input: finds SAs that are missing or surplus,
     /// selects each slot's outbound SA, sends the next requests.
     pub(crate) fn run_followups(&mut self, ctx: &mut Context<'_>) {

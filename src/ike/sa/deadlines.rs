@@ -7,6 +7,7 @@
 //! | a postponed task may be tried | it becomes a request ([`super::task`]) | `Retry` |
 //! | a soft lifetime is over | the IKE SA or child is rekeyed ([`super::lifetime`]) | `Rekey` |
 //! | a hard lifetime is over | the IKE SA or child ends | `Expire` |
+//! | the peer's proof is over | the IKE SA is deleted ([`super::proof`]) | `Expire` |
 //! | the peer did not delete what it replaced | the IKE SA or child is deleted by us | `Linger` |
 //! | a fresh authentication is due | a new IKE SA is dialled beside this one | `Reauthenticate` |
 //! | a NAT mapping is idle | a keepalive ([`super::nat_traversal`]) | `Keepalive` |
@@ -39,6 +40,7 @@ impl IkeSa {
             IkeLifecycle::Leaving(_) => {}
         }
         earliest.at(self.expire_at, Timer::Expire);
+        earliest.maybe(self.proof_ends_at, Timer::Expire);
         earliest.maybe(self.keepalive_due(), Timer::Keepalive);
         earliest.maybe(self.channel.fragments_until(), Timer::HalfOpen);
         for child in &self.children {
@@ -65,6 +67,7 @@ impl IkeSa {
                 _ => Cause::Expired,
             }));
         }
+        self.end_with_proof(ctx);
         match self.lifecycle {
             IkeLifecycle::Rival { overdue } if overdue <= now => {
                 return Some(SaEffect::End(Cause::Duplicate));

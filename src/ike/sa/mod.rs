@@ -35,6 +35,7 @@
 //! | [`retransmit`] | when a request is sent again, when to give up, pauses between tries |
 //! | `deadlines` | every deadline of an IKE SA and what is done when it has come |
 //! | [`dpd`] | dead peer detection (DPD) |
+//! | [`proof`] | the end of the peer's proof, and a proof that is judged anew |
 //! | `nat_traversal` | keepalives behind a NAT, following a peer whose address moved |
 //! | [`child`] | a child SA pair, and which child of a slot sends |
 //! | [`lifetime`], [`jitter`] | hard and soft lifetimes, drawn at random |
@@ -50,13 +51,14 @@ pub(crate) mod fragment;
 pub(crate) mod jitter;
 pub mod lifetime;
 mod nat_traversal;
+mod proof;
 pub(crate) mod retransmit;
 pub(crate) mod task;
 pub(crate) mod window;
 
 use std::time::Duration;
 
-use super::authenticator::Proven;
+use super::authenticator::{Presented, Proven};
 use super::endpoint::context::Context;
 use super::endpoint::event::{Cause, IkeEvent, LimitKind as Bound};
 use super::exchange::collision::{ChildActivity, IkeActivity};
@@ -87,6 +89,10 @@ pub(crate) struct IkeSa {
     pub(crate) channel: Channel,
     pub(crate) origin: Origin,
     pub(crate) proven: Proven,
+    /// What the peer proved itself with; `None` for a peer that was refused.
+    pub(crate) presented: Option<Presented>,
+    /// When the peer's proof ends ([`proof`]). A successor inherits it.
+    pub(crate) proof_ends_at: Option<Instant>,
     pub(crate) lifecycle: IkeLifecycle,
     pub(crate) path: Path,
     pub(crate) nat: Nat,
@@ -215,6 +221,8 @@ impl IkeSa {
             channel: new.channel,
             origin: new.origin,
             proven: new.proven,
+            presented: None,
+            proof_ends_at: None,
             lifecycle: IkeLifecycle::Live,
             path: new.path,
             nat: new.nat,

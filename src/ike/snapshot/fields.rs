@@ -7,7 +7,7 @@ use super::codec::{
 use crate::crypto::keymat::{EspKeys, IkeKeys, SkAi, SkAr, SkD, SkEi, SkEr, SkPi, SkPr};
 use crate::crypto::{EspSuite, Group, IkeSuite, KeyAgreement, Secret};
 use crate::ike::admission::cookie::Cookies;
-use crate::ike::authenticator::Proven;
+use crate::ike::authenticator::{Presented, Proven};
 use crate::ike::endpoint::event::Cause;
 use crate::ike::exchange::auth::{AuthRefused, AuthSent, InitAnswered};
 use crate::ike::exchange::create_child::{ChildOffer, NewChildRequest as NewChild};
@@ -33,8 +33,12 @@ use crate::ike::sa::task::{Task, TaskKind, Tasks};
 use crate::ike::sa::window::{Answered, Fingerprint, Outstanding, ReplyWindow, RequestWindow};
 use crate::ike::sa::{Flight, IkeLifecycle, IkeSa, Origin, Surplus};
 use crate::time::Instant;
-use crate::wire::codes::{EncrId, EsnId, HashId, IntegId, KeId, NotifyType, PayloadType, PrfId};
+use crate::wire::codes::{
+    CertEncoding, EncrId, EsnId, HashId, IdType, IntegId, KeId, NotifyType, PayloadType, PrfId,
+};
 use crate::wire::header::MessageId;
+use crate::wire::payload::cert::CertPayload;
+use crate::wire::payload::id::Identity;
 use crate::wire::payload::nonce::Nonce;
 use crate::wire::selector::Selector;
 use crate::wire::selector::address::AddressRange;
@@ -52,11 +56,13 @@ records! {
 newtypes!(ChildId, EspSpi, Fingerprint, IkeSpi, MessageId, PeerId, Slot);
 
 numbers!(
-    EncrId: u16, EsnId: u16, HashId: u16, IntegId: u16, KeId: u16, NotifyType: u16, PayloadType: u8,
+    CertEncoding: u8, EncrId: u16, EsnId: u16, HashId: u16, IntegId: u16, KeId: u16,
+    NotifyType: u16, PayloadType: u8,
     PrfId: u16,
 );
 
 lists!(
+    CertPayload,
     SlotRetry,
     ChildId,
     ChildSa,
@@ -87,8 +93,8 @@ records! {
     ChildHalf { spi, keys }
     IkeKeys { d, ai, ar, ei, er, pi, pr }
     IkeSa {
-        channel, origin, proven, lifecycle, path, nat, encapsulated, requests, flight, replies,
-        tasks, refusals,
+        channel, origin, proven, presented, proof_ends_at, lifecycle, path, nat, encapsulated,
+        requests, flight, replies, tasks, refusals,
         children, departed, heard_at, sent_at, rekey_at, expire_at, reauth_at, surplus,
     }
     AuthRefused { channel, source, answered, forget_at }
@@ -101,6 +107,8 @@ records! {
     Origin { dialled_by, nonces, began_at, up_at }
     Outstanding { id, datagrams }
     Path { local, remote, port }
+    CertPayload { encoding, data }
+    Presented { identity, certificates }
     Proven { name, until }
     RekeyChild { new, old, rival }
     ChildSelectors { local, remote }
@@ -113,7 +121,8 @@ variants! {
     Cause {
         1 => Command {}, 2 => DeletedByPeer {}, 3 => Duplicate {}, 4 => InitialContact {},
         5 => Expired {},
-        6 => Failed {}, 7 => Rekeyed {}, 8 => Silence {}, 9 => WithIke {},
+        6 => Failed {}, 7 => Rekeyed {}, 8 => Silence {}, 9 => WithIke {}, 10 => ProofEnded {},
+        11 => NotTrusted {},
     }
     ChildLifecycle { 1 => Live {}, 2 => Replaced { overdue: a }, 3 => Leaving {} }
     Combination {
@@ -182,6 +191,19 @@ impl SnapshotField for Group {
         let id = KeId::load(decoder)?;
         let group = Group::ALL.into_iter().find(|group| group.id() == id);
         group.ok_or(Corrupt::Field("a group"))
+    }
+}
+
+/// The reserved octets count in the AUTH payload only, which was verified.
+impl SnapshotField for Identity {
+    fn save(&self, encoder: &mut Encoder) {
+        u8::from(self.kind).save(encoder);
+        self.data.save(encoder);
+    }
+
+    fn load(decoder: &mut Decoder<'_>) -> Result<Identity, Corrupt> {
+        let kind = IdType::from(u8::load(decoder)?);
+        Ok(Identity::new(kind, Vec::load(decoder)?))
     }
 }
 

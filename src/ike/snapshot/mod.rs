@@ -49,7 +49,7 @@ use crate::rng::Rng;
 use crate::time::{Instant, Now};
 
 /// The format version that this code writes and reads.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// An endpoint's state as octets. They contain keys, so `Debug` shows only their number, and they
 /// are wiped when dropped.
@@ -243,5 +243,7 @@ impl PeerState {
         (peer.dial, peer.slot_retries, peer.handshakes) = (dial, slot_retries, handshakes);
         (peer.sas, peer.draining) = (sas, draining);
         peer.adapt(ctx, local);
+        // What this end trusts may have changed while no process ran.
+        peer.judge_again(ctx);
     }
 }

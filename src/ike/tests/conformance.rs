@@ -186,6 +186,55 @@ fn an_ike_sa_is_reauthenticated_before_the_certificate_expires() {
     });
 }
 
+/// A rekey proves nothing: the successor ends with the proof of the first IKE SA.
+#[test]
+fn an_ike_sa_ends_with_the_peers_proof_however_often_it_was_rekeyed() {
+    in_both_ways(|| {
+        let mut one = config(1, 2, DialRole::Dial);
+        one.credentials = Rc::new(Toy { until: UnixTime(1_800_001_000), ..Toy::new("one") });
+        let mut pair = Pair::with(one, config(2, 1, DialRole::Answer));
+        pair.command(0, Command::Up(PEER));
+        pair.pass(Duration::from_secs(980));
+        pair.command(0, Command::RekeyIke(PEER));
+        pair.pass(Duration::from_secs(10));
+        assert!(pair.holds(0).0 > 0);
+        assert!(pair.count(0, |e| matches!(e, IkeEvent::IkeRekeyed { .. })) > 0);
+        pair.pass(Duration::from_secs(15));
+        assert_eq!((pair.holds(0).0, pair.holds(1).0), (0, 0), "{:#?}", pair.events);
+        let ended = |e: &IkeEvent| matches!(e, IkeEvent::IkeDown { cause: Cause::ProofEnded, .. });
+        assert!(pair.count(0, ended) > 0);
+        let told =
+            |e: &IkeEvent| matches!(e, IkeEvent::IkeDown { cause: Cause::DeletedByPeer, .. });
+        assert!(pair.count(1, told) > 0);
+    });
+}
+
+/// Other credentials that no longer believe the peer end what lives; those that do, do not.
+#[test]
+fn other_credentials_judge_the_peers_proof_anew() {
+    in_both_ways(|| {
+        let mut pair = Pair::with(config(1, 2, DialRole::Dial), config(2, 1, DialRole::Answer));
+        pair.command(0, Command::Up(PEER));
+        pair.pass(Duration::from_secs(10));
+        let with = |toy| {
+            let mut config = config(1, 2, DialRole::Dial);
+            config.credentials = Rc::new(toy);
+            Command::Reconfigure(PEER, Box::new(config))
+        };
+        pair.command(0, with(Toy::new("one")));
+        pair.pass(Duration::from_secs(10));
+        assert_eq!((pair.holds(0).0, pair.holds(1).0), (1, 1));
+        pair.command(0, with(Toy { believes: false, ..Toy::new("one") }));
+        pair.pass(Duration::from_secs(1));
+        let ended = |e: &IkeEvent| matches!(e, IkeEvent::IkeDown { cause: Cause::NotTrusted, .. });
+        let why = |e: &IkeEvent| matches!(e, IkeEvent::Refused(_, why) if why.detail.as_deref() == Some("no longer believed"));
+        assert_eq!((pair.count(0, ended), pair.count(0, why)), (1, 1), "{:#?}", pair.events);
+        let told =
+            |e: &IkeEvent| matches!(e, IkeEvent::IkeDown { cause: Cause::DeletedByPeer, .. });
+        assert!(pair.count(1, told) > 0);
+    });
+}
+
 /// The networks behind end 0, and those behind end 1.
 const NETWORKS: [[&str; 2]; 2] = [["10.1.0.0/16", "10.9.0.0/24"], ["10.2.0.0/16", "10.3.0.0/16"]];
 

@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::authenticator::{Authenticator, Disbelief, PeerProof, Proven, SignFailed};
+use super::authenticator::{Authenticator, Disbelief, PeerProof, Presented, Proven, SignFailed};
 use super::endpoint::command::{Command, DataEvent};
 use super::endpoint::config::{
     ChildConfig, DialRole, EndpointConfig, EspEncapsulation, PeerConfig,
@@ -84,13 +84,19 @@ impl Authenticator for Toy {
         Ok(AuthPayload::new(AuthMethod::RsaSignature, octets))
     }
 
-    fn verify(&self, claim: &PeerProof<'_>, _: Now) -> Result<Proven, Disbelief> {
-        if self.believes && claim.auth.data == claim.octets {
+    fn verify(&self, claim: &PeerProof<'_>, now: Now) -> Result<Proven, Disbelief> {
+        if self.believes && now.unix <= self.until && claim.auth.data == claim.octets {
             let name = claim.identity.to_string();
             return Ok(Proven { name, until: self.until });
         }
         let reason = "not the octets".into();
         Err(Disbelief { kind: AuthFailed::Signature, reason, remedy: None })
+    }
+
+    fn still_proves(&self, _: &Presented, _: Now) -> Result<UnixTime, Disbelief> {
+        let reason = "no longer believed".into();
+        let no = Disbelief { kind: AuthFailed::Certificate, reason, remedy: None };
+        self.believes.then_some(self.until).ok_or(no)
     }
 
     fn not_after(&self) -> UnixTime {
@@ -299,11 +305,17 @@ impl Pair {
             self.deliver();
             let due = (0..2).filter_map(|end| Some((self.ends[end].poll_timeout()?.0, end))).min();
             let Some((at, end)) = due.filter(|(at, _)| *at <= end_at) else { break };
-            self.now.mono = self.now.mono.max(at);
+            self.turn_clocks(at);
             self.ends[end].handle_timeout(self.now);
             self.collect(end);
         }
-        self.now.mono = self.now.mono.max(end_at);
+        self.turn_clocks(end_at);
+    }
+
+    /// Turns both clocks to a moment, unless they are past it.
+    fn turn_clocks(&mut self, at: Instant) {
+        self.now.mono = self.now.mono.max(at);
+        self.now.unix = UnixTime(1_799_999_999 + self.now.mono.0 / 1_000_000_000);
     }
 
     pub(in crate::ike) fn child(&self, end: usize) -> ChildId {

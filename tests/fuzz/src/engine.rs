@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use s2sd::crypto::fake::Fake;
-use s2sd::ike::authenticator::{Authenticator, Disbelief, PeerProof, Proven, SignFailed};
+use s2sd::ike::authenticator::{
+    Authenticator, Disbelief, PeerProof, Presented, Proven, SignFailed,
+};
 use s2sd::ike::endpoint::command::Command;
 use s2sd::ike::endpoint::config::{
     ChildConfig, DialRole, EndpointConfig, EspEncapsulation, PeerConfig,
@@ -258,6 +260,10 @@ impl Authenticator for Echo {
         (claim.auth.data == claim.octets)
             .then(|| Proven { name: "fuzz".into(), until: UnixTime(4_000_000_000) })
             .ok_or_else(failed)
+    }
+
+    fn still_proves(&self, _: &Presented, _: Now) -> Result<UnixTime, Disbelief> {
+        Ok(UnixTime(4_000_000_000))
     }
 
     fn not_after(&self) -> UnixTime {
