@@ -250,10 +250,8 @@ impl Endpoint {
                 peer.run_followups(ctx);
             }),
             DataEvent::PeerMoved(spi, path) => self.on_spi(now, spi, |peer, ctx| {
-                if let Some(sa) = peer.sa_of_inbound(spi)
-                    && sa.path.follows(path, sa.nat.here)
-                {
-                    sa.move_to(ctx, path);
+                if peer.sa_of_inbound(spi).is_some() {
+                    peer.follow(ctx, path);
                 }
             }),
         }

@@ -39,18 +39,22 @@ use crate::ike::sa::task::TaskKind;
 use crate::ike::sa::window::{Answered, Datagrams, Fingerprint};
 use crate::ike::sa::{IkeSa, NewIkeSa, Origin, datagram_limit};
 use crate::rate::{Bucket, Rate};
-use crate::time::{Instant, UnixTime};
+use crate::time::Instant;
 use crate::wire::codes::{ExchangeType, NotifyType, PayloadType};
-use crate::wire::header::MessageId;
+use crate::wire::header::{Header, MessageId};
 use crate::wire::payload::Payload;
 use crate::wire::payload::cert::{CertPayload, CertificateRequest};
 use crate::wire::payload::chain::Chain;
+use crate::wire::payload::delete::Delete;
 use crate::wire::payload::id::Identity;
 use crate::wire::payload::notify::Notify;
 use crate::wire::spi::IkeSpi;
 
 /// The message ID of IKE_AUTH: IKE_SA_INIT has 0.
 pub(crate) const AUTH_ID: MessageId = MessageId(1);
+
+/// The message ID of the initiator's farewell, the first request after IKE_AUTH.
+const FAREWELL_ID: MessageId = MessageId(2);
 /// How long an IKE SA may stay half-open: from IKE_SA_INIT to IKE_AUTH.
 const HALF_OPEN: Duration = Duration::from_secs(30);
 
@@ -86,13 +90,26 @@ pub(crate) struct AuthRefused {
     pub(crate) forget_at: Instant,
 }
 
+/// The initiator's farewell to a responder whose proof failed: one INFORMATIONAL request with the
+/// reason and a Delete (RFC 7296 §2.21.2), retransmitted a few times.
+///
+/// The responder is nobody, so this is no IKE SA of the peer: nothing that arrives here moves a
+/// tunnel, is a sign of life or is answered.
+#[derive(Debug)]
+pub(crate) struct AuthRejected {
+    pub(crate) channel: Channel,
+    pub(crate) path: Path,
+    pub(crate) datagrams: Datagrams,
+    pub(crate) timer: Retransmit,
+}
+
 /// What came of the initiator's attempt.
 #[derive(Debug)]
 pub(crate) enum AuthOutcome {
     /// Both ends are authenticated: the IKE SA is up.
     Up(Box<IkeSa>),
-    /// The peer's proof failed. The peer is told so on an IKE SA that is made for that alone.
-    Reject(Box<IkeSa>, Error),
+    /// The peer's proof failed, and the peer is told so.
+    Reject(Box<AuthRejected>),
     /// The peer refused, or the response is of no use.
     Failed,
 }
@@ -158,14 +175,10 @@ impl AuthSent {
                     create_child::abandon(ctx, wanted);
                 }
                 ctx.refuse(Step::Auth, MessageHalf::Response, error, None);
-                if error.to_notify().is_none() {
-                    return AuthOutcome::Failed;
-                }
-                let nobody = Proven { name: String::new(), until: UnixTime(0) };
-                return AuthOutcome::Reject(
-                    Box::new(establish(ctx, keyed, nobody, Party::We)),
-                    error,
-                );
+                let rejected = error
+                    .to_notify()
+                    .and_then(|notice| AuthRejected::start(ctx, keyed, notice.kind));
+                return rejected.map_or(AuthOutcome::Failed, AuthOutcome::Reject);
             }
         };
         let nonces = keyed.nonces.clone();
@@ -175,6 +188,52 @@ impl AuthSent {
             first_child(ctx, &mut sa, &wanted, &nonces, &answer);
         }
         AuthOutcome::Up(Box::new(sa))
+    }
+}
+
+impl AuthRejected {
+    /// Sends the farewell.
+    fn start(
+        ctx: &mut Context<'_>,
+        keyed: InitDone,
+        reason: NotifyType,
+    ) -> Option<Box<AuthRejected>> {
+        let InitDone { mut channel, path, .. } = keyed;
+        let mut chain = Chain::new();
+        chain.push(Notify::new(reason));
+        chain.push(Delete::ike_sa());
+        let envelope =
+            Envelope { exchange: ExchangeType::Informational, id: FAREWELL_ID, response: false };
+        let datagrams = channel.seal(envelope, &chain, datagram_limit(ctx, path), ctx.rng).ok()?;
+        for bytes in &datagrams {
+            ctx.out.transmit(Sending::First, path, bytes.clone());
+        }
+        let timer = Retransmit::start(RetransmitSchedule::FAREWELL, ctx.mono(), ctx.rng);
+        Some(Box::new(AuthRejected { channel, path, datagrams, timer }))
+    }
+
+    /// Retransmits the farewell, or says that it is over, when the deadline has come.
+    pub(crate) fn wake(&mut self, ctx: &mut Context<'_>) -> RetransmitVerdict {
+        let verdict = self.timer.fire(ctx.mono(), ctx.rng);
+        if verdict == RetransmitVerdict::Resend {
+            for bytes in &self.datagrams {
+                ctx.out.transmit(Sending::Retransmission, self.path, bytes.clone());
+            }
+        }
+        verdict
+    }
+
+    /// Whether the datagram is the authentic response to the farewell.
+    pub(crate) fn is_answered_by(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        bytes: &[u8],
+        fingerprint: Fingerprint,
+    ) -> bool {
+        header.is_response()
+            && header.message_id == FAREWELL_ID
+            && self.channel.open(now, bytes, fingerprint).is_some()
     }
 }
 
@@ -405,16 +464,14 @@ fn establish(ctx: &mut Context<'_>, keyed: InitDone, proven: Proven, dialled_by:
         EspEncapsulation::Esp => false,
     };
     let reauth_at = reauthentication(ctx, &proven);
-    if !proven.name.is_empty() {
-        ctx.out.event(IkeEvent::IkeUp {
-            peer: ctx.peer,
-            ike: channel.own,
-            suite: channel.suite,
-            identity: proven.name.clone(),
-            proven_until: proven.until,
-            path,
-        });
-    }
+    ctx.out.event(IkeEvent::IkeUp {
+        peer: ctx.peer,
+        ike: channel.own,
+        suite: channel.suite,
+        identity: proven.name.clone(),
+        proven_until: proven.until,
+        path,
+    });
     let origin = Origin { dialled_by, nonces, began_at, up_at: now };
     let new = NewIkeSa {
         channel,

@@ -3,8 +3,9 @@
 //!
 //! ```text
 //! initiator   dial ─> InitSent ── on_init_response ─> AuthSent ── on_auth_response ─┐
-//!                        │ no response                   │ no response, refused     ▼
-//!                        └──────────> give_up <──────────┘                    on_established
+//!                        │ no response     no response, │ ╰─> AuthRejected: the     ▼
+//!                        └──────────> give_up <─ refused ┘     peer's proof   on_established
+//!                                                              failed
 //!                                        ▲                                          ▲
 //! responder   admission ─> InitAnswered ─┴ no request in 30 s                       │
 //!                              └───────────── on_auth_request ──────────────────────┤
@@ -27,7 +28,9 @@ use crate::ike::endpoint::context::Context;
 use crate::ike::endpoint::event::Cause;
 use crate::ike::endpoint::schedule::Timer;
 use crate::ike::error::Busy;
-use crate::ike::exchange::auth::{AUTH_ID, AuthOutcome, AuthRefused, AuthSent, InitAnswered};
+use crate::ike::exchange::auth::{
+    AUTH_ID, AuthOutcome, AuthRefused, AuthRejected, AuthSent, InitAnswered,
+};
 use crate::ike::exchange::create_child;
 use crate::ike::exchange::init::{InitDone, InitProgress, InitSent};
 use crate::ike::exchange::step::{MessageHalf, Party, Step};
@@ -50,6 +53,8 @@ pub(crate) enum Handshake {
     AuthSent(Box<AuthSent>),
     /// The peer is the initiator; its IKE_SA_INIT is answered and its IKE_AUTH is awaited.
     InitAnswered(Box<InitAnswered>),
+    /// This end is the initiator and was shown a proof that failed; its farewell is sent.
+    AuthRejected(Box<AuthRejected>),
     /// The peer is the initiator; its IKE_AUTH was refused. The refusal is kept for retransmissions
     /// of the request.
     AuthRefused(Box<AuthRefused>),
@@ -62,11 +67,12 @@ impl Handshake {
             Handshake::InitSent(phase) => phase.spi,
             Handshake::AuthSent(phase) => phase.keyed.channel.own,
             Handshake::InitAnswered(phase) => phase.keyed.channel.own,
+            Handshake::AuthRejected(phase) => phase.channel.own,
             Handshake::AuthRefused(phase) => phase.channel.own,
         }
     }
 
-    /// Whether this end is the initiator.
+    /// Whether this end is the initiator and still hopes for an IKE SA.
     pub(crate) fn is_ours(&self) -> bool {
         matches!(self, Handshake::InitSent(_) | Handshake::AuthSent(_))
     }
@@ -76,6 +82,7 @@ impl Handshake {
         match self {
             Handshake::InitSent(phase) => (phase.timer.due(), Timer::Retransmit),
             Handshake::AuthSent(phase) => (phase.timer.due(), Timer::Retransmit),
+            Handshake::AuthRejected(phase) => (phase.timer.due(), Timer::Retransmit),
             Handshake::InitAnswered(phase) => (phase.forget_at, Timer::HalfOpen),
             Handshake::AuthRefused(phase) => (phase.forget_at, Timer::HalfOpen),
         }
@@ -92,7 +99,7 @@ impl Handshake {
                     create_child::abandon(ctx, wanted);
                 }
             }
-            Handshake::InitSent(_) => {}
+            Handshake::InitSent(_) | Handshake::AuthRejected(_) => {}
         }
     }
 }
@@ -115,6 +122,14 @@ impl Peer {
             Handshake::AuthSent(sent) => self.on_auth_response(ctx, sent, header, bytes),
             Handshake::InitAnswered(answered) => {
                 self.on_auth_request(ctx, answered, header, path, bytes);
+            }
+            Handshake::AuthRejected(mut rejected) => {
+                let print = fingerprint(ctx, bytes);
+                let phase = match rejected.is_answered_by(ctx.mono(), header, bytes, print) {
+                    true => return Handshake::AuthRejected(rejected).release(ctx),
+                    false => Handshake::AuthRejected(rejected),
+                };
+                self.handshakes.push(phase);
             }
             Handshake::AuthRefused(mut refused) => {
                 let (fingerprint, now) = (fingerprint(ctx, bytes), ctx.mono());
@@ -163,9 +178,8 @@ impl Peer {
         let spi = sent.keyed.channel.own;
         match sent.finish(ctx, answer) {
             AuthOutcome::Up(sa) => self.on_established(ctx, *sa, false),
-            AuthOutcome::Reject(mut sa, error) => {
-                sa.close(ctx, Cause::Failed, error.to_notify().map(|notice| notice.kind));
-                self.sas.push(*sa);
+            AuthOutcome::Reject(rejected) => {
+                self.handshakes.push(Handshake::AuthRejected(rejected));
                 self.dial.failed(ctx);
             }
             AuthOutcome::Failed => {
@@ -247,6 +261,7 @@ impl Peer {
             let verdict = match &mut handshake {
                 Handshake::InitSent(phase) => phase.wake(ctx),
                 Handshake::AuthSent(phase) => phase.wake(ctx),
+                Handshake::AuthRejected(phase) => phase.wake(ctx),
                 Handshake::InitAnswered(_) | Handshake::AuthRefused(_) => RetransmitVerdict::GiveUp,
             };
             match verdict {
@@ -346,6 +361,63 @@ mod tests {
             pair.pass(Duration::from_secs(31));
             assert!(pair.ends[1].peers[&PEER].handshakes.is_empty());
             assert_eq!(pair.ends[1].admissions.half_open.total(), 0);
+        });
+    }
+
+    /// Whoever answers the farewell is nobody: a responder whose proof failed cannot move a tunnel
+    /// that stands beside, from wherever its answer comes.
+    #[test]
+    fn a_rejected_responder_moves_no_tunnel() {
+        in_both_ways(|| {
+            let mut pair = established();
+            let path = pair.ends[0].ike_sas().next().expect("an IKE SA").path;
+            let mut doubting = config(1, 2, DialRole::Dial);
+            doubting.credentials = Rc::new(Toy { believes: false, ..Toy::new("one") });
+            pair.command(0, Command::Reconfigure(PEER, Box::new(doubting)));
+            pair.command(0, Command::Reauthenticate(PEER));
+            let is_rejected = |pair: &Pair| {
+                let phases = &pair.ends[0].peers[&PEER].handshakes;
+                phases.iter().any(|phase| matches!(phase, Handshake::AuthRejected(_)))
+            };
+            while !is_rejected(&pair) {
+                pair.deliver_one();
+            }
+            assert_eq!(pair.holds(0), (1, 1, 1), "the rejected IKE SA is none of the peer's");
+            let mut elsewhere = 0;
+            while let Some((from, path, _)) = pair.wire.front_mut() {
+                if *from == 1 {
+                    path.local.set_ip(crate::ike::tests::address(66));
+                    elsewhere += 1;
+                }
+                pair.deliver_one();
+            }
+            assert!(elsewhere > 0, "the farewell is answered");
+            assert!(!is_rejected(&pair), "the answer ends the farewell");
+            assert_eq!(pair.ends[0].ike_sas().next().expect("an IKE SA").path, path);
+            assert_eq!(pair.count(0, |e| matches!(e, IkeEvent::Moved(..))), 0);
+            assert!(!pair.log[0].iter().any(|line| line == "moved"), "{:?}", pair.log[0]);
+        });
+    }
+
+    #[test]
+    fn a_farewell_that_nobody_answers_is_over_after_seconds() {
+        in_both_ways(|| {
+            let mut one = config(1, 2, DialRole::Dial);
+            one.credentials = Rc::new(Toy { believes: false, ..Toy::new("one") });
+            let mut pair = Pair::with(one, config(2, 1, DialRole::Answer));
+            pair.command(0, Command::Up(PEER));
+            while pair.ends[0].peers[&PEER].handshakes.iter().any(Handshake::is_ours) {
+                pair.deliver_one();
+            }
+            assert_eq!(pair.holds(0), (0, 0, 0));
+            let rejected = |pair: &Pair| {
+                let phases = &pair.ends[0].peers[&PEER].handshakes;
+                phases.iter().filter(|h| matches!(h, Handshake::AuthRejected(_))).count()
+            };
+            assert_eq!(rejected(&pair), 1);
+            pair.is_cut = true;
+            pair.pass(Duration::from_secs(6));
+            assert_eq!(rejected(&pair), 0);
         });
     }
 

@@ -94,11 +94,12 @@ impl Peer {
         bytes: &[u8],
     ) {
         if let Some(at) = self.sas.iter().position(|sa| sa.spi() == own) {
+            let leads = self.main().is_some_and(|main| main.spi() == own);
             let mut sa = self.sas.remove(at);
             let effects = if header.is_response() {
-                self.on_response(ctx, &mut sa, header, path, bytes)
+                self.on_response(ctx, &mut sa, header, path, bytes, leads)
             } else {
-                self.on_request(ctx, &mut sa, header, path, bytes)
+                self.on_request(ctx, &mut sa, header, path, bytes, leads)
             };
             let spi = sa.spi();
             self.sas.insert(at, sa);
@@ -119,6 +120,7 @@ impl Peer {
         header: &Header,
         path: Path,
         bytes: &[u8],
+        leads: bool,
     ) -> Vec<SaEffect> {
         let fingerprint = fingerprint(ctx, bytes);
         let from_peer = path == sa.path;
@@ -139,7 +141,7 @@ impl Peer {
             }
             Some(OpenedMessage::Whole(chain, fingerprint)) => (chain, fingerprint),
         };
-        sa.heard(ctx, path);
+        sa.heard(ctx, path, leads);
         self.adopt_rival(ctx, sa, &chain);
         let (answer, effects) = sa.answer(ctx, header.exchange, chain);
         // The new inbound SA is installed before the response that announces it leaves.
@@ -156,6 +158,7 @@ impl Peer {
         header: &Header,
         path: Path,
         bytes: &[u8],
+        leads: bool,
     ) -> Vec<SaEffect> {
         let kind = sa.flight.as_ref().map(|flight| flight.exchange.kind());
         if !sa.requests.awaits(header.message_id) || kind != Some(header.exchange) {
@@ -172,7 +175,7 @@ impl Peer {
         };
         sa.requests.finish();
         let Some(flight) = sa.flight.take() else { return Vec::new() };
-        sa.heard(ctx, path);
+        sa.heard(ctx, path, leads);
         sa.take_answer(ctx, flight, chain)
     }
 

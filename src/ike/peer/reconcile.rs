@@ -22,6 +22,7 @@ use crate::ike::exchange::Exchange;
 use crate::ike::exchange::collision::{self, Age, Closing, Dialled};
 use crate::ike::exchange::step::Party;
 use crate::ike::ids::Slot;
+use crate::ike::path::Path;
 use crate::ike::sa::child::ChildSa;
 use crate::ike::sa::jitter::duration_between;
 use crate::ike::sa::task::TaskKind;
@@ -92,6 +93,17 @@ impl Peer {
     pub(crate) fn main(&self) -> Option<&IkeSa> {
         let live = self.sas.iter().filter(|sa| sa.is_live());
         live.max_by_key(|sa| (sa.surplus.is_none(), sa.origin.up_at, sa.spi()))
+    }
+
+    /// Moves the tunnel to the path on which an ESP packet of the peer has authenticated, if that is
+    /// not where the tunnel is already.
+    pub(crate) fn follow(&mut self, ctx: &mut Context<'_>, path: Path) {
+        let main = self.main().map(IkeSa::spi);
+        if let Some(sa) = self.sas.iter_mut().find(|sa| Some(sa.spi()) == main)
+            && sa.path.follows(path, sa.nat.here)
+        {
+            sa.move_to(ctx, path);
+        }
     }
 
     /// Marks which IKE SAs the new one `sa` makes surplus; returns the mark of `sa` itself when

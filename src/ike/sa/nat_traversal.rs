@@ -30,10 +30,15 @@ impl IkeSa {
     ///
     /// An end that is not behind a NAT sends to where the peer was last seen. An end behind a NAT
     /// does not, since anyone on the way could redirect its packets (RFC 7296 §2.23).
-    pub(crate) fn heard(&mut self, ctx: &mut Context<'_>, path: Path) {
+    ///
+    /// Only the peer's main IKE SA (`leads`) moves the tunnel. Another one, whose days are counted,
+    /// moves itself alone: whoever speaks on it may be an older state of the peer.
+    pub(crate) fn heard(&mut self, ctx: &mut Context<'_>, path: Path, leads: bool) {
         self.alive(ctx.mono());
-        if self.path.follows(path, self.nat.here) {
-            self.move_to(ctx, path);
+        match self.path.follows(path, self.nat.here) {
+            true if leads => self.move_to(ctx, path),
+            true => self.path = path,
+            false => {}
         }
     }
 

@@ -32,6 +32,14 @@ impl RetransmitSchedule {
         budget: Duration::from_secs(60),
     };
 
+    /// The schedule of the Delete that a peer whose proof failed is sent: the peer may be anybody,
+    /// and is not waited for.
+    pub const FAREWELL: RetransmitSchedule = RetransmitSchedule {
+        first: Duration::from_millis(500),
+        longest: Duration::from_secs(2),
+        budget: Duration::from_secs(5),
+    };
+
     /// The schedule of requests on an established IKE SA. `silence` is what is left of the DPD
     /// timeout.
     pub fn established(silence: Duration) -> RetransmitSchedule {

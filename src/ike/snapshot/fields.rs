@@ -9,7 +9,7 @@ use crate::crypto::{EspSuite, Group, IkeSuite, KeyAgreement, Secret};
 use crate::ike::admission::cookie::Cookies;
 use crate::ike::authenticator::{Presented, Proven};
 use crate::ike::endpoint::event::Cause;
-use crate::ike::exchange::auth::{AuthRefused, AuthSent, InitAnswered};
+use crate::ike::exchange::auth::{AuthRefused, AuthRejected, AuthSent, InitAnswered};
 use crate::ike::exchange::create_child::{ChildOffer, NewChildRequest as NewChild};
 use crate::ike::exchange::init::{InitDone, InitSent};
 use crate::ike::exchange::rekey_child::RekeyChildRequest as RekeyChild;
@@ -98,6 +98,7 @@ records! {
         children, departed, heard_at, sent_at, rekey_at, expire_at, reauth_at, surplus,
     }
     AuthRefused { channel, source, answered, forget_at }
+    AuthRejected { channel, path, datagrams, timer }
     AuthSent { keyed, wanted, datagrams, timer }
     InitDone {
         channel, nonces, own_message, peer_message, path, nat, hashes, began_at, childless,
@@ -506,6 +507,10 @@ pub(crate) fn save_handshake(handshake: &Handshake, encoder: &mut Encoder) {
             4u8.save(encoder);
             phase.save(encoder);
         }
+        Handshake::AuthRejected(phase) => {
+            5u8.save(encoder);
+            phase.save(encoder);
+        }
     }
 }
 
@@ -517,6 +522,7 @@ pub(crate) fn load_handshake(decoder: &mut Decoder<'_>) -> Result<Option<Handsha
         2 => Some(Handshake::AuthSent(SnapshotField::load(decoder)?)),
         3 => Some(Handshake::InitAnswered(SnapshotField::load(decoder)?)),
         4 => Some(Handshake::AuthRefused(SnapshotField::load(decoder)?)),
+        5 => Some(Handshake::AuthRejected(SnapshotField::load(decoder)?)),
         _ => return Err(Corrupt::Field("a handshake")),
     })
 }

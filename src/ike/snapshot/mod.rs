@@ -225,7 +225,7 @@ impl PeerState {
                         ctx.spis.adopt_esp(ctx.peer, wanted.spi);
                     }
                 }
-                Handshake::InitSent(_) => {}
+                Handshake::InitSent(_) | Handshake::AuthRejected(_) => {}
             }
         }
         for sa in &sas {

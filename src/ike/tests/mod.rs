@@ -223,6 +223,9 @@ impl Pair {
     }
 
     pub(in crate::ike) fn command(&mut self, end: usize, command: Command) {
+        if let Command::Reconfigure(_, config) = &command {
+            self.configs[end] = (**config).clone();
+        }
         self.ends[end].command(self.now, command);
         self.collect(end);
     }
