@@ -72,7 +72,7 @@ pub struct Edit {
 /// The part of the running service that a key belongs to, and so what happens when it changes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub enum Part {
-    /// The sockets, which are opened anew.
+    /// The sockets, which the next start of the service opens anew.
     Sockets,
     /// The list of peers: a tunnel ends or begins.
     Peers,

@@ -4,7 +4,9 @@
 //! | what differs in a connection | what happens |
 //! |---|---|
 //! | nothing | nothing |
-//! | suites, lifetimes, names, certificates | SAs live on; the next negotiation uses the new ones |
+//! | suites, lifetimes, names | SAs live on; the next negotiation uses the new ones |
+//! | certificates, revocation lists | each live peer's certificates are judged anew |
+//! | this site's prefixes | routes and the data plane's check of addresses follow |
 //! | gateway, prefixes, interface | the connection is deleted and started anew |
 //!
 //! What is compared, and which key belongs to which row, is in [`crate::config::diff`].

@@ -11,7 +11,7 @@
 //!    v                 TSO and USO, a super-packet of up to 64 KiB
 //! IpHeader::parse      not IP? drop `not_ip`                                 egress.rs
 //!    v
-//! outbound_for         the newest SA whose traffic selectors cover the packettables.rs
+//! outbound_for         the newest SA whose selectors cover the packet        tables.rs
 //!    |                 none? drop `no_sa`, event Wanted
 //!    v
 //! path MTU, MSS        too large? drop `too_big`, ICMP error to the sender   mtu.rs, icmp.rs
@@ -19,8 +19,8 @@
 //! Segments             a super-packet is divided into the send buffer        segment.rs
 //!    v
 //! Outbound::reserve    sequence numbers of the lease; none? `numbers_spent`  esp/lease.rs
-//! Outbound::seal       encrypted in place; equal packets in a row form a run esp/outbound.rs,
-//! batch.rs
+//! Outbound::seal       encrypted in place                                    esp/outbound.rs
+//! Batch::commit        equal packets in a row form a run                     batch.rs
 //!    v
 //! EspSocket::send      one GSO send a run; errors become drop reasons        port.rs
 //! ```

@@ -267,6 +267,7 @@ impl InitAnswered {
         request: Result<Chain, Error>,
     ) -> Result<(Box<IkeSa>, bool), Box<AuthRefused>> {
         let InitAnswered { mut keyed, source, .. } = self;
+        // IKE_AUTH may come from another port than IKE_SA_INIT: behind a NAT it moves to port 4500.
         keyed.path = path;
         let mut answer = Chain::new();
         let verified = request.and_then(|request| {

@@ -13,8 +13,9 @@
 //! - **The peer is asked** after a third of the timeout in silence, when no request is in flight or
 //!   waiting: [`IkeSa::probe_if_silent`]. The probe is an empty INFORMATIONAL request
 //!   ([`crate::ike::exchange::informational::probe`]).
-//! - **The peer is dead** when a request of any kind is unanswered and the timeout is over without
-//!   a sign of life: [`IkeSa::retransmit_or_declare_dead`].
+//! - **The peer is dead** when a request of any kind has been unanswered for what the timeout has
+//!   left after its first third, without a sign of life: [`IkeSa::retransmit_or_declare_dead`]. A
+//!   probe reaches that at the end of the timeout.
 //! - **Then** the IKE SA and its children end with [`Cause::Silence`] (`Peer::remove_sa`), and the
 //!   peer is dialled again.
 //!

@@ -89,7 +89,7 @@ pub(crate) struct IkeSa {
     pub(crate) channel: Channel,
     pub(crate) origin: Origin,
     pub(crate) proven: Proven,
-    /// What the peer proved itself with; `None` for a peer that was refused.
+    /// What the peer proved itself with; `None` where an older snapshot has kept nothing.
     pub(crate) presented: Option<Presented>,
     /// When the peer's proof ends ([`proof`]). A successor inherits it.
     pub(crate) proof_ends_at: Option<Instant>,
