@@ -45,11 +45,12 @@ impl Path {
     /// all its children, to `seen`, the path of a packet that has just authenticated.
     ///
     /// Only the peer itself can move the tunnel, because the caller asks after the packet has
-    /// authenticated: a new IKE request or a response on the peer's main IKE SA (`IkeSa::heard`), or
-    /// an ESP packet, which the data plane reports as `DataEvent::PeerMoved` (`Peer::follow`). Retransmissions and unauthenticated
-    /// datagrams never get here. An end that is itself behind a NAT does not follow: RFC 7296 §2.23
-    /// warns that an attacker on the path could move it away by resending a valid packet from
-    /// another address, and a peer that is not behind a NAT keeps its address.
+    /// authenticated: a new IKE request or a response on the peer's main IKE SA (`IkeSa::heard`),
+    /// or an ESP packet, which the data plane reports as `DataEvent::PeerMoved` (`Peer::follow`).
+    /// Retransmissions and unauthenticated datagrams never get here. An end that is itself behind a
+    /// NAT does not follow: RFC 7296 §2.23 warns that an attacker on the path could move it away by
+    /// resending a valid packet from another address, and a peer that is not behind a NAT keeps its
+    /// address.
     pub(crate) fn follows(self, seen: Path, behind_nat: bool) -> bool {
         seen != self && !behind_nat
     }

@@ -371,9 +371,9 @@ mod tests {
         in_both_ways(|| {
             let mut pair = established();
             let path = pair.ends[0].ike_sas().next().expect("an IKE SA").path;
-            let mut doubting = config(1, 2, DialRole::Dial);
-            doubting.credentials = Rc::new(Toy { believes: false, ..Toy::new("one") });
-            pair.command(0, Command::Reconfigure(PEER, Box::new(doubting)));
+            let mut lying = config(2, 1, DialRole::Answer);
+            lying.credentials = Rc::new(Toy { lies: true, ..Toy::new("two") });
+            pair.command(1, Command::Reconfigure(PEER, Box::new(lying)));
             pair.command(0, Command::Reauthenticate(PEER));
             let is_rejected = |pair: &Pair| {
                 let phases = &pair.ends[0].peers[&PEER].handshakes;

@@ -95,8 +95,8 @@ impl Peer {
         live.max_by_key(|sa| (sa.surplus.is_none(), sa.origin.up_at, sa.spi()))
     }
 
-    /// Moves the tunnel to the path on which an ESP packet of the peer has authenticated, if that is
-    /// not where the tunnel is already.
+    /// Moves the tunnel to the path on which an ESP packet of the peer has authenticated, if that
+    /// is not where the tunnel is already.
     pub(crate) fn follow(&mut self, ctx: &mut Context<'_>, path: Path) {
         let main = self.main().map(IkeSa::spi);
         if let Some(sa) = self.sas.iter_mut().find(|sa| Some(sa.spi()) == main)

@@ -48,13 +48,15 @@ pub(in crate::ike) const PEER: PeerId = PeerId(7);
 pub(in crate::ike) struct Toy {
     pub(in crate::ike) name: &'static str,
     pub(in crate::ike) believes: bool,
+    /// Whether its own proof is false.
+    pub(in crate::ike) lies: bool,
     /// The end of the peer's proof.
     pub(in crate::ike) until: UnixTime,
 }
 
 impl Toy {
     pub(in crate::ike) fn new(name: &'static str) -> Toy {
-        Toy { name, believes: true, until: UnixTime(4_000_000_000) }
+        Toy { name, believes: true, lies: false, until: UnixTime(4_000_000_000) }
     }
 }
 
@@ -81,6 +83,7 @@ impl Authenticator for Toy {
         _: &[HashId],
         _: &mut dyn Rng,
     ) -> Result<AuthPayload, SignFailed> {
+        let octets = if self.lies { &[0] } else { octets };
         Ok(AuthPayload::new(AuthMethod::RsaSignature, octets))
     }
 
