@@ -8,7 +8,7 @@ mod lab;
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -419,49 +419,6 @@ fn a_silent_lane_sends_keepalives() {
         }
         seen >= 2
     });
-}
-
-/// A peer that says by a Router Advertisement that it is the default router of this host, which
-/// believes such words on other interfaces.
-#[test]
-fn a_router_advertisement_from_the_peer_changes_no_route() {
-    let Some(lab) = Lab::build() else { return };
-    let prepare = || std::fs::write("/proc/sys/net/ipv6/conf/default/accept_ra", "2");
-    lab.gateways[0].run(prepare).unwrap();
-    let tunnel = Tunnel::start(&lab, Setup::default());
-    let advertise = || {
-        use nix::sys::socket::{
-            AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn6, sendto,
-            setsockopt, socket, sockopt::Ipv6MulticastHops,
-        };
-        let raw = SockType::Raw;
-        let raw = socket(AddressFamily::Inet6, raw, SockFlag::SOCK_CLOEXEC, SockProtocol::IcmpV6)?;
-        setsockopt(&raw, Ipv6MulticastHops, &255)?;
-        let device = nix::net::if_::if_nametoindex("tun0")?;
-        let all_nodes =
-            std::net::SocketAddrV6::new("ff02::1".parse().expect("an address"), 0, 0, device);
-        // Router Advertisement (RFC 4861 §4.2): a router for 1,800 s.
-        let advertisement = [134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
-        let to = SockaddrIn6::from(all_nodes);
-        Ok(sendto(raw.as_raw_fd(), &advertisement, &to, MsgFlags::empty())?)
-    };
-    let inbound = &tunnel.current[1].inbound.counters;
-    let came = || inbound.packets() + inbound.drops(DropReason::LinkControl);
-    let before = came();
-    until("the advertisement arrived", || {
-        // The link-local address of the peer's device is tentative at first.
-        lab.gateways[1].run(advertise).is_ok() && came() > before
-    });
-    // A packet behind the advertisement has passed the device when its answer is there.
-    until("a packet crossed", || round_trips_over(&lab, 1, IpVersion::V6, 64).len() == 1);
-    let routes = proc_net(&lab.gateways[0], "ipv6_route");
-    let default = format!("{} 00 ", "0".repeat(32));
-    let learned: Vec<&str> = routes
-        .lines()
-        .filter(|line| line.starts_with(&default) && line.ends_with(" tun0"))
-        .collect();
-    assert_eq!(learned, Vec::<&str>::new(), "a default route through the tunnel");
-    assert!(inbound.drops(DropReason::LinkControl) > 0, "{}", tunnel.drops());
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {

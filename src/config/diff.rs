@@ -188,9 +188,7 @@ fn part(key: &str) -> Option<Part> {
         | "tunnel.ike_rekey_seconds"
         | "tunnel.reauthenticate_seconds"
         | "tunnel.child_rekey_seconds" => Part::Negotiation,
-        "tunnel.accept_destinations"
-        | "tunnel.accept_sources"
-        | "tunnel.addresses"
+        "tunnel.addresses"
         | "tunnel.copy_dscp"
         | "tunnel.mtu"
         | "tunnel.offload"

@@ -432,51 +432,6 @@ fn selectors_hold_both_ways() {
 }
 
 #[test]
-fn a_peer_sends_from_its_networks_to_ours_on_an_any_to_any_sa_too() {
-    let range = |text: &str| {
-        let (address, length) = text.split_once('/').unwrap();
-        AddressRange::prefix(address.parse().unwrap(), length.parse().unwrap()).unwrap()
-    };
-    let networks = InnerNetworks::new(
-        vec![range("10.1.0.0/24"), range("fd00::/8"), range("fe80::/10")],
-        vec![range("10.2.0.0/24"), range("fc00::/8"), range("ff00::/8")],
-    );
-    let (mut first, mut second, _, from) = gateways();
-    second.forwarding.apply([Change::SetNetworks(Arc::new(networks))]);
-    let good = packet(IpVersion::V4, TCP, 0, tcp(0, ACK, &[], b"x"));
-    let at = |octets: std::ops::Range<usize>, value: &[u8], packet: &[u8]| {
-        let mut packet = packet.to_vec();
-        packet[octets].copy_from_slice(value);
-        crate::wire::packet::ip::complete_v4_checksum(&mut packet, 20);
-        packet
-    };
-    let icmp = |kind: u8| packet(IpVersion::V4, 1, 0, vec![kind, 0, 0, 0, 0, 0, 0, 0]);
-    let icmp6 = |kind: u8| packet(IpVersion::V6, 58, 0, vec![kind, 0, 0, 0, 0, 0, 0, 0]);
-    let passing = [good.clone(), icmp(8), icmp6(128)];
-    let refused = [
-        at(12..16, &[10, 2, 0, 7], &good),
-        at(12..16, &[169, 254, 1, 1], &good),
-        at(16..20, &[10, 1, 0, 10], &good),
-        at(16..20, &[224, 0, 0, 5], &good),
-        // Redirect, Router Advertisement, ICMPv6 Redirect: between addresses that may pass.
-        icmp(5),
-        icmp6(134),
-        icmp6(137),
-    ];
-    // A good one before each: what passed is no excuse for what follows.
-    for bad in &refused {
-        first.push(&[single(&passing[0]), single(bad)]);
-    }
-    first.push(&passing.each_ref().map(|packet| single(packet)));
-    second.pull(&first.out.sent);
-    let drops = |reason| from.counters.drops(reason);
-    assert_eq!(drops(DropReason::BadSource), 2);
-    assert_eq!(drops(DropReason::BadDestination), 2);
-    assert_eq!(drops(DropReason::LinkControl), 3);
-    assert_eq!(from.counters.packets(), (refused.len() + passing.len()) as u64);
-}
-
-#[test]
 fn too_big_is_answered_inward_within_a_rate() {
     for version in [IpVersion::V4, IpVersion::V6] {
         let (mut first, _, to, _) = gateways();

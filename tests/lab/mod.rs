@@ -259,7 +259,6 @@ impl Tunnel {
                 let netlink = Netlink::open()?;
                 netlink.set_mtu(name, 1400)?;
                 netlink.set_queue_len(name, 1000)?;
-                netlink.seclude(name)?;
                 netlink.set_up(name)?;
                 for route in routes {
                     netlink.add_route(*route, Hop::Device(name))?;
