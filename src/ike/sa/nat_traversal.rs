@@ -31,14 +31,12 @@ impl IkeSa {
     /// An end that is not behind a NAT sends to where the peer was last seen. An end behind a NAT
     /// does not, since anyone on the way could redirect its packets (RFC 7296 §2.23).
     ///
-    /// Only the peer's main IKE SA (`leads`) moves the tunnel. Another one, whose days are counted,
-    /// moves itself alone: whoever speaks on it may be an older state of the peer.
+    /// Only the peer's main IKE SA (`leads`) moves, and the tunnel with it. Another one stays where
+    /// the tunnel is until it leads itself: whoever speaks on it may be an older state of the peer.
     pub(crate) fn heard(&mut self, ctx: &mut Context<'_>, path: Path, leads: bool) {
         self.alive(ctx.mono());
-        match self.path.follows(path, self.nat.here) {
-            true if leads => self.move_to(ctx, path),
-            true => self.path = path,
-            false => {}
+        if leads && self.path.follows(path, self.nat.here) {
+            self.move_to(ctx, path);
         }
     }
 
