@@ -6,7 +6,7 @@
 //! | nothing | nothing |
 //! | suites, lifetimes, names | SAs live on; the next negotiation uses the new ones |
 //! | certificates, revocation lists | each live peer's certificates are judged anew |
-//! | this site's prefixes | routes and the data plane's check of addresses follow |
+//! | this site's prefixes | the routes follow |
 //! | gateway, prefixes, interface | the connection is deleted and started anew |
 //!
 //! What is compared, and which key belongs to which row, is in [`crate::config::diff`].
