@@ -21,7 +21,8 @@ use s2sd::sys::mmsg::{Received, Run};
 use s2sd::sys::namespace::Namespace;
 use s2sd::sys::netlink::{AddressPrefix, Netlink};
 use s2sd::sys::tun::Offloads;
-use s2sd::wire::packet::ip::IpVersion;
+use s2sd::wire::packet::checksum::Sum;
+use s2sd::wire::packet::ip::{ICMPV6, IpVersion, UDP};
 
 use lab::traffic::{Flood, clock, flood, round_trips_over, transfer};
 use lab::{Direction, GCM256, Lab, SIDES, Setup, Tunnel};
@@ -419,6 +420,61 @@ fn a_silent_lane_sends_keepalives() {
         }
         seen >= 2
     });
+}
+
+/// A peer of another make that says by a Router Advertisement that it is the default router of this
+/// host, which believes such words on other interfaces.
+#[test]
+fn a_router_advertisement_from_the_peer_changes_no_route() {
+    let Some(lab) = Lab::build() else { return };
+    let prepare = || std::fs::write("/proc/sys/net/ipv6/conf/default/accept_ra", "2");
+    lab.gateways[0].run(prepare).unwrap();
+    let mut tunnel = Tunnel::start(&lab, Setup::default());
+    drop(tunnel.lanes.pop());
+    let end = |side| SocketAddr::new(lab::gateway(side, IpVersion::V4), 4500);
+    let peer = lab.gateways[1].run(|| UdpSocket::bind(end(1))).unwrap();
+    let send = |packet: &[u8]| peer.send_to(&sealed(&tunnel.current[1], packet), end(0)).unwrap();
+    let inside = lab.gateways[0].run(|| UdpSocket::bind("[fd01::1]:7000")).unwrap();
+    inside.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    // Router Advertisement (RFC 4861 §4.2): a router for 1,800 s.
+    let advertisement = [134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+    send(&v6_packet("fe80::bad", "ff02::1", ICMPV6, 2, &advertisement));
+    // When what comes behind the advertisement has passed the device, so has the advertisement.
+    let datagram = [0x1b, 0x58, 0x1b, 0x58, 0, 9, 0, 0, b'x'];
+    send(&v6_packet("fd02::10", "fd01::1", UDP, 6, &datagram));
+    assert_eq!(inside.recv(&mut [0; 16]).unwrap(), 1);
+    let routes = proc_net(&lab.gateways[0], "ipv6_route");
+    let default = format!("{} 00 ", "0".repeat(32));
+    let learned: Vec<&str> = routes
+        .lines()
+        .filter(|line| line.starts_with(&default) && line.ends_with(" tun0"))
+        .collect();
+    assert_eq!(learned, Vec::<&str>::new(), "a default route through the tunnel");
+    assert_eq!(tunnel.current[1].inbound.counters.drops(DropReason::LinkControl), 1);
+}
+
+/// An IPv6 packet with hop limit 255, and the checksum of its payload at an offset.
+fn v6_packet(from: &str, to: &str, protocol: u8, checksum_at: usize, payload: &[u8]) -> Vec<u8> {
+    let address = |text: &str| text.parse::<std::net::Ipv6Addr>().unwrap();
+    let (from, to) = (address(from), address(to));
+    let sum = Sum::pseudo_v6(from, to, protocol, payload.len()).with(payload);
+    let mut payload = payload.to_vec();
+    payload[checksum_at..checksum_at + 2].copy_from_slice(&sum.finish().to_be_bytes());
+    let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
+    let head = [0x60, 0, 0, 0, length[0], length[1], protocol, 255];
+    [&head[..], &from.octets(), &to.octets(), &payload].concat()
+}
+
+/// A packet in ESP, past all that egress looks at.
+fn sealed(direction: &Direction, packet: &[u8]) -> Vec<u8> {
+    let mut outbound = direction.outbound.hold();
+    let now = s2sd::time::Instant(0);
+    let mut numbers = outbound.reserve(1, packet.len() as u64, now).unwrap();
+    let (lead, mut room) = (outbound.lead(), vec![0; outbound.packet_len(packet.len())]);
+    room[lead..lead + packet.len()].copy_from_slice(packet);
+    let number = numbers.next().unwrap();
+    assert!(outbound.seal(number, &mut room, packet.len(), IpVersion::V6.next_header()));
+    room
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {

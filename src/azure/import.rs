@@ -404,7 +404,7 @@ fn bgp(
     };
     notes.left(format_args!(
         "BGP: run FRR or BIRD over the tunnel's interface. {}; {}; multihop, keepalive 60 s, hold 180 s; a /32 route to each of \
-         Azure's addresses through its tunnel{dials}",
+         Azure's addresses through its tunnel{dials}; name those addresses and the networks to learn in `accept_sources`",
         speaker("Azure has", bgp.and_then(|bgp| bgp.asn), theirs),
         speaker("this site has", ours.and_then(|o| o.asn), ours.map_or(&[][..], |o| o.addresses.as_slice())),
     ));

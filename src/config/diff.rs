@@ -84,6 +84,8 @@ pub enum Part {
     Interface,
     /// The routes into the tunnels.
     Routes,
+    /// What may be sent between which networks, which holds at once.
+    Networks,
     /// Names that only people read.
     Names,
 }
@@ -188,6 +190,7 @@ fn part(key: &str) -> Option<Part> {
         | "tunnel.ike_rekey_seconds"
         | "tunnel.reauthenticate_seconds"
         | "tunnel.child_rekey_seconds" => Part::Negotiation,
+        "tunnel.accept_destinations" | "tunnel.accept_sources" => Part::Networks,
         "tunnel.addresses"
         | "tunnel.copy_dscp"
         | "tunnel.mtu"

@@ -135,6 +135,8 @@ fn authentication(file: &schema::CertificateAuthentication) -> Option<Certificat
 fn tunnel(file: &schema::Tunnel) -> Option<TunnelSettings> {
     Some(TunnelSettings {
         addresses: values(&file.addresses),
+        accept_sources: values(&file.accept_sources),
+        accept_destinations: values(&file.accept_destinations),
         encapsulation: *file.encapsulation.value()?,
         mtu: set(&file.mtu)?.map(u16::try_from).transpose().ok()?,
         tcp_mss: set(&file.tcp_mss)?.map(u16::try_from).transpose().ok()?,

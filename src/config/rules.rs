@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::algorithm::{
     DhGroup, IkeEncryption, IkeIntegrity, InboundIdentity, IpsecEncryption, IpsecIntegrity,
-    PfsGroup,
+    PfsGroup, Routes,
 };
 use super::overlap;
 use super::reader::ConfigReader;
@@ -372,6 +372,14 @@ fn check_tunnel(connection: &Connection, tunnel: &Tunnel, reader: &mut ConfigRea
         let most = mtu.saturating_sub(TCP_HEADERS);
         let what = format!("a `tcp_mss` of {mss} does not fit into an MTU of {mtu}");
         reader.error(&field.span(), what, format!("write at most {most}, or \"auto\""));
+    }
+    if let (Some(Routes::None), Some(field)) = (tunnel.routes.value(), tunnel.routes.spanned())
+        && tunnel.accept_sources.items().is_empty()
+    {
+        let what = "what comes from networks that only the routing daemon knows is dropped";
+        let hint = "name in `accept_sources` what the daemon may learn, or [\"0.0.0.0/0\", \"::/0\"]; the gateway's 169.254 address for \
+                    BGP too";
+        reader.warning(&field.span(), what, hint);
     }
     let life_time = match connection.ipsec_policy.value() {
         Some(PolicyChoice::Custom(policy)) => {

@@ -189,6 +189,12 @@ table! {
         default("\"auto\"") interface: OrAuto<InterfaceName>,
         /// Addresses of the interface, for BGP or as source of this device's own traffic.
         default("[]") addresses: List<InterfaceAddress>,
+        /// Networks besides the gateway's `address_prefixes` that packets from the gateway may come
+        /// from: what is learned by BGP, or reached through the virtual network. `["0.0.0.0/0",
+        /// "::/0"]` is everywhere; link-local and multicast addresses have to be named.
+        default("[]") accept_sources: List<Prefix>,
+        /// Networks besides the site's `address_prefixes` that packets from the gateway may go to.
+        default("[]") accept_destinations: List<Prefix>,
         /// How ESP travels. ESP in UDP (NAT traversal) passes every NAT and firewall that IKE
         /// passes.
         default("\"udp\"") encapsulation: EspEncapsulation,

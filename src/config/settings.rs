@@ -234,6 +234,10 @@ pub struct CertificateAuthentication {
 pub struct TunnelSettings {
     /// Addresses of the interfaces.
     pub addresses: Vec<InterfaceAddress>,
+    /// Networks that the peer may send from, besides the gateway's.
+    pub accept_sources: Vec<Prefix>,
+    /// Networks that the peer may send to, besides the site's.
+    pub accept_destinations: Vec<Prefix>,
     /// How ESP travels.
     pub encapsulation: EspEncapsulation,
     /// The interfaces' MTU; `None` to compute it from path and cipher.

@@ -174,7 +174,7 @@ impl Service {
         }
         let listen = &config.device.listen_addresses;
         let site = &config.local_network_gateway;
-        let plan = DevicePlan::new(settings, tunnel);
+        let plan = DevicePlan::new(settings, tunnel, site);
         peer.equip(plan, &inputs.lane_sender, &mut storage.state)?;
         peer.configure(settings, tunnel, site, listen, options.behaviour)
     }

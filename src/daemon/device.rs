@@ -4,12 +4,13 @@
 //! clamping).
 
 use std::io;
+use std::sync::Arc;
 
 use crate::config::peers;
 use crate::config::prefix::InterfaceAddress;
 use crate::config::settings::{self, Connection};
-use crate::dataplane::Rules;
 use crate::dataplane::mtu::OuterHeaders;
+use crate::dataplane::{InnerNetworks, Rules};
 use crate::state::{Handles, fd_store};
 use crate::sys::netlink::{AddressPrefix, Netlink};
 use crate::sys::tun::Offloads;
@@ -42,11 +43,17 @@ pub(crate) struct DevicePlan {
     pub(crate) offload: bool,
     /// The size of the anti-replay window, in packets.
     pub(crate) replay_window: u32,
+    /// The addresses between which the peer may send.
+    pub(crate) networks: Arc<InnerNetworks>,
 }
 
 impl DevicePlan {
-    /// The plan for one tunnel of a connection.
-    pub(crate) fn new(connection: &Connection, tunnel: &settings::GatewayTunnel) -> DevicePlan {
+    /// The plan for one tunnel of a connection of this site.
+    pub(crate) fn new(
+        connection: &Connection,
+        tunnel: &settings::GatewayTunnel,
+        site: &settings::Site,
+    ) -> DevicePlan {
         let settings = &connection.tunnel;
         let address = |a: &InterfaceAddress| AddressPrefix { address: a.address, length: a.length };
         DevicePlan {
@@ -58,6 +65,7 @@ impl DevicePlan {
             copy_dscp: settings.copy_dscp,
             offload: settings.offload,
             replay_window: settings.replay_window,
+            networks: Arc::new(peers::inner_networks(connection, site)),
         }
     }
 
@@ -75,6 +83,7 @@ impl DevicePlan {
     pub(crate) fn apply(&self, links: &impl LinkControl) -> io::Result<()> {
         links.set_mtu(&self.interface, self.mtu())?;
         links.set_queue_len(&self.interface, QUEUE_LEN)?;
+        links.seclude(&self.interface)?;
         self.addresses.iter().try_for_each(|address| links.add_address(&self.interface, *address))
     }
 
@@ -97,6 +106,8 @@ pub(crate) trait LinkControl {
     fn set_up(&self, interface: &str) -> io::Result<()>;
     fn set_mtu(&self, interface: &str, mtu: u16) -> io::Result<()>;
     fn set_queue_len(&self, interface: &str, packets: u32) -> io::Result<()>;
+    /// Has the interface take and send no word of routers: no link-local address, no Redirects.
+    fn seclude(&self, interface: &str) -> io::Result<()>;
     /// Adds an address that the interface may have already.
     fn add_address(&self, interface: &str, address: AddressPrefix) -> io::Result<()>;
     fn delete_link(&self, interface: &str) -> io::Result<()>;
@@ -117,6 +128,10 @@ impl LinkControl for Netlink {
 
     fn set_queue_len(&self, interface: &str, packets: u32) -> io::Result<()> {
         Netlink::set_queue_len(self, interface, packets)
+    }
+
+    fn seclude(&self, interface: &str) -> io::Result<()> {
+        Netlink::seclude(self, interface)
     }
 
     fn add_address(&self, interface: &str, address: AddressPrefix) -> io::Result<()> {

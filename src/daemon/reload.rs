@@ -13,6 +13,7 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tracing::{error, info};
 
@@ -22,6 +23,7 @@ use super::problem::Problem;
 use super::service::Service;
 use super::tunnel::RunningTunnel;
 use crate::config::diff::{self, Changed, LoadedState, Part, Told};
+use crate::config::peers;
 use crate::config::settings::Connection;
 use crate::config::{self, Diagnostic, Loaded, Severity};
 use crate::ike::PeerId;
@@ -170,6 +172,9 @@ impl Service {
             peer.credentials.clone_from(credentials);
             let config = peer.configure(settings, tunnel, site, listen, options.behaviour)?;
             configs.push((peer.id, config));
+            if let Some(running) = &mut peer.tunnel {
+                running.set_networks(Arc::new(peers::inner_networks(settings, site)));
+            }
         }
         connection.settings = settings.clone();
         for (peer, config) in configs {

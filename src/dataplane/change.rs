@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::networks::InnerNetworks;
 use super::tables::{InboundSa, OutboundSa, Rules, Tables};
 use crate::wire::spi::EspSpi;
 
@@ -28,6 +29,8 @@ pub enum Change {
     RemoveInbound(EspSpi),
     /// The operator's settings changed, or the outer headers did.
     SetRules(Rules),
+    /// The operator's prefixes changed.
+    SetNetworks(Arc<InnerNetworks>),
 }
 
 /// A handle to a lane's tables: control publishes new ones, the lane loads the latest for each
@@ -74,6 +77,7 @@ impl Tables {
             Change::RetireOutbound(spi) => self.outbound.retain(|sa| sa.spi != spi),
             Change::RemoveInbound(spi) => self.inbound.retain(|sa| sa.spi != spi),
             Change::SetRules(rules) => self.rules = rules,
+            Change::SetNetworks(networks) => self.networks = networks,
         }
     }
 }

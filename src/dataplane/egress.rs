@@ -2,10 +2,11 @@
 //! named here; an [`EgressPort`] has them.
 //!
 //! ```text
-//! frame -> SA -> fits? -> divide -> reserve numbers -> for each packet: write, seal -> run
-//!          |     |
-//!          |     +-- drop `too_big`, ICMP error inward
-//!          +-------- drop `no_sa`, event Wanted to control
+//! frame -> of this link only? -> SA -> fits? -> divide -> reserve numbers -> for each packet:
+//!          |                     |     |                                     write, seal -> run
+//!          |                     |     +-- drop `too_big`, ICMP error inward
+//!          |                     +-------- drop `no_sa`, event Wanted to control
+//!          +-- drop `link_only`
 //! ```
 //!
 //! A packet is dropped for its **traffic selector** in `EgressBatch::push`: `EgressBatch::select`
@@ -137,9 +138,16 @@ impl<'e> EgressBatch<'e> {
         let Some(segments) = Segments::of(&frame, &header, packet) else {
             return self.egress.stray.drop(DropReason::BadFrame, 1);
         };
-        if !self.select(&header, packet, port) {
+        let refused = if !self.tables.networks.carry(&header, packet) {
+            Some(DropReason::LinkOnly)
+        } else if !self.select(&header, packet, port) {
+            Some(DropReason::NoSa)
+        } else {
+            None
+        };
+        if let Some(reason) = refused {
             let count = u32::try_from(segments.count()).unwrap_or(u32::MAX);
-            return self.egress.stray.drop(DropReason::NoSa, count);
+            return self.egress.stray.drop(reason, count);
         }
         self.forward(&header, &segments, packet, port);
     }

@@ -5,14 +5,16 @@
 //! message -> datagrams -> classify -> SA by SPI -> open in place
 //!                         |
 //!                         +-- IKE, to control; NAT keepalives, to nobody
-//!                                -> traffic selectors -> ECN, MSS -> join -> frame
+//!                                -> traffic selectors -> networks -> ECN, MSS -> join -> frame
 //! ```
 //!
 //! A packet is dropped for its **traffic selector** in `CurrentInbound::accept`: a decrypted packet
 //! that [`InboundSa::allows`] refuses, since the SA was not negotiated for it, is dropped as
-//! [`DropReason::BadSelector`] (RFC 4301 §5.2, step 4).
+//! [`DropReason::BadSelector`] (RFC 4301 §5.2, step 4). A packet from or to an address that is not
+//! configured is dropped there too, whatever was negotiated ([`super::InnerNetworks`]).
 
 use std::io::IoSlice;
+use std::net::IpAddr;
 use std::sync::MutexGuard;
 
 use super::coalesce::Coalescer;
@@ -27,7 +29,7 @@ use crate::sys::tun::Offloads;
 use crate::time::Instant;
 use crate::wire::packet::datagram::Classified;
 use crate::wire::packet::esp::EspHeader;
-use crate::wire::packet::ip::{IpFragment, TCP};
+use crate::wire::packet::ip::{ICMP, ICMPV6, IpFragment, TCP};
 use crate::wire::spi::EspSpi;
 
 /// Where ingress puts its output.
@@ -110,6 +112,8 @@ struct CurrentInbound<'i> {
     state: MutexGuard<'i, Inbound>,
     tally: PacketTally,
     unused: bool,
+    /// The source and destination of the last packet that was allowed.
+    allowed: Option<(IpAddr, IpAddr)>,
 }
 
 impl IngressBatch<'_> {
@@ -186,10 +190,12 @@ impl IngressBatch<'_> {
 impl<'i> CurrentInbound<'i> {
     fn take(sa: &'i InboundSa) -> CurrentInbound<'i> {
         let state = sa.hold();
-        CurrentInbound { sa, unused: state.packets() == 0, state, tally: PacketTally::default() }
+        let (unused, tally) = (state.packets() == 0, PacketTally::default());
+        CurrentInbound { sa, unused, state, tally, allowed: None }
     }
 
-    /// Opens a packet, checks the traffic selectors, and carries over what happened on the path.
+    /// Opens a packet, checks traffic selectors and addresses, and carries over what happened on
+    /// the path.
     #[inline]
     fn accept(
         &mut self,
@@ -202,6 +208,12 @@ impl<'i> CurrentInbound<'i> {
         let (header, inner) = (&opened.header, &mut packet[opened.start..]);
         if !self.sa.allows(header, inner) {
             return Err(DropReason::BadSelector);
+        }
+        let ends = (header.source, header.destination);
+        // A flow's packets follow one another. ICMP is looked at each time, for its type.
+        if self.allowed != Some(ends) || matches!(header.protocol, ICMP | ICMPV6) {
+            tables.networks.check(header, inner)?;
+            self.allowed = Some(ends);
         }
         match arrival(header.tos, tos) {
             OuterMark::Unchanged => {}

@@ -11,6 +11,8 @@
 //!    v                 TSO and USO, a super-packet of up to 64 KiB
 //! IpHeader::parse      not IP? drop `not_ip`                                 egress.rs
 //!    v
+//! InnerNetworks::carry of this link or host only? drop `link_only`           networks.rs
+//!    v
 //! outbound_for         the newest SA whose selectors cover the packet        tables.rs
 //!    |                 none? drop `no_sa`, event Wanted
 //!    v
@@ -38,6 +40,8 @@
 //!    v
 //! InboundSa::allows    outside the traffic selectors? drop `bad_selector`    tables.rs
 //!    v
+//! InnerNetworks::check a foreign source or destination? drop `bad_source`    networks.rs
+//!    v
 //! ECN, MSS             congestion marks copied inward, SYN clamped           ecn.rs, egress.rs
 //!    v
 //! Coalescer            packets of one flow joined into a super-packet        coalesce.rs
@@ -64,6 +68,7 @@
 //! | `lane` | one tunnel at work: start, stop, what its owner may ask |
 //! | `loops` | the loops of the two threads, over the descriptors |
 //! | [`mtu`] | path MTU: what fits, and the TCP segment size that follows |
+//! | `networks` | the addresses between which the peer may send, and what is of one link only |
 //! | `outage` | why packets cannot be sent, as long as that lasts |
 //! | `port` | the descriptors as the loops use them, and what follows from an error of sending |
 //! | [`segment`] | dividing super-packets |
@@ -87,6 +92,7 @@ pub mod ingress;
 mod lane;
 mod loops;
 pub mod mtu;
+mod networks;
 mod outage;
 mod port;
 pub mod segment;
@@ -97,6 +103,7 @@ pub use change::{Change, Forwarding};
 pub use counters::LaneCounters;
 pub use event::LaneEvent;
 pub use lane::Lane;
+pub use networks::InnerNetworks;
 pub use shared::LaneParts;
 pub use tables::{InboundSa, OutboundSa, Rules, Tables};
 

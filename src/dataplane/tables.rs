@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::mtu::OuterHeaders;
+use super::networks::InnerNetworks;
 use crate::crypto::suite::Layout;
 use crate::esp::{Counters, Inbound, Outbound};
 use crate::wire::packet::icmp::IcmpHeader;
@@ -27,6 +28,8 @@ pub struct Tables {
     pub inbound: Vec<Arc<InboundSa>>,
     /// What holds for all SAs.
     pub rules: Rules,
+    /// The addresses between which the peer may send, on every SA.
+    pub networks: Arc<InnerNetworks>,
 }
 
 /// The settings of a tunnel that every packet needs.
@@ -45,9 +48,10 @@ pub struct Rules {
 }
 
 impl Tables {
-    /// Makes tables without SAs.
+    /// Makes tables without SAs, over which the peer may send from and to everywhere.
     pub fn new(rules: Rules) -> Tables {
-        Tables { outbound: Vec::new(), inbound: Vec::new(), rules }
+        let networks = Arc::new(InnerNetworks::everything());
+        Tables { outbound: Vec::new(), inbound: Vec::new(), rules, networks }
     }
 
     /// The newest SA whose traffic selectors cover a packet from the device.

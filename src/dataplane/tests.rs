@@ -432,6 +432,97 @@ fn selectors_hold_both_ways() {
 }
 
 #[test]
+fn a_peer_sends_from_its_networks_to_ours_on_an_any_to_any_sa_too() {
+    let range = |text: &str| {
+        let (address, length) = text.split_once('/').unwrap();
+        AddressRange::prefix(address.parse().unwrap(), length.parse().unwrap()).unwrap()
+    };
+    let networks = InnerNetworks::new(
+        vec![range("10.1.0.0/24"), range("fd00::/8"), range("fe80::/10")],
+        vec![range("10.2.0.0/24"), range("fc00::/8"), range("ff00::/8")],
+    );
+    let (_, mut second, to, from) = gateways();
+    second.forwarding.apply([Change::SetNetworks(Arc::new(networks))]);
+    let good = packet(IpVersion::V4, TCP, 0, tcp(0, ACK, &[], b"x"));
+    let at = |octets: std::ops::Range<usize>, value: &[u8], packet: &[u8]| {
+        let mut packet = packet.to_vec();
+        packet[octets].copy_from_slice(value);
+        crate::wire::packet::ip::complete_v4_checksum(&mut packet, 20);
+        packet
+    };
+    let icmp = |kind: u8| packet(IpVersion::V4, 1, 0, vec![kind, 0, 0, 0, 0, 0, 0, 0]);
+    let icmp6 = |kind: u8| packet(IpVersion::V6, 58, 0, vec![kind, 0, 0, 0, 0, 0, 0, 0]);
+    let passing = [good.clone(), icmp(8), icmp6(128)];
+    let refused = [
+        at(12..16, &[10, 2, 0, 7], &good),
+        at(12..16, &[169, 254, 1, 1], &good),
+        at(16..20, &[10, 1, 0, 10], &good),
+        at(16..20, &[224, 0, 0, 5], &good),
+        // Redirect, Router Advertisement, ICMPv6 Redirect: between addresses that may pass.
+        icmp(5),
+        icmp6(134),
+        icmp6(137),
+    ];
+    // A peer of another make, which looks at nothing. A good packet before each: what passed is no
+    // excuse for what follows.
+    let before_each = refused.iter().flat_map(|bad| [&passing[0], bad]);
+    let each = before_each.chain(&passing).map(|packet| (0, vec![sealed(&to, packet)]));
+    second.pull(&each.collect::<Vec<_>>());
+    let drops = |reason| from.counters.drops(reason);
+    assert_eq!(drops(DropReason::BadSource), 2);
+    assert_eq!(drops(DropReason::BadDestination), 2);
+    assert_eq!(drops(DropReason::LinkControl), 3);
+    assert_eq!(from.counters.packets(), (refused.len() + passing.len()) as u64);
+}
+
+/// A packet in ESP, past all that egress looks at.
+fn sealed(sa: &OutboundSa, packet: &[u8]) -> Vec<u8> {
+    let mut outbound = sa.hold();
+    let version = IpHeader::parse(packet).unwrap().version;
+    let mut numbers = outbound.reserve(1, packet.len() as u64, NOW).unwrap();
+    let (lead, mut room) = (outbound.lead(), vec![0; outbound.packet_len(packet.len())]);
+    room[lead..lead + packet.len()].copy_from_slice(packet);
+    let number = numbers.next().unwrap();
+    assert!(outbound.seal(number, &mut room, packet.len(), version.next_header()));
+    room
+}
+
+#[test]
+fn what_the_kernel_says_to_a_link_never_enters_a_tunnel_unless_its_address_is_configured() {
+    let moved = |octets: std::ops::Range<usize>, value: &[u8], packet: &[u8]| {
+        let mut packet = packet.to_vec();
+        packet[octets].copy_from_slice(value);
+        packet
+    };
+    let v4 = packet(IpVersion::V4, UDP, 0, udp(b"x"));
+    let v6 = packet(IpVersion::V6, UDP, 0, udp(b"x"));
+    let all_routers = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
+    let link = [
+        moved(8..24, &[0; 16], &v6),
+        moved(24..40, &all_routers, &v6),
+        moved(16..20, &[224, 0, 0, 251], &v4),
+        moved(16..20, &[255; 4], &v4),
+        moved(12..16, &[169, 254, 7, 7], &v4),
+        // Router Solicitation and Redirect, whatever their addresses.
+        packet(IpVersion::V6, 58, 0, vec![133, 0, 0, 0, 0, 0, 0, 0]),
+        packet(IpVersion::V4, 1, 0, vec![5, 0, 0, 0, 0, 0, 0, 0]),
+    ];
+    let speaker = moved(12..16, &[169, 254, 21, 5], &v4);
+    let (mut gateway, ..) = gateways();
+    for packet in link.iter().chain([&speaker]) {
+        gateway.push(&[single(packet)]);
+    }
+    assert_eq!(gateway.stray(0, DropReason::LinkOnly), link.len() as u64 + 1);
+    assert!(gateway.out.sent.is_empty() && gateway.out.events.is_empty());
+    // An address for BGP, which `addresses` of the tunnel has.
+    let own = vec![AddressRange::host([169, 254, 21, 5].into())];
+    let networks = Arc::new(InnerNetworks::new(vec![], own));
+    gateway.forwarding.apply([Change::SetNetworks(networks)]);
+    gateway.push(&[single(&speaker), single(&link[4]), single(&v4), single(&v6)]);
+    assert_eq!(gateway.out.sent.iter().map(|(_, run)| run.len()).sum::<usize>(), 3);
+}
+
+#[test]
 fn too_big_is_answered_inward_within_a_rate() {
     for version in [IpVersion::V4, IpVersion::V6] {
         let (mut first, _, to, _) = gateways();

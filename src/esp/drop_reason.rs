@@ -34,6 +34,7 @@ drop_reasons! {
     // From the device outward.
     BadFrame "bad_frame" "The tunnel device delivered a frame whose virtio-net header does not fit its packet."
     NotIp "not_ip" "The packet is neither valid IPv4 nor valid IPv6."
+    LinkOnly "link_only" "The packet concerns one link or host (a link-local, multicast or unspecified address, Neighbor Discovery, an ICMP Redirect): the kernel sends some into each device, and none enters a tunnel unless `accept_sources` or `accept_destinations` names the address."
     NoSa "no_sa" "No security association has traffic selectors that cover the packet; a new one is negotiated if the configuration has one."
     TooBig "too_big" "The packet does not fit the path MTU; the sender gets an ICMP error, within a rate limit."
     Expired "expired" "The security association has reached a hard limit."
@@ -56,6 +57,9 @@ drop_reasons! {
     Dummy "dummy" "The packet is a dummy packet, which a peer sends to hide the flow of traffic (RFC 4303 §2.6)."
     BadInner "bad_inner" "The decrypted packet is not valid IP, or not of the IP version that its trailer announces."
     BadSelector "bad_selector" "The decrypted packet is outside the negotiated traffic selectors."
+    BadSource "bad_source" "The decrypted packet comes from an address that is neither within the gateway's `address_prefixes` nor in `accept_sources`."
+    BadDestination "bad_destination" "The decrypted packet goes to an address that is neither within this site's `address_prefixes` nor in `accept_destinations`."
+    LinkControl "link_control" "The decrypted packet is a Router Advertisement, another message of Neighbor Discovery, or an ICMP Redirect: a tunnel has no routers and no neighbours."
     CongestionLost "congestion_lost" "Congestion was marked on a packet whose sender cannot see marks (RFC 6040)."
     DeviceFull "device_full" "The tunnel device did not take the packet."
     ControlFull "control_full" "The IKE engine had no room for another IKE message."

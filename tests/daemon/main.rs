@@ -63,6 +63,13 @@ fn two_services_carry_packets_and_obey_orders() {
     assert!(tunnel["bytes_out"].as_u64().unwrap() > 4 << 20, "{tunnel:#}");
     assert_eq!(tunnel["children"][0]["suite"], "AES_GCM_16-256");
     assert_eq!(tunnel["peer_identity"], "CN=azure");
+    // A tunnel has no neighbours to speak to or to listen to.
+    let site = &pair.lab.gateways[0];
+    let read = |path: &str| site.run(|| fs::read_to_string(path)).unwrap();
+    assert!(!read("/proc/thread-self/net/if_inet6").contains("azure0"), "no link-local address");
+    for setting in ["accept_redirects", "send_redirects"] {
+        assert_eq!(read(&format!("/proc/sys/net/ipv4/conf/azure0/{setting}")), "0\n", "{setting}");
+    }
 
     for which in [&["rekey", "tunnel", "--child"][..], &["rekey", "tunnel", "--ike"]] {
         let before = pair.tunnel(0)["rekeys"].as_u64().unwrap();

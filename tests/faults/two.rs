@@ -86,10 +86,16 @@ impl Two {
             .replace("name = \"tunnel\"", "name = \"other\"")
             .replace("203.0.113.", "192.0.2.")
             .replace(&format!("10.{there}.0.0"), &format!("10.{}.0.0", there + 2));
+        // What the second gateway's hosts send has to go to a network of this site.
+        let (own, further) = (side + 1, side + 3);
+        let device = device.replace(
+            &format!("[\"10.{own}.0.0/24\"]"),
+            &format!("[\"10.{own}.0.0/24\", \"10.{further}.0.0/24\"]"),
+        );
         let numbered = |number: usize, text: &str| {
             format!("[[connection]]{text}[connection.tunnel]\ninterface = \"azure{number}\"\n")
         };
-        let text = [device, &numbered(0, connection), &numbered(1, &second)].concat();
+        let text = [device.as_str(), &numbered(0, connection), &numbered(1, &second)].concat();
         fs::write(self.file(side, "toml"), text).unwrap();
     }
 

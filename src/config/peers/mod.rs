@@ -9,6 +9,7 @@ use super::prefix::Prefix;
 use super::settings::{
     Config, Connection, ConnectionPolicy, CustomPolicy, GatewayTunnel, PrefixPair, Site,
 };
+use crate::dataplane::InnerNetworks;
 use crate::ike::authenticator::Authenticator;
 use crate::ike::diagnosis::azure_names::{self, PolicyNames};
 use crate::ike::endpoint::config::{ChildConfig, DialRole, EndpointConfig, PeerConfig};
@@ -142,12 +143,31 @@ fn any_to_any(site: &Site, connection: &Connection) -> PrefixPair {
     PrefixPair { local: any.clone(), remote: any }
 }
 
+/// The addresses between which the gateway may send: the prefixes of both sides, what the traffic
+/// selectors name besides, the tunnel's own addresses, and what the operator adds.
+pub fn inner_networks(connection: &Connection, site: &Site) -> InnerNetworks {
+    let Connection { tunnel, virtual_network_gateway: gateway, .. } = connection;
+    let own = &tunnel.addresses;
+    let neighbours = own.iter().filter_map(|own| Prefix::of(own.address, own.length));
+    let hosts = own.iter().map(|own| AddressRange::host(own.address));
+    let pairs = connection.selectors.pairs().unwrap_or_default();
+    let remote = gateway.address_prefixes.iter().chain(&tunnel.accept_sources);
+    let local = site.address_prefixes.iter().chain(&tunnel.accept_destinations);
+    let sources = remote.chain(pairs.iter().flat_map(|pair| &pair.remote)).copied();
+    let destinations = local.chain(pairs.iter().flat_map(|pair| &pair.local));
+    InnerNetworks::new(
+        sources.chain(neighbours).map(|prefix| range(&prefix)).collect(),
+        destinations.map(range).chain(hosts).collect(),
+    )
+}
+
 fn set(prefixes: &[Prefix]) -> SelectorSet {
-    let selector = |prefix: &Prefix| {
-        let range = AddressRange::prefix(prefix.network(), prefix.length());
-        Selector::addresses(range.expect("a prefix is no longer than its address"))
-    };
-    prefixes.iter().map(selector).collect()
+    prefixes.iter().map(|prefix| Selector::addresses(range(prefix))).collect()
+}
+
+fn range(prefix: &Prefix) -> AddressRange {
+    let range = AddressRange::prefix(prefix.network(), prefix.length());
+    range.expect("a prefix is no longer than its address")
 }
 
 /// The lifetime of child SAs. The engine rekeys from three quarters of it on, so a configured age

@@ -26,6 +26,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use tokio::sync::mpsc::Sender;
@@ -35,7 +36,7 @@ use super::PeerLaneEvent;
 use super::host::{HostLane, OuterEnds, TunnelHost};
 use crate::daemon::device::{DevicePlan, LinkControl, remove_device};
 use crate::daemon::problem::Problem;
-use crate::dataplane::{Change, Forwarding, LaneEvent};
+use crate::dataplane::{Change, Forwarding, InnerNetworks, LaneEvent};
 use crate::ike::PeerId;
 use crate::state::{Handles, PersistentState, fd_store};
 use crate::wire::packet::ip::IpVersion;
@@ -109,7 +110,14 @@ impl<H: TunnelHost> DataPath<H> {
         let socket = persistent.take(&fd_store::lane(&plan.interface));
         let state = State::Idle { device, standby: Standby { socket, ..Standby::default() } };
         let forwarding = Forwarding::new(plan.rules(true, IpVersion::V4));
+        forwarding.apply([Change::SetNetworks(plan.networks.clone())]);
         Ok((DataPath { host, plan, forwarding, handles, peer, events, state }, is_inherited))
+    }
+
+    /// Sets the addresses between which the peer may send.
+    pub(super) fn set_networks(&mut self, networks: Arc<InnerNetworks>) {
+        self.forwarding.apply([Change::SetNetworks(networks.clone())]);
+        self.plan.networks = networks;
     }
 
     /// The outer ends, once there was an SA.

@@ -32,7 +32,7 @@ use super::child::Child;
 use super::device::DevicePlan;
 use super::problem::Problem;
 use super::traffic::Traffic;
-use crate::dataplane::{InboundSa, LaneEvent};
+use crate::dataplane::{InboundSa, InnerNetworks, LaneEvent};
 use crate::esp::{Counters, DropReason};
 use crate::ike::endpoint::output::EspSa;
 use crate::ike::path::Path;
@@ -146,6 +146,11 @@ impl<H: TunnelHost> RunningTunnel<H> {
     /// The name of the device's interface.
     pub(crate) fn interface(&self) -> &str {
         &self.data_path.plan.interface
+    }
+
+    /// Sets the addresses between which the peer may send.
+    pub(crate) fn set_networks(&mut self, networks: Arc<InnerNetworks>) {
+        self.data_path.set_networks(networks);
     }
 
     /// What the configuration sets for the device.

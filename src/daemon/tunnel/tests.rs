@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use tokio::sync::mpsc;
@@ -201,6 +202,10 @@ impl LinkControl for FakeHost {
         Ok(())
     }
 
+    fn seclude(&self, interface: &str) -> io::Result<()> {
+        self.call("seclude", interface)
+    }
+
     fn add_address(&self, _: &str, address: AddressPrefix) -> io::Result<()> {
         self.call("address", format_args!("{}/{}", address.address, address.length))
     }
@@ -210,9 +215,10 @@ impl LinkControl for FakeHost {
     }
 }
 
-const MADE: [&str; 4] = ["create s2s0", "mtu 1400", "address 10.0.0.1/32", "link up"];
+const MADE: [&str; 5] =
+    ["create s2s0", "mtu 1400", "seclude s2s0", "address 10.0.0.1/32", "link up"];
 const STARTED: [&str; 3] = ["socket 192.0.2.1", "connect 192.0.2.2:4500", "lane starts"];
-const SET: [&str; 2] = ["mtu 1400", "address 10.0.0.1/32"];
+const SET: [&str; 3] = ["mtu 1400", "seclude s2s0", "address 10.0.0.1/32"];
 
 fn plan() -> DevicePlan {
     DevicePlan {
@@ -224,6 +230,7 @@ fn plan() -> DevicePlan {
         copy_dscp: false,
         offload: true,
         replay_window: 64,
+        networks: Arc::new(InnerNetworks::everything()),
     }
 }
 

@@ -30,6 +30,13 @@ pub use watch::NetlinkWatch;
 /// IFF_UP of `ifi_flags`, which is unsigned.
 const IFF_UP: u32 = libc::IFF_UP.cast_unsigned();
 
+// linux/if_link.h and linux/ip.h, which libc does not have.
+const IFLA_INET_CONF: u16 = 1;
+const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
+const ADDR_GEN_MODE_NONE: u8 = 1;
+const DEVCONF_ACCEPT_REDIRECTS: u16 = 4;
+const DEVCONF_SEND_REDIRECTS: u16 = 6;
+
 /// A range of addresses that share their leading bits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AddressPrefix {
@@ -93,6 +100,34 @@ impl Netlink {
         let mut request = NetlinkRequest::about(libc::RTM_NEWLINK, name, 0, 0)?;
         request.attribute(libc::IFLA_TXQLEN, &packets.to_ne_bytes());
         self.ask(request)
+    }
+
+    /// Has a device without neighbours take and send no word of a router: no IPv6 link-local
+    /// address, hence no solicitation of routers, and no ICMP Redirects. `accept_ra` has no place
+    /// in rtnetlink; the data plane drops Router Advertisements.
+    pub fn seclude(&self, name: &str) -> io::Result<()> {
+        let mut request = NetlinkRequest::about(libc::RTM_NEWLINK, name, 0, 0)?;
+        let families = request.open(libc::IFLA_AF_SPEC);
+        let v4 = request.open(u16::from(family(false)));
+        let settings = request.open(IFLA_INET_CONF);
+        for setting in [DEVCONF_ACCEPT_REDIRECTS, DEVCONF_SEND_REDIRECTS] {
+            request.attribute(setting, &0u32.to_ne_bytes());
+        }
+        request.close(settings);
+        request.close(v4);
+        request.close(families);
+        self.ask(request)?;
+        let mut request = NetlinkRequest::about(libc::RTM_NEWLINK, name, 0, 0)?;
+        let families = request.open(libc::IFLA_AF_SPEC);
+        let v6 = request.open(u16::from(family(true)));
+        request.attribute(IFLA_INET6_ADDR_GEN_MODE, &[ADDR_GEN_MODE_NONE]);
+        request.close(v6);
+        request.close(families);
+        match self.ask(request) {
+            // The host, or this device for its small MTU, has no IPv6.
+            Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => Ok(()),
+            done => done,
+        }
     }
 
     /// Gives a device an address.
