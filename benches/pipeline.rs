@@ -132,7 +132,8 @@ fn measure(frames: &[Vec<u8>], count: usize, null: bool, turns: usize) -> [f64; 
         let received = received.clone();
         ingress.arena().copy_from_slice(arena);
         let region = Region::new(ALLOCATOR);
-        let elapsed = time(|| ingress.process(&tables, &received, NOW, &numbers[1], &mut *wire));
+        let elapsed =
+            time(|| ingress.process(&tables, &received, 1500, NOW, &numbers[1], &mut *wire));
         allocated.borrow_mut()[1] = region.change().allocations;
         elapsed
     };

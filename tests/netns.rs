@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod lab;
+#[path = "netns/path.rs"]
+mod path;
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -603,7 +605,7 @@ fn a_path_that_shrinks_is_followed_without_fragments() {
     let Some(lab) = Lab::build() else { return };
     let tunnel = Tunnel::start(&lab, Setup { protection: GCM256, ..Setup::default() });
     transfer(&lab, 0, IpVersion::V4, 1 << 20).unwrap();
-    // 1338 bytes inside. (A path below 1342 cannot carry the 1280 that IPv6 is entitled to.)
+    // 1338 bytes inside.
     lab.set_wan_mtu(1400);
     // TCP on established routes learns from the ICMP that gateway A says inward.
     for version in [IpVersion::V4, IpVersion::V6] {

@@ -198,8 +198,8 @@ table! {
         /// How ESP travels. ESP in UDP (NAT traversal) passes every NAT and firewall that IKE
         /// passes.
         default("\"udp\"") encapsulation: EspEncapsulation,
-        /// The interface's MTU. "auto" computes it from the path and the cipher, at most 1400,
-        /// which Azure asks for.
+        /// The interface's largest MTU; "auto" is the 1400 that Azure asks for. On a path that
+        /// carries less the interface's MTU follows the path, down to 1280.
         default("\"auto\"") mtu: OrAuto<Whole<576, 9000>>,
         /// Largest TCP segment that passes the tunnel, written into passing SYNs. "auto" is 1350,
         /// which Azure asks for, or less with a small MTU.

@@ -72,7 +72,8 @@ impl Child {
 }
 
 /// The most packets and bytes that an SA can have served under a process which died. The ledger's
-/// ceiling bounds the packets, and each may have been as long as the device's MTU. The bytes count
+/// ceiling bounds the packets, and each may have been as long as the device's largest MTU, however
+/// small a narrow path has made the device's MTU at the end. The bytes count
 /// up to the soft limit only: the rekey that follows then has the rest of the lifetime to succeed.
 pub(crate) fn served_at_most(ceiling: u64, mtu: u16, limits: &Limits) -> (u64, u64) {
     let packets = ceiling.saturating_sub(1);

@@ -33,7 +33,7 @@ pub(crate) struct DevicePlan {
     pub(crate) connection: String,
     pub(crate) interface: String,
     pub(crate) addresses: Vec<AddressPrefix>,
-    /// The MTU of the device; `None` for what Azure recommends.
+    /// The largest MTU of the device; `None` for what Azure recommends.
     pub(crate) mtu: Option<u16>,
     /// The largest TCP segment; `None` for what Azure recommends.
     pub(crate) mss: Option<u16>,
@@ -69,7 +69,7 @@ impl DevicePlan {
         }
     }
 
-    /// The MTU of the device.
+    /// The largest MTU of the device: on a narrow path the device has a smaller one.
     pub(crate) fn mtu(&self) -> u16 {
         self.mtu.unwrap_or(INNER_MTU)
     }
@@ -79,9 +79,9 @@ impl DevicePlan {
         if self.offload { Offloads::ALL } else { Offloads::NONE }
     }
 
-    /// Gives the device its MTU, its queue and its addresses.
-    pub(crate) fn apply(&self, links: &impl LinkControl) -> io::Result<()> {
-        links.set_mtu(&self.interface, self.mtu())?;
+    /// Gives the device this MTU, its queue and its addresses.
+    pub(crate) fn apply(&self, links: &impl LinkControl, mtu: u16) -> io::Result<()> {
+        links.set_mtu(&self.interface, mtu)?;
         links.set_queue_len(&self.interface, QUEUE_LEN)?;
         links.seclude(&self.interface)?;
         self.addresses.iter().try_for_each(|address| links.add_address(&self.interface, *address))

@@ -380,6 +380,7 @@ impl Service {
             LaneEvent::Wanted(_) => {}
             LaneEvent::PathMtu(mtu) => {
                 info!(connection = peer.record.name, mtu, "path MTU changed");
+                tunnel.follow_path_mtu();
             }
             LaneEvent::DeviceLost if tunnel.has_lost_device() => {
                 tunnel.lose_device();

@@ -64,9 +64,10 @@ impl Sockets {
                 };
                 let found = kept.iter().position(same);
                 opened |= found.is_none();
-                let socket = match found
-                    .map_or_else(|| ike_socket::open(at), |found| Ok(kept.swap_remove(found)))
-                {
+                let socket = match found.map_or_else(
+                    || ike_socket::open(at),
+                    |found| ike_socket::adopt(kept.swap_remove(found)),
+                ) {
                     Ok(socket) => socket,
                     // A host without IPv6 is in order.
                     Err(error) if listen.is_empty() && at.is_ipv6() => {

@@ -221,7 +221,7 @@ fn tunnel(settings: &Connection, peer: &ServicePeer, now: Now) -> TunnelStatus {
         obstacle: record.problem.as_ref().map(ToString::to_string),
         unsent: send_problem(peer).map(|problem| problem.to_string()),
         last_error: last_error(record, now),
-        mtu: tunnel.as_ref().map(|tunnel| tunnel.plan().mtu()),
+        mtu: tunnel.as_ref().map(|tunnel| tunnel.mtu()),
         path_mtu: tunnel
             .as_ref()
             .and_then(RunningTunnel::path_mtu)

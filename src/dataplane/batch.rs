@@ -28,6 +28,8 @@ pub(super) struct Batch {
     /// Segments in the last run. A run takes no more segments once a shorter one ended it.
     segments: usize,
     max_segments: usize,
+    /// The largest packet of a run: the kernel refuses a run of packets that it has to fragment.
+    largest: usize,
     packets: usize,
 }
 
@@ -39,15 +41,17 @@ impl Default for Batch {
             runs: Vec::with_capacity(MAX_RUNS),
             segments: 0,
             max_segments: MAX_SEGMENTS,
+            largest: usize::MAX,
             packets: 0,
         }
     }
 }
 
 impl Batch {
-    /// Sets whether packets of equal size may form a run.
-    pub(super) fn set_gso(&mut self, gso: bool) {
+    /// Sets whether packets of equal size may form a run, and up to which size.
+    pub(super) fn set_gso(&mut self, gso: bool, largest: usize) {
         self.max_segments = if gso { MAX_SEGMENTS } else { 1 };
+        self.largest = largest;
     }
 
     /// Room for a packet of `len` bytes behind the others; `None` when the batch must leave first.
@@ -65,6 +69,7 @@ impl Batch {
         let joins = |run: &&mut Run| {
             self.segments < self.max_segments
                 && len <= run.segment
+                && run.segment <= self.largest
                 && run.tos == tos
                 && run.len + len <= MAX_RUN
                 // A shorter segment was the tail.
@@ -120,7 +125,7 @@ mod tests {
 
     fn runs(packets: &[(usize, u8)], gso: bool) -> Vec<(usize, usize, u8)> {
         let mut batch = Batch::default();
-        batch.set_gso(gso);
+        batch.set_gso(gso, 1424);
         for (len, tos) in packets {
             batch.room(*len).unwrap();
             batch.commit(*len, *tos);
@@ -141,6 +146,7 @@ mod tests {
         assert_eq!(many, [(6400, 100, 0), (6400, 100, 0), (200, 100, 0)]);
         let large = runs(&[(1424, 0); 48], true);
         assert_eq!(large, [(45 * 1424, 1424, 0), (3 * 1424, 1424, 0)]);
+        assert_eq!(runs(&[(1425, 0); 2], true), [(1425, 1425, 0); 2], "too large for the path");
     }
 
     #[test]

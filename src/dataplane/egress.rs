@@ -22,14 +22,14 @@ use super::counters::{BatchStats, DirectionCounters};
 use super::ecn::outer_tos;
 use super::event::LaneEvent;
 use super::icmp::{MAX_REPLY, too_big};
-use super::mtu::{MIN_V4, MIN_V6, mss};
+use super::mtu::mss;
 use super::segment::Segments;
 use super::tables::{OutboundSa, Tables, tuple};
 use crate::esp::{DropReason, Outbound, PacketTally};
 use crate::rate::{Bucket, Rate};
 use crate::sys::mmsg::Run;
 use crate::time::Instant;
-use crate::wire::packet::ip::{IpFragment, IpHeader, IpVersion, TCP};
+use crate::wire::packet::ip::{IpFragment, IpHeader, TCP};
 use crate::wire::packet::tcp::clamp_mss;
 use crate::wire::packet::vnet::VnetHeader;
 
@@ -75,8 +75,7 @@ impl Default for Egress {
 }
 
 impl Egress {
-    /// Begins a batch. `path` is the path MTU: the largest outer packet that the path is known to
-    /// carry.
+    /// Begins a batch. `path` is the path MTU: the largest outer packet that is believed to arrive.
     pub fn begin<'e>(
         &'e mut self,
         tables: &'e Tables,
@@ -84,14 +83,10 @@ impl Egress {
         gso: bool,
         now: Instant,
     ) -> EgressBatch<'e> {
-        self.batch.set_gso(gso);
-        EgressBatch {
-            egress: self,
-            tables,
-            outer_mtu: path.min(tables.rules.outer_mtu),
-            now,
-            current: None,
-        }
+        let outer = path.min(tables.rules.outer_mtu);
+        let whole = outer.saturating_sub(tables.rules.encapsulation.overhead());
+        self.batch.set_gso(gso, whole);
+        EgressBatch { egress: self, tables, path, now, current: None }
     }
 }
 
@@ -100,7 +95,7 @@ impl Egress {
 pub struct EgressBatch<'e> {
     egress: &'e mut Egress,
     tables: &'e Tables,
-    outer_mtu: usize,
+    path: usize,
     now: Instant,
     current: Option<CurrentOutbound<'e>>,
 }
@@ -111,7 +106,10 @@ struct CurrentOutbound<'e> {
     sa: &'e OutboundSa,
     state: MutexGuard<'e, Outbound>,
     tally: PacketTally,
-    inner_mtu: usize,
+    /// The largest packet that is carried.
+    carried: usize,
+    /// The largest packet that crosses the path in one piece: TCP is to send no larger ones.
+    whole: usize,
 }
 
 impl<'e> EgressBatch<'e> {
@@ -165,10 +163,10 @@ impl<'e> EgressBatch<'e> {
         if self.current.as_ref().is_none_or(|current| current.sa.spi != sa.spi) {
             self.leave(port);
             let rules = &self.tables.rules;
-            let path = rules.encapsulation.inner_mtu(self.outer_mtu, sa.layout());
-            let (state, inner_mtu) = (sa.hold(), path.min(rules.inner_mtu));
-            self.current =
-                Some(CurrentOutbound { sa, state, tally: PacketTally::default(), inner_mtu });
+            let carried = rules.carried_mtu(self.path, sa.layout());
+            let whole = rules.whole_mtu(self.path, sa.layout());
+            let (state, tally) = (sa.hold(), PacketTally::default());
+            self.current = Some(CurrentOutbound { sa, state, tally, carried, whole });
         }
         true
     }
@@ -194,14 +192,11 @@ impl<'e> EgressBatch<'e> {
         let Some(current) = self.current.as_mut() else { return };
         let count = u32::try_from(segments.count()).unwrap_or(u32::MAX);
         if header.protocol == TCP && header.fragment == IpFragment::Whole && segments.count() == 1 {
-            clamp(packet, header, current.inner_mtu, self.tables.rules.mss);
+            clamp(packet, header, current.whole, self.tables.rules.mss);
         }
-        if segments.max_len() > current.inner_mtu {
+        if segments.max_len() > current.carried {
             current.tally.drop(DropReason::TooBig, count);
-            // An ICMP error names no MTU below the one that every link of the family must carry
-            // (RFC 1191 §3, RFC 8201 §4).
-            let least = if header.version == IpVersion::V4 { MIN_V4 } else { MIN_V6 };
-            let mtu = current.inner_mtu.max(least);
+            let mtu = current.carried;
             if self.egress.replies.take(REPLIES, self.now)
                 && let Some(len) = too_big(header, packet, mtu, &mut self.egress.reply)
             {
@@ -214,6 +209,7 @@ impl<'e> EgressBatch<'e> {
             Ok(numbers) => numbers,
             Err(reason) => return current.tally.drop(reason, count),
         };
+        current.sa.note_sent(current.state.spent());
         current.tally.pass(u64::from(count), bytes);
         let tos = outer_tos(header.tos, self.tables.rules.copy_dscp);
         let next_header = header.version.next_header();

@@ -68,18 +68,21 @@ impl Ingress {
         &mut self.arena
     }
 
-    /// Opens the messages that stand in the arena, and delivers their packets to the device.
+    /// Opens the messages that stand in the arena, and delivers their packets to the device. `path`
+    /// is the path MTU: what the device's side answers must fit it.
     pub fn process(
         &mut self,
         tables: &Tables,
         received: &[Received],
+        path: usize,
         now: Instant,
         numbers: &DirectionCounters,
         port: &mut impl IngressPort,
     ) {
         let mut stats = BatchStats { messages: received.len(), ..BatchStats::default() };
         let Ingress { arena, coalescer, stray } = self;
-        let mut batch = IngressBatch { arena, coalescer, stray, tables, now, current: None };
+        let whole = tables.least(|rules, layout| rules.whole_mtu(path, layout));
+        let mut batch = IngressBatch { arena, coalescer, stray, tables, whole, now, current: None };
         for message in received {
             let datagrams = message.len.div_ceil(message.segment.max(1)).max(1);
             stats.packets += datagrams;
@@ -102,6 +105,8 @@ struct IngressBatch<'i> {
     coalescer: &'i mut Coalescer,
     stray: &'i mut PacketTally,
     tables: &'i Tables,
+    /// The largest inner packet that crosses the path in one piece.
+    whole: usize,
     now: Instant,
     current: Option<CurrentInbound<'i>>,
 }
@@ -151,7 +156,7 @@ impl IngressBatch<'_> {
             return self.stray.drop(DropReason::UnknownSpi, 1);
         };
         let packet = &mut self.arena[start..start + len];
-        match current.accept(packet, tos, self.tables, self.now) {
+        match current.accept(packet, tos, self.tables, self.whole, self.now) {
             Ok(opened) => self.coalescer.push(self.arena, start + opened.start, &opened.header),
             Err(reason) => current.tally.drop(reason, 1),
         }
@@ -202,6 +207,7 @@ impl<'i> CurrentInbound<'i> {
         packet: &mut [u8],
         tos: u8,
         tables: &Tables,
+        whole: usize,
         now: Instant,
     ) -> Result<OpenedPacket, DropReason> {
         let opened = self.state.open(packet, now)?;
@@ -221,7 +227,7 @@ impl<'i> CurrentInbound<'i> {
             OuterMark::Lost => return Err(DropReason::CongestionLost),
         }
         if header.protocol == TCP && header.fragment == IpFragment::Whole {
-            clamp(inner, header, tables.rules.inner_mtu, tables.rules.mss);
+            clamp(inner, header, whole, tables.rules.mss);
         }
         self.tally.pass(1, u64::try_from(header.total_len).unwrap_or(u64::MAX));
         Ok(opened)

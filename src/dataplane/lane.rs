@@ -1,6 +1,7 @@
 //! One tunnel at work: [`Lane`], its start, its stop, and what its owner may ask.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{Builder, JoinHandle};
@@ -10,7 +11,9 @@ use tracing::{info, warn};
 use super::counters::LaneCounters;
 use super::loops::{EgressLoop, IngressLoop};
 use super::outage::Outage;
+use super::path::PathMtu;
 use super::shared::{IN, LaneParts, OUT, PULSE, Shared};
+use super::tables::Rules;
 use crate::sys::esp_socket::EspSocket;
 use crate::sys::poll::Waker;
 use crate::sys::tun::Tun;
@@ -41,7 +44,7 @@ use crate::time::Instant;
 ///    otherwise waits in poll(2). A batch ends when the descriptor has nothing more, or at a bound
 ///    of frames and bytes, never by a timer: a lone packet leaves at once.
 /// 4. **Changed.** Control publishes new tables ([`super::Change`]: a new SA, another peer address
-///    in [`EspSocket::reconnect`]) without a stop. Each batch loads the tables once.
+///    in [`Lane::reconnect`]) without a stop. Each batch loads the tables once.
 /// 5. **Stopped.** [`Lane::stop`] wakes both threads, waits until each has finished its batch, and
 ///    gives the parts back. The descriptors stay open, and packets that wait in them are not lost:
 ///    a new lane of the same parts goes on with them. Dropping a lane stops the lane too, and
@@ -83,9 +86,6 @@ pub struct Lane {
 impl Lane {
     /// Starts both threads.
     pub fn start(parts: LaneParts) -> io::Result<Lane> {
-        // A lane starts also while no route leads to the peer, when the path MTU is unknown.
-        let known = parts.socket.path_mtu().ok();
-        let path = known.unwrap_or_else(|| parts.forwarding.load().rules.outer_mtu);
         let now = clock::now().mono.0;
         let shared = Arc::new(Shared {
             counters: LaneCounters::default(),
@@ -93,7 +93,8 @@ impl Lane {
             outage: Outage::default(),
             stop: AtomicBool::new(false),
             lost: AtomicBool::new(false),
-            path: AtomicUsize::new(path),
+            path: PathMtu::default(),
+            errors: AtomicUsize::new(0),
             alive: [AtomicU64::new(now), AtomicU64::new(now)],
             parts,
         });
@@ -105,7 +106,7 @@ impl Lane {
             udp_offload = offloads.udp,
             gso = shared.parts.socket.gso(),
             gro = shared.parts.socket.gro(),
-            path_mtu = shared.path.load(Ordering::Relaxed),
+            path_mtu = shared.path_mtu(),
             "data plane started"
         );
         let mut lane = Lane { shared, threads: Vec::new() };
@@ -147,6 +148,31 @@ impl Lane {
     /// Why the last packets did not leave; `None` while packets leave.
     pub fn outage(&self) -> Option<io::Error> {
         self.shared.outage.error(clock::now().mono)
+    }
+
+    /// The path MTU: the largest outer packet that is believed to arrive.
+    pub fn path_mtu(&self) -> usize {
+        self.shared.path_mtu()
+    }
+
+    /// Has the socket allow fragments where the path is too narrow for what is carried, and refuse
+    /// them elsewhere. The largest inner packet that is carried, which is to be the device's MTU.
+    /// Control calls this after [`super::LaneEvent::PathMtu`] and when an SA becomes the one to
+    /// send on.
+    pub fn follow_path_mtu(&self) -> io::Result<usize> {
+        let (tables, path) = (self.shared.parts.forwarding.load(), self.path_mtu());
+        let carried = tables.least(|rules, layout| Rules::carried_mtu(rules, path, layout));
+        let whole = tables.least(|rules, layout| Rules::whole_mtu(rules, path, layout));
+        self.socket().allow_fragments(whole < carried)?;
+        Ok(carried)
+    }
+
+    /// Connects the socket to another address of the peer. What was believed of the path there is
+    /// forgotten.
+    pub fn reconnect(&self, peer: SocketAddr) -> io::Result<()> {
+        self.socket().reconnect(peer)?;
+        self.shared.path.forget();
+        Ok(())
     }
 
     /// Whether this lane's device was deleted. An event that says so may be about an earlier lane.

@@ -28,10 +28,8 @@ const MAX_FRAMES: usize = 64;
 /// The bytes sealed before a batch is sent: two super-packets, or a batch of small packets.
 const MAX_BYTES: usize = 64 << 10;
 
-/// How long the path MTU is taken as known while packets leave. An error says that the path
-/// shrank; nothing says that the path grew again, or that the kernel's ten minutes for a learned
-/// value are over (RFC 1191 §6.3).
-const PATH_MTU_AGE: Duration = Duration::from_secs(1);
+/// How often a link that took small packets only is looked at: nothing says that it grew.
+const LINK_AGE: Duration = Duration::from_secs(1);
 
 /// The thread that takes packets from the device and sends them to the peer.
 pub(super) struct EgressLoop<'l> {
@@ -40,14 +38,17 @@ pub(super) struct EgressLoop<'l> {
     frame: Box<[u8]>,
     backoff: Backoff,
     last_sent: Instant,
-    path_asked: Instant,
+    link_seen: Instant,
+    /// The path MTU that control knows of.
+    told_path: usize,
 }
 
 impl<'l> EgressLoop<'l> {
     pub(super) fn new(shared: &'l Shared) -> EgressLoop<'l> {
         let (frame, now) = (vec![0; FRAME].into(), clock::now().mono);
         let (egress, backoff) = (Egress::default(), Backoff::default());
-        EgressLoop { shared, egress, frame, backoff, last_sent: now, path_asked: now }
+        let told_path = shared.path_mtu();
+        EgressLoop { shared, egress, frame, backoff, last_sent: now, link_seen: now, told_path }
     }
 
     pub(super) fn run(&mut self) {
@@ -93,11 +94,15 @@ impl<'l> EgressLoop<'l> {
 
     /// Sends what the device has, up to a batch. Whether the device may have more.
     fn batch(&mut self) -> io::Result<bool> {
-        let EgressLoop { shared, egress, frame, backoff, .. } = self;
+        let EgressLoop { shared, egress, frame, backoff, told_path, .. } = self;
         let (parts, now) = (&shared.parts, clock::now().mono);
         shared.show_life(OUT, now);
         let tables = parts.forwarding.load();
-        let path = shared.path.load(Ordering::Relaxed);
+        let path = shared.path.at(now).min(tables.rules.outer_mtu);
+        // Also when no packet leaves: a belief may be over, and the device's MTU follows.
+        if path != *told_path && shared.tell(LaneEvent::PathMtu(path)) {
+            *told_path = path;
+        }
         let mut port = LanePort::new(shared);
         let mut batch = egress.begin(&tables, path, parts.socket.gso(), now);
         let mut outcome = Ok(true);
@@ -120,10 +125,10 @@ impl<'l> EgressLoop<'l> {
         batch.finish(&shared.counters.egress, &mut port);
         if frames > 0 {
             self.last_sent = now;
-            if now.since(self.path_asked) >= PATH_MTU_AGE {
-                shared.refresh_path_mtu();
-                self.path_asked = now;
-            }
+        }
+        if now.since(self.link_seen) >= LINK_AGE {
+            shared.look_at_link(now);
+            self.link_seen = now;
         }
         outcome
     }
@@ -152,12 +157,14 @@ pub(super) struct IngressLoop<'l> {
     shared: &'l Shared,
     ingress: Ingress,
     backoff: Backoff,
+    /// The queued errors that were known at the last look at them.
+    errors_seen: usize,
 }
 
 impl<'l> IngressLoop<'l> {
     pub(super) fn new(shared: &'l Shared) -> IngressLoop<'l> {
         let ingress = Ingress::new(shared.parts.tun.offloads());
-        IngressLoop { shared, ingress, backoff: Backoff::default() }
+        IngressLoop { shared, ingress, backoff: Backoff::default(), errors_seen: 0 }
     }
 
     pub(super) fn run(&mut self) {
@@ -167,7 +174,7 @@ impl<'l> IngressLoop<'l> {
                 continue;
             }
             match poll::readable(parts.socket.as_fd(), &self.shared.waker, Some(PULSE)) {
-                Ok(ready) if ready.error => drop(self.read_errors()),
+                Ok(ready) if ready.error => drop(self.has_errors()),
                 Ok(_) => {}
                 Err(error) => self.backoff.pause(
                     &parts.connection,
@@ -190,7 +197,7 @@ impl<'l> IngressLoop<'l> {
             Err(error) => {
                 // As a rule the error is that of an ICMP message about a packet that was sent,
                 // which is in the error queue too.
-                if self.read_errors() == 0 {
+                if !self.has_errors() {
                     self.backoff.pause(&parts.connection, "receiving from the peer", &error);
                 }
                 return true;
@@ -202,6 +209,7 @@ impl<'l> IngressLoop<'l> {
         self.ingress.process(
             &tables,
             received,
+            shared.path.at(now),
             now,
             &shared.counters.ingress,
             &mut LanePort::new(shared),
@@ -209,11 +217,11 @@ impl<'l> IngressLoop<'l> {
         count == Ingress::SLOTS
     }
 
-    /// Empties the socket's error queue, and asks for the path MTU, which an ICMP message may have
-    /// changed. The number of errors there were.
-    fn read_errors(&self) -> usize {
-        let count = self.shared.parts.socket.drain_errors();
-        self.shared.refresh_path_mtu();
-        count
+    /// Empties the socket's error queue. Whether there were errors since the last call, which the
+    /// other thread may have read.
+    fn has_errors(&mut self) -> bool {
+        self.shared.read_errors();
+        let count = self.shared.errors.load(Ordering::Relaxed);
+        std::mem::replace(&mut self.errors_seen, count) != count
     }
 }

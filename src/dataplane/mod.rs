@@ -70,6 +70,7 @@
 //! | [`mtu`] | path MTU: what fits, and the TCP segment size that follows |
 //! | `networks` | the addresses between which the peer may send, and what is of one link only |
 //! | `outage` | why packets cannot be sent, as long as that lasts |
+//! | `path` | what a lane believes of the path MTU, and on whose word |
 //! | `port` | the descriptors as the loops use them, and what follows from an error of sending |
 //! | [`segment`] | dividing super-packets |
 //! | `shared` | what both threads of a lane and its owner share |
@@ -94,6 +95,7 @@ mod loops;
 pub mod mtu;
 mod networks;
 mod outage;
+mod path;
 mod port;
 pub mod segment;
 mod shared;

@@ -1,12 +1,15 @@
 //! Path MTU: the largest inner packet that fits the path behind a suite's overhead, and the TCP
 //! segment size (MSS) that goes with it.
 //!
-//! Path MTU discovery has three parts. Towards the peer the kernel keeps the path MTU from ICMP
-//! errors about outer packets ([`crate::sys::esp_socket::EspSocket::path_mtu`]); a lane asks for it
-//! each second and after an error. The smallest of that value, the configured outer MTU and the
-//! configured inner MTU bounds a packet ([`OuterHeaders::inner_mtu`]). A sender whose packet is
-//! larger gets an ICMP error ([`super::icmp`]), and TCP is spared the error by MSS clamping
-//! ([`mss`]).
+//! Path MTU discovery has three parts. Towards the peer a lane keeps the path MTU by itself, and
+//! believes ICMP errors that prove to be about its own packets ([`super::path`]). The smallest of
+//! that value, the configured outer MTU and the configured inner MTU bounds a packet
+//! ([`super::Rules::carried_mtu`]), and the device's MTU follows: in front of it the kernel
+//! fragments IPv4 packets that allow it. A sender whose packet still is larger gets an ICMP error
+//! ([`super::icmp`]), and TCP is spared both by MSS clamping ([`mss`]).
+//!
+//! No path is too narrow for an inner packet of 1280: outer packets that do not fit go in fragments
+//! there ([`crate::sys::esp_socket::EspSocket::allow_fragments`]).
 
 use crate::crypto::suite::Layout;
 use crate::wire::packet::esp::HEADER_LEN;
@@ -15,7 +18,7 @@ use crate::wire::packet::{tcp, udp};
 
 /// The least MTU of a link that carries IPv6 (RFC 8200 §5).
 pub const MIN_V6: usize = 1280;
-/// The packet that every IPv4 host takes (RFC 791 §3.2). A path MTU below that is not believed.
+/// The packet that every IPv4 host takes (RFC 791 §3.2). A link is not believed to take less.
 pub const MIN_V4: usize = 576;
 
 /// The headers in front of ESP: outer IP, and UDP where ESP is encapsulated in UDP.

@@ -8,7 +8,9 @@ use super::change::Forwarding;
 use super::counters::LaneCounters;
 use super::event::LaneEvent;
 use super::outage::Outage;
-use crate::sys::esp_socket::EspSocket;
+use super::path::PathMtu;
+use crate::sys::clock;
+use crate::sys::esp_socket::{EspSocket, QueuedError};
 use crate::sys::poll::Waker;
 use crate::sys::tun::Tun;
 use crate::time::Instant;
@@ -55,8 +57,10 @@ pub(super) struct Shared {
     pub(super) stop: AtomicBool,
     /// Whether somebody deleted the device.
     pub(super) lost: AtomicBool,
-    /// The path MTU: the largest outer packet that the path is known to carry.
-    pub(super) path: AtomicUsize,
+    /// The path MTU that is believed in.
+    pub(super) path: PathMtu,
+    /// The errors that were taken out of the socket's error queue, by either thread.
+    pub(super) errors: AtomicUsize,
     /// When each thread last began a batch.
     pub(super) alive: [AtomicU64; 2],
 }
@@ -70,18 +74,45 @@ impl Shared {
         self.alive[thread].store(now.0, Ordering::Relaxed);
     }
 
-    /// Asks the kernel for the path MTU, and tells control when the value changed.
-    pub(super) fn refresh_path_mtu(&self) {
-        let Ok(mtu) = self.parts.socket.path_mtu() else { return };
-        if self.path.swap(mtu, Ordering::Relaxed) != mtu {
-            self.tell(LaneEvent::PathMtu(mtu));
+    /// The largest outer packet that is believed to arrive.
+    pub(super) fn path_mtu(&self) -> usize {
+        let most = self.parts.forwarding.load().rules.outer_mtu;
+        self.path.at(clock::now().mono).min(most)
+    }
+
+    /// Empties the socket's error queue, and believes what deserves it ([`PathMtu`]). Whether the
+    /// link refused a packet for its size.
+    pub(super) fn read_errors(&self) -> bool {
+        let (tables, now) = (self.parts.forwarding.load(), clock::now().mono);
+        let mut is_link = false;
+        let count = self.parts.socket.read_errors(|error| match error {
+            QueuedError::LinkMtu(mtu) => {
+                is_link = true;
+                self.path.set_link(mtu, now);
+            }
+            QueuedError::PathMtu { mtu, quote: Some(quote) } if tables.has_sent(&quote) => {
+                self.path.lower(mtu, now);
+            }
+            QueuedError::PathMtu { .. } | QueuedError::Other => {}
+        });
+        self.errors.fetch_add(count, Ordering::Relaxed);
+        is_link
+    }
+
+    /// Notices that the link takes larger packets again. The kernel's own path MTU may be smaller
+    /// than the link's and is never larger.
+    pub(super) fn look_at_link(&self, now: Instant) {
+        if self.path.is_link_known(now)
+            && let Ok(mtu) = self.parts.socket.kernel_path_mtu()
+        {
+            self.path.raise_link(mtu, now);
         }
     }
 
     /// Whether a datagram of this length fits the path MTU, as far as that is known.
     pub(super) fn fits(&self, datagram: usize) -> bool {
         let overhead = self.parts.forwarding.load().rules.encapsulation.overhead();
-        overhead + datagram <= self.path.load(Ordering::Relaxed)
+        overhead + datagram <= self.path_mtu()
     }
 
     /// Sends an event to control; false when the channel is full.

@@ -73,6 +73,7 @@ struct TestGateway {
     ingress: Ingress,
     numbers: [DirectionCounters; 2],
     out: Outlet,
+    path: usize,
 }
 
 #[derive(Default)]
@@ -124,6 +125,7 @@ impl TestGateway {
             ingress: Ingress::new(Offloads::ALL),
             numbers: Default::default(),
             out: Outlet::default(),
+            path: 1500,
         }
     }
 
@@ -155,7 +157,14 @@ impl TestGateway {
                     tos: *tos,
                 });
             }
-            self.ingress.process(&tables, &received, NOW, &self.numbers[1], &mut self.out);
+            self.ingress.process(
+                &tables,
+                &received,
+                self.path,
+                NOW,
+                &self.numbers[1],
+                &mut self.out,
+            );
         }
     }
 
@@ -543,18 +552,66 @@ fn too_big_is_answered_inward_within_a_rate() {
 
 #[test]
 fn a_narrow_path_lowers_what_fits() {
-    let (mut first, _, to, _) = gateways();
-    let tables = first.forwarding.current();
-    // 1300 outer: 20 + 8 + 8 + 8 + 16 around, 2 of trailer, 4-byte steps: 1238 inside.
-    for (inner, fits) in [(1238, true), (1239, false)] {
-        let mut frame = single(&packet(IpVersion::V4, UDP, 0, udp(&bytes(inner - 28))));
-        let mut batch = first.egress.begin(&tables, 1300, true, NOW);
-        batch.push(&mut frame, &mut first.out);
-        batch.finish(&first.numbers[0], &mut first.out);
-        assert_eq!(to.counters.drops(DropReason::TooBig), u64::from(!fits));
+    // 1360 outer: 20 + 8 + 8 + 8 + 16 around, 2 of trailer, 4-byte steps: 1298 inside. Over a path
+    // that has no room for 1280 inside, they go in fragments.
+    for (path, most) in [(1360, 1298), (1342, 1280), (1300, 1280), (576, 1280)] {
+        let (mut first, _, to, _) = gateways();
+        let tables = first.forwarding.current();
+        for (inner, fits) in [(most, true), (most + 1, false)] {
+            let mut frame = single(&packet(IpVersion::V4, UDP, 0, udp(&bytes(inner - 28))));
+            let mut batch = first.egress.begin(&tables, path, true, NOW);
+            batch.push(&mut frame, &mut first.out);
+            batch.finish(&first.numbers[0], &mut first.out);
+            assert_eq!(to.counters.drops(DropReason::TooBig), u64::from(!fits), "{path} {inner}");
+        }
+        let told = u16::try_from(most).unwrap().to_be_bytes();
+        assert_eq!(first.out.replies[0][26..28], told, "{path}: what is carried");
     }
-    assert_eq!(first.out.sent[0].1[0].len() + 28, 1300);
-    assert_eq!(first.out.replies[0][26..28], 1238u16.to_be_bytes());
+}
+
+#[test]
+fn tcp_is_kept_to_what_crosses_a_narrow_path_in_one_piece() {
+    let syn = single(&packet(IpVersion::V4, TCP, 0, tcp(0, SYN, &[2, 4, 0x05, 0xb4], &[])));
+    let (mut first, mut second, ..) = gateways();
+    let tables = first.forwarding.current();
+    let mut batch = first.egress.begin(&tables, 1300, true, NOW);
+    batch.push(&mut syn.clone(), &mut first.out);
+    batch.finish(&first.numbers[0], &mut first.out);
+    second.pull(&first.out.sent);
+    assert_eq!(second.out.frames[0][10 + 42..][..2], 1198u16.to_be_bytes(), "outward");
+    // The receiver's own path binds what its side sends back.
+    let (mut first, mut second, to, _) = gateways();
+    second.forwarding.apply([Change::UseOutbound(to)]);
+    second.path = 1300;
+    first.push(&[syn]);
+    second.pull(&first.out.sent);
+    assert_eq!(second.out.frames[0][10 + 42..][..2], 1198u16.to_be_bytes(), "inward");
+}
+
+/// Whoever has seen a packet can quote its number; a guess is as likely as one in 2^48.
+#[test]
+fn a_quote_of_a_packet_that_was_sent_lately_is_known() {
+    let sa = outbound(SPI, everything(), Limits::UNBOUNDED);
+    let tables = TestGateway::new([Change::UseOutbound(sa.clone())]).forwarding.current();
+    let quote = |spi: u32, low: u32| [spi.to_be_bytes(), low.to_be_bytes()].concat();
+    let has_sent = |low: u32| tables.has_sent(&quote(SPI.0, low));
+    assert!(!has_sent(0) && !has_sent(1), "nothing was sent");
+    sa.note_sent(3);
+    assert_eq!([0, 1, 3, 4, u32::MAX].map(has_sent), [false, true, true, false, false]);
+    assert!(!tables.has_sent(&quote(SPI.0 + 1, 3)), "another SPI");
+    assert!(!tables.has_sent(&quote(SPI.0, 3)[..7]), "too short");
+    // Beyond 32 bits, and around their end.
+    sa.note_sent((5 << 32) + 10);
+    let around = [10, 0, u32::MAX, 10u32.wrapping_sub(65_535), 10u32.wrapping_sub(65_536), 11];
+    assert_eq!(around.map(has_sent), [true, true, true, true, false, false]);
+    let limits = Limits::UNBOUNDED;
+    let (suite, keys) = suite();
+    let key = Standard::default().esp_seal_key(&suite, &keys).unwrap();
+    let lease = Lease::new(77, false, Arc::new(AtomicU64::new(0)));
+    let resumed = OutboundSa::new(Outbound::new(SPI, key, lease, limits), everything());
+    let tables = TestGateway::new([Change::UseOutbound(Arc::new(resumed))]).forwarding.current();
+    let has_sent = |low: u32| tables.has_sent(&quote(SPI.0, low));
+    assert!(has_sent(76) && !has_sent(77), "after a restart too");
 }
 
 #[test]

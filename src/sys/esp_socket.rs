@@ -1,18 +1,19 @@
 //! A lane's socket, connected to its peer: ESP in UDP (RFC 3948) with GSO and GRO, or raw ESP (IP
 //! protocol 50).
 //!
-//! Path MTU discovery is on: what does not fit the path is refused with EMSGSIZE and never
-//! fragmented. ICMP errors come through the error queue; the kernel keeps the path's MTU, and
-//! [`EspSocket::path_mtu`] asks it.
+//! Outer packets forbid fragments (DF), and the kernel's own path MTU is not asked: it changes by
+//! an ICMP error of anybody. Only the MTU of the link binds a packet (`IP_PMTUDISC_PROBE`, ip(7)),
+//! which is refused with EMSGSIZE when it is larger. Errors of both kinds come through the error
+//! queue, [`EspSocket::read_errors`]; which of them is believed is the lane's decision.
 
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage, bind, connect, getsockname,
-    recvmsg, socket, sockopt,
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrStorage, bind,
+    connect, getsockname, recvmsg, socket, sockopt,
 };
 
 use super::mmsg::{self, Received, Run};
@@ -30,6 +31,26 @@ pub struct Batching {
     pub gso: bool,
     /// Receive segments joined (UDP GRO).
     pub gro: bool,
+}
+
+/// The octets of an ESP packet that an ICMP error has to quote to be believed: the SPI and the
+/// sequence number.
+pub const QUOTE: usize = 8;
+
+/// An error out of a socket's error queue.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum QueuedError {
+    /// The link towards the peer takes no packet larger than this, as this host itself says.
+    LinkMtu(usize),
+    /// Somebody's ICMP error says that the path takes no packet larger than `mtu`.
+    PathMtu {
+        /// The largest packet.
+        mtu: usize,
+        /// How the ESP packet begins that the error is about; `None` when the error quotes less.
+        quote: Option<[u8; QUOTE]>,
+    },
+    /// Any other.
+    Other,
 }
 
 /// A connected socket that carries ESP.
@@ -79,7 +100,24 @@ impl EspSocket {
         let v6 = address(&fd)?.is_ipv6();
         let gso = batching.gso && get(&fd, libc::SOL_UDP, libc::UDP_SEGMENT).is_ok();
         let gro = !raw && set(&fd, libc::SOL_UDP, libc::UDP_GRO, batching.gro.into()).is_ok();
-        Ok(EspSocket { fd, v6, raw, gso: AtomicBool::new(gso), gro: gro && batching.gro })
+        let socket = EspSocket { fd, v6, raw, gso: AtomicBool::new(gso), gro: gro && batching.gro };
+        socket.allow_fragments(false)?;
+        Ok(socket)
+    }
+
+    /// Sets whether outer packets may become IP fragments on a path that is too narrow for them.
+    ///
+    /// | | refused | allowed |
+    /// |---|---|---|
+    /// | IPv4 | DF; the link's MTU binds | no DF; routers divide (`IP_PMTUDISC_OMIT`) |
+    /// | IPv6 | the link's MTU binds | the kernel divides by its path MTU, which is 1280 at least |
+    pub fn allow_fragments(&self, allow: bool) -> io::Result<()> {
+        let (level, name, allowed) = match self.v6 {
+            true => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_WANT),
+            false => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
+        };
+        // The constant is the same for both families.
+        set(&self.fd, level, name, if allow { allowed } else { libc::IP_PMTUDISC_PROBE })
     }
 
     /// Connects to another address of the peer: it moved.
@@ -138,8 +176,8 @@ impl EspSocket {
         Ok(count)
     }
 
-    /// The largest outer packet that the path takes, as far as the kernel knows.
-    pub fn path_mtu(&self) -> io::Result<usize> {
+    /// The kernel's path MTU, which an ICMP error of anybody lowers. It is never above the link's.
+    pub fn kernel_path_mtu(&self) -> io::Result<usize> {
         let (level, name) = match self.v6 {
             true => (libc::IPPROTO_IPV6, libc::IPV6_MTU),
             false => (libc::IPPROTO_IP, libc::IP_MTU),
@@ -147,14 +185,47 @@ impl EspSocket {
         usize::try_from(get(&self.fd, level, name)?).map_err(io::Error::other)
     }
 
-    /// Empties the error queue, which keeps poll(2) awake as long as it holds something. How many
-    /// errors there were.
-    pub fn drain_errors(&self) -> usize {
+    /// Takes errors out of the error queue, which keeps poll(2) awake as long as it holds
+    /// something. How many there were.
+    pub fn read_errors(&self, mut each: impl FnMut(QueuedError)) -> usize {
+        let mut count = 0;
+        while count < ERRORS {
+            let Some(error) = self.next_error() else { break };
+            each(error);
+            count += 1;
+        }
+        count
+    }
+
+    fn next_error(&self) -> Option<QueuedError> {
         let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
-        let mut control = [0; 512];
-        let read =
-            || recvmsg::<()>(self.fd.as_raw_fd(), &mut [], Some(&mut control), flags).is_ok();
-        std::iter::repeat_with(read).take_while(|more| *more).take(ERRORS).count()
+        let (mut quote, mut control) = ([0; QUOTE], [0; 512]);
+        let mut parts = [IoSliceMut::new(&mut quote)];
+        let fd = self.fd.as_raw_fd();
+        let message = recvmsg::<()>(fd, &mut parts, Some(&mut control), flags).ok()?;
+        let error = message.cmsgs().ok().and_then(|mut all| {
+            all.find_map(|control| match control {
+                ControlMessageOwned::Ipv4RecvErr(error, _)
+                | ControlMessageOwned::Ipv6RecvErr(error, _) => Some(error),
+                _ => None,
+            })
+        });
+        let is_whole = message.bytes == QUOTE;
+        Some(error.map_or(QueuedError::Other, |error| meaning(&error, is_whole.then_some(quote))))
+    }
+}
+
+/// What an error is about. The kernel's quote begins behind the UDP header where ESP is in UDP, and
+/// behind the IP header where it is not: with the ESP header in both cases.
+fn meaning(error: &libc::sock_extended_err, quote: Option<[u8; QUOTE]>) -> QueuedError {
+    let is_too_big = i32::try_from(error.ee_errno) == Ok(libc::EMSGSIZE);
+    let mtu = usize::try_from(error.ee_info).unwrap_or(usize::MAX);
+    match error.ee_origin {
+        libc::SO_EE_ORIGIN_LOCAL if is_too_big => QueuedError::LinkMtu(mtu),
+        libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6 if is_too_big => {
+            QueuedError::PathMtu { mtu, quote }
+        }
+        _ => QueuedError::Other,
     }
 }
 
@@ -181,13 +252,11 @@ fn strip_ip_header(arena: &[u8], message: &mut Received) {
 
 /// What both kinds have in common.
 fn prepare(fd: &OwnedFd, v6: bool) -> io::Result<()> {
-    let (level, discover, errors, tos) = if v6 {
-        (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_RECVERR, libc::IPV6_RECVTCLASS)
+    let (level, errors, tos) = if v6 {
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVERR, libc::IPV6_RECVTCLASS)
     } else {
-        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_RECVERR, libc::IP_RECVTOS)
+        (libc::IPPROTO_IP, libc::IP_RECVERR, libc::IP_RECVTOS)
     };
-    // The constant is the same for both families.
-    set(fd, level, discover, libc::IP_PMTUDISC_DO)?;
     set(fd, level, errors, 1)?;
     set(fd, level, tos, 1)?;
     // Beyond the limit of an ordinary user where that is allowed, else as far as it goes.
@@ -296,16 +365,39 @@ mod tests {
     }
 
     #[test]
-    fn what_the_path_does_not_take_is_refused_not_fragmented() {
+    fn what_the_link_does_not_take_is_refused_not_fragmented() {
         let (sender, receiver) = pair(ALL);
-        assert!(sender.path_mtu().unwrap() >= 65_535);
+        assert!(sender.kernel_path_mtu().unwrap() >= 65_535);
         // A UDP payload may have 65,507 bytes; the loopback device's MTU lets pass all of them.
         let buffer = vec![0; 65_508];
         let run = |len| [Run { start: 0, len, segment: len, tos: 0 }];
+        assert!(sender.send(&buffer, &run(65_507)).1.is_ok());
         let (count, result) = sender.send(&buffer, &run(65_508));
         assert_eq!((count, result.unwrap_err().raw_os_error()), (0, Some(libc::EMSGSIZE)));
-        assert!(sender.send(&buffer, &run(65_507)).1.is_ok());
         assert_eq!(drain(&receiver).len(), 1);
+    }
+
+    /// The errors of both origins, and the quotes that make one of them worth a look.
+    #[test]
+    fn an_error_means_what_its_origin_says() {
+        let error = |origin, errno: i32, info| libc::sock_extended_err {
+            ee_errno: errno.unsigned_abs(),
+            ee_origin: origin,
+            ee_type: 3,
+            ee_code: 4,
+            ee_pad: 0,
+            ee_info: info,
+            ee_data: 0,
+        };
+        let quote = Some([7; QUOTE]);
+        let too_big = |origin| meaning(&error(origin, libc::EMSGSIZE, 1400), quote);
+        assert_eq!(too_big(libc::SO_EE_ORIGIN_LOCAL), QueuedError::LinkMtu(1400));
+        for origin in [libc::SO_EE_ORIGIN_ICMP, libc::SO_EE_ORIGIN_ICMP6] {
+            assert_eq!(too_big(origin), QueuedError::PathMtu { mtu: 1400, quote });
+            let other = error(origin, libc::ECONNREFUSED, 1400);
+            assert_eq!(meaning(&other, quote), QueuedError::Other);
+        }
+        assert_eq!(too_big(libc::SO_EE_ORIGIN_NONE), QueuedError::Other);
     }
 
     #[test]
@@ -328,7 +420,9 @@ mod tests {
         assert!(sender.send(&[1], &run).1.is_ok());
         let refused = sender.receive(&mut [0; 64], 64, &mut [Received::default()]).unwrap_err();
         assert_eq!(refused.raw_os_error(), Some(libc::ECONNREFUSED));
-        assert_eq!(sender.drain_errors(), 1);
-        assert_eq!(sender.drain_errors(), 0);
+        let mut errors = Vec::new();
+        assert_eq!(sender.read_errors(|error| errors.push(error)), 1);
+        assert_eq!(errors, [QueuedError::Other]);
+        assert_eq!(sender.read_errors(|_| {}), 0);
     }
 }

@@ -13,6 +13,8 @@ use nix::sys::socket::{
     SockaddrStorage, bind, recvmsg, sendmsg, setsockopt, socket, sockopt,
 };
 
+use super::esp_socket::set;
+
 /// The mark of outer packets. "S2SD" in ASCII, so that whoever meets it in a rule finds its owner.
 pub const MARK: u32 = 0x5332_5344;
 
@@ -43,7 +45,20 @@ pub fn open(address: SocketAddr) -> io::Result<UdpSocket> {
     }
     mark(&fd)?;
     bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
-    Ok(UdpSocket::from(fd))
+    adopt(UdpSocket::from(fd))
+}
+
+/// Takes over a socket that [`open`] made, perhaps that of a former version.
+///
+/// The kernel's path MTU, which an ICMP error of anybody lowers, does not count over IPv4: with it
+/// IKE messages would leave in IP fragments, and Azure drops those. DF is not set, because a peer
+/// without IKE fragmentation (RFC 7383) is sent messages larger than a link. Over IPv6 no path MTU
+/// is below 1280, and the kernel's counts.
+pub fn adopt(socket: UdpSocket) -> io::Result<UdpSocket> {
+    if socket.local_addr()?.is_ipv4() {
+        set(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT)?;
+    }
+    Ok(socket)
 }
 
 /// Takes one datagram.

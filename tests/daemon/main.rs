@@ -10,6 +10,7 @@ mod lab;
 mod log;
 #[path = "../manual/mod.rs"]
 mod manual;
+mod path;
 mod show;
 mod spare;
 mod trust;

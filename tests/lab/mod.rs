@@ -11,7 +11,9 @@
 #![allow(clippy::unwrap_used, reason = "a lab that cannot be built says so and fails")]
 
 pub mod ear;
+pub mod forger;
 pub mod pair;
+pub mod router;
 pub mod traffic;
 pub mod wire;
 

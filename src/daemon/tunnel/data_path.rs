@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use tokio::sync::mpsc::Sender;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::PeerLaneEvent;
 use super::host::{HostLane, OuterEnds, TunnelHost};
@@ -53,6 +53,8 @@ pub(crate) struct DataPath<H: TunnelHost> {
     handles: Handles,
     peer: PeerId,
     events: Sender<PeerLaneEvent>,
+    /// The MTU that this process has given the device; `None` while a former process's is there.
+    mtu: Option<u16>,
     state: State<H>,
 }
 
@@ -111,7 +113,9 @@ impl<H: TunnelHost> DataPath<H> {
         let state = State::Idle { device, standby: Standby { socket, ..Standby::default() } };
         let forwarding = Forwarding::new(plan.rules(true, IpVersion::V4));
         forwarding.apply([Change::SetNetworks(plan.networks.clone())]);
-        Ok((DataPath { host, plan, forwarding, handles, peer, events, state }, is_inherited))
+        let mtu = (!is_inherited).then(|| plan.mtu());
+        let path = DataPath { host, plan, forwarding, handles, peer, events, mtu, state };
+        Ok((path, is_inherited))
     }
 
     /// Sets the addresses between which the peer may send.
@@ -133,6 +137,33 @@ impl<H: TunnelHost> DataPath<H> {
         match &self.state {
             State::Running { lane, .. } => Some(lane),
             State::Idle { .. } | State::Lost { .. } => None,
+        }
+    }
+
+    /// The MTU of the device.
+    pub(super) fn mtu(&self) -> u16 {
+        self.mtu.unwrap_or_else(|| self.plan.mtu())
+    }
+
+    /// Gives the device the MTU that the path leaves, and the configured one at most: of larger
+    /// packets the kernel then fragments those that allow it, and tells the senders of the others.
+    pub(super) fn follow_path_mtu(&mut self) {
+        let State::Running { lane, .. } = &self.state else { return };
+        let (connection, interface) = (&self.plan.connection, &self.plan.interface);
+        let set = lane.follow_path_mtu().and_then(|carried| {
+            let mtu = u16::try_from(carried).unwrap_or(u16::MAX).min(self.plan.mtu());
+            if self.mtu != Some(mtu) {
+                self.host.links()?.set_mtu(interface, mtu)?;
+                info!(connection, interface, mtu, "the interface's MTU follows the path");
+            }
+            Ok(mtu)
+        });
+        match set {
+            Ok(mtu) => self.mtu = Some(mtu),
+            Err(error) => warn!(
+                connection, interface, %error,
+                "the interface's MTU could not follow the path MTU; large packets may be lost"
+            ),
         }
     }
 
@@ -170,7 +201,9 @@ impl<H: TunnelHost> DataPath<H> {
                     return self.start_lane(ends);
                 }
                 let moved = lane.reconnect(ends.path.remote);
-                moved.map_err(not_carried).inspect_err(|_| self.suspend())
+                moved.map_err(not_carried).inspect_err(|_| self.suspend())?;
+                self.follow_path_mtu();
+                Ok(())
             }
             State::Idle { standby, .. } | State::Lost { standby } => {
                 standby.ends = Some(ends);
@@ -207,7 +240,8 @@ impl<H: TunnelHost> DataPath<H> {
             self.lose_device();
         }
         self.ensure_device().inspect_err(|_| self.forget_socket())?;
-        if let Err(error) = self.host.links().and_then(|links| self.plan.apply(&links)) {
+        if let Err(error) = self.host.links().and_then(|links| self.plan.apply(&links, self.mtu()))
+        {
             warn!(
                 connection = self.plan.connection, interface = self.plan.interface, %error,
                 "the interface's MTU and addresses could not be checked"
@@ -264,6 +298,7 @@ impl<H: TunnelHost> DataPath<H> {
     fn ensure_device(&mut self) -> Result<(), Problem> {
         if let State::Lost { standby } = &mut self.state {
             let device = make_device(&self.host, &self.plan, &self.handles)?;
+            self.mtu = Some(self.plan.mtu());
             self.state = State::Idle { device, standby: std::mem::take(standby) };
         }
         Ok(())
@@ -283,7 +318,10 @@ impl<H: TunnelHost> DataPath<H> {
         self.state = State::Lost { standby };
         let device = match device {
             Some(device) => device,
-            None => make_device(&self.host, &self.plan, &self.handles)?,
+            None => {
+                self.mtu = Some(self.plan.mtu());
+                make_device(&self.host, &self.plan, &self.handles)?
+            }
         };
         let version = if ends.path.local.is_ipv4() { IpVersion::V4 } else { IpVersion::V6 };
         self.forwarding.apply([Change::SetRules(self.plan.rules(ends.encapsulated, version))]);
@@ -293,6 +331,7 @@ impl<H: TunnelHost> DataPath<H> {
         });
         let lane = started.map_err(not_carried).inspect_err(|_| self.suspend())?;
         self.state = State::Running { lane, ends };
+        self.follow_path_mtu();
         Ok(())
     }
 
@@ -376,7 +415,7 @@ fn make_device<H: TunnelHost>(
     let make = || {
         let device = host.create_device(plan)?;
         let links = host.links()?;
-        plan.apply(&links)?;
+        plan.apply(&links, plan.mtu())?;
         links.set_up(&plan.interface)?;
         Ok(device)
     };

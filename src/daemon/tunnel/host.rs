@@ -69,8 +69,11 @@ pub(crate) trait HostLane {
     fn has_lost_device(&self) -> bool;
     /// Why the last packets did not leave.
     fn send_error(&self) -> Option<io::Error>;
-    /// The largest outer packet that the kernel knows the path to carry.
-    fn path_mtu(&self) -> Option<usize>;
+    /// The largest outer packet that is believed to arrive.
+    fn path_mtu(&self) -> usize;
+    /// Allows outer fragments where the path is too narrow. The largest inner packet that is
+    /// carried.
+    fn follow_path_mtu(&self) -> io::Result<usize>;
     /// Whether both threads have shown lately that they run.
     fn is_responsive(&self, now: Instant) -> bool;
     /// Packets that belong to no SA.
@@ -150,7 +153,7 @@ impl HostLane for Lane {
     type Device = Tun;
 
     fn reconnect(&self, remote: SocketAddr) -> io::Result<()> {
-        self.socket().reconnect(remote)
+        Lane::reconnect(self, remote)
     }
 
     fn stop(self) -> Option<(Tun, OwnedFd)> {
@@ -165,8 +168,12 @@ impl HostLane for Lane {
         self.outage()
     }
 
-    fn path_mtu(&self) -> Option<usize> {
-        self.socket().path_mtu().ok()
+    fn path_mtu(&self) -> usize {
+        Lane::path_mtu(self)
+    }
+
+    fn follow_path_mtu(&self) -> io::Result<usize> {
+        Lane::follow_path_mtu(self)
     }
 
     fn is_responsive(&self, now: Instant) -> bool {

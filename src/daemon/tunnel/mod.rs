@@ -153,11 +153,6 @@ impl<H: TunnelHost> RunningTunnel<H> {
         self.data_path.set_networks(networks);
     }
 
-    /// What the configuration sets for the device.
-    pub(crate) fn plan(&self) -> &DevicePlan {
-        &self.data_path.plan
-    }
-
     /// The outer addresses, once there was an SA.
     pub(crate) fn path(&self) -> Option<Path> {
         self.data_path.ends().map(|ends| ends.path)
@@ -168,9 +163,19 @@ impl<H: TunnelHost> RunningTunnel<H> {
         self.data_path.ends().is_none_or(|ends| ends.encapsulated)
     }
 
-    /// The path MTU as the kernel knows it: the largest outer packet.
+    /// The path MTU: the largest outer packet that is believed to arrive.
     pub(crate) fn path_mtu(&self) -> Option<usize> {
-        self.data_path.lane().and_then(HostLane::path_mtu)
+        self.data_path.lane().map(HostLane::path_mtu)
+    }
+
+    /// The MTU of the device.
+    pub(crate) fn mtu(&self) -> u16 {
+        self.data_path.mtu()
+    }
+
+    /// Gives the device the MTU that the path leaves.
+    pub(crate) fn follow_path_mtu(&mut self) {
+        self.data_path.follow_path_mtu();
     }
 
     /// Whether the lane's threads have shown lately that they run; true if there is no lane.
@@ -245,6 +250,8 @@ impl<H: TunnelHost> RunningTunnel<H> {
     /// Sends a slot's traffic on this SA, and no longer on the one before it.
     pub(crate) fn activate_outbound(&mut self, slot: Slot, child: ChildId, spi: EspSpi) {
         self.children.activate_outbound(slot, child, spi);
+        // Each suite leaves another room for the inner packet.
+        self.data_path.follow_path_mtu();
     }
 
     /// Never sends on this SA again.

@@ -40,6 +40,8 @@ struct Kernel {
     failing: Option<&'static str>,
     /// Whether a running lane has noticed that the interface is gone.
     lane_lost: bool,
+    /// The largest inner packet that the lane carries.
+    carried: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -170,8 +172,12 @@ impl HostLane for FakeLane {
         None
     }
 
-    fn path_mtu(&self) -> Option<usize> {
-        Some(1500)
+    fn path_mtu(&self) -> usize {
+        1500
+    }
+
+    fn follow_path_mtu(&self) -> io::Result<usize> {
+        Ok(self.host.0.borrow().carried)
     }
 
     fn is_responsive(&self, _: Instant) -> bool {
@@ -274,6 +280,7 @@ fn state(inherited: Vec<(String, OwnedFd)>) -> PersistentState {
 fn created(inherited: Vec<(String, OwnedFd)>) -> (FakeHost, RunningTunnel<FakeHost>) {
     let host = FakeHost::default();
     host.0.borrow_mut().link = (!inherited.is_empty()).then_some(true);
+    host.0.borrow_mut().carried = 1400;
     let (events, _) = mpsc::channel(1);
     let mut state = state(inherited);
     let tunnel =
@@ -409,6 +416,34 @@ fn a_peer_that_moves_takes_the_socket_along_and_another_socket_needs_another_lan
 }
 
 #[test]
+fn the_devices_mtu_follows_the_path_and_is_never_above_the_configured_one() {
+    let (host, mut tunnel) = running();
+    for (carried, mtu) in [(1338, 1338), (1280, 1280), (1438, 1400)] {
+        host.0.borrow_mut().carried = carried;
+        tunnel.follow_path_mtu();
+        assert_eq!((host.calls(), tunnel.mtu()), (vec![format!("mtu {mtu}")], mtu));
+        tunnel.follow_path_mtu();
+        assert_eq!(host.calls(), [""; 0], "once");
+    }
+    host.0.borrow_mut().carried = 1338;
+    host.fail(Some("mtu"));
+    tunnel.follow_path_mtu();
+    assert_eq!(tunnel.mtu(), 1400, "what the device has");
+    host.fail(None);
+    tunnel.activate_outbound(Slot(0), ChildId(1), spi(OUT));
+    assert_eq!(tunnel.mtu(), 1338, "tried again");
+    host.calls();
+    tunnel.restore_device().unwrap();
+    let restored = [&["mtu 1338"][..], &SET[1..]].concat();
+    assert_eq!(host.calls(), restored, "what another program changes comes back");
+    tunnel.lose_device();
+    host.0.borrow_mut().carried = 1400;
+    tunnel.restore_device().unwrap();
+    tunnel.ensure_lane().unwrap();
+    assert_eq!(tunnel.mtu(), 1400, "another device, another lane");
+}
+
+#[test]
 fn a_parked_tunnel_starts_no_lane() {
     let (host, mut tunnel) = running();
     tunnel.park();
@@ -438,9 +473,10 @@ fn the_next_process_takes_the_device_and_the_socket_over_and_starts_when_release
     assert_eq!(tunnel.positions()[0].outbound.unwrap().next, 77);
     assert_eq!(tunnel.traffic().packets_out, 5);
     tunnel.release().unwrap();
+    // What a former process gave the device for a narrow path does not stay.
     assert_eq!(
         host.calls(),
-        ["kept-socket 192.0.2.2:4500", "connect 192.0.2.2:4500", "lane starts"]
+        ["kept-socket 192.0.2.2:4500", "connect 192.0.2.2:4500", "lane starts", "mtu 1400"]
     );
 
     // Without an SA, nothing takes the socket over, and it must not swallow the peer's packets.
@@ -448,7 +484,7 @@ fn the_next_process_takes_the_device_and_the_socket_over_and_starts_when_release
     tunnel.resume(Traffic::default(), Vec::new());
     tunnel.release().unwrap();
     tunnel.install_inbound(sa(1, IN)).unwrap();
-    assert_eq!(host.calls(), [&["adopt s2s0"][..], &STARTED].concat());
+    assert_eq!(host.calls(), [&["adopt s2s0"][..], &STARTED, &["mtu 1400"]].concat());
 }
 
 #[test]

@@ -176,6 +176,7 @@ pub fn packet_ingress(data: &[u8]) {
             ingress.process(
                 &tables.current(),
                 &received,
+                1500,
                 Instant(1),
                 &DirectionCounters::default(),
                 &mut delivered,
