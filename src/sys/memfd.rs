@@ -9,20 +9,36 @@ use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-/// Makes a memfd of `len` zero octets, sealed against another length. Only this user may open it
-/// again.
+/// Makes a memfd of `len` zero octets, sealed against another length and against being run
+/// as a program. Only this user may open it again.
 pub fn create(name: &str, len: u64) -> io::Result<File> {
     fault!(Memfd);
-    let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let fd = match memfd_create(name, flags | never_executable()) {
+        // Linux before 6.3 does not know the flag.
+        Err(Errno::EINVAL) => memfd_create(name, flags)?,
+        made => made?,
+    };
     let file = File::from(fd);
     file.set_len(len)?;
     nix::sys::stat::fchmod(&file, nix::sys::stat::Mode::from_bits_truncate(0o600))?;
     fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW))?;
     fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SEAL))?;
     Ok(file)
+}
+
+/// Memory that nobody ever runs as a program.
+fn never_executable() -> MFdFlags {
+    MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL)
+}
+
+/// Whether the kernel can forbid that a memfd is run as a program (Linux 6.3).
+pub(crate) fn can_forbid_execution() -> bool {
+    memfd_create("s2sd-probe", MFdFlags::MFD_CLOEXEC | never_executable()).is_ok()
 }
 
 /// Writes into a memfd of [`create`].

@@ -16,6 +16,9 @@
 //! one foreseen it is an error message instead of an outage. The signer does so little that there
 //! is nothing to foresee, so there a stray call is an attack and ends it.
 //!
+//! **No new code.** No role maps memory that can be run, so what an attacker brings along stays
+//! data. The modules of the C library that look up names are loaded before (`name_service`).
+//!
 //! The filters are in `syscalls`, the directories in `paths`.
 //!
 //! **Files.** Landlock leaves the directories of the configuration and of what it names, and what
@@ -32,6 +35,7 @@
 //!
 //! A kernel without one of these goes without it; the caller logs [`Confinement`], in a line.
 
+mod name_service;
 mod paths;
 mod syscalls;
 
@@ -101,6 +105,7 @@ impl fmt::Display for Confinement {
 pub fn process(paths: &Paths) -> Confinement {
     let dumps = forbid_dumps().map_err(|error| error.to_string());
     let swap = lock_memory();
+    name_service::load();
     let files = paths.enforce();
     let system_calls = syscalls::enforce(ConfinedRole::Control);
     CONFINED.store(true, Ordering::Relaxed);

@@ -9,6 +9,7 @@ use seccompiler::{
 };
 
 use super::ConfinedRole;
+use crate::sys::memfd;
 
 /// Memory, locks, clocks, signals, the end: what every thread of every program does.
 const COMMON: &[c_long] = &[
@@ -90,19 +91,14 @@ const CONTROL: &[c_long] = &[
     libc::SYS_getpeername,
     libc::SYS_getsockname,
     libc::SYS_getuid,
-    libc::SYS_ioctl,
-    libc::SYS_kill,
     libc::SYS_listen,
     libc::SYS_lseek,
-    libc::SYS_memfd_create,
     libc::SYS_mkdirat,
     libc::SYS_msync,
     libc::SYS_newfstatat,
     libc::SYS_openat,
     libc::SYS_pipe2,
-    libc::SYS_prctl,
     libc::SYS_pread64,
-    libc::SYS_prlimit64,
     libc::SYS_pwrite64,
     libc::SYS_readlinkat,
     libc::SYS_sched_getparam,
@@ -111,7 +107,6 @@ const CONTROL: &[c_long] = &[
     libc::SYS_setsockopt,
     libc::SYS_shutdown,
     libc::SYS_statx,
-    libc::SYS_tgkill,
     libc::SYS_timerfd_create,
     libc::SYS_timerfd_settime,
     libc::SYS_uname,
@@ -139,9 +134,18 @@ const CONTROL_OLD: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const CONTROL_OLD: &[c_long] = &[];
 
-/// Families of sockets: UDP and raw ESP, routes and devices, the control socket and the service
-/// manager.
-const FAMILIES: [i32; 4] = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK, libc::AF_UNIX];
+/// What the kernel takes as the kind of a socket from its second argument; the rest are flags.
+const SOCKET_KIND: i32 = 0xf;
+
+/// What may be asked of a descriptor beside reading and writing: a device made and told its
+/// offloads (linux/if_tun.h), a device's number, and what the standard library asks.
+const REQUESTS: &[u64] =
+    &[TUNSETIFF, TUNSETOFFLOAD, libc::SIOCGIFINDEX, libc::FIONBIO, libc::FIOCLEX, libc::TCGETS];
+const TUNSETIFF: u64 = 0x4004_54ca;
+const TUNSETOFFLOAD: u64 = 0x4004_54d0;
+
+/// What a thread may change about itself: its name, and to give up more.
+const SETTINGS: &[i32] = &[libc::PR_SET_NAME, libc::PR_SET_NO_NEW_PRIVS];
 
 /// Filters the system calls of the calling thread and of those that it starts from now on.
 pub(super) fn enforce(role: ConfinedRole) -> Result<(), String> {
@@ -188,30 +192,69 @@ fn rules(role: ConfinedRole) -> Result<SyscallRules, seccompiler::BackendError> 
     };
     let mut rules: SyscallRules =
         lists.iter().copied().flatten().map(|&number| (number, Vec::new())).collect();
-    let (write, execute) = (bits(libc::PROT_WRITE), bits(libc::PROT_EXEC));
-    let without = |bit| condition(2, SeccompCmpOp::MaskedEq(bit), 0);
-    // No new code, but for control, whose C library loads modules to look up names: there no memory
-    // is both written and run.
-    let mut mappings = vec![SeccompRule::new(vec![without(execute)?])?];
+    let execute = bits(libc::PROT_EXEC);
+    let data = || Ok(vec![only(&[masked(2, execute, 0)?])?]);
+    // No new code: what looks up names is loaded before (`name_service.rs`).
+    rules.insert(libc::SYS_mmap, data()?);
+    rules.insert(libc::SYS_mprotect, data()?);
     if role == ConfinedRole::Control {
-        mappings.push(SeccompRule::new(vec![without(write)?])?);
-    }
-    rules.insert(libc::SYS_mmap, mappings);
-    rules.insert(libc::SYS_mprotect, vec![SeccompRule::new(vec![without(execute)?])?]);
-    if role == ConfinedRole::Control {
-        let families = FAMILIES
-            .into_iter()
-            .map(|family| SeccompRule::new(vec![condition(0, SeccompCmpOp::Eq, bits(family))?]));
-        rules.insert(libc::SYS_socket, families.collect::<Result<_, _>>()?);
-        let unix = SeccompRule::new(vec![condition(0, SeccompCmpOp::Eq, bits(libc::AF_UNIX))?])?;
-        rules.insert(libc::SYS_socketpair, vec![unix]);
-        // Threads, and no processes: a thread of this process shares everything with it.
-        let thread = bits(libc::CLONE_THREAD);
-        let shared = SeccompRule::new(vec![condition(0, SeccompCmpOp::MaskedEq(thread), thread)?])?;
-        rules.insert(libc::SYS_clone, vec![shared]);
-        rules.insert(libc::SYS_clone3, Vec::new());
+        rules.extend(control_rules()?);
     }
     Ok(rules)
+}
+
+/// What control may do only with some arguments.
+fn control_rules() -> Result<SyscallRules, seccompiler::BackendError> {
+    let is = |argument, value| condition(argument, SeccompCmpOp::Eq, bits(value));
+    let mut sockets = vec![
+        // The control socket, the service manager, and who answers for names.
+        only(&[is(0, libc::AF_UNIX)?])?,
+        // Devices, addresses and routes.
+        only(&[is(0, libc::AF_NETLINK)?, is(2, libc::NETLINK_ROUTE)?])?,
+    ];
+    let kind = |kind| masked(1, bits(SOCKET_KIND), bits(kind));
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        // 0 is UDP.
+        for protocol in [0, libc::IPPROTO_UDP] {
+            sockets.push(only(&[is(0, family)?, kind(libc::SOCK_DGRAM)?, is(2, protocol)?])?);
+        }
+        let esp = is(2, libc::IPPROTO_ESP)?;
+        sockets.push(only(&[is(0, family)?, kind(libc::SOCK_RAW)?, esp])?);
+    }
+    let requests = REQUESTS.iter().map(|&it| only(&[condition(1, SeccompCmpOp::Eq, it)?]));
+    let settings = SETTINGS.iter().map(|&it| only(&[is(0, it)?]));
+    let this = i32::try_from(std::process::id()).unwrap_or(i32::MAX);
+    // Threads, and no processes: a thread of this process shares everything with it.
+    let thread = bits(libc::CLONE_THREAD);
+    let sealed = u64::from(libc::MFD_NOEXEC_SEAL);
+    let memory = match memfd::can_forbid_execution() {
+        true => vec![only(&[masked(1, sealed, sealed)?])?],
+        false => Vec::new(),
+    };
+    Ok(SyscallRules::from([
+        (libc::SYS_socket, sockets),
+        (libc::SYS_socketpair, vec![only(&[is(0, libc::AF_UNIX)?])?]),
+        (libc::SYS_ioctl, requests.collect::<Result<_, _>>()?),
+        (libc::SYS_prctl, settings.collect::<Result<_, _>>()?),
+        (libc::SYS_prlimit64, vec![only(&[is(0, 0)?])?]),
+        (libc::SYS_tgkill, vec![only(&[is(0, this)?])?]),
+        (libc::SYS_clone, vec![only(&[masked(0, thread, thread)?])?]),
+        (libc::SYS_clone3, Vec::new()),
+        (libc::SYS_memfd_create, memory),
+    ]))
+}
+
+/// A call that is allowed when all of these are so.
+fn only(conditions: &[SeccompCondition]) -> Result<SeccompRule, seccompiler::BackendError> {
+    SeccompRule::new(conditions.to_vec())
+}
+
+fn masked(
+    argument: u8,
+    mask: u64,
+    value: u64,
+) -> Result<SeccompCondition, seccompiler::BackendError> {
+    condition(argument, SeccompCmpOp::MaskedEq(mask), value)
 }
 
 fn condition(
@@ -234,6 +277,7 @@ fn errno(number: i32) -> u32 {
 mod tests {
     use std::io;
     use std::net::UdpSocket;
+    use std::os::fd::AsRawFd;
     use std::process::Command;
 
     use super::*;
@@ -277,6 +321,121 @@ mod tests {
             std::thread::spawn(|| refused(std::os::unix::fs::chroot("/"))).join().unwrap()
         });
         assert!(inherits);
+    }
+
+    /// A socket of these three numbers, which control tries to make.
+    fn tried(family: i32, kind: i32, protocol: i32) -> io::Result<()> {
+        // SAFETY: socket(2) takes integers only.
+        let fd = unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor is new, and nobody else has it.
+        unsafe { libc::close(fd) };
+        Ok(())
+    }
+
+    #[test]
+    fn control_makes_sockets_of_the_kinds_that_it_uses_and_no_others() {
+        under(ConfinedRole::Control, || {
+            let (dgram, raw, stream) = (libc::SOCK_DGRAM, libc::SOCK_RAW, libc::SOCK_STREAM);
+            for family in [libc::AF_INET, libc::AF_INET6] {
+                assert!(tried(family, dgram, 0).is_ok());
+                assert!(tried(family, dgram | libc::SOCK_NONBLOCK, libc::IPPROTO_UDP).is_ok());
+                if nix::unistd::geteuid().is_root() {
+                    assert!(tried(family, raw, libc::IPPROTO_ESP).is_ok());
+                }
+                for (kind, protocol) in [
+                    (stream, 0),
+                    (raw, libc::IPPROTO_ICMP),
+                    (raw, libc::IPPROTO_TCP),
+                    (raw, libc::IPPROTO_RAW),
+                    (dgram, libc::IPPROTO_ICMP),
+                    (libc::SOCK_SEQPACKET, libc::IPPROTO_SCTP),
+                ] {
+                    assert!(refused(tried(family, kind, protocol)), "{kind} {protocol}");
+                }
+            }
+            let netlink = |protocol| tried(libc::AF_NETLINK, raw, protocol);
+            assert!(netlink(libc::NETLINK_ROUTE).is_ok());
+            for other in [
+                libc::NETLINK_NETFILTER,
+                libc::NETLINK_XFRM,
+                libc::NETLINK_AUDIT,
+                libc::NETLINK_GENERIC,
+                libc::NETLINK_KOBJECT_UEVENT,
+            ] {
+                assert!(refused(netlink(other)), "netlink {other}");
+            }
+            assert!(tried(libc::AF_UNIX, stream, 0).is_ok());
+            assert!(tried(libc::AF_UNIX, dgram, 0).is_ok());
+        });
+    }
+
+    #[test]
+    fn control_runs_no_new_code_and_keeps_its_protections() {
+        under(ConfinedRole::Control, || {
+            let mapped = |rights| {
+                let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+                // SAFETY: a new mapping, placed by the kernel; it touches nothing that exists.
+                let at = unsafe { libc::mmap(std::ptr::null_mut(), 4096, rights, flags, -1, 0) };
+                if at == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(at) }
+            };
+            assert!(mapped(libc::PROT_READ | libc::PROT_WRITE).is_ok());
+            assert!(refused(mapped(libc::PROT_READ | libc::PROT_EXEC)));
+            assert!(refused(mapped(libc::PROT_WRITE | libc::PROT_EXEC)));
+            let set = |option, to: libc::c_ulong| {
+                // SAFETY: these options take integers only.
+                match unsafe { libc::prctl(option, to, 0, 0, 0) } {
+                    0 => Ok(()),
+                    _ => Err(io::Error::last_os_error()),
+                }
+            };
+            assert!(set(libc::PR_SET_NO_NEW_PRIVS, 1).is_ok());
+            for option in [libc::PR_SET_DUMPABLE, libc::PR_SET_PTRACER, libc::PR_SET_KEEPCAPS] {
+                assert!(refused(set(option, 1)), "prctl {option}");
+            }
+            assert!(refused(nix::sys::prctl::set_child_subreaper(true).map_err(Into::into)));
+            let file = crate::sys::memfd::create("test", 4096).unwrap();
+            let mode = file.metadata().unwrap().permissions();
+            assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
+            if crate::sys::memfd::can_forbid_execution() {
+                let program = nix::sys::memfd::memfd_create(
+                    "program",
+                    nix::sys::memfd::MFdFlags::MFD_CLOEXEC,
+                );
+                assert!(refused(program.map_err(Into::into)));
+            }
+        });
+    }
+
+    /// A terminal that takes typed-in characters from a program would have them run by the shell
+    /// that started the service (TIOCSTI, TIOCLINUX).
+    #[test]
+    fn control_types_nothing_into_a_terminal_and_signals_nobody() {
+        under(ConfinedRole::Control, || {
+            let null = std::fs::File::open("/dev/null").unwrap();
+            for request in [libc::TIOCSTI, libc::TIOCLINUX, libc::TIOCCONS] {
+                // SAFETY: /dev/null knows none of these requests and reads no memory for them.
+                let done = unsafe { libc::ioctl(null.as_raw_fd(), request, 0) };
+                assert_eq!(done, -1);
+                assert!(refused::<()>(Err(io::Error::last_os_error())), "ioctl {request}");
+            }
+            assert!(refused(
+                nix::sys::signal::kill(nix::unistd::Pid::this(), None).map_err(Into::into)
+            ));
+            UdpSocket::bind("127.0.0.1:0").unwrap().set_nonblocking(true).unwrap();
+        });
+    }
+
+    /// Modules of the C library that look up names are code, which is loaded before.
+    #[test]
+    fn names_are_looked_up_without_new_code() {
+        super::super::name_service::load();
+        let found = under(ConfinedRole::Control, || {
+            std::net::ToSocketAddrs::to_socket_addrs("localhost:500").map(Iterator::count)
+        });
+        assert!(found.unwrap() > 0);
     }
 
     #[test]
