@@ -43,7 +43,9 @@ use std::time::Duration;
 use tracing::error;
 use zeroize::Zeroizing;
 
-use crate::crypto::signature::{KeyKind, PrivateKey, PublicKey, Scheme, SignError, Signer};
+use crate::crypto::signature::{
+    KeyError, KeyKind, PrivateKey, PublicKey, Scheme, SignError, Signer,
+};
 
 /// How long the signing process may take for an answer before the service treats it as gone:
 /// seconds more than the slowest key takes on the slowest machine.
@@ -63,6 +65,11 @@ const FORGET: u8 = 3;
 const DONE: u8 = 0;
 const UNFIT: u8 = 1;
 const FAILED: u8 = 2;
+const REFUSED: u8 = 3;
+const ENCRYPTED: u8 = 4;
+
+/// What ends the finding in a refusal; the remedy follows.
+const FINDING_END: char = '\n';
 
 /// The service's end of the socket to the signing process.
 #[derive(Debug)]
@@ -126,15 +133,21 @@ impl SigningProcess {
 }
 
 impl Signer for SigningProcess {
-    fn keep(&self, der: &[u8]) -> Option<(u32, PublicKey)> {
+    fn keep(&self, der: &[u8]) -> Result<(u32, PublicKey), KeyError> {
         // A file may hold anything, and a message that is too long would end the signing process.
         if der.len() >= MAX_MESSAGE {
-            return None;
+            return Err(KeyError::Refused {
+                found: format!("{} octets are no private key", der.len()),
+                remedy: "name the file with the private key".to_owned(),
+            });
         }
-        let answer = self.ask(&[&[KEEP], der])?;
-        let (&[DONE, a, b, c, d, kind], octets) = answer.split_first_chunk()? else { return None };
-        let public = PublicKey::from_octets(kind_of(kind)?, octets).ok()?;
-        Some((u32::from_be_bytes([a, b, c, d]), public))
+        let answer = self.ask(&[&[KEEP], der]).ok_or(KeyError::NotKept)?;
+        match answer.split_first() {
+            Some((&DONE, key)) => kept(key).ok_or(KeyError::NotKept),
+            Some((&REFUSED, text)) => Err(refusal(text)),
+            Some((&ENCRYPTED, _)) => Err(KeyError::Encrypted),
+            _ => Err(KeyError::NotKept),
+        }
     }
 
     fn sign(&self, key: u32, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, SignError> {
@@ -154,6 +167,20 @@ impl Signer for SigningProcess {
     fn forget(&self, key: u32) {
         let _ = self.ask(&[&[FORGET], &key.to_be_bytes()]);
     }
+}
+
+/// The number and the public half in the answer about a key that was kept.
+fn kept(answer: &[u8]) -> Option<(u32, PublicKey)> {
+    let (&[a, b, c, d, kind], octets) = answer.split_first_chunk()?;
+    let public = PublicKey::from_octets(kind_of(kind)?, octets).ok()?;
+    Some((u32::from_be_bytes([a, b, c, d]), public))
+}
+
+/// The finding and the remedy in the answer about a key that was refused.
+fn refusal(answer: &[u8]) -> KeyError {
+    let text = String::from_utf8_lossy(answer);
+    let (found, remedy) = text.split_once(FINDING_END).unwrap_or((&text, ""));
+    KeyError::Refused { found: found.to_owned(), remedy: remedy.to_owned() }
 }
 
 /// The end of the signing process: answers requests until the service closes the socket.
@@ -198,7 +225,18 @@ impl SignerKeys {
     }
 
     fn keep(&mut self, der: &[u8]) -> Option<Vec<u8>> {
-        let key = PrivateKey::from_der(der).ok().filter(|_| self.kept.len() < MOST_KEYS)?;
+        let key = match PrivateKey::from_der(der) {
+            Ok(key) => key,
+            // The service has a remedy of its own for the one that the operator may have meant.
+            Err(KeyError::Encrypted) => return Some(vec![ENCRYPTED]),
+            Err(error) => {
+                let text = format!("{error}{FINDING_END}{}", error.remedy());
+                return Some([&[REFUSED][..], text.as_bytes()].concat());
+            }
+        };
+        if self.kept.len() >= MOST_KEYS {
+            return None;
+        }
         let number = self.next;
         self.next = self.next.checked_add(1)?;
         let public = key.public_key();
@@ -312,12 +350,19 @@ mod tests {
             key!("rsa1024.p8.der"),
             key!("encrypted.p8.der"),
         ] {
-            assert!(signer.keep(der).is_none());
+            let refused = signer.keep(der).unwrap_err();
+            assert_ne!(refused, KeyError::NotKept);
+            assert!(!refused.remedy().is_empty(), "{refused}");
         }
+        // The reason is that of the signer, and its words arrive whole.
+        let small = PrivateKey::from_der(key!("rsa1024.p8.der")).unwrap_err();
+        let told = signer.keep(key!("rsa1024.p8.der")).unwrap_err();
+        assert_eq!((told.to_string(), told.remedy()), (small.to_string(), small.remedy()));
+
         for question in [&[][..], &[0], &[SIGN], &[SIGN, 0, 0, 0, 9, 1, 1], &[FORGET, 1], &[9, 9]] {
             assert_eq!(signer.ask(&[question]), Some(vec![FAILED]));
         }
-        assert!(signer.keep(key!("ed25519.p8.der")).is_some());
+        assert!(signer.keep(key!("ed25519.p8.der")).is_ok());
         drop(signer);
         process.join().unwrap().unwrap();
     }
@@ -330,7 +375,7 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(signer.sign(0, Scheme::Ed25519, b"m"), Err(SignError::Gone));
         }
-        assert!(signer.keep(key!("ed25519.p8.der")).is_none());
+        assert_eq!(signer.keep(key!("ed25519.p8.der")), Err(KeyError::NotKept));
     }
 
     #[test]
@@ -346,16 +391,20 @@ mod tests {
             Ok(())
         );
         let encrypted = store.read(key!("encrypted.p8.der")).unwrap_err();
-        assert_eq!(encrypted, KeyError::Encrypted, "the reason is found here");
+        assert_eq!(encrypted, KeyError::Encrypted, "the reason is the signer's");
         drop((key, store));
         process.join().unwrap().unwrap();
     }
 
+    /// What a key file holds may be an attack on what reads it, so this process reads none.
     #[test]
-    fn a_sound_key_does_not_stay_here_when_the_signer_is_gone() {
+    fn no_key_is_read_here_when_the_signer_is_gone() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let store = KeyStore::in_signer(Arc::new(SigningProcess::over(ours).unwrap()));
         drop(theirs);
-        assert_eq!(store.read(key!("ed25519.p8.der")).unwrap_err(), KeyError::NotKept);
+        for der in [key!("ed25519.p8.der"), key!("encrypted.p8.der"), key!("rsa1024.p8.der"), b"x"]
+        {
+            assert_eq!(store.read(der).unwrap_err(), KeyError::NotKept);
+        }
     }
 }

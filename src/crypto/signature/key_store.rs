@@ -7,7 +7,8 @@
 //!
 //! The service keeps its private keys in a process that parses nothing from the network
 //! (`daemon/signer.rs`), so no part of a key lies in the memory of the process that strangers send
-//! packets to. The octets of the key file pass through the service once and are wiped.
+//! packets to, and none is read as a key there, not even one that the signer refuses. The octets of
+//! the key file pass through the service once and are wiped.
 //!
 //! A store is passed as a value from the caller of [`crate::config::load`] down to
 //! [`crate::pki::load`]: whoever reads a key file says where the key goes.
@@ -20,9 +21,9 @@ use super::{KeyError, PrivateKey, PublicKey, Scheme, SignError};
 /// A process (or, in tests, a thread) that holds private keys and signs with them.
 pub trait Signer: Debug + Send + Sync {
     /// Hands a private key in DER over to the signer, which answers with the number and the public
-    /// half of the key; `None` when the octets are no key that can sign, or when the signer does
-    /// not answer.
-    fn keep(&self, der: &[u8]) -> Option<(u32, PublicKey)>;
+    /// half of the key. [`KeyError::NotKept`] when the signer does not answer; any other error is
+    /// the signer's finding.
+    fn keep(&self, der: &[u8]) -> Result<(u32, PublicKey), KeyError>;
 
     /// Signs `message` with the key of this number.
     fn sign(&self, key: u32, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, SignError>;
@@ -52,14 +53,9 @@ impl KeyStore {
     /// into this store.
     pub fn read(&self, der: &[u8]) -> Result<PrivateKey, KeyError> {
         let Some(signer) = &self.signer else { return PrivateKey::from_der(der) };
-        match signer.keep(der) {
-            Some((number, public)) => {
-                Ok(PrivateKey::remote(RemoteKey { signer: Arc::clone(signer), number }, public))
-            }
-            // The signer tells no reason, so the key is read here to find one. A key that is sound
-            // after all is dropped: the key must not stay in this process.
-            None => PrivateKey::from_der(der).and(Err(KeyError::NotKept)),
-        }
+        // What the signer refuses is not read here either: the reason is the signer's too.
+        let (number, public) = signer.keep(der)?;
+        Ok(PrivateKey::remote(RemoteKey { signer: Arc::clone(signer), number }, public))
     }
 }
 

@@ -202,6 +202,14 @@ pub enum KeyError {
     /// A sound key that the signing process did not take over.
     #[error("the process that keeps the private keys did not take the key over")]
     NotKept,
+    /// What the signing process found wrong with a key, in its words.
+    #[error("{found}")]
+    Refused {
+        /// The error.
+        found: String,
+        /// What the operator can do about the error.
+        remedy: String,
+    },
     /// The parts of a private key contradict each other.
     #[error("the parts of the private key do not belong together ({0})")]
     Inconsistent(String),
@@ -209,8 +217,9 @@ pub enum KeyError {
 
 impl KeyError {
     /// What the operator can do about the error.
-    pub fn remedy(&self) -> &'static str {
+    pub fn remedy(&self) -> &str {
         match self {
+            KeyError::Refused { remedy, .. } => remedy,
             KeyError::Malformed(_) | KeyError::Inconsistent(_) => {
                 "export the key again from where it was made"
             }
