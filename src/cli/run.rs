@@ -20,7 +20,7 @@ use crate::daemon::signer::SigningProcess;
 use crate::daemon::{self, Options, Signal};
 use crate::state::FdStore;
 use crate::sys::clock;
-use crate::sys::confine::{self, Paths};
+use crate::sys::confine::{self, Paths, ServiceUser};
 use crate::sys::{descriptors, inherited};
 
 /// The arguments of `s2sd run`.
@@ -38,6 +38,10 @@ pub struct RunArguments {
     /// The least severe level that is logged.
     #[arg(long, value_enum, default_value_t)]
     log_level: log::LogLevel,
+    /// The user that the service becomes when root starts it: it keeps the capabilities to set up
+    /// tunnels and no others. Files that a reload reads have to be readable for this user.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
     /// For debuggers and tracers: no seccomp, no Landlock, and private keys in this process.
     #[arg(long)]
     unconfined: bool,
@@ -45,8 +49,9 @@ pub struct RunArguments {
 
 /// Runs the service until a signal stops the service.
 pub fn run(arguments: &RunArguments) -> ExitCode {
+    // Before anything is opened, which would get one of their numbers.
+    let inherited = inherited::take();
     log::start(arguments.log_format, arguments.log_level);
-    inherited::keep_to_ourselves();
     #[cfg(feature = "faults")]
     if let Err(why) = crate::sys::fault::from_environment() {
         return fail(why);
@@ -56,9 +61,13 @@ pub fn run(arguments: &RunArguments) -> ExitCode {
         Ok(text) => text,
         Err(error) => return fail(format_args!("{} cannot be read: {error}", path.display())),
     };
+    let user = match arguments.user.as_deref().map(ServiceUser::named).transpose() {
+        Ok(user) => user,
+        Err(error) => return fail(error),
+    };
     let (key_store, signer) = match arguments.unconfined {
         true => (KeyStore::in_process(), None),
-        false => start_signer(),
+        false => start_signer(user.as_ref()),
     };
     let files = Noting::default();
     let loaded = config::load(&path.display().to_string(), &text, &files, &key_store, clock::now());
@@ -78,13 +87,21 @@ pub fn run(arguments: &RunArguments) -> ExitCode {
         Some(path) => FdStore::at(path),
         None => Ok(FdStore::from_environment()),
     };
-    if let Some(config) = loaded.config.as_ref().filter(|_| !arguments.unconfined) {
-        give_up_rights(path, &config.device.control_socket, &files);
+    if let Some(config) = &loaded.config {
+        let socket = &config.device.control_socket;
+        if let Some(user) = &user
+            && let Err(error) = switch_user(user, socket)
+        {
+            return fail(format_args!("the service cannot run as another user: {error}"));
+        }
+        if !arguments.unconfined {
+            give_up_rights(path, socket, &files);
+        }
     }
     let served = fd_store.and_then(|fd_store| {
         let source = Some(path.clone());
         let options = Options { source, fd_store, key_store, ..Options::default() };
-        serve(loaded, options, signer)
+        serve(loaded, options, inherited, signer)
     });
     match served {
         Ok(()) => ExitCode::SUCCESS,
@@ -102,8 +119,9 @@ fn wanted_descriptors(loaded: &Loaded) -> u64 {
 
 /// Starts the signing process. Returns the store that hands private keys over to the process, and a
 /// descriptor that shows when the process ends.
-fn start_signer() -> (KeyStore, Option<OwnedFd>) {
-    let started = SigningProcess::start().and_then(|signer| Ok((signer.line()?, signer)));
+fn start_signer(user: Option<&ServiceUser>) -> (KeyStore, Option<OwnedFd>) {
+    let started = SigningProcess::start(user.map(ServiceUser::numbers));
+    let started = started.and_then(|signer| Ok((signer.line()?, signer)));
     match started {
         Ok((line, signer)) => (KeyStore::in_signer(Arc::new(signer)), Some(line)),
         Err(error) => {
@@ -111,6 +129,14 @@ fn start_signer() -> (KeyStore, Option<OwnedFd>) {
             (KeyStore::in_process(), None)
         }
     }
+}
+
+/// Becomes the user of `--user`, for whom the directory of the control socket is made before.
+fn switch_user(user: &ServiceUser, socket: &Path) -> io::Result<()> {
+    if let Some(directory) = socket.parent() {
+        user.make_directory(directory)?;
+    }
+    confine::become_user(user)
 }
 
 /// Confines the process to the system calls and paths that the service needs (seccomp, Landlock).
@@ -130,7 +156,12 @@ fn give_up_rights(config: &Path, socket: &Path, files: &Noting) {
     }
 }
 
-fn serve(loaded: Loaded, options: Options, signer: Option<OwnedFd>) -> io::Result<()> {
+fn serve(
+    loaded: Loaded,
+    options: Options,
+    inherited: Vec<(String, OwnedFd)>,
+    signer: Option<OwnedFd>,
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         let (sender, signals) = mpsc::channel(4);
@@ -141,7 +172,7 @@ fn serve(loaded: Loaded, options: Options, signer: Option<OwnedFd>) -> io::Resul
         if let Some(line) = signer {
             watch(line, &sender)?;
         }
-        daemon::run(loaded, options, signals).await
+        daemon::run(loaded, options, inherited, signals).await
     });
     // A name lookup that hangs must not delay the end of the process, and with it a restart.
     runtime.shutdown_background();

@@ -1,6 +1,7 @@
 //! [`Service`]: the one task that owns the engine and the tunnels, and its loop.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,8 +31,8 @@ use crate::ike::testing::emulation::PeerBehaviour;
 use crate::ike::{Endpoint, PeerId, Timer};
 use crate::rate::{Bucket, Rate};
 use crate::state::{FdStore, PersistentState, Recovered};
+use crate::sys::clock;
 use crate::sys::random::SystemRng;
-use crate::sys::{clock, inherited};
 use crate::time::{Instant, Now};
 use crate::wire::packet::esp::EspHeader;
 use crate::wire::spi::EspSpi;
@@ -80,16 +81,18 @@ pub enum Signal {
 }
 
 /// Runs the service until it is told to stop: opens the sockets, brings up the connections of the
-/// configuration, and deletes all SAs at the end.
+/// configuration, and deletes all SAs at the end. `inherited` are the descriptors that a former
+/// process left in the file descriptor store.
 pub async fn run(
     loaded: Loaded,
     options: Options,
+    inherited: Vec<(String, OwnedFd)>,
     mut signals: Receiver<Signal>,
 ) -> io::Result<()> {
     let Loaded { config, credentials, report } = loaded;
     let config = config.ok_or_else(|| io::Error::other("the configuration has errors"))?;
     let mut control = ControlSocket::open(&config.device.control_socket)?;
-    let (mut service, recovered) = Service::open(config, report, options)?;
+    let (mut service, recovered) = Service::open(config, report, options, inherited)?;
     let mut systemd = Systemd::from_environment();
     match recovered {
         Some(recovered) => service.resume(credentials, recovered),
@@ -240,9 +243,10 @@ impl Service {
         config: Config,
         report: Report,
         options: Options,
+        inherited: Vec<(String, OwnedFd)>,
     ) -> io::Result<(Service, Option<Recovered>)> {
         let fd_store = options.fd_store.clone();
-        let inherited = if fd_store.exists() { inherited::take() } else { Vec::new() };
+        let inherited = if fd_store.exists() { inherited } else { Vec::new() };
         let (mut state, recovered) =
             PersistentState::open(fd_store, inherited, &mut SystemRng::default())?;
         let sockets = Sockets::open(&config.device.listen_addresses, &mut state)?;

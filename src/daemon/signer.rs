@@ -80,10 +80,15 @@ pub struct SigningProcess {
 }
 
 impl SigningProcess {
-    /// Starts the signing process: this program with the command `signer`.
-    pub fn start() -> io::Result<SigningProcess> {
+    /// Starts the signing process: this program with the command `signer`, as the user and group of
+    /// these numbers.
+    pub fn start(user: Option<(u32, u32)>) -> io::Result<SigningProcess> {
         let (ours, theirs) = UnixStream::pair()?;
-        Command::new("/proc/self/exe")
+        let mut signer = Command::new("/proc/self/exe");
+        if let Some((uid, gid)) = user {
+            signer.uid(uid).gid(gid);
+        }
+        signer
             // A terminal's SIGINT is for the service, not for the signing process.
             .process_group(0)
             .arg0("s2sd")

@@ -9,18 +9,11 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 /// The first number.
 const FIRST: RawFd = 3;
 
-/// Keeps the descriptors from the programs that this process starts, which would hold devices and
-/// sockets that nobody reads. To be called before the first program is started, also where
-/// [`take`] is called later.
-pub fn keep_to_ourselves() {
-    for number in numbers() {
-        // SAFETY: fcntl(2) with F_SETFD takes integers only, and says so when the number is not
-        // open.
-        unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
-    }
-}
-
-/// Takes the descriptors, each with its name. The second call finds none.
+/// Takes the descriptors, each with its name, and keeps them from the programs that this process
+/// starts. The second call finds none.
+///
+/// To be called before the process opens anything: the environment may name more descriptors than
+/// there are, and a number that is free now may be a socket of this process a moment later.
 pub fn take() -> Vec<(String, OwnedFd)> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     if TAKEN.swap(true, Ordering::AcqRel) {

@@ -11,6 +11,7 @@ mod log;
 #[path = "../manual/mod.rs"]
 mod manual;
 mod path;
+mod rights;
 mod show;
 mod spare;
 mod trust;

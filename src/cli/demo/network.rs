@@ -182,7 +182,7 @@ fn serve(
         return Err(io::Error::other(loaded.report.to_string()));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(daemon::run(loaded, options, signals))
+    runtime.block_on(daemon::run(loaded, options, Vec::new(), signals))
 }
 
 fn word(end: End) -> &'static str {

@@ -41,11 +41,7 @@ struct CapabilityHalf {
 /// thread may do that (CAP_SETPCAP). A service that was started with a few capabilities may not,
 /// and starts no program that could gain any ("no new privileges").
 pub(super) fn keep_only(keep: u64) -> io::Result<()> {
-    for number in (0..NUMBERS).filter(|number| keep >> number & 1 == 0) {
-        // SAFETY: prctl(2) with these options takes integers only. An unknown capability is
-        // EINVAL, and a missing right EPERM, which is no loss (see above).
-        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, c_ulong::from(number), 0, 0, 0) };
-    }
+    shrink_bound(keep);
     let mut halves = [CapabilityHalf::default(); 2];
     call(libc::SYS_capget, &mut halves)?;
     for (half, shift) in halves.iter_mut().zip([0, 32]) {
@@ -54,6 +50,15 @@ pub(super) fn keep_only(keep: u64) -> io::Result<()> {
     }
     // The ambient set follows the inheritable one.
     call(libc::SYS_capset, &mut halves)
+}
+
+/// Takes all capabilities but these out of the bounding set, as far as the thread may.
+pub(super) fn shrink_bound(keep: u64) {
+    for number in (0..NUMBERS).filter(|number| keep >> number & 1 == 0) {
+        // SAFETY: prctl(2) with these options takes integers only. An unknown capability is
+        // EINVAL, and a missing right EPERM, which is no loss (see `keep_only`).
+        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, c_ulong::from(number), 0, 0, 0) };
+    }
 }
 
 fn call(number: c_long, halves: &mut [CapabilityHalf; 2]) -> io::Result<()> {

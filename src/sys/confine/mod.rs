@@ -16,10 +16,14 @@
 //! one foreseen it is an error message instead of an outage. The signer does so little that there
 //! is nothing to foresee, so there a stray call is an attack and ends it.
 //!
+//! **Capabilities.** Control keeps the three that it needs, whoever started it: root, a unit, a
+//! container. The signer keeps none. Started by root, control can be told to become another user.
+//!
 //! **No new code.** No role maps memory that can be run, so what an attacker brings along stays
 //! data. The modules of the C library that look up names are loaded before (`name_service`).
 //!
-//! The filters are in `syscalls`, the directories in `paths`.
+//! The filters are in `syscalls`, the directories in `paths`, the capabilities in `capabilities`,
+//! and the user that root's service becomes in `user`.
 //!
 //! **Files.** Landlock leaves the directories of the configuration and of what it names, and what
 //! the C library looks names up with. `/etc` is among that as a whole: its files are replaced by
@@ -30,14 +34,16 @@
 //! program and that `RLIMIT_CORE` does not stop). So there is no dump that single pages would have
 //! to be left out of. Keys are spread over the heap with all that holds them, ring's own copies
 //! too, so it is all memory or none that is kept out of the swap: all, where `RLIMIT_MEMLOCK` has
-//! no end (as in the unit). Under a finite limit an allocation would fail some day, and nothing is
-//! locked.
+//! no end (as in the unit, and where root starts the service by hand). Under a finite limit an
+//! allocation would fail some day, and nothing is locked.
 //!
 //! A kernel without one of these goes without it; the caller logs [`Confinement`], in a line.
 
+mod capabilities;
 mod name_service;
 mod paths;
 mod syscalls;
+mod user;
 
 use std::fmt;
 use std::io;
@@ -48,7 +54,9 @@ use nix::sys::prctl;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::signal::SigSet;
 
+use capabilities::keep_only;
 pub use paths::Paths;
+pub use user::ServiceUser;
 
 /// Whether this process was confined: threads that narrow themselves further do so only then.
 static CONFINED: AtomicBool = AtomicBool::new(false);
@@ -67,6 +75,8 @@ pub enum ConfinedRole {
 /// The parts of the confinement, each with the reason if the kernel did not apply it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Confinement {
+    /// Capabilities that the service does not need are given up.
+    pub capabilities: Result<(), String>,
     /// System calls are filtered.
     pub system_calls: Result<(), String>,
     /// Access to files is limited.
@@ -80,7 +90,8 @@ pub struct Confinement {
 impl Confinement {
     /// Whether nothing is missing but what the unit may leave out.
     pub fn is_full(&self) -> bool {
-        self.system_calls.is_ok() && self.files.is_ok() && self.dumps.is_ok()
+        let parts = [&self.capabilities, &self.system_calls, &self.files, &self.dumps];
+        parts.into_iter().all(Result::is_ok)
     }
 }
 
@@ -91,6 +102,7 @@ impl fmt::Display for Confinement {
             Err(why) => format!("{name} no ({why})"),
         };
         let parts = [
+            part("capabilities dropped", &self.capabilities),
             part("system call filter", &self.system_calls),
             part("file filter", &self.files),
             part("no dumps", &self.dumps),
@@ -103,13 +115,22 @@ impl fmt::Display for Confinement {
 /// Confines the process to [`ConfinedRole::Control`]. Threads that run already are not reached, so
 /// it is called before there are any.
 pub fn process(paths: &Paths) -> Confinement {
+    raise_memory_limit();
+    let capabilities = keep_only(capabilities::SERVICE).map_err(|error| error.to_string());
     let dumps = forbid_dumps().map_err(|error| error.to_string());
     let swap = lock_memory();
     name_service::load();
     let files = paths.enforce();
     let system_calls = syscalls::enforce(ConfinedRole::Control);
     CONFINED.store(true, Ordering::Relaxed);
-    Confinement { system_calls, files, dumps, swap }
+    Confinement { capabilities, system_calls, files, dumps, swap }
+}
+
+/// Makes the process run as another user than root, before [`process`] and before there are
+/// threads.
+pub fn become_user(user: &ServiceUser) -> io::Result<()> {
+    raise_memory_limit();
+    user.become_it()
 }
 
 /// Confines the calling thread of a confined process to [`ConfinedRole::Lane`].
@@ -124,6 +145,7 @@ pub fn lane() -> Result<(), String> {
 /// service's business: it ends when the service does.
 pub fn signer() -> Result<(), String> {
     SigSet::all().thread_block().map_err(|error| error.to_string())?;
+    keep_only(capabilities::NONE).map_err(|error| error.to_string())?;
     forbid_dumps().map_err(|error| error.to_string())?;
     // Whatever is missing in the way of locked memory, control has said already.
     let _ = lock_memory();
@@ -143,6 +165,12 @@ fn forbid_dumps() -> io::Result<()> {
         setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     }
     Ok(())
+}
+
+/// Lets the process lock all its memory, if it was started with the right to that (by root, not in
+/// a container). Otherwise [`lock_memory`] finds the limit and says so.
+fn raise_memory_limit() {
+    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
 }
 
 fn lock_memory() -> Result<(), String> {

@@ -8,7 +8,7 @@ use std::path::Path;
 use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, User, initgroups, setresgid, setresuid};
 
-use super::capabilities::{self, keep_only};
+use super::capabilities::{self, keep_only, shrink_bound};
 
 /// A user of this host, looked up while names can be looked up.
 #[derive(Clone, Debug)]
@@ -52,6 +52,8 @@ impl ServiceUser {
     /// Makes the process run as this user, with the capabilities of the service and no others. To
     /// be called while the process has one thread.
     pub(super) fn become_it(&self) -> io::Result<()> {
+        // Another user than root could not shrink the bounding set any more.
+        shrink_bound(capabilities::SERVICE);
         prctl::set_keepcaps(true)?;
         initgroups(&self.name, self.gid)?;
         setresgid(self.gid, self.gid, self.gid)?;
