@@ -15,6 +15,7 @@
 //! | [`mmsg`] | many datagrams in one call, out and in, with GSO and GRO |
 //! | [`namespace`] | a network namespace and threads inside it |
 //! | [`netlink`] | links, addresses and routes (rtnetlink) |
+//! | [`peer_groups`] | the groups of the process at the other end of a Unix socket |
 //! | [`poll`] | waiting for descriptors, and waking a thread that waits |
 //! | [`probe`] | sockets that look at a path: UDP to one address, ICMP echo from one |
 //! | [`random`] | the operating system's randomness |
@@ -48,6 +49,7 @@ pub mod memfd;
 pub mod mmsg;
 pub mod namespace;
 pub mod netlink;
+pub mod peer_groups;
 pub mod poll;
 pub mod probe;
 pub mod random;

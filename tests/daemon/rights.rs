@@ -128,3 +128,22 @@ fn descriptors_that_were_not_kept_are_not_taken() {
     signer_of(pair.services[0].as_ref().unwrap().id());
     assert!(!pair.log(0).contains("private keys is gone"), "{}", pair.log(0));
 }
+
+/// Whoever is a member of the service's group by the kernel's word: no name service is asked, which
+/// may be a server that does not answer.
+#[test]
+fn a_member_of_the_group_is_served_whatever_the_user_database_says() {
+    let Some(pair) = Pair::start("members") else { return };
+    let ask = |groups: &str| {
+        let mut command = Command::new("/proc/self/exe");
+        command.args(["--exact", "a_stranger_asks", "--nocapture"]);
+        command.env("S2SD_ASK", pair.file(0, "sock")).env("S2SD_ASK_GROUPS", groups);
+        let told = command.process_group(0).output().unwrap();
+        String::from_utf8_lossy(&told.stdout).into_owned()
+    };
+    fs::set_permissions(pair.file(0, "sock"), fs::Permissions::from_mode(0o666)).unwrap();
+    let member = ask("7,0");
+    assert!(member.contains("connections"), "{member}");
+    let stranger = ask("7,8");
+    assert!(stranger.contains("member of the group root"), "{stranger}");
+}
