@@ -5,15 +5,20 @@
 //! slot:  magic (8) | generation (8) | length (8) | digest (32) | content
 //!        the digest is SHA-256 of generation, length and content
 //! ```
+//!
+//! **Out of the swap.** The content has session keys. A process that has a store keeps what was
+//! written to it in memory, under RLIMIT_MEMLOCK; where that is too little, the log says so once
+//! and the store is used all the same. Between two processes nobody can.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
 use ring::digest::{Context, SHA256};
+use tracing::warn;
 use zeroize::Zeroizing;
 
-use crate::sys::memfd;
+use crate::sys::memfd::{self, LockablePages};
 
 /// The size of a slot in octets. Pages that were never written take no memory.
 const SLOT: u64 = 64 << 20;
@@ -29,6 +34,10 @@ pub struct Store {
     /// How many octets each slot holds with its header: what the next content does not cover is
     /// wiped, because it holds keys.
     lengths: [usize; 2],
+    /// The mapping that keeps the content out of the swap; `None` once that failed.
+    pages: Option<LockablePages>,
+    /// How many octets of each slot are kept out of the swap.
+    locked: [usize; 2],
 }
 
 /// The content of a slot.
@@ -44,7 +53,7 @@ impl Store {
     /// Creates an empty store.
     pub fn create() -> io::Result<Store> {
         let file = memfd::create("s2sd-store", 2 * SLOT)?;
-        Ok(Store { file, generation: 0, lengths: [0; 2] })
+        Ok(Store::over(file, 0, [0; 2]))
     }
 
     /// Opens the store of a former process, and reads the newest complete content.
@@ -60,7 +69,30 @@ impl Store {
         let lengths = [length(&first), length(&second)];
         let newest = [first, second].into_iter().flatten().max_by_key(|slot| slot.generation);
         let generation = newest.as_ref().map_or(0, |newest| newest.generation);
-        Ok((Store { file, generation, lengths }, newest))
+        let mut store = Store::over(file, generation, lengths);
+        lengths.into_iter().enumerate().for_each(|(slot, length)| store.lock(slot, length));
+        Ok((store, newest))
+    }
+
+    fn over(file: File, generation: u64, lengths: [usize; 2]) -> Store {
+        let pages = LockablePages::map(&file, 2 * SLOT);
+        let pages = pages.inspect_err(warn_of_swap).ok();
+        Store { file, generation, lengths, pages, locked: [0; 2] }
+    }
+
+    /// Keeps the first octets of a slot out of the swap, from now on.
+    fn lock(&mut self, slot: usize, length: usize) {
+        let Some(pages) = self.pages.as_ref().filter(|_| length > self.locked[slot]) else {
+            return;
+        };
+        let at = usize::try_from(offset(slot)).map_err(io::Error::other);
+        match at.and_then(|at| pages.lock(at, length)) {
+            Ok(()) => self.locked[slot] = length,
+            Err(error) => {
+                warn_of_swap(&error);
+                self.pages = None;
+            }
+        }
     }
 
     /// The descriptor, for the file descriptor store.
@@ -89,12 +121,19 @@ impl Store {
                 "the state is larger than a slot of the store",
             ));
         }
+        self.lock(slot, end);
         memfd::write_at(&self.file, &bytes, offset(slot))?;
         let stale = self.lengths[slot].saturating_sub(end);
         memfd::write_at(&self.file, &vec![0; stale], offset(slot) + end as u64)?;
         (self.generation, self.lengths[slot]) = (generation, end);
         Ok(generation)
     }
+}
+
+fn warn_of_swap(error: &io::Error) {
+    warn!(
+        "the session keys that a restart takes over may be written to the swap: {error}; the service needs LimitMEMLOCK=infinity (docker: --ulimit memlock=-1)"
+    );
 }
 
 fn index(generation: u64) -> usize {
@@ -180,6 +219,51 @@ mod tests {
         let mut all = vec![0; 2000];
         store.file.read_exact_at(&mut all, offset(1)).unwrap();
         assert!(!all.contains(&0x5a));
+    }
+
+    /// KiB of the mappings of memfds with this inode that are locked (proc_pid_smaps(5)).
+    fn locked(store: &Store) -> u64 {
+        use std::os::unix::fs::MetadataExt;
+        let inode = store.file().metadata().unwrap().ino().to_string();
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let (mut is_it, mut sum) = (false, 0);
+        for line in maps.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words[..] {
+                [range, _, _, _, found, ..] if range.contains('-') => is_it = found == inode,
+                ["Locked:", count, _] if is_it => sum += count.parse::<u64>().unwrap(),
+                _ => {}
+            }
+        }
+        sum
+    }
+
+    #[test]
+    fn what_is_stored_is_kept_out_of_the_swap_by_every_process_that_has_it() {
+        let mut store = Store::create().unwrap();
+        assert_eq!(locked(&store), 0, "and what is empty takes no memory");
+        for (content, pages) in [(100, 4), (10_000, 16), (20, 16), (50_000, 56)] {
+            store.put(&[&vec![7; content]]).unwrap();
+            assert!(locked(&store) >= pages, "{content}: {} KiB", locked(&store));
+        }
+        let (next, _) = Store::adopt(store.file.try_clone().unwrap()).unwrap();
+        drop(store);
+        assert!(locked(&next) >= 56, "{} KiB", locked(&next));
+    }
+
+    #[cfg(feature = "faults")]
+    #[test]
+    fn a_store_that_cannot_be_locked_is_used_all_the_same() {
+        crate::sys::fault::here("mlock:ENOMEM", |_| {
+            let mut store = Store::create().unwrap();
+            for generation in 1..4 {
+                assert_eq!(store.put(&[b"keys"]).unwrap(), generation);
+                assert_eq!(
+                    (locked(&store), held(&store)),
+                    (0, Some((generation, b"keys".to_vec())))
+                );
+            }
+        });
     }
 
     #[test]

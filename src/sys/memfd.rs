@@ -54,6 +54,53 @@ pub fn is_ours(file: &File, len: u64) -> bool {
     seals.is_ok_and(|seals| seals.contains(fixed)) && file.metadata().is_ok_and(|m| m.len() == len)
 }
 
+/// A memfd mapped so that its pages can be kept out of the swap: what is written to a memfd is in
+/// memory that belongs to no process, and no lock of a process's own memory reaches it.
+#[derive(Debug)]
+pub struct LockablePages {
+    start: NonNull<libc::c_void>,
+    len: usize,
+}
+
+// SAFETY: nothing is read or written through the mapping; its address and length are plain values.
+unsafe impl Send for LockablePages {}
+
+impl LockablePages {
+    /// Maps a memfd of [`create`] with this length.
+    pub fn map(file: &File, len: u64) -> io::Result<LockablePages> {
+        let len = usize::try_from(len).map_err(io::Error::other)?;
+        let (nowhere, fd) = (std::ptr::null_mut(), file.as_raw_fd());
+        // SAFETY: a new mapping, placed by the kernel; it touches nothing that exists.
+        let start = unsafe { libc::mmap(nowhere, len, libc::PROT_READ, libc::MAP_SHARED, fd, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = NonNull::new(start).ok_or_else(io::Error::last_os_error)?;
+        Ok(LockablePages { start, len })
+    }
+
+    /// Keeps the first `len` octets from `at` on, a multiple of the page size, out of the swap for
+    /// as long as `self` lives. Pages that were never written get their memory now.
+    pub fn lock(&self, at: usize, len: usize) -> io::Result<()> {
+        fault!(Mlock);
+        if at.checked_add(len).is_none_or(|end| end > self.len) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // SAFETY: the range is within the mapping, and mlock(2) changes no content.
+        match unsafe { libc::mlock(self.start.as_ptr().byte_add(at), len) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+impl Drop for LockablePages {
+    fn drop(&mut self) {
+        // SAFETY: the mapping that `map` made, into which nothing points.
+        unsafe { libc::munmap(self.start.as_ptr(), self.len) };
+    }
+}
+
 /// A file mapped as words that threads and processes share.
 #[derive(Debug)]
 pub struct Words {

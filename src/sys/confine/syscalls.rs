@@ -94,6 +94,7 @@ const CONTROL: &[c_long] = &[
     libc::SYS_listen,
     libc::SYS_lseek,
     libc::SYS_mkdirat,
+    libc::SYS_mlock,
     libc::SYS_msync,
     libc::SYS_newfstatat,
     libc::SYS_openat,
