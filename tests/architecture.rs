@@ -9,9 +9,12 @@
 //! | `tests/architecture.rs` | one file by itself: layers, lengths, columns, `unsafe`, clocks |
 //! | `tests/architecture/tree.rs` | folders and their tables, type names that occur twice |
 //! | `tests/architecture/circles.rs` | files that import each other |
+//! | `tests/architecture/tools.rs` | crates and modules that the running service does without |
 
 #[path = "architecture/circles.rs"]
 mod circles;
+#[path = "architecture/tools.rs"]
+mod tools;
 #[path = "architecture/tree.rs"]
 mod tree;
 

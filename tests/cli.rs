@@ -88,7 +88,9 @@ fn help_names_every_command_and_every_command_has_help() {
         let output = s2sd(&[command, "--help"]);
         assert!(output.status.success() && out(&output).contains("Usage:"), "{command}");
     }
-    assert_eq!(out(&s2sd(&["--version"])).trim(), concat!("s2sd ", env!("CARGO_PKG_VERSION")));
+    // `systemd/package` refuses to pack a program with these words.
+    let version = concat!("s2sd ", env!("CARGO_PKG_VERSION"), " (a build for tests)");
+    assert_eq!(out(&s2sd(&["--version"])).trim(), version);
 }
 
 #[test]

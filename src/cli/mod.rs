@@ -39,9 +39,17 @@ use clap::{Parser, Subcommand};
 /// The default path of the configuration file.
 const CONFIG: &str = "/etc/s2sd/s2sd.toml";
 
+/// What `s2sd --version` prints. A program that `cargo bench` or `cargo test --release` left behind
+/// has the simulator's cryptography inside, and says so.
+const VERSION: &str = if cfg!(feature = "fake") {
+    concat!(env!("CARGO_PKG_VERSION"), " (a build for tests)")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
+
 /// An IKEv2 site-to-site VPN peer for cloud gateways, with certificate authentication.
 #[derive(Debug, Parser)]
-#[command(name = "s2sd", version, about, long_about = None)]
+#[command(name = "s2sd", version = VERSION, about, long_about = None)]
 struct CommandLine {
     #[command(subcommand)]
     command: CliCommand,

@@ -24,10 +24,25 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rsa", &["crypto/signature/rsa_key.rs"]),
 ];
 
+/// The commands that talk to a running service, and share words with the doctor.
+const CLIENTS: [&str; 3] = ["cli/client.rs", "cli/control.rs", "cli/status.rs"];
+
 /// The modules of the tools, and below which paths of `src/` they may be named.
 const MODULES: &[(&str, &[&str])] = &[
     ("certs", &["lib.rs", "certs/", "cli/pki/", "cli/manual/"]),
-    ("doctor", &["lib.rs", "doctor/", "cli/azure/", "cli/manual/"]),
+    (
+        "doctor",
+        &[
+            "lib.rs",
+            "doctor/",
+            "cli/azure/",
+            "cli/manual/",
+            "cli/demo/",
+            CLIENTS[0],
+            CLIENTS[1],
+            CLIENTS[2],
+        ],
+    ),
     ("demo", &["cli/mod.rs", "cli/demo/", "cli/manual/"]),
     ("rsa_key", &["crypto/signature/", "cli/pki/"]),
 ];

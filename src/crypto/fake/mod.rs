@@ -20,6 +20,11 @@ use super::secret::Secret;
 use super::suite::{EspSuite, Group, IkeSuite, Layout, Prf};
 use crate::rng::Rng;
 
+// `cargo bench` and `cargo test --release` are release builds as well: the dev-dependency on this
+// crate has both features.
+#[cfg(not(any(debug_assertions, feature = "measured")))]
+compile_error!("the feature `fake` is for tests; a release build must not have it");
+
 /// The provider of the simulator.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fake;
