@@ -63,6 +63,16 @@ fn passes(lab: &Lab, setup: Setup) {
     }
 }
 
+/// A test whose tunnel carries nothing fails, and does not wait for ever.
+#[test]
+fn a_transfer_that_cannot_connect_ends_with_an_error() {
+    let Some(lab) = Lab::build() else { return };
+    let (told, outcome) = std::sync::mpsc::channel();
+    // A thread that hangs is left behind.
+    std::thread::spawn(move || told.send(transfer(&lab, 0, IpVersion::V4, 1).is_err()));
+    assert_eq!(outcome.recv_timeout(Duration::from_secs(20)), Ok(true));
+}
+
 #[test]
 fn every_way_to_carry_packets_carries_them() {
     let Some(lab) = Lab::build() else { return };

@@ -227,6 +227,13 @@ pub(super) struct Storage {
     pub(super) is_stale: bool,
 }
 
+impl Storage {
+    /// Has a write that failed tried again. What waits to be written goes on waiting.
+    fn retry(&mut self) {
+        self.is_stale |= self.state.store_error().is_some();
+    }
+}
+
 /// The receiving ends of what the loop waits for, but for signals and control commands.
 #[derive(Debug)]
 pub(super) struct Inputs {
@@ -412,8 +419,7 @@ impl Service {
     /// did not work, looks up peers that do not answer, and looks at changes of the host.
     fn tick(&mut self, now: Now) {
         let last = std::mem::replace(&mut self.ticked_at, now.mono);
-        // A failed write is tried again.
-        self.storage.is_stale |= self.storage.state.store_error().is_some();
+        self.storage.retry();
         if now.mono.since(self.started_at) >= TICK {
             self.storage.state.handles.ledger.live();
         }
@@ -601,5 +607,32 @@ fn limit_text(limit: LimitKind) -> &'static str {
         LimitKind::Tasks => "tasks that wait on one IKE SA",
         LimitKind::Children => "child SAs of one peer",
         LimitKind::Answers => "answers to datagrams that belong to no IKE SA",
+    }
+}
+
+#[cfg(all(test, feature = "faults"))]
+mod tests {
+    use super::*;
+    use crate::ike::Snapshot;
+    use crate::state::inventory::Inventory;
+
+    #[test]
+    fn a_write_that_failed_is_tried_again_and_one_that_waits_is_not_forgotten() {
+        let opened =
+            PersistentState::open(FdStore::default(), Vec::new(), &mut SystemRng::default());
+        let mut storage = Storage { state: opened.unwrap().0, stored_revision: 0, is_stale: false };
+        storage.retry();
+        assert!(!storage.is_stale, "nothing failed");
+        storage.is_stale = true;
+        storage.retry();
+        assert!(storage.is_stale, "something waits to be written");
+        let put = |storage: &mut Storage| {
+            storage.is_stale = false;
+            storage.state.put(&Inventory::default(), &Snapshot::from_bytes(b"keys"));
+            storage.retry();
+            storage.is_stale
+        };
+        crate::sys::fault::here("store_write:ENOSPC", |_| assert!(put(&mut storage)));
+        assert!(!put(&mut storage), "the write succeeded");
     }
 }

@@ -400,6 +400,27 @@ fn only_what_continues_a_flow_joins_it() {
     }
 }
 
+/// A datagram may be empty, and may carry no checksum: neither joins another, and none is lost.
+#[test]
+fn datagrams_that_join_nothing_arrive_as_they_were() {
+    let data = |len: usize| packet(IpVersion::V4, UDP, 0, udp(&bytes(len)));
+    let mut unsummed = data(100);
+    unsummed[26..28].fill(0);
+    let cases = [
+        ("empty after a full one", vec![data(100), data(0), data(100)]),
+        ("empty ones", vec![data(0), data(0), data(0)]),
+        ("without checksum", vec![data(100), unsummed.clone(), data(100)]),
+        ("without checksum first", vec![unsummed, data(100)]),
+    ];
+    for (what, packets) in cases {
+        let (mut first, mut second, ..) = gateways();
+        first.push(&packets.iter().map(|packet| single(packet)).collect::<Vec<_>>());
+        second.pull(&first.out.sent);
+        let got: Vec<_> = second.out.frames.iter().map(|frame| frame[10..].to_vec()).collect();
+        assert_eq!(got, packets, "{what}");
+    }
+}
+
 #[test]
 fn a_packet_without_an_sa_is_dropped_and_wanted() {
     let mut gateway = TestGateway::new([]);

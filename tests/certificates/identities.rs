@@ -207,6 +207,20 @@ fn a_configured_address_or_id_is_bound_to_the_connection() {
     let listed = Expectation { ids: vec![key_id.clone()], ..cn("gw") };
     assert_eq!(listed.identify(&path, &key_id), Ok(Binding::ConfiguredId));
     assert_eq!(told(listed.identify(&path, &id(IdType::KeyId, b"Azure"))), "NotBound");
+    // A name other than the certificate's, in the peer's own letter case; an empty one is nobody's.
+    let name = |common: &[u8; 2]| {
+        let mut der = vec![0x30, 13, 0x31, 11, 0x30, 9, 6, 3, 0x55, 4, 3, 0x0c, 2];
+        der.extend(common);
+        id(IdType::DerAsn1Dn, &der)
+    };
+    let empty = id(IdType::DerAsn1Dn, &[0x30, 0]);
+    let named = Expectation { ids: vec![empty.clone(), name(b"az")], ..cn("gw") };
+    for common in [b"az", b"AZ"] {
+        assert_eq!(named.identify(&path, &name(common)), Ok(Binding::ConfiguredId));
+    }
+    for other in [name(b"ax"), empty] {
+        assert_eq!(told(named.identify(&path, &other)), "NotBound");
+    }
     // The certificate rule holds whatever the ID.
     let wrong = Expectation { ids: vec![key_id.clone()], ..cn("other") };
     assert_eq!(told(wrong.identify(&path, &key_id)), "CommonName");

@@ -42,23 +42,19 @@ pub fn transfer(lab: &Lab, from: usize, version: IpVersion, len: usize) -> io::R
     let listener = listen(&lab.hosts[1 - from], version);
     let port = listener.local_addr()?.port();
     let begin = clock();
+    let mut outgoing = connect(lab, from, SocketAddr::new(host(1 - from, version), port))?;
     std::thread::scope(|scope| {
-        let sender = scope.spawn(|| {
-            lab.hosts[from].run(|| {
-                let address = SocketAddr::new(host(1 - from, version), port);
-                let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-                stream.set_write_timeout(Some(Duration::from_secs(20)))?;
-                let pattern: Vec<u8> = (0..251 * 256).map(byte).collect();
-                let mut left = len;
-                while left > 0 {
-                    let some = left.min(pattern.len());
-                    stream.write_all(&pattern[..some])?;
-                    left -= some;
-                }
-                stream.shutdown(Shutdown::Write)
-            })
+        let sender = scope.spawn(move || {
+            outgoing.set_write_timeout(Some(Duration::from_secs(20)))?;
+            let pattern: Vec<u8> = (0..251 * 256).map(byte).collect();
+            let mut left = len;
+            while left > 0 {
+                let some = left.min(pattern.len());
+                outgoing.write_all(&pattern[..some])?;
+                left -= some;
+            }
+            outgoing.shutdown(Shutdown::Write)
         });
-        listener.set_nonblocking(false)?;
         let (mut stream, _) = listener.accept()?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         let (mut buffer, mut at) = (vec![0; 1 << 18], 0);
@@ -75,6 +71,12 @@ pub fn transfer(lab: &Lab, from: usize, version: IpVersion, len: usize) -> io::R
         sender.join().unwrap()
     })?;
     Ok(begin.elapsed())
+}
+
+/// A connection from a side's host. The kernel completes it by itself: whoever listens may accept it
+/// afterwards, and waits for nobody if there is none.
+fn connect(lab: &Lab, from: usize, to: SocketAddr) -> io::Result<TcpStream> {
+    lab.hosts[from].run(|| TcpStream::connect_timeout(&to, Duration::from_secs(5)))
 }
 
 /// Calls again when a signal came between: of sockets with a timeout the kernel restarts no call by
@@ -94,19 +96,13 @@ pub fn throughput(lab: &Lab, from: usize, streams: usize, time: Duration) -> f64
     let listener = listen(&lab.hosts[1 - from], IpVersion::V4);
     let port = listener.local_addr().unwrap().port();
     std::thread::scope(|scope| {
+        let (address, stop) = (SocketAddr::new(host(1 - from, IpVersion::V4), port), &stop);
         for _ in 0..streams {
-            scope.spawn(|| {
-                lab.hosts[from].run(|| {
-                    let address = SocketAddr::new(host(1 - from, IpVersion::V4), port);
-                    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-                    stream.set_write_timeout(Some(Duration::from_secs(5)))?;
-                    let data = vec![0x5a; 1 << 17];
-                    loop {
-                        if stop.load(Ordering::Relaxed) || stream.write_all(&data).is_err() {
-                            return Ok(());
-                        }
-                    }
-                })
+            let mut stream = connect(lab, from, address).unwrap();
+            scope.spawn(move || {
+                stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
+                let data = vec![0x5a; 1 << 17];
+                while !stop.load(Ordering::Relaxed) && stream.write_all(&data).is_ok() {}
             });
         }
         let receivers: Vec<_> = (0..streams)
@@ -222,23 +218,21 @@ pub fn stream(lab: &Lab, from: usize, megabits: u64, time: Duration) -> io::Resu
     const PIECE: usize = 1 << 15;
     let listener = listen(&lab.hosts[1 - from], IpVersion::V4);
     let address = SocketAddr::new(host(1 - from, IpVersion::V4), listener.local_addr()?.port());
+    let mut outgoing = connect(lab, from, address)?;
     std::thread::scope(|scope| {
-        let sender = scope.spawn(|| {
-            lab.hosts[from].run(|| {
-                let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-                stream.set_write_timeout(Some(Duration::from_secs(20)))?;
-                let (data, rate) = ([0x5a; PIECE], megabits as f64 * 1e6 / 8.0);
-                let (begin, mut sent) = (clock(), 0);
-                while begin.elapsed() < time {
-                    if begin.elapsed().as_secs_f64() * rate < sent as f64 {
-                        std::thread::sleep(Duration::from_micros(200));
-                        continue;
-                    }
-                    stream.write_all(&data)?;
-                    sent += PIECE;
+        let sender = scope.spawn(move || {
+            outgoing.set_write_timeout(Some(Duration::from_secs(20)))?;
+            let (data, rate) = ([0x5a; PIECE], megabits as f64 * 1e6 / 8.0);
+            let (begin, mut sent) = (clock(), 0);
+            while begin.elapsed() < time {
+                if begin.elapsed().as_secs_f64() * rate < sent as f64 {
+                    std::thread::sleep(Duration::from_micros(200));
+                    continue;
                 }
-                stream.shutdown(Shutdown::Write)
-            })
+                outgoing.write_all(&data)?;
+                sent += PIECE;
+            }
+            outgoing.shutdown(Shutdown::Write)
         });
         let mut stream = listener.accept()?.0;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;

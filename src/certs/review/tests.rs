@@ -222,12 +222,21 @@ fn each_rule_of_a_chain() {
         faults(&strays, CertificateDirection::Inbound),
         [("one chain", Fail, Some(azure::INBOUND_NOT_ALL))]
     );
+    let told = |given: &[Certificate]| {
+        let review = Review::of(given, &[], CertificateDirection::Inbound, NOW);
+        review.chain.into_iter().find(|finding| finding.rule == "root").unwrap().found
+    };
     // The root was made anew with the same name: its key is another one.
     let other = rsa(vector!("keys/rsa2048-4.p8.der"));
     let impostor = read(&authority("root", NOTHING).self_signed(&other).unwrap());
-    let review = Review::of(&[middle, impostor], &[], CertificateDirection::Inbound, NOW);
-    let broken = review.chain.iter().find(|finding| finding.rule == "root").unwrap();
-    assert!(broken.found.contains("another key"), "{broken}");
+    let renewed = told(&[middle, impostor]);
+    assert!(renewed.contains("was signed by another key than that of the CN=root"), "{renewed}");
+    // There is none of that name.
+    for given in [&lone[..], &rootless] {
+        let missing = told(given);
+        assert!(missing.contains("is not among them"), "{missing}");
+        assert!(!missing.contains("another key"), "{missing}");
+    }
 }
 
 #[test]
