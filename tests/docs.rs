@@ -7,6 +7,7 @@
 //! | written | is | and has to be |
 //! |---|---|---|
 //! | `src/..`, `tests/..` and so on in backticks (see [`FOLDERS`]) | a path | in the tree |
+//! | `tests/...rs::name` and `src/...rs::name` in backticks | a test | in that file |
 //! | a relative link | a path | in the tree, seen from the page |
 //! | `s2sd word ..` in backticks or in a block | a command | known to the program |
 //! | `Type`, with a small letter in it | a type | declared in `src/` |
@@ -100,6 +101,24 @@ fn commands_that_the_pages_name_exist() {
         }
     }
     assert!(found.is_empty(), "commands that s2sd does not have:\n{}", found.join("\n"));
+}
+
+/// A promise that nobody tests is a hope: each row of SECURITY.md's table of promises ends with the
+/// tests that fail when the promise is broken.
+#[test]
+fn each_promise_of_the_security_page_names_its_test() {
+    let page = read("SECURITY.md");
+    let section = page.split("\n## What is promised").nth(1).expect("the section of promises");
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let rows: Vec<&str> = rows.collect();
+    assert!(rows.len() > 20, "{} promises", rows.len());
+    let bare = rows.iter().filter(|row| {
+        let tests = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap();
+        !spans(tests).iter().any(|span| span.contains(".rs::"))
+    });
+    let bare: Vec<&&str> = bare.collect();
+    assert!(bare.is_empty(), "promises without a test: {bare:#?}");
 }
 
 #[test]
@@ -232,7 +251,9 @@ fn findings(page: &str, text: &str, tree: &Tree) -> Vec<String> {
         let names = spans(line);
         for name in &names {
             let path = name.split_whitespace().next().unwrap_or_default().trim_end_matches('/');
-            if FOLDERS.iter().any(|folder| format!("{path}/").starts_with(folder)) {
+            if let Some((path, test)) = path.split_once(".rs::") {
+                found.extend(test_finding(&format!("{path}.rs"), test));
+            } else if FOLDERS.iter().any(|folder| format!("{path}/").starts_with(folder)) {
                 if !tree.has_path(path) {
                     found.push(format!("there is no {path}"));
                 }
@@ -245,6 +266,13 @@ fn findings(page: &str, text: &str, tree: &Tree) -> Vec<String> {
         }
     }
     found
+}
+
+/// What is wrong with the name of a test in this file.
+fn test_finding(path: &str, test: &str) -> Option<String> {
+    let text = fs::read_to_string(Path::new(ROOT).join(path)).unwrap_or_default();
+    let there = has_word(&text, &format!("fn {test}"));
+    (!there).then(|| format!("there is no test {test} in {path}"))
 }
 
 /// What is wrong with a name of code; nothing if it is none.
@@ -364,6 +392,7 @@ mod teeth {
             "`take()`, `Lease::Taken`, `RFC 7296`, `INITIAL_CONTACT`, `dpd_timeout_seconds`, `esp`",
             "[that](../src/esp/lease.rs#take) has `take()`; [a page](https://example.net/src/x.rs)",
             "```text\n`Nothing::here` src/gone.rs\n```",
+            "`tests/docs.rs::names_that_exist_and_names_that_do_not`",
         ] {
             assert_eq!(findings("docs/x.md", good, &tree()), Vec::<String>::new(), "{good}");
         }
@@ -374,6 +403,8 @@ mod teeth {
             "`gone()`",
             "`src/esp/gone.rs`",
             "[gone](src/esp/replay.rs)",
+            "`tests/docs.rs::gone`",
+            "`tests/gone.rs::names_that_exist_and_names_that_do_not`",
         ] {
             assert_eq!(findings("docs/x.md", bad, &tree()).len(), 1, "{bad}");
         }
