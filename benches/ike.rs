@@ -177,6 +177,7 @@ fn bare_handshake() {
             certificates: &certificates,
             auth: &auth,
             octets: &octets,
+            announced: &[],
         };
         theirs.verify(&claim, Now { mono: Instant(0), unix: NOW }).expect("believes");
     }

@@ -3,7 +3,7 @@
 
 use super::choice::choices;
 use crate::ike::endpoint::config::EspEncapsulation;
-use crate::pki::auth::Method1Hash;
+use crate::pki::auth::{Method1Hash, RsaPadding};
 
 choices! {
     /// Azure's `connectionMode`: which side sends the first message.
@@ -175,6 +175,16 @@ choices! {
         Address = "address",
         /// By the common name of its certificate (ID_FQDN).
         Fqdn = "fqdn",
+    }
+}
+
+// The padding of our RSA signatures for gateways with RFC 7427.
+choices! {
+    impl RsaPadding {
+        /// RSASSA-PSS.
+        Pss = "PSS",
+        /// RSASSA-PKCS1-v1_5.
+        Pkcs1 = "PKCS1",
     }
 }
 

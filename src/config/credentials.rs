@@ -4,6 +4,7 @@
 //! An error is reported at the key that names the file. A connection with an error in its files has
 //! no credentials and is not dialled; other connections are.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -60,7 +61,8 @@ impl Credentials {
         let id = by_choice.unwrap_or_else(|| self.own.id());
         let Credentials { own, trust, expectation: expected, auth: policy, .. } = self;
         let own = Rc::new(own);
-        CertificateAuthenticator { own, id, trust, expected, policy }
+        let signed = RefCell::default();
+        CertificateAuthenticator { own, id, trust, expected, policy, signed }
     }
 }
 
@@ -515,6 +517,6 @@ fn policy(file: &CertificateAuthentication) -> Option<AuthPolicy> {
             true => DigitalSignatures::Speak,
             false => DigitalSignatures::Refuse,
         },
-        ..AuthPolicy::default()
+        padding: *file.signature_padding.value()?,
     })
 }

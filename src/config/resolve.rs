@@ -127,6 +127,7 @@ fn authentication(file: &schema::CertificateAuthentication) -> Option<Certificat
         revoked_thumbprints: values(&file.revoked_thumbprints),
         crls: values(&file.crls),
         digital_signatures: *file.digital_signatures.value()?,
+        signature_padding: *file.signature_padding.value()?,
         rsa_signature_hash: *file.rsa_signature_hash.value()?,
         allow_sha1_signatures: *file.allow_sha1_signatures.value()?,
     })

@@ -15,7 +15,7 @@ use super::reader::{ConfigReader, ConfigValue, Entry, List};
 use super::table::{ConfigTable, table};
 use super::value::{AbsolutePath, FileRef, Fqdn, Host, InterfaceName, Label, OrAuto, Whole};
 use crate::ike::endpoint::config::EspEncapsulation;
-use crate::pki::auth::Method1Hash;
+use crate::pki::auth::{Method1Hash, RsaPadding};
 use crate::pki::certificate::Thumbprint;
 use crate::pki::common_name::CommonName;
 
@@ -136,11 +136,14 @@ table! {
         /// Whether to announce RFC 7427 signatures, which choose their hash. Azure does not
         /// announce them, and `rsa_signature_hash` then applies.
         default("true") digital_signatures: bool,
+        /// Padding of our RSA signature for gateways with RFC 7427. They have to verify PSS; some
+        /// old ones verify PKCS1 alone.
+        default("\"PSS\"") signature_padding: RsaPadding,
         /// Hash of our RSA signature for gateways without RFC 7427. RFC 7296 leaves it open;
         /// Windows, and so Azure, checks SHA-1.
         default("\"SHA1\"") rsa_signature_hash: Method1Hash,
         /// Whether to take a gateway's signature over SHA-1. Gateways without RFC 7427, and so
-        /// Azure's, have no other.
+        /// Azure's, have no other; of a gateway with RFC 7427 it is refused anyway.
         default("true") allow_sha1_signatures: bool,
     }
 }

@@ -17,7 +17,7 @@ use super::algorithm::{
 use super::prefix::{InterfaceAddress, Prefix};
 use super::value::{FileRef, Host, InterfaceName, Label};
 use crate::ike::endpoint::config::EspEncapsulation;
-use crate::pki::auth::Method1Hash;
+use crate::pki::auth::{Method1Hash, RsaPadding};
 use crate::pki::certificate::Thumbprint;
 use crate::pki::common_name::CommonName;
 
@@ -223,6 +223,8 @@ pub struct CertificateAuthentication {
     pub crls: Vec<FileRef>,
     /// Whether to announce RFC 7427 signatures.
     pub digital_signatures: bool,
+    /// The padding of our RSA signature for gateways with RFC 7427.
+    pub signature_padding: RsaPadding,
     /// The hash of our RSA signature for gateways without RFC 7427.
     pub rsa_signature_hash: Method1Hash,
     /// Whether the gateway may sign over SHA-1.

@@ -323,6 +323,7 @@ mod tests {
         let table = [
             (key!("rsa2048-1.p8.der"), Scheme::RsaPkcs1Sha1),
             (key!("rsa4096.p8.der"), Scheme::RsaPkcs1Sha256),
+            (key!("rsa2048-1.p8.der"), Scheme::RsaPssSha384),
             (key!("ec256.p8.der"), Scheme::EcdsaSha256),
             (key!("ec384.sec1.der"), Scheme::EcdsaP384Sha384Fixed),
             (key!("ed25519.p8.der"), Scheme::Ed25519),

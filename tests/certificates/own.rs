@@ -2,7 +2,7 @@
 
 use s2sd::crypto::signature::{KeyKind, PrivateKey, Scheme};
 use s2sd::pki::TrustReason;
-use s2sd::pki::auth::{self, AuthPolicy, AuthReason, SignatureChoice};
+use s2sd::pki::auth::{self, AuthPolicy, AuthReason, SignatureChoice, SignatureClaim};
 use s2sd::pki::certificate::Certificate;
 use s2sd::pki::identity::{Binding, Expectation, Id, IdentityRule};
 use s2sd::pki::load::Bundle;
@@ -129,6 +129,7 @@ fn each_end_accepts_what_the_other_makes() {
     let trust = Trust::new(Roots::new([root.certificate()]).unwrap());
     let modern: &[HashId] = &auth::ANNOUNCED;
     let octets: [&[u8]; 3] = [b"message", b"nonce", b"prf(SK_p, ID)"];
+    let other: [&[u8]; 3] = [b"message", b"Nonce", b"prf(SK_p, ID)"];
     for (file, algorithm, old) in [
         (RSA_2, &rcgen::PKCS_RSA_SHA256, Some(AuthMethod::RsaSignature)),
         (
@@ -156,11 +157,13 @@ fn each_end_accepts_what_the_other_makes() {
             let method = if announced.is_some() { Some(AuthMethod::DigitalSignature) } else { old };
             assert_eq!(Some(choice.method), method);
             let data = auth::sign(own.key(), choice, &octets).unwrap();
-            let verified = auth::verify(&path, choice.method, &data, &octets, &policy);
-            assert_eq!(verified, Ok(choice.scheme));
-            let other: [&[u8]; 3] = [b"message", b"Nonce", b"prf(SK_p, ID)"];
-            let refused = auth::verify(&path, choice.method, &data, &other, &policy).unwrap_err();
-            let reason = AuthReason::NotVerified { method: choice.method };
+            let method = choice.method;
+            let announced = announced.is_some();
+            let claim = SignatureClaim { method, data: &data, octets: &octets, announced };
+            assert_eq!(auth::verify(&path, &claim, &policy), Ok(choice.scheme));
+            let other = SignatureClaim { octets: &other, ..claim };
+            let refused = auth::verify(&path, &other, &policy).unwrap_err();
+            let reason = AuthReason::NotVerified { method };
             assert_eq!(refused.reason, TrustReason::Auth(reason));
             assert_eq!(refused.certificate.as_ref(), Some(path.leaf()));
             assert!(refused.to_string().contains("13826"), "{refused}");

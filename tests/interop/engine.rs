@@ -29,7 +29,7 @@ use s2sd::ike::sa::dpd::DpdTimeout;
 use s2sd::ike::sa::lifetime::{CHILD_BYTES, CHILD_TIME, IKE_HARD};
 use s2sd::ike::testing::emulation::PeerBehaviour;
 use s2sd::ike::{ChildId, Endpoint, PeerId};
-use s2sd::pki::auth::DigitalSignatures;
+use s2sd::pki::auth::{DigitalSignatures, RsaPadding};
 use s2sd::pki::certificate::Certificate;
 use s2sd::pki::identity::{Expectation, IdentityRule};
 use s2sd::pki::own_identity::OwnIdentity;
@@ -53,6 +53,7 @@ const PATIENCE: Duration = Duration::from_secs(25);
 pub struct Settings {
     pub credentials: Credentials,
     pub digital_signatures: DigitalSignatures,
+    pub padding: RsaPadding,
     pub role: DialRole,
     pub names: Vec<PolicyNames<'static>>,
     /// Pairs of what lies behind us and behind the peer; each a child.
@@ -80,6 +81,7 @@ impl Settings {
         Settings {
             credentials: credentials.clone(),
             digital_signatures: DigitalSignatures::default(),
+            padding: RsaPadding::default(),
             role: DialRole::Both,
             names: vec![NAMES],
             selectors: vec![["10.1.0.0/24", "10.2.0.0/24"]],
@@ -139,6 +141,7 @@ impl Settings {
         let expected = Expectation::new(IdentityRule::common_name(expects));
         let mut made = CertificateAuthenticator::new(own, Trust::new(roots), expected);
         made.policy.digital_signatures = self.digital_signatures;
+        made.policy.padding = self.padding;
         made
     }
 }

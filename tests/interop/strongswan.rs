@@ -36,6 +36,10 @@ pub struct Settings {
     pub esp: String,
     pub local_ts: String,
     pub remote_ts: String,
+    /// How it signs, and how it wants us to sign.
+    pub auth: [&'static str; 2],
+    /// Its ID and the one that it expects, where they are not the certificates' common names.
+    pub ids: [Option<&'static str>; 2],
     /// Lines of the connection.
     pub connection: String,
     /// Lines of the child.
@@ -61,6 +65,8 @@ impl Settings {
             esp: "aes256gcm16".into(),
             local_ts: "10.2.0.0/24".into(),
             remote_ts: "10.1.0.0/24".into(),
+            auth: ["pubkey"; 2],
+            ids: [None; 2],
             connection: String::new(),
             child: String::new(),
             children: String::new(),
@@ -255,12 +261,14 @@ swanctl {{
 
 fn connections(directory: &Path, settings: &Settings) -> String {
     let Settings { credentials, here, there, ike, esp, local_ts, remote_ts, start, .. } = settings;
-    let Settings { connection, child, children, connections, .. } = settings;
+    let Settings { connection, child, children, connections, auth: [signs, wants], .. } = settings;
     let (path, Credentials { name, expects, .. }) = (directory.display(), credentials);
     let listed = |kind: &str, count: usize| -> String {
         let item = |n| format!("  {kind}{n} {{ cacert = {path}/{kind}{n}.der }}\n");
         (0..count).map(item).collect()
     };
+    let named = |id: Option<&str>, name: &str| id.map_or(format!("CN={name}"), str::to_owned);
+    let [id, other] = [named(settings.ids[0], name), named(settings.ids[1], expects)];
     let authorities =
         listed("chain", credentials.chain.len()) + &listed("root", credentials.roots.len());
     format!(
@@ -274,13 +282,13 @@ fn connections(directory: &Path, settings: &Settings) -> String {
     keyingtries = 1
 {connection}
     local {{
-      auth = pubkey
+      auth = {signs}
       certs = {path}/leaf.der
-      id = \"CN={name}\"
+      id = \"{id}\"
     }}
     remote {{
-      auth = pubkey
-      id = \"CN={expects}\"
+      auth = {wants}
+      id = \"{other}\"
     }}
     children {{
       net {{

@@ -217,8 +217,13 @@ fn the_two_ends_believe_each_other() {
         let auth = ours.sign(octets, &announced, &mut Zeros).unwrap();
         assert_eq!(auth.method, method);
         let (identity, certificates) = (ours.identity(), ours.certificates());
-        let claim =
-            PeerProof { identity: &identity, certificates: &certificates, auth: &auth, octets };
+        let claim = PeerProof {
+            identity: &identity,
+            certificates: &certificates,
+            auth: &auth,
+            octets,
+            announced: &announced,
+        };
         let proven = azure.verify(&claim, NOW).unwrap();
         assert_eq!(proven.name, "CN=Inbound-certificate");
         assert_eq!(proven.until, ours.not_after());
@@ -239,6 +244,15 @@ fn signatures_follow_the_file() {
     assert!(off.hashes().is_empty());
     let auth = off.sign(b"x", &[HashId::Sha2_256], &mut Zeros).unwrap();
     assert_eq!(auth.method, AuthMethod::RsaSignature);
+    let choice = |lines: &str| {
+        let made = authenticator(&with(name, &format!("{lines}{name}")), &OURS);
+        made.sign(b"x", &[HashId::Sha2_384, HashId::Sha2_256], &mut Zeros).unwrap();
+        made.last_signature().unwrap()
+    };
+    let pss = choice("");
+    assert!(pss.starts_with("we signed with RSA PSS with SHA-384"), "{pss}");
+    let pkcs1 = choice("signature_padding = \"PKCS1\"\n");
+    assert!(pkcs1.starts_with("we signed with RSA PKCS#1 v1.5 with SHA-384"), "{pkcs1}");
     let named = |identity: &str| {
         let text = with(name, &format!("inbound_identity = \"{identity}\"\n{name}"));
         authenticator(&text, &OURS).identity()

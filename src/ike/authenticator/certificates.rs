@@ -1,13 +1,14 @@
 //! Authentication with certificates: [`crate::pki`] verifies the peer's and signs with this end's
 //! key.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::{Authenticator, Disbelief, PeerProof, Presented, Proven, SignFailed};
 use crate::ike::diagnosis::refusal::RefusalRemedy;
 use crate::ike::diagnosis::setting::Setting;
 use crate::ike::error::AuthFailed;
-use crate::pki::auth::{self, ANNOUNCED, AuthPolicy, DigitalSignatures};
+use crate::pki::auth::{self, ANNOUNCED, AuthPolicy, DigitalSignatures, SignatureClaim};
 use crate::pki::crl::Crl;
 use crate::pki::identity::{Expectation, Id};
 use crate::pki::own_identity::OwnIdentity;
@@ -34,6 +35,8 @@ pub struct CertificateAuthenticator {
     pub expected: Expectation,
     /// Which signatures are made and accepted.
     pub policy: AuthPolicy,
+    /// What this end signed with last.
+    pub signed: RefCell<Option<String>>,
 }
 
 impl CertificateAuthenticator {
@@ -45,6 +48,7 @@ impl CertificateAuthenticator {
             trust,
             expected,
             policy: AuthPolicy::default(),
+            signed: RefCell::default(),
         }
     }
 
@@ -56,14 +60,20 @@ impl CertificateAuthenticator {
             trust: Trust { crls, ..self.trust.clone() },
             expected: self.expected.clone(),
             policy: self.policy,
+            signed: self.signed.clone(),
         }
     }
 
     /// Verifies the path, the identity and the signature, in this order.
     fn check(&self, claim: &PeerProof<'_>, now: Now) -> Result<Proven, TrustRefusal> {
         let path = self.path(claim.identity, claim.certificates, now)?;
-        let (method, data) = (claim.auth.method, &claim.auth.data);
-        auth::verify(&path, method, data, &[claim.octets], &self.policy)?;
+        let signature = SignatureClaim {
+            method: claim.auth.method,
+            data: &claim.auth.data,
+            octets: &[claim.octets],
+            announced: !claim.announced.is_empty(),
+        };
+        auth::verify(&path, &signature, &self.policy)?;
         Ok(Proven { name: path.leaf().subject().to_string(), until: end(&path) })
     }
 
@@ -134,9 +144,14 @@ impl Authenticator for CertificateAuthenticator {
         let made =
             auth::choose(self.own.key().kind(), announced, &self.policy).and_then(|choice| {
                 let data = auth::sign(self.own.key(), choice, &[octets])?;
+                *self.signed.borrow_mut() = Some(auth::describe(choice, theirs));
                 Ok(AuthPayload::new(choice.method, data))
             });
         made.map_err(|refusal| SignFailed { reason: refusal.to_string() })
+    }
+
+    fn last_signature(&self) -> Option<String> {
+        self.signed.borrow().clone()
     }
 
     fn verify(&self, claim: &PeerProof<'_>, now: Now) -> Result<Proven, Disbelief> {

@@ -48,6 +48,11 @@ pub trait Authenticator: Debug {
         rng: &mut dyn Rng,
     ) -> Result<AuthPayload, SignFailed>;
 
+    /// What this end signed with last, for the operator whose peer refuses the signature.
+    fn last_signature(&self) -> Option<String> {
+        None
+    }
+
     /// Verifies the peer's AUTH payload, certificates and identity.
     fn verify(&self, claim: &PeerProof<'_>, now: Now) -> Result<Proven, Disbelief>;
 
@@ -70,6 +75,8 @@ pub struct PeerProof<'a> {
     pub auth: &'a AuthPayload,
     /// The octets that the AUTH payload has to sign (RFC 7296 §2.15).
     pub octets: &'a [u8],
+    /// The hashes that the peer announced (RFC 7427 §4); empty without RFC 7427.
+    pub announced: &'a [HashId],
 }
 
 /// The payloads by which a peer has proved its identity, kept to be judged anew when what this end

@@ -83,6 +83,9 @@ impl Context<'_> {
             _ => refusal,
         };
         if error == AuthFailed::Refused.into() {
+            if let Some(signed) = self.config.credentials.last_signature() {
+                self.explain(signed, None);
+            }
             self.check_own_certificate();
         }
         if let Some((reason, remedy)) = self.reason.take() {

@@ -389,7 +389,13 @@ fn verify_auth(
     let (prf, body) = (channel.suite.prf, identity.signed_body());
     let octets =
         signed_octets(ctx.provider, prf, sk_p, &keyed.peer_message, own_nonce.bytes(), &body);
-    let claim = PeerProof { identity, certificates: &certificates, auth, octets: &octets };
+    let claim = PeerProof {
+        identity,
+        certificates: &certificates,
+        auth,
+        octets: &octets,
+        announced: &keyed.hashes,
+    };
     match ctx.config.credentials.verify(&claim, ctx.now) {
         Ok(proven) => Ok((proven, Presented { identity: identity.clone(), certificates })),
         Err(disbelief) => {

@@ -5,7 +5,7 @@
 //!   announced by the peer          our key       method  signature
 //!   nothing                        RSA           1       PKCS#1 v1.5 over SHA-1 (configurable)
 //!   nothing                        P-256, P-384  9, 10   r and s side by side
-//!   SIGNATURE_HASH_ALGORITHMS      RSA           14      PKCS#1 v1.5 over SHA-256 .. 512 (or PSS)
+//!   SIGNATURE_HASH_ALGORITHMS      RSA           14      PSS over SHA-256 .. 512 (or PKCS#1 v1.5)
 //!   SIGNATURE_HASH_ALGORITHMS      P-256, P-384  14      DER
 //!   SIGNATURE_HASH_ALGORITHMS      Ed25519       14      Ed25519
 //! ```
@@ -15,13 +15,21 @@
 //! in, any DigestInfo of SHA-1, 256, 384 or 512 is accepted: ring compares whole paddings, so each
 //! is tried in turn, at 30 microseconds a try with RSA 2048.
 //!
-//! **PKCS#1 or PSS.** Peers announce hashes but not paddings. PKCS#1 v1.5 is what everybody
-//! verifies; PSS is for those who must have it.
+//! **PKCS#1 or PSS.** Peers announce hashes but not paddings. Who announces hashes has RFC 7427,
+//! which has RSASSA-PSS (RFC 8247 §3.2 demands it), so PSS is what goes out; libreswan takes
+//! nothing else. PKCS#1 v1.5 is for peers that verify no PSS. Coming in, both are accepted.
 //!
-//! **SHA-1** here is no collision target as in a certificate: the signed octets hold a nonce of the
-//! verifier. Whether it is accepted under method 1 is [`Sha1Policy`]. Under method 14 it never is:
-//! a peer signs with a hash that was announced to it (RFC 7427 §4), and SHA-1 is not in
-//! [`ANNOUNCED`].
+//! **Which hash.** The first in the peer's list that goes with our key. What this end announces is
+//! what it can verify with *every* kind of key ([`ANNOUNCED`]): a peer that signs with the
+//! strongest hash in the list, whatever its key, must not be led to ECDSA over SHA-512.
+//!
+//! **SHA-1** is a collision target here as in a certificate. The nonce of the verifier does not
+//! help: it is signed *behind* the message of IKE_SA_INIT, and two messages that collide go on to
+//! collide whatever follows ("Transcript Collision Attacks", SLOTH, 2016). Who sits between the
+//! ends can choose parts of both messages, such as a cookie, but has to find the collision while
+//! the handshake waits. So SHA-1 is accepted only where there is no choice: under method 1, from a
+//! peer that did not announce RFC 7427, while [`Sha1Policy`] allows it. From a peer that announced
+//! RFC 7427, and under method 14, it never is (RFC 7427 §4, RFC 8247 §3.2).
 
 use super::algorithm::{self, AlgorithmError};
 use super::path::ValidPath;
@@ -32,7 +40,7 @@ use crate::wire::codes::{AuthMethod, HashId};
 /// Whether a peer may prove itself with a signature over SHA-1 under method 1.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Sha1Policy {
-    /// SHA-1 is accepted: peers without RFC 7427 have no other hash.
+    /// SHA-1 is accepted of peers without RFC 7427, which have no other hash.
     #[default]
     Accept,
     /// SHA-1 is refused.
@@ -56,11 +64,11 @@ pub enum Method1Hash {
 /// The padding of our own RSA signatures under method 14.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum RsaPadding {
-    /// The padding RSASSA-PKCS1-v1_5, which every peer verifies.
+    /// The padding RSASSA-PSS, which RFC 8247 §3.2 demands of peers with RFC 7427.
     #[default]
-    Pkcs1,
-    /// The padding RSASSA-PSS, for peers that demand it.
     Pss,
+    /// The padding RSASSA-PKCS1-v1_5, for peers that do not verify PSS.
+    Pkcs1,
 }
 
 /// Whether RFC 7427 signatures are announced, sent and accepted.
@@ -86,10 +94,10 @@ pub struct AuthPolicy {
     pub padding: RsaPadding,
 }
 
-/// The hashes that we announce in SIGNATURE_HASH_ALGORITHMS. SHA-1 is not among them (RFC 8247
-/// §3.2).
-pub const ANNOUNCED: [HashId; 4] =
-    [HashId::Sha2_256, HashId::Sha2_384, HashId::Sha2_512, HashId::Identity];
+/// The hashes that we announce in SIGNATURE_HASH_ALGORITHMS: those that can be verified with every
+/// kind of key that hashes. SHA-1 is not among them (RFC 8247 §3.2), and neither is SHA-512, over
+/// which ECDSA cannot be verified here: the peer's key is not known when the list is sent.
+pub const ANNOUNCED: [HashId; 3] = [HashId::Sha2_256, HashId::Sha2_384, HashId::Identity];
 
 /// The method and scheme of our signature.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -100,8 +108,8 @@ pub struct SignatureChoice {
     pub scheme: Scheme,
 }
 
-/// Chooses by our key and by the hashes that the peer announced; `None` when it sent no
-/// SIGNATURE_HASH_ALGORITHMS.
+/// Chooses by our key and by the hashes that the peer announced, the peer's first one first; `None`
+/// when it sent no SIGNATURE_HASH_ALGORITHMS.
 pub fn choose(
     key: KeyKind,
     announced: Option<&[HashId]>,
@@ -111,18 +119,34 @@ pub fn choose(
         DigitalSignatures::Speak => announced.unwrap_or_default(),
         DigitalSignatures::Refuse => &[],
     };
-    let modern = preferred(key, policy.padding)
+    let ours = modern(key, policy.padding);
+    let modern = announced
         .iter()
-        .find(|scheme| announced.contains(&scheme.hash()))
+        .find_map(|hash| ours.iter().find(|scheme| scheme.hash() == *hash))
         .map(|&scheme| SignatureChoice { method: AuthMethod::DigitalSignature, scheme });
     modern.or_else(|| legacy(key, policy.method1_hash)).ok_or_else(|| {
-        let announced = announced.iter().map(HashId::to_string).collect::<Vec<_>>().join(", ");
-        TrustRefusal::general(AuthReason::NoCommonHash { key, announced })
+        TrustRefusal::general(AuthReason::NoCommonHash { key, announced: listed(announced) })
     })
 }
 
-/// The schemes of method 14 for a key, the best first.
-fn preferred(key: KeyKind, padding: RsaPadding) -> &'static [Scheme] {
+/// What we sign with, for the operator whose peer refuses the signature.
+pub fn describe(choice: SignatureChoice, announced: &[HashId]) -> String {
+    let SignatureChoice { method, scheme } = choice;
+    match announced {
+        [] => format!("we signed with {scheme} ({method}); the peer announced no hashes"),
+        hashes => {
+            let hashes = listed(hashes);
+            format!("we signed with {scheme} ({method}); the peer announced {hashes}")
+        }
+    }
+}
+
+fn listed(hashes: &[HashId]) -> String {
+    hashes.iter().map(HashId::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The schemes of method 14 for a key.
+fn modern(key: KeyKind, padding: RsaPadding) -> &'static [Scheme] {
     match (key, padding) {
         (KeyKind::Rsa { .. }, RsaPadding::Pkcs1) => {
             &[Scheme::RsaPkcs1Sha256, Scheme::RsaPkcs1Sha384, Scheme::RsaPkcs1Sha512]
@@ -178,19 +202,30 @@ pub fn sign(
     Ok([&[length][..], &identifier, &signature].concat())
 }
 
+/// The peer's AUTH payload, and what else decides whether it is accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct SignatureClaim<'a> {
+    /// The method field of the payload.
+    pub method: AuthMethod,
+    /// The authentication data of the payload.
+    pub data: &'a [u8],
+    /// The octets of RFC 7296 §2.15, in pieces.
+    pub octets: &'a [&'a [u8]],
+    /// Whether the peer announced RFC 7427, and so has better hashes than SHA-1.
+    pub announced: bool,
+}
+
 /// Checks the peer's AUTH payload with the key of its validated certificate. Answers with the
 /// scheme it used.
 pub fn verify(
     path: &ValidPath,
-    method: AuthMethod,
-    data: &[u8],
-    octets: &[&[u8]],
+    claim: &SignatureClaim<'_>,
     policy: &AuthPolicy,
 ) -> Result<Scheme, TrustRefusal> {
     let leaf = path.leaf();
     let checked = match leaf.public_key() {
-        Ok(key) => verify_with(key, method, data, octets, policy),
-        Err(_) => Err(AuthReason::Method(method)),
+        Ok(key) => verify_with(key, claim, policy),
+        Err(_) => Err(AuthReason::Method(claim.method)),
     };
     checked.map_err(|reason| TrustRefusal::of(leaf, reason))
 }
@@ -198,14 +233,24 @@ pub fn verify(
 /// The same with a bare key.
 pub fn verify_with(
     key: &PublicKey,
-    method: AuthMethod,
-    data: &[u8],
-    octets: &[&[u8]],
+    claim: &SignatureClaim<'_>,
     policy: &AuthPolicy,
 ) -> Result<Scheme, AuthReason> {
-    let octets = octets.concat();
+    let SignatureClaim { method, data, .. } = *claim;
+    let octets = claim.octets.concat();
     match method {
-        AuthMethod::RsaSignature => verify_method_1(key, data, &octets, policy.sha1),
+        AuthMethod::RsaSignature => {
+            let scheme = verify_method_1(key, data, &octets)?;
+            if scheme != Scheme::RsaPkcs1Sha1 {
+                return Ok(scheme);
+            }
+            let both = claim.announced && policy.digital_signatures == DigitalSignatures::Speak;
+            match policy.sha1 {
+                Sha1Policy::Refuse => Err(AuthReason::Sha1Refused),
+                Sha1Policy::Accept if both => Err(AuthReason::Sha1Needless),
+                Sha1Policy::Accept => Ok(scheme),
+            }
+        }
         AuthMethod::EcdsaSha256P256 => {
             verify_scheme(key, method, Scheme::EcdsaP256Sha256Fixed, &octets, data)
         }
@@ -215,8 +260,9 @@ pub fn verify_with(
         AuthMethod::DigitalSignature if policy.digital_signatures == DigitalSignatures::Speak => {
             let (identifier, signature) = split(data).ok_or(AuthReason::Truncated)?;
             let scheme = algorithm::scheme(identifier)?;
-            if !ANNOUNCED.contains(&scheme.hash()) {
-                return Err(AuthReason::NotAnnounced(scheme.hash()));
+            // RSA over SHA-512 was not announced either; it is verified and loses nothing.
+            if scheme.hash() == HashId::Sha1 {
+                return Err(AuthReason::NotAnnounced(HashId::Sha1));
             }
             verify_scheme(key, method, scheme, &octets, signature)
         }
@@ -230,12 +276,7 @@ fn split(data: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::from(length))
 }
 
-fn verify_method_1(
-    key: &PublicKey,
-    signature: &[u8],
-    octets: &[u8],
-    sha1: Sha1Policy,
-) -> Result<Scheme, AuthReason> {
+fn verify_method_1(key: &PublicKey, signature: &[u8], octets: &[u8]) -> Result<Scheme, AuthReason> {
     let method = AuthMethod::RsaSignature;
     // The likely one first.
     let schemes = [
@@ -246,9 +287,6 @@ fn verify_method_1(
     ];
     for scheme in schemes {
         match verify_scheme(key, method, scheme, octets, signature) {
-            Ok(Scheme::RsaPkcs1Sha1) if sha1 == Sha1Policy::Refuse => {
-                return Err(AuthReason::Sha1Refused);
-            }
             Err(AuthReason::NotVerified { .. }) => {}
             settled => return settled,
         }
@@ -298,6 +336,9 @@ pub enum AuthReason {
     /// When a signature over SHA-1 is right but not allowed.
     #[error("the peer signed over SHA-1, which this connection refuses")]
     Sha1Refused,
+    /// When a signature over SHA-1 is right, by a peer that announced better hashes.
+    #[error("the peer announced RFC 7427 and signed over SHA-1 all the same")]
+    Sha1Needless,
     /// When the signature is not by the certificate's key over what was exchanged.
     #[error("the peer's signature ({method}) does not verify with the key of its certificate")]
     NotVerified {
@@ -332,7 +373,12 @@ impl AuthReason {
             }
             AuthReason::Truncated => "report this to the maker of the peer".into(),
             AuthReason::Sha1Refused => {
-                "accept SHA-1 in this connection: peers without RFC 7427 have nothing else".into()
+                "set allow_sha1_signatures = true: peers without RFC 7427 have nothing else".into()
+            }
+            AuthReason::Sha1Needless => {
+                "have the peer sign as RFC 7427 has it (method 14); if it cannot, set \
+                 digital_signatures = false, and SHA-1 is accepted again"
+                    .into()
             }
             AuthReason::NotVerified { .. } => {
                 "check that the peer's private key belongs to its certificate, and that nothing \

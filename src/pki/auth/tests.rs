@@ -16,6 +16,11 @@ fn policy() -> AuthPolicy {
     AuthPolicy::default()
 }
 
+/// A payload of a peer without RFC 7427.
+fn claim(method: AuthMethod, data: &[u8]) -> SignatureClaim<'_> {
+    SignatureClaim { method, data, octets: OCTETS, announced: false }
+}
+
 fn reason(refusal: TrustRefusal) -> AuthReason {
     match refusal.reason {
         TrustReason::Auth(reason) => reason,
@@ -33,9 +38,9 @@ fn the_choice_follows_key_and_announcement() {
         (rsa, None, AuthMethod::RsaSignature, Scheme::RsaPkcs1Sha1),
         (rsa, Some(&[][..]), AuthMethod::RsaSignature, Scheme::RsaPkcs1Sha1),
         (rsa, Some(&[Sha1, Unknown(9)]), AuthMethod::RsaSignature, Scheme::RsaPkcs1Sha1),
-        (rsa, Some(&[Sha2_512, Sha2_256]), modern, Scheme::RsaPkcs1Sha256),
-        (rsa, Some(&[Sha2_512, Sha2_384]), modern, Scheme::RsaPkcs1Sha384),
-        (rsa, Some(&[Sha2_512]), modern, Scheme::RsaPkcs1Sha512),
+        (rsa, Some(&[Sha2_512, Sha2_256]), modern, Scheme::RsaPssSha512),
+        (rsa, Some(&[Sha1, Sha2_384, Sha2_256]), modern, Scheme::RsaPssSha384),
+        (rsa, Some(&[Identity, Sha2_256]), modern, Scheme::RsaPssSha256),
         (p256, None, AuthMethod::EcdsaSha256P256, Scheme::EcdsaP256Sha256Fixed),
         (p256, Some(&[Sha2_256]), modern, Scheme::EcdsaSha256),
         (p256, Some(&[Sha2_384]), AuthMethod::EcdsaSha256P256, Scheme::EcdsaP256Sha256Fixed),
@@ -49,10 +54,48 @@ fn the_choice_follows_key_and_announcement() {
         let refused = choose(ed, announced, &policy()).unwrap_err();
         assert!(matches!(reason(refused), AuthReason::NoCommonHash { .. }));
     }
-    let pss = AuthPolicy { padding: RsaPadding::Pss, ..policy() };
-    assert_eq!(choose(rsa, Some(&ANNOUNCED), &pss).unwrap().scheme, Scheme::RsaPssSha256);
+    let pkcs1 = AuthPolicy { padding: RsaPadding::Pkcs1, ..policy() };
+    assert_eq!(choose(rsa, Some(&ANNOUNCED), &pkcs1).unwrap().scheme, Scheme::RsaPkcs1Sha256);
     let sha512 = AuthPolicy { method1_hash: Method1Hash::Sha512, ..policy() };
     assert_eq!(choose(rsa, None, &sha512).unwrap().scheme, Scheme::RsaPkcs1Sha512);
+}
+
+/// libreswan signs with the strongest hash that was announced, whatever its key.
+#[test]
+fn what_is_announced_can_be_verified_with_every_key_that_hashes() {
+    let method = AuthMethod::DigitalSignature;
+    for key in [key!("rsa2048-1.p8.der"), key!("ec256.p8.der"), key!("ec384.p8.der")] {
+        for hash in ANNOUNCED.into_iter().filter(|hash| *hash != HashId::Identity) {
+            let ours = Scheme::ALL.into_iter().filter(|scheme| scheme.hash() == hash);
+            let known = ours.filter(|&scheme| {
+                let identifier = algorithm::identifier(scheme);
+                let payload = identifier
+                    .map(|der| [&[u8::try_from(der.len()).unwrap()], &der[..], b"x"].concat());
+                let verdict = payload
+                    .map(|data| verify_with(key.public_key(), &claim(method, &data), &policy()));
+                verdict == Some(Err(AuthReason::NotVerified { method }))
+            });
+            assert!(known.count() > 0, "{hash} with {}", key.kind());
+        }
+    }
+}
+
+/// SLOTH: the nonce of the verifier stands behind what collides.
+#[test]
+fn sha1_is_refused_of_a_peer_that_has_better() {
+    let key = key!("rsa2048-1.p8.der");
+    let method = AuthMethod::RsaSignature;
+    let signed = |scheme| sign(&key, SignatureChoice { method, scheme }, OCTETS).unwrap();
+    let verdict = |data: &[u8], announced, policy: &AuthPolicy| {
+        verify_with(key.public_key(), &SignatureClaim { announced, ..claim(method, data) }, policy)
+    };
+    let (sha1, sha256) = (signed(Scheme::RsaPkcs1Sha1), signed(Scheme::RsaPkcs1Sha256));
+    assert_eq!(verdict(&sha1, false, &policy()), Ok(Scheme::RsaPkcs1Sha1));
+    assert_eq!(verdict(&sha1, true, &policy()), Err(AuthReason::Sha1Needless));
+    assert_eq!(verdict(&sha256, true, &policy()), Ok(Scheme::RsaPkcs1Sha256));
+    // Where RFC 7427 is switched off here, the peer cannot use it.
+    let off = AuthPolicy { digital_signatures: DigitalSignatures::Refuse, ..policy() };
+    assert_eq!(verdict(&sha1, true, &off), Ok(Scheme::RsaPkcs1Sha1));
 }
 
 #[test]
@@ -67,7 +110,7 @@ fn method_1_is_accepted_over_every_hash() {
         let method = AuthMethod::RsaSignature;
         let data = sign(&key, SignatureChoice { method, scheme }, OCTETS).unwrap();
         let verify =
-            |policy: &AuthPolicy| verify_with(key.public_key(), method, &data, OCTETS, policy);
+            |policy: &AuthPolicy| verify_with(key.public_key(), &claim(method, &data), policy);
         assert_eq!(verify(&policy()), Ok(scheme));
         let strict = AuthPolicy { sha1: Sha1Policy::Refuse, ..policy() };
         let sha1 = scheme == Scheme::RsaPkcs1Sha1;
@@ -76,12 +119,12 @@ fn method_1_is_accepted_over_every_hash() {
         // PSS does not pass for method 1, nor the other way round.
         let mut changed = data.clone();
         changed[17] ^= 1;
-        let refused = verify_with(key.public_key(), method, &changed, OCTETS, &policy());
+        let refused = verify_with(key.public_key(), &claim(method, &changed), &policy());
         assert_eq!(refused, Err(AuthReason::NotVerified { method }));
     }
     let pss = key.sign(Scheme::RsaPssSha256, &OCTETS.concat()).unwrap();
     let method = AuthMethod::RsaSignature;
-    let refused = verify_with(key.public_key(), method, &pss, OCTETS, &policy());
+    let refused = verify_with(key.public_key(), &claim(method, &pss), &policy());
     assert_eq!(refused, Err(AuthReason::NotVerified { method }));
 }
 
@@ -100,7 +143,7 @@ fn method_14_is_accepted_with_every_scheme() {
             let identifier = algorithm::identifier(scheme).unwrap();
             assert_eq!(usize::from(data[0]), identifier.len());
             assert_eq!(data[1..=identifier.len()], identifier);
-            let verified = verify_with(key.public_key(), method, &data, OCTETS, &policy());
+            let verified = verify_with(key.public_key(), &claim(method, &data), &policy());
             let expected = match scheme.hash() {
                 HashId::Sha1 => Err(AuthReason::NotAnnounced(HashId::Sha1)),
                 _ => Ok(scheme),
@@ -120,7 +163,7 @@ fn sha1_is_never_accepted_under_method_14() {
         sign(&key, SignatureChoice { method, scheme: Scheme::RsaPkcs1Sha1 }, OCTETS).unwrap();
     for sha1 in [Sha1Policy::Accept, Sha1Policy::Refuse] {
         let policy = AuthPolicy { sha1, ..policy() };
-        let refused = verify_with(key.public_key(), method, &data, OCTETS, &policy);
+        let refused = verify_with(key.public_key(), &claim(method, &data), &policy);
         assert_eq!(refused, Err(AuthReason::NotAnnounced(HashId::Sha1)));
     }
 }
@@ -133,7 +176,7 @@ fn method_14_can_be_switched_off_both_ways() {
     assert_eq!(choice.method, AuthMethod::RsaSignature);
     let modern = choose(key.kind(), Some(&ANNOUNCED), &policy()).unwrap();
     let data = sign(&key, modern, OCTETS).unwrap();
-    let refused = verify_with(key.public_key(), modern.method, &data, OCTETS, &off);
+    let refused = verify_with(key.public_key(), &claim(modern.method, &data), &off);
     assert_eq!(refused, Err(AuthReason::Method(modern.method)));
 }
 
@@ -142,7 +185,7 @@ fn what_is_not_accepted_says_why() {
     let rsa = key!("rsa2048-1.p8.der");
     let ec = key!("ec256.p8.der");
     let verify = |key: &PrivateKey, method, data: &[u8]| {
-        verify_with(key.public_key(), method, data, OCTETS, &policy()).unwrap_err()
+        verify_with(key.public_key(), &claim(method, data), &policy()).unwrap_err()
     };
     let modern = AuthMethod::DigitalSignature;
     let signed =
@@ -181,6 +224,6 @@ fn each_changed_byte_of_an_auth_payload_is_refused() {
     for at in 0..data.len() {
         let mut bad = data.clone();
         bad[at] ^= 0x01;
-        assert!(verify_with(key.public_key(), method, &bad, OCTETS, &policy()).is_err(), "{at}");
+        assert!(verify_with(key.public_key(), &claim(method, &bad), &policy()).is_err(), "{at}");
     }
 }

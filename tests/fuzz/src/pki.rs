@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use s2sd::crypto::signature::{KeyKind, PrivateKey, PublicKey, Scheme};
 use s2sd::der::DerReader;
-use s2sd::pki::auth::{AuthPolicy, verify_with};
+use s2sd::pki::auth::{AuthPolicy, SignatureClaim, verify_with};
 use s2sd::pki::certificate::Certificate;
 use s2sd::pki::crl::Crl;
 use s2sd::pki::identity::{Binding, Expectation, Id, IdentityRule};
@@ -108,8 +108,13 @@ pub fn pki_identity(data: &[u8]) {
 pub fn pki_auth(data: &[u8]) {
     let Some((&method, data)) = data.split_first() else { return };
     let method = AuthMethod::from(method);
+    let claim = SignatureClaim { method, data, octets: OCTETS, announced: false };
     for key in keys() {
-        match verify_with(key.public_key(), method, data, OCTETS, &AuthPolicy::default()) {
+        let verdict = verify_with(key.public_key(), &claim, &AuthPolicy::default());
+        let better = SignatureClaim { announced: true, ..claim };
+        let strict = verify_with(key.public_key(), &better, &AuthPolicy::default());
+        assert!(strict == verdict || verdict == Ok(Scheme::RsaPkcs1Sha1));
+        match verdict {
             Ok(scheme) if deterministic(scheme) => {
                 let signature = key.sign(scheme, &OCTETS.concat()).unwrap();
                 assert!(data.ends_with(&signature));

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use s2sd::ike::endpoint::config::DialRole;
 use s2sd::ike::endpoint::event::IkeEvent;
-use s2sd::pki::auth::DigitalSignatures;
+use s2sd::pki::auth::{DigitalSignatures, RsaPadding};
 
 use super::setup::{be_dialled, dial};
 use crate::credentials::{
     Credentials, Key, with_expired, with_keys, with_other_name, with_stranger,
 };
-use crate::engine::Order;
+use crate::engine::{self, Order};
 use crate::patience::{Failure, ensure, until};
 use crate::place::{Ends, Place};
+use crate::strongswan;
 use crate::{Case, Verdict};
 
 pub const CASES: &[Case] = &[
@@ -25,6 +26,10 @@ pub const CASES: &[Case] = &[
     Case { name: "keys: no RFC 7427 here", run: no_digital_signatures_here },
     Case { name: "keys: no RFC 7427 there", run: no_digital_signatures_there },
     Case { name: "keys: ECDSA without RFC 7427", run: ecdsa_without_digital_signatures },
+    Case { name: "keys: ECDSA P-256 over the strongest hash", run: ecdsa_strongest },
+    Case { name: "keys: RSASSA-PSS both ways", run: pss },
+    Case { name: "keys: PKCS#1 pinned here, demanded there", run: pkcs1_pinned },
+    Case { name: "refusal: PSS demanded, PKCS#1 pinned here", run: pss_demanded },
     Case { name: "refusal: their certificate expired", run: theirs_expired },
     Case { name: "refusal: our certificate expired", run: ours_expired },
     Case { name: "refusal: their root unknown to us", run: their_root_unknown },
@@ -43,10 +48,19 @@ pub const CASES: &[Case] = &[
 
 /// Both ways round with these keys.
 fn keys(place: &Place, keys: [Key; 2], ours: DigitalSignatures, theirs: &str) -> Verdict {
-    let ends = place.ends(&with_keys(keys), |engine, peer| {
+    both_ways(place, keys, |engine, peer| {
         engine.digital_signatures = ours;
         peer.daemon = theirs.into();
-    })?;
+    })
+}
+
+/// Both ways round with these keys and settings.
+fn both_ways(
+    place: &Place,
+    keys: [Key; 2],
+    change: impl FnOnce(&mut engine::Settings, &mut strongswan::Settings),
+) -> Verdict {
+    let ends = place.ends(&with_keys(keys), change)?;
     dial(&ends)?;
     let said = [
         signed(&ends, "authentication of 'CN=Inbound-certificate' with")?,
@@ -113,6 +127,41 @@ fn no_digital_signatures_there(place: &Place) -> Verdict {
 fn ecdsa_without_digital_signatures(place: &Place) -> Verdict {
     let keys = keys(place, [Key::P256, Key::P256], DigitalSignatures::Refuse, "");
     expect_legacy(keys, "ECDSA-256 signature")
+}
+
+/// As libreswan does: over the strongest hash that was announced, whatever the curve.
+fn ecdsa_strongest(place: &Place) -> Verdict {
+    both_ways(place, [Key::P256, Key::P256], |_, theirs| {
+        theirs.auth[0] = "ike:ecdsa-sha512-sha384-sha256";
+    })
+}
+
+fn pss(place: &Place) -> Verdict {
+    let pss = "ike:rsa/pss-sha512-sha384-sha256";
+    let said =
+        both_ways(place, [Key::Rsa2048, Key::Rsa3072], |_, theirs| theirs.auth = [pss, pss])?;
+    ensure(said.matches("PSS").count() == 2, "not both ends signed with PSS", &said)?;
+    Ok(said)
+}
+
+fn pkcs1_pinned(place: &Place) -> Verdict {
+    let pkcs1 = "ike:rsa-sha384-sha256";
+    both_ways(place, [Key::Rsa2048, Key::Rsa2048], |ours, theirs| {
+        ours.padding = RsaPadding::Pkcs1;
+        theirs.auth = [pkcs1, pkcs1];
+    })
+}
+
+/// The refusal says what was tried.
+fn pss_demanded(place: &Place) -> Verdict {
+    let change = |ours: &mut engine::Settings, theirs: &mut strongswan::Settings| {
+        ours.padding = RsaPadding::Pkcs1;
+        theirs.auth[1] = "ike:rsa/pss-sha256";
+    };
+    let ours = ["we signed with RSA PKCS#1 v1.5 with SHA-256", "signature_padding"].as_slice();
+    let theirs = ["scheme RSA_EMSA_PKCS1_SHA2_256 not acceptable"].as_slice();
+    let refusal = Refusal { ours, theirs };
+    refused_dialling(&place.azure_ends(change)?, &refusal)
 }
 
 /// What a refusal has to look like at both ends.

@@ -387,7 +387,8 @@ impl RefusalReason {
             RefusalReason::CredentialsRefused => {
                 "either the peer does not trust our certificate (compare inboundAuthCertificateChain and \
                  inboundAuthCertificateSubjectName with the issuer and CN of inbound_certificate), or the peer \
-                 cannot verify our signature (inbound_private_key of another certificate, or a hash that the peer does not take)"
+                 cannot verify our signature (inbound_private_key of another certificate, or a hash or padding that the peer \
+                 does not take: see rsa_signature_hash and signature_padding)"
             }
             RefusalReason::GroupRefused => {
                 "make dh_group here and dhGroup on the Azure connection agree"
