@@ -19,7 +19,7 @@ use s2sd::crypto::suite::{Aead, AesKey, EspProtection, EspSuite, Protection};
 use s2sd::crypto::{Provider, Secret, Standard, fake};
 use s2sd::dataplane::counters::DirectionCounters;
 use s2sd::dataplane::egress::{Egress, EgressPort};
-use s2sd::dataplane::ingress::{Ingress, IngressPort};
+use s2sd::dataplane::ingress::{Ingress, IngressPort, SocketBatch};
 use s2sd::dataplane::mtu::OuterHeaders;
 use s2sd::dataplane::{Change, Forwarding, InboundSa, LaneEvent, OutboundSa, Rules};
 use s2sd::esp::{Inbound, Lease, Limits, Outbound, PacketTally, Replay};
@@ -131,9 +131,9 @@ fn measure(frames: &[Vec<u8>], count: usize, null: bool, turns: usize) -> [f64; 
         let Wire { arena, received, .. } = &mut *wire;
         let received = received.clone();
         ingress.arena().copy_from_slice(arena);
+        let batch = SocketBatch { received: &received, in_udp: true };
         let region = Region::new(ALLOCATOR);
-        let elapsed =
-            time(|| ingress.process(&tables, &received, 1500, NOW, &numbers[1], &mut *wire));
+        let elapsed = time(|| ingress.process(&tables, batch, 1500, NOW, &numbers[1], &mut *wire));
         allocated.borrow_mut()[1] = region.change().allocations;
         elapsed
     };

@@ -97,6 +97,24 @@ fn every_way_to_carry_packets_carries_them() {
     }
 }
 
+/// One end sends ESP in UDP, the other bare ESP: both receive both at any time (RFC 7296 §2.23).
+#[test]
+fn each_end_receives_the_form_of_esp_that_the_other_sends() {
+    let Some(lab) = Lab::build() else { return };
+    for outer in [IpVersion::V4, IpVersion::V6] {
+        for side in SIDES {
+            let tunnel =
+                Tunnel::start(&lab, Setup { outer, otherwise: Some(side), ..Setup::default() });
+            for from in SIDES {
+                transfer(&lab, from, IpVersion::V4, 1 << 20).unwrap();
+            }
+            let trips = round_trips_over(&lab, 20, IpVersion::V4, 1000);
+            assert_eq!(trips.len(), 20, "{outer:?} {side}: {}", tunnel.drops());
+            settle(&tunnel.current);
+        }
+    }
+}
+
 /// Datagrams that a host sends joined (UDP GSO) pass as one frame where the device takes
 /// super-packets of UDP, and singly where it does not; they arrive the same, of odd sizes too.
 #[test]

@@ -199,7 +199,7 @@ table! {
         /// Networks besides the site's `address_prefixes` that packets from the gateway may go to.
         default("[]") accept_destinations: List<Prefix>,
         /// How ESP travels. ESP in UDP (NAT traversal) passes every NAT and firewall that IKE
-        /// passes.
+        /// passes; a gateway without NAT traversal gets bare ESP even so. Both are received.
         default("\"udp\"") encapsulation: EspEncapsulation,
         /// The interface's largest MTU; "auto" is the 1400 that Azure asks for. On a path that
         /// carries less the interface's MTU follows the path, down to 1280.

@@ -376,7 +376,8 @@ impl Service {
         match event {
             LaneEvent::Ike(bytes) => {
                 let Some(path) = tunnel.path() else { return };
-                let path = Path { port: Port::NatT, ..path };
+                // A lane for bare ESP has a socket on port 4500 too, which takes the peer's IKE.
+                let path = if path.port == Port::NatT { path } else { path.floated() };
                 self.endpoint.handle_datagram(now, Datagram { path, bytes: &bytes });
             }
             LaneEvent::FirstPacket(spi) => {

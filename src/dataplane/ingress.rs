@@ -40,6 +40,15 @@ pub trait IngressPort {
     fn tell(&mut self, event: LaneEvent) -> bool;
 }
 
+/// What one socket received.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketBatch<'a> {
+    /// The messages in the arena.
+    pub received: &'a [Received],
+    /// Whether they came in UDP, whatever form of ESP this end sends. Bare ESP is nothing but ESP.
+    pub in_udp: bool,
+}
+
 /// The ingress of one lane: the receive buffers, and the frames that are joined from them.
 #[derive(Debug)]
 pub struct Ingress {
@@ -73,16 +82,18 @@ impl Ingress {
     pub fn process(
         &mut self,
         tables: &Tables,
-        received: &[Received],
+        batch: SocketBatch<'_>,
         path: usize,
         now: Instant,
         numbers: &DirectionCounters,
         port: &mut impl IngressPort,
     ) {
+        let SocketBatch { received, in_udp } = batch;
         let mut stats = BatchStats { messages: received.len(), ..BatchStats::default() };
         let Ingress { arena, coalescer, stray } = self;
         let whole = tables.least(|rules, layout| rules.whole_mtu(path, layout));
-        let mut batch = IngressBatch { arena, coalescer, stray, tables, whole, now, current: None };
+        let mut batch =
+            IngressBatch { arena, coalescer, stray, tables, in_udp, whole, now, current: None };
         for message in received {
             let datagrams = message.len.div_ceil(message.segment.max(1)).max(1);
             stats.packets += datagrams;
@@ -107,6 +118,7 @@ struct IngressBatch<'i> {
     tables: &'i Tables,
     /// The largest inner packet that crosses the path in one piece.
     whole: usize,
+    in_udp: bool,
     now: Instant,
     current: Option<CurrentInbound<'i>>,
 }
@@ -125,7 +137,7 @@ impl IngressBatch<'_> {
     #[inline]
     fn datagram(&mut self, start: usize, len: usize, tos: u8, port: &mut impl IngressPort) {
         let bytes = &self.arena[start..start + len];
-        let kind = match self.tables.rules.encapsulation.udp {
+        let kind = match self.in_udp {
             true => Classified::classify(bytes),
             false => Classified::Esp(bytes),
         };

@@ -171,6 +171,10 @@ impl Lane {
     /// forgotten.
     pub fn reconnect(&self, peer: SocketAddr) -> io::Result<()> {
         self.socket().reconnect(peer)?;
+        if let Some(other) = &self.shared.parts.other {
+            // Bare ESP is received for the sake of unusual peers: its socket may fail.
+            let _ = other.reconnect(SocketAddr::new(peer.ip(), 0));
+        }
         self.shared.path.forget();
         Ok(())
     }

@@ -10,9 +10,10 @@ use tracing::debug;
 use super::backoff::Backoff;
 use super::egress::Egress;
 use super::event::LaneEvent;
-use super::ingress::Ingress;
+use super::ingress::{Ingress, SocketBatch};
 use super::port::LanePort;
 use super::shared::{IN, OUT, PULSE, Shared};
+use crate::sys::esp_socket::EspSocket;
 use crate::sys::mmsg::{Received, Run};
 use crate::sys::{clock, poll, tun};
 use crate::time::Instant;
@@ -152,7 +153,7 @@ impl<'l> EgressLoop<'l> {
     }
 }
 
-/// The thread that takes datagrams from the socket and writes their packets to the device.
+/// The thread that takes datagrams from the sockets and writes their packets to the device.
 pub(super) struct IngressLoop<'l> {
     shared: &'l Shared,
     ingress: Ingress,
@@ -170,10 +171,14 @@ impl<'l> IngressLoop<'l> {
     pub(super) fn run(&mut self) {
         let parts = &self.shared.parts;
         while !self.shared.stopped() {
-            if self.batch() {
+            let more = self.batch(&parts.socket);
+            let other = parts.other.as_ref();
+            if other.is_some_and(|other| self.batch(other)) || more {
                 continue;
             }
-            match poll::readable(parts.socket.as_fd(), &self.shared.waker, Some(PULSE)) {
+            let other = other.map(EspSocket::as_fd);
+            let waker = &self.shared.waker;
+            match poll::either_readable(parts.socket.as_fd(), other, waker, Some(PULSE)) {
                 Ok(ready) if ready.error => drop(self.has_errors()),
                 Ok(_) => {}
                 Err(error) => self.backoff.pause(
@@ -185,13 +190,13 @@ impl<'l> IngressLoop<'l> {
         }
     }
 
-    /// Delivers what the socket has, up to a batch. Whether the socket may have more.
-    fn batch(&mut self) -> bool {
+    /// Delivers what a socket has, up to a batch. Whether the socket may have more.
+    fn batch(&mut self, socket: &EspSocket) -> bool {
         let (shared, parts) = (self.shared, &self.shared.parts);
         let now = clock::now().mono;
         shared.show_life(IN, now);
         let mut received = [Received::default(); Ingress::SLOTS];
-        let count = match parts.socket.receive(self.ingress.arena(), Ingress::SLOT, &mut received) {
+        let count = match socket.receive(self.ingress.arena(), Ingress::SLOT, &mut received) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
             Err(error) => {
@@ -205,10 +210,10 @@ impl<'l> IngressLoop<'l> {
         };
         self.backoff.clear();
         let tables = parts.forwarding.load();
-        let received = &received[..count];
+        let batch = SocketBatch { received: &received[..count], in_udp: !socket.is_raw() };
         self.ingress.process(
             &tables,
-            received,
+            batch,
             shared.path.at(now),
             now,
             &shared.counters.ingress,
@@ -217,7 +222,7 @@ impl<'l> IngressLoop<'l> {
         count == Ingress::SLOTS
     }
 
-    /// Empties the socket's error queue. Whether there were errors since the last call, which the
+    /// Empties the sockets' error queues. Whether there were errors since the last call, which the
     /// other thread may have read.
     fn has_errors(&mut self) -> bool {
         self.shared.read_errors();

@@ -33,6 +33,10 @@ pub struct LaneParts {
     pub tun: Tun,
     /// The socket that is connected to the peer.
     pub socket: EspSocket,
+    /// A socket that only receives: bare ESP where `socket` has ESP in UDP, and the other way
+    /// round. A peer may send either at any time (RFC 7296 §2.23). `None` where the kernel gives
+    /// none.
+    pub other: Option<EspSocket>,
     /// The tables that the lane forwards by; control keeps a clone and changes them.
     pub forwarding: Forwarding,
     /// The bounded channel for the lane's events.
@@ -80,8 +84,8 @@ impl Shared {
         self.path.at(clock::now().mono).min(most)
     }
 
-    /// Empties the socket's error queue, and believes what deserves it ([`PathMtu`]). Whether the
-    /// link refused a packet for its size.
+    /// Empties the sockets' error queues, and believes what deserves it ([`PathMtu`]). Whether the
+    /// link refused a packet for its size. Nothing is believed of the socket that only receives.
     pub(super) fn read_errors(&self) -> bool {
         let (tables, now) = (self.parts.forwarding.load(), clock::now().mono);
         let mut is_link = false;
@@ -95,7 +99,8 @@ impl Shared {
             }
             QueuedError::PathMtu { .. } | QueuedError::Other => {}
         });
-        self.errors.fetch_add(count, Ordering::Relaxed);
+        let other = self.parts.other.as_ref().map_or(0, |other| other.read_errors(|_| {}));
+        self.errors.fetch_add(count + other, Ordering::Relaxed);
         is_link
     }
 

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::counters::DirectionCounters;
 use super::egress::{Egress, EgressPort};
-use super::ingress::{Ingress, IngressPort};
+use super::ingress::{Ingress, IngressPort, SocketBatch};
 use super::mtu::OuterHeaders;
 use super::*;
 use crate::crypto::keymat::EspKeys;
@@ -159,7 +159,7 @@ impl TestGateway {
             }
             self.ingress.process(
                 &tables,
-                &received,
+                SocketBatch { received: &received, in_udp: tables.rules.encapsulation.udp },
                 self.path,
                 NOW,
                 &self.numbers[1],

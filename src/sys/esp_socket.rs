@@ -125,6 +125,18 @@ impl EspSocket {
         Ok(connect(self.fd.as_raw_fd(), &SockaddrStorage::from(peer))?)
     }
 
+    /// A socket between the same two ends that receives the other form: bare ESP for ESP in UDP,
+    /// and ESP in UDP, on `port` at both ends, for bare ESP.
+    pub fn other_form(&self, peer: IpAddr, port: u16, batching: Batching) -> io::Result<EspSocket> {
+        let local = self.local()?.ip();
+        match self.raw {
+            true => {
+                EspSocket::udp(SocketAddr::new(local, port), SocketAddr::new(peer, port), batching)
+            }
+            false => EspSocket::raw(local, peer),
+        }
+    }
+
     /// The local address.
     pub fn local(&self) -> io::Result<SocketAddr> {
         address(&self.fd)

@@ -24,6 +24,23 @@ pub fn readable(fd: BorrowedFd<'_>, waker: &Waker, timeout: Option<Duration>) ->
     wait(fd, PollFlags::POLLIN, waker, timeout)
 }
 
+/// Waits until `fd` or `other`, if there is one, can be read, `waker` is pulled or `timeout` is
+/// over. [`Ready`] is about both.
+pub fn either_readable(
+    fd: BorrowedFd<'_>,
+    other: Option<BorrowedFd<'_>>,
+    waker: &Waker,
+    timeout: Option<Duration>,
+) -> io::Result<Ready> {
+    let Some(other) = other else { return readable(fd, waker, timeout) };
+    fault!(Poll);
+    let asked = |fd| PollFd::new(fd, PollFlags::POLLIN);
+    let [first, second, woken] =
+        poll_all([asked(fd), asked(other), asked(waker.0.as_fd())], timeout)?;
+    let error = (first | second).contains(PollFlags::POLLERR);
+    Ok(Ready { io: !(first | second).is_empty(), error, woken: !woken.is_empty() })
+}
+
 /// Waits until `fd` can be written, `waker` is pulled or `timeout` is over.
 pub fn writable(fd: BorrowedFd<'_>, waker: &Waker, timeout: Option<Duration>) -> io::Result<Ready> {
     wait(fd, PollFlags::POLLOUT, waker, timeout)
@@ -36,7 +53,17 @@ fn wait(
     timeout: Option<Duration>,
 ) -> io::Result<Ready> {
     fault!(Poll);
-    let mut fds = [PollFd::new(fd, what), PollFd::new(waker.0.as_fd(), PollFlags::POLLIN)];
+    let fds = [PollFd::new(fd, what), PollFd::new(waker.0.as_fd(), PollFlags::POLLIN)];
+    let [io, woken] = poll_all(fds, timeout)?;
+    let error = io.contains(PollFlags::POLLERR);
+    Ok(Ready { io: !io.is_empty(), error, woken: !woken.is_empty() })
+}
+
+/// What each descriptor has to say.
+fn poll_all<const N: usize>(
+    mut fds: [PollFd<'_>; N],
+    timeout: Option<Duration>,
+) -> io::Result<[PollFlags; N]> {
     let timeout = match timeout {
         None => PollTimeout::NONE,
         // A wait of less than a millisecond is rounded up: it must not become a spin.
@@ -49,9 +76,7 @@ fn wait(
         Ok(_) | Err(Errno::EINTR) => {}
         Err(error) => return Err(error.into()),
     }
-    let [io, woken] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
-    let error = io.contains(PollFlags::POLLERR);
-    Ok(Ready { io: !io.is_empty(), error, woken: !woken.is_empty() })
+    Ok(fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty())))
 }
 
 /// Wakes a thread that waits on it, once or for good: it stays pulled until [`Waker::reset`].

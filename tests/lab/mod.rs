@@ -186,6 +186,8 @@ pub struct Setup {
     pub esn: bool,
     pub outer: IpVersion,
     pub udp: bool,
+    /// The side that sends ESP in the other form, if one does.
+    pub otherwise: Option<usize>,
     pub offloads: Offloads,
     pub batching: Batching,
     /// A cipher that does nothing, to see what the rest costs.
@@ -203,6 +205,7 @@ impl Default for Setup {
             esn: false,
             outer: IpVersion::V4,
             udp: true,
+            otherwise: None,
             offloads: Offloads::ALL,
             batching: Batching { gso: true, gro: true },
             null: false,
@@ -244,8 +247,8 @@ impl Tunnel {
         a: &[AddressPrefix],
         b: &[AddressPrefix],
     ) -> Tunnel {
-        let rules = Rules {
-            encapsulation: OuterHeaders { version: setup.outer, udp: setup.udp },
+        let rules = |udp| Rules {
+            encapsulation: OuterHeaders { version: setup.outer, udp },
             outer_mtu: 1500,
             inner_mtu: 1400,
             mss: 1350,
@@ -254,7 +257,8 @@ impl Tunnel {
         let mut tunnel =
             Tunnel { setup, lanes: vec![], forwarding: vec![], events: vec![], current: vec![] };
         for (side, routes) in [(0, b), (1, a)] {
-            let forwarding = Forwarding::new(rules);
+            let udp = setup.udp != (setup.otherwise == Some(side));
+            let forwarding = Forwarding::new(rules(udp));
             let (control, events) = sync_channel(64);
             let parts = lab.gateways[side].run(|| {
                 let tun = Tun::create(name, setup.offloads)?;
@@ -266,7 +270,7 @@ impl Tunnel {
                     netlink.add_route(*route, Hop::Device(name))?;
                 }
                 let (here, there) = (gateway(side, setup.outer), gateway(1 - side, setup.outer));
-                let socket = match setup.udp {
+                let socket = match udp {
                     true => EspSocket::udp(
                         SocketAddr::new(here, setup.port),
                         SocketAddr::new(there, setup.port),
@@ -274,12 +278,14 @@ impl Tunnel {
                     )?,
                     false => EspSocket::raw(here, there)?,
                 };
+                let other = socket.other_form(there, setup.port, setup.batching)?;
                 let cpus = setup.cpus.map(|cpus| cpus[side]);
                 Ok(LaneParts {
                     connection: "lab".into(),
                     name: name.into(),
                     tun,
                     socket,
+                    other: Some(other),
                     forwarding: forwarding.clone(),
                     control,
                     keepalive: setup.keepalive,

@@ -79,7 +79,9 @@ const HEALING: Duration = Duration::from_secs(1_800);
 impl Plan {
     pub fn draw(seed: u64) -> Plan {
         let mut dice = SimRng::stream(seed, "plan");
-        let setup = Setup::draw(&mut dice);
+        // Drawn apart, so that the other dice of a seed fall as they always did.
+        let mut apart = SimRng::stream(seed, "old peers");
+        let setup = Setup::draw(&mut dice).draw_old_peers(&mut apart);
         let link = draw_link(&mut dice);
         let count = dice.range(3, 30);
         // In dense worlds everything crosses everything; in the others timers have their say in
@@ -109,7 +111,8 @@ impl Plan {
         });
         Plan {
             seed: octet(0),
-            setup: Setup::draw(&mut SimRng::new(number(1))),
+            setup: Setup::draw(&mut SimRng::new(number(1)))
+                .draw_old_peers(&mut SimRng::new(number(1) ^ 1)),
             link: draw_link(&mut SimRng::new(number(5))),
             restore_each_step: octet(9) % 8 == 7,
             acts: acts.collect(),

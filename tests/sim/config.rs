@@ -56,7 +56,13 @@ impl Setup {
     }
 
     fn behaviour(&self, id: HostId) -> PeerBehaviour {
-        if self.azure == Some(id) { PeerBehaviour::Azure } else { PeerBehaviour::Standard }
+        if self.azure == Some(id) {
+            PeerBehaviour::Azure
+        } else if self.without_nat_traversal == Some(id) {
+            PeerBehaviour::WithoutNatTraversal
+        } else {
+            PeerBehaviour::Standard
+        }
     }
 
     fn remotes(&self, id: HostId) -> Vec<IpAddr> {

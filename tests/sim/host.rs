@@ -177,6 +177,11 @@ impl Host {
         }
     }
 
+    /// Whether the host behaves as one without NAT traversal.
+    pub fn without_nat_traversal(&self) -> bool {
+        self.peers.values().any(|peer| !peer.behaviour.has_nat_traversal())
+    }
+
     pub fn is_up(&self) -> bool {
         self.engine.is_some()
     }

@@ -67,6 +67,8 @@ pub struct Setup {
     pub azure: Option<HostId>,
     /// Who does not know where the other is, and so waits for it.
     pub anywhere: Option<HostId>,
+    /// Who has no NAT traversal: no NAT detection, nobody on port 4500, bare ESP.
+    pub without_nat_traversal: Option<HostId>,
 }
 
 impl Default for Setup {
@@ -91,6 +93,7 @@ impl Default for Setup {
             any_to_any: None,
             azure: None,
             anywhere: None,
+            without_nat_traversal: None,
         }
     }
 }
@@ -139,7 +142,18 @@ impl Setup {
             any_to_any: None,
             azure: maybe(dice, 150),
             anywhere: None,
+            without_nat_traversal: None,
         }
+    }
+
+    /// The same with a host that has no NAT traversal, in one world of ten: where nothing needs any.
+    pub fn draw_old_peers(mut self, dice: &mut SimRng) -> Setup {
+        let drawn = dice.chance(100).then(|| HostId(usize::from(dice.chance(500))));
+        if let Some(id) = drawn.filter(|id| self.nat.is_none() && self.azure != Some(*id)) {
+            self.without_nat_traversal = Some(id);
+            self.start_on_4500 = false;
+        }
+        self
     }
 
     /// Both hosts, on a perfect net, switched off.

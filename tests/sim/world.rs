@@ -302,6 +302,11 @@ impl World {
         if !self.hosts[id.0].is_up() {
             return;
         }
+        let old = self.hosts[id.0].without_nat_traversal();
+        if old && arrival.datagram.dst.port() == Port::NatT.number() {
+            // Nobody listens there.
+            return;
+        }
         self.trace.arrived(now.mono, id, &arrival.datagram);
         match arrival.datagram.kind() {
             Kind::Ike(_) => {

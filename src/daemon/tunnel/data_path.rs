@@ -327,7 +327,7 @@ impl<H: TunnelHost> DataPath<H> {
         self.forwarding.apply([Change::SetRules(self.plan.rules(ends.encapsulated, version))]);
         let started = self.event_channel().and_then(|events| {
             let forwarding = self.forwarding.clone();
-            self.host.start_lane(device, socket, &self.plan, forwarding, events)
+            self.host.start_lane(device, socket, ends, &self.plan, forwarding, events)
         });
         let lane = started.map_err(not_carried).inspect_err(|_| self.suspend())?;
         self.state = State::Running { lane, ends };

@@ -8,10 +8,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::SyncSender;
 
+use tracing::debug;
+
 use crate::daemon::device::{DevicePlan, LinkControl};
 use crate::dataplane::{Forwarding, Lane, LaneEvent, LaneParts};
 use crate::esp::Counters;
-use crate::ike::path::Path;
+use crate::ike::path::{Path, Port};
 use crate::sys::esp_socket::{Batching, EspSocket};
 use crate::sys::ike_socket;
 use crate::sys::netlink::Netlink;
@@ -51,6 +53,7 @@ pub(crate) trait TunnelHost: Debug {
         &self,
         device: Self::Device,
         socket: Self::Socket,
+        ends: OuterEnds,
         plan: &DevicePlan,
         forwarding: Forwarding,
         events: SyncSender<LaneEvent>,
@@ -131,15 +134,18 @@ impl TunnelHost for KernelHost {
         &self,
         tun: Tun,
         socket: EspSocket,
+        ends: OuterEnds,
         plan: &DevicePlan,
         forwarding: Forwarding,
         control: SyncSender<LaneEvent>,
     ) -> io::Result<Lane> {
+        let other = receive_only(&socket, ends.path.remote.ip(), plan);
         Lane::start(LaneParts {
             connection: plan.connection.clone(),
             name: plan.interface.clone(),
             tun,
             socket,
+            other,
             forwarding,
             control,
             // The IKE engine knows of NATs and keeps their mappings open.
@@ -185,11 +191,22 @@ impl HostLane for Lane {
     }
 }
 
+/// A socket for the form of ESP that this end does not send (RFC 7296 §2.23).
+fn receive_only(socket: &EspSocket, peer: IpAddr, plan: &DevicePlan) -> Option<EspSocket> {
+    let opened = socket.other_form(peer, Port::NatT.number(), batching(plan));
+    opened
+        .inspect_err(|error| {
+            let form = if socket.is_raw() { "in UDP" } else { "without UDP" };
+            debug!(connection = plan.connection, %error, "ESP {form} will not be received");
+        })
+        .ok()
+}
+
 fn batching(plan: &DevicePlan) -> Batching {
     Batching { gso: plan.offload, gro: plan.offload }
 }
 
 /// Where a lane's socket for ESP in UDP is bound: the port of NAT traversal, beside IKE's socket.
 fn nat_t(local: IpAddr) -> SocketAddr {
-    SocketAddr::new(local, 4500)
+    SocketAddr::new(local, Port::NatT.number())
 }

@@ -137,6 +137,7 @@ impl TunnelHost for FakeHost {
         &self,
         device: Fd,
         socket: Fd,
+        _: OuterEnds,
         _: &DevicePlan,
         _: Forwarding,
         events: SyncSender<LaneEvent>,

@@ -124,8 +124,8 @@ impl DialRole {
 /// Whether ESP is encapsulated in UDP (NAT traversal, NAT-T, RFC 3948).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum EspEncapsulation {
-    /// Always in UDP on port 4500: the NAT detection payloads pretend a NAT, so that the peer
-    /// agrees (RFC 7296 §2.23).
+    /// In UDP on port 4500: the NAT detection payloads pretend a NAT, so that the peer agrees (RFC
+    /// 7296 §2.23). A peer without NAT traversal gets bare ESP all the same.
     #[default]
     Udp,
     /// In UDP when a NAT is detected, otherwise bare.

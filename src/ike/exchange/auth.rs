@@ -465,8 +465,10 @@ fn establish(ctx: &mut Context<'_>, keyed: InitDone, proven: Proven, dialled_by:
         Party::We => (2, 0),
         Party::Peer => (0, 1),
     };
+    // Where IKE stayed on port 500, there is no port for ESP in UDP: the peer has no NAT traversal,
+    // and gets bare ESP whatever is configured.
     let encapsulated = match ctx.config.encapsulation {
-        EspEncapsulation::Udp => true,
+        EspEncapsulation::Udp => path.port == Port::NatT,
         EspEncapsulation::Auto => path.port == Port::NatT && nat.is_any(),
         EspEncapsulation::Esp => false,
     };

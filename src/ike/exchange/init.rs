@@ -376,8 +376,10 @@ fn push_abilities(
     path: Path,
 ) {
     let feign = ctx.config.encapsulation == EspEncapsulation::Udp;
-    for notify in nat_detection::notifies(ctx.provider, (initiator, responder), path, feign) {
-        chain.push(notify);
+    if ctx.config.behaviour.has_nat_traversal() {
+        for notify in nat_detection::notifies(ctx.provider, (initiator, responder), path, feign) {
+            chain.push(notify);
+        }
     }
     chain.push(Notify::new(NotifyType::FragmentationSupported));
     let hashes = ctx.config.credentials.hashes();
@@ -390,11 +392,13 @@ fn push_abilities(
 }
 
 /// The path of IKE_AUTH: on port 4500 when there is a NAT (NAT traversal), or when ESP is to travel
-/// in UDP anyway (RFC 7296 §2.23).
+/// in UDP anyway (RFC 7296 §2.23). A peer that sent no NAT detection has no NAT traversal: nobody
+/// listens on its port 4500, and IKE stays on port 500.
 fn next_path(ctx: &Context<'_>, path: Path, nat: Nat) -> Path {
     let float = path.port == Port::Ike
+        && ctx.config.behaviour.has_nat_traversal()
         && match ctx.config.encapsulation {
-            EspEncapsulation::Udp => true,
+            EspEncapsulation::Udp => nat.understood,
             EspEncapsulation::Auto => nat.is_any(),
             EspEncapsulation::Esp => false,
         };

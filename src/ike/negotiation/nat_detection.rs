@@ -10,6 +10,7 @@
 //! | moving IKE to port 4500, where ESP travels in UDP | `next_path` in `exchange/init.rs` |
 //! | whether ESP travels in UDP | `EspEncapsulation`, `establish` in `exchange/auth.rs` |
 //! | keepalives, following a peer that moved | `sa/nat_traversal.rs` |
+//! | receiving ESP in UDP and bare ESP, whatever was agreed | `LaneParts::other` in `dataplane` |
 
 use std::net::{IpAddr, SocketAddr};
 

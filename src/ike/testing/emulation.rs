@@ -25,27 +25,39 @@ pub enum PeerBehaviour {
     Standard,
     /// The behaviour of a route-based Azure gateway whose connection is left on Default.
     Azure,
+    /// s2sd's own behaviour without NAT traversal: no NAT detection, no port 4500, bare ESP.
+    WithoutNatTraversal,
 }
 
 impl PeerBehaviour {
     /// Whether IKEV2_FRAGMENTATION_SUPPORTED is announced. Azure's point-to-site gateways do.
     pub fn fragments(self) -> bool {
         match self {
-            PeerBehaviour::Standard | PeerBehaviour::Azure => true,
+            PeerBehaviour::Standard | PeerBehaviour::Azure | PeerBehaviour::WithoutNatTraversal => {
+                true
+            }
         }
+    }
+
+    /// Whether the end has NAT traversal (RFC 7296 §2.23): without it, nothing of NAT detection is
+    /// sent or believed, and ESP travels without UDP.
+    pub fn has_nat_traversal(self) -> bool {
+        self != PeerBehaviour::WithoutNatTraversal
     }
 
     /// Whether SIGNATURE_HASH_ALGORITHMS is announced (RFC 7427). Without the notify the
     /// peer signs with method 1 and SHA-1.
     pub fn announces_hashes(self) -> bool {
-        self == PeerBehaviour::Standard
+        self != PeerBehaviour::Azure
     }
 
     /// The policy of the IKE SA. Azure offers and accepts 3DES too, so an emulated gateway may
     /// offer what it cannot run.
     pub fn ike_policy(self) -> ProposalPolicy {
         match self {
-            PeerBehaviour::Standard => ProposalPolicy::azure_ike(),
+            PeerBehaviour::Standard | PeerBehaviour::WithoutNatTraversal => {
+                ProposalPolicy::azure_ike()
+            }
             PeerBehaviour::Azure => {
                 ProposalPolicy::verbatim(&azure_names::DEFAULT_IKE, &azure_names::DEFAULT_IKE)
             }
@@ -55,7 +67,9 @@ impl PeerBehaviour {
     /// The policy of the child SAs: Azure has two lists, as initiator and as responder.
     pub fn esp_policy(self) -> ProposalPolicy {
         match self {
-            PeerBehaviour::Standard => ProposalPolicy::azure_esp(),
+            PeerBehaviour::Standard | PeerBehaviour::WithoutNatTraversal => {
+                ProposalPolicy::azure_esp()
+            }
             PeerBehaviour::Azure => ProposalPolicy::verbatim(
                 &azure_names::DEFAULT_ESP_INITIATOR,
                 &azure_names::DEFAULT_ESP_RESPONDER,
@@ -72,7 +86,9 @@ impl PeerBehaviour {
     /// The lifetime of an IKE SA; `configured` is the setting, which Azure does not have.
     pub fn ike_lifetime(self, configured: Duration) -> Lifetime {
         match self {
-            PeerBehaviour::Standard => Lifetime::ike(configured),
+            PeerBehaviour::Standard | PeerBehaviour::WithoutNatTraversal => {
+                Lifetime::ike(configured)
+            }
             PeerBehaviour::Azure => Lifetime::azure_ike(),
         }
     }
@@ -80,7 +96,9 @@ impl PeerBehaviour {
     /// The lifetime of a child SA.
     pub fn child_lifetime(self, time: Duration, bytes: u64, esn: bool) -> Lifetime {
         match self {
-            PeerBehaviour::Standard => Lifetime::child(time, bytes, esn),
+            PeerBehaviour::Standard | PeerBehaviour::WithoutNatTraversal => {
+                Lifetime::child(time, bytes, esn)
+            }
             PeerBehaviour::Azure => Lifetime::azure_child(time, bytes),
         }
     }
@@ -89,7 +107,9 @@ impl PeerBehaviour {
     /// pauses do not grow.
     pub fn redial_pause(self, failures: u32, rng: &mut dyn Rng) -> Duration {
         match self {
-            PeerBehaviour::Standard => retransmit::redial_pause(failures, rng),
+            PeerBehaviour::Standard | PeerBehaviour::WithoutNatTraversal => {
+                retransmit::redial_pause(failures, rng)
+            }
             PeerBehaviour::Azure => retransmit::redial_pause(2, rng),
         }
     }
@@ -105,7 +125,7 @@ impl PeerBehaviour {
             sa.proposals.iter().flat_map(|p| &p.transforms).any(|t| wanted(&t.id))
         };
         let refuses = match self {
-            PeerBehaviour::Standard => false,
+            PeerBehaviour::Standard | PeerBehaviour::WithoutNatTraversal => false,
             PeerBehaviour::Azure => {
                 let has_group = says(|id| id.kind() == TransformType::KeyExchange);
                 (has_ke && !has_group) || says(|id| *id == TransformId::KeyExchange(KeId::None))

@@ -9,7 +9,7 @@ use s2sd::crypto::fake::null_cipher;
 use s2sd::crypto::suite::{Aead, AesKey, EspProtection, EspSuite, Protection};
 use s2sd::dataplane::coalesce::Coalescer;
 use s2sd::dataplane::counters::DirectionCounters;
-use s2sd::dataplane::ingress::{Ingress, IngressPort};
+use s2sd::dataplane::ingress::{Ingress, IngressPort, SocketBatch};
 use s2sd::dataplane::mtu::OuterHeaders;
 use s2sd::dataplane::segment::Segments;
 use s2sd::dataplane::{Change, Forwarding, InboundSa, LaneEvent, Rules};
@@ -175,7 +175,7 @@ pub fn packet_ingress(data: &[u8]) {
             }];
             ingress.process(
                 &tables.current(),
-                &received,
+                SocketBatch { received: &received, in_udp: true },
                 1500,
                 Instant(1),
                 &DirectionCounters::default(),

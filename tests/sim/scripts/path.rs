@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use s2sd::ike::endpoint::command::Command;
+use s2sd::ike::endpoint::config::EspEncapsulation;
 
 use super::{Script, Stage, script};
 use crate::packet::{CREATE_CHILD_SA, INFORMATIONAL};
@@ -13,6 +14,7 @@ pub const SCRIPTS: &[Script] = &[
     script("nat-rebind", 2, nat_rebind),
     script("nat-keeps-its-mapping", 1, nat_keeps_its_mapping),
     script("address-change", 1, address_change),
+    script("peer-without-nat-traversal", 2, peer_without_nat_traversal),
     script("traffic-is-a-sign-of-life", 1, traffic_is_a_sign_of_life),
     script("azure-defaults", 1, azure_defaults),
     script("azure-rekey-95-percent", 1, azure_rekey_95_percent),
@@ -62,6 +64,25 @@ fn address_change(stage: &Stage) -> World {
     w.renumber(stage.x);
     w.run_for(Duration::from_secs(10));
     w.expect_agreement()
+}
+
+/// `y` sends no NAT detection and has nobody on port 4500 (RFC 7296 §2.23): everything stays on
+/// port 500, and ESP travels without UDP, whatever `encapsulation` says here. Variant 1: `auto`.
+fn peer_without_nat_traversal(stage: &Stage) -> World {
+    let mut w = stage.tunnel(|s| {
+        s.without_nat_traversal = Some(stage.y);
+        if stage.variant == 1 {
+            s.encapsulation = EspEncapsulation::Auto;
+        }
+    });
+    w.rekey_child(stage.x, 0);
+    w.run_for(SECOND);
+    for id in [stage.x, stage.y] {
+        let peer = w.peer_of(id);
+        w.command(id, Command::RekeyIke(peer));
+        w.run_for(SECOND);
+    }
+    w.expect_agreement_without_loss()
 }
 
 /// While packets arrive nobody asks whether the other is there; in silence both do (RFC 7296 §2.4).
