@@ -44,12 +44,16 @@ pub(super) fn keep_only(keep: u64) -> io::Result<()> {
     shrink_bound(keep);
     let mut halves = [CapabilityHalf::default(); 2];
     call(libc::SYS_capget, &mut halves)?;
+    let mut has_others = false;
     for (half, shift) in halves.iter_mut().zip([0, 32]) {
         let kept = half.permitted & u32::try_from(keep >> shift & 0xffff_ffff).unwrap_or(0);
+        has_others |= kept != half.permitted;
         *half = CapabilityHalf { effective: kept, permitted: kept, inheritable: 0 };
     }
-    // The ambient set follows the inheritable one.
+    // The ambient set follows the inheritable one. A system call filter of whoever started the
+    // service may forbid the call where there is nothing to give up.
     call(libc::SYS_capset, &mut halves)
+        .or_else(|error| if has_others { Err(error) } else { Ok(()) })
 }
 
 /// Takes all capabilities but these out of the bounding set, as far as the thread may.
@@ -73,6 +77,10 @@ fn call(number: c_long, halves: &mut [CapabilityHalf; 2]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+
     use super::*;
 
     /// The sets of the calling thread by their names in proc_pid_status(5).
@@ -103,5 +111,21 @@ mod tests {
             };
             std::thread::spawn(thread).join().unwrap();
         }
+    }
+
+    /// As under a unit whose filter has no capset(2), which is a call for the privileged.
+    #[test]
+    fn where_the_call_is_forbidden_only_what_was_to_be_given_up_is_a_failure() {
+        let thread = || {
+            keep_only(SERVICE).unwrap();
+            let rules = BTreeMap::from([(libc::SYS_capset, Vec::new())]);
+            let refusal = SeccompAction::Errno(libc::EPERM.cast_unsigned());
+            let arch = TargetArch::try_from(std::env::consts::ARCH).unwrap();
+            let filter = SeccompFilter::new(rules, SeccompAction::Allow, refusal, arch).unwrap();
+            seccompiler::apply_filter(&BpfProgram::try_from(filter).unwrap()).unwrap();
+            keep_only(SERVICE).unwrap();
+            assert_eq!(keep_only(NONE).is_err(), nix::unistd::geteuid().is_root());
+        };
+        std::thread::spawn(thread).join().unwrap();
     }
 }
