@@ -190,7 +190,9 @@ fn part(key: &str) -> Option<Part> {
         | "tunnel.ike_rekey_seconds"
         | "tunnel.reauthenticate_seconds"
         | "tunnel.child_rekey_seconds" => Part::Negotiation,
-        "tunnel.accept_destinations" | "tunnel.accept_sources" => Part::Networks,
+        "tunnel.accept_destinations" | "tunnel.accept_sources" | "tunnel.unreachable_routes" => {
+            Part::Networks
+        }
         "tunnel.addresses"
         | "tunnel.copy_dscp"
         | "tunnel.mtu"

@@ -42,6 +42,11 @@ impl Prefix {
         Some(Prefix { network, length })
     }
 
+    /// The network of one address.
+    pub fn host(address: IpAddr) -> Prefix {
+        Prefix { network: address, length: if address.is_ipv4() { 32 } else { 128 } }
+    }
+
     /// All addresses of IPv4.
     pub fn any_v4() -> Prefix {
         Prefix { network: IpAddr::V4(Ipv4Addr::UNSPECIFIED), length: 0 }

@@ -142,6 +142,7 @@ fn tunnel(file: &schema::Tunnel) -> Option<TunnelSettings> {
         mtu: set(&file.mtu)?.map(u16::try_from).transpose().ok()?,
         tcp_mss: set(&file.tcp_mss)?.map(u16::try_from).transpose().ok()?,
         routes: *file.routes.value()?,
+        unreachable_routes: *file.unreachable_routes.value()?,
         route_metric: u32::try_from(file.route_metric.value()?.number()).ok()?,
         route_table: u32::try_from(file.route_table.value()?.number()).ok()?,
         ike_rekey: set(&file.ike_rekey_seconds)?.map(Duration::from_secs),

@@ -210,9 +210,14 @@ table! {
         /// Routes to the gateway's prefixes: over all tunnels, over the first that is up, or none.
         default("\"ecmp\"") routes: Routes,
         /// Metric of these routes.
-        default("100") route_metric: Whole<1, 4_294_967_295>,
+        default("100") route_metric: Whole<1, 4_294_967_294>,
         /// Number of the routing table for these routes; 254 is the main table.
         default("254") route_table: Whole<1, 4_294_967_295>,
+        /// Whether routes of type `unreachable` to the gateway's prefixes keep packets from leaving
+        /// by another route, in clear, while no tunnel is up and while the service is stopped.
+        /// Their metric is the worst, so that a fallback of your own is used. `ip route flush table
+        /// all proto 83` and `ip -6 route flush table all proto 83` remove them by hand.
+        default("true") unreachable_routes: bool,
         /// Age in seconds at about which this device rekeys the IKE SA. "auto" is before Azure
         /// does, after some 23000.
         default("\"auto\"") ike_rekey_seconds: OrAuto<Whole<30, 23_040>>,

@@ -248,6 +248,8 @@ pub struct TunnelSettings {
     pub tcp_mss: Option<u16>,
     /// Which routes to set.
     pub routes: Routes,
+    /// Whether unreachable routes keep packets in while no tunnel is up.
+    pub unreachable_routes: bool,
     /// The metric of these routes.
     pub route_metric: u32,
     /// The routing table of these routes.

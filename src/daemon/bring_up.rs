@@ -7,9 +7,10 @@
 //!                      └─ not there:   set_problem, and `prepare` again after a pause
 //! ```
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::connection::{RunningConnection, find, outer};
 use super::crl_watch::CrlWatch;
@@ -39,6 +40,7 @@ impl Service {
             let credentials = self.authenticator(credentials);
             peers.extend(self.add_connection(connection, &credentials, None));
         }
+        self.close_routes();
         for peer in peers {
             self.prepare(peer);
         }
@@ -92,6 +94,31 @@ impl Service {
         ids
     }
 
+    /// Sets the unreachable routes that the connections want, and removes others.
+    pub(super) fn close_routes(&mut self) {
+        let all = &self.connections;
+        let gateways: Vec<IpAddr> = all.iter().flat_map(|c| outer(&c.peers)).collect();
+        let wanted = all.iter().flat_map(|connection| connection.dead_ends(&gateways)).collect();
+        let (is_first, before) = (!self.unreachable.is_known(), self.unreachable.problem.take());
+        let mut outcome = self.unreachable.set(&wanted);
+        if self.unreachable.need_guard() {
+            if self.guard.is_none() {
+                match Guard::set_up() {
+                    Ok(guard) => self.guard = Some(guard),
+                    Err(problem) => outcome = Err(problem),
+                }
+            }
+        } else if is_first && self.guard.is_none() {
+            Guard::clear();
+        }
+        if let Err(problem) = outcome {
+            if before.as_ref() != Some(&problem) {
+                error!("{problem}");
+            }
+            self.unreachable.problem = Some(problem);
+        }
+    }
+
     /// Handles the outcome of a name look-up. An SA that lives stays at the old address: the peer
     /// there still answers.
     pub(super) fn on_name_lookup(&mut self, found: Found) {
@@ -105,6 +132,7 @@ impl Service {
                 info!(connection = tunnel, name, %address, "looked up the gateway's address");
                 peer.remote = Some(address);
                 connection.protect_outer();
+                self.close_routes();
                 self.prepare(id);
             }
             Err(error) => {

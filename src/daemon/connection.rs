@@ -9,7 +9,7 @@ use super::crl_watch::CrlWatch;
 use super::ike_status::TunnelState;
 use super::peer::ServicePeer;
 use super::problem::Problem;
-use super::routes::Routes;
+use super::routes::{DeadEnd, Routes};
 use super::tunnel::RunningTunnel;
 use crate::config::settings::Connection;
 use crate::ike::PeerId;
@@ -35,6 +35,13 @@ impl RunningConnection {
             error!(connection, "{problem}");
         }
         self.update_routes();
+    }
+
+    /// The routes that keep packets in while no tunnel is up. `gateways` are the addresses of all
+    /// gateways that are known.
+    pub(super) fn dead_ends(&self, gateways: &[IpAddr]) -> Vec<DeadEnd> {
+        let are_known = self.peers.iter().all(|peer| peer.remote.is_some());
+        self.routes.dead_ends(gateways, are_known)
     }
 
     /// Has the routes lead into the tunnels that are up.

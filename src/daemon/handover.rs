@@ -9,7 +9,8 @@
 //! well.
 //!
 //! ```text
-//!   SIGTERM   DELETE for every IKE SA, devices removed, descriptors removed from the store
+//!   SIGTERM   DELETE for every IKE SA, devices removed, descriptors removed from the store;
+//!             unreachable routes stay
 //!   SIGUSR2   lanes stopped ─> snapshot and exact positions stored ─> exit;
 //!             devices, addresses and routes stay, and the kernel queues packets
 //!   SIGKILL   the snapshot stored last holds; sequence numbers go on at the ledger's ceilings,
@@ -70,6 +71,7 @@ impl Service {
             self.guard = Guard::set_up().ok();
         }
         let peers = self.match_peers(credentials, &mut inventory);
+        self.close_routes();
         self.discard_untaken();
         let going_on: Vec<PeerId> = peers.going_on.iter().map(|(peer, _)| *peer).collect();
         let mut fresh = peers.fresh;
@@ -290,8 +292,12 @@ impl Service {
         }
     }
 
-    /// Removes all devices, and all descriptors from the file descriptor store.
+    /// Removes all devices, and all descriptors from the file descriptor store. Unreachable routes
+    /// stay: nothing leaves in clear because the service is stopped.
     pub(super) fn leave_nothing(&mut self) {
+        if self.unreachable.need_guard() {
+            self.guard.take().into_iter().for_each(Guard::leave);
+        }
         let peers = self.connections.drain(..).flat_map(|connection| connection.peers);
         peers.filter_map(|peer| peer.tunnel).for_each(RunningTunnel::remove);
         for name in [fd_store::IKE, fd_store::STORE, fd_store::LEDGER] {

@@ -28,6 +28,8 @@ pub(crate) enum Problem {
     NotCarried { cause: SystemError },
     /// A route into the tunnel could not be set or removed.
     RouteNotSet { prefix: Prefix, cause: SystemError },
+    /// An unreachable route, which keeps packets in while no tunnel is up, could not be set.
+    NotClosed { prefix: Prefix, cause: SystemError },
     /// The kernel could not be asked to change routes at all.
     RoutesNotSet { cause: SystemError },
     /// The rules that keep a tunnel from swallowing its own outer packets could not be set.
@@ -80,6 +82,12 @@ impl fmt::Display for Problem {
             }
             Problem::RouteNotSet { prefix, cause } => {
                 write!(f, "the route to {prefix} cannot be changed: {cause}")
+            }
+            Problem::NotClosed { prefix, cause } => {
+                write!(
+                    f,
+                    "the unreachable route to {prefix} cannot be set: {cause}; without a tunnel, packets leave in clear"
+                )
             }
             Problem::RoutesNotSet { cause } => write!(f, "the routes cannot be changed: {cause}"),
             Problem::RoutingRules { cause } => {

@@ -121,6 +121,7 @@ impl Service {
                 done.push(Told::of(name, format_args!("keeps its old settings: {problem}")));
             }
         }
+        self.close_routes();
         let order = |name: &str| connections.iter().position(|c| c.name.as_str() == name);
         self.connections.sort_by_key(|connection| order(connection.settings.name.as_str()));
         if done.is_empty() {
@@ -176,6 +177,7 @@ impl Service {
                 running.set_networks(Arc::new(peers::inner_networks(settings, site)));
             }
         }
+        connection.routes.set_closed(settings.tunnel.unreachable_routes);
         connection.settings = settings.clone();
         for (peer, config) in configs {
             endpoint.command(clock::now(), Command::Reconfigure(peer, Box::new(config)));

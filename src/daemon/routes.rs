@@ -12,6 +12,8 @@
 //!
 //! With strict reverse path filtering (`rp_filter = 1`) the kernel would then drop packets from the
 //! gateway itself. Loose filtering (2) is right for such a host: systemd/90-s2sd.sysctl.conf.
+//!
+//! What becomes of packets while no tunnel is up is in [`super::unreachable`].
 
 use std::io;
 use std::net::IpAddr;
@@ -29,6 +31,8 @@ use crate::sys::netlink::{self, Hop, Netlink, Route, RoutingRule};
 pub(crate) const GUARD_TABLE: u32 = 0x5332;
 /// The kernel's table `main`.
 const MAIN: u32 = 254;
+/// The networks that hold all private ones of a family: 10.0.0.0/8, fc00::/7.
+const PRIVATE_LENGTH: [u8; 2] = [8, 7];
 
 /// The routes of one connection.
 #[derive(Debug)]
@@ -38,10 +42,29 @@ pub(crate) struct Routes<S: RouteSource = KernelRoutes> {
     mode: Mode,
     metric: u32,
     table: u32,
+    /// Whether unreachable routes keep packets in while no tunnel is up.
+    are_closed: bool,
     /// The devices that the routes lead into.
     devices: Vec<String>,
     /// Whether a route could not be set, or is not known to be set.
     incomplete: bool,
+}
+
+/// Where a dead end leads, in the order in which they are set.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum DeadHop {
+    /// To the next routing rule.
+    Throw,
+    /// Nowhere.
+    Unreachable,
+}
+
+/// A route into no device.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct DeadEnd {
+    pub(crate) hop: DeadHop,
+    pub(crate) table: u32,
+    pub(crate) to: Prefix,
 }
 
 /// Where access to the kernel's routes comes from: a fake in unit tests.
@@ -56,6 +79,8 @@ pub(crate) trait RouteControl {
     /// Sets a route, or replaces the one to the same prefix.
     fn put_route(&self, route: Route<'_>) -> io::Result<()>;
     fn drop_route(&self, route: Route<'_>) -> io::Result<()>;
+    /// The routes that lead nowhere and were set by this program or a former process of it.
+    fn routes_to_nowhere(&self) -> io::Result<Vec<Route<'static>>>;
 }
 
 /// The routes of this network namespace.
@@ -78,6 +103,12 @@ impl RouteControl for Netlink {
     fn drop_route(&self, route: Route<'_>) -> io::Result<()> {
         Netlink::drop_route(self, route)
     }
+
+    fn routes_to_nowhere(&self) -> io::Result<Vec<Route<'static>>> {
+        let mut routes = Netlink::routes_to_nowhere(self, false)?;
+        routes.extend(Netlink::routes_to_nowhere(self, true)?);
+        Ok(routes)
+    }
 }
 
 impl Routes {
@@ -92,6 +123,7 @@ impl Routes {
             prefixes,
             mode: tunnel.routes,
             metric: tunnel.route_metric,
+            are_closed: tunnel.unreachable_routes,
             devices: Vec::new(),
             incomplete: false,
         }
@@ -130,6 +162,38 @@ impl<S: RouteSource> Routes<S> {
     /// Whether routing rules have to keep outer packets out of these routes.
     pub(crate) fn is_guarded(&self) -> bool {
         self.table == GUARD_TABLE && self.mode != Mode::None
+    }
+
+    /// Sets whether unreachable routes keep packets in while no tunnel is up.
+    pub(crate) fn set_closed(&mut self, are_closed: bool) {
+        self.are_closed = are_closed;
+    }
+
+    /// The routes that keep packets to the prefixes in while no tunnel is up. `gateways` are the
+    /// addresses of all gateways; `are_known` says whether this connection's are among them.
+    pub(crate) fn dead_ends(&self, gateways: &[IpAddr], are_known: bool) -> Vec<DeadEnd> {
+        if !self.are_closed || self.mode == Mode::None {
+            return Vec::new();
+        }
+        let mut ends = Vec::new();
+        for prefix in &self.prefixes {
+            // The server that knows the gateway's address may be behind a prefix that is not
+            // private; without the address there would never be a tunnel.
+            let private = PRIVATE_LENGTH[usize::from(prefix.network().is_ipv6())];
+            if !are_known && prefix.length() < private {
+                continue;
+            }
+            let inside: Vec<&IpAddr> = gateways.iter().filter(|g| prefix.contains(**g)).collect();
+            if self.table == MAIN && !inside.is_empty() {
+                // Another connection's gateway, whose packets have to find their way.
+                continue;
+            }
+            let end = |hop, to| DeadEnd { hop, table: self.table, to };
+            let gateways = inside.into_iter().map(|gateway| Prefix::host(*gateway));
+            ends.extend(gateways.map(|gateway| end(DeadHop::Throw, gateway)));
+            ends.push(end(DeadHop::Unreachable, *prefix));
+        }
+        ends
     }
 
     /// The devices that the routes lead into.
@@ -202,6 +266,11 @@ impl Guard {
         Ok(Guard(()))
     }
 
+    /// Removes what a former process left of the rules.
+    pub(crate) fn clear() {
+        drop(Guard(()));
+    }
+
     /// Leaves the rules as they are, for the next process.
     pub(crate) fn leave(self) {
         std::mem::forget(self);
@@ -246,7 +315,7 @@ fn rules() -> impl Iterator<Item = RoutingRule> {
 }
 
 /// Takes errors that leave the kernel as it should be for success.
-fn ignore(result: io::Result<()>, harmless: &[Errno]) -> io::Result<()> {
+pub(super) fn ignore(result: io::Result<()>, harmless: &[Errno]) -> io::Result<()> {
     match result {
         Err(error) if harmless.iter().any(|e| error.raw_os_error() == Some(*e as i32)) => Ok(()),
         result => result,
@@ -254,7 +323,7 @@ fn ignore(result: io::Result<()>, harmless: &[Errno]) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
@@ -273,7 +342,7 @@ mod tests {
 
     /// The calls that the kernel got, and the prefixes whose routes cannot be set.
     #[derive(Clone, Debug, Default)]
-    struct FakeRoutes(Rc<RefCell<(Vec<String>, Vec<Prefix>)>>);
+    pub(crate) struct FakeRoutes(pub(crate) Rc<RefCell<(Vec<String>, Vec<Prefix>)>>);
 
     impl RouteSource for FakeRoutes {
         type Control = FakeRoutes;
@@ -290,6 +359,8 @@ mod tests {
                 Hop::Device(device) => device.to_owned(),
                 Hop::Devices(devices) => devices.join("+"),
                 Hop::Via(router) => router.to_string(),
+                Hop::Unreachable => "unreachable".to_owned(),
+                Hop::Throw => "throw".to_owned(),
             };
             calls.push(format!("{verb} {}/{} {devices}", route.to.address, route.to.length));
             match failing.iter().any(|prefix| prefix.network() == route.to.address) {
@@ -298,7 +369,7 @@ mod tests {
             }
         }
 
-        fn calls(&self) -> Vec<String> {
+        pub(crate) fn calls(&self) -> Vec<String> {
             std::mem::take(&mut self.0.borrow_mut().0)
         }
     }
@@ -310,6 +381,70 @@ mod tests {
 
         fn drop_route(&self, route: Route<'_>) -> io::Result<()> {
             self.call("drop", &route)
+        }
+
+        fn routes_to_nowhere(&self) -> io::Result<Vec<Route<'static>>> {
+            let table = MAIN;
+            let route = |address: [u8; 4], length, metric, hop| {
+                let to = netlink::AddressPrefix { address: address.into(), length };
+                Route { to, metric, table, hop }
+            };
+            Ok(vec![
+                route([10, 1, 0, 0], 16, u32::MAX, Hop::Unreachable),
+                route([10, 9, 0, 0], 16, u32::MAX, Hop::Unreachable),
+                route([203, 0, 113, 9], 32, u32::MAX, Hop::Throw),
+                route([10, 8, 0, 0], 16, 7, Hop::Unreachable),
+            ])
+        }
+    }
+
+    #[test]
+    fn packets_are_kept_in_but_for_the_way_to_a_gateway_and_to_its_name() {
+        let gateway = IpAddr::from([203, 0, 113, 2]);
+        let prefix = |text: &str| {
+            let (address, length) = text.split_once('/').unwrap();
+            Prefix::of(address.parse().unwrap(), length.parse().unwrap()).unwrap()
+        };
+        let private = &["10.0.0.0/8", "fc00::/7"][..];
+        for (prefixes, table, are_known, expected) in [
+            (private, MAIN, true, &["Unreachable 10.0.0.0/8", "Unreachable fc00::/7"][..]),
+            (private, MAIN, false, &["Unreachable 10.0.0.0/8", "Unreachable fc00::/7"]),
+            // A name server may be there.
+            (&["0.0.0.0/1", "2000::/3"], MAIN, false, &[]),
+            (
+                &["0.0.0.0/1", "2000::/3"],
+                MAIN,
+                true,
+                &["Unreachable 0.0.0.0/1", "Unreachable 2000::/3"],
+            ),
+            // Another connection's gateway is within the prefix.
+            (&["203.0.113.0/24", "10.1.0.0/16"], MAIN, true, &["Unreachable 10.1.0.0/16"]),
+            (
+                &["0.0.0.0/0", "::/0"],
+                GUARD_TABLE,
+                true,
+                &["Throw 203.0.113.2/32", "Unreachable 0.0.0.0/0", "Unreachable ::/0"],
+            ),
+        ] {
+            let mut routes = Routes {
+                source: FakeRoutes::default(),
+                prefixes: prefixes.iter().map(|text| prefix(text)).collect(),
+                mode: Mode::Ecmp,
+                metric: 100,
+                table,
+                are_closed: true,
+                devices: Vec::new(),
+                incomplete: false,
+            };
+            let ends = routes.dead_ends(&[gateway], are_known);
+            assert!(ends.iter().all(|end| end.table == table));
+            let ends: Vec<String> =
+                ends.iter().map(|end| format!("{:?} {}", end.hop, end.to)).collect();
+            assert_eq!(ends, expected, "{prefixes:?}");
+            routes.set_closed(false);
+            assert_eq!(routes.dead_ends(&[gateway], true), []);
+            (routes.are_closed, routes.mode) = (true, Mode::None);
+            assert_eq!(routes.dead_ends(&[gateway], true), [], "a routing daemon has its own");
         }
     }
 
@@ -324,6 +459,7 @@ mod tests {
             mode: Mode::Ecmp,
             metric: 0,
             table: MAIN,
+            are_closed: true,
             devices: Vec::new(),
             incomplete: false,
         };

@@ -19,6 +19,7 @@ use super::routes::Guard;
 use super::sockets::{ReceivedMessage, Sockets};
 use super::systemd::Systemd;
 use super::tunnel::{PeerLaneEvent, RunningTunnel};
+use super::unreachable::UnreachableRoutes;
 use crate::config::{Config, Loaded, Report, peers};
 use crate::crypto::Standard;
 use crate::crypto::signature::KeyStore;
@@ -212,6 +213,8 @@ pub(super) struct Service {
     pub(super) inputs: Inputs,
     /// The routing rules that keep outer packets out of tunnels, while a connection needs them.
     pub(super) guard: Option<Guard>,
+    /// The routes that keep packets in while no tunnel is up.
+    pub(super) unreachable: UnreachableRoutes,
     stray_esp: Bucket,
     pub(super) started_at: Instant,
     ticked_at: Instant,
@@ -278,6 +281,7 @@ impl Service {
                 host: HostChanges::new(now),
             },
             guard: None,
+            unreachable: UnreachableRoutes::new(),
             stray_esp: Bucket::default(),
             started_at: now.mono,
             ticked_at: now.mono,
@@ -451,6 +455,9 @@ impl Service {
             .iter_mut()
             .filter(|connection| connection.routes_problem.is_some())
             .for_each(RunningConnection::update_routes);
+        if self.unreachable.problem.is_some() {
+            self.close_routes();
+        }
         self.check_crls(now);
         self.check_host(last, now);
     }

@@ -32,7 +32,10 @@ fn ip(lab: &Lab, side: usize, words: &[&str]) -> Option<String> {
 fn hops(lab: &Lab) -> Vec<String> {
     let text = ip(lab, 0, &["-json", "route", "show", "10.2.0.0/24"]).unwrap();
     let routes: Json = serde_json::from_str(&text).unwrap_or(Json::Null);
-    let Some(route) = routes.get(0) else { return Vec::new() };
+    let leads = |route: &&Json| route["type"] != "unreachable";
+    let Some(route) = routes.as_array().and_then(|all| all.iter().find(leads)) else {
+        return Vec::new();
+    };
     let one = [route.clone()];
     let hops = route["nexthops"].as_array().map_or(&one[..], Vec::as_slice);
     hops.iter().map(|hop| hop["dev"].as_str().unwrap().to_owned()).collect()

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod addresses;
+mod clear;
 mod documents;
 mod flood;
 #[path = "../lab/mod.rs"]

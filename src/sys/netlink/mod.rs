@@ -5,11 +5,13 @@
 //! | file | noun |
 //! |---|---|
 //! | here | the connection; devices and their addresses |
+//! | `dump` | the list of routes that lead nowhere |
 //! | `lab` | what only tests and the demonstration do: veth pairs, devices off, addresses away |
 //! | `request` | requests with attributes, and their acknowledgements |
 //! | `route` | routes, and the rules that choose a table |
 //! | `watch` | the news that links and addresses changed |
 
+mod dump;
 mod lab;
 mod request;
 mod route;

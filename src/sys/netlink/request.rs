@@ -16,12 +16,14 @@ use nix::net::if_::if_nametoindex;
 pub(super) const CREATE: u16 = flag(libc::NLM_F_CREATE);
 pub(super) const EXCLUSIVE: u16 = flag(libc::NLM_F_EXCL);
 pub(super) const REPLACE: u16 = flag(libc::NLM_F_REPLACE);
+/// The flag of a request for a list.
+pub(super) const DUMP: u16 = flag(libc::NLM_F_DUMP);
 
 /// Every request asks for an acknowledgement.
 const REQUEST_ACK: u16 = flag(libc::NLM_F_REQUEST | libc::NLM_F_ACK);
 
 /// Octets of nlmsghdr.
-const HEADER_LEN: usize = 16;
+pub(super) const HEADER_LEN: usize = 16;
 
 /// libc has the 16-bit flags of nlmsghdr as `int`.
 const fn flag(flags: c_int) -> u16 {
@@ -91,6 +93,32 @@ impl NetlinkRequest {
 /// The type of a received message.
 pub(super) fn kind(message: &[u8]) -> Option<u16> {
     message.get(4..6).map(|b| u16::from_ne_bytes([b[0], b[1]]))
+}
+
+/// The messages that were received together.
+pub(super) fn messages(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    pieces(bytes, |rest| usize::try_from(word(rest, 0)?).ok(), HEADER_LEN)
+}
+
+/// The attributes of a message, by type.
+pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let half = |bytes: &[u8], at: usize| Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?));
+    pieces(bytes, move |rest| half(rest, 0).map(usize::from), 4)
+        .filter_map(move |attribute| Some((half(attribute, 2)?, attribute.get(4..)?)))
+}
+
+/// Divides what begins with its own length, padded to 4, again and again.
+fn pieces(
+    mut rest: &[u8],
+    length: impl Fn(&[u8]) -> Option<usize>,
+    least: usize,
+) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let length = length(rest).filter(|length| *length >= least)?;
+        let piece = rest.get(..length)?;
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(piece)
+    })
 }
 
 /// The flags of the device that an RTM_NEWLINK describes: ifinfomsg has them at 8.

@@ -17,7 +17,11 @@ const FIB_RULE_INVERT: u32 = 2;
 /// Octets of rtnexthop.
 const NEXT_HOP_LEN: u16 = 8;
 
-/// A unicast route to a range of addresses.
+/// The protocol of routes that lead nowhere, by which they are found again: what rt_protos has for
+/// nobody ("S" in ASCII).
+pub(super) const PROTOCOL: u8 = 0x53;
+
+/// A route to a range of addresses.
 #[derive(Clone, Copy, Debug)]
 pub struct Route<'a> {
     /// The destinations that the route serves.
@@ -40,6 +44,28 @@ pub enum Hop<'a> {
     Device(&'a str),
     /// Into several devices, over which the kernel spreads the flows (ECMP).
     Devices(&'a [&'a str]),
+    /// Nowhere: the packet is dropped, and the sender told so.
+    Unreachable,
+    /// On to the next rule, as if the table had no route.
+    Throw,
+}
+
+impl Hop<'_> {
+    /// The type of a route of rtnetlink(7).
+    pub(super) fn kind(self) -> u8 {
+        match self {
+            Hop::Via(_) | Hop::Device(_) | Hop::Devices(_) => libc::RTN_UNICAST,
+            Hop::Unreachable => libc::RTN_UNREACHABLE,
+            Hop::Throw => libc::RTN_THROW,
+        }
+    }
+
+    fn protocol(self) -> u8 {
+        match self {
+            Hop::Unreachable | Hop::Throw => PROTOCOL,
+            _ => libc::RTPROT_STATIC,
+        }
+    }
 }
 
 /// A routing rule (ip-rule(8)): the table in which some packets' route is looked up.
@@ -63,7 +89,8 @@ impl Netlink {
         self.ask(route_request(libc::RTM_NEWROUTE, CREATE | REPLACE, route, Some(route.hop))?)
     }
 
-    /// Removes the route to the same range with the same metric, wherever that route leads.
+    /// Removes the route to the same range with the same metric and of the same type, wherever that
+    /// route leads.
     pub fn drop_route(&self, route: Route<'_>) -> io::Result<()> {
         self.ask(route_request(libc::RTM_DELROUTE, 0, route, None)?)
     }
@@ -101,9 +128,9 @@ fn route_request(
         0,
         0,
         short_table(table),
-        libc::RTPROT_STATIC,
+        route.hop.protocol(),
         scope,
-        libc::RTN_UNICAST,
+        route.hop.kind(),
         0,
         0,
         0,
@@ -113,7 +140,7 @@ fn route_request(
     request.attribute(libc::RTA_PRIORITY, &metric.to_ne_bytes());
     request.attribute(libc::RTA_TABLE, &table.to_ne_bytes());
     match hop {
-        None => {}
+        None | Some(Hop::Unreachable | Hop::Throw) => {}
         Some(Hop::Via(router)) => request.attribute(libc::RTA_GATEWAY, &octets(router)),
         Some(Hop::Device(device)) => output(&mut request, device)?,
         Some(Hop::Devices([])) => {}
