@@ -99,6 +99,37 @@ fn fragments_that_name_the_wrong_first_payload() {
     target.expect_unharmed();
 }
 
+/// A request that was answered comes again, cut finer, since the answer was lost on a narrow path
+/// (§2.5.1): its first piece has the answer sent again (§2.6.1), if it is authentic, and no other.
+#[test]
+fn request_cut_finer_after_its_answer() {
+    let mut target = Target::answering();
+    let person = target.root.person(PEER);
+    let mut hand = half_open(&mut target);
+    let payloads = hand.proof(&person);
+    let (first, text) = encode(&payloads);
+    let mut cut = |total: usize| -> Vec<Vec<u8>> {
+        let pieces = text.chunks(text.len().div_ceil(total)).zip(1..);
+        let total = u16::try_from(total).unwrap();
+        let kind = |number| if number == 1 { first } else { PayloadType::None };
+        pieces.map(|(text, n)| piece(&mut hand, (n, total), kind(n), text)).collect()
+    };
+    let (coarse, fine) = (cut(2), cut(4));
+    target.ignore(&coarse[0]);
+    let answer = target.give(&coarse[1]);
+    assert_eq!((target.ikes(), target.children()), (1, 1), "{:#?}", target.events);
+    let joined = hand.join(&answer);
+    let mut forged = fine[0].clone();
+    *forged.last_mut().unwrap() ^= 1;
+    target.ignore(&forged);
+    target.ignore(&fine[1]);
+    let again = target.give(&fine[0]);
+    assert!(!again.is_empty(), "the answer is sent again");
+    assert_eq!(hand.join(&again), joined, "it says the same");
+    assert_eq!((target.ikes(), target.children()), (1, 1), "it is not handled twice");
+    target.expect_unharmed();
+}
+
 fn piece(hand: &mut Hand, numbers: (u16, u16), first: PayloadType, text: &[u8]) -> Vec<u8> {
     let header = hand.header(IKE_AUTH, 1, false);
     hand.seal_text(header, Some(numbers), first, text)

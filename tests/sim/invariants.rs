@@ -63,6 +63,8 @@ pub struct Watch {
     esp_numbers: HashSet<(u64, u64)>,
     /// Bytes of each protected message by everything that names it.
     messages: HashMap<Header, u64>,
+    /// How many fragments each message was last cut into.
+    cuts: HashMap<Header, u16>,
     ivs: HashMap<(u64, u64, bool, [u8; 8]), Header>,
     /// The last request each asker sent, and whether an answer came.
     windows: HashMap<Asker, (u32, bool)>,
@@ -210,8 +212,8 @@ impl Watch {
         self.inner.values().filter(|j| j.delivered).count()
     }
 
-    /// What names a message names its bytes: a retransmission is identical, and no IV serves two
-    /// messages.
+    /// What names a message names its bytes: a retransmission is identical but for being cut
+    /// smaller once (RFC 7383 §2.5.1), and no IV serves two messages.
     fn check_identity(
         &mut self,
         from: HostId,
@@ -220,6 +222,13 @@ impl Watch {
     ) -> Result<(), Violation> {
         let bytes = ike_bytes(d);
         let identity = hash(bytes);
+        let whole = Header { fragment: 0, total: 0, ..*header };
+        let cut = self.cuts.entry(whole).or_insert(header.total);
+        if header.total < *cut {
+            let text = format!("{from} sent {header} in larger fragments than before");
+            return Err(Violation::new(Rule::Window, text));
+        }
+        *cut = header.total;
         if let Some(&before) = self.messages.get(header) {
             return if before == identity {
                 Ok(())

@@ -48,6 +48,8 @@ pub struct Header {
     pub message_id: u32,
     /// Fragment number of a fragmented message (RFC 7383), else zero.
     pub fragment: u16,
+    /// The number of fragments of this cut of the message, or zero.
+    pub total: u16,
     /// Wholly encrypted: the first payload is SK or SKF.
     pub encrypted: bool,
 }
@@ -99,6 +101,12 @@ impl Header {
             message_id: u32::from_be_bytes(head[20..24].try_into().ok()?),
             fragment: match rest {
                 [_, _, _, _, high, low, ..] if fragmented => u16::from_be_bytes([*high, *low]),
+                _ => 0,
+            },
+            total: match rest {
+                [_, _, _, _, _, _, high, low, ..] if fragmented => {
+                    u16::from_be_bytes([*high, *low])
+                }
                 _ => 0,
             },
             encrypted: fragmented || head[16] == PAYLOAD_SK,

@@ -36,7 +36,7 @@ use crate::ike::sa::channel::{Channel, Envelope};
 use crate::ike::sa::child::ChildSa;
 use crate::ike::sa::retransmit::{Retransmit, RetransmitSchedule, RetransmitVerdict};
 use crate::ike::sa::task::TaskKind;
-use crate::ike::sa::window::{Answered, Datagrams, Fingerprint};
+use crate::ike::sa::window::{Answered, Datagrams, Fingerprint, SealedMessage};
 use crate::ike::sa::{IkeSa, NewIkeSa, Origin, datagram_limit};
 use crate::rate::{Bucket, Rate};
 use crate::time::Instant;
@@ -64,7 +64,7 @@ pub(crate) struct AuthSent {
     pub(crate) keyed: InitDone,
     /// The child SA that the request asks for; `None` when the IKE SA comes up without one.
     pub(crate) wanted: Option<ChildOffer>,
-    pub(crate) datagrams: Datagrams,
+    pub(crate) request: SealedMessage,
     pub(crate) timer: Retransmit,
 }
 
@@ -142,19 +142,22 @@ impl AuthSent {
         let wanted = slot.and_then(|slot| create_child::ask_first(ctx, slot, &mut chain));
         let envelope = Envelope { exchange: ExchangeType::IkeAuth, id: AUTH_ID, response: false };
         let limit = datagram_limit(ctx, keyed.path);
-        let datagrams = keyed.channel.seal(envelope, &chain, limit, ctx.rng)?;
-        for bytes in &datagrams {
+        let request = keyed.channel.seal(envelope, &chain, limit, ctx.rng)?;
+        for bytes in request.datagrams() {
             ctx.out.transmit(Sending::First, keyed.path, bytes.clone());
         }
         let timer = Retransmit::start(RetransmitSchedule::DIAL, ctx.mono(), ctx.rng);
-        Ok(AuthSent { keyed, wanted, datagrams, timer })
+        Ok(AuthSent { keyed, wanted, request, timer })
     }
 
     /// Retransmits the request, or says that the attempt is over, when the deadline has come.
     pub(crate) fn wake(&mut self, ctx: &mut Context<'_>) -> RetransmitVerdict {
         let verdict = self.timer.fire(ctx.mono(), ctx.rng);
         if verdict == RetransmitVerdict::Resend {
-            for bytes in &self.datagrams {
+            if self.timer.wants_smaller() {
+                self.request.shrink();
+            }
+            for bytes in self.request.datagrams() {
                 ctx.out.transmit(Sending::Retransmission, self.keyed.path, bytes.clone());
             }
         }
@@ -204,7 +207,9 @@ impl AuthRejected {
         chain.push(Delete::ike_sa());
         let envelope =
             Envelope { exchange: ExchangeType::Informational, id: FAREWELL_ID, response: false };
-        let datagrams = channel.seal(envelope, &chain, datagram_limit(ctx, path), ctx.rng).ok()?;
+        let limit = datagram_limit(ctx, path);
+        let farewell = channel.seal(envelope, &chain, limit, ctx.rng).ok()?;
+        let datagrams = farewell.datagrams().clone();
         for bytes in &datagrams {
             ctx.out.transmit(Sending::First, path, bytes.clone());
         }
@@ -282,9 +287,9 @@ impl InitAnswered {
         let ((proven, presented), request) = match verified {
             Ok(verified) => verified,
             Err(error) => {
-                let (channel, datagrams) = refuse(ctx, keyed, path, error);
+                let (channel, refusal) = refuse(ctx, keyed, path, error);
                 let forget_at = ctx.mono() + HALF_OPEN;
-                let answered = Answered::new(fingerprint, datagrams);
+                let answered = Answered::new(fingerprint, refusal);
                 let refused = AuthRefused { channel, source, answered, forget_at };
                 return Err(Box::new(refused));
             }
@@ -411,7 +416,7 @@ fn refuse(
     keyed: InitDone,
     path: Path,
     error: Error,
-) -> (Channel, Datagrams) {
+) -> (Channel, SealedMessage) {
     ctx.refuse(Step::Auth, MessageHalf::Request, error, None);
     let mut channel = keyed.channel;
     let chain: Chain = error
@@ -421,11 +426,11 @@ fn refuse(
         .collect();
     let envelope = Envelope { exchange: ExchangeType::IkeAuth, id: AUTH_ID, response: true };
     let limit = datagram_limit(ctx, path);
-    let datagrams = channel.seal(envelope, &chain, limit, ctx.rng).unwrap_or_default();
-    for bytes in &datagrams {
+    let refusal = channel.seal(envelope, &chain, limit, ctx.rng).unwrap_or_default();
+    for bytes in refusal.datagrams() {
         ctx.out.transmit(Sending::First, path, bytes.clone());
     }
-    (channel, datagrams)
+    (channel, refusal)
 }
 
 /// Makes the first child SA from the peer's response. If that fails, the IKE SA stays up and the

@@ -132,7 +132,13 @@ impl Peer {
                 self.handshakes.push(phase);
             }
             Handshake::AuthRefused(mut refused) => {
-                let (fingerprint, now) = (fingerprint(ctx, bytes), ctx.mono());
+                let (mut fingerprint, now) = (fingerprint(ctx, bytes), ctx.mono());
+                // The request in other fragments: the first of them stands for it (RFC 7383
+                // §2.6.1).
+                let is_auth = !header.is_response() && is_ike_auth(header);
+                if is_auth && refused.channel.is_first_fragment(bytes) {
+                    fingerprint = refused.answered.fingerprint;
+                }
                 // The refusal serves the refused peer only, so all sources share one budget.
                 for bytes in refused.answered.again(fingerprint, true, now).into_iter().flatten() {
                     ctx.out.transmit(Sending::RepeatedReply, path, bytes.clone());

@@ -131,7 +131,10 @@ impl Peer {
                 sa.transmit(ctx, Sending::RepeatedReply, path, &datagrams);
                 return Vec::new();
             }
-            RequestArrival::Outside => return Vec::new(),
+            RequestArrival::Outside => {
+                self.answer_other_fragments(ctx, sa, header, path, bytes);
+                return Vec::new();
+            }
         }
         let (chain, fingerprint) = match sa.channel.open(ctx.mono(), bytes, fingerprint) {
             None => return Vec::new(),
@@ -148,6 +151,26 @@ impl Peer {
         self.select_outbound(ctx, Some(sa));
         sa.reply(ctx, path, header.exchange, fingerprint, &answer);
         effects
+    }
+
+    /// Answers a request again that is repeated in other fragments. Its first fragment alone counts
+    /// (RFC 7383 §2.6.1), and it has to authenticate: its octets are not known.
+    fn answer_other_fragments(
+        &mut self,
+        ctx: &mut Context<'_>,
+        sa: &mut IkeSa,
+        header: &Header,
+        path: Path,
+        bytes: &[u8],
+    ) {
+        let id = header.message_id;
+        if !sa.replies.has_answered(id) || !sa.channel.is_first_fragment(bytes) {
+            return;
+        }
+        let datagrams = sa.replies.answer_smaller(path == sa.path, ctx.mono()).cloned();
+        if let Some(datagrams) = datagrams {
+            sa.transmit(ctx, Sending::RepeatedReply, path, &datagrams);
+        }
     }
 
     /// Handles the peer's response on an established IKE SA.

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::fragment::{Assembly, Reassembly};
-use super::window::Fingerprint;
+use super::window::{Datagrams, Fingerprint, SealedMessage};
 use crate::crypto::keymat::{IkeKeys, IkeSpis, Nonces, SkeySeed};
 use crate::crypto::suite::Layout;
 use crate::crypto::{IkeSuite, KeyLengthError, MessageOpener, MessageSealer, Provider};
@@ -20,6 +20,10 @@ use crate::wire::message::Message;
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::sk::{Room, Sealing};
 use crate::wire::spi::IkeSpi;
+
+/// The largest datagram of a message that is cut anew, since nobody answered the larger ones. With
+/// IP, UDP and the non-ESP marker it is a packet of 576, which every IPv4 host takes.
+const SMALL_DATAGRAM: usize = 544;
 
 /// The SPIs, keys and ciphers of one IKE SA, and the messages that are arriving in fragments.
 pub(crate) struct Channel {
@@ -37,6 +41,9 @@ pub(crate) struct Channel {
     opener: Box<dyn MessageOpener>,
     /// The request and the response of the peer that are arriving in fragments.
     pub(crate) arriving: [Option<Arriving>; 2],
+    /// The size of the fragments in which the peer's last request came: they cross the path, and
+    /// the response is cut to no larger ones.
+    pub(crate) fragment_size: Option<usize>,
 }
 
 /// A message that is arriving in fragments.
@@ -81,17 +88,49 @@ impl Channel {
         let sealer = provider.message_sealer(&suite, ours, rng)?;
         let opener = provider.message_opener(&suite, theirs)?;
         let arriving = [None, None];
-        Ok(Channel { own, peer, made_by, suite, keys, fragments, sealer, opener, arriving })
+        let fragment_size = None;
+        Ok(Channel {
+            own,
+            peer,
+            made_by,
+            suite,
+            keys,
+            fragments,
+            sealer,
+            opener,
+            arriving,
+            fragment_size,
+        })
     }
 
-    /// Seals one message into datagrams, none larger than `limit` if the peer takes fragments.
+    /// Seals one message into datagrams, none larger than `limit` if the peer takes fragments, and
+    /// into smaller ones for a path that loses those.
     pub(crate) fn seal(
         &mut self,
         envelope: Envelope,
         chain: &Chain,
         limit: usize,
         rng: &mut dyn Rng,
-    ) -> Result<Vec<Vec<u8>>, Error> {
+    ) -> Result<SealedMessage, Error> {
+        let answered = self.fragment_size.filter(|_| envelope.response).unwrap_or(limit);
+        let datagrams = self.cut(envelope, chain, limit.min(answered), rng)?;
+        let is_large = datagrams.iter().any(|datagram| datagram.len() > SMALL_DATAGRAM);
+        let smaller = match self.fragments && is_large {
+            true => Some(self.cut(envelope, chain, SMALL_DATAGRAM, rng)?),
+            false => None,
+        };
+        // A receiver tells a new cut by its larger number of fragments (RFC 7383 §2.5.1).
+        let smaller = smaller.filter(|smaller| smaller.len() > datagrams.len());
+        Ok(SealedMessage::new(datagrams, smaller))
+    }
+
+    fn cut(
+        &mut self,
+        envelope: Envelope,
+        chain: &Chain,
+        limit: usize,
+        rng: &mut dyn Rng,
+    ) -> Result<Datagrams, Error> {
         let header = self.header(envelope);
         let room = room(self.suite.protection.ike_layout());
         let failed = |_| Error::from(Local::Crypto);
@@ -102,6 +141,16 @@ impl Channel {
             vec![whole]
         };
         parts.into_iter().map(|part| self.seal_one(part, rng)).collect()
+    }
+
+    /// Whether a datagram is the authentic first fragment of a message.
+    pub(crate) fn is_first_fragment(&self, datagram: &[u8]) -> bool {
+        let sealed = Message::decode(datagram).ok().and_then(|message| message.sealed);
+        let first = sealed.filter(|sealed| sealed.fragment.is_some_and(|at| at.number() == 1));
+        let Some(first) = first.filter(|_| self.fragments) else { return false };
+        let mut bytes = datagram.to_vec();
+        let body = bytes.len().checked_sub(first.content.len());
+        body.is_some_and(|body| self.opener.open(&mut bytes, body).is_ok())
     }
 
     /// Opens a datagram. `None` when the datagram does not authenticate, which anyone may have
@@ -122,10 +171,16 @@ impl Channel {
         let range = self.opener.open(&mut bytes, body).ok()?;
         let text = bytes.get(range)?;
         let Some(fragment) = sealed.fragment else {
+            if !message.header.is_response() {
+                self.fragment_size = None;
+            }
             return Some(OpenedMessage::Whole(decode(sealed.first, text), fingerprint));
         };
         if !self.fragments {
             return None;
+        }
+        if !message.header.is_response() && fragment.number() < fragment.total() {
+            self.fragment_size = Some(datagram.len());
         }
         let [request, response] = &mut self.arriving;
         let slot = if message.header.is_response() { response } else { request };

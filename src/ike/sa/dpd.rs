@@ -108,7 +108,10 @@ impl IkeSa {
         let flight = self.flight.as_mut().filter(|flight| flight.timer.due() <= ctx.now.mono)?;
         match flight.timer.fire(ctx.now.mono, ctx.rng) {
             RetransmitVerdict::Resend => {
-                let datagrams = self.requests.outstanding()?.datagrams.clone();
+                if flight.timer.wants_smaller() {
+                    self.requests.shrink();
+                }
+                let datagrams = self.requests.outstanding()?.message.datagrams().clone();
                 self.transmit(ctx, Sending::Retransmission, self.path, &datagrams);
                 None
             }

@@ -1,6 +1,7 @@
 //! IKE fragmentation (RFC 7383): joining the fragments of one message (§2.6). Messages are cut by
 //! [`crate::wire::payload::sk::Sealing::fragments`], to the size that
-//! [`super::datagram_limit`] says, since Azure drops IP fragments.
+//! [`super::datagram_limit`] says, since Azure drops IP fragments; a request that nobody answers is
+//! sent in smaller ones ([`super::window::SealedMessage`]).
 //!
 //! A fragment comes here only after it authenticated, so a stranger can neither fill the store nor
 //! spoil a set. The bounds are on what an authenticated peer can make us hold: the number of

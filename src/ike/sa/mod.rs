@@ -394,14 +394,14 @@ impl IkeSa {
         let Some(id) = self.requests.free() else { return };
         let envelope = Envelope { exchange: exchange.kind(), id, response: false };
         let limit = datagram_limit(ctx, self.path);
-        let Ok(datagrams) = self.channel.seal(envelope, chain, limit, ctx.rng) else {
+        let Ok(message) = self.channel.seal(envelope, chain, limit, ctx.rng) else {
             // Sealing fails for a reason that lasts: the IKE SA is of no use any more.
             self.lifecycle = IkeLifecycle::Leaving(Cause::Failed);
             self.expire_at = ctx.mono();
             return;
         };
-        self.transmit(ctx, Sending::First, self.path, &datagrams);
-        self.requests.begin(datagrams);
+        self.transmit(ctx, Sending::First, self.path, message.datagrams());
+        self.requests.begin(message);
         let budget = ctx.config.dpd_timeout.probe_budget();
         let schedule = RetransmitSchedule::established(budget);
         let timer = Retransmit::start(schedule, ctx.mono(), ctx.rng);
@@ -419,13 +419,13 @@ impl IkeSa {
     ) {
         let envelope = Envelope { exchange, id: self.replies.expected(), response: true };
         let limit = datagram_limit(ctx, path);
-        let Ok(datagrams) = self.channel.seal(envelope, chain, limit, ctx.rng) else {
+        let Ok(message) = self.channel.seal(envelope, chain, limit, ctx.rng) else {
             self.lifecycle = IkeLifecycle::Leaving(Cause::Failed);
             self.expire_at = ctx.mono();
             return;
         };
-        self.transmit(ctx, Sending::First, path, &datagrams);
-        self.replies.answer(fingerprint, datagrams);
+        self.transmit(ctx, Sending::First, path, message.datagrams());
+        self.replies.answer(fingerprint, message);
     }
 
     pub(crate) fn transmit(

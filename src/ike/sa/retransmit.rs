@@ -51,6 +51,11 @@ impl RetransmitSchedule {
     }
 }
 
+/// After so many sendings without an answer, about four seconds, a request goes in smaller
+/// fragments, and after so many repetitions of a request its reply: chance alone rarely loses as
+/// many, a path that is too narrow loses all.
+pub(super) const SHRUNK_AFTER: u32 = 3;
+
 /// What to do when the deadline of a request has come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RetransmitVerdict {
@@ -83,6 +88,11 @@ impl Retransmit {
     /// When to call [`Retransmit::fire`].
     pub fn due(&self) -> Instant {
         self.due
+    }
+
+    /// Whether the sending that is due goes in smaller fragments (RFC 7383 §2.5.1).
+    pub fn wants_smaller(&self) -> bool {
+        self.sent > SHRUNK_AFTER
     }
 
     /// Begins the budget anew: something authentic of the peer arrived, though not the response.

@@ -14,6 +14,7 @@
 
 use std::fmt;
 
+use super::retransmit::SHRUNK_AFTER;
 use crate::ike::testing::mutation::{self, Mutation};
 use crate::rate::{Bucket, Rate};
 use crate::time::Instant;
@@ -21,6 +22,42 @@ use crate::wire::header::MessageId;
 
 /// The datagrams of one message: one, or all its fragments in order.
 pub type Datagrams = Vec<Vec<u8>>;
+
+/// A message as it is sent, and the same in smaller fragments: a path may lose the larger ones
+/// without a word (RFC 7383 §2.5.1).
+///
+/// A message never goes back to larger fragments, also over a restart: a receiver that has one
+/// fragment of a larger total drops those of a smaller one (RFC 7383 §2.6).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct SealedMessage {
+    pub(crate) datagrams: Datagrams,
+    pub(crate) smaller: Option<Datagrams>,
+}
+
+impl SealedMessage {
+    /// A message with its smaller fragments, if it can be cut smaller.
+    pub fn new(datagrams: Datagrams, smaller: Option<Datagrams>) -> SealedMessage {
+        SealedMessage { datagrams, smaller }
+    }
+
+    /// The datagrams that are sent now.
+    pub fn datagrams(&self) -> &Datagrams {
+        &self.datagrams
+    }
+
+    /// From now on the message goes in the smaller fragments.
+    pub fn shrink(&mut self) {
+        if let Some(smaller) = self.smaller.take() {
+            self.datagrams = smaller;
+        }
+    }
+}
+
+impl From<Datagrams> for SealedMessage {
+    fn from(datagrams: Datagrams) -> SealedMessage {
+        SealedMessage::new(datagrams, None)
+    }
+}
 
 /// The window of our requests.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,8 +71,8 @@ pub struct RequestWindow {
 pub struct Outstanding {
     /// The message ID of the request.
     pub id: MessageId,
-    /// The datagrams of the request, for a retransmission.
-    pub datagrams: Datagrams,
+    /// The request, for a retransmission.
+    pub message: SealedMessage,
 }
 
 impl RequestWindow {
@@ -67,10 +104,17 @@ impl RequestWindow {
     }
 
     /// Notes that the request with the message ID of [`RequestWindow::free`] has been sent.
-    pub fn begin(&mut self, datagrams: Datagrams) {
+    pub fn begin(&mut self, message: SealedMessage) {
         debug_assert!(self.free().is_some(), "one request at a time");
-        self.outstanding = Some(Outstanding { id: self.next, datagrams });
+        self.outstanding = Some(Outstanding { id: self.next, message });
         self.next = MessageId(self.next.0.saturating_add(1));
+    }
+
+    /// From now on the request in flight goes in smaller fragments.
+    pub fn shrink(&mut self) {
+        if let Some(request) = &mut self.outstanding {
+            request.message.shrink();
+        }
     }
 
     /// Whether a response with this message ID answers the request in flight. The question comes
@@ -97,8 +141,10 @@ pub struct ReplyWindow {
 pub struct Answered {
     /// The fingerprint of the request.
     pub fingerprint: Fingerprint,
-    /// The datagrams of our reply.
-    pub datagrams: Datagrams,
+    /// Our reply.
+    pub message: SealedMessage,
+    /// How often the peer's address has asked for it again.
+    pub(crate) repeats: u32,
     /// Two budgets for sending the reply again, one for all other sources and one for the peer's
     /// address, so that a third party that replays the request cannot exhaust the peer's.
     again: [Bucket; 2],
@@ -163,17 +209,32 @@ impl ReplyWindow {
             .map_or(RequestArrival::Outside, |datagrams| RequestArrival::Repeated(datagrams))
     }
 
+    /// Whether this is the message ID of the last request that was answered.
+    pub fn has_answered(&self, id: MessageId) -> bool {
+        self.answered.is_some() && id.0.checked_add(1) == Some(self.expected.0)
+    }
+
+    /// The reply to the last request again, after the peer has cut that request into smaller
+    /// fragments: the first of them is authentic, though its octets are new (RFC 7383 §2.6.1). The
+    /// reply goes in smaller fragments too, since the larger ones may be what was lost.
+    pub fn answer_smaller(&mut self, from_peer: bool, now: Instant) -> Option<&Datagrams> {
+        let last = self.answered.as_mut()?;
+        last.again(last.fingerprint, from_peer, now)?;
+        last.message.shrink();
+        Some(last.message.datagrams())
+    }
+
     /// Caches our reply to the expected request until the next request (RFC 7296 §2.1).
-    pub fn answer(&mut self, fingerprint: Fingerprint, datagrams: Datagrams) {
-        self.answered = Some(Answered::new(fingerprint, datagrams));
+    pub fn answer(&mut self, fingerprint: Fingerprint, message: SealedMessage) {
+        self.answered = Some(Answered::new(fingerprint, message));
         self.expected = MessageId(self.expected.0.saturating_add(1));
     }
 }
 
 impl Answered {
     /// The reply to the request with this fingerprint.
-    pub fn new(fingerprint: Fingerprint, datagrams: Datagrams) -> Answered {
-        Answered { fingerprint, datagrams, again: Default::default() }
+    pub fn new(fingerprint: Fingerprint, message: SealedMessage) -> Answered {
+        Answered { fingerprint, message, repeats: 0, again: Default::default() }
     }
 
     /// The reply again, if the request is the same and the budget of its source is not exhausted.
@@ -185,20 +246,26 @@ impl Answered {
     ) -> Option<&Datagrams> {
         let [elsewhere, there] = &mut self.again;
         let bucket = if from_peer { there } else { elsewhere };
-        let is_due = self.fingerprint == fingerprint && bucket.take(Rate::REPEATS, now);
-        is_due.then_some(&self.datagrams)
+        if self.fingerprint != fingerprint || !bucket.take(Rate::REPEATS, now) {
+            return None;
+        }
+        self.repeats = self.repeats.saturating_add(u32::from(from_peer));
+        if self.repeats >= SHRUNK_AFTER {
+            self.message.shrink();
+        }
+        Some(self.message.datagrams())
     }
 }
 
 impl fmt::Debug for Outstanding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Outstanding({}, {} datagrams)", self.id, self.datagrams.len())
+        write!(f, "Outstanding({}, {} datagrams)", self.id, self.message.datagrams.len())
     }
 }
 
 impl fmt::Debug for Answered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Answered({} datagrams)", self.datagrams.len())
+        write!(f, "Answered({} datagrams)", self.message.datagrams.len())
     }
 }
 
@@ -214,13 +281,44 @@ mod tests {
         vec![vec![byte]]
     }
 
+    fn message(byte: u8) -> SealedMessage {
+        SealedMessage::from(datagrams(byte))
+    }
+
+    #[test]
+    fn a_request_cut_anew_is_answered_in_smaller_fragments_and_never_in_larger_ones_again() {
+        let small = vec![vec![1], vec![2]];
+        let mut window = ReplyWindow::starting_at(MessageId(0));
+        assert!(!window.has_answered(MessageId(0)));
+        window.answer(A, SealedMessage::new(datagrams(5), Some(small.clone())));
+        assert!(window.has_answered(MessageId(0)) && !window.has_answered(MessageId(1)));
+        assert_eq!(window.answer_smaller(true, NOW), Some(&small));
+        assert_eq!(window.classify(MessageId(0), A, true, NOW), RequestArrival::Repeated(&small));
+        let rest = (0..100).filter(|_| window.answer_smaller(true, NOW).is_some()).count();
+        assert_eq!(rest, Rate::REPEATS.burst as usize - 2, "one budget for all repetitions");
+        // A request that cannot be cut itself says by its repetitions that the reply is lost.
+        window.answer(A, SealedMessage::new(datagrams(5), Some(small.clone())));
+        let first = MessageId(1);
+        let mut again = |from_peer| match window.classify(first, A, from_peer, NOW) {
+            RequestArrival::Repeated(datagrams) => datagrams.len(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!([false, false, false, true, true, true].map(&mut again), [1, 1, 1, 1, 1, 2]);
+        let mut requests = RequestWindow::starting_at(MessageId(1));
+        requests.begin(SealedMessage::new(datagrams(7), Some(small.clone())));
+        for _ in 0..2 {
+            requests.shrink();
+            assert_eq!(requests.outstanding().unwrap().message.datagrams(), &small);
+        }
+    }
+
     #[test]
     fn one_request_at_a_time_and_ids_in_order() {
         let mut window = RequestWindow::starting_at(MessageId(1));
         assert_eq!(window.free(), Some(MessageId(1)));
-        window.begin(datagrams(7));
+        window.begin(message(7));
         assert_eq!(window.free(), None);
-        assert_eq!(window.outstanding().map(|o| &o.datagrams), Some(&datagrams(7)));
+        assert_eq!(window.outstanding().map(|o| o.message.datagrams()), Some(&datagrams(7)));
         for (id, awaited) in [(0, false), (1, true), (2, false)] {
             assert_eq!(window.awaits(MessageId(id)), awaited, "{id}");
         }
@@ -234,7 +332,7 @@ mod tests {
     fn ids_do_not_wrap() {
         let mut window = RequestWindow::starting_at(MessageId(u32::MAX - 1));
         assert_eq!(window.free(), Some(MessageId(u32::MAX - 1)));
-        window.begin(datagrams(1));
+        window.begin(message(1));
         window.finish();
         assert_eq!(window.free(), None);
     }
@@ -244,7 +342,7 @@ mod tests {
         let mut window = ReplyWindow::starting_at(MessageId(0));
         assert_eq!(window.classify(MessageId(0), A, true, NOW), RequestArrival::New);
         assert_eq!(window.classify(MessageId(1), A, true, NOW), RequestArrival::Outside);
-        window.answer(A, datagrams(5));
+        window.answer(A, message(5));
         assert_eq!(
             window.classify(MessageId(0), A, true, NOW),
             RequestArrival::Repeated(&datagrams(5))
@@ -252,7 +350,7 @@ mod tests {
         assert_eq!(window.classify(MessageId(0), B, true, NOW), RequestArrival::Outside);
         assert_eq!(window.classify(MessageId(1), A, true, NOW), RequestArrival::New);
         assert_eq!(window.classify(MessageId(2), B, true, NOW), RequestArrival::Outside);
-        window.answer(B, datagrams(6));
+        window.answer(B, message(6));
         assert_eq!(window.classify(MessageId(0), A, true, NOW), RequestArrival::Outside);
         assert_eq!(
             window.classify(MessageId(1), B, true, NOW),
@@ -263,7 +361,7 @@ mod tests {
     #[test]
     fn a_storm_of_repetitions_gets_a_few_answers_and_the_next_request_its_own() {
         let mut window = ReplyWindow::starting_at(MessageId(0));
-        window.answer(A, datagrams(5));
+        window.answer(A, message(5));
         let mut answers = |from_peer, now| {
             let is_answered = |_: &u32| {
                 window.classify(MessageId(0), A, from_peer, now) != RequestArrival::Outside
@@ -274,7 +372,7 @@ mod tests {
         assert_eq!((answers(false, NOW), answers(false, NOW)), (burst, 0));
         assert_eq!(answers(false, NOW + Rate::REPEATS.interval * 2), 2);
         assert_eq!(answers(true, NOW), burst, "the peer's own share");
-        window.answer(B, datagrams(6));
+        window.answer(B, message(6));
         assert_eq!(
             window.classify(MessageId(1), B, true, NOW),
             RequestArrival::Repeated(&datagrams(6))
@@ -292,11 +390,11 @@ mod tests {
     #[test]
     fn windows_survive_a_snapshot() {
         let mut requests = RequestWindow::starting_at(MessageId(4));
-        requests.begin(datagrams(1));
+        requests.begin(message(1));
         let copy = RequestWindow::restore(requests.next(), requests.outstanding().cloned());
         assert_eq!(copy, requests);
         let mut replies = ReplyWindow::starting_at(MessageId(4));
-        replies.answer(A, datagrams(2));
+        replies.answer(A, message(2));
         let copy = ReplyWindow::restore(replies.expected(), replies.answered().cloned());
         assert_eq!(copy, replies);
     }

@@ -30,7 +30,9 @@ use crate::ike::sa::fragment::Assembly;
 use crate::ike::sa::lifetime::{Deadlines, LimitPair};
 use crate::ike::sa::retransmit::{Retransmit, RetransmitSchedule};
 use crate::ike::sa::task::{Task, TaskKind, Tasks};
-use crate::ike::sa::window::{Answered, Fingerprint, Outstanding, ReplyWindow, RequestWindow};
+use crate::ike::sa::window::{
+    Answered, Fingerprint, Outstanding, ReplyWindow, RequestWindow, SealedMessage,
+};
 use crate::ike::sa::{Flight, IkeLifecycle, IkeSa, Origin, Surplus};
 use crate::time::Instant;
 use crate::wire::codes::{
@@ -99,15 +101,16 @@ records! {
     }
     AuthRefused { channel, source, answered, forget_at }
     AuthRejected { channel, path, datagrams, timer }
-    AuthSent { keyed, wanted, datagrams, timer }
+    AuthSent { keyed, wanted, request, timer }
     InitDone {
         channel, nonces, own_message, peer_message, path, nat, hashes, began_at, childless,
     }
     Nat { here, there, understood }
     NoncePair { initiator, responder }
     Origin { dialled_by, nonces, began_at, up_at }
-    Outstanding { id, datagrams }
+    Outstanding { id, message }
     Path { local, remote, port }
+    SealedMessage { datagrams, smaller }
     CertPayload { encoding, data }
     Presented { identity, certificates }
     Proven { name, until }
@@ -353,11 +356,15 @@ impl SnapshotField for InitAnswered {
 impl SnapshotField for Answered {
     fn save(&self, encoder: &mut Encoder) {
         self.fingerprint.save(encoder);
-        self.datagrams.save(encoder);
+        self.message.save(encoder);
+        self.repeats.save(encoder);
     }
 
     fn load(decoder: &mut Decoder<'_>) -> Result<Answered, Corrupt> {
-        Ok(Answered::new(SnapshotField::load(decoder)?, SnapshotField::load(decoder)?))
+        let (fingerprint, message) = (SnapshotField::load(decoder)?, SnapshotField::load(decoder)?);
+        let mut answered = Answered::new(fingerprint, message);
+        answered.repeats = SnapshotField::load(decoder)?;
+        Ok(answered)
     }
 }
 
@@ -373,6 +380,7 @@ impl SnapshotField for Channel {
         let [request, response] = &self.arriving;
         request.save(encoder);
         response.save(encoder);
+        self.fragment_size.save(encoder);
     }
 
     fn load(decoder: &mut Decoder<'_>) -> Result<Channel, Corrupt> {
@@ -384,6 +392,7 @@ impl SnapshotField for Channel {
         let mut channel = Channel::new(decoder.provider, decoder.rng, parties, suite, keys)
             .map_err(|_| Corrupt::Field("the keys of an IKE SA"))?;
         channel.arriving = arriving;
+        channel.fragment_size = SnapshotField::load(decoder)?;
         Ok(channel)
     }
 }

@@ -18,7 +18,7 @@ fn ask(pair: &mut Pair, exchange: ExchangeType, request: &Chain) -> Chain {
     let envelope = Envelope { exchange, id: sa.requests.next(), response: false };
     let path = Path { local: sa.path.remote, remote: sa.path.local, ..sa.path };
     let sealed = sa.channel.seal(envelope, request, 1280, &mut SeededRng(9)).expect("seals");
-    pair.ends[1].handle_datagram(pair.now, Datagram { path, bytes: &sealed[0] });
+    pair.ends[1].handle_datagram(pair.now, Datagram { path, bytes: &sealed.datagrams()[0] });
     pair.collect(1);
     let (from, _, bytes) = pair.wire.pop_back().expect("an answer");
     assert_eq!(from, 1);

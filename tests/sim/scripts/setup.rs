@@ -23,6 +23,7 @@ pub const SCRIPTS: &[Script] = &[
     script("both-boot-together", 2, both_boot_together),
     script("retransmit-storm", 1, retransmit_storm),
     script("fragment-loss", 2, fragment_loss),
+    script("fragments-too-large-for-the-path", 3, fragments_too_large_for_the_path),
     script("init-wrong-group", 1, init_wrong_group),
     script("childless", 1, childless),
     script("narrowed-selectors", 1, narrowed_selectors),
@@ -171,6 +172,24 @@ fn fragment_loss(stage: &Stage) -> World {
     w.run_for(Duration::from_secs(30));
     let acted = w.net.rules.has_acted(rule);
     w.check(acted, || "there was no second fragment to lose".into());
+    w.expect_agreement()
+}
+
+/// The path loses what is larger than 600 octets, both ways or one way, and nobody says so: the
+/// request goes in smaller fragments after a few tries, and its answer too (RFC 7383 §2.5.1).
+fn fragments_too_large_for_the_path(stage: &Stage) -> World {
+    let mut w = stage.world(|s| s.chain = vec![1_800, 1_500, 1_500]);
+    let narrow = Link { mtu: 600, ..Link::default() };
+    if stage.variant != 1 {
+        *w.net.link(stage.x, stage.y) = narrow;
+    }
+    if stage.variant != 2 {
+        *w.net.link(stage.y, stage.x) = narrow;
+    }
+    up(&mut w, stage.x);
+    w.run_for(Duration::from_secs(10));
+    let dialled = w.watch.requests(stage.x, IKE_SA_INIT);
+    w.check(dialled == 1, || format!("{dialled} first messages where one is enough"));
     w.expect_agreement()
 }
 
