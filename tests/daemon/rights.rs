@@ -1,7 +1,7 @@
 //! What a running service may do: capabilities, users, groups, and descriptors of its own.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -92,6 +92,29 @@ fn a_service_that_root_starts_becomes_another_user_when_told_to() {
     pair.launch_with(0, |service| _ = service.args(["--user", "s2sd-nobody-here"]));
     assert!(!pair.services[0].take().unwrap().wait().unwrap().success());
     assert!(pair.log(0).contains("this host has no user s2sd-nobody-here"), "{}", pair.log(0));
+}
+
+/// As a unit starts it: by another user than root, with the three capabilities in the ambient and
+/// the bounding set. The signer, which inherits them, gives up even those.
+#[test]
+fn a_service_that_another_user_starts_with_three_capabilities_keeps_them() {
+    let Some(mut pair) = Pair::start("ambient") else { return };
+    pair.end(0, Signal::SIGTERM);
+    let log = pair.file(0, "log");
+    chown(&pair.directory, Some(NOBODY), Some(NOBODY)).unwrap();
+    pair.launch_with(0, |service| {
+        open_tun_device_to_all();
+        let three = "-all,+net_admin,+net_raw,+net_bind_service";
+        let mut started = Command::new("setpriv");
+        started.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        started.args(["--inh-caps", three, "--ambient-caps", three, "--bounding-set", three]);
+        started.arg(service.get_program()).args(service.get_args());
+        started.stderr(fs::File::create(log).unwrap());
+        *service = started;
+    });
+    pair.wait(0, "up");
+    assert_rights(&pair, &NOBODY.to_string());
+    passes(&pair.lab);
 }
 
 /// Gives the calling thread, and what it starts, a /dev/net/tun as every distribution has it:
