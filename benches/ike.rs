@@ -178,6 +178,7 @@ fn bare_handshake() {
             auth: &auth,
             octets: &octets,
             announced: &[],
+            remotes: &[],
         };
         theirs.verify(&claim, Now { mono: Instant(0), unix: NOW }).expect("believes");
     }

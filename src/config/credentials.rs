@@ -15,19 +15,20 @@ use super::algorithm::InboundIdentity;
 use super::diagnostic::TextSpan;
 use super::facts::{CertificateFacts, CredentialFacts};
 use super::file::{FileContent, Files};
-use super::reader::ConfigReader;
+use super::reader::{ConfigReader, List, ReadKey};
+use super::resolve;
 use super::schema::CertificateAuthentication;
 use super::value::FileRef;
-use crate::crypto::signature::{KeyStore, PublicKey};
+use crate::crypto::signature::{KeyError, KeyStore, PublicKey};
 use crate::ike::authenticator::certificates::CertificateAuthenticator;
 use crate::pki::TrustRefusal;
 use crate::pki::auth::{AuthPolicy, DigitalSignatures, Sha1Policy};
 use crate::pki::certificate::Certificate;
 use crate::pki::crl::Crl;
-use crate::pki::identity::{Expectation, Id, IdentityRule};
+use crate::pki::identity::{Expectation, Id};
 use crate::pki::load::{Bundle, LoadFault};
 use crate::pki::own_identity::{Expiry, OwnError, OwnIdentity, Warning, expiry};
-use crate::pki::path::{Roots, Trust};
+use crate::pki::path::{CrlDemand, Roots, Trust};
 use crate::time::UnixTime;
 
 /// What a connection authenticates itself with, and what it checks the gateway against.
@@ -52,10 +53,7 @@ impl Credentials {
     pub fn certificates(self, address: Option<IpAddr>) -> CertificateAuthenticator {
         let by_choice = match self.identity {
             InboundIdentity::Subject => None,
-            InboundIdentity::Address => address.map(|address| match address {
-                IpAddr::V4(v4) => Id::Ipv4(v4),
-                IpAddr::V6(v6) => Id::Ipv6(v6),
-            }),
+            InboundIdentity::Address => address.map(Id::from),
             InboundIdentity::Fqdn => self.own.host_id(),
         };
         let id = by_choice.unwrap_or_else(|| self.own.id());
@@ -112,22 +110,32 @@ impl<'a, 'r> Loader<'a, 'r> {
         let own = self.own(file);
         let roots = self.roots(file);
         let crls = self.crls(file, roots.as_ref());
+        let pinned = self.certificates(&file.outbound_certificate_pinned);
+        let intermediates = self.certificates(&file.outbound_certificate_intermediates);
         if let (Some(own), Some(_)) = (&own, &roots) {
             self.check_names(file, own);
         }
         let facts = CredentialFacts {
             inbound: own.iter().flat_map(|own| own.certificates()).map(|c| self.facts(c)).collect(),
             roots: roots.iter().flat_map(|r| r.certificates()).map(|c| self.facts(c)).collect(),
+            pinned: pinned.iter().flatten().map(|c| self.facts(c)).collect(),
+            intermediates: intermediates.iter().flatten().map(|c| self.facts(c)).collect(),
             crls: crls.as_ref().map_or(0, Vec::len),
             lists: crls.clone().unwrap_or_default(),
         };
         let credentials = || -> Option<Credentials> {
-            let name = file.outbound_certificate_subject_name.value()?;
+            let settings = resolve::authentication(file)?;
             let mut trust = Trust::new(roots?);
             trust.crls = crls?;
+            if settings.require_crls {
+                trust.crl_demand = CrlDemand::Always;
+            }
             trust.revoked = file.revoked_thumbprints.items().iter().map(|t| *t.get_ref()).collect();
-            let mut expectation = Expectation::new(IdentityRule::common_name(name.as_str()));
+            trust.intermediates = intermediates?;
+            let mut expectation = Expectation::new(settings.rule()?);
             expectation.addresses = addresses;
+            expectation.id = settings.remote_identity.map(|id| id.value().clone());
+            expectation.pinned = pinned?;
             Some(Credentials {
                 own: own?,
                 identity: *file.inbound_identity.value()?,
@@ -255,6 +263,26 @@ impl<'a, 'r> Loader<'a, 'r> {
         Roots::new(certificates).ok()
     }
 
+    /// The certificates in a list of files; reports a file without any.
+    fn certificates(&mut self, files: &ReadKey<List<FileRef>>) -> Option<Vec<Certificate>> {
+        let mut certificates = Vec::new();
+        let mut whole = true;
+        for file in files.items() {
+            let found = self.bundle(file, None).map(|bundle| bundle.certificates);
+            if found.as_ref().is_some_and(Vec::is_empty) {
+                let what = format!("{} holds no certificate", file.get_ref());
+                self.reader.error(
+                    &file.span(),
+                    what,
+                    "name a file with a certificate in PEM or DER form",
+                );
+            }
+            whole &= found.as_ref().is_some_and(|found| !found.is_empty());
+            certificates.extend(found.unwrap_or_default());
+        }
+        whole.then_some(certificates)
+    }
+
     fn check_root(&mut self, file: &Spanned<FileRef>, bundle: &Bundle) -> bool {
         let span = file.span();
         if bundle.certificates.is_empty() {
@@ -345,6 +373,18 @@ impl<'a, 'r> Loader<'a, 'r> {
             let hint = "fetch the current list: until then gateways with a certificate of this issuer are refused";
             self.reader.error(span, what, hint);
         }
+        let of_issuer = |root: &&Certificate| root.subject() == issuer;
+        let dumb = |root: &&Certificate| root.key_usage().is_some_and(|usage| !usage.revoke);
+        let of_name = roots.iter().flat_map(|roots| roots.certificates()).filter(of_issuer);
+        if let Some(root) = of_name.clone().find(dumb).filter(|_| of_name.clone().all(|c| dumb(&c)))
+        {
+            let what = format!(
+                "the key usage of the root {root} lacks cRLSign: its revocation lists do not count, and every gateway below it \
+                 is refused"
+            );
+            let hint = "have the root issued with key usage keyCertSign and cRLSign, or take its revocation list out";
+            self.reader.warning(span, what, hint);
+        }
         let known =
             |roots: &Roots| roots.certificates().iter().any(|c| c.subject().matches(issuer));
         if roots.is_some_and(|roots| !known(roots)) {
@@ -357,8 +397,9 @@ impl<'a, 'r> Loader<'a, 'r> {
 
     /// Reports names that are mixed up: inbound is ours, outbound is Azure's.
     fn check_names(&mut self, file: &CertificateAuthentication, own: &OwnIdentity) {
-        let Some(expected) = file.outbound_certificate_subject_name.spanned() else { return };
-        if own.leaf().subject().common_name() == Some(expected.get_ref().as_str()) {
+        if let Some(expected) = file.outbound_certificate_subject_name.spanned()
+            && own.leaf().subject().common_name() == Some(expected.get_ref().as_str())
+        {
             let what = format!(
                 "the gateway is expected to be {}, which is our own name",
                 expected.get_ref()
@@ -407,7 +448,7 @@ impl<'a, 'r> Loader<'a, 'r> {
                 let line = error.line.map(|line| format!(", line {line}")).unwrap_or_default();
                 let what = format!("{}{line}: {}", error.file, error.fault);
                 let hint = match error.fault {
-                    LoadFault::PasswordMissing => {
+                    LoadFault::PasswordMissing | LoadFault::Key(KeyError::Encrypted) => {
                         "write the name of a file with the password as `inbound_password_file`; an empty file is an empty password"
                             .to_owned()
                     }

@@ -145,6 +145,8 @@ fn renewals(name: &str, old: &[ConnectionFacts], new: &[ConnectionFacts]) -> Vec
     let mut edits: Vec<Edit> = [
         ("inbound_certificate", old.inbound, new.inbound),
         ("outbound_certificate_roots", old.roots, new.roots),
+        ("outbound_certificate_pinned", old.pinned, new.pinned),
+        ("outbound_certificate_intermediates", old.intermediates, new.intermediates),
     ]
     .into_iter()
     .map(|(key, was, is)| {

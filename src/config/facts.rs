@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::settings::{Connection, ConnectionPolicy};
 use crate::pki::certificate::Certificate;
 use crate::pki::crl::Crl;
+use crate::pki::identity::IdentityRule;
 use crate::time::UnixTime;
 
 /// What is known of one connection.
@@ -22,8 +23,10 @@ pub struct ConnectionFacts {
     pub policy: String,
     /// The number of child SAs that each tunnel has.
     pub selector_pairs: usize,
-    /// The common name that the gateway's certificate must have.
+    /// The common name that the gateway's certificate must have, or what else it must have.
     pub gateway_name: String,
+    /// What the gateway's certificate must have, with its kind: `CN=gateway`, say.
+    pub gateway_rule: String,
     /// The certificates that the connection uses.
     pub credentials: CredentialFacts,
 }
@@ -44,6 +47,10 @@ pub struct CredentialFacts {
     pub inbound: Vec<CertificateFacts>,
     /// The roots that gateways are checked against.
     pub roots: Vec<CertificateFacts>,
+    /// The certificates of the gateway that are pinned.
+    pub pinned: Vec<CertificateFacts>,
+    /// The certificates between the gateway's and its root.
+    pub intermediates: Vec<CertificateFacts>,
     /// How many revocation lists there are.
     pub crls: usize,
     /// The revocation lists themselves, by which a reload finds that one was replaced.
@@ -76,6 +83,7 @@ pub struct CertificateFacts {
 impl ConnectionFacts {
     /// What is known of a connection.
     pub fn of(connection: &Connection, credentials: CredentialFacts) -> ConnectionFacts {
+        let rule = connection.certificate_authentication.rule();
         ConnectionFacts {
             name: connection.name.to_string(),
             tunnels: connection
@@ -88,10 +96,12 @@ impl ConnectionFacts {
                 .collect(),
             policy: connection.ipsec_policy.to_string(),
             selector_pairs: connection.selectors.pairs().map_or(1, <[_]>::len),
-            gateway_name: connection
-                .certificate_authentication
-                .outbound_certificate_subject_name
-                .to_string(),
+            gateway_name: match &rule {
+                Some(IdentityRule::SubjectCommonName(name)) => name.clone(),
+                Some(rule) => rule.to_string(),
+                None => String::new(),
+            },
+            gateway_rule: rule.map(|rule| rule.to_string()).unwrap_or_default(),
             credentials,
         }
     }
@@ -150,7 +160,7 @@ impl fmt::Display for ConnectionFacts {
             writeln!(f, "  in Azure    inboundAuthCertificateSubjectName {name}")?;
             writeln!(f, "              inboundAuthCertificateChain with {}", top.issuer)?;
         }
-        writeln!(f, "  gateway is  CN={}", self.gateway_name)?;
+        writeln!(f, "  gateway is  {}", self.gateway_rule)?;
         for root in &self.credentials.roots {
             writeln!(f, "       below  {root}")?;
         }

@@ -18,7 +18,7 @@
 //! |---|---|
 //! | [`schema`], `table` | the file, key by key; how a table is declared and read |
 //! | [`doc`](mod@doc) | the descriptions of tables, keys and values, for messages and the manual |
-//! | [`value`], [`prefix`], [`algorithm`], `choice` | the types of values: each checks itself |
+//! | [`value`], [`written`], [`prefix`], [`algorithm`], `choice` | types that check themselves |
 //! | `reader`, [`diagnostic`] | walking the tree; what is wrong, where, and how to mend it |
 //! | `document` | TOML's own errors in an operator's words |
 //! | `nearest`, `foreign` | the key that was meant; names from Azure and from other programs |
@@ -56,6 +56,7 @@ pub mod schema;
 pub mod settings;
 pub(crate) mod table;
 pub mod value;
+pub mod written;
 
 mod choice;
 mod document;

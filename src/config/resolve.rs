@@ -116,16 +116,29 @@ fn selectors(
     Some(TrafficSelection::Prefixes(pairs))
 }
 
-fn authentication(file: &schema::CertificateAuthentication) -> Option<CertificateAuthentication> {
+/// How both ends authenticate.
+pub(super) fn authentication(
+    file: &schema::CertificateAuthentication,
+) -> Option<CertificateAuthentication> {
     Some(CertificateAuthentication {
         inbound_certificate: file.inbound_certificate.value()?.clone(),
         inbound_private_key: file.inbound_private_key.value().cloned(),
         inbound_password_file: file.inbound_password_file.value().cloned(),
         inbound_identity: *file.inbound_identity.value()?,
         outbound_certificate_roots: values(&file.outbound_certificate_roots),
-        outbound_certificate_subject_name: file.outbound_certificate_subject_name.value()?.clone(),
+        outbound_certificate_subject_name: file.outbound_certificate_subject_name.value().cloned(),
+        outbound_certificate_subject: file.outbound_certificate_subject.value().cloned(),
+        outbound_certificate_alternative_name: file
+            .outbound_certificate_alternative_name
+            .value()
+            .cloned(),
+        remote_identity: file.remote_identity.value().cloned(),
+        request_identity: *file.request_identity.value()?,
+        outbound_certificate_pinned: values(&file.outbound_certificate_pinned),
+        outbound_certificate_intermediates: values(&file.outbound_certificate_intermediates),
         revoked_thumbprints: values(&file.revoked_thumbprints),
         crls: values(&file.crls),
+        require_crls: *file.require_crls.value()?,
         digital_signatures: *file.digital_signatures.value()?,
         signature_padding: *file.signature_padding.value()?,
         rsa_signature_hash: *file.rsa_signature_hash.value()?,

@@ -19,6 +19,7 @@ use super::schema::{
 };
 use super::settings::DEFAULT_LIFE_TIME;
 use super::value::{FileRef, Host};
+use crate::pki::identity::IdentityRule;
 
 /// The most instances of a gateway: one, or two when active-active.
 const INSTANCES_MAX: usize = 2;
@@ -335,6 +336,7 @@ fn check_authentication(
         let hint = "write the file with the root of the certificate that Azure presents: without a root every gateway is refused";
         reader.error(&roots.span(), "`outbound_certificate_roots` is empty", hint);
     }
+    check_gateway_name(authentication, reader);
     let by_name = file.local_network_gateway.value().is_some_and(|site| site.fqdn.present());
     if let Some(identity) = authentication.inbound_identity.spanned()
         && *identity.get_ref() == InboundIdentity::Address
@@ -346,6 +348,48 @@ fn check_authentication(
             "`inbound_identity` is \"address\", but the site has an `fqdn` and no address",
             hint,
         );
+    }
+}
+
+/// The gateway's certificate must be known by something, and by one thing.
+fn check_gateway_name(authentication: &CertificateAuthentication, reader: &mut ConfigReader<'_>) {
+    let rules = [
+        authentication.outbound_certificate_subject_name.present(),
+        authentication.outbound_certificate_subject.present(),
+        authentication.outbound_certificate_alternative_name.present(),
+    ];
+    let given = rules.iter().filter(|given| **given).count();
+    let identity = &authentication.remote_identity;
+    let says_much = identity.value().is_none_or(|id| IdentityRule::of_id(id.value()).is_some());
+    if given == 0 && !(identity.present() && says_much) {
+        let what =
+            "[connection.certificate_authentication] has no `outbound_certificate_subject_name`";
+        let hint = "write the CN of Azure's outboundAuthCertificate: anyone with a certificate of the same root could pose as the \
+                    gateway otherwise. For other gateways `outbound_certificate_subject`, `outbound_certificate_alternative_name` or \
+                    `remote_identity` will do";
+        reader.error(&authentication.span, what, hint);
+    }
+    if given > 1 {
+        let what = "the gateway's certificate is described more than once";
+        let hint = "keep one of `outbound_certificate_subject_name`, `outbound_certificate_subject` and \
+                    `outbound_certificate_alternative_name`";
+        reader.error(&authentication.span, what, hint);
+    }
+    if let Some(required) = authentication.require_crls.spanned()
+        && *required.get_ref()
+        && authentication.crls.items().is_empty()
+    {
+        let hint =
+            "name the revocation list of each authority as `crls`, or take `require_crls` out";
+        reader.error(&required.span(), "`require_crls` is set, and there are no `crls`", hint);
+    }
+    if let Some(request) = authentication.request_identity.spanned()
+        && *request.get_ref()
+        && !identity.present()
+    {
+        let hint =
+            "write the identity to ask for as `remote_identity`, or take `request_identity` out";
+        reader.error(&request.span(), "`request_identity` is set without `remote_identity`", hint);
     }
 }
 

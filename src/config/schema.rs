@@ -14,10 +14,13 @@ use super::prefix::{InterfaceAddress, Prefix};
 use super::reader::{ConfigReader, ConfigValue, Entry, List};
 use super::table::{ConfigTable, table};
 use super::value::{AbsolutePath, FileRef, Fqdn, Host, InterfaceName, Label, OrAuto, Whole};
+use super::written::Written;
 use crate::ike::endpoint::config::EspEncapsulation;
 use crate::pki::auth::{Method1Hash, RsaPadding};
-use crate::pki::certificate::Thumbprint;
+use crate::pki::certificate::{AltName, Thumbprint};
 use crate::pki::common_name::CommonName;
+use crate::pki::identity::Id;
+use crate::pki::name::Name;
 
 table! {
     /// The file: this device, how Azure knows it, and its connections.
@@ -119,7 +122,7 @@ table! {
         /// File with the private key of `inbound_certificate`. Only a .pfx that holds the key can
         /// do without.
         optional inbound_private_key: FileRef,
-        /// File with the password of an encrypted .pfx, on its first line.
+        /// File with the password of an encrypted .pfx or private key, on its first line.
         optional inbound_password_file: FileRef,
         /// How this device names itself to the gateway.
         default("\"subject\"") inbound_identity: InboundIdentity,
@@ -127,12 +130,36 @@ table! {
         /// trusted.
         required outbound_certificate_roots: List<FileRef>,
         /// CN of Azure's `outboundAuthCertificate`, without "CN=": other certificates of that root
-        /// are refused.
-        required outbound_certificate_subject_name: CommonName,
+        /// are refused. Gateways other than Azure's can be known by one of the next two keys
+        /// instead, or by `remote_identity` alone.
+        optional outbound_certificate_subject_name: CommonName,
+        /// Whole subject of the gateway's certificate, instead of its CN, as `openssl x509 -noout
+        /// -subject` shows it: "C=CH, O=Example, CN=gateway".
+        optional outbound_certificate_subject: Written<Name>,
+        /// Subject alternative name that the gateway's certificate must have, instead of the CN:
+        /// "DNS:gw.example.com", "email:gw@example.com" or "IP:203.0.113.1".
+        optional outbound_certificate_alternative_name: Written<AltName>,
+        /// How the gateway names itself (its ID): an address, a DNS name, an e-mail address, a
+        /// distinguished name with "CN=", or "keyid:0x...". Without this key each name of its
+        /// certificate will do, and each of `public_ip_addresses`; a gateway behind a NAT that
+        /// names itself by its private address needs the key.
+        optional remote_identity: Written<Id>,
+        /// Whether to ask for `remote_identity` (IDr), for gateways that have several identities.
+        /// A gateway may refuse one that it does not have.
+        default("false") request_identity: bool,
+        /// Files with the gateway's own certificate: others are refused, whoever issued them.
+        default("[]") outbound_certificate_pinned: List<FileRef>,
+        /// Files with certificates between the gateway's and its root, for gateways that do not
+        /// send them.
+        default("[]") outbound_certificate_intermediates: List<FileRef>,
         /// Thumbprints (SHA-1) of certificates that are refused.
         default("[]") revoked_thumbprints: List<Thumbprint>,
         /// Files with certificate revocation lists (PEM or DER).
         default("[]") crls: List<FileRef>,
+        /// Whether each authority between the gateway's certificate and its root must have a list
+        /// in `crls` that is about the certificate below it. Without, an authority without a list
+        /// revokes nothing.
+        default("false") require_crls: bool,
         /// Whether to announce RFC 7427 signatures, which choose their hash. Azure does not
         /// announce them, and `rsa_signature_hash` then applies.
         default("true") digital_signatures: bool,

@@ -16,10 +16,13 @@ use super::algorithm::{
 };
 use super::prefix::{InterfaceAddress, Prefix};
 use super::value::{FileRef, Host, InterfaceName, Label};
+use super::written::Written;
 use crate::ike::endpoint::config::EspEncapsulation;
 use crate::pki::auth::{Method1Hash, RsaPadding};
-use crate::pki::certificate::Thumbprint;
+use crate::pki::certificate::{AltName, Thumbprint};
 use crate::pki::common_name::CommonName;
+use crate::pki::identity::{Id, IdentityRule};
+use crate::pki::name::Name;
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -216,11 +219,25 @@ pub struct CertificateAuthentication {
     /// The files with the roots that we trust.
     pub outbound_certificate_roots: Vec<FileRef>,
     /// The common name that the gateway's certificate must have.
-    pub outbound_certificate_subject_name: CommonName,
+    pub outbound_certificate_subject_name: Option<CommonName>,
+    /// The subject that the gateway's certificate must have.
+    pub outbound_certificate_subject: Option<Written<Name>>,
+    /// The alternative name that the gateway's certificate must have.
+    pub outbound_certificate_alternative_name: Option<Written<AltName>>,
+    /// The ID that the gateway must send.
+    pub remote_identity: Option<Written<Id>>,
+    /// Whether we ask for that ID.
+    pub request_identity: bool,
+    /// The files with the gateway's own certificate.
+    pub outbound_certificate_pinned: Vec<FileRef>,
+    /// The files with certificates between the gateway's and its root.
+    pub outbound_certificate_intermediates: Vec<FileRef>,
     /// The thumbprints of certificates that we refuse.
     pub revoked_thumbprints: Vec<Thumbprint>,
     /// The files with revocation lists.
     pub crls: Vec<FileRef>,
+    /// Whether each authority must have a revocation list.
+    pub require_crls: bool,
     /// Whether to announce RFC 7427 signatures.
     pub digital_signatures: bool,
     /// The padding of our RSA signature for gateways with RFC 7427.
@@ -229,6 +246,21 @@ pub struct CertificateAuthentication {
     pub rsa_signature_hash: Method1Hash,
     /// Whether the gateway may sign over SHA-1.
     pub allow_sha1_signatures: bool,
+}
+
+impl CertificateAuthentication {
+    /// What the gateway's certificate must have; `None` when no key says so, which is an error of
+    /// the file.
+    pub fn rule(&self) -> Option<IdentityRule> {
+        let name = self.outbound_certificate_subject_name.as_ref();
+        let by_name = || name.map(|name| IdentityRule::common_name(name.as_str()));
+        let subject = self.outbound_certificate_subject.as_ref();
+        let by_subject = || subject.map(|name| IdentityRule::Subject(name.value().clone()));
+        let alternative = self.outbound_certificate_alternative_name.as_ref();
+        let by_alternative = || alternative.map(|name| IdentityRule::AltName(name.value().clone()));
+        let by_id = || IdentityRule::of_id(self.remote_identity.as_ref()?.value());
+        by_name().or_else(by_subject).or_else(by_alternative).or_else(by_id)
+    }
 }
 
 /// What the tunnels of a connection have in common.

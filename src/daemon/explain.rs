@@ -166,7 +166,8 @@ fn az(setting: Setting, connection: &Connection) -> String {
         ),
         Setting::InboundCertificate
         | Setting::OutboundCertificateRoots
-        | Setting::OutboundCertificateSubjectName => {
+        | Setting::OutboundCertificateSubjectName
+        | Setting::RemoteIdentity => {
             format!(
                 "az network vpn-connection show -g RG -n {name} --query certificateAuthentication"
             )

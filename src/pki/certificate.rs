@@ -122,6 +122,32 @@ pub enum AltName {
     Ip(IpAddr),
 }
 
+impl AltName {
+    /// Reads a name as it prints: `DNS:gw.example.com`, `email:gw@example.com` or `IP:203.0.113.1`,
+    /// or without the kind in front where it is clear.
+    pub fn from_text(text: &str) -> Option<AltName> {
+        let text = text.trim();
+        let after = |kind: &str| {
+            let (head, rest) = text.split_at_checked(kind.len())?;
+            head.eq_ignore_ascii_case(kind).then_some(rest)
+        };
+        let plain = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic());
+        if let Some(address) = after("IP:").or(Some(text)).and_then(|text| text.parse().ok()) {
+            return Some(AltName::Ip(address));
+        }
+        let mailbox = after("email:").or(text.contains('@').then_some(text));
+        match (mailbox, after("DNS:").unwrap_or(text)) {
+            (Some(mailbox), _) if plain(mailbox) && mailbox.contains('@') => {
+                Some(AltName::Email(mailbox.to_owned()))
+            }
+            (None, name) if plain(name) && !name.contains([':', '=', '/']) => {
+                Some(AltName::Dns(name.to_owned()))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for AltName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use webpki::OwnedCertRevocationList;
 use x509_parser::extensions::{ParsedExtension, X509Extension};
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
@@ -46,6 +45,12 @@ pub(super) struct CrlScope {
 
 /// The extension that limits a list to a part of an authority's certificates (RFC 5280 §5.2.5).
 const ISSUING_DISTRIBUTION_POINT: &str = "2.5.29.28";
+/// The extension of a list that only says what changed (RFC 5280 §5.2.4).
+const DELTA: &str = "2.5.29.27";
+/// The extensions that a list may have: its number, its key, its part.
+const KNOWN: [&str; 3] = ["2.5.29.20", "2.5.29.35", ISSUING_DISTRIBUTION_POINT];
+/// The extensions that a line may have: why, since when.
+const KNOWN_OF_LINE: [&str; 2] = ["2.5.29.21", "2.5.29.24"];
 
 /// One line of a CRL.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -64,13 +69,19 @@ pub enum CrlError {
     /// Not a CRL in DER.
     #[error("it is not a CRL in DER ({0})")]
     Malformed(String),
-    /// Delta and indirect CRLs, lists by reason, and such without the date of the next one.
+    /// Delta and indirect CRLs, lists by reason, of attribute certificates, and such without the
+    /// date of the next one.
     #[error("it is a kind of CRL that is not supported ({0})")]
     Unsupported(String),
 }
 
 impl Crl {
-    /// Reads a whole CRL, which must be complete and of version 2.
+    /// Reads a whole CRL, which must be complete. Version 1, without extensions, is what `openssl
+    /// ca -gencrl` makes unless told otherwise.
+    ///
+    /// rustls-webpki reads no list of version 1, and none about users or authorities alone that
+    /// names no distribution point. It judges no path by a list here
+    /// ([`super::path`]), so what a list may say is decided in this file.
     pub fn from_der(der: &[u8]) -> Result<Crl, CrlError> {
         if der.len() > MAX_CRL_SIZE {
             return Err(CrlError::TooBig(der.len()));
@@ -82,8 +93,29 @@ impl Crl {
         let next_update = parsed
             .next_update()
             .ok_or_else(|| CrlError::Unsupported("no date of the next update".to_owned()))?;
-        OwnedCertRevocationList::from_der(der)
-            .map_err(|error| CrlError::Unsupported(error.to_string()))?;
+        let unsupported = |what: &str| Err(CrlError::Unsupported(what.to_owned()));
+        if parsed.tbs_cert_list.signature != parsed.signature_algorithm {
+            return Err(malformed(&"it names two signature algorithms"));
+        }
+        for extension in parsed.extensions() {
+            let oid = extension.oid.to_id_string();
+            if oid == DELTA {
+                return unsupported("a delta CRL");
+            }
+            // RFC 5280 §5.2: a critical extension that is not understood forbids the use.
+            if extension.critical && !KNOWN.contains(&oid.as_str()) {
+                return unsupported(&format!("the critical extension {oid}"));
+            }
+        }
+        for line in parsed.iter_revoked_certificates() {
+            let known = |extension: &&X509Extension<'_>| {
+                KNOWN_OF_LINE.contains(&extension.oid.to_id_string().as_str())
+            };
+            // An indirect CRL names other issuers so (RFC 5280 §5.3.3).
+            if let Some(extension) = line.extensions().iter().find(|e| e.critical && !known(e)) {
+                return unsupported(&format!("the critical extension {} of a line", extension.oid));
+            }
+        }
         let revoked = parsed.iter_revoked_certificates().map(|entry| Revoked {
             serial: entry.raw_serial().to_vec(),
             at: unix(entry.revocation_date),
@@ -156,6 +188,20 @@ impl CrlScope {
             let why = "issuing distribution point that cannot be read";
             return Err(CrlError::Malformed(why.to_owned()));
         };
+        let unsupported = |what: &str| Err(CrlError::Unsupported(what.to_owned()));
+        if point.indirect_crl {
+            return unsupported("an indirect CRL");
+        }
+        if point.only_some_reasons.is_some() {
+            return unsupported("a list by reason");
+        }
+        if point.only_contains_attribute_certs {
+            return unsupported("a list of attribute certificates");
+        }
+        if point.only_contains_user_certs && point.only_contains_ca_certs {
+            let why = "it is about users alone and about authorities alone";
+            return Err(CrlError::Malformed(why.to_owned()));
+        }
         Ok(CrlScope {
             only_users: point.only_contains_user_certs,
             only_authorities: point.only_contains_ca_certs,

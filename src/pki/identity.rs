@@ -5,11 +5,12 @@
 //!
 //! 1. **Is this the certificate we expect?** The connection has one [`IdentityRule`]. For Azure it
 //!    is [`IdentityRule::SubjectCommonName`]: Azure's portal, PowerShell and CLI name certificates
-//!    by their common name without `CN=`.
+//!    by their common name without `CN=`. Certificates can be pinned besides.
 //! 2. **Does the ID belong to that certificate or to this connection?** Azure's ID type with
 //!    certificates is not published, so every sound one is accepted: the subject itself, a subject
-//!    alternative name, the common name as a host name, an address configured for the peer, or an
-//!    ID that is configured by itself. The packet's source address is no evidence: there is NAT.
+//!    alternative name, the common name as a host name, or an address configured for the peer. A
+//!    connection can demand one ID instead, such as the private address that a gateway behind a NAT
+//!    calls itself by. The packet's source address is no evidence: there is NAT.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -19,6 +20,9 @@ use super::name::{Name, fold};
 use super::path::ValidPath;
 use super::refusal::TrustRefusal;
 use crate::wire::codes::IdType;
+
+/// What stands before a key ID in text.
+const KEY_ID: &str = "keyid:";
 
 /// The content of an ID payload.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -72,6 +76,47 @@ impl Id {
         })
     }
 
+    /// Reads an ID as an operator writes it: an address, a distinguished name (`CN=gw, O=Example`
+    /// has an equals sign), a mailbox (has an @), `keyid:` with hexadecimal digits or with text, or
+    /// else a host name.
+    pub fn from_text(text: &str) -> Result<Id, String> {
+        let text = text.trim();
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Id::from(address));
+        }
+        if let Some(key) = text.strip_prefix(KEY_ID) {
+            let data = match key.strip_prefix("0x") {
+                Some(digits) => {
+                    hex(digits).ok_or("a key ID in hexadecimal has an even number of digits")?
+                }
+                None => key.as_bytes().to_vec(),
+            };
+            if data.is_empty() {
+                return Err("the key ID is empty".to_owned());
+            }
+            return Ok(Id::Other { kind: IdType::KeyId, data });
+        }
+        if text.contains('=') {
+            return Name::from_text(text).map(Id::Dn);
+        }
+        let kind = if text.contains('@') { IdType::Rfc822Addr } else { IdType::Fqdn };
+        Id::parse(kind, text.as_bytes()).map_err(|_| "it is not printable ASCII".to_owned())
+    }
+
+    /// The ID as [`Id::from_text`] reads it.
+    pub fn to_text(&self) -> String {
+        match self {
+            Id::Ipv4(address) => address.to_string(),
+            Id::Fqdn(text) | Id::Rfc822(text) => text.escape_debug().to_string(),
+            Id::Ipv6(address) => address.to_string(),
+            Id::Dn(name) => name.to_string(),
+            Id::Other { data, .. } => {
+                let digits: String = data.iter().map(|octet| format!("{octet:02x}")).collect();
+                format!("{KEY_ID}0x{digits}")
+            }
+        }
+    }
+
     /// The ID's type as the payload has it.
     pub fn kind(&self) -> IdType {
         match self {
@@ -95,7 +140,8 @@ impl Id {
         }
     }
 
-    fn address(&self) -> Option<IpAddr> {
+    /// The address of an ID that is one.
+    pub fn address(&self) -> Option<IpAddr> {
         match self {
             Id::Ipv4(address) => Some(IpAddr::V4(*address)),
             Id::Ipv6(address) => Some(IpAddr::V6(*address)),
@@ -112,6 +158,24 @@ impl Id {
             _ => self == other,
         }
     }
+}
+
+impl From<IpAddr> for Id {
+    fn from(address: IpAddr) -> Id {
+        match address {
+            IpAddr::V4(v4) => Id::Ipv4(v4),
+            IpAddr::V6(v6) => Id::Ipv6(v6),
+        }
+    }
+}
+
+fn hex(digits: &str) -> Option<Vec<u8>> {
+    let values: Option<Vec<u8>> =
+        digits.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
+    let values = values.filter(|values| values.len().is_multiple_of(2))?;
+    Some(
+        values.chunks_exact(2).map(|pair| pair.iter().fold(0, |octet, d| octet << 4 | d)).collect(),
+    )
 }
 
 impl fmt::Display for Id {
@@ -150,6 +214,28 @@ impl IdentityRule {
         };
         IdentityRule::SubjectCommonName(bare.to_owned())
     }
+
+    /// The rule that an ID means where nothing else is configured: the certificate has the name
+    /// itself (RFC 4945 §3.1). A key ID says nothing about a certificate.
+    pub fn of_id(id: &Id) -> Option<IdentityRule> {
+        Some(match id {
+            Id::Dn(name) => IdentityRule::Subject(name.clone()),
+            Id::Fqdn(name) => IdentityRule::AltName(AltName::Dns(name.clone())),
+            Id::Rfc822(mailbox) => IdentityRule::AltName(AltName::Email(mailbox.clone())),
+            _ => IdentityRule::AltName(AltName::Ip(id.address()?)),
+        })
+    }
+}
+
+/// For people: what the certificate must have.
+impl fmt::Display for IdentityRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            IdentityRule::SubjectCommonName(name) => write!(f, "CN={name}"),
+            IdentityRule::Subject(name) => write!(f, "subject {name}"),
+            IdentityRule::AltName(name) => name.fmt(f),
+        }
+    }
 }
 
 /// What a connection expects of its peer's identity.
@@ -159,8 +245,11 @@ pub struct Expectation {
     pub rule: IdentityRule,
     /// The addresses configured for the peer, as an ID may name one of them.
     pub addresses: Vec<IpAddr>,
-    /// IDs that are accepted by themselves.
-    pub ids: Vec<Id>,
+    /// The one ID that the peer must send; `None` accepts each that is the certificate's or the
+    /// peer's address.
+    pub id: Option<Id>,
+    /// The certificates of which the peer must present one; empty for any that fulfils the rule.
+    pub pinned: Vec<Certificate>,
     /// Whether the common name of a certificate without subject alternative names counts as a host
     /// name.
     pub host_in_common_name: bool,
@@ -169,17 +258,35 @@ pub struct Expectation {
 impl Expectation {
     /// Expects this certificate, with an ID that it bears itself.
     pub fn new(rule: IdentityRule) -> Expectation {
-        Expectation { rule, addresses: Vec::new(), ids: Vec::new(), host_in_common_name: true }
+        Expectation {
+            rule,
+            addresses: Vec::new(),
+            id: None,
+            pinned: Vec::new(),
+            host_in_common_name: true,
+        }
     }
 
     /// Whether the peer with this certificate and this ID is the one expected, and by what the ID
     /// is its own.
     pub fn identify(&self, path: &ValidPath, id: &Id) -> Result<Binding, TrustRefusal> {
         let leaf = path.leaf();
-        self.check_rule(path).map_err(|reason| TrustRefusal::of(leaf, reason))?;
+        let of_leaf = |reason: IdentityReason| TrustRefusal::of(leaf, reason);
+        self.check_rule(path).map_err(of_leaf)?;
+        if !self.pinned.is_empty() && !self.pinned.contains(leaf) {
+            return Err(of_leaf(IdentityReason::NotPinned));
+        }
+        if let Some(expected) = &self.id {
+            if !expected.matches(id) {
+                let (expected, found) = (expected.to_text(), id.to_text());
+                return Err(of_leaf(IdentityReason::OtherId { expected, found }));
+            }
+            return Ok(self.binding(path, id).unwrap_or(Binding::ConfiguredId));
+        }
         self.binding(path, id).ok_or_else(|| {
             let found = names(leaf);
-            TrustRefusal::of(leaf, IdentityReason::NotBound { id: id.to_string(), found })
+            let text = id.to_text();
+            of_leaf(IdentityReason::NotBound { id: id.to_string(), text, found })
         })
     }
 
@@ -201,7 +308,8 @@ impl Expectation {
                 Ok(())
             }
             IdentityRule::Subject(expected) => {
-                Err(IdentityReason::Subject { expected: expected.to_string() })
+                let (expected, found) = (expected.to_string(), leaf.subject().to_string());
+                Err(IdentityReason::Subject { expected, found })
             }
             IdentityRule::AltName(expected) => {
                 if leaf.alt_names().iter().any(|found| same_alt_name(expected, found)) {
@@ -246,10 +354,8 @@ impl Expectation {
         {
             return Some(Binding::CommonName);
         }
-        if id.address().is_some_and(|address| self.addresses.contains(&address)) {
-            return Some(Binding::PeerAddress);
-        }
-        self.ids.iter().any(|configured| configured.matches(id)).then_some(Binding::ConfiguredId)
+        let of_peer = id.address().is_some_and(|address| self.addresses.contains(&address));
+        of_peer.then_some(Binding::PeerAddress)
     }
 }
 
@@ -322,6 +428,8 @@ pub enum IdentityReason {
     Subject {
         /// The name as configured.
         expected: String,
+        /// The name in the certificate.
+        found: String,
     },
     /// When the certificate lacks the alternative name.
     #[error("expected the alternative name {expected}, found {found}")]
@@ -331,6 +439,17 @@ pub enum IdentityReason {
         /// The names in the certificate.
         found: String,
     },
+    /// When the certificate is none of those that are pinned.
+    #[error("it is none of the pinned certificates")]
+    NotPinned,
+    /// When the ID is another one than the one configured.
+    #[error("expected the peer to call itself {expected}, it calls itself {found}")]
+    OtherId {
+        /// The ID as configured.
+        expected: String,
+        /// The ID payload.
+        found: String,
+    },
     /// When the ID is neither the certificate's nor configured.
     #[error(
         "the peer calls itself {id}, which is neither in its certificate ({found}) nor configured"
@@ -338,6 +457,8 @@ pub enum IdentityReason {
     NotBound {
         /// The ID payload.
         id: String,
+        /// The ID payload, as the configuration has it.
+        text: String,
         /// The names that the certificate has.
         found: String,
     },
@@ -354,17 +475,27 @@ impl IdentityReason {
                 "if \"{found}\" is the right peer, set outbound_certificate_subject_name = \"{found}\""
             ),
             IdentityReason::CommonName { found: None, .. } => {
-                "issue the peer's certificate again with a common name".into()
+                "set outbound_certificate_subject or outbound_certificate_alternative_name instead of the \
+                 common name"
+                    .into()
             }
             IdentityReason::CommonNameConstrained { expected, .. } => format!(
                 "issue the peer's certificate again with the alternative name DNS:{expected}, or from \
                  an authority without name constraints"
             ),
-            IdentityReason::Subject { .. } | IdentityReason::AltName { .. } => {
-                "set outbound_certificate_subject_name to what the certificate has".into()
+            IdentityReason::Subject { found, .. } => format!(
+                "if \"{found}\" is the right peer, set outbound_certificate_subject = \"{found}\""
+            ),
+            IdentityReason::AltName { .. } => {
+                "set outbound_certificate_alternative_name to one that the certificate has".into()
             }
-            IdentityReason::NotBound { id, .. } => {
-                format!("if the peer may use this ID, add \"{id}\" to this connection's peer ids")
+            IdentityReason::NotPinned => {
+                "if the peer's certificate was renewed, put the new one into a file of \
+                 outbound_certificate_pinned"
+                    .into()
+            }
+            IdentityReason::OtherId { found: text, .. } | IdentityReason::NotBound { text, .. } => {
+                format!("if the peer may call itself so, set remote_identity = \"{text}\"")
             }
         }
     }

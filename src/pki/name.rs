@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::der::{DerError, DerReader, Element, dotted, tag};
+use crate::der::{DerError, DerReader, Element, dotted, encode, tag};
 
 /// commonName (RFC 4519 §2.3).
 const OID_COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
@@ -63,6 +63,20 @@ impl Name {
             Ok(parts)
         })?;
         Ok(Name { der: der.to_vec(), parts })
+    }
+
+    /// Reads a name as [`Name`] prints it, and OpenSSL: `C=CH, O=Example, CN=gateway`, from general
+    /// to specific. A comma or plus sign in a value stands behind a backslash.
+    pub fn from_text(text: &str) -> Result<Name, String> {
+        let mut names = Vec::new();
+        for part in split(text, ',') {
+            let mut set = Vec::new();
+            for attribute in split(&part, '+') {
+                set.extend(written_attribute(&attribute)?);
+            }
+            names.extend(encode(tag::SET, &set));
+        }
+        Name::from_der(&encode(tag::SEQUENCE, &names)).map_err(|error| error.to_string())
     }
 
     /// The bytes: what an ID payload of type ID_DER_ASN1_DN carries.
@@ -165,6 +179,48 @@ fn is_bidirectional_control(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// The pieces of a text between the separators that stand behind no backslash.
+fn split(text: &str, separator: char) -> Vec<String> {
+    let (mut pieces, mut quoted) = (vec![String::new()], false);
+    for c in text.chars() {
+        let piece = pieces.last_mut().expect("one was put there");
+        if c == separator && !quoted {
+            pieces.push(String::new());
+            continue;
+        }
+        piece.push(c);
+        quoted = c == '\\' && !quoted;
+    }
+    pieces
+}
+
+/// An attribute `TYPE=value` as DER.
+fn written_attribute(text: &str) -> Result<Vec<u8>, String> {
+    let (kind, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("\"{}\" is not of the form TYPE=value", text.trim()))?;
+    let kind = kind.trim();
+    let known = SHORT_NAMES.iter().find(|(_, short)| short.eq_ignore_ascii_case(kind));
+    let (oid, short) = known.ok_or_else(|| format!("the attribute type \"{kind}\" is unknown"))?;
+    let mut quoted = false;
+    let keep = |c: &char| {
+        quoted = *c == '\\' && !quoted;
+        !quoted
+    };
+    let value: String = value.trim().chars().filter(keep).collect();
+    if value.is_empty() {
+        return Err(format!("{kind} has no value"));
+    }
+    // The types that RFC 5280 appendix A and RFC 4519 give these attributes.
+    let string = match *short {
+        "C" | "serialNumber" => tag::PRINTABLE_STRING,
+        "DC" | "emailAddress" => tag::IA5_STRING,
+        _ => tag::UTF8_STRING,
+    };
+    let pair = [encode(tag::OID, oid), encode(string, value.as_bytes())].concat();
+    Ok(encode(tag::SEQUENCE, &pair))
+}
+
 /// One RelativeDistinguishedName: a set of attributes.
 fn relative_name(set: &mut DerReader<'_>) -> Result<Vec<NameAttribute>, DerError> {
     let mut attributes = Vec::new();
@@ -207,7 +263,6 @@ fn text(value: &Element<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::der::encode;
 
     /// A name of one attribute a part.
     fn name(parts: &[(&[u8], u8, &[u8])]) -> Name {
@@ -269,6 +324,20 @@ mod tests {
         let expected = r#"O=A\, B \+ \"C\", CN=a\u{a}\u{1b}[2J\u{202e}b, 1.2.3=#020107"#;
         assert_eq!(shown.to_string(), expected);
         assert_eq!(name(&[]).to_string(), "(empty name)");
+    }
+
+    #[test]
+    fn a_name_reads_back_as_it_was_printed() {
+        for text in ["CN=gw", "C=CH, O=A\\, B \\+ \\\"C\\\", CN=gw", "O=x + OU=y, CN=a=b"] {
+            let name = Name::from_text(text).unwrap();
+            assert_eq!(name.to_string(), text);
+            assert!(name.matches(&Name::from_text(&format!(" {text} ")).unwrap()));
+        }
+        let plain = name(&[(O, tag::UTF8_STRING, b"x"), (CN, tag::UTF8_STRING, b"gw")]);
+        assert!(plain.matches(&Name::from_text("o=X, cn= GW ").unwrap()));
+        for bad in ["", "gw", "CN=", "XY=gw", "CN=gw,", "CN=gw, O"] {
+            assert!(Name::from_text(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

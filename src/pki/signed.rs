@@ -37,8 +37,7 @@ impl<'a> Signed<'a> {
     }
 
     /// Whether `key` made the signature, with an algorithm that still proves something. SHA-1 does
-    /// not: unlike an AUTH payload, whose text holds a fresh nonce, a certificate can be prepared
-    /// for a collision long before it is used.
+    /// not: a certificate can be prepared for a collision long before it is used.
     pub fn verify(&self, key: &PublicKey) -> Result<(), SignatureFault> {
         let scheme = algorithm::scheme(self.algorithm).map_err(SignatureFault::Algorithm)?;
         if scheme == Scheme::RsaPkcs1Sha1 {

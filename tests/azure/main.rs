@@ -136,7 +136,7 @@ fn what_the_json_says_stays_data() {
     let config = parsed(&toml);
     let subject =
         &config.connections[0].certificate_authentication.outbound_certificate_subject_name;
-    assert_eq!(subject.as_str(), nasty);
+    assert_eq!(subject.as_ref().unwrap().as_str(), nasty);
     assert_eq!(config.device.name.as_str(), "localNetSite11");
 }
 

@@ -204,9 +204,10 @@ fn a_configured_address_or_id_is_bound_to_the_connection() {
     let addressed = Expectation { addresses: vec!["20.30.40.50".parse().unwrap()], ..cn("gw") };
     assert_eq!(addressed.identify(&path, &address), Ok(Binding::PeerAddress));
     let key_id = id(IdType::KeyId, b"azure");
-    let listed = Expectation { ids: vec![key_id.clone()], ..cn("gw") };
+    let listed = Expectation { id: Some(key_id.clone()), ..cn("gw") };
     assert_eq!(listed.identify(&path, &key_id), Ok(Binding::ConfiguredId));
-    assert_eq!(told(listed.identify(&path, &id(IdType::KeyId, b"Azure"))), "NotBound");
+    assert_eq!(told(listed.identify(&path, &id(IdType::KeyId, b"Azure"))), "OtherId");
+    assert_eq!(told(listed.identify(&path, &subject(&path))), "OtherId", "the one ID and no other");
     // A name other than the certificate's, in the peer's own letter case; an empty one is nobody's.
     let name = |common: &[u8; 2]| {
         let mut der = vec![0x30, 13, 0x31, 11, 0x30, 9, 6, 3, 0x55, 4, 3, 0x0c, 2];
@@ -214,16 +215,61 @@ fn a_configured_address_or_id_is_bound_to_the_connection() {
         id(IdType::DerAsn1Dn, &der)
     };
     let empty = id(IdType::DerAsn1Dn, &[0x30, 0]);
-    let named = Expectation { ids: vec![empty.clone(), name(b"az")], ..cn("gw") };
+    let named = Expectation { id: Some(name(b"az")), ..cn("gw") };
     for common in [b"az", b"AZ"] {
         assert_eq!(named.identify(&path, &name(common)), Ok(Binding::ConfiguredId));
     }
-    for other in [name(b"ax"), empty] {
-        assert_eq!(told(named.identify(&path, &other)), "NotBound");
+    for other in [name(b"ax"), empty.clone()] {
+        assert_eq!(told(named.identify(&path, &other)), "OtherId");
     }
+    let nobody = Expectation { id: Some(empty.clone()), ..cn("gw") };
+    assert_eq!(told(nobody.identify(&path, &empty)), "OtherId");
     // The certificate rule holds whatever the ID.
-    let wrong = Expectation { ids: vec![key_id.clone()], ..cn("other") };
+    let wrong = Expectation { id: Some(key_id.clone()), ..cn("other") };
     assert_eq!(told(wrong.identify(&path, &key_id)), "CommonName");
+}
+
+/// What an operator writes as `remote_identity` is what the peer sends, of each kind; a refusal
+/// names the line to write.
+#[test]
+fn an_id_is_configured_as_text() {
+    let path = path(plain);
+    for (text, kind, data) in [
+        ("10.0.0.4", IdType::Ipv4Addr, &[10, 0, 0, 4][..]),
+        (
+            "2001:db8::1",
+            IdType::Ipv6Addr,
+            &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+        ),
+        ("GW.example.org", IdType::Fqdn, b"gw.example.org."),
+        ("ops@gw.example.org", IdType::Rfc822Addr, b"ops@GW.example.org"),
+        ("keyid:azure", IdType::KeyId, b"azure"),
+        ("keyid:0x00fF", IdType::KeyId, &[0, 255]),
+        ("cn=gw", IdType::DerAsn1Dn, subject(&path).data().as_slice()),
+    ] {
+        let theirs = id(kind, data);
+        let configured = Id::from_text(text).unwrap();
+        let expected = Expectation { id: Some(configured), ..cn("gw") };
+        assert!(expected.identify(&path, &theirs).is_ok(), "{text}");
+        if kind != IdType::DerAsn1Dn {
+            let refused = cn("gw").identify(&path, &theirs).unwrap_err();
+            let line = format!("remote_identity = \"{}\"", theirs.to_text());
+            assert!(refused.to_string().contains(&line), "{refused}");
+        }
+        assert_eq!(Id::from_text(&theirs.to_text()), Ok(theirs), "{text}");
+    }
+    for bad in ["", "keyid:", "keyid:0x123", "keyid:0xzz", "g\u{e4}teway", "XY=gw"] {
+        assert!(Id::from_text(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn pinned_certificates_are_the_only_ones() {
+    let root = root("root");
+    let (path, other) = (under(&root, plain), under(&root, plain));
+    let pinned = Expectation { pinned: vec![path.leaf().clone()], ..cn("gw") };
+    assert_eq!(pinned.identify(&path, &subject(&path)), Ok(Binding::Subject));
+    assert_eq!(told(pinned.identify(&other, &subject(&other))), "NotPinned");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use rcgen::{
 use rustls_pki_types::PrivatePkcs8KeyDer;
 
 use s2sd::crypto::signature::{PrivateKey, Scheme};
+use s2sd::der::{self, tag};
 use s2sd::pki::certificate::Certificate;
 use s2sd::pki::crl::Crl;
 use s2sd::pki::load::Bundle;
@@ -151,6 +152,40 @@ impl Authority {
         };
         Crl::from_der(params.signed_by(&self.issuer).unwrap().der()).unwrap()
     }
+}
+
+/// A CRL with these extensions, or of version 1 without any: rcgen makes neither of the odd ones.
+/// `key` is the issuer's.
+pub fn plain_crl(
+    issuer: &Certificate,
+    key: &PrivateKey,
+    serials: &[&[u8]],
+    extensions: Option<&[u8]>,
+) -> Vec<u8> {
+    let time = |text: &str| der::encode(0x17, text.as_bytes());
+    let sequence = |parts: &[&[u8]]| der::encode(tag::SEQUENCE, &parts.concat());
+    // ecdsa-with-SHA256.
+    let algorithm = sequence(&[&der::encode(tag::OID, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2])]);
+    let line =
+        |serial: &&[u8]| sequence(&[&der::encode(tag::INTEGER, serial), &time("290101000000Z")]);
+    let lines: Vec<u8> = serials.iter().flat_map(line).collect();
+    let lines = if lines.is_empty() { lines } else { der::encode(tag::SEQUENCE, &lines) };
+    let version = extensions.map_or(Vec::new(), |_| der::encode_unsigned(&[1]));
+    let extensions = extensions.map_or(Vec::new(), |inner| {
+        der::encode(tag::constructed(0), &der::encode(tag::SEQUENCE, inner))
+    });
+    let body = sequence(&[
+        &version,
+        &algorithm,
+        issuer.subject().as_der(),
+        &time("291201000000Z"),
+        &time("300601000000Z"),
+        &lines,
+        &extensions,
+    ]);
+    let signature = key.sign(Scheme::EcdsaSha256, &body).unwrap();
+    let bits = der::encode(tag::BIT_STRING, &[&[0][..], &signature].concat());
+    sequence(&[&body, &algorithm, &bits])
 }
 
 pub fn certificate(der: &[u8]) -> Certificate {

@@ -1,5 +1,7 @@
 //! Our own identity, and the two ends of an AUTH payload together.
 
+use s2sd::config::file::{FileContent, Files};
+use s2sd::config::value::FileRef;
 use s2sd::crypto::signature::{KeyKind, PrivateKey, Scheme};
 use s2sd::pki::TrustReason;
 use s2sd::pki::auth::{self, AuthPolicy, AuthReason, SignatureChoice, SignatureClaim};
@@ -8,7 +10,7 @@ use s2sd::pki::identity::{Binding, Expectation, Id, IdentityRule};
 use s2sd::pki::load::Bundle;
 use s2sd::pki::own_identity::{Expiry, OwnError, OwnIdentity, Warning};
 use s2sd::pki::path::{Roots, Trust};
-use s2sd::time::UnixTime;
+use s2sd::time::{Instant, Now, UnixTime};
 use s2sd::wire::codes::{AuthMethod, HashId};
 
 use super::maker::*;
@@ -172,4 +174,47 @@ fn each_end_accepts_what_the_other_makes() {
     let none = SignatureChoice { method: AuthMethod::RsaSignature, scheme: Scheme::RsaPkcs1Sha1 };
     let choice = auth::choose(private(RSA_2).kind(), None, &AuthPolicy::default());
     assert_eq!(choice, Ok(none));
+}
+
+/// The root of the test below, its revocation list, and our own files.
+struct RootFiles {
+    root: Vec<u8>,
+    list: Vec<u8>,
+}
+
+impl Files for RootFiles {
+    fn read(&self, file: &FileRef) -> std::io::Result<FileContent> {
+        let bytes = match file.to_string().as_str() {
+            "/etc/s2sd/certs/inbound.pem" => vector!("Inbound-certificate.pem").to_vec(),
+            "credential:inbound.key" => vector!("keys/rsa2048-2.p8.der").to_vec(),
+            "/root.crl" => self.list.clone(),
+            _ => self.root.clone(),
+        };
+        Ok(FileContent { bytes: bytes.into(), exposed: false })
+    }
+}
+
+/// A root with keyCertSign alone, as PowerShell makes them, signs no revocation list.
+#[test]
+fn a_root_without_crl_sign_is_warned_of_when_its_list_is_configured() {
+    let text = include_str!("../../conf/azure-active-active.toml");
+    let key = "outbound_certificate_subject_name";
+    let text = text.replacen(key, &format!("crls = [\"/root.crl\"]\n{key}"), 1);
+    let signer = private(vector!("keys/ec256.p8.der"));
+    let report = |change: Change| {
+        let der = rustls_pki_types::PrivatePkcs8KeyDer::from(vector!("keys/ec256.p8.der").to_vec());
+        let pair =
+            rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_ECDSA_P256_SHA256);
+        let root = root_with("root", pair.unwrap(), change);
+        let list = plain_crl(&root.certificate(), &signer, &[], None);
+        let now = Now { mono: Instant(0), unix: NOW };
+        s2sd::config::check("s2sd.toml", &text, &RootFiles { root: root.der, list }, now)
+            .to_string()
+    };
+    let dumb = report(|p| p.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign]);
+    assert!(dumb.contains("lacks cRLSign"), "{dumb}");
+    let both = report(|p| {
+        p.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
+    });
+    assert!(!both.contains("cRLSign"), "{both}");
 }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use rcgen::{CertificateParams, CrlDistributionPoint, DistinguishedName, DnType, IsCa};
+use rcgen::{CertificateParams, CrlDistributionPoint, DistinguishedName, DnType, IsCa, KeyPair};
 
+use s2sd::crypto::signature::PrivateKey;
+use s2sd::der::{self, tag};
 use s2sd::pki::certificate::{Certificate, Thumbprint};
 use s2sd::pki::crl::Crl;
 use s2sd::pki::path::{CrlDemand, Purposes, Roots, StaleCrls, Trust, ValidPath};
@@ -1129,5 +1131,49 @@ fn no_changed_byte_is_accepted() {
         bad[at] ^= 0x01;
         let question = ask(&[&root], &[&bad, &lower.der, &upper.der]);
         assert!(question.answer().is_err(), "byte {at}");
+    }
+}
+
+/// CRLs that rustls-webpki does not read: of version 1, as `openssl ca -gencrl` makes them, and
+/// about users or authorities alone without a distribution point.
+#[test]
+fn crls_in_the_wild_count() {
+    let key = PrivateKey::from_der(vector!("keys/ec256.p8.der")).unwrap();
+    let pair = rustls_pki_types::PrivatePkcs8KeyDer::from(vector!("keys/ec256.p8.der").to_vec());
+    let pair =
+        KeyPair::from_pkcs8_der_and_sign_algo(&pair, &rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let root = root_with("root", pair, plain);
+    let leaf = root.leaf("gw");
+    let serial = certificate(&leaf).serial().to_vec();
+    // Critical, the fields [1] or [2] TRUE (RFC 5280 §5.2.5).
+    let point = |field: u8, more: &[u8]| {
+        let value =
+            [&[0x30, 3 + more.len().to_le_bytes()[0], 0x80 | field, 1, 0xff][..], more].concat();
+        let fields = [
+            der::encode(tag::OID, &[0x55, 0x1d, 0x1c]),
+            vec![1, 1, 0xff],
+            der::encode(tag::OCTET_STRING, &value),
+        ];
+        der::encode(tag::SEQUENCE, &fields.concat())
+    };
+    let judge = |extensions: Option<&[u8]>, serials: &[&[u8]]| {
+        let list = plain_crl(&root.certificate(), &key, serials, extensions);
+        let mut trust = Trust::new(Roots::new([root.certificate()]).unwrap());
+        trust.crls = vec![Crl::from_der(&list).unwrap()];
+        trust.crl_demand = CrlDemand::Always;
+        trust.validate(&[&leaf], NOW).map(|_| ()).map_err(|refusal| refusal.to_string())
+    };
+    for extensions in [None, Some(&point(1, &[])[..])] {
+        assert_eq!(judge(extensions, &[]), Ok(()));
+        assert!(judge(extensions, &[&serial]).unwrap_err().contains("revoked"));
+    }
+    // A list of authorities alone says nothing about a gateway, unless it lists it all the same.
+    let authorities = point(2, &[]);
+    assert!(judge(Some(&authorities), &[]).is_err());
+    assert!(judge(Some(&authorities), &[&serial]).unwrap_err().contains("revoked"));
+    // What would say something else than it seems to is not read: indirect lists, both kinds at
+    // once, critical extensions that nobody knows.
+    for odd in [point(4, &[]), point(1, &[0x82, 1, 0xff]), point(5, &[])] {
+        assert!(Crl::from_der(&plain_crl(&root.certificate(), &key, &[], Some(&odd))).is_err());
     }
 }

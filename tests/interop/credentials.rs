@@ -2,7 +2,7 @@
 //! must be refused.
 
 use base64ct::{Base64, Encoding};
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, KeyPair, SanType, date_time_ymd};
 
 use super::maker::{Authority, key_of, plain, root_with, rsa_key, vector};
 
@@ -97,6 +97,20 @@ pub fn with_issued(change: fn(&mut CertificateParams)) -> [Credentials; 2] {
         .collect::<Vec<_>>()
         .try_into()
         .expect("two of two")
+}
+
+/// As [`azure`], but the gateway's certificate has alternative names of each kind.
+pub fn with_alternative_names() -> [Credentials; 2] {
+    let root = authority();
+    let names: fn(&mut CertificateParams) = |params| {
+        params.subject_alt_names = vec![
+            SanType::DnsName("gw.example.com".try_into().unwrap()),
+            SanType::Rfc822Name("ops@gw.example.com".try_into().unwrap()),
+            SanType::IpAddress("203.0.113.2".parse().unwrap()),
+        ];
+    };
+    let issue = |side, change| issue(&root, side, &Key::Rsa2048.pair(side), change);
+    [issue(0, plain), issue(1, names)]
 }
 
 /// Since yesterday.

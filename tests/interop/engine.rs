@@ -31,12 +31,13 @@ use s2sd::ike::testing::emulation::PeerBehaviour;
 use s2sd::ike::{ChildId, Endpoint, PeerId};
 use s2sd::pki::auth::{DigitalSignatures, RsaPadding};
 use s2sd::pki::certificate::Certificate;
-use s2sd::pki::identity::{Expectation, IdentityRule};
+use s2sd::pki::identity::{Expectation, Id, IdentityRule};
 use s2sd::pki::own_identity::OwnIdentity;
 use s2sd::pki::path::{Roots, Trust};
 use s2sd::sys::clock::now;
 use s2sd::sys::namespace::Namespace;
 use s2sd::sys::random::SystemRng;
+use s2sd::wire::payload::id::Identity;
 use s2sd::wire::selector::Selector;
 use s2sd::wire::selector::narrow::ChildSelectors;
 use s2sd::wire::selector::set::SelectorSet;
@@ -54,6 +55,8 @@ pub struct Settings {
     pub credentials: Credentials,
     pub digital_signatures: DigitalSignatures,
     pub padding: RsaPadding,
+    /// The peer's ID: demanded, asked for, and the rule for its certificate where it is one.
+    pub identity: Option<&'static str>,
     pub role: DialRole,
     pub names: Vec<PolicyNames<'static>>,
     /// Pairs of what lies behind us and behind the peer; each a child.
@@ -82,6 +85,7 @@ impl Settings {
             credentials: credentials.clone(),
             digital_signatures: DigitalSignatures::default(),
             padding: RsaPadding::default(),
+            identity: None,
             role: DialRole::Both,
             names: vec![NAMES],
             selectors: vec![["10.1.0.0/24", "10.2.0.0/24"]],
@@ -122,13 +126,17 @@ impl Settings {
             ike: ProposalPolicy::new(&ike).0,
             children: self.selectors.iter().map(child).collect(),
             credentials: Rc::new(self.certificates()),
-            ask_for: None,
+            ask_for: self.id().map(|id| Identity::new(id.kind(), id.data())),
             ike_lifetime: self.ike_lifetime,
             reauthenticate: None,
             dpd_timeout: DpdTimeout::from_seconds(self.dpd_seconds).expect("a DPD timeout"),
             childless: self.childless,
             behaviour: PeerBehaviour::Standard,
         }
+    }
+
+    fn id(&self) -> Option<Id> {
+        self.identity.map(|text| Id::from_text(text).expect("an ID"))
     }
 
     fn certificates(&self) -> CertificateAuthenticator {
@@ -138,7 +146,9 @@ impl Settings {
         let key = PrivateKey::from_der(key).expect("a key");
         let own = OwnIdentity::new(&own, key).expect("an identity");
         let roots = Roots::new(roots.iter().map(read)).expect("roots");
-        let expected = Expectation::new(IdentityRule::common_name(expects));
+        let by_id = self.id().as_ref().and_then(IdentityRule::of_id);
+        let rule = by_id.unwrap_or_else(|| IdentityRule::common_name(expects));
+        let expected = Expectation { id: self.id(), ..Expectation::new(rule) };
         let mut made = CertificateAuthenticator::new(own, Trust::new(roots), expected);
         made.policy.digital_signatures = self.digital_signatures;
         made.policy.padding = self.padding;

@@ -17,6 +17,7 @@ use crate::ike::negotiation::proposal;
 use crate::ike::sa::dpd::DpdTimeout;
 use crate::ike::sa::lifetime::IKE_HARD;
 use crate::ike::testing::emulation::PeerBehaviour;
+use crate::wire::payload::id::Identity;
 use crate::wire::selector::Selector;
 use crate::wire::selector::address::AddressRange;
 use crate::wire::selector::narrow;
@@ -52,7 +53,7 @@ pub fn peer(
         ike,
         children: children(site, connection, &esp),
         credentials,
-        ask_for: None,
+        ask_for: asked_for(connection),
         ike_lifetime: rekey.map_or(IKE_HARD, |age| age * 5 / 4),
         reauthenticate: connection.tunnel.reauthenticate,
         dpd_timeout: DpdTimeout::from_seconds(connection.dpd_timeout.as_secs())
@@ -60,6 +61,13 @@ pub fn peer(
         childless: false,
         behaviour: PeerBehaviour::Standard,
     }
+}
+
+/// The IDr payload of our IKE_AUTH request.
+fn asked_for(connection: &Connection) -> Option<Identity> {
+    let authentication = &connection.certificate_authentication;
+    let id = authentication.remote_identity.as_ref().filter(|_| authentication.request_identity)?;
+    Some(Identity::new(id.value().kind(), id.value().data()))
 }
 
 /// The name of a tunnel's peer: the connection's name, with the instance's number where there are

@@ -17,9 +17,10 @@ use crate::ike::authenticator::PeerProof;
 use crate::ike::authenticator::certificates::CertificateAuthenticator;
 use crate::ike::error::AuthFailed;
 use crate::ike::sa::dpd::DpdTimeout;
+use crate::pki::identity::Id;
 use crate::rng::Rng;
 use crate::time::{Now, UnixTime};
-use crate::wire::codes::{AuthMethod, HashId};
+use crate::wire::codes::{AuthMethod, HashId, IdType};
 
 const PAIR: &str = include_str!("../../../conf/azure-active-active.toml");
 
@@ -223,6 +224,7 @@ fn the_two_ends_believe_each_other() {
             auth: &auth,
             octets,
             announced: &announced,
+            remotes: &[],
         };
         let proven = azure.verify(&claim, NOW).unwrap();
         assert_eq!(proven.name, "CN=Inbound-certificate");
@@ -260,4 +262,39 @@ fn signatures_follow_the_file() {
     assert_eq!(named("address").address(), "198.51.100.1".parse().ok());
     assert_eq!(named("fqdn").text(), Some("Inbound-certificate"));
     assert!(named("subject").text().is_none());
+}
+
+/// Gateways other than Azure's are known by what the file says, and one name is enough.
+#[test]
+fn the_gateways_identity_follows_the_file() {
+    let name = "outbound_certificate_subject_name = \"Outbound-certificate\"";
+    let made = |lines: &str| authenticator(&with(name, lines), &OURS);
+    let rule = |lines: &str| made(lines).expected.rule.to_string();
+    assert_eq!(rule(name), "CN=Outbound-certificate");
+    assert_eq!(rule("outbound_certificate_subject = \"CN=gw, O=x\""), "subject CN=gw, O=x");
+    let alternative = "outbound_certificate_alternative_name";
+    assert_eq!(rule(&format!("{alternative} = \"DNS:gw.example.com\"")), "DNS:gw.example.com");
+    assert_eq!(rule("remote_identity = \"gw@example.com\""), "email:gw@example.com");
+    let both = made(&format!("{name}\nremote_identity = \"10.0.0.4\""));
+    assert_eq!(both.expected.rule.to_string(), "CN=Outbound-certificate");
+    assert_eq!(both.expected.id.as_ref().map(Id::to_text), Some("10.0.0.4".into()));
+    let asked = format!("{name}\nremote_identity = \"keyid:0x01\"\nrequest_identity = true");
+    let asked_for = peers(&with(name, &asked)).remove(0).ask_for.unwrap();
+    assert_eq!((asked_for.kind, asked_for.data), (IdType::KeyId, vec![1]));
+    assert!(peers(&with(name, name)).remove(0).ask_for.is_none());
+    let pinned = format!("{name}\noutbound_certificate_pinned = [\"/etc/root.pem\"]");
+    assert_eq!(made(&pinned).expected.pinned.len(), 1);
+    let between = format!("{name}\noutbound_certificate_intermediates = [\"/etc/root.pem\"]");
+    assert_eq!(made(&between).trust.intermediates.len(), 1);
+    for wrong in [
+        "",
+        "remote_identity = \"keyid:azure\"",
+        &format!("{name}\noutbound_certificate_subject = \"CN=gw\""),
+        &format!("{name}\nrequest_identity = true"),
+        &format!("{name}\nrequire_crls = true"),
+        &format!("{name}\nremote_identity = \"XY=gw\""),
+    ] {
+        let loaded = load("test", &with(name, wrong), &OURS, &KeyStore::in_process(), NOW);
+        assert!(loaded.config.is_none(), "{wrong}");
+    }
 }

@@ -160,7 +160,7 @@ pub enum KeyError {
     /// Octets that are no key in DER.
     #[error("the key is damaged ({0})")]
     Malformed(#[from] DerError),
-    /// A private key that is encrypted with a password.
+    /// A private key that is encrypted, where no password is given.
     #[error("the private key is encrypted")]
     Encrypted,
     /// Neither RSA, ECDSA nor Ed25519.
@@ -177,6 +177,9 @@ pub enum KeyError {
         /// The curve's object identifier.
         oid: String,
     },
+    /// An elliptic curve that is spelt out instead of named (RFC 5480 §2.1.1 forbids that).
+    #[error("the key spells its curve out (explicit parameters); only named curves are read")]
+    ExplicitCurve,
     /// An RSA modulus outside the bounds.
     #[error("the RSA key has {bits} bits; {min} to {max} are supported")]
     RsaSize {
@@ -224,10 +227,15 @@ impl KeyError {
                 "export the key again from where it was made"
             }
             KeyError::Encrypted => {
-                "decrypt it once with `openssl pkey -in KEY -out PLAIN` and keep the file private"
+                "name a file with its password, or decrypt it once with `openssl pkey -in KEY -out \
+                 PLAIN` and keep the file private"
             }
             KeyError::Algorithm { .. } | KeyError::Curve { .. } | KeyError::RsaExponent => {
                 "make a new key, RSA 2048 for an Azure gateway, and a certificate for it"
+            }
+            KeyError::ExplicitCurve => {
+                "have it named with `openssl ec -in KEY -param_enc named_curve -out NEW`, and a \
+                 certificate made for the new file: one that spells the curve out is refused too"
             }
             KeyError::RsaSize { .. } | KeyError::RsaSteps { .. } => {
                 "make a new RSA key of 2048, 3072 or 4096 bits and a certificate for it"

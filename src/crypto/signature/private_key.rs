@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::key_store::RemoteKey;
 use super::public_key::{
-    OID_EC, OID_ED25519, OID_RSA, PublicKey, algorithm_identifier, bits, curve, rsa_exponent,
+    OID_EC, OID_ED25519, OID_RSA, PublicKey, algorithm_identifier, bits, named_curve, rsa_exponent,
 };
 use super::rsa_sha1::Exponent;
 use super::{KeyError, KeyKind, RSA_MAX_SIGNING_BITS, RSA_MIN_BITS, Scheme, SignError};
@@ -171,7 +171,7 @@ fn from_pkcs8(version: u32, mut reader: DerReader<'_>) -> Result<PrivateKey, Key
             from_pkcs1(version, body)
         }
         OID_EC => {
-            let kind = curve(DerReader::new(parameters).read(tag::OID)?)?;
+            let kind = named_curve(parameters)?;
             let mut inner = DerReader::new(key);
             let mut body = DerReader::new(inner.read(tag::SEQUENCE)?);
             inner.finish()?;
@@ -234,7 +234,7 @@ fn from_pkcs1(version: u32, mut reader: DerReader<'_>) -> Result<PrivateKey, Key
 fn from_sec1(mut reader: DerReader<'_>, outer: Option<KeyKind>) -> Result<PrivateKey, KeyError> {
     let scalar = reader.read(tag::OCTET_STRING)?;
     let inner = match reader.optional(tag::constructed(0))? {
-        Some(parameters) => Some(curve(DerReader::new(parameters).read(tag::OID)?)?),
+        Some(parameters) => Some(named_curve(parameters)?),
         None => None,
     };
     let kind = outer.or(inner).ok_or_else(|| reader.fault(DerFault::Value))?;

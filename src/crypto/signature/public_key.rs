@@ -36,7 +36,7 @@ impl PublicKey {
         let kind = match (algorithm, parameters) {
             // RFC 3279 §2.3.1 wants NULL; old software leaves it out.
             (OID_RSA, [] | [tag::NULL, 0]) => KeyKind::Rsa { bits: rsa_bits(octets)? },
-            (OID_EC, named) => curve(DerReader::new(named).read(tag::OID)?)?,
+            (OID_EC, parameters) => named_curve(parameters)?,
             (OID_ED25519, []) => KeyKind::Ed25519,
             (OID_RSA | OID_ED25519, odd) => {
                 return Err(DerError { what: DerFault::Value, left: odd.len() }.into());
@@ -145,8 +145,17 @@ pub(super) fn algorithm_identifier<'a>(
     Ok((oid, parameters))
 }
 
+/// The kind of key by the parameters of its algorithm.
+pub(super) fn named_curve(parameters: &[u8]) -> Result<KeyKind, KeyError> {
+    let mut reader = DerReader::new(parameters);
+    match reader.peek() {
+        Some(tag::SEQUENCE) => Err(KeyError::ExplicitCurve),
+        _ => curve(reader.read(tag::OID)?),
+    }
+}
+
 /// The kind of key on a named curve.
-pub(super) fn curve(oid: &[u8]) -> Result<KeyKind, KeyError> {
+fn curve(oid: &[u8]) -> Result<KeyKind, KeyError> {
     match oid {
         OID_P256 => Ok(KeyKind::EcdsaP256),
         OID_P384 => Ok(KeyKind::EcdsaP384),

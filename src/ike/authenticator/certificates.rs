@@ -2,6 +2,7 @@
 //! key.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::{Authenticator, Disbelief, PeerProof, Presented, Proven, SignFailed};
@@ -10,7 +11,7 @@ use crate::ike::diagnosis::setting::Setting;
 use crate::ike::error::AuthFailed;
 use crate::pki::auth::{self, ANNOUNCED, AuthPolicy, DigitalSignatures, SignatureClaim};
 use crate::pki::crl::Crl;
-use crate::pki::identity::{Expectation, Id};
+use crate::pki::identity::{Expectation, Id, IdentityReason};
 use crate::pki::own_identity::OwnIdentity;
 use crate::pki::path::{PathReason, Trust, ValidPath};
 use crate::pki::{TrustReason, TrustRefusal};
@@ -66,7 +67,8 @@ impl CertificateAuthenticator {
 
     /// Verifies the path, the identity and the signature, in this order.
     fn check(&self, claim: &PeerProof<'_>, now: Now) -> Result<Proven, TrustRefusal> {
-        let path = self.path(claim.identity, claim.certificates, now)?;
+        let id = Id::parse(claim.identity.kind, &claim.identity.data)?;
+        let path = self.path(&id, claim.certificates, claim.remotes, now)?;
         let signature = SignatureClaim {
             method: claim.auth.method,
             data: &claim.auth.data,
@@ -77,20 +79,29 @@ impl CertificateAuthenticator {
         Ok(Proven { name: path.leaf().subject().to_string(), until: end(&path) })
     }
 
-    /// The path of a peer that has the expected identity.
+    /// The path of a peer that has the expected identity. An ID that is an address may be among
+    /// `addresses`.
     fn path(
         &self,
-        identity: &Identity,
+        id: &Id,
         certificates: &[CertPayload],
+        addresses: &[IpAddr],
         now: Now,
     ) -> Result<ValidPath, TrustRefusal> {
         let of_x509 =
             |certificate: &&CertPayload| certificate.encoding == CertEncoding::X509Signature;
-        let presented: Vec<&[u8]> =
+        let mut presented: Vec<&[u8]> =
             certificates.iter().filter(of_x509).map(|c| c.data.as_slice()).collect();
+        if presented.is_empty()
+            && let [pinned] = self.expected.pinned.as_slice()
+        {
+            // RFC 7296 §1.2: CERT is optional, for peers whose certificate is known already.
+            presented.push(pinned.as_der());
+        }
         let path = self.trust.validate(&presented, now.unix)?;
-        let id = Id::parse(identity.kind, &identity.data)?;
-        self.expected.identify(&path, &id)?;
+        let mut expected = self.expected.clone();
+        expected.addresses.extend(addresses);
+        expected.identify(&path, id)?;
         Ok(path)
     }
 }
@@ -159,7 +170,11 @@ impl Authenticator for CertificateAuthenticator {
     }
 
     fn still_proves(&self, presented: &Presented, now: Now) -> Result<UnixTime, Disbelief> {
-        let path = self.path(&presented.identity, &presented.certificates, now);
+        let path = Id::parse(presented.identity.kind, &presented.identity.data).and_then(|id| {
+            // An address was the peer's when the peer proved itself; DNS may say another by now.
+            let addresses: Vec<IpAddr> = id.address().into_iter().collect();
+            self.path(&id, &presented.certificates, &addresses, now)
+        });
         path.map(|path| end(&path)).map_err(|refusal| disbelief(&refusal))
     }
 
@@ -178,6 +193,9 @@ fn setting(reason: &TrustReason) -> Option<Setting> {
             | PathReason::MissingIssuer { .. }
             | PathReason::WrongIssuerKey { .. },
         ) => Some(Setting::OutboundCertificateRoots),
+        TrustReason::Identity(IdentityReason::OtherId { .. } | IdentityReason::NotBound { .. }) => {
+            Some(Setting::RemoteIdentity)
+        }
         TrustReason::Identity(_) => Some(Setting::OutboundCertificateSubjectName),
         TrustReason::Path(_) | TrustReason::Auth(_) => None,
     }

@@ -13,6 +13,7 @@
 pub mod certificates;
 
 use std::fmt::Debug;
+use std::net::IpAddr;
 
 use super::diagnosis::refusal::RefusalRemedy;
 use super::error::AuthFailed;
@@ -77,6 +78,8 @@ pub struct PeerProof<'a> {
     pub octets: &'a [u8],
     /// The hashes that the peer announced (RFC 7427 §4); empty without RFC 7427.
     pub announced: &'a [HashId],
+    /// The addresses that are configured for the peer, or that its DNS name has.
+    pub remotes: &'a [IpAddr],
 }
 
 /// The payloads by which a peer has proved its identity, kept to be judged anew when what this end

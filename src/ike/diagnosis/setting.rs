@@ -39,6 +39,8 @@ pub enum Setting {
     OutboundCertificateRoots,
     /// `outbound_certificate_subject_name`.
     OutboundCertificateSubjectName,
+    /// `remote_identity`.
+    RemoteIdentity,
 }
 
 impl Setting {
@@ -59,6 +61,7 @@ impl Setting {
             Setting::InboundCertificate => "inbound_certificate",
             Setting::OutboundCertificateRoots => "outbound_certificate_roots",
             Setting::OutboundCertificateSubjectName => "outbound_certificate_subject_name",
+            Setting::RemoteIdentity => "remote_identity",
         }
     }
 

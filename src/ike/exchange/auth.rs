@@ -400,6 +400,7 @@ fn verify_auth(
         auth,
         octets: &octets,
         announced: &keyed.hashes,
+        remotes: &ctx.config.remotes,
     };
     match ctx.config.credentials.verify(&claim, ctx.now) {
         Ok(proven) => Ok((proven, Presented { identity: identity.clone(), certificates })),

@@ -86,6 +86,9 @@ pub enum LoadFault {
     /// When a section is of a kind that does not serve here.
     #[error("it holds a {0}, which does not serve here")]
     Unfit(String),
+    /// When a private key that is encrypted by itself cannot be decrypted.
+    #[error("the private key is encrypted, and {}", undecrypted(.0))]
+    EncryptedKey(Pkcs12Error),
     /// When a PKCS#12 file comes without its password.
     #[error("it is a PKCS#12 file and no password file is configured for it")]
     PasswordMissing,
@@ -105,6 +108,11 @@ impl LoadFault {
             LoadFault::Certificate(_) => "export the certificate again as X.509".into(),
             LoadFault::Crl(_) => "fetch the authority's complete CRL".into(),
             LoadFault::Key(error) => error.remedy().into(),
+            LoadFault::EncryptedKey(_) => {
+                "check the password file; try `openssl pkey -in KEY -noout`, and decrypt the key with \
+                 `openssl pkey -in KEY -out PLAIN` if that works"
+                    .into()
+            }
             LoadFault::Unfit(label) => unfit_remedy(label).into(),
             LoadFault::PasswordMissing => {
                 "configure the file with its password, which may be empty".into()
@@ -121,6 +129,16 @@ impl LoadFault {
                     .into()
             }
         }
+    }
+}
+
+/// Why a private key could not be decrypted; the errors of PKCS#12 speak of its files.
+fn undecrypted(error: &Pkcs12Error) -> String {
+    match error {
+        Pkcs12Error::Unsupported(what) => format!("with {what}, which is not supported"),
+        Pkcs12Error::Iterations(rounds) => format!("with {rounds} rounds of key derivation"),
+        Pkcs12Error::PasswordEncoding => "the password is not UTF-8".to_owned(),
+        _ => "the password does not decrypt it".to_owned(),
     }
 }
 
@@ -187,7 +205,7 @@ impl Bundle {
         let text = pem::text(bytes);
         for section in pem::sections(&text) {
             let line = Some(section.line);
-            bundle.take_section(section).map_err(at(line))?;
+            bundle.take_section(section, password).map_err(at(line))?;
         }
         if bundle.is_empty() {
             for der in pem::bare(&text).unwrap_or_default() {
@@ -202,7 +220,7 @@ impl Bundle {
         self.certificates.is_empty() && self.keys.is_empty() && self.crls.is_empty()
     }
 
-    fn take_section(&mut self, section: Section) -> Result<(), LoadFault> {
+    fn take_section(&mut self, section: Section, password: Option<&[u8]>) -> Result<(), LoadFault> {
         let Section { label, content, .. } = section;
         let content = match content {
             Ok(content) => content,
@@ -214,7 +232,7 @@ impl Bundle {
             "CERTIFICATE" | "X509 CERTIFICATE" => self.take_certificate(&content),
             "X509 CRL" | "CRL" => self.take_crl(&content),
             "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY" | "ENCRYPTED PRIVATE KEY" => {
-                self.take_key(&content)
+                self.take_written_key(&content, password)
             }
             "TRUSTED CERTIFICATE"
             | "CERTIFICATE REQUEST"
@@ -235,7 +253,9 @@ impl Bundle {
         }
         match shape(der)[..] {
             [tag::OID, ..] => Err(LoadFault::Unfit("PKCS7".to_owned())),
-            [tag::INTEGER, ..] | [tag::SEQUENCE, tag::OCTET_STRING, ..] => self.take_key(der),
+            [tag::INTEGER, ..] | [tag::SEQUENCE, tag::OCTET_STRING, ..] => {
+                self.take_written_key(der, password)
+            }
             _ if is_crl(der) => self.take_crl(der),
             _ => self.take_certificate(der),
         }
@@ -250,6 +270,17 @@ impl Bundle {
     fn take_certificate(&mut self, der: &[u8]) -> Result<(), LoadFault> {
         self.certificates.push(Certificate::from_der(der).map_err(LoadFault::Certificate)?);
         Ok(())
+    }
+
+    /// A key as a file has it: encrypted with the password, or not.
+    fn take_written_key(&mut self, der: &[u8], password: Option<&[u8]>) -> Result<(), LoadFault> {
+        match password.filter(|_| pkcs12::is_encrypted_key(der)) {
+            Some(password) => {
+                let opened = pkcs12::decrypt_key(der, &Password::new(password)?);
+                self.take_key(&opened.map_err(LoadFault::EncryptedKey)?)
+            }
+            None => self.take_key(der),
+        }
     }
 
     fn take_key(&mut self, der: &[u8]) -> Result<(), LoadFault> {

@@ -128,6 +128,24 @@ const ENDLESS_CRL: &[u8] = &[
     3, 2, 0, 0,
 ];
 
+/// PBES2, as `openssl pkcs8 -topk8` writes it, in DER and PEM.
+#[test]
+fn an_encrypted_key_is_read_with_its_password() {
+    for (encrypted, plain) in [
+        (vector!("keys/encrypted.p8.der"), vector!("keys/ec256.p8.der")),
+        (vector!("keys/encrypted.pem"), vector!("keys/rsa2048-2.p8.der")),
+    ] {
+        let bundle = Bundle::read(encrypted, Some(b"secret\n"), "own.key").unwrap();
+        let key = PrivateKey::from_der(plain).unwrap();
+        assert_eq!(bundle.keys[0].public_key(), key.public_key());
+        let error = Bundle::read(encrypted, Some(b"Secret"), "own.key").unwrap_err();
+        assert!(error.to_string().contains("check the password file"), "{error}");
+    }
+    // A password for the certificate's file does not disturb a plain key.
+    let plain = Bundle::read(vector!("keys/ec256.p8.der"), Some(b"secret"), "own.key").unwrap();
+    assert_eq!(plain.keys.len(), 1);
+}
+
 #[test]
 fn an_unusable_crl_is_not_called_a_certificate() {
     let endless = CrlError::Unsupported("no date of the next update".into());

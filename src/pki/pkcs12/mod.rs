@@ -114,6 +114,27 @@ pub(super) fn open(bytes: &[u8], password: &Password) -> Result<Contents, Pkcs12
     }
 }
 
+/// Decrypts a private key by itself: EncryptedPrivateKeyInfo (RFC 5958 §3), which PKCS#12 has in
+/// its bags. The form of `openssl pkcs8 -topk8` and `openssl genpkey -aes256`.
+pub(super) fn decrypt_key(
+    der: &[u8],
+    password: &Password,
+) -> Result<Zeroizing<Vec<u8>>, Pkcs12Error> {
+    let (algorithm, encrypted) = DerReader::sequence_of(der, |reader| {
+        Ok((reader.element(tag::SEQUENCE)?.whole, reader.read(tag::OCTET_STRING)?))
+    })?;
+    cipher::decrypt(algorithm, encrypted, password)
+}
+
+/// Whether bytes look like a private key that is encrypted by itself.
+pub(super) fn is_encrypted_key(der: &[u8]) -> bool {
+    let mut outer = DerReader::new(der);
+    outer.read(tag::SEQUENCE).is_ok_and(|body| {
+        let mut body = DerReader::new(body);
+        body.read(tag::SEQUENCE).is_ok() && body.read(tag::OCTET_STRING).is_ok() && body.is_empty()
+    })
+}
+
 fn open_with(bytes: &[u8], password: &Password) -> Result<Contents, Pkcs12Error> {
     let (safe, mac) = DerReader::sequence_of(bytes, |pfx| {
         pfx.small_unsigned()?;

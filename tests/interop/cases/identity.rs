@@ -9,7 +9,8 @@ use s2sd::pki::auth::{DigitalSignatures, RsaPadding};
 
 use super::setup::{be_dialled, dial};
 use crate::credentials::{
-    Credentials, Key, with_expired, with_keys, with_other_name, with_stranger,
+    Credentials, Key, with_alternative_names, with_expired, with_keys, with_other_name,
+    with_stranger,
 };
 use crate::engine::{self, Order};
 use crate::patience::{Failure, ensure, until};
@@ -30,6 +31,12 @@ pub const CASES: &[Case] = &[
     Case { name: "keys: RSASSA-PSS both ways", run: pss },
     Case { name: "keys: PKCS#1 pinned here, demanded there", run: pkcs1_pinned },
     Case { name: "refusal: PSS demanded, PKCS#1 pinned here", run: pss_demanded },
+    Case { name: "identity: they are a distinguished name", run: they_are_a_dn },
+    Case { name: "identity: they are a host name", run: they_are_a_host },
+    Case { name: "identity: they are a mailbox", run: they_are_a_mailbox },
+    Case { name: "identity: they are an address", run: they_are_an_address },
+    Case { name: "identity: they are a key ID", run: they_are_a_key_id },
+    Case { name: "refusal: they are not who is configured", run: somebody_else },
     Case { name: "refusal: their certificate expired", run: theirs_expired },
     Case { name: "refusal: our certificate expired", run: ours_expired },
     Case { name: "refusal: their root unknown to us", run: their_root_unknown },
@@ -162,6 +169,55 @@ fn pss_demanded(place: &Place) -> Verdict {
     let theirs = ["scheme RSA_EMSA_PKCS1_SHA2_256 not acceptable"].as_slice();
     let refusal = Refusal { ours, theirs };
     refused_dialling(&place.azure_ends(change)?, &refusal)
+}
+
+/// We demand this ID and ask for it; strongSwan has it and sends it, whoever dials.
+fn they_are(place: &Place, here: &'static str, there: &'static str) -> Verdict {
+    let ends = place.ends(&with_alternative_names(), |ours, theirs| {
+        ours.identity = Some(here);
+        theirs.ids[0] = Some(there);
+    })?;
+    dial(&ends)?;
+    let proven = ends.peer.wait_log(0, &["authentication of", "(myself)"])?;
+    ends.engine.order(Order::Down);
+    ends.peer.wait_log(0, &["IKE_SA deleted"])?;
+    let Ends { engine, peer, ours, theirs } = ends;
+    drop(engine);
+    let engine = place.engine(&ours)?;
+    be_dialled(&Ends { engine, peer, ours, theirs })?;
+    Ok(proven.split("authentication of").nth(1).unwrap_or_default().trim().to_owned())
+}
+
+fn they_are_a_dn(place: &Place) -> Verdict {
+    they_are(place, "CN=Outbound-certificate", "CN=Outbound-certificate")
+}
+
+fn they_are_a_host(place: &Place) -> Verdict {
+    they_are(place, "gw.example.com", "gw.example.com")
+}
+
+fn they_are_a_mailbox(place: &Place) -> Verdict {
+    they_are(place, "ops@gw.example.com", "ops@gw.example.com")
+}
+
+fn they_are_an_address(place: &Place) -> Verdict {
+    they_are(place, "203.0.113.2", "203.0.113.2")
+}
+
+/// A key ID says nothing about a certificate: the rule stays the common name.
+fn they_are_a_key_id(place: &Place) -> Verdict {
+    they_are(place, "keyid:azure", "keyid:azure")
+}
+
+/// The refusal says what to write.
+fn somebody_else(place: &Place) -> Verdict {
+    let ends = place.ends(&with_alternative_names(), |ours, theirs| {
+        ours.identity = Some("other.example.com");
+        theirs.ids[0] = Some("gw.example.com");
+    })?;
+    let ours = ["DNS:other.example.com"].as_slice();
+    let theirs = ["received AUTHENTICATION_FAILED notify error"].as_slice();
+    refused_answering(&ends, &Refusal { ours, theirs })
 }
 
 /// What a refusal has to look like at both ends.
