@@ -40,9 +40,14 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// How long to wait before dialling again after this many failures in a row.
+    /// How long to wait before dialling a silent peer again after this many failures in a row.
     pub(crate) fn redial_pause(&mut self, failures: u32) -> Duration {
         self.config.behaviour.redial_pause(failures, self.rng)
+    }
+
+    /// How long to wait before asking again for what the peer refused so often in a row.
+    pub(crate) fn refused_pause(&mut self, refusals: u32) -> Duration {
+        self.config.behaviour.refused_pause(refusals, self.rng)
     }
 
     /// Keeps the reason for the refusal that follows, and the remedy where one is known.

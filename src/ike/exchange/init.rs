@@ -90,7 +90,7 @@ impl InitSent {
         let spi = ctx.spis.reserve_ike(ctx.peer, ctx.rng);
         let nonce = draw_nonce(ctx);
         let exchange = ctx.provider.start_exchange(group, ctx.rng);
-        let timer = Retransmit::start(RetransmitSchedule::DIAL, ctx.mono(), ctx.rng);
+        let timer = Retransmit::start(RetransmitSchedule::INIT, ctx.mono(), ctx.rng);
         let began_at = ctx.mono();
         let mut sent = InitSent {
             spi,
@@ -291,7 +291,7 @@ impl InitSent {
         };
         self.request = encode(header, chain);
         ctx.out.transmit(Sending::First, self.path, self.request.clone());
-        self.timer = Retransmit::start(RetransmitSchedule::DIAL, ctx.mono(), ctx.rng);
+        self.timer = Retransmit::start(RetransmitSchedule::INIT, ctx.mono(), ctx.rng);
     }
 }
 

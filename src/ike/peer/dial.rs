@@ -60,11 +60,22 @@ impl Dial {
         }
     }
 
-    /// Notes a failed attempt: the next one comes after a longer pause, at the next address.
-    pub(super) fn failed(&mut self, ctx: &mut Context<'_>) {
+    /// Notes an attempt that the peer did not answer: the next one comes soon, at the next address.
+    pub(super) fn unanswered(&mut self, ctx: &mut Context<'_>) {
+        let pause = ctx.redial_pause(self.failures.saturating_add(1));
+        self.failed(ctx, pause);
+    }
+
+    /// Notes an attempt that either end refused: the next one comes after a longer pause, at the
+    /// next address.
+    pub(super) fn refused(&mut self, ctx: &mut Context<'_>) {
+        let pause = ctx.refused_pause(self.failures.saturating_add(1));
+        self.failed(ctx, pause);
+    }
+
+    fn failed(&mut self, ctx: &mut Context<'_>, pause: Duration) {
         self.failures = self.failures.saturating_add(1);
         self.next_remote = self.next_remote.wrapping_add(1);
-        let pause = ctx.redial_pause(self.failures);
         self.at = ctx.now.mono + pause;
         ctx.out.event(IkeEvent::DialPaused { peer: ctx.peer, pause });
     }
@@ -100,7 +111,7 @@ impl Peer {
             Some(phase) => self.handshakes.push(Handshake::InitSent(Box::new(phase))),
             // No key exchange group of the policy is implemented. The configuration refuses such a
             // policy, so this does not happen.
-            None => self.dial.failed(ctx),
+            None => self.dial.refused(ctx),
         }
     }
 

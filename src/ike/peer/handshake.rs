@@ -161,7 +161,7 @@ impl Peer {
             Err(error) => {
                 ctx.spis.release_ike(spi);
                 ctx.refuse(Step::Auth, MessageHalf::Request, error, None);
-                self.dial.failed(ctx);
+                self.dial.refused(ctx);
             }
         }
     }
@@ -186,11 +186,11 @@ impl Peer {
             AuthOutcome::Up(sa) => self.on_established(ctx, *sa, false),
             AuthOutcome::Reject(rejected) => {
                 self.handshakes.push(Handshake::AuthRejected(rejected));
-                self.dial.failed(ctx);
+                self.dial.refused(ctx);
             }
             AuthOutcome::Failed => {
                 ctx.spis.release_ike(spi);
-                self.dial.failed(ctx);
+                self.dial.refused(ctx);
             }
         }
     }
@@ -288,10 +288,13 @@ impl Peer {
             _ => Some(Step::Auth),
         };
         if handshake.is_ours() {
-            if let Some(step) = silent_in {
-                ctx.refuse(step, MessageHalf::Response, Busy::NoAnswer.into(), None);
+            match silent_in {
+                Some(step) => {
+                    ctx.refuse(step, MessageHalf::Response, Busy::NoAnswer.into(), None);
+                    self.dial.unanswered(ctx);
+                }
+                None => self.dial.refused(ctx),
             }
-            self.dial.failed(ctx);
         }
     }
 }

@@ -243,7 +243,7 @@ impl Peer {
                 (0, Party::Peer) => {
                     ctx.now.mono + duration_between(COURTESY.0, COURTESY.1, ctx.rng)
                 }
-                (failures, _) => ctx.now.mono + ctx.redial_pause(failures),
+                (failures, _) => ctx.now.mono + ctx.refused_pause(failures),
             });
             if at <= ctx.now.mono
                 && let Some(sa) = self.sas.iter_mut().find(|sa| sa.spi() == spi)

@@ -25,7 +25,15 @@ pub struct RetransmitSchedule {
 }
 
 impl RetransmitSchedule {
-    /// The schedule of IKE_SA_INIT and IKE_AUTH: a redial follows.
+    /// The schedule of IKE_SA_INIT: a redial follows. The message keeps no state at the peer and
+    /// costs next to nothing, so a peer that comes back hears the next one within 4 s.
+    pub const INIT: RetransmitSchedule = RetransmitSchedule {
+        first: Duration::from_millis(500),
+        longest: Duration::from_millis(3_200),
+        budget: Duration::from_secs(60),
+    };
+
+    /// The schedule of IKE_AUTH: a redial follows.
     pub const DIAL: RetransmitSchedule = RetransmitSchedule {
         first: Duration::from_millis(500),
         longest: Duration::from_secs(16),
@@ -120,11 +128,23 @@ impl Retransmit {
     }
 }
 
-/// How long to wait before dialling again, after this many failures in a row (0: an established IKE
-/// SA was lost). The pause grows to a minute, so that a restarting gateway is not flooded and a
-/// person who watches still sees the next try.
+/// How long to wait before dialling a silent peer again, after this many failures in a row (0: an
+/// established IKE SA was lost). A peer that comes back is dialled within 5 s for the first quarter
+/// of an hour, and within 15 s later.
 pub fn redial_pause(failures: u32, rng: &mut dyn Rng) -> Duration {
-    jittered(doubled(Duration::from_secs(1), failures, Duration::from_secs(60)), rng)
+    let longest = if failures < QUARTER_HOUR { 4 } else { 12 };
+    jittered(doubled(Duration::from_secs(1), failures, Duration::from_secs(longest)), rng)
+}
+
+/// So many attempts on a silent peer take a quarter of an hour: the budget of each is a minute.
+const QUARTER_HOUR: u32 = 14;
+
+/// How long to wait before the peer is asked again for what it refused, after this many refusals in
+/// a row: a proof that fails on either side, a child SA that the peer keeps deleting. Asking again
+/// costs the peer signatures and keys, so the pause grows to a minute, and a person who watches
+/// still sees the next try.
+pub fn refused_pause(refusals: u32, rng: &mut dyn Rng) -> Duration {
+    jittered(doubled(Duration::from_secs(1), refusals, Duration::from_secs(60)), rng)
 }
 
 /// How long to wait before a task that the peer refused for now (TEMPORARY_FAILURE, a refused
@@ -170,12 +190,14 @@ mod tests {
     #[test]
     fn waits_double_within_their_jitter_and_end_on_the_budget() {
         for seed in 0..50 {
-            for schedule in
-                [RetransmitSchedule::DIAL, RetransmitSchedule::established(Duration::from_secs(45))]
-            {
+            for schedule in [
+                RetransmitSchedule::INIT,
+                RetransmitSchedule::DIAL,
+                RetransmitSchedule::established(Duration::from_secs(45)),
+            ] {
                 let (sent, end) = run(schedule, seed);
                 assert_eq!(end, START + schedule.budget);
-                assert!((7..=14).contains(&sent.len()), "{} sendings", sent.len());
+                assert!((7..=28).contains(&sent.len()), "{} sendings", sent.len());
                 for (n, pair) in sent.windows(2).enumerate() {
                     let wait = pair[1].since(pair[0]);
                     let plain =
@@ -196,7 +218,24 @@ mod tests {
 
     #[test]
     fn the_dial_outlasts_a_planned_failover() {
-        assert!(RetransmitSchedule::DIAL.budget >= Duration::from_secs(45));
+        for schedule in [RetransmitSchedule::INIT, RetransmitSchedule::DIAL] {
+            assert!(schedule.budget >= Duration::from_secs(45));
+        }
+    }
+
+    #[test]
+    fn a_silent_peer_is_never_left_alone_for_longer_than_it_is_promised() {
+        let span = Duration::from_secs;
+        let schedule = RetransmitSchedule::INIT;
+        assert_eq!(schedule.longest * 5 / 4, span(4));
+        assert!(
+            schedule.budget * QUARTER_HOUR <= span(900) && span(900) <= span(65) * QUARTER_HOUR
+        );
+        let mut rng = SeededRng(5);
+        for failures in 0..100 {
+            let longest = if failures < QUARTER_HOUR { span(5) } else { span(15) };
+            assert!((0..50).all(|_| redial_pause(failures, &mut rng) <= longest), "{failures}");
+        }
     }
 
     #[test]
@@ -222,10 +261,13 @@ mod tests {
     fn pauses_grow_to_their_cap_and_stay_there() {
         let mut rng = SeededRng(4);
         for failures in [0, 1, 5, 6, 31, 32, 1_000_000, u32::MAX] {
-            let pause = redial_pause(failures, &mut rng);
+            let pause = refused_pause(failures, &mut rng);
             assert!(pause >= Duration::from_millis(750) && pause <= Duration::from_secs(75));
             if failures >= 6 {
                 assert!(pause >= Duration::from_secs(45));
+            }
+            if failures >= 31 {
+                assert!(redial_pause(failures, &mut rng) >= Duration::from_secs(9));
             }
             assert!(retry_pause(failures, &mut rng) <= Duration::from_millis(37_500));
         }

@@ -114,6 +114,14 @@ impl PeerBehaviour {
         }
     }
 
+    /// The pause before asking again for what the peer refused.
+    pub fn refused_pause(self, refusals: u32, rng: &mut dyn Rng) -> Duration {
+        match self {
+            PeerBehaviour::Standard => retransmit::refused_pause(refusals, rng),
+            PeerBehaviour::Azure => retransmit::redial_pause(2, rng),
+        }
+    }
+
     /// Whether a CREATE_CHILD_SA request for a child is accepted at all, before its proposals are
     /// compared.
     ///

@@ -29,6 +29,7 @@ pub const SCRIPTS: &[Script] = &[
     script("narrowed-selectors", 1, narrowed_selectors),
     script("silent-peer-is-found-dead", 1, silent_peer_is_found_dead),
     script("answer-only-never-dials", 1, answer_only_never_dials),
+    script("peer-returns-after-silence", 4, peer_returns_after_silence),
 ];
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -250,4 +251,35 @@ fn answer_only_never_dials(stage: &Stage) -> World {
         w.host(y).events.iter().any(|(_, e)| matches!(e, IkeEvent::Limited(LimitKind::HalfOpen)));
     w.check(!limited, || "one peer is no flood".into());
     w
+}
+
+/// The peer was away for five minutes and is back: the tunnel is up again within 10 s. Variants: the
+/// line was cut and both dial, or only `x` dials; the peer was switched off, answers only, and has
+/// forgotten everything; the line was cut for half an hour, which takes 20 s.
+fn peer_returns_after_silence(stage: &Stage) -> World {
+    let y = stage.y;
+    let (off, long) = (stage.variant == 2, stage.variant == 3);
+    let mut w = stage.tunnel(|s| {
+        if stage.variant == 1 || off {
+            s.roles[y.0] = DialRole::Answer;
+        }
+    });
+    w.stop_flows();
+    if off {
+        w.crash(y);
+    } else {
+        for (from, to) in [(A, B), (B, A)] {
+            w.net.link(from, to).up = false;
+        }
+    }
+    w.run_for(Duration::from_secs(if long { 1_800 } else { 300 }));
+    w.net.heal();
+    if off {
+        w.boot(y);
+        up(&mut w, y);
+    }
+    let within = Duration::from_secs(if long { 20 } else { 10 });
+    let back = w.run_until(within, |w| w.disagreement().is_none());
+    w.check(back, || format!("no tunnel {within:?} after the peer came back"));
+    w.expect_agreement()
 }
