@@ -269,6 +269,7 @@ impl Endpoint {
             Command::Up(id) => self.with(now, id, |peer, ctx| {
                 (peer.dial.wanted, peer.dial.barred) = (true, false);
                 peer.dial.at = ctx.now.mono;
+                peer.retry_now(ctx);
                 peer.run_followups(ctx);
             }),
             Command::Down(id) => self.with(now, id, |peer, ctx| {

@@ -7,7 +7,7 @@
 //!   or a fresh IKE SA is wanted beside the present one (re-authentication, or
 //!   [`Peer::renew`]); and
 //! - the operator has not disconnected the peer, an address is configured, and no handshake of this
-//!   end is under way.
+//!   end is under way, but for one whose IKE_AUTH has been unanswered for [`SLOW`].
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -26,6 +26,11 @@ use crate::wire::spi::IkeSpi;
 /// The least age, drawn between the two, of an IKE SA that is replaced because the peer refuses
 /// something on it: a peer that refuses on the fresh IKE SA too must not be dialled in circles.
 const RENEWAL: (Duration, Duration) = (Duration::from_secs(45), Duration::from_secs(75));
+
+/// How long IKE_AUTH may be unanswered before the peer is dialled anew beside it. A peer that
+/// restarted after its IKE_SA_INIT response knows nothing of the handshake and never answers. One
+/// that is only slow may still: the older handshake goes on.
+pub(crate) const SLOW: Duration = Duration::from_secs(5);
 
 /// The state of this end's attempts to connect to one peer.
 #[derive(Debug, Default)]
@@ -96,8 +101,19 @@ impl Peer {
         let lacks = self.dial.renew || !self.sas.iter().any(IkeSa::is_live);
         let wanted = self.dial.renew || (self.dial.wanted && self.config.role.dials());
         let may = wanted && !self.dial.barred && !self.config.remotes.is_empty();
-        let dialling = self.handshakes.iter().any(Handshake::is_ours);
-        (may && lacks && !dialling).then_some(self.dial.at)
+        (may && lacks).then(|| self.free_to_dial_at()).flatten()
+    }
+
+    /// When the handshakes of this end leave room for one more; none while they do not.
+    fn free_to_dial_at(&self) -> Option<Instant> {
+        let mut ours = self.handshakes.iter().filter(|handshake| handshake.is_ours());
+        match (ours.next(), ours.next()) {
+            (None, _) => Some(self.dial.at),
+            (Some(Handshake::AuthSent(sent)), None) => {
+                Some(self.dial.at.max(sent.timer.since + SLOW))
+            }
+            _ => None,
+        }
     }
 
     /// Starts a handshake as the initiator.

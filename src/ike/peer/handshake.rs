@@ -154,8 +154,9 @@ impl Peer {
         let slot = self.config.children.iter().position(|child| child.keep_up);
         let slot = slot.and_then(|slot| u16::try_from(slot).ok()).map(Slot);
         // INITIAL_CONTACT makes the peer drop every other IKE SA with this end (RFC 7296 §2.4), so
-        // it is sent only when there is no other.
-        let initial_contact = self.sas.is_empty();
+        // it is sent only when there is no other, nor one that may come of another handshake.
+        let initial_contact =
+            self.sas.is_empty() && !self.handshakes.iter().any(Handshake::is_ours);
         match AuthSent::start(ctx, keyed, slot, initial_contact) {
             Ok(phase) => self.handshakes.push(Handshake::AuthSent(Box::new(phase))),
             Err(error) => {
@@ -259,6 +260,7 @@ impl Peer {
     /// Retransmits or ends the handshakes whose deadline has come.
     pub(super) fn wake_handshakes(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now.mono;
+        let mut over = Vec::new();
         for mut handshake in std::mem::take(&mut self.handshakes) {
             if handshake.due().0 > now {
                 self.handshakes.push(handshake);
@@ -272,8 +274,11 @@ impl Peer {
             };
             match verdict {
                 RetransmitVerdict::Resend => self.handshakes.push(handshake),
-                RetransmitVerdict::GiveUp => self.give_up(ctx, &handshake),
+                RetransmitVerdict::GiveUp => over.push(handshake),
             }
+        }
+        for handshake in over {
+            self.give_up(ctx, &handshake);
         }
     }
 
@@ -287,7 +292,10 @@ impl Peer {
             Handshake::InitSent(_) => Some(Step::Init),
             _ => Some(Step::Auth),
         };
-        if handshake.is_ours() {
+        // A handshake beside another that goes on, or that has made an IKE SA, is not missed.
+        let goes_on = self.handshakes.iter().any(Handshake::is_ours);
+        let is_up = self.sas.iter().any(IkeSa::is_live) && !self.dial.renew;
+        if handshake.is_ours() && !goes_on && !is_up {
             match silent_in {
                 Some(step) => {
                     ctx.refuse(step, MessageHalf::Response, Busy::NoAnswer.into(), None);

@@ -55,9 +55,10 @@ pub(crate) struct SlotRetry {
 }
 
 impl SlotRetry {
-    /// Notes that a child SA of the slot is gone.
+    /// Notes that a child SA of the slot is gone. The Delete of one that was replaced, or that this
+    /// end deletes too, says nothing about the next.
     pub(super) fn lost(&mut self, now: Instant, child: &ChildSa, cause: Cause) {
-        if cause == Cause::DeletedByPeer {
+        if cause == Cause::DeletedByPeer && child.is_live() {
             let brief = now.since(child.made_at) < BRIEF;
             self.failures = if brief { self.failures.saturating_add(1) } else { 0 };
         }
@@ -225,6 +226,19 @@ impl Peer {
             .collect()
     }
 
+    /// Ends the pauses before a child SA is requested: whoever connects the peer by hand does not
+    /// wait for them.
+    pub(crate) fn retry_now(&mut self, ctx: &Context<'_>) {
+        self.slot_retries.iter_mut().for_each(|retry| *retry = SlotRetry::default());
+        for sa in &mut self.sas {
+            sa.refusals = 0;
+            let waiting = sa.tasks.0.iter_mut();
+            for task in waiting.filter(|task| matches!(task.kind, TaskKind::NewChild(..))) {
+                task.not_before = task.not_before.min(ctx.now.mono);
+            }
+        }
+    }
+
     /// Requests a child SA for each empty slot: at once when this end dialled the IKE SA, after
     /// [`COURTESY`] when the peer did, after a growing pause when the peer keeps deleting it.
     fn fill_slots(&mut self, ctx: &mut Context<'_>) {
@@ -318,6 +332,17 @@ mod tests {
         });
         let at = lose_child(&mut pair, 0).expect("a pause");
         assert!(at > pair.now.mono);
+    }
+
+    #[test]
+    fn connecting_by_hand_ends_the_pause_before_a_child_is_requested() {
+        let mut pair = established();
+        let now = pair.now;
+        pair.ends[0].with(now, PEER, |peer, _| peer.slot_retries[0].failures = 7);
+        assert!(lose_child(&mut pair, 0).is_some());
+        pair.command(0, Command::Up(PEER));
+        pair.deliver();
+        assert_eq!(pair.holds(0), (1, 1, 1));
     }
 
     /// Both ends compute the same: the dialler closes the older one soon, the other end only when

@@ -165,7 +165,9 @@ impl Channel {
         if mutation::is(Mutation::AcceptClearMessages) && message.sealed.is_none() {
             return Some(OpenedMessage::Whole(Ok(message.chain), fingerprint));
         }
-        let sealed = message.sealed.filter(|_| message.chain.is_empty())?;
+        // Payloads in clear in front of the encrypted one say nothing: an unknown one is skipped
+        // (RFC 7296 §2.5), and none is looked at. A critical unknown one has not decoded.
+        let sealed = message.sealed?;
         let mut bytes = datagram.to_vec();
         let body = bytes.len().checked_sub(sealed.content.len())?;
         let range = self.opener.open(&mut bytes, body).ok()?;
@@ -297,4 +299,48 @@ fn decode(first: PayloadType, text: &[u8]) -> Result<Chain, Error> {
         }
         DecodeError::Malformed(_) | DecodeError::MajorVersion(_) => MalformedMessage::Inside.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ike::tests::{PEER, Pair, established};
+
+    /// The flag that makes a payload critical.
+    const CRITICAL: u8 = 0x80;
+
+    /// Gives end 1 an empty request with an unknown payload in clear in front; how many answers
+    /// come.
+    fn answers_to_payload_in_front(flags: u8) -> usize {
+        let mut pair = established();
+        let mut request = None;
+        let now = pair.now;
+        pair.ends[0].with(now, PEER, |peer, ctx| {
+            let sa = peer.sas.first_mut().expect("an IKE SA");
+            let id = sa.requests.next();
+            let header = sa.channel.header(Envelope {
+                exchange: ExchangeType::Informational,
+                id,
+                response: false,
+            });
+            let room = room(sa.channel.suite.protection.ike_layout());
+            let mut part = Sealing::whole(&header, &Chain::new(), room).expect("fits");
+            let kind = std::mem::replace(&mut part.bytes[16], 200);
+            part.bytes.splice(28..28, [kind, flags, 0, 8, 1, 2, 3, 4]);
+            let length = u32::try_from(part.bytes.len()).expect("short");
+            part.bytes[24..28].copy_from_slice(&length.to_be_bytes());
+            part.body += 8;
+            request = Some((sa.path, sa.channel.seal_one(part, ctx.rng).expect("seals")));
+        });
+        let (path, bytes) = request.expect("sealed");
+        pair.wire.push_back((0, path, bytes));
+        Pair::deliver_one(&mut pair);
+        pair.wire.len()
+    }
+
+    #[test]
+    fn an_unknown_payload_in_clear_is_skipped_unless_it_is_critical() {
+        assert_eq!(answers_to_payload_in_front(0), 1);
+        assert_eq!(answers_to_payload_in_front(CRITICAL), 0);
+    }
 }

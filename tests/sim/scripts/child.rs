@@ -31,6 +31,7 @@ pub const SCRIPTS: &[Script] = &[
     script("delete-vs-rekey", 4, delete_vs_rekey),
     script("volume-rekey-under-load", 1, volume_rekey_under_load),
     script("temporary-failure-is-tried-again", 1, temporary_failure_is_tried_again),
+    script("quick-rekeys-are-no-refusals", 1, quick_rekeys_are_no_refusals),
 ];
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -356,4 +357,20 @@ fn temporary_failure_is_tried_again(stage: &Stage) -> World {
     w.run_for(Duration::from_secs(60));
     w.expect_one_new_child(before, "the child was never rekeyed");
     w.expect_agreement_without_loss()
+}
+
+/// `y` rekeys the child seven times in a row and deletes each old one, as it should. When a child
+/// then ends at `x`, nothing says that `y` does not want one: `x`, who dialled, asks at once.
+fn quick_rekeys_are_no_refusals(stage: &Stage) -> World {
+    let (x, y) = (stage.x, stage.y);
+    let mut w = stage.tunnel(|_| ());
+    for _ in 0..7 {
+        w.rekey_child(y, 0);
+        w.run_for(2 * SECOND);
+    }
+    let last = w.established_child(x, 0);
+    w.inform(x, DataEvent::HardLimit(PEER, last));
+    let soon = w.run_until(2 * SECOND, |w| w.child(x, 0).is_some_and(|child| child != last));
+    w.check(soon, || "no child two seconds after the last one ended".into());
+    w.expect_agreement()
 }

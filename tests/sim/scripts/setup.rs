@@ -30,6 +30,7 @@ pub const SCRIPTS: &[Script] = &[
     script("silent-peer-is-found-dead", 1, silent_peer_is_found_dead),
     script("answer-only-never-dials", 1, answer_only_never_dials),
     script("peer-returns-after-silence", 4, peer_returns_after_silence),
+    script("auth-meets-a-restarted-peer", 2, auth_meets_a_restarted_peer),
 ];
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -281,5 +282,30 @@ fn peer_returns_after_silence(stage: &Stage) -> World {
     let within = Duration::from_secs(if long { 20 } else { 10 });
     let back = w.run_until(within, |w| w.disagreement().is_none());
     w.check(back, || format!("no tunnel {within:?} after the peer came back"));
+    w.expect_agreement()
+}
+
+/// Variant 0: `y` restarts without a memory between its IKE_SA_INIT answer and IKE_AUTH, so nobody
+/// ever answers that IKE_AUTH; `x` dials anew beside it. Variant 1: `y` is slow to answer IKE_AUTH,
+/// and the first answer still counts.
+fn auth_meets_a_restarted_peer(stage: &Stage) -> World {
+    let (x, y) = (stage.x, stage.y);
+    let mut w = stage.world(|s| s.roles[y.0] = DialRole::Answer);
+    if stage.variant == 0 {
+        w.hold(Pattern::from(x).exchange(IKE_AUTH).request(), "auth");
+        up(&mut w, x);
+        w.run_for(Duration::from_millis(100));
+        w.crash(y);
+        w.boot(y);
+        up(&mut w, y);
+        w.release("auth");
+    } else {
+        w.hold(Pattern::from(y).exchange(IKE_AUTH).response(), "auth");
+        up(&mut w, x);
+        w.run_for(Duration::from_secs(8));
+        w.release("auth");
+    }
+    let back = w.run_until(Duration::from_secs(10), |w| w.disagreement().is_none());
+    w.check(back, || "no tunnel after ten seconds".into());
     w.expect_agreement()
 }
