@@ -60,6 +60,8 @@ impl Setup {
             PeerBehaviour::Azure
         } else if self.without_nat_traversal == Some(id) {
             PeerBehaviour::WithoutNatTraversal
+        } else if self.quiet == Some(id) {
+            PeerBehaviour::Quiet
         } else {
             PeerBehaviour::Standard
         }

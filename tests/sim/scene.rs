@@ -65,6 +65,8 @@ pub struct Setup {
     pub any_to_any: Option<HostId>,
     /// Who behaves like a gateway of Azure's.
     pub azure: Option<HostId>,
+    /// Who never says INITIAL_CONTACT.
+    pub quiet: Option<HostId>,
     /// Who does not know where the other is, and so waits for it.
     pub anywhere: Option<HostId>,
     /// Who has no NAT traversal: no NAT detection, nobody on port 4500, bare ESP.
@@ -92,6 +94,7 @@ impl Default for Setup {
             ike_wrong_guess: None,
             any_to_any: None,
             azure: None,
+            quiet: None,
             anywhere: None,
             without_nat_traversal: None,
         }
@@ -141,6 +144,7 @@ impl Setup {
             ike_wrong_guess: maybe(dice, 150),
             any_to_any: None,
             azure: maybe(dice, 150),
+            quiet: maybe(dice, 250),
             anywhere: None,
             without_nat_traversal: None,
         }

@@ -145,6 +145,10 @@ impl Rate {
     /// Cached answers sent again to one request: a peer on a lossy path retransmits a few times a
     /// second.
     pub(crate) const REPEATS: Rate = Rate { burst: 8, interval: Duration::from_millis(250) };
+    /// Answers to ESP packets of no SA, for one source: one says it all, and may be lost.
+    pub(crate) const UNKNOWN_SPIS: Rate = Rate { burst: 1, interval: Duration::from_secs(5) };
+    /// Unprotected hints that a source's SA is dead: each makes us ask for a sign of life.
+    pub(crate) const HINTS: Rate = Rate { burst: 1, interval: Duration::from_secs(10) };
     /// Log lines of one kind.
     pub(crate) const LINES: Rate = Rate { burst: 5, interval: Duration::from_secs(1) };
 }

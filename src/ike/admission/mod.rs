@@ -12,11 +12,13 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `mod` | [`Admissions`], and the decision for each message without an SA |
+//! | `dead_sa` | what this end and its peers say of SAs that only one of them has |
 //! | [`budget`] | bounds on half-open SAs, budgets for each source |
 //! | [`cookie`] | stateless cookies |
 
 pub mod budget;
 pub mod cookie;
+mod dead_sa;
 
 use std::net::IpAddr;
 
@@ -65,12 +67,14 @@ const LONGEST: usize = 8 << 10;
 /// | the same answer sent again | a token bucket | `Rate::REPEATS` |
 /// | sources with buckets of their own | 1024; all others share one bucket | [`Buckets`] |
 /// | the length of an IKE_SA_INIT request | 8 KiB | `LONGEST` |
+/// | answers to ESP packets of no SA | a token bucket | `Rate::UNKNOWN_SPIS` |
+/// | probes after an INVALID_SPI in the clear | a token bucket | `Rate::HINTS` |
 /// | log lines about unauthenticated datagrams | a token bucket | `Rate::LINES` |
 /// | COOKIE answers | not limited: small, and without state | [`cookie`] |
 ///
-/// The stateless errors are INVALID_KE_PAYLOAD, NO_PROPOSAL_CHOSEN, INVALID_MAJOR_VERSION and
-/// INVALID_IKE_SPI. They are limited so that a forger of source addresses cannot use this end to
-/// flood a third party.
+/// The stateless errors are INVALID_KE_PAYLOAD, NO_PROPOSAL_CHOSEN, INVALID_MAJOR_VERSION,
+/// INVALID_IKE_SPI and INVALID_SPI. They are limited so that a forger of source addresses cannot
+/// use this end to flood a third party.
 ///
 /// [`HalfOpenLimits`]: budget::HalfOpenLimits
 #[derive(Debug)]
@@ -83,6 +87,10 @@ pub(crate) struct Admissions {
     failed: Buckets,
     /// IKE_SA_INIT requests with a valid cookie that failed.
     failed_proven: Buckets,
+    /// ESP packets of no SA.
+    unknown_spis: Buckets,
+    /// INVALID_SPI in the clear.
+    hints: Buckets,
     lines: Bucket,
 }
 
@@ -95,6 +103,8 @@ impl Admissions {
             errors_to: Buckets::new(Rate::ERRORS_TO_SOURCE, SOURCES),
             failed: Buckets::new(Rate::FAILURES_OF_SOURCE, SOURCES),
             failed_proven: Buckets::new(Rate::FAILURES_OF_SOURCE, SOURCES),
+            unknown_spis: Buckets::new(Rate::UNKNOWN_SPIS, SOURCES),
+            hints: Buckets::new(Rate::HINTS, SOURCES),
             lines: Bucket::default(),
         }
     }
@@ -132,6 +142,9 @@ impl Admissions {
 impl Endpoint {
     /// Handles a message without a responder SPI: the responder's side of IKE_SA_INIT.
     pub(crate) fn admit(&mut self, now: Now, path: Path, header: &Header, bytes: &[u8]) {
+        if header.exchange == ExchangeType::Informational {
+            return self.take_hint(now, path, bytes);
+        }
         if header.exchange != ExchangeType::IkeSaInit || header.message_id != MessageId(0) {
             return self.ignore(
                 now,
@@ -217,7 +230,7 @@ impl Endpoint {
     }
 
     /// The peer that may dial this end from an address.
-    fn peer_at(&self, address: IpAddr) -> Option<PeerId> {
+    pub(super) fn peer_at(&self, address: IpAddr) -> Option<PeerId> {
         let of = |key| self.addresses.get(&key).into_iter().flatten();
         of(Some(address)).chain(of(None)).copied().find(|id| {
             self.peers.get(id).is_some_and(|peer| !peer.dial.barred && peer.config.role.answers())
@@ -253,7 +266,10 @@ impl Endpoint {
 
     /// Refuses a request for an SPI that is not this end's (RFC 7296 §2.21.4). The answer is not
     /// authenticated, so it is no more than a hint to the peer.
-    pub(crate) fn refuse_spi(&mut self, now: Now, path: Path, header: &Header) {
+    pub(crate) fn refuse_spi(&mut self, now: Now, path: Path, header: &Header, bytes: &[u8]) {
+        if dead_sa::is_hint(header, bytes) {
+            return self.take_hint(now, path, bytes);
+        }
         if !header.is_response() && self.peer_at(path.remote.ip()).is_some() {
             let notify = Notify::new(NotifyType::InvalidIkeSpi);
             self.answer_clear(now, path, header, notify);

@@ -53,4 +53,14 @@ pub enum DataEvent {
     /// Packets that authenticate on this inbound SA come from another address or port than before.
     /// [`Path`] says when the tunnel follows.
     PeerMoved(EspSpi, Path),
+    /// An ESP packet came for an SPI that no SA has, and nothing of it is authenticated. The peer
+    /// sends on an SA that is gone here, and is told so (RFC 7296 §1.5), a few times.
+    UnknownSpi {
+        /// Where the packet came from.
+        path: Path,
+        /// The SPI of the packet.
+        spi: EspSpi,
+        /// The packet's octets: the answer is never larger.
+        len: usize,
+    },
 }

@@ -202,7 +202,7 @@ impl Endpoint {
             Some(peer) => {
                 self.with(now, peer, |peer, ctx| peer.receive(ctx, own, &header, path, bytes));
             }
-            None => self.refuse_spi(now, path, &header),
+            None => self.refuse_spi(now, path, &header, bytes),
         }
     }
 
@@ -254,6 +254,7 @@ impl Endpoint {
                     peer.follow(ctx, path);
                 }
             }),
+            DataEvent::UnknownSpi { path, spi, len } => self.refuse_esp(now, path, spi, len),
         }
     }
 

@@ -42,12 +42,14 @@ use crate::rate::{Bucket, Rate};
 use crate::time::Instant;
 use crate::wire::codes::{ExchangeType, NotifyType, PayloadType};
 use crate::wire::header::{Header, MessageId};
+use crate::wire::message::Message;
 use crate::wire::payload::Payload;
 use crate::wire::payload::cert::{CertPayload, CertificateRequest};
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::delete::Delete;
 use crate::wire::payload::id::Identity;
 use crate::wire::payload::notify::Notify;
+use crate::wire::payload::vendor::KnownVendor;
 use crate::wire::spi::IkeSpi;
 
 /// The message ID of IKE_AUTH: IKE_SA_INIT has 0.
@@ -187,6 +189,9 @@ impl AuthSent {
         let nonces = keyed.nonces.clone();
         let mut sa = establish(ctx, keyed, proven, Party::We);
         sa.keep_proof(ctx, presented);
+        for span in answer.notifies().filter_map(Notify::auth_lifetime_span) {
+            sa.authenticate_within(ctx, span);
+        }
         if let Some(wanted) = wanted {
             first_child(ctx, &mut sa, &wanted, &nonces, &answer);
         }
@@ -295,6 +300,8 @@ impl InitAnswered {
             }
         };
         ctx.half_open.leave(source);
+        let initial_contact = request.notify(NotifyType::InitialContact).is_some()
+            || is_initial_contact(&keyed.peer_message);
         let nonces = keyed.nonces.clone();
         let mut sa = establish(ctx, keyed, proven, Party::Peer);
         sa.keep_proof(ctx, presented);
@@ -309,9 +316,20 @@ impl InitAnswered {
                 }
             }
         }
+        // Only the initiator can authenticate anew, so it is told by when (RFC 4478).
+        let left = sa.reauth_at.map(|at| at.since(ctx.mono()));
+        answer.extend(left.map(|left| Payload::Notify(Notify::auth_lifetime(left))));
         sa.reply(ctx, path, ExchangeType::IkeAuth, fingerprint, &answer);
-        Ok((Box::new(sa), request.notify(NotifyType::InitialContact).is_some()))
+        Ok((Box::new(sa), initial_contact))
     }
+}
+
+/// Whether an IKE_SA_INIT request carries Microsoft's vendor ID of an initial contact, which
+/// Windows sends in place of the notify. It counts once IKE_AUTH has proved the message.
+fn is_initial_contact(init: &[u8]) -> bool {
+    Message::decode(init).is_ok_and(|message| {
+        message.chain.vendor_ids().any(|id| id.known() == Some(KnownVendor::MsInitialContact))
+    })
 }
 
 /// Signs and adds our AUTH payload.

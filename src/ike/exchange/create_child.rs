@@ -214,7 +214,11 @@ pub(crate) fn grant_first(
     push_selectors(chain, granted.answer);
     let selectors = granted.selectors;
     let agreed = Agreed { slot, suite, own_spi, peer_spi, selectors, asked_by: Party::Peer };
-    Ok(make(ctx, channel, agreed, nonces, None))
+    let mut child = make(ctx, channel, agreed, nonces, None);
+    // The peer has just proved itself and may have lost all its other children: it is sent to on
+    // this one at once, without waiting for its first packet.
+    child.may_send = true;
+    Ok(child)
 }
 
 /// Adds the two TS payloads of a message.

@@ -14,6 +14,8 @@
 //! (§1.4.1). The Delete of an IKE SA ends all its children too. An authentic response ends each of
 //! these exchanges, whatever the response says.
 
+use std::time::Duration;
+
 use super::Exchange;
 use super::collision::{self, Closure, Deletion};
 use super::create_child;
@@ -31,9 +33,20 @@ use crate::wire::payload::delete::Delete;
 use crate::wire::payload::notify::Notify;
 use crate::wire::spi::EspSpi;
 
+/// The age from which on the peer is believed that it does not have a child.
+const SETTLED: Duration = Duration::from_secs(10);
+
 /// Sends a probe: an empty request that asks for a sign of life.
 pub(crate) fn probe(ctx: &mut Context<'_>, sa: &mut IkeSa) {
     sa.ask(ctx, TaskKind::Probe, Exchange::Probe, &Chain::new());
+}
+
+/// Tells the peer that its ESP packets with this SPI reach no SA (RFC 7296 §1.5). The message is a
+/// probe too: it is answered.
+pub(crate) fn tell_invalid_spi(ctx: &mut Context<'_>, sa: &mut IkeSa, spi: EspSpi) {
+    let mut chain = Chain::new();
+    chain.push(Notify::with_data(NotifyType::InvalidSpi, spi.0.to_be_bytes()));
+    sa.ask(ctx, TaskKind::Probe, Exchange::Probe, &chain);
 }
 
 /// Sends the Delete of child SAs, by our inbound SPIs; `spis` are of children that are gone here
@@ -69,10 +82,11 @@ pub(crate) fn delete_ike(
     sa.ask(ctx, TaskKind::CloseIke(cause, notify), Exchange::CloseIke, &chain);
 }
 
-/// Answers an INFORMATIONAL request of the peer.
+/// Answers an INFORMATIONAL request of the peer. `others` are the peer's other IKE SAs.
 pub(crate) fn answer(
     ctx: &mut Context<'_>,
     sa: &mut IkeSa,
+    others: &mut [IkeSa],
     request: &Chain,
 ) -> Result<(Chain, Vec<SaEffect>), Error> {
     if let Some(fatal) = request.notifies().find_map(|notify| fatal(notify.kind)) {
@@ -81,18 +95,26 @@ pub(crate) fn answer(
     if request.deletes().any(|delete| delete.protocol == ProtocolId::Ike) {
         return Ok((Chain::new(), deleted(ctx, sa)));
     }
+    for span in request.notifies().filter_map(Notify::auth_lifetime_span) {
+        sa.authenticate_within(ctx, span);
+    }
     let mut gone = Vec::new();
     for spi in request.deletes().flat_map(Delete::esp_spis) {
         // The peer's inbound SPI is our outbound one.
-        let Some(child) = sa.children.iter().find(|child| child.outbound.spi == spi) else {
+        let Some((holder, id)) = holder_of(sa, others, spi) else {
             create_child::note_withdrawn(sa, spi);
             continue;
         };
-        let (id, own) = (child.id, child.inbound.spi);
-        if collision::on_delete_child(sa.child_activity(id)) == Deletion::WithDelete {
-            gone.push(own);
-            sa.detach_child(id, Cause::DeletedByPeer);
-            rekey_child::note_gone(sa, id);
+        let own = holder.child(id).map(|child| child.inbound.spi);
+        if collision::on_delete_child(holder.child_activity(id)) == Deletion::WithDelete {
+            gone.extend(own);
+            holder.detach_child(id, Cause::DeletedByPeer);
+            rekey_child::note_gone(holder, id);
+        }
+    }
+    for spi in request.notifies().filter_map(Notify::invalid_spi) {
+        if let Some((holder, id)) = holder_of(sa, others, spi) {
+            give_up_child(ctx, holder, id);
         }
     }
     let mut chain = Chain::new();
@@ -100,6 +122,36 @@ pub(crate) fn answer(
         chain.push(Delete::esp(gone));
     }
     Ok((chain, Vec::new()))
+}
+
+/// Gives up a child that the peer says it does not have: another is made in its place. A word that
+/// was on its way while the child was made is old.
+fn give_up_child(ctx: &mut Context<'_>, sa: &mut IkeSa, id: ChildId) {
+    let now = ctx.mono();
+    let Some(child) = sa.child(id).filter(|child| child.is_live()) else { return };
+    if now < child.made_at + SETTLED {
+        return;
+    }
+    let own = child.inbound.spi;
+    sa.detach_child(id, Cause::DeletedByPeer);
+    rekey_child::note_gone(sa, id);
+    sa.want(ctx, TaskKind::Disown(own), now);
+}
+
+/// The IKE SA that has the child with this outbound SPI, which is the peer's inbound one: this IKE
+/// SA, or the successor to which its children have moved. What the peer sent before it knew of the
+/// successor comes on the old IKE SA.
+fn holder_of<'s>(
+    sa: &'s mut IkeSa,
+    others: &'s mut [IkeSa],
+    spi: EspSpi,
+) -> Option<(&'s mut IkeSa, ChildId)> {
+    let nonces = sa.origin.nonces.clone();
+    let kin = others.iter_mut().filter(|other| other.origin.nonces == nonces);
+    std::iter::once(sa).chain(kin).find_map(|sa| {
+        let id = sa.children.iter().find(|child| child.outbound.spi == spi)?.id;
+        Some((sa, id))
+    })
 }
 
 /// Handles the peer's Delete of the IKE SA. Our own request in flight is dropped (RFC 7296

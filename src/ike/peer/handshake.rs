@@ -155,8 +155,9 @@ impl Peer {
         let slot = slot.and_then(|slot| u16::try_from(slot).ok()).map(Slot);
         // INITIAL_CONTACT makes the peer drop every other IKE SA with this end (RFC 7296 §2.4), so
         // it is sent only when there is no other, nor one that may come of another handshake.
-        let initial_contact =
-            self.sas.is_empty() && !self.handshakes.iter().any(Handshake::is_ours);
+        let initial_contact = self.config.behaviour.says_initial_contact()
+            && self.sas.is_empty()
+            && !self.handshakes.iter().any(Handshake::is_ours);
         match AuthSent::start(ctx, keyed, slot, initial_contact) {
             Ok(phase) => self.handshakes.push(Handshake::AuthSent(Box::new(phase))),
             Err(error) => {

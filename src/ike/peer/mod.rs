@@ -146,7 +146,7 @@ impl Peer {
         };
         sa.heard(ctx, path, leads);
         self.adopt_rival(ctx, sa, &chain);
-        let (answer, effects) = sa.answer(ctx, header.exchange, chain);
+        let (answer, effects) = sa.answer(ctx, &mut self.sas, header.exchange, chain);
         // The new inbound SA is installed before the response that announces it leaves.
         self.select_outbound(ctx, Some(sa));
         sa.reply(ctx, path, header.exchange, fingerprint, &answer);

@@ -76,8 +76,8 @@ pub(crate) struct ChildSa {
     /// The end that asked for the child.
     pub(crate) made_by: Party,
     pub(crate) made_at: Instant,
-    /// Whether the peer is known to receive on this pair: the peer answered our request, or sent a
-    /// packet on the pair (RFC 7296 §2.8).
+    /// Whether the peer is known to receive on this pair: the peer answered our request, sent a
+    /// packet on the pair (RFC 7296 §2.8), or asked for the pair in IKE_AUTH.
     pub(crate) may_send: bool,
     pub(crate) out: OutState,
     pub(crate) lifecycle: ChildLifecycle,

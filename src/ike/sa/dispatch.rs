@@ -68,10 +68,11 @@ impl IkeSa {
     }
 
     /// Handles a request of the peer: the payloads of the reply, and what follows beyond this IKE
-    /// SA.
+    /// SA. `others` are the peer's other IKE SAs.
     pub(crate) fn answer(
         &mut self,
         ctx: &mut Context<'_>,
+        others: &mut [IkeSa],
         exchange: ExchangeType,
         request: Result<Chain, Error>,
     ) -> (Chain, Vec<SaEffect>) {
@@ -86,7 +87,7 @@ impl IkeSa {
                 }
                 Step::RekeyIke => rekey_ike::answer(ctx, self, request)
                     .map(|(chain, effect)| (chain, vec![effect])),
-                _ => informational::answer(ctx, self, request),
+                _ => informational::answer(ctx, self, others, request),
             }
         });
         outcome.unwrap_or_else(|error| {

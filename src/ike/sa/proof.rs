@@ -25,6 +25,14 @@ impl IkeSa {
         self.proof_ends_at = end(ctx.now, self.proven.until);
     }
 
+    /// Has both ends authenticate anew before the time is over that the peer gives our proof
+    /// (AUTH_LIFETIME, RFC 4478 §3), and not within a minute, so that no peer makes us dial in
+    /// circles.
+    pub(crate) fn authenticate_within(&mut self, ctx: &Context<'_>, span: Duration) {
+        let at = ctx.mono() + (span / 10 * 9).max(Duration::from_secs(60));
+        self.reauth_at = Some(self.reauth_at.map_or(at, |before| before.min(at)));
+    }
+
     /// Judges the peer's certificates anew, by credentials of this end that have changed.
     pub(crate) fn judge_again(&mut self, ctx: &mut Context<'_>) {
         let Some(presented) = &self.presented else { return };

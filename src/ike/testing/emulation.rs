@@ -27,15 +27,24 @@ pub enum PeerBehaviour {
     Azure,
     /// s2sd's own behaviour without NAT traversal: no NAT detection, no port 4500, bare ESP.
     WithoutNatTraversal,
+    /// s2sd's own, but it never says INITIAL_CONTACT: after a restart without a memory its peers
+    /// find out by themselves.
+    Quiet,
 }
 
 impl PeerBehaviour {
+    /// Whether INITIAL_CONTACT is said when there is no other IKE SA with the peer.
+    pub fn says_initial_contact(self) -> bool {
+        self != PeerBehaviour::Quiet
+    }
+
     /// Whether IKEV2_FRAGMENTATION_SUPPORTED is announced. Azure's point-to-site gateways do.
     pub fn fragments(self) -> bool {
         match self {
-            PeerBehaviour::Standard | PeerBehaviour::Azure | PeerBehaviour::WithoutNatTraversal => {
-                true
-            }
+            PeerBehaviour::Standard
+            | PeerBehaviour::Azure
+            | PeerBehaviour::Quiet
+            | PeerBehaviour::WithoutNatTraversal => true,
         }
     }
 
@@ -55,7 +64,7 @@ impl PeerBehaviour {
     /// offer what it cannot run.
     pub fn ike_policy(self) -> ProposalPolicy {
         match self {
-            PeerBehaviour::Standard | PeerBehaviour::WithoutNatTraversal => {
+            PeerBehaviour::Standard | PeerBehaviour::Quiet | PeerBehaviour::WithoutNatTraversal => {
                 ProposalPolicy::azure_ike()
             }
             PeerBehaviour::Azure => {
@@ -67,7 +76,7 @@ impl PeerBehaviour {
     /// The policy of the child SAs: Azure has two lists, as initiator and as responder.
     pub fn esp_policy(self) -> ProposalPolicy {
         match self {
-            PeerBehaviour::Standard | PeerBehaviour::WithoutNatTraversal => {
+            PeerBehaviour::Standard | PeerBehaviour::Quiet | PeerBehaviour::WithoutNatTraversal => {
                 ProposalPolicy::azure_esp()
             }
             PeerBehaviour::Azure => ProposalPolicy::verbatim(
@@ -86,7 +95,7 @@ impl PeerBehaviour {
     /// The lifetime of an IKE SA; `configured` is the setting, which Azure does not have.
     pub fn ike_lifetime(self, configured: Duration) -> Lifetime {
         match self {
-            PeerBehaviour::Standard | PeerBehaviour::WithoutNatTraversal => {
+            PeerBehaviour::Standard | PeerBehaviour::Quiet | PeerBehaviour::WithoutNatTraversal => {
                 Lifetime::ike(configured)
             }
             PeerBehaviour::Azure => Lifetime::azure_ike(),
@@ -96,7 +105,7 @@ impl PeerBehaviour {
     /// The lifetime of a child SA.
     pub fn child_lifetime(self, time: Duration, bytes: u64, esn: bool) -> Lifetime {
         match self {
-            PeerBehaviour::Standard | PeerBehaviour::WithoutNatTraversal => {
+            PeerBehaviour::Standard | PeerBehaviour::Quiet | PeerBehaviour::WithoutNatTraversal => {
                 Lifetime::child(time, bytes, esn)
             }
             PeerBehaviour::Azure => Lifetime::azure_child(time, bytes),
@@ -107,7 +116,7 @@ impl PeerBehaviour {
     /// pauses do not grow.
     pub fn redial_pause(self, failures: u32, rng: &mut dyn Rng) -> Duration {
         match self {
-            PeerBehaviour::Standard | PeerBehaviour::WithoutNatTraversal => {
+            PeerBehaviour::Standard | PeerBehaviour::Quiet | PeerBehaviour::WithoutNatTraversal => {
                 retransmit::redial_pause(failures, rng)
             }
             PeerBehaviour::Azure => retransmit::redial_pause(2, rng),
@@ -117,7 +126,9 @@ impl PeerBehaviour {
     /// The pause before asking again for what the peer refused.
     pub fn refused_pause(self, refusals: u32, rng: &mut dyn Rng) -> Duration {
         match self {
-            PeerBehaviour::Standard => retransmit::refused_pause(refusals, rng),
+            PeerBehaviour::Standard | PeerBehaviour::Quiet | PeerBehaviour::WithoutNatTraversal => {
+                retransmit::refused_pause(refusals, rng)
+            }
             PeerBehaviour::Azure => retransmit::redial_pause(2, rng),
         }
     }
@@ -133,7 +144,9 @@ impl PeerBehaviour {
             sa.proposals.iter().flat_map(|p| &p.transforms).any(|t| wanted(&t.id))
         };
         let refuses = match self {
-            PeerBehaviour::Standard | PeerBehaviour::WithoutNatTraversal => false,
+            PeerBehaviour::Standard | PeerBehaviour::Quiet | PeerBehaviour::WithoutNatTraversal => {
+                false
+            }
             PeerBehaviour::Azure => {
                 let has_group = says(|id| id.kind() == TransformType::KeyExchange);
                 (has_ke && !has_group) || says(|id| *id == TransformId::KeyExchange(KeId::None))

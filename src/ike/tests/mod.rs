@@ -7,6 +7,7 @@
 //! | [`conformance`] | what an end offers, and how it answers malformed or unexpected messages |
 
 mod conformance;
+mod remnants;
 mod sendings;
 
 use std::collections::VecDeque;

@@ -1,5 +1,7 @@
 //! Notify payloads (RFC 7296 §3.10), and the data of the types that s2sd acts on.
 
+use std::time::Duration;
+
 use crate::wire::codes::{HashId, KeId, NotifyType, PayloadType, ProtocolId};
 use crate::wire::error::Malformed;
 use crate::wire::reader::FieldReader;
@@ -67,6 +69,19 @@ impl Notify {
         Notify::with_data(NotifyType::SignatureHashAlgorithms, data)
     }
 
+    /// AUTH_LIFETIME: how long the sender lets this authentication live (RFC 4478 §3).
+    pub fn auth_lifetime(span: Duration) -> Notify {
+        let seconds = u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
+        Notify::with_data(NotifyType::AuthLifetime, seconds.to_be_bytes())
+    }
+
+    /// The time that an AUTH_LIFETIME gives.
+    pub fn auth_lifetime_span(&self) -> Option<Duration> {
+        let data = self.data_of(NotifyType::AuthLifetime)?;
+        let seconds = <[u8; 4]>::try_from(data).ok().map(u32::from_be_bytes)?;
+        Some(Duration::from_secs(seconds.into()))
+    }
+
     /// The cookie of a COOKIE: 1 to 64 bytes.
     pub fn cookie_data(&self) -> Option<&[u8]> {
         let data = self.data_of(NotifyType::Cookie)?;
@@ -91,6 +106,12 @@ impl Notify {
     pub fn rekey_spi(&self) -> Option<EspSpi> {
         self.data_of(NotifyType::RekeySa)?;
         self.spi.esp().filter(|_| self.protocol == ProtocolId::Esp)
+    }
+
+    /// The SPI of an INVALID_SPI: of the ESP packet that the sender of the notify could not place.
+    pub fn invalid_spi(&self) -> Option<EspSpi> {
+        let data = self.data_of(NotifyType::InvalidSpi)?;
+        <[u8; 4]>::try_from(data).ok().map(u32::from_be_bytes).map(EspSpi)
     }
 
     /// The hashes of a SIGNATURE_HASH_ALGORITHMS; an odd last byte is left out.

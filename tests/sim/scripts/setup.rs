@@ -31,6 +31,7 @@ pub const SCRIPTS: &[Script] = &[
     script("answer-only-never-dials", 1, answer_only_never_dials),
     script("peer-returns-after-silence", 4, peer_returns_after_silence),
     script("auth-meets-a-restarted-peer", 2, auth_meets_a_restarted_peer),
+    script("peer-restarts-silently", 1, peer_restarts_silently),
 ];
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -307,5 +308,20 @@ fn auth_meets_a_restarted_peer(stage: &Stage) -> World {
     }
     let back = w.run_until(Duration::from_secs(10), |w| w.disagreement().is_none());
     w.check(back, || "no tunnel after ten seconds".into());
+    w.expect_agreement()
+}
+
+/// `y` loses everything, dials again and says nothing of it: packets to it pass as soon as its new
+/// IKE SA stands, not only when the old one is found dead.
+fn peer_restarts_silently(stage: &Stage) -> World {
+    let y = stage.y;
+    let mut w = stage.tunnel(|s| s.quiet = Some(y));
+    w.stop_flows();
+    w.crash(y);
+    w.run_for(SECOND);
+    w.boot(y);
+    up(&mut w, y);
+    w.run_for(SECOND);
+    w.expect_passage();
     w.expect_agreement()
 }
