@@ -364,7 +364,8 @@ impl Service {
         let mut tunnels = peers.filter_map(|peer| peer.tunnel.as_ref());
         let Some(sa) = tunnels.find_map(|tunnel| tunnel.inbound_sa(spi)) else {
             debug!(from = %path.remote, "an ESP packet with the SPI of no SA was dropped");
-            return;
+            let stray = DataEvent::UnknownSpi { path, spi, len: packet.len() };
+            return self.endpoint.handle_data_event(now, stray);
         };
         if sa.hold().open(&mut packet, now.mono).is_ok() {
             self.endpoint.handle_data_event(now, DataEvent::PeerMoved(spi, path));
@@ -383,6 +384,11 @@ impl Service {
                 // A lane for bare ESP has a socket on port 4500 too, which takes the peer's IKE.
                 let path = if path.port == Port::NatT { path } else { path.floated() };
                 self.endpoint.handle_datagram(now, Datagram { path, bytes: &bytes });
+            }
+            LaneEvent::UnknownSpi(spi, len) => {
+                let Some(path) = tunnel.path() else { return };
+                let stray = DataEvent::UnknownSpi { path, spi, len };
+                self.endpoint.handle_data_event(now, stray);
             }
             LaneEvent::FirstPacket(spi) => {
                 self.endpoint.handle_data_event(now, DataEvent::FirstPacket(spi));

@@ -15,6 +15,9 @@ pub enum LaneEvent {
     InboundAging(EspSpi),
     /// The first packet came on this inbound SA: the peer has switched to it.
     FirstPacket(EspSpi),
+    /// An ESP packet of so many octets came for an SPI that no SA has. Told once a second at most,
+    /// since anybody may have sent it.
+    UnknownSpi(EspSpi, usize),
     /// An IKE message came on the lane's socket.
     Ike(Vec<u8>),
     /// The path MTU changed to this size of outer packets.

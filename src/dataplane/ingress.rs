@@ -16,6 +16,7 @@
 use std::io::IoSlice;
 use std::net::IpAddr;
 use std::sync::MutexGuard;
+use std::time::Duration;
 
 use super::coalesce::Coalescer;
 use super::counters::{BatchStats, DirectionCounters};
@@ -24,6 +25,7 @@ use super::egress::clamp;
 use super::event::LaneEvent;
 use super::tables::{InboundSa, Tables};
 use crate::esp::{DropReason, Inbound, OpenedPacket, PacketTally};
+use crate::rate::{Bucket, Rate};
 use crate::sys::mmsg::Received;
 use crate::sys::tun::Offloads;
 use crate::time::Instant;
@@ -40,6 +42,9 @@ pub trait IngressPort {
     fn tell(&mut self, event: LaneEvent) -> bool;
 }
 
+/// Packets with an unknown SPI that control is told of.
+const UNKNOWN_SPIS: Rate = Rate { burst: 1, interval: Duration::from_secs(1) };
+
 /// What one socket received.
 #[derive(Clone, Copy, Debug)]
 pub struct SocketBatch<'a> {
@@ -55,6 +60,7 @@ pub struct Ingress {
     arena: Box<[u8]>,
     coalescer: Coalescer,
     stray: PacketTally,
+    unknown_spis: Bucket,
 }
 
 impl Ingress {
@@ -69,6 +75,7 @@ impl Ingress {
             arena: vec![0; Ingress::SLOTS * Ingress::SLOT].into(),
             coalescer: Coalescer::new(offloads.tcp, offloads.udp, Ingress::SLOTS * 64),
             stray: PacketTally::default(),
+            unknown_spis: Bucket::default(),
         }
     }
 
@@ -90,10 +97,19 @@ impl Ingress {
     ) {
         let SocketBatch { received, in_udp } = batch;
         let mut stats = BatchStats { messages: received.len(), ..BatchStats::default() };
-        let Ingress { arena, coalescer, stray } = self;
+        let Ingress { arena, coalescer, stray, unknown_spis } = self;
         let whole = tables.least(|rules, layout| rules.whole_mtu(path, layout));
-        let mut batch =
-            IngressBatch { arena, coalescer, stray, tables, in_udp, whole, now, current: None };
+        let mut batch = IngressBatch {
+            arena,
+            coalescer,
+            stray,
+            unknown_spis,
+            tables,
+            in_udp,
+            whole,
+            now,
+            current: None,
+        };
         for message in received {
             let datagrams = message.len.div_ceil(message.segment.max(1)).max(1);
             stats.packets += datagrams;
@@ -115,6 +131,7 @@ struct IngressBatch<'i> {
     arena: &'i mut [u8],
     coalescer: &'i mut Coalescer,
     stray: &'i mut PacketTally,
+    unknown_spis: &'i mut Bucket,
     tables: &'i Tables,
     /// The largest inner packet that crosses the path in one piece.
     whole: usize,
@@ -165,6 +182,9 @@ impl IngressBatch<'_> {
             self.current = self.tables.inbound_for(spi).map(|sa| CurrentInbound::take(sa));
         }
         let Some(current) = self.current.as_mut() else {
+            if self.unknown_spis.take(UNKNOWN_SPIS, self.now) {
+                port.tell(LaneEvent::UnknownSpi(spi, len));
+            }
             return self.stray.drop(DropReason::UnknownSpi, 1);
         };
         let packet = &mut self.arena[start..start + len];

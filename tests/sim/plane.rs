@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use s2sd::ike::endpoint::command::DataEvent;
 use s2sd::ike::endpoint::output::{EspSa, Output};
 use s2sd::ike::ids::{ChildId, PeerId, Slot};
-use s2sd::ike::path::Path;
+use s2sd::ike::path::{Path, Port};
 use s2sd::wire::spi::EspSpi;
 
 use crate::esp::{Inner, Ledger, Receiver, Refused, Sender};
@@ -158,7 +158,12 @@ impl Plane {
         let spi = EspSpi(u32::from_be_bytes(spi.unwrap_or_default()));
         let Some(held) = self.inbound.get_mut(&spi) else {
             self.dropped.no_sa += 1;
-            return Opened::default();
+            if datagram.src.port() == BARE {
+                return Opened::default();
+            }
+            let path = Path { local: datagram.dst, remote: datagram.src, port: Port::NatT };
+            let stray = DataEvent::UnknownSpi { path, spi, len: datagram.bytes.len() };
+            return Opened { events: vec![stray], ..Opened::default() };
         };
         let inner = match held.receiver.open(ledger, &datagram.bytes) {
             Ok(inner) => inner,
