@@ -36,10 +36,12 @@ use super::peer::handshake::Handshake;
 use crate::rate::{Bucket, Rate};
 use crate::time::{Instant, Now};
 use crate::wire::codes::{ExchangeType, NotifyType};
+use crate::wire::error::DecodeError;
 use crate::wire::header::{Flags, Header, IkeVersion, MessageId};
 use crate::wire::message::Message;
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::notify::Notify;
+use crate::wire::spi::IkeSpi;
 use budget::{Admission, Buckets, HalfOpen};
 use cookie::{CookieBinding, Cookies};
 
@@ -152,6 +154,9 @@ impl Endpoint {
                 "the message belongs to no IKE SA and is no IKE_SA_INIT request",
             );
         }
+        if header.initiator_spi == IkeSpi::ZERO {
+            return self.ignore(now, path, "the IKE_SA_INIT request has no initiator SPI");
+        }
         let Some(id) = self.peer_at(path.remote.ip()) else {
             return self.ignore(
                 now,
@@ -164,6 +169,11 @@ impl Endpoint {
         }
         let chain = match Message::decode(bytes) {
             Ok(message) if message.sealed.is_none() => message.chain,
+            // Rejected, and told so (RFC 7296 §2.5).
+            Err(DecodeError::UnsupportedCritical { payload, .. }) => {
+                let notify = Notify::unsupported_critical(payload);
+                return self.answer_clear(now, path, header, notify);
+            }
             _ => return self.ignore(now, path, "the IKE_SA_INIT request is malformed"),
         };
         if acceptance::accept_chain(Step::Init, MessageHalf::Request, &chain).is_err() {
@@ -256,8 +266,12 @@ impl Endpoint {
         true
     }
 
-    /// Refuses a request of another major version (RFC 7296 §2.5).
+    /// Refuses a request of a higher major version (RFC 7296 §2.5). A lower one is IKEv1, which has
+    /// no responses: its speaker would answer the refusal with one of its own, and so on.
     pub(crate) fn refuse_version(&mut self, now: Now, path: Path, header: &Header) {
+        if header.version.major < IkeVersion::V2.major {
+            return self.ignore(now, path, "the datagram is of IKE version 1; s2sd speaks 2");
+        }
         if !header.is_response() {
             let notify = Notify::new(NotifyType::InvalidMajorVersion);
             self.answer_clear(now, path, header, notify);
@@ -265,12 +279,15 @@ impl Endpoint {
     }
 
     /// Refuses a request for an SPI that is not this end's (RFC 7296 §2.21.4). The answer is not
-    /// authenticated, so it is no more than a hint to the peer.
+    /// authenticated, so it is no more than a hint to the peer. A message in clear is no request
+    /// of an IKE SA, and a complaint about ESP is never answered (§1.5).
     pub(crate) fn refuse_spi(&mut self, now: Now, path: Path, header: &Header, bytes: &[u8]) {
         if dead_sa::is_hint(header, bytes) {
             return self.take_hint(now, path, bytes);
         }
-        if !header.is_response() && self.peer_at(path.remote.ip()).is_some() {
+        let is_protected = Message::decode(bytes).is_ok_and(|message| message.sealed.is_some());
+        let is_request = is_protected && !header.is_response();
+        if is_request && self.peer_at(path.remote.ip()).is_some() {
             let notify = Notify::new(NotifyType::InvalidIkeSpi);
             self.answer_clear(now, path, header, notify);
         }

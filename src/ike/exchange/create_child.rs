@@ -89,7 +89,9 @@ pub(crate) fn ask(
 ) -> Option<(Chain, NewChildRequest)> {
     let config = Rc::clone(&ctx.config);
     let child = config.children.get(usize::from(slot.0))?;
-    let group = group.or_else(|| child.esp.groups().first().copied());
+    // Another child of the peer may have groups that this one does not offer.
+    let offered = child.esp.groups();
+    let group = group.filter(|group| offered.contains(group)).or(offered.first().copied());
     let nonce = draw_nonce(ctx);
     let exchange = group.map(|group| ctx.provider.start_exchange(group, ctx.rng));
     let spi = ctx.spis.reserve_esp(ctx.peer, ctx.rng);
@@ -222,7 +224,7 @@ pub(crate) fn grant_first(
 }
 
 /// Adds the two TS payloads of a message.
-fn push_selectors(chain: &mut Chain, payloads: Payloads) {
+pub(crate) fn push_selectors(chain: &mut Chain, payloads: Payloads) {
     chain.push(Payload::TsInitiator(payloads.near));
     chain.push(Payload::TsResponder(payloads.far));
 }

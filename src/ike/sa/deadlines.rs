@@ -6,12 +6,14 @@
 //! | the peer is silent | a probe ([`super::dpd`]) | `Liveness` |
 //! | a postponed task may be tried | it becomes a request ([`super::task`]) | `Retry` |
 //! | a soft lifetime is over | the IKE SA or child is rekeyed ([`super::lifetime`]) | `Rekey` |
-//! | a hard lifetime is over | the IKE SA or child ends | `Expire` |
+//! | a hard lifetime is over | the IKE SA says its Delete and ends, the child ends | `Expire` |
 //! | the peer's proof is over | the IKE SA is deleted ([`super::proof`]) | `Expire` |
 //! | the peer did not delete what it replaced | the IKE SA or child is deleted by us | `Linger` |
 //! | a fresh authentication is due | a new IKE SA is dialled beside this one | `Reauthenticate` |
 //! | a NAT mapping is idle | a keepalive ([`super::nat_traversal`]) | `Keepalive` |
 //! | a message stays incomplete | its fragments are forgotten ([`super::fragment`]) | `HalfOpen` |
+
+use std::time::Duration;
 
 use super::child::ChildLifecycle;
 use super::dpd::DpdTimeout;
@@ -20,6 +22,9 @@ use super::{IkeLifecycle, IkeSa, SaEffect};
 use crate::ike::endpoint::context::Context;
 use crate::ike::endpoint::event::Cause;
 use crate::ike::endpoint::schedule::{Earliest, Timer};
+
+/// How long an IKE SA stays beyond its lifetime, for its Delete alone.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 impl IkeSa {
     /// Adds all deadlines of this IKE SA and of its children to `earliest`.
@@ -62,6 +67,13 @@ impl IkeSa {
             return Some(effect);
         }
         if self.expire_at <= now {
+            // A request in flight means that the peer does not answer, and would not answer the
+            // Delete either (RFC 7296 §2.4).
+            if self.is_live() && self.flight.is_none() && self.requests.free().is_some() {
+                self.expire_at = now + FAREWELL;
+                self.close(ctx, Cause::Expired, None);
+                return None;
+            }
             return Some(SaEffect::End(match self.lifecycle {
                 IkeLifecycle::Leaving(cause) => cause,
                 _ => Cause::Expired,

@@ -198,7 +198,8 @@ impl ReplyWindow {
         from_peer: bool,
         now: Instant,
     ) -> RequestArrival<'_> {
-        if id == self.expected {
+        // The last ID is never taken: there would be none for the request after it.
+        if id == self.expected && id.0 < u32::MAX {
             return RequestArrival::New;
         }
         let last = self.answered.as_mut().filter(|_| id.0.checked_add(1) == Some(self.expected.0));
@@ -335,6 +336,10 @@ mod tests {
         window.begin(message(1));
         window.finish();
         assert_eq!(window.free(), None);
+        let mut window = ReplyWindow::starting_at(MessageId(u32::MAX - 1));
+        assert_eq!(window.classify(MessageId(u32::MAX - 1), A, true, NOW), RequestArrival::New);
+        window.answer(A, message(1));
+        assert_eq!(window.classify(MessageId(u32::MAX), B, true, NOW), RequestArrival::Outside);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::wire::payload::notify::Notify;
 use crate::wire::selector::Selector;
 
 /// The response of end 1 to a request that end 0 seals.
-fn ask(pair: &mut Pair, exchange: ExchangeType, request: &Chain) -> Chain {
+pub(super) fn ask(pair: &mut Pair, exchange: ExchangeType, request: &Chain) -> Chain {
     let sa = &mut pair.ends[0].peers.get_mut(&PEER).expect("known").sas[0];
     let envelope = Envelope { exchange, id: sa.requests.next(), response: false };
     let path = Path { local: sa.path.remote, remote: sa.path.local, ..sa.path };

@@ -5,13 +5,15 @@
 //! |---|---|
 //! | `mod` | [`Pair`], the two endpoints that all unit tests of the engine share; each exchange |
 //! | [`conformance`] | what an end offers, and how it answers malformed or unexpected messages |
+//! | [`received`] | what is ignored, what is answered and where to, what changes nothing |
 
 mod conformance;
+mod received;
 mod remnants;
 mod sendings;
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
