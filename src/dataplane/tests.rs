@@ -21,7 +21,7 @@ use crate::sys::mmsg::{Received, Run};
 use crate::sys::tun::Offloads;
 use crate::time::Instant;
 use crate::wire::packet::checksum::Sum;
-use crate::wire::packet::ip::{IpHeader, IpVersion, TCP, UDP};
+use crate::wire::packet::ip::{IpHeader, IpVersion, Ipv4Fields, TCP, UDP, complete_v4_checksum};
 use crate::wire::packet::tcp::{ACK, CWR, FIN, PSH, SYN, TcpHeader};
 use crate::wire::packet::vnet::{Checksum, Gso, VnetHeader};
 use crate::wire::selector::Selector;
@@ -432,6 +432,47 @@ fn a_packet_without_an_sa_is_dropped_and_wanted() {
     };
     assert_eq!((tuple.source_port, tuple.destination_port), (Some(8080), Some(80)));
     assert!(gateway.out.sent.is_empty());
+}
+
+/// RFC 4301 §7.1, §7.3: a later fragment has no ports. It passes where all ports do, and neither
+/// way where the selectors name some.
+#[test]
+fn a_later_fragment_has_no_ports() {
+    let later = |mut packet: Vec<u8>| {
+        let mut fields = Ipv4Fields::of(&mut packet).unwrap();
+        fields.set_checksum(0);
+        packet[6..8].copy_from_slice(&[0x20, 0x10]);
+        complete_v4_checksum(&mut packet, 20);
+        packet
+    };
+    let whole = packet(IpVersion::V4, TCP, 0, tcp(0, ACK, &[], b"x"));
+    let fragment = later(whole.clone());
+    let selectors = |ports: &str| ChildSelectors {
+        local: ranges(&["10.1.0.0/24"]),
+        remote: ranges(&[&format!("10.2.0.0/24{ports}")]),
+    };
+    for (ports, passes) in [("", true), ("[tcp]", true), ("[tcp/80]", false)] {
+        let narrow = selectors(ports);
+        let mirrored =
+            ChildSelectors { local: narrow.remote.clone(), remote: narrow.local.clone() };
+        let mut first =
+            TestGateway::new([Change::UseOutbound(outbound(SPI, narrow, Limits::UNBOUNDED))]);
+        first.push(&[single(&whole), single(&fragment)]);
+        assert_eq!(first.stray(0, DropReason::NoSa), u64::from(!passes), "{ports}");
+        let (mut first, ..) = gateways();
+        let from = inbound(SPI, mirrored, Limits::UNBOUNDED);
+        let mut second = TestGateway::new([Change::AddInbound(from.clone())]);
+        first.push(&[single(&whole), single(&fragment)]);
+        second.pull(&first.out.sent);
+        let dropped = from.counters.drops(DropReason::BadSelector);
+        assert_eq!(
+            (from.counters.packets(), dropped),
+            match passes {
+                true => (2, 0),
+                false => (1, 1),
+            }
+        );
+    }
 }
 
 #[test]

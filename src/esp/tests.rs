@@ -82,6 +82,15 @@ fn seal(outbound: &mut Outbound, inner: &[u8], tfc: usize, next_header: u8) -> V
     packet
 }
 
+/// RFC 4303 §2.3: the inner packet begins at a multiple of 8 octets from the ESP header.
+#[test]
+fn the_inner_packet_is_aligned_behind_the_esp_header() {
+    for suite in suites() {
+        let (outbound, _) = pair(&suite);
+        assert_eq!(outbound.lead() % 8, 0, "{suite:?}");
+    }
+}
+
 /// An IPv4 header in front of one pattern, cut to any length without writing it anew.
 struct Inner(Vec<u8>);
 

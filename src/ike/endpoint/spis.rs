@@ -64,3 +64,34 @@ impl Spis {
         self.esp.get(&spi).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Draws from the end of a list.
+    struct Scripted(Vec<u64>);
+
+    impl Rng for Scripted {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            let octets = self.0.pop().expect("a number is left").to_be_bytes();
+            bytes.copy_from_slice(&octets[8 - bytes.len()..]);
+        }
+    }
+
+    /// RFC 7296 §2.6 wants unique SPIs that are not zero, RFC 4303 §2.1 none of the first 256.
+    #[test]
+    fn spis_are_random_unique_and_never_reserved_ones() {
+        let peer = PeerId(1);
+        let mut spis = Spis::default();
+        let mut rng = Scripted(vec![9, 7, 7, 0]);
+        assert_eq!(spis.reserve_ike(peer, &mut rng), IkeSpi(7));
+        assert_eq!(spis.reserve_ike(peer, &mut rng), IkeSpi(9));
+        let mut rng = Scripted(vec![300, 256, 256, 255, 1, 0]);
+        assert_eq!(spis.reserve_esp(peer, &mut rng), EspSpi(256));
+        assert_eq!(spis.reserve_esp(peer, &mut rng), EspSpi(300));
+        assert_eq!(spis.peer_of_esp(EspSpi(300)), Some(peer));
+        spis.release_esp(EspSpi(300));
+        assert_eq!(spis.peer_of_esp(EspSpi(300)), None);
+    }
+}

@@ -6,11 +6,13 @@
 //! | `mod` | [`Pair`], the two endpoints that all unit tests of the engine share; each exchange |
 //! | [`conformance`] | what an end offers, and how it answers malformed or unexpected messages |
 //! | [`received`] | what is ignored, what is answered and where to, what changes nothing |
+//! | [`sent`] | the form of everything that is sent in a long life |
 
 mod conformance;
 mod received;
 mod remnants;
 mod sendings;
+mod sent;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
