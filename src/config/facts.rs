@@ -47,9 +47,13 @@ pub struct CredentialFacts {
     pub inbound: Vec<CertificateFacts>,
     /// The roots that gateways are checked against.
     pub roots: Vec<CertificateFacts>,
-    /// The certificates of the gateway that are pinned.
+    /// The certificates of the gateway that are pinned, by which a reload finds new ones.
+    #[serde(skip)]
+    #[schemars(skip)]
     pub pinned: Vec<CertificateFacts>,
-    /// The certificates between the gateway's and its root.
+    /// The certificates between the gateway's and its root, for the same.
+    #[serde(skip)]
+    #[schemars(skip)]
     pub intermediates: Vec<CertificateFacts>,
     /// How many revocation lists there are.
     pub crls: usize,
