@@ -81,7 +81,9 @@ impl Plan {
         let mut dice = SimRng::stream(seed, "plan");
         // Drawn apart, so that the other dice of a seed fall as they always did.
         let mut apart = SimRng::stream(seed, "old peers");
-        let setup = Setup::draw(&mut dice).draw_old_peers(&mut apart);
+        let setup = Setup::draw(&mut dice)
+            .draw_old_peers(&mut apart)
+            .divide(&mut SimRng::stream(seed, "children"));
         let link = draw_link(&mut dice);
         let count = dice.range(3, 30);
         // In dense worlds everything crosses everything; in the others timers have their say in
@@ -112,7 +114,8 @@ impl Plan {
         Plan {
             seed: octet(0),
             setup: Setup::draw(&mut SimRng::new(number(1)))
-                .draw_old_peers(&mut SimRng::new(number(1) ^ 1)),
+                .draw_old_peers(&mut SimRng::new(number(1) ^ 1))
+                .divide(&mut SimRng::stream(number(1), "children")),
             link: draw_link(&mut SimRng::new(number(5))),
             restore_each_step: octet(9) % 8 == 7,
             acts: acts.collect(),
@@ -240,8 +243,7 @@ pub fn prove(world: &mut World) -> Result<(), String> {
 /// Sends a packet each way in every slot; says which do not arrive.
 fn blocked(world: &mut World) -> Option<String> {
     let began = world.now().mono;
-    let slots = world.host(A).peers.get(&PEER).map_or(0, |peer| peer.children.len());
-    for slot in 0..u16::try_from(slots).expect("few slots") {
+    for slot in 0..world.slots {
         for (from, to) in [(A, B), (B, A)] {
             world.send_inner(from, to, slot);
         }

@@ -43,7 +43,10 @@ impl Setup {
             encapsulation: self.encapsulation,
             start_on_4500: self.start_on_4500,
             ike: self.ike(id),
-            children: (0..self.slots).map(|slot| self.child(id, slot, salt)).collect(),
+            children: (0..self.slots)
+                .flat_map(|slot| (0..self.copies(id)).map(move |_| slot))
+                .map(|slot| self.child(id, slot, salt))
+                .collect(),
             credentials: Rc::new(toy),
             ask_for: None,
             ike_lifetime: Duration::from_secs(self.ike_seconds[us] + salt),

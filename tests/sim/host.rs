@@ -41,6 +41,8 @@ pub struct Host {
     pub dice: Dice,
     pub config: EndpointConfig,
     pub peers: BTreeMap<PeerId, PeerConfig>,
+    /// The children that both hosts' policies make together, once they agree.
+    pub children: usize,
     /// How often its key signed.
     pub signed: Rc<Cell<u64>>,
     pub census: Census,
@@ -66,9 +68,9 @@ pub enum Tear {
     After(usize),
 }
 
-/// Inbound SAs that one slot may have at a time: six IKE SAs, each with a child and its successor,
+/// Inbound SAs that one wanted child may have at a time: six IKE SAs, each with a child and its successor,
 /// and four that drain.
-const MAX_PER_SLOT: usize = 16;
+const MAX_PER_CHILD: usize = 16;
 /// IKE SAs that one peer may have at a time: rekeyed, re-authenticated and dialled at once, from
 /// both ends.
 const MAX_PER_PEER: usize = 8;
@@ -166,6 +168,7 @@ impl Host {
             dice: Dice::new(SimRng::stream(seed, name)),
             config: EndpointConfig::default(),
             peers: BTreeMap::new(),
+            children: 0,
             signed: Rc::default(),
             census: Census::default(),
             events: Vec::new(),
@@ -335,10 +338,11 @@ impl Host {
 
     /// Invariant 5, as far as it can be seen from outside.
     pub fn check_bounds(&self) -> Result<(), Violation> {
-        let slots: usize = self.peers.values().map(|p| p.children.len()).sum();
+        let wanted: usize = self.peers.values().map(|p| p.children.len()).sum();
+        let wanted = wanted.max(self.children);
         let (inbound, ikes) = (self.plane.inbound.len(), self.census.ikes.len());
-        if inbound > slots * MAX_PER_SLOT {
-            let text = format!("{} holds {inbound} inbound SAs for {slots} slots", self.name);
+        if inbound > wanted * MAX_PER_CHILD {
+            let text = format!("{} holds {inbound} inbound SAs for {wanted} children", self.name);
             return Err(Violation::new(Rule::Bounds, text));
         }
         if ikes > self.peers.len() * MAX_PER_PEER {

@@ -71,6 +71,8 @@ pub struct Setup {
     pub anywhere: Option<HostId>,
     /// Who has no NAT traversal: no NAT detection, nobody on port 4500, bare ESP.
     pub without_nat_traversal: Option<HostId>,
+    /// Who makes two equal children for each slot of the other, and keeps both.
+    pub twins: Option<HostId>,
 }
 
 impl Default for Setup {
@@ -97,6 +99,7 @@ impl Default for Setup {
             quiet: None,
             anywhere: None,
             without_nat_traversal: None,
+            twins: None,
         }
     }
 }
@@ -147,6 +150,7 @@ impl Setup {
             quiet: maybe(dice, 250),
             anywhere: None,
             without_nat_traversal: None,
+            twins: None,
         }
     }
 
@@ -160,9 +164,25 @@ impl Setup {
         self
     }
 
+    /// How the ends divide their traffic into children, drawn with dice of its own so that a seed
+    /// goes on meaning the world that it meant before.
+    pub fn divide(self, dice: &mut SimRng) -> Setup {
+        let host = HostId(usize::from(dice.chance(500)));
+        match dice.below(10) {
+            0 if self.azure.is_none() => Setup { twins: Some(host), ..self },
+            _ => self,
+        }
+    }
+
+    /// The children of one host's configuration for each slot.
+    pub fn copies(&self, id: HostId) -> u16 {
+        if self.twins == Some(id) { 2 } else { 1 }
+    }
+
     /// Both hosts, on a perfect net, switched off.
     pub fn world(&self, options: Options) -> World {
         let mut world = World::new(options);
+        world.slots = self.slots;
         for id in [A, B] {
             let address = ADDRESSES[id.0];
             // One engine is broken, the other is right: two that are wrong alike may agree.
@@ -170,6 +190,7 @@ impl Setup {
             let mut host = Host::new(id, NAMES[id.0], address, world.options.seed, fault);
             host.forget_leases = world.options.forget_leases;
             host.peers.insert(PEER, self.peer(id, 0, &host.signed));
+            host.children = usize::from(self.slots * self.copies(A).max(self.copies(B)));
             world.net.add_address(id, address);
             world.watch.keep_secret(NAMES[id.0].as_bytes());
             world.hosts.push(host);

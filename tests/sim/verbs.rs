@@ -175,6 +175,13 @@ impl World {
         self.host(id).events.iter().filter(rekeyed).count()
     }
 
+    /// How many children came up that took no other's place.
+    pub fn new_children(&self, id: HostId) -> usize {
+        let new =
+            |e: &&(Instant, IkeEvent)| matches!(e.1, IkeEvent::ChildUp { replaces: None, .. });
+        self.host(id).events.iter().filter(new).count()
+    }
+
     /// SAs that ended without a command, and that no successor replaced.
     pub fn unplanned_ends(&self) -> Vec<(HostId, Cause)> {
         let cause = |event: &IkeEvent| match event {
@@ -206,15 +213,16 @@ impl World {
                 return Some(format!("{} has {ikes} IKE SAs", host.id));
             }
             let slots = host.peers.get(&PEER).map_or(0, |peer| peer.children.len());
+            let wanted = slots.max(host.children);
             let sizes =
                 (host.plane.inbound.len(), host.plane.outbound.len(), host.plane.active.len());
-            if sizes != (slots, slots, slots) {
+            if sizes != (wanted, wanted, slots) {
                 return Some(format!(
-                    "{} has {sizes:?} SAs in, out, active for {slots} slots",
+                    "{} has {sizes:?} SAs in, out, active for {wanted} children in {slots} slots",
                     host.id
                 ));
             }
-            if host.census.children.len() != slots {
+            if host.census.children.len() != wanted {
                 return Some(format!("{} counts {} children", host.id, host.census.children.len()));
             }
         }
@@ -279,9 +287,8 @@ impl World {
 
     /// One packet each way in every slot passes. The net has to be whole.
     pub fn expect_passage(&mut self) {
-        let slots = self.host(A).peers.get(&PEER).map_or(0, |peer| peer.children.len());
         let began = self.now().mono;
-        for slot in 0..u16::try_from(slots).unwrap_or(0) {
+        for slot in 0..self.slots {
             self.send_inner(A, B, slot);
             self.send_inner(B, A, slot);
         }

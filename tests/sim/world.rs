@@ -54,6 +54,8 @@ pub struct World {
     pub clock: Clock,
     pub net: Net,
     pub hosts: Vec<Host>,
+    /// Pairs of networks whose traffic is to pass.
+    pub slots: u16,
     pub trace: Trace,
     pub watch: Watch,
     /// The first thing that went wrong; the world stands still from then on.
@@ -99,6 +101,7 @@ impl World {
         World {
             net: Net::new(options.seed),
             hosts: Vec::new(),
+            slots: 0,
             trace: Trace::new(clock.now().mono, options.lines.clone()),
             watch: Watch::default(),
             violation: None,

@@ -246,6 +246,8 @@ impl Endpoint {
             DataEvent::Alive(spi, at) => self.on_spi(now, spi, |peer, ctx| {
                 if let Some(sa) = peer.sa_of_inbound(spi) {
                     sa.alive(at);
+                    let children = sa.children.iter_mut();
+                    children.filter(|child| child.inbound.spi == spi).for_each(|c| c.hear(at));
                 }
                 peer.run_followups(ctx);
             }),

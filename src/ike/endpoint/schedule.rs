@@ -17,6 +17,8 @@ pub enum Timer {
     Duplicate,
     /// A hard lifetime ends.
     Expire,
+    /// A child that the peer asked for is sent on, though no packet of the peer has come on it.
+    FirstPacket,
     /// A half-open IKE SA, whose initiator has not sent IKE_AUTH, is dropped.
     HalfOpen,
     /// A NAT keepalive is due (RFC 3948 §2.3).

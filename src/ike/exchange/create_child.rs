@@ -25,7 +25,7 @@ use crate::ike::negotiation::narrow::{self, Grant, Payloads};
 use crate::ike::negotiation::proposal::{self, Groups, SelectedProposal};
 use crate::ike::sa::IkeSa;
 use crate::ike::sa::channel::Channel;
-use crate::ike::sa::child::{ChildHalf, ChildLifecycle, ChildSa, OutState};
+use crate::ike::sa::child::{ChildHalf, ChildLifecycle, ChildSa, FIRST_PACKET, OutState};
 use crate::ike::sa::lifetime;
 use crate::wire::codes::PayloadType;
 use crate::wire::payload::Payload;
@@ -219,7 +219,7 @@ pub(crate) fn grant_first(
     let mut child = make(ctx, channel, agreed, nonces, None);
     // The peer has just proved itself and may have lost all its other children: it is sent to on
     // this one at once, without waiting for its first packet.
-    child.may_send = true;
+    (child.may_send, child.send_at) = (true, None);
     Ok(child)
 }
 
@@ -331,7 +331,9 @@ fn make(
         outbound: ChildHalf { spi: peer_spi, keys: ours },
         made_by: asked_by,
         made_at: ctx.now.mono,
+        heard_at: None,
         may_send: asked_by == Party::We,
+        send_at: (asked_by == Party::Peer).then(|| ctx.now.mono + FIRST_PACKET),
         out: OutState::Registered,
         lifecycle: ChildLifecycle::Live,
         rekey_at: Some(limits.time.soft),

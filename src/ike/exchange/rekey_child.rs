@@ -60,6 +60,9 @@ pub(crate) fn granted(
     let stays = collision::successor(nonces.view(), rival.rival());
     let id = child.id;
     child.may_send = stays == Party::We;
+    if let Some(old) = sa.child(old) {
+        child.succeed(old);
+    }
     sa.install(ctx, child, Some(old));
     match stays {
         Party::We => {
@@ -127,8 +130,11 @@ pub(crate) fn answer(
     if sa.children.len() >= ctx.settings.max_children {
         return Err(Incompatible::NoAdditionalSas.into());
     }
-    let Granted { child, answer, nonces } =
+    let Granted { mut child, answer, nonces } =
         create_child::grant(ctx, &sa.channel, request, Some(slot))?;
+    if let Some(old) = sa.child(old) {
+        child.succeed(old);
+    }
     let new = child.id;
     sa.install(ctx, child, Some(old));
     match (creation, sa.flight.as_mut().map(|flight| &mut flight.exchange)) {

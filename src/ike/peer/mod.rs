@@ -361,7 +361,7 @@ impl Peer {
     pub(crate) fn on_first_packet(&mut self, ctx: &mut Context<'_>, spi: EspSpi) {
         let children = self.sas.iter_mut().flat_map(|sa| &mut sa.children);
         for child in children.filter(|child| child.inbound.spi == spi) {
-            child.may_send = true;
+            child.hear(ctx.now.mono);
         }
         self.run_followups(ctx);
     }

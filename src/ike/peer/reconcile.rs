@@ -9,7 +9,7 @@
 //! |---|---|
 //! | no live IKE SA, or a fresh one is wanted | dial ([`dial`](super::dial)) |
 //! | several IKE SAs from IKE_SA_INIT | close those that [`Peer::mark_surplus`] has chosen |
-//! | two child SAs of the same selectors | delete the one that loses (RFC 7296 §2.8.1) |
+//! | two child SAs of the same selectors | delete the one that loses, once it is idle |
 //! | a slot that is to be kept up and has no child SA | request a child SA |
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::ike::endpoint::schedule::{Earliest, Timer};
 use crate::ike::exchange::Exchange;
 use crate::ike::exchange::collision::{self, Age, Closing, Dialled};
 use crate::ike::exchange::step::Party;
-use crate::ike::ids::Slot;
+use crate::ike::ids::{ChildId, Slot};
 use crate::ike::path::Path;
 use crate::ike::sa::child::ChildSa;
 use crate::ike::sa::jitter::duration_between;
@@ -42,6 +42,10 @@ const THEIRS: Duration = Duration::from_secs(20);
 const RECHECK: Duration = Duration::from_secs(2);
 /// The most IKE SAs with one peer: both ends dialled at once, re-authentication and rekeys.
 const MOST: usize = 6;
+/// How long two twins stay when the peer has not yet sent on both.
+const TWIN_PAUSE: Duration = Duration::from_secs(5);
+/// How long a twin stays after a packet of the peer, when the peer has never sent on the other.
+const TWIN_IDLE: Duration = Duration::from_secs(60);
 /// The peer did not want a child SA that it deletes within this time.
 const BRIEF: Duration = Duration::from_secs(60);
 
@@ -69,7 +73,7 @@ impl Peer {
     /// Compares the configuration with the SAs that exist, and starts what follows.
     pub(super) fn reconcile(&mut self, ctx: &mut Context<'_>) {
         self.close_surplus(ctx);
-        self.close_duplicate_child(ctx);
+        self.close_twin(ctx);
         self.fill_slots(ctx);
         if self.dials_at().is_some_and(|at| at <= ctx.now.mono) {
             self.dial(ctx);
@@ -82,6 +86,7 @@ impl Peer {
         for sa in self.sas.iter().filter(|sa| sa.is_live()) {
             earliest.maybe(sa.surplus.map(|surplus| surplus.at), Timer::Duplicate);
         }
+        earliest.maybe(self.surplus_twin().map(|(_, at)| at), Timer::Duplicate);
         if let Some(sa) = self.main() {
             for slot in self.empty_slots(sa) {
                 let retry = self.slot_retries.get(usize::from(slot.0));
@@ -183,26 +188,31 @@ impl Peer {
         }
     }
 
-    /// Deletes one of two child SAs of the same slot and selectors, which both ends requested at
-    /// once. The one that the IKE SA's responder requested goes, or the older of two that one end
-    /// requested; the end that requested it deletes it.
-    fn close_duplicate_child(&mut self, ctx: &mut Context<'_>) {
-        let Some(main) = self.main().map(IkeSa::spi) else { return };
-        let Some(sa) = self.sas.iter_mut().find(|sa| sa.spi() == main) else { return };
-        if matches!(sa.flight.as_ref().map(|f| &f.exchange), Some(Exchange::RekeyChild(_))) {
-            return;
-        }
-        let maker = sa.channel.made_by;
-        let loses = |a: &ChildSa, b: &ChildSa| {
-            let same = a.slot == b.slot && a.selectors.covers(&b.selectors);
-            let order = |c: &ChildSa| (c.made_by == maker, c.id);
-            a.id != b.id && same && b.selectors.covers(&a.selectors) && order(a) < order(b)
-        };
-        let live = || sa.children.iter().filter(|child| child.is_live());
-        let duplicate = live().find(|a| a.made_by == Party::We && live().any(|b| loses(a, b)));
-        if let Some(id) = duplicate.map(|duplicate| duplicate.id) {
+    /// Deletes one of two child SAs of the same slot and selectors (twins), when its time has come.
+    fn close_twin(&mut self, ctx: &mut Context<'_>) {
+        let Some((id, at)) = self.surplus_twin() else { return };
+        let main = self.main().map(IkeSa::spi);
+        if at <= ctx.now.mono
+            && let Some(sa) = self.sas.iter_mut().find(|sa| Some(sa.spi()) == main)
+        {
             sa.close_child(ctx, id);
         }
+    }
+
+    /// The child SA of ours to delete because it has a twin, and when. Twins are made when both
+    /// ends ask at once, or by a peer that wants two. The end that asked for the one that
+    /// [`loses_to`] the other deletes it, and no end deletes what the other asked for.
+    fn surplus_twin(&self) -> Option<(ChildId, Instant)> {
+        let sa = self.main()?;
+        if matches!(sa.flight.as_ref().map(|f| &f.exchange), Some(Exchange::RekeyChild(_))) {
+            return None;
+        }
+        let maker = sa.channel.made_by;
+        let live = || sa.children.iter().filter(|child| child.is_live());
+        let ours = live().filter(|child| child.made_by == Party::We);
+        let twins = ours.flat_map(|own| live().map(move |other| (own, other)));
+        let losers = twins.filter(|(own, other)| loses_to(own, other, maker));
+        losers.map(|(own, other)| (own.id, twin_ends(own, other))).min_by_key(|(_, at)| *at)
     }
 
     /// The slots that are to be kept up and have no child SA, nor a request for one.
@@ -266,6 +276,27 @@ impl Peer {
                 sa.want(ctx, TaskKind::NewChild(slot, None), at);
             }
         }
+    }
+}
+
+/// Whether `own` is the one of two twins to go: the one that the IKE SA's responder asked for, or
+/// the older of two that one end asked for. Both ends decide alike.
+fn loses_to(own: &ChildSa, other: &ChildSa, maker: Party) -> bool {
+    let covers = |a: &ChildSa, b: &ChildSa| a.selectors.covers(&b.selectors);
+    let order = |child: &ChildSa| (child.made_by == maker, child.id);
+    own.slot == other.slot && covers(own, other) && covers(other, own) && order(own) < order(other)
+}
+
+/// When `own` is deleted, which loses to its twin: at once if the peer has sent on both, and else
+/// when the peer has not sent on `own` for a while. A peer may have one of two twins in its
+/// kernel's policy, and take the policy away with it: no twin is deleted that the peer may be about
+/// to use.
+fn twin_ends(own: &ChildSa, other: &ChildSa) -> Instant {
+    let made_at = own.made_at.max(other.made_at);
+    match (own.heard_at, other.heard_at) {
+        (Some(own), Some(other)) => own.min(other).max(made_at),
+        (None, _) => made_at + TWIN_PAUSE,
+        (Some(heard_at), None) => heard_at.max(made_at) + TWIN_IDLE,
     }
 }
 

@@ -14,6 +14,8 @@
 //! of ours, Installed a [`ChildSa`] in its IKE SA, Draining a [`ChildSa`] in the peer's list. Only
 //! the outbound half needs a field, [`OutState`].
 
+use std::time::Duration;
+
 use super::lifetime::Deadlines;
 use crate::crypto::keymat::EspKeys;
 use crate::crypto::{EspSuite, Secret};
@@ -25,6 +27,11 @@ use crate::ike::path::Path;
 use crate::time::Instant;
 use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::spi::EspSpi;
+
+/// How long a new child that the peer asked for waits for the peer's first packet, while another
+/// child sends the same traffic (RFC 7296 §2.8: "the responder MAY defer sending messages on a new
+/// SA until either it receives one or a timeout has occurred").
+pub(crate) const FIRST_PACKET: Duration = Duration::from_secs(2);
 
 /// The state of an outbound half.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -73,12 +80,18 @@ pub(crate) struct ChildSa {
     pub(crate) selectors: ChildSelectors,
     pub(crate) inbound: ChildHalf,
     pub(crate) outbound: ChildHalf,
-    /// The end that asked for the child.
+    /// The end that asked for the child, or for the first of the children that it succeeds.
     pub(crate) made_by: Party,
     pub(crate) made_at: Instant,
+    /// When the last packet of the peer is known to have come on this pair, or on those that it
+    /// succeeds.
+    pub(crate) heard_at: Option<Instant>,
     /// Whether the peer is known to receive on this pair: the peer answered our request, sent a
     /// packet on the pair (RFC 7296 §2.8), or asked for the pair in IKE_AUTH.
     pub(crate) may_send: bool,
+    /// When the peer is taken to receive on this pair without a sign of it; `None` when there was
+    /// one, and for the successor of another child, which sends until the peer deletes it.
+    pub(crate) send_at: Option<Instant>,
     pub(crate) out: OutState,
     pub(crate) lifecycle: ChildLifecycle,
     pub(crate) limits: Deadlines,
@@ -131,6 +144,18 @@ impl ChildSa {
             child: self.id,
             spi: self.inbound.spi,
         });
+    }
+
+    /// Notes that a packet of the peer has come on this pair.
+    pub(crate) fn hear(&mut self, at: Instant) {
+        self.heard_at = self.heard_at.max(Some(at));
+        (self.may_send, self.send_at) = (true, None);
+    }
+
+    /// Takes over what holds for the child that this one succeeds by a rekey.
+    pub(crate) fn succeed(&mut self, old: &ChildSa) {
+        (self.made_by, self.heard_at) = (old.made_by, old.heard_at);
+        self.send_at = None;
     }
 
     /// Whether the child is neither leaving nor replaced.

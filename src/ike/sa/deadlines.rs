@@ -8,6 +8,7 @@
 //! | a soft lifetime is over | the IKE SA or child is rekeyed ([`super::lifetime`]) | `Rekey` |
 //! | a hard lifetime is over | the IKE SA says its Delete and ends, the child ends | `Expire` |
 //! | the peer's proof is over | the IKE SA is deleted ([`super::proof`]) | `Expire` |
+//! | a new child has waited for a packet | it may send ([`super::child`]) | `FirstPacket` |
 //! | the peer did not delete what it replaced | the IKE SA or child is deleted by us | `Linger` |
 //! | a fresh authentication is due | a new IKE SA is dialled beside this one | `Reauthenticate` |
 //! | a NAT mapping is idle | a keepalive ([`super::nat_traversal`]) | `Keepalive` |
@@ -50,6 +51,7 @@ impl IkeSa {
         earliest.maybe(self.channel.fragments_until(), Timer::HalfOpen);
         for child in &self.children {
             earliest.at(child.expire_at, Timer::Expire);
+            earliest.maybe(child.send_at, Timer::FirstPacket);
             match child.lifecycle {
                 ChildLifecycle::Live => earliest.maybe(child.rekey_at, Timer::Rekey),
                 ChildLifecycle::Replaced { overdue } => earliest.at(overdue, Timer::Linger),
@@ -105,14 +107,18 @@ impl IkeSa {
         None
     }
 
-    /// Ends children whose hard lifetime is over, closes those that the peer should have deleted,
-    /// and asks for the rekeying of those whose soft lifetime is over.
+    /// Sends on children that have waited long enough, ends those whose hard lifetime is over,
+    /// closes those that the peer should have deleted, and asks for the rekeying of those whose
+    /// soft lifetime is over.
     fn wake_children(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.mono();
         let mut expired = Vec::new();
         let mut overdue = Vec::new();
         let mut due = Vec::new();
         for child in &mut self.children {
+            if child.send_at.is_some_and(|at| at <= now) {
+                (child.may_send, child.send_at) = (true, None);
+            }
             if child.expire_at <= now {
                 expired.push((child.id, child.inbound.spi));
             } else if child.lifecycle.is_overdue(now) {

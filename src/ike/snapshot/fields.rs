@@ -82,8 +82,8 @@ lists!(
 records! {
     SlotRetry { failures, at }
     ChildSa {
-        id, slot, suite, selectors, inbound, outbound, made_by, made_at, may_send, out, lifecycle,
-        limits,
+        id, slot, suite, selectors, inbound, outbound, made_by, made_at, heard_at, may_send,
+        send_at, out, lifecycle, limits,
         rekey_at, expire_at,
     }
     CombinationCipher { encr, key_bits, integ }

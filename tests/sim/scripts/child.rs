@@ -8,7 +8,7 @@ use s2sd::ike::ids::ChildId;
 use super::{Script, Stage, script};
 use crate::packet::{CREATE_CHILD_SA, INFORMATIONAL};
 use crate::rules::{Action, Pattern};
-use crate::scene::PEER;
+use crate::scene::{A, B, PEER};
 use crate::world::World;
 
 pub const SCRIPTS: &[Script] = &[
@@ -32,6 +32,7 @@ pub const SCRIPTS: &[Script] = &[
     script("volume-rekey-under-load", 1, volume_rekey_under_load),
     script("temporary-failure-is-tried-again", 1, temporary_failure_is_tried_again),
     script("quick-rekeys-are-no-refusals", 1, quick_rekeys_are_no_refusals),
+    script("two-equal-children", 2, two_equal_children),
 ];
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -373,4 +374,33 @@ fn quick_rekeys_are_no_refusals(stage: &Stage) -> World {
     let soon = w.run_until(2 * SECOND, |w| w.child(x, 0).is_some_and(|child| child != last));
     w.check(soon, || "no child two seconds after the last one ended".into());
     w.expect_agreement()
+}
+
+/// The peer makes two equal children where the other end has one slot, as daemons do that ask again
+/// for what they have: both stay, and so do their successors. The other end sends on the newest,
+/// though the peer goes on sending on the older one. Variant 1: the peer dials.
+fn two_equal_children(stage: &Stage) -> World {
+    let (x, y) = (stage.x, stage.y);
+    let (maker, other) = if stage.variant == 0 { (y, x) } else { (x, y) };
+    let mut w = stage.world(|s| s.twins = Some(maker));
+    let peer = w.peer_of(x);
+    w.command(x, Command::Up(peer));
+    w.run_for(Duration::from_secs(30));
+    for (from, to) in [(A, B), (B, A)] {
+        w.flow(from, to, 0, Duration::from_millis(100), Duration::from_secs(3_600));
+    }
+    w.run_for(Duration::from_secs(10));
+    let newest = w.host(other).census.children.last().copied();
+    let sends = w.child(other, 0);
+    w.check(sends == newest, || format!("{other} sends on {sends:?}, the newest is {newest:?}"));
+    let made = w.new_children(other);
+    for child in w.host(other).census.children.clone() {
+        w.command(other, Command::RekeyChild(PEER, child));
+    }
+    w.run_for(Duration::from_secs(20));
+    let rekeyed = w.rekeyed_children(other);
+    w.check(rekeyed == 2, || format!("{rekeyed} children of two were rekeyed"));
+    let again = w.new_children(other);
+    w.check(again == made, || format!("{} children were deleted as twins", again - made));
+    w.expect_agreement_without_loss()
 }
