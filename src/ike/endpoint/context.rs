@@ -35,11 +35,33 @@ pub(crate) struct Context<'a> {
     pub(crate) spis: &'a mut Spis,
     pub(crate) half_open: &'a mut HalfOpen,
     pub(crate) next_child: &'a mut u64,
+    /// The child SAs that the peer has on other IKE SAs than the one that is handled.
+    pub(crate) beside: ChildCount,
     /// What a lower layer reported about the failure that is being handled.
     pub(crate) reason: Option<(String, Option<RefusalRemedy>)>,
 }
 
+/// How many child SAs a peer has.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct ChildCount {
+    /// Those that are neither replaced nor leaving, on IKE SAs that stay.
+    pub(crate) live: usize,
+    /// All that stand.
+    pub(crate) all: usize,
+}
+
+/// The children that a simultaneous rekey makes beside the old one, one for each end.
+const COLLIDING: usize = 2;
+
 impl Context<'_> {
+    /// Whether the peer, which has `here` children on the IKE SA that is handled, may have one more
+    /// at all. A peer at its limit has all its children twice while it replaces them, or its IKE SA
+    /// by another: that is the bound.
+    pub(crate) fn has_bounds_for_child(&self, here: usize) -> bool {
+        here + self.beside.all
+            < self.settings.max_children.saturating_mul(2).saturating_add(COLLIDING)
+    }
+
     /// How long to wait before dialling a silent peer again after this many failures in a row.
     pub(crate) fn redial_pause(&mut self, failures: u32) -> Duration {
         self.config.behaviour.redial_pause(failures, self.rng)

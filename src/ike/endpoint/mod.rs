@@ -38,7 +38,7 @@ use crate::wire::header::{Header, IkeVersion};
 use crate::wire::spi::{EspSpi, IkeSpi};
 use command::{Command, DataEvent};
 use config::{EndpointConfig, PeerConfig};
-use context::Context;
+use context::{ChildCount, Context};
 use event::{Cause, IkeEvent};
 use output::{Output, Outputs};
 use schedule::{Schedule, Timer};
@@ -343,6 +343,7 @@ impl Endpoint {
             spis: &mut self.spis,
             half_open: &mut self.admissions.half_open,
             next_child: &mut self.next_child,
+            beside: ChildCount::default(),
             reason: None,
         };
         turn(peer, &mut ctx);

@@ -306,7 +306,11 @@ impl InitAnswered {
         let mut sa = establish(ctx, keyed, proven, Party::Peer);
         sa.keep_proof(ctx, presented);
         if request.sa().is_some() {
-            match create_child::grant_first(ctx, &sa.channel, &request, &nonces, &mut answer) {
+            let granted = match ctx.has_bounds_for_child(sa.children.len()) {
+                true => create_child::grant_first(ctx, &sa.channel, &request, &nonces, &mut answer),
+                false => Err(Incompatible::NoAdditionalSas.into()),
+            };
+            match granted {
                 Ok(child) => sa.install(ctx, child, None),
                 Err(error) => {
                     ctx.refuse(Step::Auth, MessageHalf::Request, error, Some(&request));

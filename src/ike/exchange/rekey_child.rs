@@ -127,7 +127,7 @@ pub(crate) fn answer(
         Creation::NotNow => return Err(Busy::Crossing.into()),
         Creation::Usual | Creation::Rival => {}
     }
-    if sa.children.len() >= ctx.settings.max_children {
+    if !sa.has_room(ctx, true) {
         return Err(Incompatible::NoAdditionalSas.into());
     }
     let Granted { mut child, answer, nonces } =

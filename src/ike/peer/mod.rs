@@ -24,7 +24,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::endpoint::config::PeerConfig;
-use super::endpoint::context::Context;
+use super::endpoint::context::{ChildCount, Context};
 use super::endpoint::event::{Cause, IkeEvent};
 use super::endpoint::schedule::{Earliest, Timer};
 use super::ids::{ChildId, PeerId, Slot};
@@ -93,6 +93,7 @@ impl Peer {
         path: Path,
         bytes: &[u8],
     ) {
+        ctx.beside = self.count_children(own);
         if let Some(at) = self.sas.iter().position(|sa| sa.spi() == own) {
             let leads = self.main().is_some_and(|main| main.spi() == own);
             let mut sa = self.sas.remove(at);
@@ -109,6 +110,18 @@ impl Peer {
             self.on_handshake_message(ctx, phase, header, path, bytes);
         }
         self.run_followups(ctx);
+    }
+
+    /// The child SAs on all IKE SAs but this one.
+    fn count_children(&self, but: IkeSpi) -> ChildCount {
+        let mut count = ChildCount::default();
+        for sa in self.sas.iter().filter(|sa| sa.spi() != but) {
+            count.all += sa.children.len();
+            if sa.is_live() && sa.surplus.is_none() {
+                count.live += sa.children.iter().filter(|child| child.is_live()).count();
+            }
+        }
+        count
     }
 
     /// Handles the peer's request on an established IKE SA: a retransmission is answered with the

@@ -111,7 +111,7 @@ impl IkeSa {
         if collision::on_new_child(self.activity()) != Creation::Usual {
             return Err(Busy::Crossing.into());
         }
-        if self.children.len() >= ctx.settings.max_children {
+        if !self.has_room(ctx, false) {
             return Err(Incompatible::NoAdditionalSas.into());
         }
         let Granted { child, answer, .. } = create_child::grant(ctx, &self.channel, request, None)?;

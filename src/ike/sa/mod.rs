@@ -293,6 +293,13 @@ impl IkeSa {
         self.children.push(child);
     }
 
+    /// Whether the peer may have one more child, which replaces one of this IKE SA if `replaces`.
+    pub(crate) fn has_room(&self, ctx: &Context<'_>, replaces: bool) -> bool {
+        let live = self.children.iter().filter(|child| child.is_live()).count();
+        live.saturating_sub(usize::from(replaces)) + ctx.beside.live < ctx.settings.max_children
+            && ctx.has_bounds_for_child(self.children.len())
+    }
+
     /// Takes a child out of this IKE SA; the peer retires the child after the input.
     pub(crate) fn detach_child(&mut self, id: ChildId, cause: Cause) -> bool {
         let Some(at) = self.children.iter().position(|child| child.id == id) else { return false };

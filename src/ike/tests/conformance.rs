@@ -2,7 +2,9 @@
 //! or repeated.
 
 use super::*;
+use crate::ike::ids::Slot;
 use crate::ike::sa::channel::{Envelope, OpenedMessage};
+use crate::ike::sa::task::TaskKind;
 use crate::ike::sa::window::Fingerprint;
 use crate::wire::codes::{ExchangeType, KeId, NotifyType, PayloadType};
 use crate::wire::header::{Flags, Header, MessageId};
@@ -310,5 +312,52 @@ fn a_successor_without_room_comes_on_a_new_ike_sa_and_not_in_circles() {
             assert_eq!(pair.count(0, is_up), ups, "{:#?}", pair.events[0]);
             assert_eq!(pair.holds(0), (1, 1, 1));
         }
+    });
+}
+
+/// The child that a rekey replaces does not count: a peer at its limit can go on rekeying.
+#[test]
+fn a_peer_at_its_limit_rekeys_its_children() {
+    in_both_ways(|| {
+        let mut pair = established();
+        pair.ends[1].settings.max_children = 1;
+        for _ in 0..3 {
+            let child = pair.child(0);
+            pair.command(0, Command::RekeyChild(PEER, child));
+            pair.pass(Duration::from_secs(10));
+        }
+        assert_eq!((pair.count(0, is_up), pair.holds(0)), (1, (1, 1, 1)), "{:#?}", pair.events[0]);
+        let rekeyed = |e: &IkeEvent| matches!(e, IkeEvent::ChildUp { replaces: Some(_), .. });
+        assert_eq!(pair.count(1, rekeyed), 3);
+    });
+}
+
+/// The limit is the peer's, however many IKE SAs it opens: all children twice, while it replaces
+/// one IKE SA by another, and what collides.
+#[test]
+fn children_are_limited_by_peer_and_not_by_ike_sa() {
+    in_both_ways(|| {
+        let mut pair = established();
+        pair.ends[1].settings.max_children = 2;
+        for _ in 0..3 {
+            pair.command(0, Command::Reauthenticate(PEER));
+            pair.deliver();
+        }
+        let (ike_sas, _, _) = pair.holds(0);
+        assert!(ike_sas >= 4);
+        for at in 0..ike_sas {
+            for _ in 0..4 {
+                let now = pair.now;
+                pair.ends[0].with(now, PEER, |peer, ctx| {
+                    let kind = TaskKind::NewChild(Slot(0), None);
+                    peer.sas[at].want(ctx, kind, now.mono);
+                    peer.run_followups(ctx);
+                });
+                pair.collect(0);
+                pair.deliver();
+            }
+        }
+        let (_, children, _) = pair.holds(1);
+        assert!((4..=2 * 2 + 2).contains(&children), "{children}");
     });
 }
