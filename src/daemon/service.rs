@@ -535,9 +535,15 @@ impl Service {
             Output::InstallOutbound(sa) => {
                 self.on_tunnel(sa.peer, |tunnel| tunnel.install_outbound(*sa));
             }
-            Output::ActivateOutbound { peer, slot, child, spi } => {
+            Output::ActivateOutbound { peer, slot: _, child, spi } => {
                 self.on_tunnel(peer, |tunnel| {
-                    tunnel.activate_outbound(slot, child, spi);
+                    tunnel.activate_outbound(child, spi);
+                    Ok(())
+                });
+            }
+            Output::DisplaceOutbound { peer, child, spi } => {
+                self.on_tunnel(peer, |tunnel| {
+                    tunnel.displace_outbound(child, spi);
                     Ok(())
                 });
             }

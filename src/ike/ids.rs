@@ -13,8 +13,8 @@ pub struct PeerId(pub u32);
 pub struct ChildId(pub u64);
 
 /// One of a peer's configured children, by its place in the peer's list. A slot can have several
-/// child SAs, as during a rekey and on several IKE SAs; at most one of them carries its outbound
-/// traffic.
+/// child SAs, as during a rekey, on several IKE SAs, and with a peer that makes one for each pair
+/// of its networks. Those carry the slot's outbound traffic that no newer one covers.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Slot(pub u16);
 

@@ -43,8 +43,9 @@ impl Setup {
             encapsulation: self.encapsulation,
             start_on_4500: self.start_on_4500,
             ike: self.ike(id),
-            children: (0..self.slots)
-                .flat_map(|slot| (0..self.copies(id)).map(move |_| slot))
+            children: self
+                .children(id)
+                .into_iter()
                 .map(|slot| self.child(id, slot, salt))
                 .collect(),
             credentials: Rc::new(toy),
@@ -124,7 +125,10 @@ impl Setup {
     /// What lies behind `of` in the eyes of `id`.
     fn networks(&self, id: HostId, of: HostId, slot: u16) -> SelectorSet {
         // Azure's gateways offer everything, which only works out when there is one tunnel.
-        if self.any_to_any == Some(id) || (self.azure == Some(id) && self.slots == 1) {
+        if self.any_to_any == Some(id)
+            || self.pairs == Some(other(id))
+            || (self.azure == Some(id) && self.slots == 1)
+        {
             return SelectorSet::from(Selector::ANY_V4);
         }
         let mut octets = inner_address(of, slot).octets();

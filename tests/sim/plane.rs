@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use s2sd::ike::endpoint::command::DataEvent;
 use s2sd::ike::endpoint::output::{EspSa, Output};
-use s2sd::ike::ids::{ChildId, PeerId, Slot};
+use s2sd::ike::ids::{ChildId, PeerId};
 use s2sd::ike::path::{Path, Port};
 use s2sd::wire::spi::EspSpi;
 
@@ -27,7 +27,8 @@ pub const PACKET_OCTETS: u64 = 1_000;
 pub struct Plane {
     pub inbound: BTreeMap<EspSpi, Inbound>,
     pub outbound: BTreeMap<(PeerId, ChildId), Outbound>,
-    pub active: BTreeMap<(PeerId, Slot), ChildId>,
+    /// The outbound SAs in use.
+    pub active: BTreeSet<(PeerId, ChildId)>,
     reported: BTreeSet<(EspSpi, SocketAddr)>,
     /// Packets that arrived for no SA, that did not open, or that did not fit the selectors.
     pub dropped: Dropped,
@@ -95,16 +96,23 @@ impl Plane {
             Output::ActivateOutbound { peer, slot, child, spi } => {
                 match self.outbound.get(&(peer, child)) {
                     Some(held) if held.sa.spi == spi && held.sa.slot == slot => {
-                        self.active.insert((peer, slot), child);
+                        self.active.insert((peer, child));
                         Ok(())
                     }
                     _ => broken(format!("{child} {spi} activated without being installed")),
                 }
             }
+            Output::DisplaceOutbound { peer, child, spi } => {
+                let held = self.outbound.get(&(peer, child)).is_some_and(|held| held.sa.spi == spi);
+                match held && self.active.remove(&(peer, child)) {
+                    true => Ok(()),
+                    false => broken(format!("{child} {spi} displaced without being active")),
+                }
+            }
             Output::RetireOutbound { peer, child, spi } => {
                 match self.outbound.remove(&(peer, child)) {
                     Some(held) if held.sa.spi == spi => {
-                        self.active.retain(|_, active| *active != child);
+                        self.active.remove(&(peer, child));
                         ledger.forget(held.sender.key, false);
                         Ok(())
                     }
@@ -133,13 +141,18 @@ impl Plane {
         }
     }
 
-    /// Seals an inner packet on the active SA of the slot that wants it; `None` when there is none.
+    /// The child whose outbound SA carries packets between these addresses: the newest that is
+    /// active and whose selectors cover them.
+    pub fn carrier(&self, near: impl Into<IpAddr>, far: impl Into<IpAddr>) -> Option<ChildId> {
+        let (near, far) = (near.into(), far.into());
+        let active = self.active.iter().rev().filter_map(|key| self.outbound.get(key));
+        active.map(|held| &held.sa).find(|sa| fits(sa, near, far)).map(|sa| sa.child)
+    }
+
+    /// Seals an inner packet on the active SA that carries it; `None` when there is none.
     pub fn seal(&mut self, ledger: &mut Ledger, inner: Inner) -> Option<Sealed> {
-        let Plane { active, outbound, .. } = self;
-        let held = outbound.values_mut().find(|held| {
-            active.get(&(held.sa.peer, held.sa.slot)) == Some(&held.sa.child)
-                && fits(&held.sa, inner.src, inner.dst)
-        })?;
+        let child = self.carrier(inner.src, inner.dst)?;
+        let held = self.outbound.values_mut().find(|held| held.sa.child == child)?;
         let (seq, bytes) = held.sender.seal(ledger, inner);
         held.packets += 1;
         let port = |mut end: SocketAddr| {

@@ -71,6 +71,8 @@ pub struct Setup {
     pub anywhere: Option<HostId>,
     /// Who has no NAT traversal: no NAT detection, nobody on port 4500, bare ESP.
     pub without_nat_traversal: Option<HostId>,
+    /// Who makes a child for each pair of networks, where the other has one slot for everything.
+    pub pairs: Option<HostId>,
     /// Who makes two equal children for each slot of the other, and keeps both.
     pub twins: Option<HostId>,
 }
@@ -99,6 +101,7 @@ impl Default for Setup {
             quiet: None,
             anywhere: None,
             without_nat_traversal: None,
+            pairs: None,
             twins: None,
         }
     }
@@ -150,6 +153,7 @@ impl Setup {
             quiet: maybe(dice, 250),
             anywhere: None,
             without_nat_traversal: None,
+            pairs: None,
             twins: None,
         }
     }
@@ -170,13 +174,16 @@ impl Setup {
         let host = HostId(usize::from(dice.chance(500)));
         match dice.below(10) {
             0 if self.azure.is_none() => Setup { twins: Some(host), ..self },
+            1 | 2 if self.azure.is_none() => Setup { pairs: Some(host), ..self },
             _ => self,
         }
     }
 
-    /// The children of one host's configuration for each slot.
-    pub fn copies(&self, id: HostId) -> u16 {
-        if self.twins == Some(id) { 2 } else { 1 }
+    /// The networks of each child of a host's configuration.
+    pub fn children(&self, id: HostId) -> Vec<u16> {
+        let copies = if self.twins == Some(id) { 2 } else { 1 };
+        let slots = if self.pairs == Some(other(id)) { 1 } else { self.slots };
+        (0..slots).flat_map(|slot| std::iter::repeat_n(slot, copies)).collect()
     }
 
     /// Both hosts, on a perfect net, switched off.
@@ -190,7 +197,7 @@ impl Setup {
             let mut host = Host::new(id, NAMES[id.0], address, world.options.seed, fault);
             host.forget_leases = world.options.forget_leases;
             host.peers.insert(PEER, self.peer(id, 0, &host.signed));
-            host.children = usize::from(self.slots * self.copies(A).max(self.copies(B)));
+            host.children = self.children(A).len().max(self.children(B).len());
             world.net.add_address(id, address);
             world.watch.keep_secret(NAMES[id.0].as_bytes());
             world.hosts.push(host);

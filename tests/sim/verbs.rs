@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use s2sd::ike::endpoint::command::Command;
 use s2sd::ike::endpoint::event::{Cause, IkeEvent};
-use s2sd::ike::ids::{ChildId, PeerId, Slot};
+use s2sd::ike::ids::{ChildId, PeerId};
 use s2sd::time::Instant;
 use s2sd::wire::spi::IkeSpi;
 
@@ -13,7 +13,7 @@ use crate::invariants::{Rule, Violation};
 use crate::packet::{Datagram, HostId, IKE_SA_INIT};
 use crate::rules::{Action, Pattern};
 use crate::scene::{A, ADDRESSES, B, OTHER_ADDRESSES, PEER, other};
-use crate::world::World;
+use crate::world::{World, inner_address};
 
 /// Longer than any dead-peer timeout, pause between dials and retry of a refused child together.
 const PATIENCE: Duration = Duration::from_secs(1_800);
@@ -144,9 +144,9 @@ impl World {
         PEER
     }
 
-    /// The child that carries this slot's traffic.
+    /// The child that carries the traffic of the networks of this slot.
     pub fn child(&self, id: HostId, slot: u16) -> Option<ChildId> {
-        self.host(id).plane.active.get(&(PEER, Slot(slot))).copied()
+        self.host(id).plane.carrier(inner_address(id, slot), inner_address(other(id), slot))
     }
 
     /// The same where a script takes it for granted. In a world with a crash the tunnel may be
@@ -216,7 +216,9 @@ impl World {
             let wanted = slots.max(host.children);
             let sizes =
                 (host.plane.inbound.len(), host.plane.outbound.len(), host.plane.active.len());
-            if sizes != (wanted, wanted, slots) {
+            // Of equal children in one slot one sends; each pair of networks has one that does.
+            let active = slots.max(usize::from(self.slots));
+            if sizes != (wanted, wanted, active) {
                 return Some(format!(
                     "{} has {sizes:?} SAs in, out, active for {wanted} children in {slots} slots",
                     host.id

@@ -4,14 +4,15 @@
 //! |---|---|
 //! | `InstallInbound` | `AddInbound` |
 //! | `InstallOutbound` | none: the SA is kept ready |
-//! | `ActivateOutbound` | `UseOutbound`, and `RetireOutbound` for the SA before it |
+//! | `ActivateOutbound` | `UseOutbound`: before all that were activated earlier |
+//! | `DisplaceOutbound` | `RetireOutbound`, and the SA is kept ready |
 //! | `RetireOutbound` | `RetireOutbound`, and the key is forgotten |
 //! | `RemoveInbound` | `RemoveInbound`, and the key is forgotten |
 //!
 //! The order is the engine's, and a rekey loses no packet by it (make-before-break): the new
 //! inbound half is there before the old outbound half retires.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
@@ -21,8 +22,8 @@ use crate::daemon::device::DevicePlan;
 use crate::daemon::traffic::Traffic;
 use crate::dataplane::{Change, Forwarding, InboundSa, OutboundSa};
 use crate::esp::{Ceiling, Counters, Inbound, Lease, Outbound, Replay};
+use crate::ike::ChildId;
 use crate::ike::endpoint::output::EspSa;
-use crate::ike::{ChildId, Slot};
 use crate::state::SaDirection;
 use crate::state::inventory::{Position, Seen, Sent};
 use crate::state::ledger::Ledger;
@@ -32,8 +33,8 @@ use crate::wire::spi::EspSpi;
 #[derive(Debug)]
 pub(super) struct ChildTable {
     children: BTreeMap<ChildId, Child>,
-    /// The outbound SA that each slot's traffic leaves on.
-    active: BTreeMap<Slot, (ChildId, EspSpi)>,
+    /// The children whose outbound SAs traffic leaves on.
+    active: BTreeSet<ChildId>,
     forwarding: Forwarding,
     ledger: Ledger,
     provider: Standard,
@@ -47,7 +48,7 @@ impl ChildTable {
     pub(super) fn new(forwarding: Forwarding, ledger: Ledger) -> ChildTable {
         ChildTable {
             children: BTreeMap::new(),
-            active: BTreeMap::new(),
+            active: BTreeSet::new(),
             forwarding,
             ledger,
             provider: Standard::default(),
@@ -81,14 +82,14 @@ impl ChildTable {
         self.children.iter().map(|(id, child)| (*id, child))
     }
 
-    /// Whether the traffic of any slot can leave.
+    /// Whether any traffic can leave.
     pub(super) fn can_send(&self) -> bool {
         !self.active.is_empty()
     }
 
-    /// Whether the traffic of a slot leaves on this child.
+    /// Whether traffic leaves on this child.
     pub(super) fn is_active(&self, child: ChildId) -> bool {
-        self.active.values().any(|(id, _)| *id == child)
+        self.active.contains(&child)
     }
 
     /// What moved since the tunnel was made, over restarts too.
@@ -158,20 +159,24 @@ impl ChildTable {
         Ok(())
     }
 
-    /// Sends a slot's traffic on this SA, and no longer on the one before it.
-    pub(super) fn activate_outbound(&mut self, slot: Slot, child: ChildId, spi: EspSpi) {
+    /// Sends on this SA what its selectors cover, in preference to the SAs before it.
+    pub(super) fn activate_outbound(&mut self, child: ChildId, spi: EspSpi) {
         let ready = self.children.get(&child).and_then(|child| child.outbound.as_ref());
         let Some(outbound) = ready.filter(|sa| sa.spi == spi) else { return };
-        let new = Change::UseOutbound(Arc::clone(outbound));
-        let before = self.active.insert(slot, (child, spi)).filter(|before| before.1 != spi);
-        let old = before.map(|(_, spi)| Change::RetireOutbound(spi));
-        self.forwarding.apply(std::iter::once(new).chain(old));
+        self.forwarding.apply([Change::UseOutbound(Arc::clone(outbound))]);
+        self.active.insert(child);
+    }
+
+    /// Sends nothing on this SA until it is activated again.
+    pub(super) fn displace_outbound(&mut self, child: ChildId, spi: EspSpi) {
+        self.forwarding.apply([Change::RetireOutbound(spi)]);
+        self.active.remove(&child);
     }
 
     /// Never sends on this SA again.
     pub(super) fn retire_outbound(&mut self, child: ChildId, spi: EspSpi) {
         self.forwarding.apply([Change::RetireOutbound(spi)]);
-        self.active.retain(|_, active| *active != (child, spi));
+        self.active.remove(&child);
         self.drop_half(child, |child| drop(child.outbound.take()));
         self.ledger.release(child, SaDirection::Out);
     }

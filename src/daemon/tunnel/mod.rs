@@ -36,7 +36,7 @@ use crate::dataplane::{InboundSa, InnerNetworks, LaneEvent};
 use crate::esp::{Counters, DropReason};
 use crate::ike::endpoint::output::EspSa;
 use crate::ike::path::Path;
-use crate::ike::{ChildId, PeerId, Slot};
+use crate::ike::{ChildId, PeerId};
 use crate::state::PersistentState;
 use crate::state::inventory::Position;
 use crate::time::Instant;
@@ -188,12 +188,12 @@ impl<H: TunnelHost> RunningTunnel<H> {
         self.children.iter()
     }
 
-    /// Whether the traffic of any slot can leave.
+    /// Whether any traffic can leave.
     pub(crate) fn can_send(&self) -> bool {
         self.children.can_send()
     }
 
-    /// Whether the traffic of a slot leaves on this child.
+    /// Whether traffic leaves on this child.
     pub(crate) fn is_active(&self, child: ChildId) -> bool {
         self.children.is_active(child)
     }
@@ -247,10 +247,16 @@ impl<H: TunnelHost> RunningTunnel<H> {
         self.data_path.set_ends(ends)
     }
 
-    /// Sends a slot's traffic on this SA, and no longer on the one before it.
-    pub(crate) fn activate_outbound(&mut self, slot: Slot, child: ChildId, spi: EspSpi) {
-        self.children.activate_outbound(slot, child, spi);
+    /// Sends on this SA what its selectors cover, in preference to the SAs before it.
+    pub(crate) fn activate_outbound(&mut self, child: ChildId, spi: EspSpi) {
+        self.children.activate_outbound(child, spi);
         // Each suite leaves another room for the inner packet.
+        self.data_path.follow_path_mtu();
+    }
+
+    /// Sends nothing on this SA until it is activated again.
+    pub(crate) fn displace_outbound(&mut self, child: ChildId, spi: EspSpi) {
+        self.children.displace_outbound(child, spi);
         self.data_path.follow_path_mtu();
     }
 

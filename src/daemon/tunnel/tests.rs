@@ -19,6 +19,7 @@ use crate::crypto::suite::{Aead, AesKey, EspProtection, Protection};
 use crate::crypto::{EspSuite, Secret};
 use crate::daemon::device::LinkControl;
 use crate::dataplane::Forwarding;
+use crate::ike::Slot;
 use crate::ike::path::Port;
 use crate::ike::sa::lifetime::{Deadlines, LimitPair};
 use crate::rng::SeededRng;
@@ -294,7 +295,7 @@ fn running() -> (FakeHost, RunningTunnel<FakeHost>) {
     let (host, mut tunnel) = created(Vec::new());
     tunnel.install_inbound(sa(1, IN)).unwrap();
     tunnel.install_outbound(sa(1, OUT)).unwrap();
-    tunnel.activate_outbound(Slot(0), ChildId(1), spi(OUT));
+    tunnel.activate_outbound(ChildId(1), spi(OUT));
     host.calls();
     (host, tunnel)
 }
@@ -431,7 +432,7 @@ fn the_devices_mtu_follows_the_path_and_is_never_above_the_configured_one() {
     tunnel.follow_path_mtu();
     assert_eq!(tunnel.mtu(), 1400, "what the device has");
     host.fail(None);
-    tunnel.activate_outbound(Slot(0), ChildId(1), spi(OUT));
+    tunnel.activate_outbound(ChildId(1), spi(OUT));
     assert_eq!(tunnel.mtu(), 1338, "tried again");
     host.calls();
     tunnel.restore_device().unwrap();
@@ -503,9 +504,12 @@ fn children_are_installed_switched_and_removed_in_order() {
     tunnel.install_outbound(sa(2, OUT + 1)).unwrap();
     assert_eq!(tables(&tunnel), (vec![new_in, old_in], vec![old_out]), "nothing leaves on it yet");
     assert_eq!((tunnel.is_active(ChildId(1)), tunnel.is_active(ChildId(2))), (true, false));
-    tunnel.activate_outbound(Slot(0), ChildId(2), spi(OUT));
+    tunnel.activate_outbound(ChildId(2), spi(OUT));
     assert_eq!(tables(&tunnel).1, [old_out], "an SPI that is not the child's switches nothing");
-    tunnel.activate_outbound(Slot(0), ChildId(2), new_out);
+    tunnel.activate_outbound(ChildId(2), new_out);
+    assert_eq!(tables(&tunnel), (vec![new_in, old_in], vec![new_out, old_out]));
+    assert_eq!((tunnel.is_active(ChildId(1)), tunnel.is_active(ChildId(2))), (true, true));
+    tunnel.displace_outbound(ChildId(1), old_out);
     assert_eq!(tables(&tunnel), (vec![new_in, old_in], vec![new_out]));
     assert_eq!((tunnel.is_active(ChildId(1)), tunnel.is_active(ChildId(2))), (false, true));
     tunnel.retire_outbound(ChildId(1), old_out);

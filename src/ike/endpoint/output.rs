@@ -6,8 +6,8 @@
 //! reorder them.
 //!
 //! ```text
-//! outbound SA:  InstallOutbound ─> ActivateOutbound ─> (another of the slot
-//!                                                       is activated)        ─> RetireOutbound
+//! outbound SA:  InstallOutbound ─> ActivateOutbound ─> DisplaceOutbound, when another that covers
+//!                                                      it is activated  ──────> RetireOutbound
 //! inbound SA:   InstallInbound ─> (its outbound half is retired; it drains)  ─> RemoveInbound
 //! ```
 
@@ -30,13 +30,23 @@ pub enum Output {
     InstallInbound(Box<EspSa>),
     /// Install an outbound SA, without sending on it yet.
     InstallOutbound(Box<EspSa>),
-    /// Send the slot's traffic on this outbound SA from now on, instead of the one that carried it
-    /// before.
+    /// Send the traffic that this outbound SA's selectors cover on it from now on, in preference to
+    /// all that were activated before.
     ActivateOutbound {
         /// The peer that the SA is with.
         peer: PeerId,
         /// The configured child whose traffic moves.
         slot: Slot,
+        /// The child SA pair that the SA belongs to.
+        child: ChildId,
+        /// The SPI of the outbound half, chosen by the peer.
+        spi: EspSpi,
+    },
+    /// Send nothing on this outbound SA for now: others that are active cover its traffic. It stays
+    /// installed.
+    DisplaceOutbound {
+        /// The peer that the SA is with.
+        peer: PeerId,
         /// The child SA pair that the SA belongs to.
         child: ChildId,
         /// The SPI of the outbound half, chosen by the peer.

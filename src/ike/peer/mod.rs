@@ -58,8 +58,8 @@ pub(crate) struct Peer {
     pub(crate) registered: Option<(Instant, Timer)>,
 }
 
-/// The most inbound SAs that drain at a time, for each slot: when children are replaced faster, no
-/// late packets of the oldest are expected any more.
+/// The most inbound SAs that drain at a time, for each child that carries traffic: when children
+/// are replaced faster, no late packets of the oldest are expected any more.
 const DRAINING: usize = 4;
 
 /// The inbound half of a child that is gone, kept for a moment so that late packets still decrypt.
@@ -237,7 +237,7 @@ impl Peer {
     }
 
     /// Does everything that may follow from any input: finds SAs that are missing or surplus,
-    /// selects each slot's outbound SA, sends the next requests.
+    /// selects each slot's outbound SAs, sends the next requests.
     pub(crate) fn run_followups(&mut self, ctx: &mut Context<'_>) {
         self.reconcile(ctx);
         self.select_outbound(ctx, None);
@@ -249,8 +249,8 @@ impl Peer {
         self.select_outbound(ctx, None);
     }
 
-    /// Selects the child SA that carries each slot's outbound traffic, and retires the children
-    /// that were detached. `handled` is the IKE SA whose message is being handled: it is not in the
+    /// Selects the child SAs that carry each slot's outbound traffic, and retires the children that
+    /// were detached. `handled` is the IKE SA whose message is being handled: it is not in the
     /// list.
     pub(crate) fn select_outbound(
         &mut self,
@@ -262,22 +262,25 @@ impl Peer {
             let all = self.sas.iter_mut().chain(handled.as_deref_mut());
             let mut children: Vec<&mut ChildSa> =
                 all.flat_map(|sa| &mut sa.children).filter(|child| child.slot == slot).collect();
-            let carrier = child::carrier(children.iter().map(|child| SendCandidate {
+            // The newest is activated last, and so comes first in the data plane.
+            children.sort_by_key(|child| child.id);
+            let carriers = child::carriers(children.iter().map(|child| SendCandidate {
                 id: child.id,
+                selectors: &child.selectors,
                 may_send: child.may_send,
                 out: child.out,
                 leaving: child.lifecycle == ChildLifecycle::Leaving,
             }));
-            for child in &mut children {
-                if Some(child.id) == carrier && child.out != OutState::Active {
-                    child.activate(ctx);
-                } else if Some(child.id) != carrier && child.out == OutState::Active {
-                    child.out = OutState::Registered;
-                }
+            let (carrying, others): (Vec<_>, Vec<_>) =
+                children.into_iter().partition(|child| carriers.contains(&child.id));
+            for child in carrying.into_iter().filter(|child| child.out != OutState::Active) {
+                child.activate(ctx);
             }
-            for child in children {
+            for child in others {
                 if child.lifecycle == ChildLifecycle::Leaving {
                     child.retire(ctx);
+                } else if child.out == OutState::Active {
+                    child.displace(ctx);
                 }
             }
         }
@@ -317,7 +320,9 @@ impl Peer {
             }
         }
         // The oldest are in front.
-        let most = DRAINING * self.config.children.len();
+        let all = self.sas.iter().flat_map(|sa| &sa.children);
+        let carriers = all.filter(|child| child.out == OutState::Active).count();
+        let most = DRAINING * carriers.max(self.config.children.len());
         let excess = self.draining.len().saturating_sub(most);
         for drained in self.draining.drain(..excess) {
             drained.child.remove(ctx);

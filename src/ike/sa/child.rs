@@ -7,13 +7,14 @@
 //!
 //! outbound                     Registered <────> Active ──> Retired
 //!                              ready, unused     carries    never again
-//!                                                the slot
+//!                                                traffic
 //! ```
 //!
 //! The state of the inbound half follows from where the child is: Reserved is an SPI in a request
 //! of ours, Installed a [`ChildSa`] in its IKE SA, Draining a [`ChildSa`] in the peer's list. Only
 //! the outbound half needs a field, [`OutState`].
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::lifetime::Deadlines;
@@ -36,9 +37,9 @@ pub(crate) const FIRST_PACKET: Duration = Duration::from_secs(2);
 /// The state of an outbound half.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum OutState {
-    /// Installed, while another child of the slot sends.
+    /// Installed, while another child of the slot sends the same traffic.
     Registered,
-    /// Sends the slot's traffic.
+    /// Sends traffic of the slot.
     Active,
     /// Never sends again.
     Retired,
@@ -112,12 +113,22 @@ impl ChildSa {
         ctx.out.push(Output::InstallOutbound(sa));
     }
 
-    /// Sends the slot's traffic on this child from now on.
+    /// Sends on this child from now on what its selectors cover.
     pub(crate) fn activate(&mut self, ctx: &mut Context<'_>) {
         self.out = OutState::Active;
         ctx.out.push(Output::ActivateOutbound {
             peer: ctx.peer,
             slot: self.slot,
+            child: self.id,
+            spi: self.outbound.spi,
+        });
+    }
+
+    /// Sends nothing on this child for now: another child covers its traffic.
+    pub(crate) fn displace(&mut self, ctx: &mut Context<'_>) {
+        self.out = OutState::Registered;
+        ctx.out.push(Output::DisplaceOutbound {
+            peer: ctx.peer,
             child: self.id,
             spi: self.outbound.spi,
         });
@@ -199,63 +210,121 @@ fn copy_keys(keys: &EspKeys) -> EspKeys {
     }
 }
 
-/// One child SA of a slot, with what decides which child of the slot sends.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct SendCandidate {
+/// One child SA of a slot, with what decides which children of the slot send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SendCandidate<'a> {
     pub(crate) id: ChildId,
+    pub(crate) selectors: &'a ChildSelectors,
     pub(crate) may_send: bool,
     pub(crate) out: OutState,
     pub(crate) leaving: bool,
 }
 
-/// Which child of a slot sends its outbound traffic: of those that are not leaving, one that the
-/// peer is known to receive on before one that is not, then the newest. So an old child goes on
-/// sending until the peer has used its successor, and the successor sends as soon as the old child
-/// is deleted (make-before-break, RFC 7296 §2.8).
-pub(crate) fn carrier(candidates: impl IntoIterator<Item = SendCandidate>) -> Option<ChildId> {
-    candidates
-        .into_iter()
-        .filter(|c| !c.leaving && c.out != OutState::Retired)
-        .max_by_key(|c| (c.may_send, c.id))
-        .map(|c| c.id)
+impl SendCandidate<'_> {
+    /// Whether `other`, which comes first, keeps this child from sending.
+    fn is_displaced_by(&self, other: &SendCandidate<'_>) -> bool {
+        match other.may_send && !self.may_send {
+            true => other.selectors.overlaps(self.selectors),
+            false => other.selectors.covers(self.selectors),
+        }
+    }
+}
+
+/// The children of a slot that send its outbound traffic. A peer may make several children under
+/// one pair of selectors of ours, as one for each pair of its networks: all of them send, each what
+/// its own selectors cover.
+///
+/// Of the children that are not leaving, one that the peer is known to receive on comes before one
+/// that is not, then the newest. A child is displaced by one that comes first and covers its
+/// selectors; as long as the peer is not known to receive on it, by one that shares any traffic
+/// with it. So an old child goes on sending until the peer has used its successor, and the
+/// successor sends as soon as the old child is deleted (make-before-break, RFC 7296 §2.8).
+pub(crate) fn carriers<'a>(
+    candidates: impl IntoIterator<Item = SendCandidate<'a>>,
+) -> Vec<ChildId> {
+    let may = |c: &SendCandidate<'_>| !c.leaving && c.out != OutState::Retired;
+    let mut order: Vec<SendCandidate<'_>> = candidates.into_iter().filter(may).collect();
+    order.sort_by_key(|c| Reverse((c.may_send, c.id)));
+    let mut carriers: Vec<SendCandidate<'_>> = Vec::new();
+    for candidate in order {
+        if !carriers.iter().any(|other| candidate.is_displaced_by(other)) {
+            carriers.push(candidate);
+        }
+    }
+    carriers.iter().map(|carrier| carrier.id).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::selector::Selector;
+    use crate::wire::selector::set::SelectorSet;
 
-    fn candidate(id: u64, may_send: bool, leaving: bool) -> SendCandidate {
-        SendCandidate { id: ChildId(id), may_send, out: OutState::Registered, leaving }
+    fn candidate<'a>(
+        id: u64,
+        may_send: bool,
+        leaving: bool,
+        selectors: &'a ChildSelectors,
+    ) -> SendCandidate<'a> {
+        SendCandidate { id: ChildId(id), selectors, may_send, out: OutState::Registered, leaving }
+    }
+
+    fn selectors(local: &str, remote: &str) -> ChildSelectors {
+        let set = |text: &str| SelectorSet::from(text.parse::<Selector>().expect("a selector"));
+        ChildSelectors { local: set(local), remote: set(remote) }
+    }
+
+    fn ids(ids: &[u64]) -> Vec<ChildId> {
+        ids.iter().copied().map(ChildId).collect()
     }
 
     #[test]
-    fn the_carrier_is_the_newest_proven_child_that_stays() {
-        let table: &[(&[SendCandidate], Option<u64>)] = &[
-            (&[], None),
-            (&[candidate(1, false, false)], Some(1)),
+    fn the_carrier_of_equal_children_is_the_newest_proven_one_that_stays() {
+        let any = selectors("0.0.0.0/0", "0.0.0.0/0");
+        let candidate = |id, may_send, leaving| candidate(id, may_send, leaving, &any);
+        let table: &[(&[SendCandidate<'_>], &[u64])] = &[
+            (&[], &[]),
+            (&[candidate(1, false, false)], &[1]),
             // The peer's rekey: its new child waits for the first packet.
-            (&[candidate(1, true, false), candidate(2, false, false)], Some(1)),
-            (&[candidate(1, true, false), candidate(2, true, false)], Some(2)),
-            (&[candidate(1, true, true), candidate(2, false, false)], Some(2)),
+            (&[candidate(1, true, false), candidate(2, false, false)], &[1]),
+            (&[candidate(1, true, false), candidate(2, true, false)], &[2]),
+            (&[candidate(1, true, true), candidate(2, false, false)], &[2]),
             // Our successor lost to the peer's and leaves.
             (
                 &[candidate(1, true, false), candidate(2, false, false), candidate(3, true, true)],
-                Some(1),
+                &[1],
             ),
-            (&[candidate(1, true, true)], None),
+            (&[candidate(1, true, true)], &[]),
         ];
         for (candidates, expected) in table {
-            assert_eq!(
-                carrier(candidates.iter().copied()),
-                expected.map(ChildId),
-                "{candidates:?}"
-            );
+            assert_eq!(carriers(candidates.iter().copied()), ids(expected), "{candidates:?}");
         }
     }
 
     #[test]
     fn a_retired_half_never_comes_back() {
-        let retired = SendCandidate { out: OutState::Retired, ..candidate(2, true, false) };
-        assert_eq!(carrier([candidate(1, true, false), retired]), Some(ChildId(1)));
+        let any = selectors("0.0.0.0/0", "0.0.0.0/0");
+        let retired = SendCandidate { out: OutState::Retired, ..candidate(2, true, false, &any) };
+        assert_eq!(carriers([candidate(1, true, false, &any), retired]), ids(&[1]));
+    }
+
+    #[test]
+    fn each_pair_of_networks_has_its_carrier() {
+        let (one, two) =
+            (selectors("10.1.0.0/24", "10.2.0.0/24"), selectors("10.1.1.0/24", "10.2.0.0/24"));
+        let wide = selectors("10.1.0.0/16", "10.2.0.0/24");
+        // Pairs that share nothing send side by side, proven or not.
+        let pairs = [candidate(1, true, false, &one), candidate(2, false, false, &two)];
+        assert_eq!(carriers(pairs), ids(&[1, 2]));
+        // A rekey displaces its own pair only.
+        let rekeyed = [pairs[0], pairs[1], candidate(3, true, false, &one)];
+        assert_eq!(carriers(rekeyed), ids(&[3, 2]));
+        // A wider child displaces the narrow ones once it is proven, and a narrow one no wide one.
+        let wider = [pairs[0], pairs[1], candidate(3, true, false, &wide)];
+        assert_eq!(carriers(wider), ids(&[3]));
+        let unproven = [pairs[0], candidate(3, false, false, &wide)];
+        assert_eq!(carriers(unproven), ids(&[1]));
+        let narrower = [candidate(1, true, false, &wide), candidate(2, true, false, &one)];
+        assert_eq!(carriers(narrower), ids(&[2, 1]));
     }
 }

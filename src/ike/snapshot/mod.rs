@@ -42,7 +42,7 @@ use super::peer::dial::Dial;
 use super::peer::handshake::Handshake;
 use super::peer::reconcile::SlotRetry;
 use super::peer::{Draining, Peer};
-use super::sa::child::OutState;
+use super::sa::child::{ChildSa, OutState};
 use super::sa::{IkeSa, ReservedSpi};
 use crate::crypto::Provider;
 use crate::rng::Rng;
@@ -135,7 +135,7 @@ impl Endpoint {
     }
 
     /// Installs every SA in a data plane that has none: first all inbound and outbound SAs, then
-    /// the choice of the outbound SA that carries each slot's traffic.
+    /// the choice of the outbound SAs that carry each slot's traffic.
     pub fn reinstall(&mut self, now: Now) {
         let ids: Vec<PeerId> = self.peers.keys().copied().collect();
         for id in ids {
@@ -164,11 +164,10 @@ fn reinstall(peer: &mut Peer, ctx: &mut Context<'_>) {
             }
         }
     }
-    for child in peer.sas.iter_mut().flat_map(|sa| &mut sa.children) {
-        if child.out == OutState::Active {
-            child.activate(ctx);
-        }
-    }
+    let all = peer.sas.iter_mut().flat_map(|sa| &mut sa.children);
+    let mut active: Vec<&mut ChildSa> = all.filter(|c| c.out == OutState::Active).collect();
+    active.sort_by_key(|child| child.id);
+    active.into_iter().for_each(|child| child.activate(ctx));
 }
 
 /// The stored state of a peer: everything but the configuration.

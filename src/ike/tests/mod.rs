@@ -29,6 +29,7 @@ use super::endpoint::output::Output;
 use super::error::AuthFailed;
 use super::negotiation::proposal::ProposalPolicy;
 use super::path::{Datagram, Path, Port, Sending};
+use super::sa::child::{ChildSa, FIRST_PACKET, OutState};
 use super::sa::dpd::DpdTimeout;
 use super::sa::lifetime::{CHILD_BYTES, CHILD_TIME, IKE_HARD};
 use super::testing::emulation::PeerBehaviour;
@@ -253,6 +254,7 @@ impl Pair {
                 Output::InstallInbound(sa) => format!("+in {}", sa.spi),
                 Output::InstallOutbound(sa) => format!("+out {}", sa.spi),
                 Output::ActivateOutbound { spi, .. } => format!("use {spi}"),
+                Output::DisplaceOutbound { spi, .. } => format!("spare {spi}"),
                 Output::RetireOutbound { spi, .. } => format!("-out {spi}"),
                 Output::RemoveInbound { spi, .. } => format!("-in {spi}"),
                 Output::PeerMoved { .. } => "moved".to_owned(),
@@ -345,8 +347,7 @@ impl Pair {
     pub(in crate::ike) fn holds(&self, end: usize) -> (usize, usize, usize) {
         let peer = &self.ends[end].peers[&PEER];
         let children = || peer.sas.iter().flat_map(|sa| &sa.children);
-        let active =
-            children().filter(|c| c.out == crate::ike::sa::child::OutState::Active).count();
+        let active = children().filter(|c| c.out == OutState::Active).count();
         (peer.sas.len(), children().count(), active)
     }
 
@@ -468,6 +469,34 @@ fn both_ask_for_a_child_at_once_and_one_stays() {
             assert_eq!(pair.holds(end), (1, 1, 1), "{:#?}", pair.events[end]);
         }
         pair.assert_joined();
+    });
+}
+
+/// RFC 7296 §2.8: the responder may defer sending on a new child "until either it receives one or a
+/// timeout has occurred".
+#[test]
+fn a_new_child_of_the_peer_is_sent_on_after_two_seconds_without_a_packet() {
+    in_both_ways(|| {
+        let mut pair = established();
+        pair.pass(FIRST_PACKET);
+        let now = pair.now;
+        pair.ends[0].with(now, PEER, |peer, ctx| {
+            let sa = peer.sas.first_mut().unwrap();
+            let kind = crate::ike::sa::task::TaskKind::NewChild(super::Slot(0), None);
+            sa.want(ctx, kind, now.mono);
+            peer.run_followups(ctx);
+        });
+        pair.collect(0);
+        pair.deliver();
+        let active = |pair: &Pair| {
+            let children = &pair.ends[1].peers[&PEER].sas[0].children;
+            let is_active = |c: &&ChildSa| c.out == OutState::Active;
+            children.iter().filter(is_active).map(|child| child.id).collect::<Vec<_>>()
+        };
+        let new = pair.child(1);
+        assert!(!active(&pair).contains(&new), "the peer has not sent on it");
+        pair.pass(FIRST_PACKET);
+        assert_eq!(active(&pair), [new]);
     });
 }
 

@@ -79,6 +79,12 @@ impl ChildSelectors {
             && self.local.matches(packet.destination, packet.protocol, packet.destination_port)
     }
 
+    /// Whether these selectors and `other` allow any packet in common.
+    pub fn overlaps(&self, other: &ChildSelectors) -> bool {
+        let share = |a: &SelectorSet, b: &SelectorSet| !a.intersect(b).is_empty();
+        share(&self.local, &other.local) && share(&self.remote, &other.remote)
+    }
+
     /// Whether these selectors allow all packets that `other` allows.
     pub fn covers(&self, other: &ChildSelectors) -> bool {
         self.local.covers(&other.local) && self.remote.covers(&other.remote)
