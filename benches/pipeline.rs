@@ -87,7 +87,7 @@ impl EgressPort for Wire {
         unreachable!("everything fits");
     }
 
-    fn tell(&mut self, event: LaneEvent) {
+    fn tell(&mut self, event: LaneEvent) -> bool {
         unreachable!("{event:?}");
     }
 }

@@ -398,6 +398,11 @@ impl Service {
                     self.endpoint.handle_data_event(now, DataEvent::SoftLimit(id, child));
                 }
             }
+            LaneEvent::OutboundExpired(spi) | LaneEvent::InboundExpired(spi) => {
+                if let Some(child) = tunnel.child_of(spi) {
+                    self.endpoint.handle_data_event(now, DataEvent::HardLimit(id, child));
+                }
+            }
             // Every tunnel is kept up without demand: the SA is being negotiated, or was refused.
             LaneEvent::Wanted(_) => {}
             LaneEvent::PathMtu(mtu) => {

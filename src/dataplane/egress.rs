@@ -25,7 +25,7 @@ use super::icmp::{MAX_REPLY, too_big};
 use super::mtu::mss;
 use super::segment::Segments;
 use super::tables::{OutboundSa, Tables, tuple};
-use crate::esp::{DropReason, Outbound, PacketTally};
+use crate::esp::{DropReason, Outbound, PacketTally, UsageLimit};
 use crate::rate::{Bucket, Rate};
 use crate::sys::mmsg::Run;
 use crate::time::Instant;
@@ -46,8 +46,8 @@ pub trait EgressPort {
     fn send(&mut self, buffer: &[u8], runs: &[Run], lost: &mut PacketTally);
     /// Writes a packet to the device: an ICMP error about one that came from there.
     fn reply(&mut self, packet: &[u8]);
-    /// Sends an event to control, if there is room for one.
-    fn tell(&mut self, event: LaneEvent);
+    /// Sends an event to control. Whether there was room for the event.
+    fn tell(&mut self, event: LaneEvent) -> bool;
 }
 
 /// The egress of one lane: the send buffer, and the state that lasts from batch to batch.
@@ -171,13 +171,18 @@ impl<'e> EgressBatch<'e> {
         true
     }
 
-    /// Ends the use of the current SA: its counters are flushed, its soft limit is reported.
+    /// Ends the use of the current SA: its counters are flushed, the limits that it
+    /// has reached are reported.
     fn leave(&mut self, port: &mut impl EgressPort) {
         if let Some(mut current) = self.current.take() {
             current.sa.counters.flush(&mut current.tally);
-            if current.state.take_soft(self.now) {
-                port.tell(LaneEvent::OutboundAging(current.sa.spi));
-            }
+            let spi = current.sa.spi;
+            current.state.report(self.now, |limit| {
+                port.tell(match limit {
+                    UsageLimit::Soft => LaneEvent::OutboundAging(spi),
+                    UsageLimit::Hard => LaneEvent::OutboundExpired(spi),
+                })
+            });
         }
     }
 

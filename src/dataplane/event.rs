@@ -1,5 +1,6 @@
 //! What a lane tells control. Events travel over a bounded channel and are lost when the channel is
-//! full: each event is repeated while its cause lasts, or is no more than a hint.
+//! full: the limits of an SA are told until they got through, the other events are repeated while
+//! their cause lasts, or are no more than a hint.
 
 use crate::wire::selector::narrow::Tuple;
 use crate::wire::spi::EspSpi;
@@ -13,6 +14,10 @@ pub enum LaneEvent {
     OutboundAging(EspSpi),
     /// An inbound SA has reached its soft limit.
     InboundAging(EspSpi),
+    /// An outbound SA has reached its hard limit: it carries nothing more.
+    OutboundExpired(EspSpi),
+    /// An inbound SA has reached its hard limit.
+    InboundExpired(EspSpi),
     /// The first packet came on this inbound SA: the peer has switched to it.
     FirstPacket(EspSpi),
     /// An ESP packet of so many octets came for an SPI that no SA has. Told once a second at most,

@@ -24,7 +24,7 @@ use super::ecn::{OuterMark, arrival, mark};
 use super::egress::clamp;
 use super::event::LaneEvent;
 use super::tables::{InboundSa, Tables};
-use crate::esp::{DropReason, Inbound, OpenedPacket, PacketTally};
+use crate::esp::{DropReason, Inbound, OpenedPacket, PacketTally, UsageLimit};
 use crate::rate::{Bucket, Rate};
 use crate::sys::mmsg::Received;
 use crate::sys::tun::Offloads;
@@ -210,16 +210,20 @@ impl IngressBatch<'_> {
         frames
     }
 
-    /// Ends the use of the current SA: its counters are flushed, the first packet and the soft
-    /// limit are reported.
+    /// Ends the use of the current SA: its counters are flushed, the first packet and the
+    /// limits that it has reached are reported.
     fn leave(&mut self, port: &mut impl IngressPort) {
         let Some(mut current) = self.current.take() else { return };
         if current.unused && current.state.packets() > 0 {
             port.tell(LaneEvent::FirstPacket(current.sa.spi));
         }
-        if current.state.take_soft(self.now) {
-            port.tell(LaneEvent::InboundAging(current.sa.spi));
-        }
+        let spi = current.sa.spi;
+        current.state.report(self.now, |limit| {
+            port.tell(match limit {
+                UsageLimit::Soft => LaneEvent::InboundAging(spi),
+                UsageLimit::Hard => LaneEvent::InboundExpired(spi),
+            })
+        });
         current.sa.counters.flush(&mut current.tally);
     }
 }

@@ -190,8 +190,8 @@ impl EgressPort for LanePort<'_> {
         }
     }
 
-    fn tell(&mut self, event: LaneEvent) {
-        self.shared.tell(event);
+    fn tell(&mut self, event: LaneEvent) -> bool {
+        self.shared.tell(event)
     }
 }
 

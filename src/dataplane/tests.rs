@@ -84,6 +84,8 @@ struct Outlet {
     frames: Vec<Vec<u8>>,
     replies: Vec<Vec<u8>>,
     events: Vec<LaneEvent>,
+    /// Whether control has no room for an event.
+    is_full: bool,
 }
 
 impl EgressPort for Outlet {
@@ -98,8 +100,9 @@ impl EgressPort for Outlet {
         self.replies.push(packet.to_vec());
     }
 
-    fn tell(&mut self, event: LaneEvent) {
+    fn tell(&mut self, event: LaneEvent) -> bool {
         self.events.push(event);
+        !self.is_full
     }
 }
 
@@ -111,7 +114,7 @@ impl IngressPort for Outlet {
 
     fn tell(&mut self, event: LaneEvent) -> bool {
         self.events.push(event);
-        true
+        !self.is_full
     }
 }
 
@@ -797,10 +800,36 @@ fn limits_are_told_and_kept() {
     for _ in 0..6 {
         first.push(&[single(&packet(IpVersion::V4, UDP, 0, udp(b"x")))]);
     }
-    assert_eq!(first.out.events, [LaneEvent::OutboundAging(SPI)]);
+    let told = [LaneEvent::OutboundAging(SPI), LaneEvent::OutboundExpired(SPI)];
+    assert_eq!(first.out.events, told);
     assert_eq!(to.counters.drops(DropReason::Expired), 2);
     second.pull(&first.out.sent);
-    assert_eq!(second.out.events, [LaneEvent::FirstPacket(SPI), LaneEvent::InboundAging(SPI)]);
+    let told =
+        [LaneEvent::FirstPacket(SPI), LaneEvent::InboundAging(SPI), LaneEvent::InboundExpired(SPI)];
+    assert_eq!(second.out.events, told);
+}
+
+/// What control did not hear of is told again: a rekey that nobody asks for would end the tunnel.
+#[test]
+fn limits_that_a_full_channel_lost_are_told_again() {
+    let limits = Limits { soft: Quota { packets: 1, ..Quota::UNBOUNDED }, hard: Quota::UNBOUNDED };
+    let (to, from) = (outbound(SPI, everything(), limits), inbound(SPI, everything(), limits));
+    let mut first = TestGateway::new([Change::UseOutbound(to)]);
+    let mut second = TestGateway::new([Change::AddInbound(from)]);
+    (first.out.is_full, second.out.is_full) = (true, true);
+    for _ in 0..2 {
+        first.push(&[single(&packet(IpVersion::V4, UDP, 0, udp(b"x")))]);
+        second.pull(&std::mem::take(&mut first.out.sent));
+    }
+    assert_eq!(first.out.events, vec![LaneEvent::OutboundAging(SPI); 2]);
+    let aging = second.out.events.iter().filter(|e| **e == LaneEvent::InboundAging(SPI));
+    assert_eq!(aging.count(), 2);
+    (first.out.is_full, second.out.is_full) = (false, false);
+    for _ in 0..2 {
+        first.push(&[single(&packet(IpVersion::V4, UDP, 0, udp(b"x")))]);
+        second.pull(&std::mem::take(&mut first.out.sent));
+    }
+    assert_eq!(first.out.events.len(), 3);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::drop_reason::DropReason;
 use super::lease::Ceiling;
-use super::limits::{Limits, Usage};
+use super::limits::{Limits, Usage, UsageLimit};
 use super::replay::Replay;
 use crate::crypto::OpenError;
 use crate::crypto::esp::OpenKey;
@@ -87,9 +87,9 @@ impl Inbound {
         self.usage.packets() - self.before
     }
 
-    /// True once, when the soft limit is reached and a rekey is due.
-    pub fn take_soft(&mut self, now: Instant) -> bool {
-        self.usage.take_soft(now)
+    /// Reports each limit that has been reached, until `tell` has once returned true for it.
+    pub fn report(&mut self, now: Instant, tell: impl FnMut(UsageLimit) -> bool) {
+        self.usage.report(now, tell);
     }
 
     /// Opens an ESP packet in place. A packet that is not authentic changes nothing; an authentic

@@ -39,6 +39,15 @@ impl Limits {
     pub const UNBOUNDED: Limits = Limits { soft: Quota::UNBOUNDED, hard: Quota::UNBOUNDED };
 }
 
+/// One of an SA's limits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum UsageLimit {
+    /// A rekey is due.
+    Soft,
+    /// The SA carries nothing more.
+    Hard,
+}
+
 /// What an SA has carried so far, against its limits.
 #[derive(Debug)]
 pub struct Usage {
@@ -46,12 +55,13 @@ pub struct Usage {
     packets: u64,
     bytes: u64,
     soft_told: bool,
+    hard_told: bool,
 }
 
 impl Usage {
     /// Makes the usage of a new SA.
     pub fn new(limits: Limits) -> Usage {
-        Usage { limits, packets: 0, bytes: 0, soft_told: false }
+        Usage { limits, packets: 0, bytes: 0, soft_told: false, hard_told: false }
     }
 
     /// Goes on counting where a former process stopped.
@@ -72,13 +82,14 @@ impl Usage {
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
-    /// True once, when the soft limit has been reached.
-    pub fn take_soft(&mut self, now: Instant) -> bool {
-        if self.soft_told || !self.limits.soft.is_over(self.packets, self.bytes, now) {
-            return false;
+    /// Reports each limit that has been reached, until `tell` has once returned true for it.
+    pub fn report(&mut self, now: Instant, mut tell: impl FnMut(UsageLimit) -> bool) {
+        if !self.soft_told && self.limits.soft.is_over(self.packets, self.bytes, now) {
+            self.soft_told = tell(UsageLimit::Soft);
         }
-        self.soft_told = true;
-        true
+        if !self.hard_told && self.is_over(now) {
+            self.hard_told = tell(UsageLimit::Hard);
+        }
     }
 
     /// The packets carried.
@@ -97,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_bound_is_reached_by_itself_and_the_soft_one_told_once() {
+    fn each_bound_is_reached_by_itself_and_told_once() {
         let quotas = [
             Quota { packets: 10, ..Quota::UNBOUNDED },
             Quota { bytes: 1000, ..Quota::UNBOUNDED },
@@ -106,12 +117,23 @@ mod tests {
         for quota in quotas {
             let mut soft = Usage::new(Limits { soft: quota, hard: Quota::UNBOUNDED });
             let mut hard = Usage::new(Limits { soft: Quota::UNBOUNDED, hard: quota });
-            for usage in [&mut soft, &mut hard] {
+            let reported = |usage: &mut Usage, at, arrives| {
+                let mut told = Vec::new();
+                usage.report(Instant(at), |limit| {
+                    told.push(limit);
+                    arrives
+                });
+                told
+            };
+            for (usage, limit) in [(&mut soft, UsageLimit::Soft), (&mut hard, UsageLimit::Hard)] {
                 usage.add(9, 999);
-                assert!(!usage.is_over(Instant(49)) && !usage.take_soft(Instant(49)));
+                assert!(!usage.is_over(Instant(49)) && reported(usage, 49, true).is_empty());
                 usage.add(1, 1);
+                // A report that was lost on its way is repeated.
+                assert_eq!(reported(usage, 50, false), [limit]);
+                assert_eq!(reported(usage, 50, true), [limit]);
+                assert!(reported(usage, 50, true).is_empty());
             }
-            assert!(soft.take_soft(Instant(50)) && !soft.take_soft(Instant(50)));
             assert!(!soft.is_over(Instant(50)) && hard.is_over(Instant(50)));
         }
     }

@@ -32,7 +32,7 @@ pub use counters::{Counters, PacketTally};
 pub use drop_reason::DropReason;
 pub use inbound::{Inbound, OpenedPacket};
 pub use lease::{Ceiling, Lease, Seq, SeqRange};
-pub use limits::{Limits, Quota, Usage};
+pub use limits::{Limits, Quota, Usage, UsageLimit};
 pub use outbound::Outbound;
 pub use replay::Replay;
 

@@ -2,7 +2,7 @@
 
 use super::drop_reason::DropReason;
 use super::lease::{Lease, Seq, SeqRange};
-use super::limits::{Limits, Usage};
+use super::limits::{Limits, Usage, UsageLimit};
 use crate::crypto::esp::SealKey;
 use crate::crypto::suite::Layout;
 use crate::time::Instant;
@@ -75,9 +75,9 @@ impl Outbound {
         Ok(range)
     }
 
-    /// True once, when the soft limit is reached and a rekey is due.
-    pub fn take_soft(&mut self, now: Instant) -> bool {
-        self.usage.take_soft(now)
+    /// Reports each limit that has been reached, until `tell` has once returned true for it.
+    pub fn report(&mut self, now: Instant, tell: impl FnMut(UsageLimit) -> bool) {
+        self.usage.report(now, tell);
     }
 
     /// The last sequence number that was handed out.

@@ -307,7 +307,22 @@ fn hard_limits_end_both_halves() {
     for count in 1..=3 {
         let mut packet = seal(&mut outbound, &ipv4(40), 0, IPV4);
         assert!(inbound.open(&mut packet, NOW).is_ok());
-        assert_eq!((outbound.take_soft(NOW), inbound.take_soft(NOW)), (count == 2, count == 2));
+        let expected: &[UsageLimit] = match count {
+            1 => &[],
+            2 => &[UsageLimit::Soft],
+            _ => &[UsageLimit::Hard],
+        };
+        let mut told = Vec::new();
+        outbound.report(NOW, |limit| {
+            told.push(limit);
+            true
+        });
+        assert_eq!(std::mem::take(&mut told), expected);
+        inbound.report(NOW, |limit| {
+            told.push(limit);
+            true
+        });
+        assert_eq!(told, expected);
     }
     assert_eq!(outbound.reserve(1, 40, NOW).unwrap_err(), DropReason::Expired);
     let (mut unlimited, _) = pair_at(&suite, 4, 0);

@@ -60,14 +60,12 @@ impl Setup {
     }
 
     fn behaviour(&self, id: HostId) -> PeerBehaviour {
-        if self.azure == Some(id) {
-            PeerBehaviour::Azure
-        } else if self.without_nat_traversal == Some(id) {
-            PeerBehaviour::WithoutNatTraversal
-        } else if self.quiet == Some(id) {
-            PeerBehaviour::Quiet
-        } else {
-            PeerBehaviour::Standard
+        match self.minimal {
+            _ if self.azure == Some(id) => PeerBehaviour::Azure,
+            Some((host, answer)) if host == id => PeerBehaviour::Minimal(answer),
+            _ if self.without_nat_traversal == Some(id) => PeerBehaviour::WithoutNatTraversal,
+            _ if self.quiet == Some(id) => PeerBehaviour::Quiet,
+            _ => PeerBehaviour::Standard,
         }
     }
 
@@ -98,7 +96,8 @@ impl Setup {
             return self.behaviour(id).esp_policy();
         }
         let line = |ke| Combination::Esp { cipher: gcm(), ke, esn: EsnId::Sequence32 };
-        let lines: Vec<Combination> = if self.pfs || self.pfs_wrong_guess.is_some() {
+        let pfs = self.pfs_mismatch.map_or(self.pfs, |alone| alone == id);
+        let lines: Vec<Combination> = if pfs || self.pfs_wrong_guess.is_some() {
             groups(self.pfs_wrong_guess, id).into_iter().map(|ke| line(Some(ke))).collect()
         } else {
             vec![line(None)]
@@ -133,6 +132,9 @@ impl Setup {
         }
         let mut octets = inner_address(of, slot).octets();
         octets[3] = 0;
+        if self.strangers_behind == Some(id) {
+            octets[0] = 172;
+        }
         let range = AddressRange::prefix(IpAddr::from(octets), 24).expect("a prefix");
         SelectorSet::from(range)
     }

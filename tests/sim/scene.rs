@@ -12,6 +12,7 @@ use std::time::Duration;
 use s2sd::ike::endpoint::command::Command;
 use s2sd::ike::endpoint::config::{DialRole, EspEncapsulation};
 use s2sd::ike::ids::PeerId;
+use s2sd::ike::testing::emulation::MinimalAnswer;
 
 use crate::host::Host;
 use crate::packet::HostId;
@@ -57,16 +58,22 @@ pub struct Setup {
     pub soft_packets: Option<u64>,
     pub reauthenticate: [Option<Duration>; 2],
     pub pfs: bool,
+    /// Who alone has it: the other refuses a key exchange for a child.
+    pub pfs_mismatch: Option<HostId>,
     /// Whose first group for children the other does not take.
     pub pfs_wrong_guess: Option<HostId>,
     /// Whose first group for the IKE SA the other does not take.
     pub ike_wrong_guess: Option<HostId>,
     /// Who offers all addresses where the other allows its own.
     pub any_to_any: Option<HostId>,
+    /// Behind whom are networks that the other knows nothing of.
+    pub strangers_behind: Option<HostId>,
     /// Who behaves like a gateway of Azure's.
     pub azure: Option<HostId>,
     /// Who never says INITIAL_CONTACT.
     pub quiet: Option<HostId>,
+    /// Who refuses whatever comes after IKE_AUTH, and how.
+    pub minimal: Option<(HostId, MinimalAnswer)>,
     /// Who does not know where the other is, and so waits for it.
     pub anywhere: Option<HostId>,
     /// Who has no NAT traversal: no NAT detection, nobody on port 4500, bare ESP.
@@ -94,11 +101,14 @@ impl Default for Setup {
             soft_packets: None,
             reauthenticate: [None; 2],
             pfs: false,
+            pfs_mismatch: None,
             pfs_wrong_guess: None,
             ike_wrong_guess: None,
             any_to_any: None,
+            strangers_behind: None,
             azure: None,
             quiet: None,
+            minimal: None,
             anywhere: None,
             without_nat_traversal: None,
             pairs: None,
@@ -122,7 +132,7 @@ impl Setup {
         let lives = |dice: &mut SimRng, low, high, long| {
             if dice.chance(400) { dice.range(low, high) } else { long }
         };
-        Setup {
+        let setup = Setup {
             slots: u16::try_from(dice.range(1, 3)).expect("small"),
             roles,
             nat: if roles == [DialRole::Dial, DialRole::Answer] {
@@ -146,15 +156,44 @@ impl Setup {
             reauthenticate: [(); 2]
                 .map(|()| dice.chance(100).then(|| Duration::from_secs(dice.range(60, 600)))),
             pfs: dice.chance(500),
+            pfs_mismatch: None,
             pfs_wrong_guess: maybe(dice, 150),
             ike_wrong_guess: maybe(dice, 150),
             any_to_any: None,
+            strangers_behind: None,
             azure: maybe(dice, 150),
             quiet: maybe(dice, 250),
+            minimal: None,
             anywhere: None,
             without_nat_traversal: None,
             pairs: None,
             twins: None,
+        };
+        setup.with_refusals(dice)
+    }
+
+    /// Now and then one of the two refuses what comes after IKE_AUTH, so that one child is all that
+    /// there can be.
+    fn with_refusals(self, dice: &mut SimRng) -> Setup {
+        let host = HostId(usize::from(dice.chance(500)));
+        let answer = *dice.pick(&[
+            MinimalAnswer::Temporary,
+            MinimalAnswer::NoProposal,
+            MinimalAnswer::NoAdditionalSas,
+        ]);
+        let (pfs_mismatch, minimal) = match dice.below(20) {
+            0 => (Some(host), None),
+            1 => (None, Some((host, answer))),
+            _ => return self,
+        };
+        Setup {
+            slots: 1,
+            childless: false,
+            azure: None,
+            pfs_wrong_guess: None,
+            pfs_mismatch,
+            minimal,
+            ..self
         }
     }
 

@@ -3,11 +3,14 @@
 //!
 //! A peer is dialled when [`Peer::dials_at`] gives a time. There is one when
 //!
-//! - the operator wants the peer connected and this end's role is to dial, and no IKE SA is live;
-//!   or a fresh IKE SA is wanted beside the present one (re-authentication, or
-//!   [`Peer::renew`]); and
-//! - the operator has not disconnected the peer, an address is configured, and no handshake of this
-//!   end is under way, but for one whose IKE_AUTH has been unanswered for [`SLOW`].
+//! - the operator wants the peer connected and no IKE SA is live; or a fresh IKE SA is wanted
+//!   beside the present one (re-authentication, or [`Peer::renew`]); and
+//! - this end's role is to dial, the operator has not disconnected the peer, an address is
+//!   configured, and no handshake of this end is under way, but for one whose IKE_AUTH has been
+//!   unanswered for [`SLOW`].
+//!
+//! An end that only answers deletes the IKE SA that is to be renewed ([`Peer::hangs_up_at`]), and
+//! the peer dials.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -26,6 +29,12 @@ use crate::wire::spi::IkeSpi;
 /// The least age, drawn between the two, of an IKE SA that is replaced because the peer refuses
 /// something on it: a peer that refuses on the fresh IKE SA too must not be dialled in circles.
 const RENEWAL: (Duration, Duration) = (Duration::from_secs(45), Duration::from_secs(75));
+/// The most that this age grows to when fresh IKE SAs do not help: then the settings do not match,
+/// and somebody has to change them.
+const RENEWAL_MAX: Duration = Duration::from_secs(1_800);
+/// How long before its end an IKE SA is deleted that only the peer can replace. An IKE SA that ends
+/// without a Delete is missed by the peer only when its messages stay unanswered.
+const LAST_MOMENT: Duration = Duration::from_secs(5);
 
 /// How long IKE_AUTH may be unanswered before the peer is dialled anew beside it. A peer that
 /// restarted after its IKE_SA_INIT response knows nothing of the handshake and never answers. One
@@ -88,20 +97,40 @@ impl Dial {
 
 impl Peer {
     /// Replaces the IKE SA `spi`, on which the peer refuses something that it may grant on a fresh
-    /// one (RFC 7296 §1.3: no additional child SAs).
-    pub(super) fn renew(&mut self, ctx: &mut Context<'_>, spi: IkeSpi) {
+    /// one: a further child SA (RFC 7296 §1.3), or one with a key exchange of its own, which the
+    /// child SA of IKE_AUTH does not have (§1.2). After `useless` renewals in a row that did not
+    /// help, the IKE SA has to be so much older.
+    pub(super) fn renew(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, useless: u32) {
+        if !self.is_main(spi) {
+            return;
+        }
         let now = ctx.mono();
         let up_at = self.sas.iter().find(|sa| sa.spi() == spi).map_or(now, |sa| sa.origin.up_at);
-        let rested = up_at + duration_between(RENEWAL.0, RENEWAL.1, ctx.rng);
-        self.dial.renew(rested.max(now));
+        let factor = 1u32.checked_shl(useless).unwrap_or(u32::MAX);
+        let age = duration_between(RENEWAL.0, RENEWAL.1, ctx.rng).saturating_mul(factor);
+        self.dial.renew((up_at + age.min(RENEWAL_MAX)).max(now));
+    }
+
+    /// Authenticates anew: by an IKE SA beside `spi`, or by its Delete where only the peer can dial.
+    pub(super) fn reauthenticate(&mut self, ctx: &mut Context<'_>, spi: IkeSpi) {
+        if self.may_dial() {
+            self.renew(ctx, spi, 0);
+        } else if let Some(sa) = self.sas.iter_mut().find(|sa| sa.spi() == spi) {
+            sa.close(ctx, Cause::Expired, None);
+        }
+    }
+
+    /// Whether this end can dial the peer at all.
+    fn may_dial(&self) -> bool {
+        self.config.role.dials() && !self.dial.barred && !self.config.remotes.is_empty()
     }
 
     /// When to dial the peer; none when it is not to be dialled.
     pub(super) fn dials_at(&self) -> Option<Instant> {
         let lacks = self.dial.renew || !self.sas.iter().any(IkeSa::is_live);
-        let wanted = self.dial.renew || (self.dial.wanted && self.config.role.dials());
-        let may = wanted && !self.dial.barred && !self.config.remotes.is_empty();
-        (may && lacks).then(|| self.free_to_dial_at()).flatten()
+        let wanted = self.dial.renew || self.dial.wanted;
+        let dials = wanted && lacks && self.may_dial();
+        dials.then(|| self.free_to_dial_at()).flatten()
     }
 
     /// When the handshakes of this end leave room for one more; none while they do not.
@@ -113,6 +142,26 @@ impl Peer {
                 Some(self.dial.at.max(sent.timer.since + SLOW))
             }
             _ => None,
+        }
+    }
+
+    /// When to delete the IKE SA that is to be renewed, because only the peer can dial: at the time
+    /// at which this end would dial if no child SA is lost by that, otherwise at the last moment.
+    pub(super) fn hangs_up_at(&self) -> Option<Instant> {
+        if !self.dial.renew || self.may_dial() {
+            return None;
+        }
+        let main = self.main()?;
+        let carries = main.children.iter().any(|child| !child.is_leaving());
+        Some(if carries { main.expire_at - LAST_MOMENT } else { self.dial.at })
+    }
+
+    /// Deletes the IKE SA that is to be renewed: the peer dials a new one.
+    pub(super) fn hang_up(&mut self, ctx: &mut Context<'_>) {
+        self.dial.renew = false;
+        let main = self.main().map(IkeSa::spi);
+        if let Some(sa) = self.sas.iter_mut().find(|sa| Some(sa.spi()) == main) {
+            sa.close(ctx, Cause::Failed, None);
         }
     }
 
@@ -244,11 +293,17 @@ mod tests {
         let now = pair.now;
         pair.ends[0].with(now, PEER, |peer, ctx| {
             let (spi, up_at) = (peer.sas[0].spi(), peer.sas[0].origin.up_at);
-            peer.renew(ctx, spi);
+            peer.renew(ctx, spi, 0);
             assert!((45..=75).contains(&peer.dial.at.since(up_at).as_secs()));
             peer.dial.renew = false;
+            for (useless, seconds) in [(1, 90..=150), (3, 360..=600), (9, 1_800..=1_800)] {
+                peer.renew(ctx, spi, useless);
+                let age = peer.dial.at.since(up_at).as_secs();
+                assert!(seconds.contains(&age), "{useless} useless renewals, {age} s");
+                peer.dial.renew = false;
+            }
             ctx.now.mono = up_at + Duration::from_secs(3_600);
-            peer.renew(ctx, spi);
+            peer.renew(ctx, spi, 0);
             assert_eq!(peer.dial.at, ctx.now.mono);
         });
     }

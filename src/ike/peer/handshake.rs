@@ -34,7 +34,6 @@ use crate::ike::exchange::auth::{
 use crate::ike::exchange::create_child;
 use crate::ike::exchange::init::{InitDone, InitProgress, InitSent};
 use crate::ike::exchange::step::{MessageHalf, Party, Step};
-use crate::ike::ids::Slot;
 use crate::ike::path::{Path, Sending};
 use crate::ike::sa::IkeSa;
 use crate::ike::sa::channel::OpenedMessage;
@@ -151,8 +150,7 @@ impl Peer {
     /// The responder's IKE_SA_INIT is accepted: sends IKE_AUTH.
     fn on_init_response(&mut self, ctx: &mut Context<'_>, keyed: InitDone) {
         let spi = keyed.channel.own;
-        let slot = self.config.children.iter().position(|child| child.keep_up);
-        let slot = slot.and_then(|slot| u16::try_from(slot).ok()).map(Slot);
+        let slot = self.first_slot();
         // INITIAL_CONTACT makes the peer drop every other IKE SA with this end (RFC 7296 §2.4), so
         // it is sent only when there is no other, nor one that may come of another handshake.
         let initial_contact = self.config.behaviour.says_initial_contact()
@@ -237,9 +235,19 @@ impl Peer {
             }
         }
         self.dial.failures = 0;
-        let renewed = sa.origin.dialled_by == Party::We && std::mem::take(&mut self.dial.renew);
+        let ours = sa.origin.dialled_by == Party::We;
+        let renewed = ours && self.dial.renew;
+        // A fresh IKE SA of the peer serves as well as the one that this end has not begun to dial.
+        if ours || !self.handshakes.iter().any(Handshake::is_ours) {
+            self.dial.renew = false;
+        }
         let surplus = self.mark_surplus(ctx, &sa, renewed);
         self.make_room(ctx);
+        for child in &sa.children {
+            if let Some(retry) = self.slot_retries.get_mut(usize::from(child.slot.0)) {
+                retry.refusals = 0;
+            }
+        }
         self.sas.push(IkeSa { surplus, ..sa });
         if !self.dial.renew {
             self.drop_init_sent(ctx);

@@ -11,7 +11,9 @@
 //! | several IKE SAs from IKE_SA_INIT | close those that [`Peer::mark_surplus`] has chosen |
 //! | two child SAs of the same selectors | delete the one that loses, once it is idle |
 //! | a slot that is to be kept up and has no child SA | request a child SA |
+//! | a slot whose child SA the peer refuses again and again | renew the IKE SA |
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::Peer;
@@ -24,10 +26,12 @@ use crate::ike::exchange::step::Party;
 use crate::ike::ids::{ChildId, Slot};
 use crate::ike::path::Path;
 use crate::ike::sa::child::ChildSa;
+use crate::ike::sa::dispatch::PATIENCE;
 use crate::ike::sa::jitter::duration_between;
 use crate::ike::sa::task::TaskKind;
 use crate::ike::sa::{IkeSa, Surplus};
 use crate::time::Instant;
+use crate::wire::spi::IkeSpi;
 
 /// How long the responder waits for the initiator to request a missing child before requesting it
 /// itself: a time drawn between the two.
@@ -56,6 +60,10 @@ pub(crate) struct SlotRetry {
     pub(crate) failures: u32,
     /// The time of the next request; drawn when the slot is first found empty.
     pub(crate) at: Option<Instant>,
+    /// Requests in a row, for a child SA of the slot or for its rekey, that the peer refused.
+    pub(crate) refusals: u32,
+    /// IKE SAs in a row that were renewed for the slot and did not help.
+    pub(crate) renewals: u32,
 }
 
 impl SlotRetry {
@@ -66,6 +74,9 @@ impl SlotRetry {
             let brief = now.since(child.made_at) < BRIEF;
             self.failures = if brief { self.failures.saturating_add(1) } else { 0 };
         }
+        if now.since(child.made_at) >= BRIEF {
+            self.renewals = 0;
+        }
     }
 }
 
@@ -75,6 +86,9 @@ impl Peer {
         self.close_surplus(ctx);
         self.close_twin(ctx);
         self.fill_slots(ctx);
+        if self.hangs_up_at().is_some_and(|at| at <= ctx.now.mono) {
+            self.hang_up(ctx);
+        }
         if self.dials_at().is_some_and(|at| at <= ctx.now.mono) {
             self.dial(ctx);
         }
@@ -83,6 +97,7 @@ impl Peer {
     /// Adds the times at which [`Peer::reconcile`] will have something to do.
     pub(super) fn reconcile_deadlines(&self, earliest: &mut Earliest) {
         earliest.maybe(self.dials_at(), Timer::Dial);
+        earliest.maybe(self.hangs_up_at(), Timer::Dial);
         for sa in self.sas.iter().filter(|sa| sa.is_live()) {
             earliest.maybe(sa.surplus.map(|surplus| surplus.at), Timer::Duplicate);
         }
@@ -99,6 +114,12 @@ impl Peer {
     pub(crate) fn main(&self) -> Option<&IkeSa> {
         let live = self.sas.iter().filter(|sa| sa.is_live());
         live.max_by_key(|sa| (sa.surplus.is_none(), sa.origin.up_at, sa.spi()))
+    }
+
+    /// Whether new requests go out on this IKE SA. What the peer refuses on another one, which is
+    /// being replaced already, asks for nothing.
+    pub(super) fn is_main(&self, spi: IkeSpi) -> bool {
+        self.main().is_some_and(|main| main.spi() == spi)
     }
 
     /// Moves the tunnel to the path on which an ESP packet of the peer has authenticated, if that
@@ -213,6 +234,54 @@ impl Peer {
         let twins = ours.flat_map(|own| live().map(move |other| (own, other)));
         let losers = twins.filter(|(own, other)| loses_to(own, other, maker));
         losers.map(|(own, other)| (own.id, twin_ends(own, other))).min_by_key(|(_, at)| *at)
+    }
+
+    /// Notes that the peer granted a request for a child of the slot.
+    pub(super) fn on_child_granted(&mut self, slot: Slot) {
+        if let Some(retry) = self.slot_retries.get_mut(usize::from(slot.0)) {
+            (retry.refusals, retry.renewals) = (0, 0);
+        }
+    }
+
+    /// Notes that the peer refused a request for a child of the slot, on the IKE SA `spi`. When the
+    /// refusals do not end, the IKE SA is renewed: the child SA of IKE_AUTH has no key exchange of
+    /// its own, so a peer grants it whose settings for perfect forward secrecy differ. A child that
+    /// cannot be rekeyed still carries meanwhile.
+    pub(super) fn on_child_refused(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        slot: Slot,
+        for_good: bool,
+    ) {
+        let has = |child: &ChildSa| !child.is_leaving();
+        let lacks = !self.sas.iter().flat_map(|sa| &sa.children).any(|c| c.slot == slot && has(c));
+        let of_others = self.sas.iter().any(|sa| sa.spi() == spi && sa.children.iter().any(has));
+        let renewing = self.dial.renew;
+        if !self.is_main(spi) {
+            return;
+        }
+        let Some(retry) = self.slot_retries.get_mut(usize::from(slot.0)) else { return };
+        retry.refusals = retry.refusals.saturating_add(1);
+        // A new IKE SA would lack this child as the present one does, and the other children would
+        // have to be made again.
+        if (lacks && of_others) || !(for_good || retry.refusals >= PATIENCE) {
+            return;
+        }
+        let useless = retry.renewals;
+        if lacks && !renewing {
+            retry.renewals = retry.renewals.saturating_add(1);
+        }
+        self.renew(ctx, spi, if lacks { useless } else { 0 });
+    }
+
+    /// The slot of the child SA that IKE_AUTH makes: the one whose child the peer refuses
+    /// elsewhere, otherwise the first that is to be kept up.
+    pub(super) fn first_slot(&self) -> Option<Slot> {
+        let kept_up = self.config.children.iter().zip(&self.slot_retries).enumerate();
+        let kept_up = kept_up.filter(|(_, (child, _))| child.keep_up);
+        let first = kept_up.min_by_key(|(_, (_, retry))| Reverse(retry.refusals));
+        first.and_then(|(at, _)| u16::try_from(at).ok()).map(Slot)
     }
 
     /// The slots that are to be kept up and have no child SA, nor a request for one.
@@ -351,7 +420,7 @@ mod tests {
         pair.ends[0].with(now, PEER, |peer, _| {
             let child = peer.sas[0].children.first().expect("a child");
             let lost = |failures, cause, age| {
-                let mut retry = SlotRetry { failures, at: None };
+                let mut retry = SlotRetry { failures, ..SlotRetry::default() };
                 retry.lost(child.made_at + age, child, cause);
                 retry.failures
             };

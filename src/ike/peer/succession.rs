@@ -33,7 +33,12 @@ impl Peer {
                     self.promote(ctx, spi, to);
                 }
                 SaEffect::Promote(to) => self.promote(ctx, spi, to),
-                SaEffect::Renew => self.renew(ctx, spi),
+                SaEffect::Renew => self.renew(ctx, spi, 0),
+                SaEffect::Reauthenticate => self.reauthenticate(ctx, spi),
+                SaEffect::ChildGranted(slot) => self.on_child_granted(slot),
+                SaEffect::ChildRefused { slot, for_good } => {
+                    self.on_child_refused(ctx, spi, slot, for_good);
+                }
             }
         }
     }

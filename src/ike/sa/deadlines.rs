@@ -102,7 +102,7 @@ impl IkeSa {
         self.probe_if_silent(ctx);
         if self.reauth_at.is_some_and(|at| at <= now) {
             self.reauth_at = None;
-            return Some(SaEffect::Renew);
+            return Some(SaEffect::Reauthenticate);
         }
         None
     }

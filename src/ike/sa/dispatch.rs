@@ -14,7 +14,7 @@ use crate::ike::error::{
 use crate::ike::exchange::Exchange;
 use crate::ike::exchange::acceptance::{self, Meaning};
 use crate::ike::exchange::collision::{self, AfterRefusal, Creation};
-use crate::ike::exchange::create_child::{self, Granted};
+use crate::ike::exchange::create_child::{self, ChildOffer, Granted};
 use crate::ike::exchange::informational;
 use crate::ike::exchange::rekey_child;
 use crate::ike::exchange::rekey_ike;
@@ -23,6 +23,10 @@ use crate::wire::codes::{ExchangeType, NotifyType, ProtocolId};
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::notify::Notify;
 use crate::wire::spi::EspSpi;
+
+/// After so many refusals in a row of one thing, some seconds, the peer is not merely busy with a
+/// crossing exchange.
+pub(crate) const PATIENCE: u32 = 4;
 
 impl IkeSa {
     /// Sends the request of the next task that is due, unless a request is in flight.
@@ -80,6 +84,9 @@ impl IkeSa {
         let outcome = request.as_ref().map_err(|error| *error).and_then(|request| {
             step = step_of(exchange, request)?;
             acceptance::accept_chain(step, MessageHalf::Request, request)?;
+            if step != Step::Inform {
+                ctx.config.behaviour.takes_further_exchanges()?;
+            }
             match step {
                 Step::NewChild => self.grant_child(ctx, request).map(|chain| (chain, Vec::new())),
                 Step::RekeyChild => {
@@ -139,22 +146,22 @@ impl IkeSa {
                 return Vec::new();
             }
             (Exchange::NewChild(asked), Ok(answer)) => {
-                let spi = asked.wanted.spi;
+                let ChildOffer { spi, slot, .. } = asked.wanted;
                 match create_child::take(ctx, &self.channel, asked, &answer) {
                     Ok((child, _)) => {
                         self.refusals = 0;
                         self.install(ctx, child, None);
-                        return Vec::new();
+                        return vec![SaEffect::ChildGranted(slot)];
                     }
                     Err(error) => self.disown(ctx, spi, error),
                 }
             }
             (Exchange::RekeyChild(asked), Ok(answer)) => {
-                let spi = asked.new.wanted.spi;
+                let ChildOffer { spi, slot, .. } = asked.new.wanted;
                 match rekey_child::granted(ctx, self, asked, &answer) {
                     Ok(()) => {
                         self.refusals = 0;
-                        return Vec::new();
+                        return vec![SaEffect::ChildGranted(slot)];
                     }
                     Err(error) => self.disown(ctx, spi, error),
                 }
@@ -215,7 +222,10 @@ impl IkeSa {
         ctx.refuse(step, MessageHalf::Response, error, None);
         match error.to_fate(step, MessageHalf::Response) {
             Fate::Ignore | Fate::RefuseExchange => {}
-            Fate::RetryLater | Fate::DeleteChild(WhichChild::New) => self.want_later(ctx, kind),
+            Fate::RetryLater | Fate::DeleteChild(WhichChild::New) => {
+                self.want_later(ctx, kind);
+                return self.refused(kind, false);
+            }
             Fate::DeleteChild(WhichChild::Old) => {
                 if let TaskKind::RekeyChild(old, _) = kind {
                     self.detach_child(old, Cause::DeletedByPeer);
@@ -226,19 +236,24 @@ impl IkeSa {
                 let notify = error.to_notify().map(|notice| notice.kind);
                 self.close(ctx, Cause::Failed, notify);
             }
-            // A new IKE SA would lack this child as the present one does, and the other children
-            // would have to be made again.
-            Fate::Renew if step == Step::NewChild && !self.children.is_empty() => {
+            Fate::Renew if matches!(kind, TaskKind::NewChild(..) | TaskKind::RekeyChild(..)) => {
                 self.want_later(ctx, kind);
+                return self.refused(kind, true);
             }
-            Fate::Renew => {
-                if step == Step::NewChild {
-                    self.want_later(ctx, kind);
-                }
-                return vec![SaEffect::Renew];
-            }
+            Fate::Renew => return vec![SaEffect::Renew],
         }
         Vec::new()
+    }
+
+    /// What a refusal means for the peer's IKE SAs.
+    fn refused(&self, kind: TaskKind, for_good: bool) -> Vec<SaEffect> {
+        let slot = match kind {
+            TaskKind::NewChild(slot, _) => Some(slot),
+            TaskKind::RekeyChild(id, _) => self.child(id).map(|child| child.slot),
+            TaskKind::RekeyIke(_) if self.refusals >= PATIENCE => return vec![SaEffect::Renew],
+            _ => None,
+        };
+        slot.map(|slot| SaEffect::ChildRefused { slot, for_good }).into_iter().collect()
     }
 
     /// Adds the task again after a pause, which grows with each refusal.

@@ -64,7 +64,7 @@ use super::endpoint::event::{Cause, IkeEvent, LimitKind as Bound};
 use super::exchange::collision::{ChildActivity, IkeActivity};
 use super::exchange::step::Party;
 use super::exchange::{Exchange, NoncePair};
-use super::ids::ChildId;
+use super::ids::{ChildId, Slot};
 use super::negotiation::nat_detection::Nat;
 use super::path::{Path, Port, Sending};
 use super::testing::mutation;
@@ -192,6 +192,13 @@ pub(crate) enum SaEffect {
     Promote(IkeSpi),
     /// The IKE SA cannot do what is wanted: a new one is dialled beside it.
     Renew,
+    /// A fresh authentication is due.
+    Reauthenticate,
+    /// The peer granted our request for a child of this slot.
+    ChildGranted(Slot),
+    /// The peer refused our request for a child of this slot. `for_good`: it takes no further ones
+    /// on this IKE SA (NO_ADDITIONAL_SAS, RFC 7296 §1.3).
+    ChildRefused { slot: Slot, for_good: bool },
 }
 
 /// What a new IKE SA takes over from the exchange that made it; everything else starts empty.

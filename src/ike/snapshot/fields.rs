@@ -80,7 +80,7 @@ lists!(
 );
 
 records! {
-    SlotRetry { failures, at }
+    SlotRetry { failures, at, refusals, renewals }
     ChildSa {
         id, slot, suite, selectors, inbound, outbound, made_by, made_at, heard_at, may_send,
         send_at, out, lifecycle, limits,

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::ike::diagnosis::azure_names;
-use crate::ike::error::{Error, Incompatible};
+use crate::ike::error::{Busy, Error, Incompatible};
 use crate::ike::negotiation::proposal::ProposalPolicy;
 use crate::ike::sa::lifetime::Lifetime;
 use crate::ike::sa::retransmit;
@@ -30,6 +30,20 @@ pub enum PeerBehaviour {
     /// s2sd's own, but it never says INITIAL_CONTACT: after a restart without a memory its peers
     /// find out by themselves.
     Quiet,
+    /// s2sd's own, but every request for a further child or for a rekey is refused, as a minimal
+    /// implementation may (RFC 7296 §4).
+    Minimal(MinimalAnswer),
+}
+
+/// What a peer answers that never rekeys.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum MinimalAnswer {
+    /// TEMPORARY_FAILURE, for ever.
+    Temporary,
+    /// NO_PROPOSAL_CHOSEN.
+    NoProposal,
+    /// NO_ADDITIONAL_SAS.
+    NoAdditionalSas,
 }
 
 impl PeerBehaviour {
@@ -44,6 +58,7 @@ impl PeerBehaviour {
             PeerBehaviour::Standard
             | PeerBehaviour::Azure
             | PeerBehaviour::Quiet
+            | PeerBehaviour::Minimal(_)
             | PeerBehaviour::WithoutNatTraversal => true,
         }
     }
@@ -64,9 +79,10 @@ impl PeerBehaviour {
     /// offer what it cannot run.
     pub fn ike_policy(self) -> ProposalPolicy {
         match self {
-            PeerBehaviour::Standard | PeerBehaviour::Quiet | PeerBehaviour::WithoutNatTraversal => {
-                ProposalPolicy::azure_ike()
-            }
+            PeerBehaviour::Standard
+            | PeerBehaviour::Quiet
+            | PeerBehaviour::Minimal(_)
+            | PeerBehaviour::WithoutNatTraversal => ProposalPolicy::azure_ike(),
             PeerBehaviour::Azure => {
                 ProposalPolicy::verbatim(&azure_names::DEFAULT_IKE, &azure_names::DEFAULT_IKE)
             }
@@ -76,9 +92,10 @@ impl PeerBehaviour {
     /// The policy of the child SAs: Azure has two lists, as initiator and as responder.
     pub fn esp_policy(self) -> ProposalPolicy {
         match self {
-            PeerBehaviour::Standard | PeerBehaviour::Quiet | PeerBehaviour::WithoutNatTraversal => {
-                ProposalPolicy::azure_esp()
-            }
+            PeerBehaviour::Standard
+            | PeerBehaviour::Quiet
+            | PeerBehaviour::Minimal(_)
+            | PeerBehaviour::WithoutNatTraversal => ProposalPolicy::azure_esp(),
             PeerBehaviour::Azure => ProposalPolicy::verbatim(
                 &azure_names::DEFAULT_ESP_INITIATOR,
                 &azure_names::DEFAULT_ESP_RESPONDER,
@@ -95,9 +112,10 @@ impl PeerBehaviour {
     /// The lifetime of an IKE SA; `configured` is the setting, which Azure does not have.
     pub fn ike_lifetime(self, configured: Duration) -> Lifetime {
         match self {
-            PeerBehaviour::Standard | PeerBehaviour::Quiet | PeerBehaviour::WithoutNatTraversal => {
-                Lifetime::ike(configured)
-            }
+            PeerBehaviour::Standard
+            | PeerBehaviour::Quiet
+            | PeerBehaviour::Minimal(_)
+            | PeerBehaviour::WithoutNatTraversal => Lifetime::ike(configured),
             PeerBehaviour::Azure => Lifetime::azure_ike(),
         }
     }
@@ -105,9 +123,10 @@ impl PeerBehaviour {
     /// The lifetime of a child SA.
     pub fn child_lifetime(self, time: Duration, bytes: u64, esn: bool) -> Lifetime {
         match self {
-            PeerBehaviour::Standard | PeerBehaviour::Quiet | PeerBehaviour::WithoutNatTraversal => {
-                Lifetime::child(time, bytes, esn)
-            }
+            PeerBehaviour::Standard
+            | PeerBehaviour::Quiet
+            | PeerBehaviour::Minimal(_)
+            | PeerBehaviour::WithoutNatTraversal => Lifetime::child(time, bytes, esn),
             PeerBehaviour::Azure => Lifetime::azure_child(time, bytes),
         }
     }
@@ -116,9 +135,10 @@ impl PeerBehaviour {
     /// pauses do not grow.
     pub fn redial_pause(self, failures: u32, rng: &mut dyn Rng) -> Duration {
         match self {
-            PeerBehaviour::Standard | PeerBehaviour::Quiet | PeerBehaviour::WithoutNatTraversal => {
-                retransmit::redial_pause(failures, rng)
-            }
+            PeerBehaviour::Standard
+            | PeerBehaviour::Quiet
+            | PeerBehaviour::Minimal(_)
+            | PeerBehaviour::WithoutNatTraversal => retransmit::redial_pause(failures, rng),
             PeerBehaviour::Azure => retransmit::redial_pause(2, rng),
         }
     }
@@ -126,11 +146,22 @@ impl PeerBehaviour {
     /// The pause before asking again for what the peer refused.
     pub fn refused_pause(self, refusals: u32, rng: &mut dyn Rng) -> Duration {
         match self {
-            PeerBehaviour::Standard | PeerBehaviour::Quiet | PeerBehaviour::WithoutNatTraversal => {
-                retransmit::refused_pause(refusals, rng)
-            }
+            PeerBehaviour::Standard
+            | PeerBehaviour::Quiet
+            | PeerBehaviour::Minimal(_)
+            | PeerBehaviour::WithoutNatTraversal => retransmit::refused_pause(refusals, rng),
             PeerBehaviour::Azure => retransmit::redial_pause(2, rng),
         }
+    }
+
+    /// Whether CREATE_CHILD_SA requests are looked at at all.
+    pub fn takes_further_exchanges(self) -> Result<(), Error> {
+        let PeerBehaviour::Minimal(answer) = self else { return Ok(()) };
+        Err(match answer {
+            MinimalAnswer::Temporary => Busy::Crossing.into(),
+            MinimalAnswer::NoProposal => Incompatible::Proposal.into(),
+            MinimalAnswer::NoAdditionalSas => Incompatible::NoAdditionalSas.into(),
+        })
     }
 
     /// Whether a CREATE_CHILD_SA request for a child is accepted at all, before its proposals are
@@ -144,9 +175,10 @@ impl PeerBehaviour {
             sa.proposals.iter().flat_map(|p| &p.transforms).any(|t| wanted(&t.id))
         };
         let refuses = match self {
-            PeerBehaviour::Standard | PeerBehaviour::Quiet | PeerBehaviour::WithoutNatTraversal => {
-                false
-            }
+            PeerBehaviour::Standard
+            | PeerBehaviour::Quiet
+            | PeerBehaviour::Minimal(_)
+            | PeerBehaviour::WithoutNatTraversal => false,
             PeerBehaviour::Azure => {
                 let has_group = says(|id| id.kind() == TransformType::KeyExchange);
                 (has_ke && !has_group) || says(|id| *id == TransformId::KeyExchange(KeId::None))

@@ -6,6 +6,7 @@
 mod child;
 mod ike;
 mod path;
+mod refusals;
 mod setup;
 mod strangers;
 
@@ -34,9 +35,16 @@ pub struct Stage {
 }
 
 pub fn all() -> impl Iterator<Item = &'static Script> {
-    [child::SCRIPTS, ike::SCRIPTS, setup::SCRIPTS, path::SCRIPTS, strangers::SCRIPTS]
-        .into_iter()
-        .flatten()
+    [
+        child::SCRIPTS,
+        ike::SCRIPTS,
+        setup::SCRIPTS,
+        path::SCRIPTS,
+        refusals::SCRIPTS,
+        strangers::SCRIPTS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 const fn script(name: &'static str, variants: u8, run: fn(&Stage) -> World) -> Script {
