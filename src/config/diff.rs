@@ -76,7 +76,8 @@ pub enum Part {
     Sockets,
     /// The list of peers: a tunnel ends or begins.
     Peers,
-    /// What the engine negotiates: SAs stay, and the next rekey uses the new values.
+    /// What the engine negotiates: SAs stay, and the next rekey uses the new values. Child SAs that
+    /// changed traffic selectors do not cover are deleted, and new ones asked for.
     Negotiation,
     /// Certificates and keys, which are used from the next authentication on.
     Credentials,

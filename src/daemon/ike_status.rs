@@ -217,6 +217,7 @@ fn describe(cause: Cause) -> &'static str {
         Cause::Rekeyed => "a rekey replaced the SA",
         Cause::Silence => "the peer does not answer",
         Cause::ProofEnded => "a certificate of the peer expired",
+        Cause::NotInPolicy => "its traffic selectors are no longer in the configuration",
         Cause::NotTrusted => "the peer's certificate is no longer acceptable",
         Cause::WithIke => "the IKE SA is gone",
     }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | nothing | nothing |
 //! | suites, lifetimes, names | SAs live on; the next negotiation uses the new ones |
+//! | selector policies | SAs that the new ones do not cover end; a policy that grew is rekeyed |
 //! | certificates, revocation lists | each live peer's certificates are judged anew |
 //! | this site's prefixes | the routes follow |
 //! | gateway, prefixes, interface | the connection is deleted and started anew |

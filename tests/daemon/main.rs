@@ -13,6 +13,7 @@ mod log;
 mod manual;
 mod path;
 mod rights;
+mod selectors;
 mod show;
 mod spare;
 mod trust;

@@ -200,7 +200,8 @@ impl Setup {
     /// The same with a host that has no NAT traversal, in one world of ten: where nothing needs any.
     pub fn draw_old_peers(mut self, dice: &mut SimRng) -> Setup {
         let drawn = dice.chance(100).then(|| HostId(usize::from(dice.chance(500))));
-        if let Some(id) = drawn.filter(|id| self.nat.is_none() && self.azure != Some(*id)) {
+        let is_plain = self.nat.is_none() && self.minimal.is_none();
+        if let Some(id) = drawn.filter(|id| is_plain && self.azure != Some(*id)) {
             self.without_nat_traversal = Some(id);
             self.start_on_4500 = false;
         }

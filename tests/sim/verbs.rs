@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use s2sd::ike::endpoint::command::Command;
+use s2sd::ike::endpoint::config::PeerConfig;
 use s2sd::ike::endpoint::event::{Cause, IkeEvent};
 use s2sd::ike::ids::{ChildId, PeerId};
 use s2sd::time::Instant;
@@ -65,6 +66,14 @@ impl World {
         if let Some(config) = config {
             self.command(id, Command::Reconfigure(PEER, Box::new(config)));
         }
+    }
+
+    /// A reload on `id`: the engine is given the changed configuration.
+    pub fn reload(&mut self, id: HostId, change: impl FnOnce(&mut PeerConfig)) {
+        let Some(config) = self.host_mut(id).peers.get_mut(&PEER) else { return };
+        change(config);
+        let config = config.clone();
+        self.command(id, Command::Reconfigure(PEER, Box::new(config)));
     }
 
     /// So many IKE_SA_INIT requests to `id`, each from another made-up address, with another SPI

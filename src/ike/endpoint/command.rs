@@ -15,7 +15,8 @@ pub enum Command {
     /// Remove a peer: send a Delete for each of its IKE SAs, then drop its state.
     Remove(PeerId),
     /// Replace the peer's configuration. Its SAs stay, and the next negotiation on them follows the
-    /// new configuration. Other credentials judge the peer's certificates anew: an IKE SA whose
+    /// new configuration. Child SAs that the new traffic selectors do not cover are deleted, those
+    /// of a policy that became wider are rekeyed. Other credentials judge the peer's certificates anew: an IKE SA whose
     /// peer does not pass any more is deleted.
     Reconfigure(PeerId, Box<PeerConfig>),
     /// Connect this peer and keep it connected.

@@ -13,7 +13,7 @@ use crate::ike::diagnosis::refusal::{Refusal, RefusalRemedy};
 use crate::ike::diagnosis::setting::Setting;
 use crate::ike::error::{AuthFailed, Error, Incompatible};
 use crate::ike::exchange::step::{MessageHalf, Step};
-use crate::ike::ids::{ChildId, PeerId};
+use crate::ike::ids::{ChildId, PeerId, Slot};
 use crate::ike::negotiation::combination::Combination;
 use crate::rng::Rng;
 use crate::time::{Instant, Now};
@@ -28,6 +28,8 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Now,
     pub(crate) peer: PeerId,
     pub(crate) config: Rc<PeerConfig>,
+    /// The slot of each child of the configuration, in its order.
+    pub(crate) slots: Vec<Slot>,
     pub(crate) settings: &'a EndpointConfig,
     pub(crate) provider: &'a dyn Provider,
     pub(crate) rng: &'a mut dyn Rng,
@@ -60,6 +62,16 @@ impl Context<'_> {
     pub(crate) fn has_bounds_for_child(&self, here: usize) -> bool {
         here + self.beside.all
             < self.settings.max_children.saturating_mul(2).saturating_add(COLLIDING)
+    }
+
+    /// The place of a slot's child in the configuration; none when the slot is gone from there.
+    pub(crate) fn place(&self, slot: Slot) -> Option<usize> {
+        self.slots.iter().position(|of| *of == slot)
+    }
+
+    /// The configured child of a slot.
+    pub(crate) fn child_config(&self, slot: Slot) -> Option<&ChildConfig> {
+        self.config.children.get(self.place(slot)?)
     }
 
     /// How long to wait before dialling a silent peer again after this many failures in a row.

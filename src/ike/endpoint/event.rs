@@ -125,6 +125,8 @@ pub enum Cause {
     WithIke,
     /// A certificate of the peer expired.
     ProofEnded,
+    /// The traffic selectors of this end changed, and those of the child SA are not among them.
+    NotInPolicy,
     /// The credentials of this end changed, and the peer's certificates do not pass any more.
     NotTrusted,
 }

@@ -336,6 +336,7 @@ impl Endpoint {
             now,
             peer: id,
             config: Rc::clone(&peer.config),
+            slots: peer.slot_retries.iter().map(|retry| retry.slot).collect(),
             settings: &self.settings,
             provider: &*self.provider,
             rng: &mut *self.rng.0,

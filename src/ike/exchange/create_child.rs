@@ -16,7 +16,6 @@ use super::step::Party;
 use super::{Exchange, NoncePair};
 use crate::crypto::keymat::ChildKeys;
 use crate::crypto::{EspSuite, Group, KeyAgreement, SharedSecret};
-use crate::ike::endpoint::config::ChildConfig;
 use crate::ike::endpoint::context::Context;
 use crate::ike::error::{Busy, Error, Incompatible, PeerMisbehaved};
 use crate::ike::ids::Slot;
@@ -79,16 +78,17 @@ pub(crate) struct Granted {
     pub(crate) nonces: NoncePair,
 }
 
-/// The payloads of a request for a child SA. `group` is the group of the KE payload, when the
-/// policy has perfect forward secrecy.
+/// The payloads of a request for a child SA. `replaced` are the selectors of the child SA that it
+/// replaces. `group` is the group of the KE payload, when the policy has perfect forward secrecy.
 pub(crate) fn ask(
     ctx: &mut Context<'_>,
     slot: Slot,
     selectors: ChildSelectors,
+    replaced: Option<&ChildSelectors>,
     group: Option<Group>,
 ) -> Option<(Chain, NewChildRequest)> {
     let config = Rc::clone(&ctx.config);
-    let child = config.children.get(usize::from(slot.0))?;
+    let child = config.children.get(ctx.place(slot)?)?;
     // Another child of the peer may have groups that this one does not offer.
     let offered = child.esp.groups();
     let group = group.filter(|group| offered.contains(group)).or(offered.first().copied());
@@ -102,7 +102,13 @@ pub(crate) fn ask(
     if let Some(exchange) = &exchange {
         chain.push(ke::KeyExchange::new(exchange.group().id(), exchange.public_value()));
     }
-    push_selectors(&mut chain, narrow::request(&selectors, None));
+    push_selectors(
+        &mut chain,
+        match replaced {
+            Some(replaced) => narrow::rekey(&selectors, replaced),
+            None => narrow::request(&selectors, None),
+        },
+    );
     let wanted = ChildOffer { slot, spi, lines, selectors };
     Some((chain, NewChildRequest { wanted, nonce, exchange, withdrawn: Vec::new() }))
 }
@@ -115,7 +121,7 @@ pub(crate) fn ask_first(
     chain: &mut Chain,
 ) -> Option<ChildOffer> {
     let config = Rc::clone(&ctx.config);
-    let child = config.children.get(usize::from(slot.0))?;
+    let child = config.children.get(ctx.place(slot)?)?;
     let spi = ctx.spis.reserve_esp(ctx.peer, ctx.rng);
     let lines = child.esp.offered().to_vec();
     let selectors = child.selectors.clone();
@@ -268,7 +274,7 @@ fn choose(
     groups: Groups,
 ) -> Result<SelectedProposal, Error> {
     let sa = request.sa().ok_or(PeerMisbehaved::Missing(PayloadType::Sa))?;
-    let child = child_config(ctx, slot).ok_or(Error::from(Incompatible::Selectors))?;
+    let child = ctx.child_config(slot).ok_or(Error::from(Incompatible::Selectors))?;
     if groups == Groups::Negotiated {
         ctx.config.behaviour.takes_child_request(sa, request.key_exchange().is_some())?;
     }
@@ -284,7 +290,7 @@ fn grant_selectors(
 ) -> Result<(Slot, Grant), Error> {
     let near = request.ts_initiator().ok_or(PeerMisbehaved::Missing(PayloadType::TsInitiator))?;
     let far = request.ts_responder().ok_or(PeerMisbehaved::Missing(PayloadType::TsResponder))?;
-    let slots = (0..).map(Slot).zip(&ctx.config.children);
+    let slots = ctx.slots.iter().copied().zip(&ctx.config.children);
     let (slots, policies): (Vec<Slot>, Vec<&ChildSelectors>) = slots
         .filter(|(slot, _)| only.is_none_or(|only| only == *slot))
         .map(|(slot, child)| (slot, &child.selectors))
@@ -316,8 +322,8 @@ fn make(
         Party::We => (keys.responder, keys.initiator),
         Party::Peer => (keys.initiator, keys.responder),
     };
-    let (time, bytes) = child_config(ctx, slot)
-        .map_or((lifetime::CHILD_TIME, lifetime::CHILD_BYTES), |c| {
+    let (time, bytes) =
+        ctx.child_config(slot).map_or((lifetime::CHILD_TIME, lifetime::CHILD_BYTES), |c| {
             (c.lifetime_time, c.lifetime_bytes)
         });
     let lifetime = ctx.config.behaviour.child_lifetime(time, bytes, suite.esn);
@@ -340,10 +346,6 @@ fn make(
         expire_at: limits.time.hard,
         limits,
     }
-}
-
-fn child_config<'a>(ctx: &'a Context<'_>, slot: Slot) -> Option<&'a ChildConfig> {
-    ctx.config.children.get(usize::from(slot.0))
 }
 
 /// Frees the SPI that a request had reserved.

@@ -35,11 +35,18 @@ pub(crate) struct RekeyChildRequest {
     pub(crate) rival: Crossing<ChildId>,
 }
 
-/// Requests a successor, unless the child is gone or going.
+/// Requests a successor, unless the child is gone or going. A child that has its slot for itself is
+/// replaced by one of the slot's whole policy, which may be wider than what the peer granted before
+/// (RFC 7296 §2.9.2).
 pub(crate) fn ask(ctx: &mut Context<'_>, sa: &mut IkeSa, old: ChildId, group: Option<Group>) {
     let Some(child) = sa.child(old).filter(|child| child.is_live()) else { return };
-    let (slot, selectors, spi) = (child.slot, child.selectors.clone(), child.inbound.spi);
-    let Some((chain, new)) = create_child::ask(ctx, slot, selectors, group) else { return };
+    let (slot, replaced, spi) = (child.slot, child.selectors.clone(), child.inbound.spi);
+    let others = |child: &&child::ChildSa| child.slot == slot && child.is_live();
+    let alone = sa.children.iter().filter(others).count() == 1;
+    let policy = ctx.child_config(slot).map(|child| &child.selectors).filter(|_| alone);
+    let selectors = policy.unwrap_or(&replaced).clone();
+    let asked = create_child::ask(ctx, slot, selectors, Some(&replaced), group);
+    let Some((chain, new)) = asked else { return };
     let mut request = Chain::new();
     request.push(Notify::rekey(spi));
     request.extend(chain.iter().cloned());

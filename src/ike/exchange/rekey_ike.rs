@@ -9,8 +9,8 @@
 //!
 //! The successor inherits the children at once. Its message IDs start at 0, and the end that asked
 //! for the rekey is its original initiator. Azure rekeys at 95 % of 28,800 seconds and offers the
-//! current suite alone (seen in libreswan issue 765); s2sd offers the current suite alone too. When
-//! both ends rekey at once (simultaneous rekey), [`super::collision`] decides which successor
+//! current suite alone (seen in libreswan issue 765); s2sd offers the current suite alone too,
+//! unless the configuration has changed and has it no longer. When both ends rekey at once (simultaneous rekey), [`super::collision`] decides which successor
 //! stays.
 
 use super::collision::{self, Creation};
@@ -47,20 +47,28 @@ pub(crate) struct RekeyIkeRequest {
 }
 
 /// Requests a successor with the current suite, in another group only when the peer asked for one.
-pub(crate) fn ask(ctx: &mut Context<'_>, sa: &mut IkeSa, group: Option<Group>) {
+/// When the policy has the suite no longer, the whole policy is offered; a peer that takes nothing
+/// of it is dialled anew (`Fate::Renew`).
+pub(crate) fn ask(ctx: &mut Context<'_>, sa: &mut IkeSa, wanted: Option<Group>) {
     let current = sa.channel.suite;
-    let suite = IkeSuite { group: group.unwrap_or(current.group), ..current };
+    let suite = IkeSuite { group: wanted.unwrap_or(current.group), ..current };
+    let policy = &ctx.config.ike;
+    let line = Combination::from(suite);
+    let keeps = policy.accepted().contains(&line) || policy.offered().contains(&line);
+    let (lines, group) = match policy.groups().first() {
+        Some(first) if !keeps => (policy.offered().to_vec(), wanted.unwrap_or(*first)),
+        _ => (vec![line], suite.group),
+    };
     let spi = ctx.spis.reserve_ike(ctx.peer, ctx.rng);
     let nonce = draw_nonce(ctx);
-    let exchange = ctx.provider.start_exchange(suite.group, ctx.rng);
-    let lines = vec![Combination::from(suite)];
+    let exchange = ctx.provider.start_exchange(group, ctx.rng);
     let mut chain = Chain::new();
     chain.push(proposal::offer(&lines, spi, Groups::Negotiated));
     chain.push(nonce.clone());
-    chain.push(ke::KeyExchange::new(suite.group.id(), exchange.public_value()));
+    chain.push(ke::KeyExchange::new(group.id(), exchange.public_value()));
     let asked =
         RekeyIkeRequest { spi, nonce, exchange: Some(exchange), lines, rival: Crossing::None };
-    sa.ask(ctx, TaskKind::RekeyIke(group), Exchange::RekeyIke(asked), &chain);
+    sa.ask(ctx, TaskKind::RekeyIke(wanted), Exchange::RekeyIke(asked), &chain);
 }
 
 /// Handles the peer's grant: makes our successor and decides whether it or the peer's rival stays.

@@ -47,6 +47,19 @@ pub fn request(policy: &ChildSelectors, packet: Option<&Tuple>) -> Payloads {
     Payloads { near: with_first(near, &policy.local), far: with_first(far, &policy.remote) }
 }
 
+/// The selectors that the rekey of a child SA asks for: the whole policy, and in front of it what
+/// the child SA has. A peer that cannot take the whole policy keeps to the first (RFC 7296 §2.9).
+pub fn rekey(policy: &ChildSelectors, replaced: &ChildSelectors) -> Payloads {
+    let first = |policy: &SelectorSet, replaced: &SelectorSet| {
+        let first = replaced.selectors().first().copied().filter(|_| policy != replaced);
+        with_first(first.filter(|first| policy.covers_selector(first)), policy)
+    };
+    Payloads {
+        near: first(&policy.local, &replaced.local),
+        far: first(&policy.remote, &replaced.remote),
+    }
+}
+
 /// The selectors that we grant: those of the policy that fits the request best, narrowed to what
 /// both ends allow.
 pub fn grant<'p>(
@@ -145,6 +158,21 @@ mod tests {
         // A packet that the policy does not carry is no reason to ask for it.
         let stray = Tuple { destination: "192.0.2.1".parse().expect("an address"), ..packet() };
         assert_eq!(request(&policy, Some(&stray)), plain);
+    }
+
+    #[test]
+    fn a_rekey_asks_for_the_policy_with_the_old_selectors_in_front() {
+        let policy = pair(&["10.1.0.0/16"], &["10.2.0.0/24", "10.3.0.0/24"]);
+        let asked = rekey(&policy, &pair(&["10.1.4.0/24"], &["10.3.0.0/24"]));
+        assert_eq!(texts(&asked.near), ["10.1.4.0/24", "10.1.0.0/16"]);
+        assert_eq!(texts(&asked.far), ["10.3.0.0/24", "10.2.0.0/24", "10.3.0.0/24"]);
+        assert_eq!(rekey(&policy, &policy), request(&policy, None));
+        // A responder that allows all of it answers with the policy.
+        let granted = grant([&pair(ANY, ANY)], &asked.near, &asked.far).expect("they meet");
+        let mirrored =
+            ChildSelectors { local: policy.remote.clone(), remote: policy.local.clone() };
+        assert_eq!(granted.selectors, mirrored);
+        assert_eq!(take(&policy, &granted.answer.near, &granted.answer.far), Ok(policy));
     }
 
     #[test]

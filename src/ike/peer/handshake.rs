@@ -244,7 +244,7 @@ impl Peer {
         let surplus = self.mark_surplus(ctx, &sa, renewed);
         self.make_room(ctx);
         for child in &sa.children {
-            if let Some(retry) = self.slot_retries.get_mut(usize::from(child.slot.0)) {
+            if let Some(retry) = self.slot_retry(child.slot) {
                 retry.refusals = 0;
             }
         }

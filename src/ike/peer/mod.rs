@@ -13,11 +13,13 @@
 //! | [`dial`] | when and where the peer is dialled: back-off, rotation over its addresses |
 //! | [`handshake`] | IKE_SA_INIT and IKE_AUTH as initiator and responder |
 //! | [`reconcile`] | what the peer lacks and what is one too many |
+//! | [`slots`] | which slot is which when the configuration changes |
 //! | [`succession`] | what one IKE SA means for another: rekeys, rivals, removal |
 
 pub(crate) mod dial;
 pub(crate) mod handshake;
 pub(crate) mod reconcile;
+mod slots;
 mod succession;
 
 use std::net::IpAddr;
@@ -43,7 +45,7 @@ use reconcile::SlotRetry;
 
 /// One remote gateway.
 ///
-/// The methods are in five files, by subject: see the table of the [module](self).
+/// The methods are in six files, by subject: see the table of the [module](self).
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) id: PeerId,
@@ -71,7 +73,9 @@ pub(crate) struct Draining {
 
 impl Peer {
     pub(crate) fn new(id: PeerId, config: PeerConfig) -> Peer {
-        let slot_retries = config.children.iter().map(|_| SlotRetry::default()).collect();
+        let slots = (0..=u16::MAX).map(Slot).zip(&config.children);
+        let slot_retries =
+            slots.map(|(slot, child)| SlotRetry::new(slot, child.selectors.clone())).collect();
         Peer {
             id,
             config: Rc::new(config),
@@ -218,17 +222,10 @@ impl Peer {
     /// Adapts the SAs to a configuration that replaced the one under which they were made;
     /// `was_local` was this end's address in the old one.
     pub(crate) fn adapt(&mut self, ctx: &mut Context<'_>, was_local: IpAddr) {
-        let kept = self.config.children.len();
-        self.slot_retries.resize_with(kept, Default::default);
-        for sa in &mut self.sas {
-            if sa.path.local.ip() == was_local {
-                sa.local_address_changed(ctx, self.config.local);
-            }
-            let gone = sa.children.iter().filter(|child| usize::from(child.slot.0) >= kept);
-            for child in gone.map(|child| child.id).collect::<Vec<_>>() {
-                sa.close_child(ctx, child);
-            }
+        for sa in self.sas.iter_mut().filter(|sa| sa.path.local.ip() == was_local) {
+            sa.local_address_changed(ctx, self.config.local);
         }
+        self.adapt_slots(ctx);
     }
 
     /// Judges anew whether the peer of each IKE SA has proved itself.
@@ -257,8 +254,7 @@ impl Peer {
         ctx: &mut Context<'_>,
         mut handled: Option<&mut IkeSa>,
     ) {
-        let slots = self.config.children.len();
-        for slot in (0..slots).filter_map(|slot| u16::try_from(slot).ok()).map(Slot) {
+        for slot in self.slot_retries.iter().map(|retry| retry.slot) {
             let all = self.sas.iter_mut().chain(handled.as_deref_mut());
             let mut children: Vec<&mut ChildSa> =
                 all.flat_map(|sa| &mut sa.children).filter(|child| child.slot == slot).collect();
@@ -305,7 +301,7 @@ impl Peer {
         for (mut child, cause) in departed {
             child.retire(ctx);
             ctx.out.event(IkeEvent::ChildDown { peer: self.id, child: child.id, cause });
-            if let Some(retry) = self.slot_retries.get_mut(usize::from(child.slot.0)) {
+            if let Some(retry) = self.slot_retry(child.slot) {
                 retry.lost(ctx.mono(), &child, cause);
             }
             let drains = matches!(

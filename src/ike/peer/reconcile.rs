@@ -10,6 +10,7 @@
 //! | no live IKE SA, or a fresh one is wanted | dial ([`dial`](super::dial)) |
 //! | several IKE SAs from IKE_SA_INIT | close those that [`Peer::mark_surplus`] has chosen |
 //! | two child SAs of the same selectors | delete the one that loses, once it is idle |
+//! | a child SA that the policy does not cover | delete it ([`slots`](super::slots)) |
 //! | a slot that is to be kept up and has no child SA | request a child SA |
 //! | a slot whose child SA the peer refuses again and again | renew the IKE SA |
 
@@ -31,6 +32,7 @@ use crate::ike::sa::jitter::duration_between;
 use crate::ike::sa::task::TaskKind;
 use crate::ike::sa::{IkeSa, Surplus};
 use crate::time::Instant;
+use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::spi::IkeSpi;
 
 /// How long the responder waits for the initiator to request a missing child before requesting it
@@ -53,9 +55,12 @@ const TWIN_IDLE: Duration = Duration::from_secs(60);
 /// The peer did not want a child SA that it deletes within this time.
 const BRIEF: Duration = Duration::from_secs(60);
 
-/// When one slot's child SA may be requested again.
-#[derive(Debug, Default)]
+/// One slot: what it is known by, and when its child SA may be requested again.
+#[derive(Debug)]
 pub(crate) struct SlotRetry {
+    pub(crate) slot: Slot,
+    /// The selector policy by which a changed configuration is compared ([`super::slots`]).
+    pub(crate) policy: ChildSelectors,
     /// Child SAs in a row that the peer deleted within [`BRIEF`].
     pub(crate) failures: u32,
     /// The time of the next request; drawn when the slot is first found empty.
@@ -67,6 +72,11 @@ pub(crate) struct SlotRetry {
 }
 
 impl SlotRetry {
+    /// A slot that has lacked nothing so far.
+    pub(super) fn new(slot: Slot, policy: ChildSelectors) -> SlotRetry {
+        SlotRetry { slot, policy, failures: 0, at: None, refusals: 0, renewals: 0 }
+    }
+
     /// Notes that a child SA of the slot is gone. The Delete of one that was replaced, or that this
     /// end deletes too, says nothing about the next.
     pub(super) fn lost(&mut self, now: Instant, child: &ChildSa, cause: Cause) {
@@ -84,6 +94,7 @@ impl Peer {
     /// Compares the configuration with the SAs that exist, and starts what follows.
     pub(super) fn reconcile(&mut self, ctx: &mut Context<'_>) {
         self.close_surplus(ctx);
+        self.close_uncovered(ctx);
         self.close_twin(ctx);
         self.fill_slots(ctx);
         if self.hangs_up_at().is_some_and(|at| at <= ctx.now.mono) {
@@ -104,7 +115,7 @@ impl Peer {
         earliest.maybe(self.surplus_twin().map(|(_, at)| at), Timer::Duplicate);
         if let Some(sa) = self.main() {
             for slot in self.empty_slots(sa) {
-                let retry = self.slot_retries.get(usize::from(slot.0));
+                let retry = self.slot_retries.iter().find(|retry| retry.slot == slot);
                 earliest.maybe(retry.and_then(|retry| retry.at), Timer::Retry);
             }
         }
@@ -238,7 +249,7 @@ impl Peer {
 
     /// Notes that the peer granted a request for a child of the slot.
     pub(super) fn on_child_granted(&mut self, slot: Slot) {
-        if let Some(retry) = self.slot_retries.get_mut(usize::from(slot.0)) {
+        if let Some(retry) = self.slot_retry(slot) {
             (retry.refusals, retry.renewals) = (0, 0);
         }
     }
@@ -261,7 +272,7 @@ impl Peer {
         if !self.is_main(spi) {
             return;
         }
-        let Some(retry) = self.slot_retries.get_mut(usize::from(slot.0)) else { return };
+        let Some(retry) = self.slot_retry(slot) else { return };
         retry.refusals = retry.refusals.saturating_add(1);
         // A new IKE SA would lack this child as the present one does, and the other children would
         // have to be made again.
@@ -278,17 +289,17 @@ impl Peer {
     /// The slot of the child SA that IKE_AUTH makes: the one whose child the peer refuses
     /// elsewhere, otherwise the first that is to be kept up.
     pub(super) fn first_slot(&self) -> Option<Slot> {
-        let kept_up = self.config.children.iter().zip(&self.slot_retries).enumerate();
-        let kept_up = kept_up.filter(|(_, (child, _))| child.keep_up);
-        let first = kept_up.min_by_key(|(_, (_, retry))| Reverse(retry.refusals));
-        first.and_then(|(at, _)| u16::try_from(at).ok()).map(Slot)
+        let kept_up = self.config.children.iter().zip(&self.slot_retries);
+        let kept_up = kept_up.filter(|(child, _)| child.keep_up).map(|(_, retry)| retry);
+        kept_up.min_by_key(|retry| Reverse(retry.refusals)).map(|retry| retry.slot)
     }
 
     /// The slots that are to be kept up and have no child SA, nor a request for one.
     fn empty_slots(&self, main: &IkeSa) -> Vec<Slot> {
-        let kept_up = self.config.children.iter().enumerate().filter(|(_, child)| child.keep_up);
+        let kept_up = self.config.children.iter().zip(&self.slot_retries);
         kept_up
-            .filter_map(|(at, _)| u16::try_from(at).ok().map(Slot))
+            .filter(|(child, _)| child.keep_up)
+            .map(|(_, retry)| retry.slot)
             .filter(|slot| {
                 let staying = self.sas.iter().filter(|sa| sa.is_live() && sa.surplus.is_none());
                 let exists =
@@ -308,7 +319,9 @@ impl Peer {
     /// Ends the pauses before a child SA is requested: whoever connects the peer by hand does not
     /// wait for them.
     pub(crate) fn retry_now(&mut self, ctx: &Context<'_>) {
-        self.slot_retries.iter_mut().for_each(|retry| *retry = SlotRetry::default());
+        for retry in &mut self.slot_retries {
+            *retry = SlotRetry::new(retry.slot, retry.policy.clone());
+        }
         for sa in &mut self.sas {
             sa.refusals = 0;
             let waiting = sa.tasks.0.iter_mut();
@@ -324,13 +337,12 @@ impl Peer {
         let Some(main) = self.main() else { return };
         let (spi, dialled_by) = (main.spi(), main.origin.dialled_by);
         let empty = self.empty_slots(main);
-        for (at, retry) in self.slot_retries.iter_mut().enumerate() {
-            if !empty.iter().any(|slot| usize::from(slot.0) == at) {
-                retry.at = None;
-            }
+        for retry in self.slot_retries.iter_mut().filter(|retry| !empty.contains(&retry.slot)) {
+            retry.at = None;
         }
         for slot in empty {
-            let Some(retry) = self.slot_retries.get_mut(usize::from(slot.0)) else { continue };
+            let retry = self.slot_retries.iter_mut().find(|retry| retry.slot == slot);
+            let Some(retry) = retry else { continue };
             let at = *retry.at.get_or_insert_with(|| match (retry.failures, dialled_by) {
                 (0, Party::We) => ctx.now.mono,
                 (0, Party::Peer) => {
@@ -420,7 +432,8 @@ mod tests {
         pair.ends[0].with(now, PEER, |peer, _| {
             let child = peer.sas[0].children.first().expect("a child");
             let lost = |failures, cause, age| {
-                let mut retry = SlotRetry { failures, ..SlotRetry::default() };
+                let mut retry =
+                    SlotRetry { failures, ..SlotRetry::new(Slot(0), ChildSelectors::default()) };
                 retry.lost(child.made_at + age, child, cause);
                 retry.failures
             };

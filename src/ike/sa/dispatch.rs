@@ -65,9 +65,10 @@ impl IkeSa {
         group: Option<Group>,
     ) {
         let config = std::rc::Rc::clone(&ctx.config);
-        let Some(child) = config.children.get(usize::from(slot.0)) else { return };
+        let Some(child) = ctx.place(slot).and_then(|at| config.children.get(at)) else { return };
         let selectors = child.selectors.clone();
-        let Some((chain, asked)) = create_child::ask(ctx, slot, selectors, group) else { return };
+        let asked = create_child::ask(ctx, slot, selectors, None, group);
+        let Some((chain, asked)) = asked else { return };
         self.ask(ctx, TaskKind::NewChild(slot, group), Exchange::NewChild(asked), &chain);
     }
 
@@ -310,7 +311,7 @@ fn in_the_wanted_group(ctx: &Context<'_>, kind: TaskKind, error: Error) -> Optio
     let Error::Incompatible(Incompatible::Group(group)) = error else { return None };
     let esp = |slot: crate::ike::ids::Slot| {
         let group = Group::from_id(SaKind::Esp, group).ok()?;
-        let child = ctx.config.children.get(usize::from(slot.0))?;
+        let child = ctx.child_config(slot)?;
         child.esp.groups().contains(&group).then_some(group)
     };
     match kind {

@@ -80,7 +80,7 @@ lists!(
 );
 
 records! {
-    SlotRetry { failures, at, refusals, renewals }
+    SlotRetry { slot, policy, failures, at, refusals, renewals }
     ChildSa {
         id, slot, suite, selectors, inbound, outbound, made_by, made_at, heard_at, may_send,
         send_at, out, lifecycle, limits,
@@ -126,7 +126,7 @@ variants! {
         1 => Command {}, 2 => DeletedByPeer {}, 3 => Duplicate {}, 4 => InitialContact {},
         5 => Expired {},
         6 => Failed {}, 7 => Rekeyed {}, 8 => Silence {}, 9 => WithIke {}, 10 => ProofEnded {},
-        11 => NotTrusted {},
+        11 => NotTrusted {}, 12 => NotInPolicy {},
     }
     ChildLifecycle { 1 => Live {}, 2 => Replaced { overdue: a }, 3 => Leaving {} }
     Combination {

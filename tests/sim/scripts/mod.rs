@@ -7,6 +7,7 @@ mod child;
 mod ike;
 mod path;
 mod refusals;
+mod reload;
 mod setup;
 mod strangers;
 
@@ -41,6 +42,7 @@ pub fn all() -> impl Iterator<Item = &'static Script> {
         setup::SCRIPTS,
         path::SCRIPTS,
         refusals::SCRIPTS,
+        reload::SCRIPTS,
         strangers::SCRIPTS,
     ]
     .into_iter()
