@@ -14,8 +14,8 @@ pub struct ChildId(pub u64);
 
 /// One of a peer's configured children. The number stays with the child's selector policy when the
 /// configuration changes, wherever the policy stands there. A slot can have several child SAs, as
-/// during a rekey, on several IKE SAs, and with a peer that makes one for each pair of its networks.
-/// Those carry the slot's outbound traffic that no newer one covers.
+/// during a rekey, on several IKE SAs, and with a peer that makes one for each pair of its
+/// networks. Those carry the slot's outbound traffic that no newer one covers.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Slot(pub u16);
 

@@ -16,8 +16,8 @@ pub enum Command {
     Remove(PeerId),
     /// Replace the peer's configuration. Its SAs stay, and the next negotiation on them follows the
     /// new configuration. Child SAs that the new traffic selectors do not cover are deleted, those
-    /// of a policy that became wider are rekeyed. Other credentials judge the peer's certificates anew: an IKE SA whose
-    /// peer does not pass any more is deleted.
+    /// of a policy that became wider are rekeyed. Other credentials judge the peer's certificates
+    /// anew: an IKE SA whose peer does not pass any more is deleted.
     Reconfigure(PeerId, Box<PeerConfig>),
     /// Connect this peer and keep it connected.
     Up(PeerId),

@@ -10,8 +10,8 @@
 //! The successor inherits the children at once. Its message IDs start at 0, and the end that asked
 //! for the rekey is its original initiator. Azure rekeys at 95 % of 28,800 seconds and offers the
 //! current suite alone (seen in libreswan issue 765); s2sd offers the current suite alone too,
-//! unless the configuration has changed and has it no longer. When both ends rekey at once (simultaneous rekey), [`super::collision`] decides which successor
-//! stays.
+//! unless the configuration has changed and has it no longer. When both ends rekey at once
+//! (simultaneous rekey), [`super::collision`] decides which successor stays.
 
 use super::collision::{self, Creation};
 use super::key_exchange::{draw_nonce, finish_exchange, public_value};

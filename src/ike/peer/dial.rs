@@ -111,7 +111,8 @@ impl Peer {
         self.dial.renew((up_at + age.min(RENEWAL_MAX)).max(now));
     }
 
-    /// Authenticates anew: by an IKE SA beside `spi`, or by its Delete where only the peer can dial.
+    /// Authenticates anew: by an IKE SA beside `spi`, or by its Delete where only the peer can
+    /// dial.
     pub(super) fn reauthenticate(&mut self, ctx: &mut Context<'_>, spi: IkeSpi) {
         if self.may_dial() {
             self.renew(ctx, spi, 0);

@@ -27,7 +27,7 @@ pub fn signer_questions(data: &[u8]) {
     let mut count = 0;
     while let Some((length, after)) = rest.split_first_chunk() {
         let length = u32::from_be_bytes(*length) as usize;
-        assert!(length > 0 && after[0] <= 2, "an answer of no kind");
+        assert!(length > 0 && after[0] <= 4, "an answer of no kind");
         (rest, count) = (&after[length..], count + 1);
     }
     assert!(rest.is_empty() && count <= data.len() / 4, "{count} answers");
