@@ -36,7 +36,7 @@
 //! | a child SA | [`child`], [`traffic`] | one pair of SAs; packets and bytes |
 //! | the TUN device | [`device`] | `DevicePlan`: name, addresses and MTU |
 //! | routes | [`routes`] | routes into tunnels; rules for outer packets |
-//! | unreachable routes | [`unreachable`] | nothing leaves in clear while no tunnel is up |
+//! | unreachable routes | [`mod@unreachable`] | nothing leaves in clear while no tunnel is up |
 //! | IKE's sockets | [`sockets`] | UDP 500 and 4500, sending and receiving |
 //! | name look-ups | `resolver.rs` | addresses of gateways that are configured by name |
 //! | changes of the host | `host_changes.rs` | links, addresses, the wall clock, sleep |

@@ -212,6 +212,10 @@ impl Setup {
     /// goes on meaning the world that it meant before.
     pub fn divide(self, dice: &mut SimRng) -> Setup {
         let host = HostId(usize::from(dice.chance(500)));
+        // Several children cannot be had of a peer that refuses all but the first.
+        if self.minimal.is_some() || self.pfs_mismatch.is_some() {
+            return self;
+        }
         match dice.below(10) {
             0 if self.azure.is_none() => Setup { twins: Some(host), ..self },
             1 | 2 if self.azure.is_none() => Setup { pairs: Some(host), ..self },

@@ -73,6 +73,8 @@ impl World {
         let Some(config) = self.host_mut(id).peers.get_mut(&PEER) else { return };
         change(config);
         let config = config.clone();
+        self.slots = u16::try_from(config.children.len()).expect("a few");
+        self.host_mut(id).children = config.children.len();
         self.command(id, Command::Reconfigure(PEER, Box::new(config)));
     }
 

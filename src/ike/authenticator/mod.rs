@@ -76,7 +76,7 @@ pub struct PeerProof<'a> {
     pub auth: &'a AuthPayload,
     /// The octets that the AUTH payload has to sign (RFC 7296 §2.15).
     pub octets: &'a [u8],
-    /// The hashes that the peer announced (RFC 7427 §4); empty without RFC 7427.
+    /// The hashes that the peer announced (RFC 7427 §4); empty unless both ends announced theirs.
     pub announced: &'a [HashId],
     /// The addresses that are configured for the peer, or that its DNS name has.
     pub remotes: &'a [IpAddr],

@@ -131,6 +131,18 @@ impl Outputs {
         self.push(Output::Transmit(Transmit { sending, path, bytes }));
     }
 
+    /// Drops the removals of SAs: for an endpoint whose data plane has none.
+    pub(crate) fn forget_removals(&mut self) {
+        self.0.retain(|output| {
+            !matches!(
+                output,
+                Output::DisplaceOutbound { .. }
+                    | Output::RetireOutbound { .. }
+                    | Output::RemoveInbound { .. }
+            )
+        });
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Output> {
         self.0.pop_front()
     }

@@ -416,12 +416,17 @@ fn verify_auth(
     let (prf, body) = (channel.suite.prf, identity.signed_body());
     let octets =
         signed_octets(ctx.provider, prf, sk_p, &keyed.peer_message, own_nonce.bytes(), &body);
+    // A peer to which no hashes were announced has only the methods of RFC 7296 (RFC 7427 §4).
+    let announced: &[_] = match ctx.config.behaviour.announces_hashes() {
+        true => &keyed.hashes,
+        false => &[],
+    };
     let claim = PeerProof {
         identity,
         certificates: &certificates,
         auth,
         octets: &octets,
-        announced: &keyed.hashes,
+        announced,
         remotes: &ctx.config.remotes,
     };
     match ctx.config.credentials.verify(&claim, ctx.now) {

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Make-before-break: both ends install the new pair before the old pair is deleted, so no packet
-//! is lost. Which pair sends meanwhile is decided by [`crate::ike::sa::child::carrier`]. When both
+//! is lost. Which pair sends meanwhile is decided by [`crate::ike::sa::child::carriers`]. When both
 //! ends rekey at once (simultaneous rekey), [`super::collision`] decides which pair stays.
 
 use super::collision::{self, AfterRefusal, Creation};

@@ -128,6 +128,8 @@ impl Endpoint {
             endpoint.add(id, config);
             endpoint.with(now, id, |peer, ctx| state.enter(peer, ctx));
         }
+        // Children that the configuration has no longer have ended. None was in the data plane.
+        endpoint.out.forget_removals();
         for (id, config) in configs {
             endpoint.add(id, config);
         }
