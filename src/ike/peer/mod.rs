@@ -280,13 +280,18 @@ impl Peer {
                 }
             }
         }
+        self.retire_departed(ctx);
+        if let Some(sa) = handled {
+            self.retire_children(ctx, sa);
+        }
+    }
+
+    /// Retires the detached children of all IKE SAs in the list.
+    pub(crate) fn retire_departed(&mut self, ctx: &mut Context<'_>) {
         for at in 0..self.sas.len() {
             let Some(sa) = self.sas.get_mut(at) else { continue };
             let departed = std::mem::take(&mut sa.departed);
             self.retire(ctx, departed);
-        }
-        if let Some(sa) = handled {
-            self.retire_children(ctx, sa);
         }
     }
 

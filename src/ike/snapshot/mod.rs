@@ -246,5 +246,6 @@ impl PeerState {
         peer.adapt(ctx, local);
         // What this end trusts may have changed while no process ran.
         peer.judge_again(ctx);
+        peer.retire_departed(ctx);
     }
 }
