@@ -39,7 +39,7 @@ const TRIES: u32 = 4;
 
 /// How many more tries a message has for errors that the socket's error queue explains: each ICMP
 /// error, which anybody may send, fails one send of whatever is sent next.
-const FOREIGN: u32 = 64;
+const FOREIGN: u32 = 1024;
 
 /// The descriptors of a lane, as one batch uses them.
 pub(super) struct LanePort<'l> {
