@@ -202,21 +202,17 @@ impl FromStr for Thumbprint {
     fn from_str(text: &str) -> Result<Thumbprint, ThumbprintError> {
         let wrong = || ThumbprintError(text.to_owned());
         let noise = |c: char| c.is_whitespace() || matches!(c, ':' | '\u{200e}' | '\u{feff}');
-        let digits: Vec<u8> = text
-            .chars()
-            .filter(|c| !noise(*c))
-            .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-            .collect::<Option<_>>()
-            .ok_or_else(wrong)?;
-        let octets: Vec<u8> = digits
-            .chunks_exact(2)
-            .map(|pair| pair.iter().fold(0, |octet, digit| (octet << 4) | digit))
-            .collect();
-        match <[u8; 20]>::try_from(octets) {
-            Ok(octets) if digits.len() == 40 => Ok(Thumbprint(octets)),
-            _ => Err(wrong()),
-        }
+        let octets = hex(text.chars().filter(|c| !noise(*c))).ok_or_else(wrong)?;
+        octets.try_into().map(Thumbprint).map_err(|_| wrong())
     }
+}
+
+/// The octets that an even number of hexadecimal digits stands for.
+pub(super) fn hex(digits: impl Iterator<Item = char>) -> Option<Vec<u8>> {
+    let digit = |c: char| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digits: Vec<u8> = digits.map(digit).collect::<Option<_>>()?;
+    let (pairs, rest) = digits.as_chunks::<2>();
+    rest.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }
 
 /// Why bytes are no certificate.

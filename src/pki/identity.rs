@@ -15,7 +15,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::certificate::{AltName, Certificate};
+use super::certificate::{AltName, Certificate, hex};
 use super::name::{Name, fold};
 use super::path::ValidPath;
 use super::refusal::TrustRefusal;
@@ -86,9 +86,8 @@ impl Id {
         }
         if let Some(key) = text.strip_prefix(KEY_ID) {
             let data = match key.strip_prefix("0x") {
-                Some(digits) => {
-                    hex(digits).ok_or("a key ID in hexadecimal has an even number of digits")?
-                }
+                Some(digits) => hex(digits.chars())
+                    .ok_or("a key ID in hexadecimal has an even number of digits")?,
                 None => key.as_bytes().to_vec(),
             };
             if data.is_empty() {
@@ -167,15 +166,6 @@ impl From<IpAddr> for Id {
             IpAddr::V6(v6) => Id::Ipv6(v6),
         }
     }
-}
-
-fn hex(digits: &str) -> Option<Vec<u8>> {
-    let values: Option<Vec<u8>> =
-        digits.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
-    let values = values.filter(|values| values.len().is_multiple_of(2))?;
-    Some(
-        values.chunks_exact(2).map(|pair| pair.iter().fold(0, |octet, d| octet << 4 | d)).collect(),
-    )
 }
 
 impl fmt::Display for Id {

@@ -49,7 +49,7 @@ mod tests {
         found.sort_unstable();
         own.sort_unstable();
         assert_eq!(found, own);
-        let (udp, _) = (std::net::UdpSocket::bind("127.0.0.1:0").unwrap(), ());
+        let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         assert!(peer_groups(udp.as_fd()).is_err());
     }
 }

@@ -19,10 +19,9 @@ use crate::ike::exchange::init;
 use crate::ike::ids::PeerId;
 use crate::ike::path::{Path, Port, Sending};
 use crate::ike::peer::Peer;
-use crate::ike::sa::IkeSa;
 use crate::ike::sa::task::TaskKind;
 use crate::time::Now;
-use crate::wire::codes::{ExchangeType, NotifyType};
+use crate::wire::codes::ExchangeType;
 use crate::wire::header::{Flags, Header, IkeVersion, MessageId};
 use crate::wire::message::Message;
 use crate::wire::payload::chain::Chain;
@@ -31,13 +30,6 @@ use crate::wire::spi::{EspSpi, IkeSpi};
 
 /// The age from which on an IKE SA's children stand at both ends.
 const SETTLED: Duration = Duration::from_secs(2);
-
-/// Whether a message of no IKE SA is a one-way notify in the clear, which is never answered (RFC
-/// 7296 §1.5).
-pub(super) fn is_hint(header: &Header, bytes: &[u8]) -> bool {
-    header.exchange == ExchangeType::Informational
-        && Message::decode(bytes).is_ok_and(|message| message.sealed.is_none())
-}
 
 impl Endpoint {
     /// Tells the sender of an ESP packet of `len` octets that no SA has this SPI.
@@ -54,8 +46,7 @@ impl Endpoint {
                 .is_some_and(|sa| sa.origin.up_at + SETTLED <= now.mono && sa.flight.is_none());
             if settled && self.admissions.unknown_spis.take(source, now.mono) {
                 self.with(now, id, |peer, ctx| {
-                    let main = peer.main().map(IkeSa::spi);
-                    if let Some(sa) = peer.sas.iter_mut().find(|sa| Some(sa.spi()) == main) {
+                    if let Some(sa) = peer.main_mut() {
                         informational::tell_invalid_spi(ctx, sa, spi);
                     }
                 });
@@ -75,11 +66,9 @@ impl Endpoint {
 
     /// Hears INVALID_SPI in the clear. Anybody may have sent it, so a peer whose child it names is
     /// asked for a sign of life, and nothing else changes.
-    pub(in crate::ike) fn take_hint(&mut self, now: Now, path: Path, bytes: &[u8]) {
-        let named = Message::decode(bytes).ok().and_then(|message| {
-            let chain = message.sealed.is_none().then_some(message.chain)?;
-            chain.notifies().find_map(Notify::invalid_spi)
-        });
+    pub(in crate::ike) fn take_hint(&mut self, now: Now, path: Path, message: Option<&Message>) {
+        let clear = message.filter(|message| message.sealed.is_none());
+        let named = clear.and_then(|clear| clear.chain.notifies().find_map(Notify::refused_spi));
         let has = |peer: &Peer, spi| {
             peer.sas.iter().flat_map(|sa| &sa.children).any(|child| child.outbound.spi == spi)
         };
@@ -90,8 +79,7 @@ impl Endpoint {
         let id = peer.id;
         if self.admissions.hints.take(path.remote.ip(), now.mono) {
             self.with(now, id, |peer, ctx| {
-                let main = peer.main().map(IkeSa::spi);
-                if let Some(sa) = peer.sas.iter_mut().find(|sa| Some(sa.spi()) == main)
+                if let Some(sa) = peer.main_mut()
                     && sa.flight.is_none()
                 {
                     sa.want(ctx, TaskKind::Probe, now.mono);
@@ -119,7 +107,7 @@ fn invalid_spi(spi: EspSpi) -> Vec<u8> {
         flags: Flags::INITIATOR,
         message_id: MessageId(0),
     };
-    let notify = Notify::with_data(NotifyType::InvalidSpi, spi.0.to_be_bytes());
+    let notify = Notify::invalid_spi(spi);
     let chain: Chain = std::iter::once(notify.into()).collect();
     init::encode(header, chain)
 }

@@ -145,7 +145,7 @@ impl Endpoint {
     /// Handles a message without a responder SPI: the responder's side of IKE_SA_INIT.
     pub(crate) fn admit(&mut self, now: Now, path: Path, header: &Header, bytes: &[u8]) {
         if header.exchange == ExchangeType::Informational {
-            return self.take_hint(now, path, bytes);
+            return self.take_hint(now, path, Message::decode(bytes).ok().as_ref());
         }
         if header.exchange != ExchangeType::IkeSaInit || header.message_id != MessageId(0) {
             return self.ignore(
@@ -282,10 +282,11 @@ impl Endpoint {
     /// authenticated, so it is no more than a hint to the peer. A message in clear is no request
     /// of an IKE SA, and a complaint about ESP is never answered (§1.5).
     pub(crate) fn refuse_spi(&mut self, now: Now, path: Path, header: &Header, bytes: &[u8]) {
-        if dead_sa::is_hint(header, bytes) {
-            return self.take_hint(now, path, bytes);
+        let message = Message::decode(bytes).ok();
+        let is_protected = message.as_ref().is_some_and(|message| message.sealed.is_some());
+        if header.exchange == ExchangeType::Informational && message.is_some() && !is_protected {
+            return self.take_hint(now, path, message.as_ref());
         }
-        let is_protected = Message::decode(bytes).is_ok_and(|message| message.sealed.is_some());
         let is_request = is_protected && !header.is_response();
         if is_request && self.peer_at(path.remote.ip()).is_some() {
             let notify = Notify::new(NotifyType::InvalidIkeSpi);

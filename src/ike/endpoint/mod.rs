@@ -379,8 +379,7 @@ impl Endpoint {
     /// Wants something of the IKE SA that a peer's requests go out on.
     fn on_main(&mut self, now: Now, id: PeerId, kind: TaskKind) {
         self.with(now, id, |peer, ctx| {
-            let main = peer.main().map(IkeSa::spi);
-            if let Some(sa) = peer.sas.iter_mut().find(|sa| Some(sa.spi()) == main) {
+            if let Some(sa) = peer.main_mut() {
                 let at = ctx.now.mono;
                 sa.want(ctx, kind, at);
             }

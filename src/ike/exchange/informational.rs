@@ -45,7 +45,7 @@ pub(crate) fn probe(ctx: &mut Context<'_>, sa: &mut IkeSa) {
 /// probe too: it is answered.
 pub(crate) fn tell_invalid_spi(ctx: &mut Context<'_>, sa: &mut IkeSa, spi: EspSpi) {
     let mut chain = Chain::new();
-    chain.push(Notify::with_data(NotifyType::InvalidSpi, spi.0.to_be_bytes()));
+    chain.push(Notify::invalid_spi(spi));
     sa.ask(ctx, TaskKind::Probe, Exchange::Probe, &chain);
 }
 
@@ -112,7 +112,7 @@ pub(crate) fn answer(
             rekey_child::note_gone(holder, id);
         }
     }
-    for spi in request.notifies().filter_map(Notify::invalid_spi) {
+    for spi in request.notifies().filter_map(Notify::refused_spi) {
         if let Some((holder, id)) = holder_of(sa, others, spi) {
             give_up_child(ctx, holder, id);
         }

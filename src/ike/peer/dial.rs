@@ -160,8 +160,7 @@ impl Peer {
     /// Deletes the IKE SA that is to be renewed: the peer dials a new one.
     pub(super) fn hang_up(&mut self, ctx: &mut Context<'_>) {
         self.dial.renew = false;
-        let main = self.main().map(IkeSa::spi);
-        if let Some(sa) = self.sas.iter_mut().find(|sa| Some(sa.spi()) == main) {
+        if let Some(sa) = self.main_mut() {
             sa.close(ctx, Cause::Failed, None);
         }
     }

@@ -127,6 +127,12 @@ impl Peer {
         live.max_by_key(|sa| (sa.surplus.is_none(), sa.origin.up_at, sa.spi()))
     }
 
+    /// The same, to ask something of it.
+    pub(crate) fn main_mut(&mut self) -> Option<&mut IkeSa> {
+        let main = self.main()?.spi();
+        self.sas.iter_mut().find(|sa| sa.spi() == main)
+    }
+
     /// Whether new requests go out on this IKE SA. What the peer refuses on another one, which is
     /// being replaced already, asks for nothing.
     pub(super) fn is_main(&self, spi: IkeSpi) -> bool {
@@ -136,8 +142,7 @@ impl Peer {
     /// Moves the tunnel to the path on which an ESP packet of the peer has authenticated, if that
     /// is not where the tunnel is already.
     pub(crate) fn follow(&mut self, ctx: &mut Context<'_>, path: Path) {
-        let main = self.main().map(IkeSa::spi);
-        if let Some(sa) = self.sas.iter_mut().find(|sa| Some(sa.spi()) == main)
+        if let Some(sa) = self.main_mut()
             && sa.path.follows(path, sa.nat.here)
         {
             sa.move_to(ctx, path);
@@ -223,9 +228,8 @@ impl Peer {
     /// Deletes one of two child SAs of the same slot and selectors (twins), when its time has come.
     fn close_twin(&mut self, ctx: &mut Context<'_>) {
         let Some((id, at)) = self.surplus_twin() else { return };
-        let main = self.main().map(IkeSa::spi);
         if at <= ctx.now.mono
-            && let Some(sa) = self.sas.iter_mut().find(|sa| Some(sa.spi()) == main)
+            && let Some(sa) = self.main_mut()
         {
             sa.close_child(ctx, id);
         }
@@ -265,13 +269,13 @@ impl Peer {
         slot: Slot,
         for_good: bool,
     ) {
+        if !self.is_main(spi) {
+            return;
+        }
         let has = |child: &ChildSa| !child.is_leaving();
         let lacks = !self.sas.iter().flat_map(|sa| &sa.children).any(|c| c.slot == slot && has(c));
         let of_others = self.sas.iter().any(|sa| sa.spi() == spi && sa.children.iter().any(has));
         let renewing = self.dial.renew;
-        if !self.is_main(spi) {
-            return;
-        }
         let Some(retry) = self.slot_retry(slot) else { return };
         retry.refusals = retry.refusals.saturating_add(1);
         // A new IKE SA would lack this child as the present one does, and the other children would

@@ -52,17 +52,6 @@ impl PeerBehaviour {
         self != PeerBehaviour::Quiet
     }
 
-    /// Whether IKEV2_FRAGMENTATION_SUPPORTED is announced. Azure's point-to-site gateways do.
-    pub fn fragments(self) -> bool {
-        match self {
-            PeerBehaviour::Standard
-            | PeerBehaviour::Azure
-            | PeerBehaviour::Quiet
-            | PeerBehaviour::Minimal(_)
-            | PeerBehaviour::WithoutNatTraversal => true,
-        }
-    }
-
     /// Whether the end has NAT traversal (RFC 7296 §2.23): without it, nothing of NAT detection is
     /// sent or believed, and ESP travels without UDP.
     pub fn has_nat_traversal(self) -> bool {
@@ -79,27 +68,21 @@ impl PeerBehaviour {
     /// offer what it cannot run.
     pub fn ike_policy(self) -> ProposalPolicy {
         match self {
-            PeerBehaviour::Standard
-            | PeerBehaviour::Quiet
-            | PeerBehaviour::Minimal(_)
-            | PeerBehaviour::WithoutNatTraversal => ProposalPolicy::azure_ike(),
             PeerBehaviour::Azure => {
                 ProposalPolicy::verbatim(&azure_names::DEFAULT_IKE, &azure_names::DEFAULT_IKE)
             }
+            _ => ProposalPolicy::azure_ike(),
         }
     }
 
     /// The policy of the child SAs: Azure has two lists, as initiator and as responder.
     pub fn esp_policy(self) -> ProposalPolicy {
         match self {
-            PeerBehaviour::Standard
-            | PeerBehaviour::Quiet
-            | PeerBehaviour::Minimal(_)
-            | PeerBehaviour::WithoutNatTraversal => ProposalPolicy::azure_esp(),
             PeerBehaviour::Azure => ProposalPolicy::verbatim(
                 &azure_names::DEFAULT_ESP_INITIATOR,
                 &azure_names::DEFAULT_ESP_RESPONDER,
             ),
+            _ => ProposalPolicy::azure_esp(),
         }
     }
 
@@ -112,22 +95,16 @@ impl PeerBehaviour {
     /// The lifetime of an IKE SA; `configured` is the setting, which Azure does not have.
     pub fn ike_lifetime(self, configured: Duration) -> Lifetime {
         match self {
-            PeerBehaviour::Standard
-            | PeerBehaviour::Quiet
-            | PeerBehaviour::Minimal(_)
-            | PeerBehaviour::WithoutNatTraversal => Lifetime::ike(configured),
             PeerBehaviour::Azure => Lifetime::azure_ike(),
+            _ => Lifetime::ike(configured),
         }
     }
 
     /// The lifetime of a child SA.
     pub fn child_lifetime(self, time: Duration, bytes: u64, esn: bool) -> Lifetime {
         match self {
-            PeerBehaviour::Standard
-            | PeerBehaviour::Quiet
-            | PeerBehaviour::Minimal(_)
-            | PeerBehaviour::WithoutNatTraversal => Lifetime::child(time, bytes, esn),
             PeerBehaviour::Azure => Lifetime::azure_child(time, bytes),
+            _ => Lifetime::child(time, bytes, esn),
         }
     }
 
@@ -135,22 +112,16 @@ impl PeerBehaviour {
     /// pauses do not grow.
     pub fn redial_pause(self, failures: u32, rng: &mut dyn Rng) -> Duration {
         match self {
-            PeerBehaviour::Standard
-            | PeerBehaviour::Quiet
-            | PeerBehaviour::Minimal(_)
-            | PeerBehaviour::WithoutNatTraversal => retransmit::redial_pause(failures, rng),
             PeerBehaviour::Azure => retransmit::redial_pause(2, rng),
+            _ => retransmit::redial_pause(failures, rng),
         }
     }
 
     /// The pause before asking again for what the peer refused.
     pub fn refused_pause(self, refusals: u32, rng: &mut dyn Rng) -> Duration {
         match self {
-            PeerBehaviour::Standard
-            | PeerBehaviour::Quiet
-            | PeerBehaviour::Minimal(_)
-            | PeerBehaviour::WithoutNatTraversal => retransmit::refused_pause(refusals, rng),
             PeerBehaviour::Azure => retransmit::redial_pause(2, rng),
+            _ => retransmit::refused_pause(refusals, rng),
         }
     }
 
@@ -175,14 +146,11 @@ impl PeerBehaviour {
             sa.proposals.iter().flat_map(|p| &p.transforms).any(|t| wanted(&t.id))
         };
         let refuses = match self {
-            PeerBehaviour::Standard
-            | PeerBehaviour::Quiet
-            | PeerBehaviour::Minimal(_)
-            | PeerBehaviour::WithoutNatTraversal => false,
             PeerBehaviour::Azure => {
                 let has_group = says(|id| id.kind() == TransformType::KeyExchange);
                 (has_ke && !has_group) || says(|id| *id == TransformId::KeyExchange(KeId::None))
             }
+            _ => false,
         };
         if refuses { Err(Incompatible::Proposal.into()) } else { Ok(()) }
     }

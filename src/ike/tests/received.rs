@@ -389,10 +389,8 @@ fn child_request(pair: &mut Pair, before: Vec<Payload>, after: Vec<Payload>) -> 
     chain
 }
 
-/// RFC 7296 §1.3.1: who declines transport mode says nothing of it and makes a tunnel; §2.22: no
-/// compression is accepted; §2.19: no CFG_REPLY without need.
-#[test]
-fn what_is_not_supported_is_declined_by_silence() {
+/// Two ends with a child SA, whose policies have no perfect forward secrecy.
+fn without_pfs() -> Pair {
     let (mut one, mut two) = (config(1, 2, DialRole::Dial), config(2, 1, DialRole::Answer));
     let (_, plain) = policies(false);
     one.children[0].esp = plain.clone();
@@ -400,6 +398,14 @@ fn what_is_not_supported_is_declined_by_silence() {
     let mut pair = Pair::with(one, two);
     pair.command(0, Command::Up(PEER));
     pair.deliver();
+    pair
+}
+
+/// RFC 7296 §1.3.1: who declines transport mode says nothing of it and makes a tunnel; §2.22: no
+/// compression is accepted; §2.19: no CFG_REPLY without need.
+#[test]
+fn what_is_not_supported_is_declined_by_silence() {
+    let mut pair = without_pfs();
     let cp = Configuration::new(CfgType::Request, []);
     let request = child_request(
         &mut pair,
@@ -514,13 +520,7 @@ fn an_ike_sa_without_message_ids_ends() {
 /// payload and omit the KE payload from the response".
 #[test]
 fn a_key_exchange_that_is_not_chosen_is_ignored() {
-    let (mut one, mut two) = (config(1, 2, DialRole::Dial), config(2, 1, DialRole::Answer));
-    let (_, plain) = policies(false);
-    one.children[0].esp = plain.clone();
-    two.children[0].esp = plain;
-    let mut pair = Pair::with(one, two);
-    pair.command(0, Command::Up(PEER));
-    pair.deliver();
+    let mut pair = without_pfs();
     let chain = child_request(&mut pair, Vec::new(), Vec::new());
     let mut request = Chain::new();
     for mut payload in chain.iter().cloned() {

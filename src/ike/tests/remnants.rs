@@ -157,7 +157,7 @@ fn a_child_that_the_peer_does_not_have_is_made_anew() {
             pair.pass(Duration::from_secs(20));
             let (old, dead) = (pair.child(end), spis(&pair, end).1);
             let mut chain = Chain::new();
-            chain.push(Notify::with_data(NotifyType::InvalidSpi, dead.0.to_be_bytes()));
+            chain.push(Notify::invalid_spi(dead));
             let request = sealed(&mut pair, 1 - end, 0, &chain);
             give(&mut pair, end, request);
             pair.pass(Duration::from_secs(6));
@@ -177,7 +177,7 @@ fn what_the_peer_says_of_no_child_of_ours_or_of_one_just_made_changes_nothing() 
             pair.pass(Duration::from_secs(wait));
             let old = pair.child(1);
             let mut chain = Chain::new();
-            chain.push(Notify::with_data(NotifyType::InvalidSpi, spi.0.to_be_bytes()));
+            chain.push(Notify::invalid_spi(spi));
             let request = sealed(&mut pair, 0, 0, &chain);
             give(&mut pair, 1, request);
             pair.pass(Duration::from_secs(6));

@@ -108,8 +108,13 @@ impl Notify {
         self.spi.esp().filter(|_| self.protocol == ProtocolId::Esp)
     }
 
-    /// The SPI of an INVALID_SPI: of the ESP packet that the sender of the notify could not place.
-    pub fn invalid_spi(&self) -> Option<EspSpi> {
+    /// INVALID_SPI: no SA of the sender has the SPI of an ESP packet that came (RFC 7296 §1.5).
+    pub fn invalid_spi(spi: EspSpi) -> Notify {
+        Notify::with_data(NotifyType::InvalidSpi, spi.0.to_be_bytes())
+    }
+
+    /// The SPI of an INVALID_SPI.
+    pub fn refused_spi(&self) -> Option<EspSpi> {
         let data = self.data_of(NotifyType::InvalidSpi)?;
         <[u8; 4]>::try_from(data).ok().map(u32::from_be_bytes).map(EspSpi)
     }

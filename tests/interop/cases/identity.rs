@@ -73,13 +73,18 @@ fn both_ways(
         signed(&ends, "authentication of 'CN=Inbound-certificate' with")?,
         signed(&ends, "authentication of 'CN=Outbound-certificate' (myself) with")?,
     ];
+    then_be_dialled(place, ends)?;
+    Ok(said.join(" | "))
+}
+
+/// Ends the connection of one engine; another one is dialled by the same peer.
+fn then_be_dialled(place: &Place, ends: Ends) -> Result<[String; 2], Failure> {
     ends.engine.order(Order::Down);
     ends.peer.wait_log(0, &["IKE_SA deleted"])?;
     let Ends { engine, peer, ours, theirs } = ends;
     drop(engine);
     let engine = place.engine(&ours)?;
-    be_dialled(&Ends { engine, peer, ours, theirs })?;
-    Ok(said.join(" | "))
+    be_dialled(&Ends { engine, peer, ours, theirs })
 }
 
 /// The signature scheme with which strongSwan reports that an end signed.
@@ -179,12 +184,7 @@ fn they_are(place: &Place, here: &'static str, there: &'static str) -> Verdict {
     })?;
     dial(&ends)?;
     let proven = ends.peer.wait_log(0, &["authentication of", "(myself)"])?;
-    ends.engine.order(Order::Down);
-    ends.peer.wait_log(0, &["IKE_SA deleted"])?;
-    let Ends { engine, peer, ours, theirs } = ends;
-    drop(engine);
-    let engine = place.engine(&ours)?;
-    be_dialled(&Ends { engine, peer, ours, theirs })?;
+    then_be_dialled(place, ends)?;
     Ok(proven.split("authentication of").nth(1).unwrap_or_default().trim().to_owned())
 }
 

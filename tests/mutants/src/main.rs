@@ -22,7 +22,9 @@ mod plant;
 mod suite;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
+
+use serde_json::Value;
 
 /// Any failure of this tool: it is told and ends.
 type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
@@ -42,6 +44,20 @@ impl Room {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let kept = root.join("target/mutants");
         Room { root, tree: kept.join("tree"), kept }
+    }
+
+    /// Runs cargo on the copy: its messages, and whether it succeeded.
+    fn cargo(&self, arguments: &[&str]) -> Fallible<(Vec<Value>, bool)> {
+        let output = Command::new("cargo")
+            .args(arguments)
+            .args(["--all-features", "--quiet", "--message-format=json"])
+            .current_dir(&self.tree)
+            .env("CARGO_TARGET_DIR", self.kept.join("target"))
+            .stderr(Stdio::inherit())
+            .output()?;
+        let text = String::from_utf8(output.stdout)?;
+        let messages = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+        Ok((messages.collect(), output.status.success()))
     }
 }
 

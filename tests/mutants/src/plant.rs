@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// What is sampled: what meets the network, and the service around it.
 const FOLDERS: &[&str] =
@@ -150,15 +150,9 @@ fn plant(room: &Room, candidates: &[Candidate], sample: &[usize]) -> Fallible<BT
 
 /// The first place of each error that the compiler finds in the copy.
 fn compile_errors(room: &Room) -> Fallible<Vec<(String, usize)>> {
-    let output = Command::new("cargo")
-        .args(["check", "--lib", "--all-features", "--quiet", "--message-format=json"])
-        .current_dir(&room.tree)
-        .env("CARGO_TARGET_DIR", room.kept.join("target"))
-        .stderr(Stdio::inherit())
-        .output()?;
+    let (messages, compiles) = room.cargo(&["check", "--lib"])?;
     let mut places = Vec::new();
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let message: Value = serde_json::from_str(line).unwrap_or_default();
+    for message in messages {
         let spans = message["message"]["spans"].as_array().cloned().unwrap_or_default();
         if message["message"]["level"] == "error"
             && let Some(span) = spans.iter().find(|span| span["is_primary"] == true)
@@ -167,7 +161,7 @@ fn compile_errors(room: &Room) -> Fallible<Vec<(String, usize)>> {
             places.push((file, usize::try_from(span["byte_start"].as_u64().unwrap_or(0))?));
         }
     }
-    if places.is_empty() && !output.status.success() {
+    if places.is_empty() && !compiles {
         return Err("the copy does not compile, and no place is named".into());
     }
     Ok(places)

@@ -123,18 +123,12 @@ fn results(room: &Room) -> BTreeMap<usize, String> {
 
 /// Builds the test binaries; their names and paths.
 fn build(room: &Room) -> Fallible<Vec<(String, String)>> {
-    let output = Command::new("cargo")
-        .args(["test", "--all-features", "--no-run", "--quiet", "--message-format=json"])
-        .current_dir(&room.tree)
-        .env("CARGO_TARGET_DIR", room.kept.join("target"))
-        .stderr(Stdio::inherit())
-        .output()?;
-    if !output.status.success() {
+    let (messages, builds) = room.cargo(&["test", "--no-run"])?;
+    if !builds {
         return Err("the copy's tests do not build".into());
     }
     let mut binaries = Vec::new();
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let message: Value = serde_json::from_str(line).unwrap_or_default();
+    for message in messages {
         let tests = message["profile"]["test"] == true || message["target"]["kind"][0] == "test";
         if let (true, Some(path)) = (tests, message["executable"].as_str()) {
             binaries.push((text(&message["target"]["name"]).to_owned(), path.to_owned()));
