@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::{CONFIG, complain, fail, say};
 use crate::config::{self, Severity};
-use crate::daemon::files::System;
+use crate::daemon::files::{self, System};
 use crate::sys::clock;
 
 /// The arguments of `s2sd check`.
@@ -22,7 +22,7 @@ pub struct CheckArguments {
 /// Runs `s2sd check`. The exit code is 0 without findings, 1 with warnings, 2 with errors.
 pub fn check(arguments: &CheckArguments) -> ExitCode {
     let name = arguments.file.display().to_string();
-    let text = match std::fs::read_to_string(&arguments.file) {
+    let text = match files::configuration(&arguments.file) {
         Ok(text) => text,
         Err(error) => {
             complain(format_args!("{name} cannot be read: {error}"));

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::{ConfigPath, fail, log};
 use crate::config::{self, Loaded, Severity};
 use crate::crypto::signature::KeyStore;
-use crate::daemon::files::Noting;
+use crate::daemon::files::{self, Noting};
 use crate::daemon::signer::SigningProcess;
 use crate::daemon::{self, Options, Signal};
 use crate::state::FdStore;
@@ -57,7 +57,7 @@ pub fn run(arguments: &RunArguments) -> ExitCode {
         return fail(why);
     }
     let path = &arguments.config.config;
-    let text = match std::fs::read_to_string(path) {
+    let text = match files::configuration(path) {
         Ok(text) => text,
         Err(error) => return fail(format_args!("{} cannot be read: {error}", path.display())),
     };

@@ -17,6 +17,7 @@ use super::facts::{CertificateFacts, CredentialFacts};
 use super::file::{FileContent, Files};
 use super::reader::{ConfigReader, List, ReadKey};
 use super::resolve;
+use super::rules::holds_key;
 use super::schema::CertificateAuthentication;
 use super::value::FileRef;
 use crate::crypto::signature::{KeyError, KeyStore, PublicKey};
@@ -162,18 +163,37 @@ impl<'a, 'r> Loader<'a, 'r> {
         if key.is_none() && file.inbound_private_key.present() {
             return None;
         }
-        let mut bundle = self.bundle(certificate, password.as_ref())?;
-        if let Some(key) = key {
-            let more = self.bundle(key, password.as_ref())?;
+        // Both files are read before either fails: an operator mends all in one go.
+        let bundle = self.bundle(certificate, password.as_ref());
+        let of_key = key.map(|key| self.bundle(key, password.as_ref()));
+        let (mut bundle, of_key) = (bundle?, of_key.map_or(Some(None), |read| read.map(Some))?);
+        if let (Some(key), Some(more)) = (key, of_key) {
+            if !self.check_kinds((certificate, &bundle), (key, &more)) {
+                return None;
+            }
             bundle.keys.extend(more.keys);
             bundle.certificates.extend(more.certificates);
         }
         let given = bundle.certificates.clone();
         match OwnIdentity::from_bundle(bundle) {
+            Ok(own) if own.leaf().is_ca() && given.iter().any(|c| !c.is_ca()) => {
+                let device = given.iter().find(|c| !c.is_ca()).map(|c| c.subject().to_string());
+                let device = device.unwrap_or_default();
+                let what = format!(
+                    "the private key is that of the authority {}, not of {device}",
+                    own.leaf().subject()
+                );
+                let hint =
+                    format!("name the private key that was made with the request for {device}");
+                self.reader.error(&key.unwrap_or(certificate).span(), what, hint);
+                None
+            }
             Ok(own) => {
                 self.check_own(&own, &given, &certificate.span());
                 Some(own)
             }
+            // The rules have reported that the key is missing.
+            Err(OwnError::NoKey) if key.is_none() && !holds_key(certificate.get_ref()) => None,
             Err(error) => {
                 let about_key = !matches!(error, OwnError::NoCertificate);
                 let span = key.filter(|_| about_key).unwrap_or(certificate).span();
@@ -181,6 +201,35 @@ impl<'a, 'r> Loader<'a, 'r> {
                 None
             }
         }
+    }
+
+    /// Reports a certificate's file that holds a key alone, and a key's file that holds a
+    /// certificate alone.
+    fn check_kinds(
+        &mut self,
+        (certificate, found): (&Spanned<FileRef>, &Bundle),
+        (key, more): (&Spanned<FileRef>, &Bundle),
+    ) -> bool {
+        let no_certificate = found.certificates.is_empty() && !found.keys.is_empty();
+        let no_key = more.keys.is_empty() && !more.certificates.is_empty();
+        if no_certificate && no_key {
+            let what = format!(
+                "{} is the private key, {} the certificate",
+                certificate.get_ref(),
+                key.get_ref()
+            );
+            self.reader.error(&certificate.span(), what, "exchange the two file names");
+        } else if no_certificate {
+            let what = format!("{} holds a private key and no certificate", certificate.get_ref());
+            let hint = "name the file with the certificate that was issued for this device";
+            self.reader.error(&certificate.span(), what, hint);
+        } else if no_key && found.keys.is_empty() {
+            let what = format!("{} holds a certificate and no private key", key.get_ref());
+            let hint =
+                "name the file with the private key that was made with the certificate's request";
+            self.reader.error(&key.span(), what, hint);
+        }
+        !no_certificate && (!no_key || !found.keys.is_empty())
     }
 
     /// Reports all that Azure would refuse of our certificate, and some that s2sd warns of.
@@ -472,7 +521,7 @@ impl<'a, 'r> Loader<'a, 'r> {
                 self.reader.warning(
                     &span,
                     what,
-                    "`systemctl status s2sd` tells whether the service found the credential; to check it here, name its directory: CREDENTIALS_DIRECTORY=/PATH/OF/THE/DIRECTORY s2sd check",
+                    "as root, `s2sd check` reads the file that the unit loads; without a unit, name the directory with the credential: CREDENTIALS_DIRECTORY=/PATH/OF/THE/DIRECTORY s2sd check",
                 );
             }
             (io::ErrorKind::NotFound, FileRef::Path(_)) => {
@@ -535,9 +584,10 @@ fn remedy(warning: &Warning, now: UnixTime) -> (bool, String) {
             (false, "have our certificate issued for an RSA key of 2048 bits or more")
         }
         Warning::Version => (false, "have our certificate issued as X.509 version 3"),
-        Warning::Authority => {
-            (true, "name the certificate that the authority issued for this device")
-        }
+        Warning::Authority => (
+            true,
+            "name the certificate that the authority issued for this device, and that certificate's private key",
+        ),
     };
     (fatal, hint.to_owned())
 }

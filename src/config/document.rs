@@ -5,15 +5,29 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Severity, SourceText, TextSpan};
 use super::doc::TableDoc;
-use super::reader::ConfigReader;
+use super::other_format;
+use super::reader::{ConfigReader, duration};
 use super::schema::File;
 use super::table::{ConfigTable, read_keys_of};
 
 /// Reads the file's text. All errors go to `reader`.
 pub fn read(reader: &mut ConfigReader<'_>, text: &str) -> File {
     const FILE: &TableDoc = &File::DOC;
-    let (tree, errors) = DeTable::parse_recoverable(text);
     let source = reader.source();
+    if let Some(other) = other_format::recognise(text) {
+        let start = text.split_inclusive('\n').take(other.line).map(str::len).sum();
+        let line = source.line_text(&(start..start));
+        let word = line.split_whitespace().next().unwrap_or_default();
+        let end = start + line.find(word).unwrap_or_default() + word.len();
+        let found = source.diagnose(Severity::Error, &(start..end), other.what, other.hint);
+        // The rest of the line may be a shared key.
+        reader.add(if line.trim() == word { found } else { found.without_value() });
+        reader.misplaced = true;
+        let mut unseen = ConfigReader::new(source);
+        unseen.misplaced = true;
+        return read_keys_of(FILE, &DeTable::new(), 0..0, &mut unseen);
+    }
+    let (tree, errors) = DeTable::parse_recoverable(text);
     let mut wrong: Vec<(TextSpan, &str)> =
         errors.iter().map(|error| (error.span().unwrap_or_default(), error.message())).collect();
     let unclosed = unclosed_lists(&tree, &wrong);
@@ -96,10 +110,22 @@ fn remedy(
             say("there is no value", "write one after the `=`, or take the key out")
         }
         "string values must be quoted" => quoting(span, source.slice(span)),
-        "invalid float" | "invalid integer" => {
+        "invalid float" | "invalid integer" | "invalid boolean" => {
             let token = token(source, span);
             quoting(&token, source.slice(&token))
         }
+        "unexpected key or value" if digit_groups(source, span).is_some() => {
+            let number = digit_groups(source, span).unwrap_or_default();
+            let (what, plain) = (format!("{number} has commas in it"), number.replace(',', ""));
+            SyntaxRemedy::new(span.clone(), what, format!("write {plain}"))
+        }
+        "unexpected key or value" if begins_comment(source, span) => {
+            say("a comment begins with `#`", "write # before the comment")
+        }
+        "key with no value" if line.starts_with([';', '/']) => say(
+            "a comment begins with `#`",
+            &format!("write # {}", line.trim_start_matches([';', '/', ' '])),
+        ),
         "unexpected leading zero" => {
             let token = token(source, span);
             let number = source.slice(&token);
@@ -137,6 +163,23 @@ fn remedy(
     }
 }
 
+/// A number that was written with commas between its thousands, when the place is its first comma.
+fn digit_groups(source: SourceText<'_>, span: &TextSpan) -> Option<String> {
+    let (before, after) = source.around(span);
+    let head = before.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    let tail: String = after.chars().take_while(|c| c.is_ascii_digit() || *c == ',').collect();
+    let groups: Vec<&str> = tail.strip_prefix(',')?.split(',').collect();
+    let grouped = !head.is_empty() && head.len() <= 3 && groups.iter().all(|g| g.len() == 3);
+    grouped.then(|| format!("{head}{tail}"))
+}
+
+/// Whether the first wrong letter of a line is a `;` or `//` that was meant to begin a comment.
+fn begins_comment(source: SourceText<'_>, span: &TextSpan) -> bool {
+    let (_, after) = source.around(span);
+    let rest = after.trim_start_matches([' ', '\t']);
+    rest.starts_with(';') || rest.starts_with("//")
+}
+
 /// The remedy for a key or table that is given twice.
 fn duplicate(source: SourceText<'_>, span: &TextSpan) -> SyntaxRemedy {
     let line = source.line_text(span).trim();
@@ -163,6 +206,10 @@ fn quoting(span: &TextSpan, value: &str) -> SyntaxRemedy {
     let (what, hint) = match value.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" => (format!("{value} is not a value"), "write true".to_owned()),
         "false" | "no" | "off" => (format!("{value} is not a value"), "write false".to_owned()),
+        _ if duration(value).is_some() => {
+            let seconds = duration(value).unwrap_or_default();
+            (format!("{value} has a unit"), format!("write the number of seconds alone: {seconds}"))
+        }
         _ if bare != value => {
             ("these are typographic quotes".to_owned(), format!("write straight ones: \"{bare}\""))
         }

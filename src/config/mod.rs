@@ -21,6 +21,7 @@
 //! | [`value`], [`written`], [`prefix`], [`algorithm`], `choice` | types that check themselves |
 //! | `reader`, [`diagnostic`] | walking the tree; what is wrong, where, and how to mend it |
 //! | `document` | TOML's own errors in an operator's words |
+//! | [`encoding`], `other_format` | files that are not UTF-8; files of other programs |
 //! | `nearest`, `foreign` | the key that was meant; names from Azure and from other programs |
 //! | `rules`, `overlap`, `interface` | what several keys must be together |
 //! | [`settings`], `resolve` | the typed configuration, and how it is made |
@@ -45,6 +46,7 @@ pub(crate) mod credentials;
 pub mod diagnostic;
 pub(crate) mod diff;
 pub mod doc;
+pub mod encoding;
 pub(crate) mod facts;
 pub mod file;
 pub(crate) mod interface;
@@ -62,6 +64,7 @@ mod choice;
 mod document;
 mod foreign;
 mod nearest;
+mod other_format;
 mod resolve;
 mod rules;
 

@@ -19,6 +19,9 @@ pub fn check(file: &File, reader: &mut ConfigReader<'_>) {
         .map(|gateway| gateway.address_prefixes.items())
         .collect();
     check_own_address(file, local, reader);
+    for prefix in local.iter().chain(remotes.iter().copied().flatten()) {
+        check_unroutable(prefix, reader);
+    }
     check_within(local, reader);
     for (at, remote) in remotes.iter().enumerate() {
         check_within(remote, reader);
@@ -44,6 +47,22 @@ fn check_own_address(file: &File, local: &[Spanned<Prefix>], reader: &mut Config
                      address space, in Azure and here"),
         );
     }
+}
+
+/// Reports a network whose addresses belong to no host on either side: Linux routes loopback
+/// addresses to itself whatever a table says, and a tunnel carries no multicast.
+fn check_unroutable(prefix: &Spanned<Prefix>, reader: &mut ConfigReader<'_>) {
+    let (network, length) = (prefix.get_ref().network(), prefix.get_ref().length());
+    let (multicast, shortest) = if network.is_ipv4() { (4, 8) } else { (8, 128) };
+    let what = if network.is_loopback() && length >= shortest {
+        "are loopback addresses, which every host has for itself"
+    } else if network.is_multicast() && length >= multicast {
+        "are multicast addresses, which no tunnel carries"
+    } else {
+        return;
+    };
+    let hint = "write the networks whose hosts are to be reached, as in Azure";
+    reader.error(&prefix.span(), format!("the addresses of {} {what}", prefix.get_ref()), hint);
 }
 
 /// Warns of a prefix inside another of the same list, which is harmless but seldom meant.

@@ -147,6 +147,11 @@ impl<'s> ConfigReader<'s> {
     fn retyped(&self, entry: Entry<'_, '_>, kind: &ValueKind) -> String {
         let written = self.source.slice(&entry.value.span());
         match (kind, entry.value.get_ref()) {
+            (ValueKind::List(_), DeValue::String(text)) if text.contains([',', ' ']) => {
+                let items = text.split([',', ' ']).filter(|item| !item.is_empty());
+                let quoted: Vec<String> = items.map(|item| format!("\"{item}\"")).collect();
+                format!("write each item in quotes of its own: [{}]", quoted.join(", "))
+            }
             (ValueKind::List(_), DeValue::String(_)) => format!("put it in brackets: [{written}]"),
             (ValueKind::List(ValueKind::Table(table)), DeValue::Table(_)) => {
                 format!("write [[{}]], with two brackets on each side", table.path)
@@ -170,6 +175,19 @@ impl<'s> ConfigReader<'s> {
             }
             (ValueKind::Whole(..) | ValueKind::Boolean, DeValue::String(text)) if plain(text) => {
                 format!("take the quotes away: {text}")
+            }
+            (ValueKind::Whole(..), DeValue::String(text)) if duration(text).is_some() => {
+                let seconds = duration(text).unwrap_or_default();
+                format!("write the number of seconds alone, without quotes: {seconds}")
+            }
+            (ValueKind::Whole(..), DeValue::String(text))
+                if plain(&text.replace([',', '_'], "")) =>
+            {
+                let number = text.replace([',', '_'], "");
+                format!("write the number without quotes and commas: {number}")
+            }
+            (ValueKind::Boolean, DeValue::String(text)) if truth(text).is_some() => {
+                format!("write {}", truth(text).unwrap_or_default())
             }
             (ValueKind::Or(_, kind), DeValue::String(_)) if !matches!(kind, ValueKind::Or(..)) => {
                 self.retyped(entry, kind)
@@ -283,6 +301,29 @@ impl ConfigValue for bool {
 fn plain(text: &str) -> bool {
     matches!(text, "true" | "false")
         || (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// The seconds of a duration such as `45s` or `8h`, as other programs write them.
+pub fn duration(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let seconds: u64 = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "s" | "sec" | "secs" | "second" | "seconds" => 1,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60,
+        "h" | "hr" | "hour" | "hours" => 3600,
+        "d" | "day" | "days" => 86_400,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(seconds)
+}
+
+/// What a word means where `true` or `false` is expected.
+fn truth(text: &str) -> Option<&'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "enabled" | "1" => Some("true"),
+        "false" | "no" | "off" | "disabled" | "0" => Some("false"),
+        _ => None,
+    }
 }
 
 fn article(value: &DeValue<'_>) -> &'static str {

@@ -288,8 +288,21 @@ fn check_instances(file: &File, gateway: &VirtualNetworkGateway, reader: &mut Co
         .device
         .value()
         .map_or(Vec::new(), |d| d.listen_addresses.items().iter().map(|a| *a.get_ref()).collect());
+    let site = file.local_network_gateway.value();
+    let own = site.and_then(|site| site.gateway_ip_address.value());
     for host in hosts {
-        let Some(address) = host.get_ref().address() else { continue };
+        let Some(address) = host.get_ref().address() else {
+            check_host_name(host, reader);
+            continue;
+        };
+        if own == Some(&address) || listening.contains(&address) {
+            reader.error(
+                &host.span(),
+                format!("{address} is this site's own address"),
+                "write the address of Azure's gateway: the portal shows it on the virtual network gateway's overview page, the site's \
+                 own on the local network gateway's",
+            );
+        }
         if address.is_ipv6() {
             reader.warning(
                 &host.span(),
@@ -312,6 +325,19 @@ fn check_instances(file: &File, gateway: &VirtualNetworkGateway, reader: &mut Co
     {
         let hint = "write the address space of the virtual network, as in Azure; 0.0.0.0/0 sends all traffic to Azure";
         reader.error(&prefixes.span(), "`address_prefixes` is empty", hint);
+    }
+}
+
+/// Warns of a host that looks like the name of a resource: Azure's objects have names that no DNS
+/// server knows.
+fn check_host_name(host: &Spanned<Host>, reader: &mut ConfigReader<'_>) {
+    let name = host.get_ref().to_string();
+    if !name.contains('.') {
+        reader.warning(
+            &host.span(),
+            format!("{name} is looked up as a DNS name, and has no dot"),
+            "the name of a resource in Azure is no DNS name: write the public IP address that the portal shows for it",
+        );
     }
 }
 
@@ -394,7 +420,7 @@ fn check_gateway_name(authentication: &CertificateAuthentication, reader: &mut C
 }
 
 /// Whether a certificate's file may hold the private key as well.
-fn holds_key(file: &FileRef) -> bool {
+pub(super) fn holds_key(file: &FileRef) -> bool {
     let name = file.to_string().to_ascii_lowercase();
     name.ends_with(".pfx") || name.ends_with(".p12")
 }

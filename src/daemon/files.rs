@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::unit_credentials;
+use crate::config::encoding;
 use crate::config::file::{FileContent, Files};
 use crate::config::value::FileRef;
 use crate::pki::load::MAX_FILE_SIZE;
@@ -15,13 +17,25 @@ use crate::pki::load::MAX_FILE_SIZE;
 /// The variable with the directory of the service's credentials (systemd.exec(5)).
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
+/// Why a credential cannot be read.
+const ONLY_SERVICE: &str = "only the service can read a credential of its unit";
+
+/// The text of a configuration file.
+pub fn configuration(path: &Path) -> io::Result<String> {
+    let octets = std::fs::read(path)?;
+    encoding::decode(octets).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
 /// The files of this system.
 #[derive(Clone, Copy, Debug)]
 pub struct System;
 
 impl Files for System {
     fn read(&self, file: &FileRef) -> io::Result<FileContent> {
-        let mut file = std::fs::File::open(path(file)?)?;
+        let mut file = match (std::env::var_os(CREDENTIALS), file) {
+            (None, FileRef::Credential(name)) => of_unit(name)?,
+            _ => std::fs::File::open(path(file)?)?,
+        };
         let about = file.metadata()?;
         let exposed = about.mode() & 0o004 != 0;
         // One byte more than the limit, so that the caller notices a file that is too big.
@@ -59,16 +73,22 @@ impl Files for Noting {
     }
 }
 
+/// A credential for a command outside the service: root can read what the unit loads.
+fn of_unit(name: &str) -> io::Result<std::fs::File> {
+    let hidden = || io::Error::new(io::ErrorKind::Unsupported, ONLY_SERVICE);
+    match std::fs::File::open(unit_credentials::file_of(name).ok_or_else(hidden)?) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(hidden()),
+        opened => opened,
+    }
+}
+
 /// The path of a file.
 pub(super) fn path(file: &FileRef) -> io::Result<PathBuf> {
     match file {
         FileRef::Path(path) => Ok(path.clone()),
         FileRef::Credential(name) => match std::env::var_os(CREDENTIALS) {
             Some(directory) => Ok(PathBuf::from(directory).join(name)),
-            None => {
-                let why = "only the service can read a credential of its unit";
-                Err(io::Error::new(io::ErrorKind::Unsupported, why))
-            }
+            None => Err(io::Error::new(io::ErrorKind::Unsupported, ONLY_SERVICE)),
         },
     }
 }

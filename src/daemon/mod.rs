@@ -43,6 +43,7 @@
 //! | `s2sd status` | [`status`], [`ike_status`] | the document; a tunnel's IKE side |
 //! | `s2sd explain` | `explain.rs` | the last refusal of a tunnel with its remedy |
 //! | files of the configuration | `files.rs` | reading files and systemd credentials |
+//! | the credentials of the unit | `unit_credentials.rs` | where a command finds them |
 //! | revocation lists | `crl_watch.rs` | CRL files that are replaced while the service runs |
 //! | private keys | [`signer`] | the signing process, and the service's end of it |
 //! | systemd | `systemd.rs` | ready, reloading, status line, watchdog |
@@ -71,6 +72,7 @@ pub mod status;
 mod systemd;
 mod traffic;
 mod tunnel;
+mod unit_credentials;
 mod unreachable;
 
 pub use service::{Options, Signal, run};

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tracing::{error, info};
 
 use super::connection::RunningConnection;
-use super::files::Noting;
+use super::files::{self, Noting};
 use super::problem::Problem;
 use super::service::Service;
 use super::tunnel::RunningTunnel;
@@ -76,7 +76,7 @@ impl Service {
     fn load_again(&self) -> Result<Loaded, ReloadError> {
         let path = self.options.source.as_ref().ok_or(ReloadError::NoFile)?;
         let name = path.display().to_string();
-        let text = match std::fs::read_to_string(path) {
+        let text = match files::configuration(path) {
             Ok(text) => text,
             Err(error) => return Err(ReloadError::Unreadable { name, error }),
         };

@@ -20,7 +20,7 @@ use crate::config::{self, Loaded, peers};
 use crate::crypto::signature::KeyStore;
 use crate::daemon::control::{Ask, RekeyWhich};
 use crate::daemon::explain::Explanation;
-use crate::daemon::files::System;
+use crate::daemon::files::{self, System};
 use crate::daemon::status::TunnelStatus;
 use crate::ike::negotiation::proposal::ProposalPolicy;
 use crate::ike::path::Port;
@@ -59,7 +59,7 @@ const OUTER: (usize, usize) = (700, 1500);
 /// such connection.
 pub fn collect_facts(request: &DoctorRequest, ask: AskService<'_>) -> Result<Facts, String> {
     let file = request.file.display().to_string();
-    let text = std::fs::read_to_string(&request.file)
+    let text = files::configuration(&request.file)
         .map_err(|error| format!("{file} cannot be read: {error}"))?;
     let parsed = config::parse(&file, &text);
     let mut files = vec![request.file.clone()];

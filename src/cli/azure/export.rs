@@ -10,7 +10,7 @@ use crate::azure::template::Template;
 use crate::azure::{arm, az, bicep, portal, powershell, terraform};
 use crate::cli::{CONFIG, complain, fail, say};
 use crate::config::{self, Config, Severity};
-use crate::daemon::files::System;
+use crate::daemon::files::{self, System};
 use crate::pki::certificate::Certificate;
 use crate::pki::load::Bundle;
 use crate::sys::clock;
@@ -80,7 +80,7 @@ pub fn export(arguments: &AzureExportArguments) -> ExitCode {
 impl AzureExportArguments {
     fn configuration(&self) -> Result<Config, AzureFault> {
         let name = self.file.display().to_string();
-        let text = std::fs::read_to_string(&self.file).map_err(|error| {
+        let text = files::configuration(&self.file).map_err(|error| {
             AzureFault::new(
                 format_args!("{name} cannot be read: {error}"),
                 "name the configuration file",
