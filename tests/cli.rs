@@ -263,3 +263,27 @@ fn completions_know_every_command() {
         }
     }
 }
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_told_with_what_to_do() {
+    let directory = directory("unreadable");
+    let path = |name: &str| directory.join(name).display().to_string();
+    let said = |name: &str| {
+        let checked = s2sd(&["check", &path(name)]);
+        assert_eq!(checked.status.code(), Some(2));
+        let ran = s2sd(&["run", "--config", &path(name)]);
+        assert_eq!(err(&checked), err(&ran), "both commands say the same");
+        err(&checked).trim_end().replace(&path(name), name)
+    };
+    assert_eq!(
+        said("none.toml"),
+        "s2sd: none.toml cannot be read: No such file or directory (os error 2); `s2sd azure import FILE` writes a configuration \
+         from what `az network vpn-connection show` prints, and s2sd.toml(5) begins with an example"
+    );
+    let utf16: Vec<u8> = "\u{feff}[device]\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(path("windows.toml"), utf16).unwrap();
+    assert_eq!(
+        said("windows.toml"),
+        "s2sd: windows.toml cannot be read: the file is in UTF-16, expected UTF-8; convert it: `iconv -f UTF-16 -t UTF-8 FILE > NEW`"
+    );
+}

@@ -172,6 +172,12 @@ pub enum Group {
     Curve25519,
 }
 
+impl std::fmt::Display for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.id().fmt(f)
+    }
+}
+
 impl Group {
     /// Every group s2sd can run, in the order of the registry.
     pub const ALL: [Group; 6] = [

@@ -30,7 +30,7 @@ impl KeyLengthError {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PublicValueError {
     /// Padding to the group's size is mandatory (RFC 7296 §3.4).
-    #[error("a public value of {group:?} has {expected} octets, the peer sent {found}")]
+    #[error("a public value of {group} has {expected} octets, the peer sent {found}")]
     Length {
         /// The group.
         group: Group,
@@ -40,16 +40,16 @@ pub enum PublicValueError {
         found: usize,
     },
     /// 0, 1, p-1 or beyond: the shared secret would be known to everybody (RFC 6989 §2.1).
-    #[error("the peer's public value of {0:?} is not between 2 and p-2")]
+    #[error("the peer's public value of {0} is not between 2 and p-2")]
     Range(Group),
     /// Not in the subgroup of order q: it would leak bits of our private value (RFC 6989 §2.2).
-    #[error("the peer's public value of {0:?} is not in the group's prime-order subgroup")]
+    #[error("the peer's public value of {0} is not in the group's prime-order subgroup")]
     Subgroup(Group),
     /// Not a point of the curve (RFC 6989 §2.3).
-    #[error("the peer's public value of {0:?} is not a point of the curve")]
+    #[error("the peer's public value of {0} is not a point of the curve")]
     Curve(Group),
     /// A point of small order: the shared secret is all zeros (RFC 7748 §6.1, RFC 8031 §2.3).
-    #[error("the peer's public value of {0:?} is of small order and gives an all-zero secret")]
+    #[error("the peer's public value of {0} is of small order and gives an all-zero secret")]
     SmallOrder(Group),
 }
 

@@ -17,12 +17,27 @@ use crate::pki::load::MAX_FILE_SIZE;
 /// The variable with the directory of the service's credentials (systemd.exec(5)).
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
+/// What to do when there is no configuration yet.
+const NO_FILE: &str = "`s2sd azure import FILE` writes a configuration from what `az network vpn-connection show` prints, and \
+                       s2sd.toml(5) begins with an example";
+/// What to do when the configuration may not be read.
+const NOT_ALLOWED: &str =
+    "be root, or a member of the service's group: `usermod -aG s2sd $USER`, then log in again";
+
+fn with_remedy(error: &io::Error, remedy: &str) -> io::Error {
+    io::Error::new(error.kind(), format!("{error}; {remedy}"))
+}
+
 /// Why a credential cannot be read.
 const ONLY_SERVICE: &str = "only the service can read a credential of its unit";
 
-/// The text of a configuration file.
+/// The text of a configuration file. An error says what to do.
 pub fn configuration(path: &Path) -> io::Result<String> {
-    let octets = std::fs::read(path)?;
+    let octets = std::fs::read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => with_remedy(&error, NO_FILE),
+        io::ErrorKind::PermissionDenied => with_remedy(&error, NOT_ALLOWED),
+        _ => error,
+    })?;
     encoding::decode(octets).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 

@@ -141,10 +141,12 @@ impl fmt::Display for SystemError {
 
 fn device_remedy(kind: io::ErrorKind) -> Option<&'static str> {
     match kind {
-        io::ErrorKind::PermissionDenied => {
-            Some("s2sd needs CAP_NET_ADMIN: run s2sd as root or by its systemd unit")
-        }
-        io::ErrorKind::NotFound => Some("/dev/net/tun is missing: load the kernel module tun"),
+        io::ErrorKind::PermissionDenied => Some(
+            "s2sd needs CAP_NET_ADMIN: run s2sd as root or by its systemd unit, in a container with `--cap-add NET_ADMIN`",
+        ),
+        io::ErrorKind::NotFound => Some(
+            "/dev/net/tun is missing: load the kernel's module with `modprobe tun`; a container gets the device with `--device /dev/net/tun`",
+        ),
         io::ErrorKind::ResourceBusy => Some(
             "another program has an interface of this name: end that program, or set another interface",
         ),

@@ -150,7 +150,7 @@ fn remedy(error: &io::Error) -> &'static str {
             ": no interface has this address; correct listen_addresses"
         }
         io::ErrorKind::PermissionDenied => {
-            ": s2sd needs CAP_NET_BIND_SERVICE and CAP_NET_ADMIN; run s2sd as root or by its systemd unit"
+            ": s2sd needs CAP_NET_BIND_SERVICE and CAP_NET_ADMIN; run s2sd as root or by its systemd unit, in a container with `--cap-add NET_ADMIN --cap-add NET_BIND_SERVICE`"
         }
         _ => "",
     }

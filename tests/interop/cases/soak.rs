@@ -56,7 +56,7 @@ fn with_strongswan(place: &Place) -> Verdict {
     let by_them = || {
         let from = ours.log().len();
         theirs.control(&["--rekey", "--child", "net"])?;
-        ours.wait_log(from, &["child SA up", "rekeyed=true"])?;
+        ours.wait_log(from, &["child SA up", "rekeyed)"])?;
         theirs.control(&["--rekey", "--ike", "s2s"])?;
         ours.wait_log(from, &["IKE SA rekeyed"]).map(drop)
     };
@@ -86,7 +86,7 @@ fn settings(side: usize) -> daemon::Settings {
 fn rekey(daemon: &Daemon) -> Result<(), Failure> {
     let from = daemon.log().len();
     daemon.order(&["rekey", CONNECTION, "--child"])?;
-    daemon.wait_log(from, &["child SA up", "rekeyed=true"])?;
+    daemon.wait_log(from, &["child SA up", "rekeyed)"])?;
     daemon.order(&["rekey", CONNECTION, "--ike"])?;
     daemon.wait_log(from, &["IKE SA rekeyed"]).map(drop)
 }

@@ -178,7 +178,7 @@ fn rekeys_there(place: &Place) -> Verdict {
         for _ in 0..ROUNDS {
             let (here, there) = (tunnel.ours.log().len(), tunnel.theirs.log().len());
             tunnel.theirs.control(&["--rekey", "--child", "net"])?;
-            tunnel.ours.wait_log(here, &["child SA up", "rekeyed=true"])?;
+            tunnel.ours.wait_log(here, &["child SA up", "rekeyed)"])?;
             tunnel.theirs.wait_log(there, &["CHILD_SA closed"])?;
             tunnel.theirs.control(&["--rekey", "--ike", "s2s"])?;
             tunnel.ours.wait_log(here, &["IKE SA rekeyed"])?;
@@ -199,7 +199,7 @@ fn rekeys_here(place: &Place) -> Verdict {
     let lost = under_traffic(place, Duration::from_secs(36), || {
         until("our own rekeys", Duration::from_secs(35), || {
             let log = tunnel.ours.log();
-            (log.contains("rekeyed=true") && log.contains("IKE SA rekeyed")).then_some(())
+            (log.contains("rekeyed)") && log.contains("IKE SA rekeyed")).then_some(())
         })
     })
     .map_err(|failure| failure.with("s2sd's log", &tunnel.ours.log()))?;
@@ -367,10 +367,10 @@ fn two_tunnels(place: &Place) -> Verdict {
     let from = tunnel.ours.log().len();
     tunnel.theirs.kill();
     answer_through(place, "10.2.9.1")?;
-    tunnel.ours.wait_log(from, &["routes lead", "into=\"azure1\""])?;
+    tunnel.ours.wait_log(from, &["routes lead", "into azure1)"])?;
     echo(place, HOSTS[0], HOSTS[1], SOON)?;
     tunnel.theirs = place.strongswan(&tunnel.their_settings)?;
-    tunnel.ours.wait_log(from, &["routes lead", "into=\"azure0, azure1\""])?;
+    tunnel.ours.wait_log(from, &["routes lead", "into azure0, azure1)"])?;
     echo(place, HOSTS[0], HOSTS[1], SOON)?;
     Ok("the routes follow".into())
 }
