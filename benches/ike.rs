@@ -335,6 +335,7 @@ fn config(
         role,
         local,
         remotes: vec![remote],
+        fixed_remotes: true,
         encapsulation: EspEncapsulation::Udp,
         start_on_4500: false,
         ike: ProposalPolicy::new(&[ike.into()]).0,

@@ -76,6 +76,7 @@ fn config(
         role: if ours { DialRole::Dial } else { DialRole::Answer },
         local: address(local),
         remotes: vec![address(remote)],
+        fixed_remotes: true,
         encapsulation: EspEncapsulation::Udp,
         start_on_4500: false,
         ike,

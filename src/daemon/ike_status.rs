@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 
 use tracing::{info, warn};
 
@@ -95,6 +96,8 @@ pub(crate) struct TunnelRecord {
     pub(crate) rekeys: u64,
     /// When the peer was last heard.
     pub(crate) heard: Option<Instant>,
+    /// Where the peer last spoke from without being followed.
+    pub(crate) elsewhere: Option<IpAddr>,
 }
 
 impl TunnelRecord {
@@ -114,6 +117,7 @@ impl TunnelRecord {
             retransmits: 0,
             rekeys: 0,
             heard: None,
+            elsewhere: None,
         }
     }
 
@@ -194,6 +198,12 @@ impl TunnelRecord {
             IkeEvent::Refused(_, refusal) => {
                 warn!(connection, reason = refusal.reason.code(), "{refusal}");
                 self.last_refusal = Some(DatedRefusal { at: now, refusal });
+            }
+            IkeEvent::Elsewhere(_, path) => {
+                let from = path.remote.ip();
+                if self.elsewhere.replace(from) != Some(from) {
+                    warn!(connection, %from, "an authentic packet of the peer came from an address that is not configured: the tunnel stays at the configured one");
+                }
             }
             IkeEvent::Moved(_, path) => {
                 info!(connection, to = %path.remote, from = %path.local, "the peer's address changed");

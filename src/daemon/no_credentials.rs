@@ -36,6 +36,7 @@ pub(super) fn departed(tunnel: &InventoryTunnel) -> PeerConfig {
         role: DialRole::Answer,
         local: tunnel.local.unwrap_or(unspecified),
         remotes: vec![tunnel.remote.unwrap_or(unspecified)],
+        fixed_remotes: false,
         encapsulation: EspEncapsulation::default(),
         start_on_4500: false,
         ike: ProposalPolicy::azure_ike(),

@@ -609,7 +609,9 @@ impl Service {
                 debug!(from = %path.remote, why, "datagram ignored");
                 return;
             }
-            IkeEvent::Refused(peer, _) | IkeEvent::Moved(peer, _) => *peer,
+            IkeEvent::Refused(peer, _)
+            | IkeEvent::Moved(peer, _)
+            | IkeEvent::Elsewhere(peer, _) => *peer,
             IkeEvent::Dialling { peer, .. }
             | IkeEvent::DialPaused { peer, .. }
             | IkeEvent::IkeUp { peer, .. }

@@ -121,6 +121,7 @@ impl Settings {
             role: self.role,
             local: HERE,
             remotes: vec![THERE],
+            fixed_remotes: true,
             encapsulation: EspEncapsulation::Udp,
             start_on_4500: false,
             ike: ProposalPolicy::new(&ike).0,

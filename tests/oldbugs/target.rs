@@ -229,6 +229,7 @@ fn config(role: DialRole, root: &Authority, groups: &[Group]) -> PeerConfig {
         role,
         local: address(1),
         remotes: vec![address(2)],
+        fixed_remotes: true,
         encapsulation: EspEncapsulation::Udp,
         start_on_4500: false,
         ike: ProposalPolicy::new(&lines).0,

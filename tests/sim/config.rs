@@ -40,6 +40,7 @@ impl Setup {
             role: self.roles[us],
             local: ADDRESSES[us],
             remotes: self.remotes(id),
+            fixed_remotes: true,
             encapsulation: self.encapsulation,
             start_on_4500: self.start_on_4500,
             ike: self.ike(id),

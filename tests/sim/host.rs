@@ -144,6 +144,7 @@ impl Census {
             | IkeEvent::DialPaused { .. }
             | IkeEvent::Refused(..)
             | IkeEvent::Moved(..)
+            | IkeEvent::Elsewhere(..)
             | IkeEvent::Limited(_)
             | IkeEvent::Ignored(..) => {}
         }

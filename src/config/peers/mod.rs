@@ -48,6 +48,7 @@ pub fn peer(
         role: role(connection.connection_mode),
         local,
         remotes,
+        fixed_remotes: tunnel.remote.address().is_some(),
         encapsulation: connection.tunnel.encapsulation,
         start_on_4500: false,
         ike,

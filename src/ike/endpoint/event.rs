@@ -95,6 +95,9 @@ pub enum IkeEvent {
     Refused(PeerId, Box<Refusal>),
     /// The address or port of the peer changed.
     Moved(PeerId, Path),
+    /// An authentic packet of the peer came from an address that the peer cannot have
+    /// ([`PeerConfig::fixed_remotes`](super::config::PeerConfig)): the tunnel stays where it is.
+    Elsewhere(PeerId, Path),
     /// Something was dropped because a limit is reached. The number of these events is limited.
     Limited(LimitKind),
     /// A datagram of an unknown IKE SA or an unknown source was dropped, for this reason. The

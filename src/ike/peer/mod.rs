@@ -156,7 +156,9 @@ impl Peer {
         let (chain, fingerprint) = match sa.channel.open(ctx.mono(), bytes, fingerprint) {
             None => return Vec::new(),
             Some(OpenedMessage::Fragment) => {
-                sa.alive(ctx.mono());
+                if !sa.is_elsewhere(ctx, path) {
+                    sa.alive(ctx.mono());
+                }
                 return Vec::new();
             }
             Some(OpenedMessage::Whole(chain, fingerprint)) => (chain, fingerprint),
@@ -215,6 +217,8 @@ impl Peer {
         };
         sa.requests.finish();
         let Some(flight) = sa.flight.take() else { return Vec::new() };
+        // The peer has got our request where the tunnel is, wherever the answer comes from.
+        sa.alive(ctx.mono());
         sa.heard(ctx, path, leads);
         sa.take_answer(ctx, flight, chain)
     }

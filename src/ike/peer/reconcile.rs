@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use super::Peer;
 use crate::ike::endpoint::context::Context;
-use crate::ike::endpoint::event::Cause;
+use crate::ike::endpoint::event::{Cause, IkeEvent};
 use crate::ike::endpoint::schedule::{Earliest, Timer};
 use crate::ike::exchange::Exchange;
 use crate::ike::exchange::collision::{self, Age, Closing, Dialled};
@@ -142,9 +142,10 @@ impl Peer {
     /// Moves the tunnel to the path on which an ESP packet of the peer has authenticated, if that
     /// is not where the tunnel is already.
     pub(crate) fn follow(&mut self, ctx: &mut Context<'_>, path: Path) {
-        if let Some(sa) = self.main_mut()
-            && sa.path.follows(path, sa.nat.here)
-        {
+        let Some(sa) = self.main_mut() else { return };
+        if sa.is_elsewhere(ctx, path) {
+            ctx.out.event(IkeEvent::Elsewhere(ctx.peer, path));
+        } else if sa.path.follows(path, sa.nat.here) {
             sa.move_to(ctx, path);
         }
     }

@@ -140,6 +140,7 @@ pub(in crate::ike) fn config(host: u8, other: u8, role: DialRole) -> PeerConfig 
         role,
         local: address(host),
         remotes: vec![address(other)],
+        fixed_remotes: true,
         encapsulation: EspEncapsulation::Udp,
         start_on_4500: false,
         ike,

@@ -191,6 +191,7 @@ fn config(end: usize) -> PeerConfig {
         role: if end == 0 { DialRole::Dial } else { DialRole::Answer },
         local: address(end),
         remotes: vec![address(1 - end)],
+        fixed_remotes: true,
         encapsulation: EspEncapsulation::Udp,
         start_on_4500: false,
         ike: PeerBehaviour::Standard.ike_policy(),
