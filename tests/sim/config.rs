@@ -64,6 +64,9 @@ impl Setup {
         match self.minimal {
             _ if self.azure == Some(id) => PeerBehaviour::Azure,
             Some((host, answer)) if host == id => PeerBehaviour::Minimal(answer),
+            _ if self.apart.is_some_and(|(host, _)| host == id) => {
+                PeerBehaviour::OnePair(self.apart.expect("it was looked at").1)
+            }
             _ if self.without_nat_traversal == Some(id) => PeerBehaviour::WithoutNatTraversal,
             _ if self.quiet == Some(id) => PeerBehaviour::Quiet,
             _ => PeerBehaviour::Standard,
@@ -124,6 +127,12 @@ impl Setup {
 
     /// What lies behind `of` in the eyes of `id`.
     fn networks(&self, id: HostId, of: HostId, slot: u16) -> SelectorSet {
+        if let Some((maker, _)) = self.apart {
+            // Single hosts: networks side by side would be joined.
+            let one = |nth: u16| AddressRange::from(inner_address(of, nth));
+            let nth = if of == id { slot / self.slots } else { slot % self.slots };
+            return if maker == id { one(nth).into() } else { (0..self.slots).map(one).collect() };
+        }
         // Azure's gateways offer everything, which only works out when there is one tunnel.
         if self.any_to_any == Some(id)
             || self.pairs == Some(other(id))

@@ -12,7 +12,7 @@ use std::time::Duration;
 use s2sd::ike::endpoint::command::Command;
 use s2sd::ike::endpoint::config::{DialRole, EspEncapsulation};
 use s2sd::ike::ids::PeerId;
-use s2sd::ike::testing::emulation::MinimalAnswer;
+use s2sd::ike::testing::emulation::{MinimalAnswer, OnePairAnswer};
 
 use crate::host::Host;
 use crate::packet::HostId;
@@ -80,6 +80,9 @@ pub struct Setup {
     pub without_nat_traversal: Option<HostId>,
     /// Who makes a child for each pair of networks, where the other has one slot for everything.
     pub pairs: Option<HostId>,
+    /// Who takes one pair of networks in a child, and what it answers to more; the other has one slot
+    /// for all pairs.
+    pub apart: Option<(HostId, OnePairAnswer)>,
     /// Who makes two equal children for each slot of the other, and keeps both.
     pub twins: Option<HostId>,
 }
@@ -112,6 +115,7 @@ impl Default for Setup {
             anywhere: None,
             without_nat_traversal: None,
             pairs: None,
+            apart: None,
             twins: None,
         }
     }
@@ -167,6 +171,7 @@ impl Setup {
             anywhere: None,
             without_nat_traversal: None,
             pairs: None,
+            apart: None,
             twins: None,
         };
         setup.with_refusals(dice)
@@ -219,12 +224,19 @@ impl Setup {
         match dice.below(10) {
             0 if self.azure.is_none() => Setup { twins: Some(host), ..self },
             1 | 2 if self.azure.is_none() => Setup { pairs: Some(host), ..self },
+            3 if self.azure.is_none() => {
+                let answer = *dice.pick(&[OnePairAnswer::Refuse, OnePairAnswer::Narrow]);
+                Setup { apart: Some((host, answer)), slots: self.slots.min(2), ..self }
+            }
             _ => self,
         }
     }
 
     /// The networks of each child of a host's configuration.
     pub fn children(&self, id: HostId) -> Vec<u16> {
+        if let Some((maker, _)) = self.apart {
+            return (0..if maker == id { self.slots * self.slots } else { 1 }).collect();
+        }
         let copies = if self.twins == Some(id) { 2 } else { 1 };
         let slots = if self.pairs == Some(other(id)) { 1 } else { self.slots };
         (0..slots).flat_map(|slot| std::iter::repeat_n(slot, copies)).collect()
@@ -234,6 +246,9 @@ impl Setup {
     pub fn world(&self, options: Options) -> World {
         let mut world = World::new(options);
         world.slots = self.slots;
+        if self.apart.is_some() {
+            world.pairs = usize::from(self.slots * self.slots);
+        }
         for id in [A, B] {
             let address = ADDRESSES[id.0];
             // One engine is broken, the other is right: two that are wrong alike may agree.
@@ -241,6 +256,7 @@ impl Setup {
             let mut host = Host::new(id, NAMES[id.0], address, world.options.seed, fault);
             host.forget_leases = world.options.forget_leases;
             host.peers.insert(PEER, self.peer(id, 0, &host.signed));
+            // One that wants pairs apart has a child for each pair.
             host.children = self.children(A).len().max(self.children(B).len());
             world.net.add_address(id, address);
             world.watch.keep_secret(NAMES[id.0].as_bytes());

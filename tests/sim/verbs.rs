@@ -228,7 +228,7 @@ impl World {
             let sizes =
                 (host.plane.inbound.len(), host.plane.outbound.len(), host.plane.active.len());
             // Of equal children in one slot one sends; each pair of networks has one that does.
-            let active = slots.max(usize::from(self.slots));
+            let active = slots.max(usize::from(self.slots)).max(self.pairs);
             if sizes != (wanted, wanted, active) {
                 return Some(format!(
                     "{} has {sizes:?} SAs in, out, active for {wanted} children in {slots} slots",

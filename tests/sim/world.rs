@@ -56,6 +56,8 @@ pub struct World {
     pub hosts: Vec<Host>,
     /// Pairs of networks whose traffic is to pass.
     pub slots: u16,
+    /// How many children send where each pair of networks has one of its own.
+    pub pairs: usize,
     pub trace: Trace,
     pub watch: Watch,
     /// The first thing that went wrong; the world stands still from then on.
@@ -101,6 +103,7 @@ impl World {
         World {
             net: Net::new(options.seed),
             hosts: Vec::new(),
+            pairs: 0,
             slots: 0,
             trace: Trace::new(clock.now().mono, options.lines.clone()),
             watch: Watch::default(),

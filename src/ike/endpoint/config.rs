@@ -51,9 +51,9 @@ pub struct PeerConfig {
     /// The peer's addresses: dialled in turn, and accepted as the source of its IKE_SA_INIT. Empty:
     /// any source is accepted, and the peer is never dialled.
     pub remotes: Vec<IpAddr>,
-    /// The peer is at `remotes` and nowhere else, because they were configured as addresses. Without
-    /// a NAT in front of the peer no tunnel moves to any other address. A peer that is configured by
-    /// its DNS name may have a new address before the name has.
+    /// The peer is at `remotes` and nowhere else, because they were configured as addresses.
+    /// Without a NAT in front of the peer no tunnel moves to any other address. A peer that is
+    /// configured by its DNS name may have a new address before the name has.
     pub fixed_remotes: bool,
     /// Whether ESP is encapsulated in UDP.
     pub encapsulation: EspEncapsulation,

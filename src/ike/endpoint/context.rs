@@ -39,8 +39,18 @@ pub(crate) struct Context<'a> {
     pub(crate) next_child: &'a mut u64,
     /// The child SAs that the peer has on other IKE SAs than the one that is handled.
     pub(crate) beside: ChildCount,
+    /// The slots that the peer wants divided, as answers have said so far.
+    pub(crate) apart: Vec<Apart>,
     /// What a lower layer reported about the failure that is being handled.
     pub(crate) reason: Option<(String, Option<RefusalRemedy>)>,
+}
+
+/// A slot whose policy the peer takes in several child SAs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Apart {
+    pub(crate) slot: Slot,
+    /// What the peer granted of the policy, if anything.
+    pub(crate) granted: Option<ChildSelectors>,
 }
 
 /// How many child SAs a peer has.

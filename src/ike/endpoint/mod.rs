@@ -345,6 +345,7 @@ impl Endpoint {
             half_open: &mut self.admissions.half_open,
             next_child: &mut self.next_child,
             beside: ChildCount::default(),
+            apart: Vec::new(),
             reason: None,
         };
         turn(peer, &mut ctx);

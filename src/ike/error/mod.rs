@@ -119,6 +119,10 @@ pub enum Incompatible {
     /// No traffic selector of the peer overlaps ours.
     #[error("no traffic selector of the peer is acceptable")]
     Selectors,
+    /// A child SA with several pairs of address ranges, asked of an end that takes one pair in each
+    /// (RFC 7296 §2.9).
+    #[error("a child SA has one pair of address ranges here")]
+    SinglePair,
 }
 
 /// A proof of identity that failed. The refusal that goes with the error has the details.
@@ -298,6 +302,7 @@ impl Error {
                     Notice::plain(NotifyType::NoProposalChosen)
                 }
                 Incompatible::Selectors => Notice::plain(NotifyType::TsUnacceptable),
+                Incompatible::SinglePair => Notice::plain(NotifyType::SinglePairRequired),
                 Incompatible::Refused(_) => None,
             },
             Error::AuthFailed(AuthFailed::Refused) => None,

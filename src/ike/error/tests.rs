@@ -28,6 +28,7 @@ fn every_error() -> Vec<Error> {
             Incompatible::Refused(NotifyType::NoProposalChosen),
             Incompatible::RekeyOf(ProtocolId::Ah),
             Incompatible::Selectors,
+            Incompatible::SinglePair,
         ]
         .map(Error::from),
     );

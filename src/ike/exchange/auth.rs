@@ -477,7 +477,13 @@ fn first_child(
         None => create_child::take_first(ctx, &sa.channel, wanted, nonces, answer),
     };
     match made {
-        Ok(child) => sa.install(ctx, child, None),
+        Ok(child) => {
+            create_child::note_others(ctx, &child, answer);
+            sa.install(ctx, child, None);
+        }
+        Err(error) if create_child::wants_pairs_apart(ctx, wanted.slot, error) => {
+            create_child::abandon(ctx, wanted);
+        }
         Err(error) => {
             ctx.refuse(Step::Auth, MessageHalf::Response, error, None);
             if answer.sa().is_some() {

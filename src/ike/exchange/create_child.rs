@@ -16,7 +16,7 @@ use super::step::Party;
 use super::{Exchange, NoncePair};
 use crate::crypto::keymat::ChildKeys;
 use crate::crypto::{EspSuite, Group, KeyAgreement, SharedSecret};
-use crate::ike::endpoint::context::Context;
+use crate::ike::endpoint::context::{Apart, Context};
 use crate::ike::error::{Busy, Error, Incompatible, PeerMisbehaved};
 use crate::ike::ids::Slot;
 use crate::ike::negotiation::combination::Combination;
@@ -26,11 +26,12 @@ use crate::ike::sa::IkeSa;
 use crate::ike::sa::channel::Channel;
 use crate::ike::sa::child::{ChildHalf, ChildLifecycle, ChildSa, FIRST_PACKET, OutState};
 use crate::ike::sa::lifetime;
-use crate::wire::codes::PayloadType;
+use crate::wire::codes::{NotifyType, PayloadType};
 use crate::wire::payload::Payload;
 use crate::wire::payload::chain::Chain;
 use crate::wire::payload::ke;
 use crate::wire::payload::nonce::Nonce;
+use crate::wire::payload::notify::Notify;
 use crate::wire::selector::narrow::ChildSelectors;
 use crate::wire::spi::EspSpi;
 
@@ -176,7 +177,7 @@ pub(crate) fn grant(
     request: &Chain,
     only: Option<Slot>,
 ) -> Result<Granted, Error> {
-    let (slot, granted) = grant_selectors(ctx, request, only)?;
+    let (slot, granted, leaves_others) = grant_selectors(ctx, request, only)?;
     let choice = choose(ctx, slot, request, Groups::Negotiated)?;
     let (suite, peer_spi) = (choice.esp_suite()?, choice.esp_spi()?);
     let theirs = request.nonce().ok_or(PeerMisbehaved::Missing(PayloadType::Nonce))?.clone();
@@ -198,6 +199,9 @@ pub(crate) fn grant(
         answer.push(ke::KeyExchange::new(group.id(), public.as_slice()));
     }
     push_selectors(&mut answer, granted.answer);
+    if leaves_others {
+        answer.push(Notify::new(NotifyType::AdditionalTsPossible));
+    }
     let nonces = NoncePair { initiator: theirs, responder: ours };
     let selectors = granted.selectors;
     let agreed = Agreed { slot, suite, own_spi, peer_spi, selectors, asked_by: Party::Peer };
@@ -214,12 +218,15 @@ pub(crate) fn grant_first(
     nonces: &NoncePair,
     chain: &mut Chain,
 ) -> Result<ChildSa, Error> {
-    let (slot, granted) = grant_selectors(ctx, request, None)?;
+    let (slot, granted, leaves_others) = grant_selectors(ctx, request, None)?;
     let choice = choose(ctx, slot, request, Groups::Omitted)?;
     let (suite, peer_spi) = (choice.esp_suite()?, choice.esp_spi()?);
     let own_spi = ctx.spis.reserve_esp(ctx.peer, ctx.rng);
     chain.push(choice.answer(own_spi));
     push_selectors(chain, granted.answer);
+    if leaves_others {
+        chain.push(Notify::new(NotifyType::AdditionalTsPossible));
+    }
     let selectors = granted.selectors;
     let agreed = Agreed { slot, suite, own_spi, peer_spi, selectors, asked_by: Party::Peer };
     let mut child = make(ctx, channel, agreed, nonces, None);
@@ -227,6 +234,27 @@ pub(crate) fn grant_first(
     // this one at once, without waiting for its first packet.
     (child.may_send, child.send_at) = (true, None);
     Ok(child)
+}
+
+/// Notes when the peer granted a part of what was asked for, and takes the rest in other child SAs.
+pub(crate) fn note_others(ctx: &mut Context<'_>, child: &ChildSa, answer: &Chain) {
+    let says_so = answer.notifies().any(|n| n.kind == NotifyType::AdditionalTsPossible);
+    let policy = ctx.child_config(child.slot).map(|config| &config.selectors);
+    if says_so && policy.is_some_and(|policy| !child.selectors.covers(policy)) {
+        let granted = Some(child.selectors.clone());
+        ctx.apart.push(Apart { slot: child.slot, granted });
+    }
+}
+
+/// Whether the peer refused a new child of the slot because it takes one pair of ranges in each,
+/// and the policy has several. That is no refusal: the pairs are asked for one by one.
+pub(crate) fn wants_pairs_apart(ctx: &mut Context<'_>, slot: Slot, error: Error) -> bool {
+    let single = Error::from(Incompatible::Refused(NotifyType::SinglePairRequired));
+    let wants = error == single && ctx.has_several_pairs(slot);
+    if wants {
+        ctx.apart.push(Apart { slot, granted: None });
+    }
+    wants
 }
 
 /// Adds the two TS payloads of a message.
@@ -282,12 +310,12 @@ fn choose(
 }
 
 /// Chooses the slot that fits the peer's traffic selectors, and narrows the selectors to its
-/// policy.
+/// policy. Returns too whether the answer says that others are possible.
 fn grant_selectors(
     ctx: &Context<'_>,
     request: &Chain,
     only: Option<Slot>,
-) -> Result<(Slot, Grant), Error> {
+) -> Result<(Slot, Grant, bool), Error> {
     let near = request.ts_initiator().ok_or(PeerMisbehaved::Missing(PayloadType::TsInitiator))?;
     let far = request.ts_responder().ok_or(PeerMisbehaved::Missing(PayloadType::TsResponder))?;
     let slots = ctx.slots.iter().copied().zip(&ctx.config.children);
@@ -295,9 +323,10 @@ fn grant_selectors(
         .filter(|(slot, _)| only.is_none_or(|only| only == *slot))
         .map(|(slot, child)| (slot, &child.selectors))
         .unzip();
-    let grant = narrow::grant(policies, near, far)?;
+    let mut grant = narrow::grant(policies, near, far)?;
     let slot = slots.get(grant.policy).copied().ok_or(Error::from(Incompatible::Selectors))?;
-    Ok((slot, grant))
+    let leaves_others = ctx.config.behaviour.grants_one_pair(near, far, &mut grant)?;
+    Ok((slot, grant, leaves_others))
 }
 
 /// Derives the keys and makes the child SA; nothing is installed yet.

@@ -70,6 +70,9 @@ pub(crate) fn granted(
     if let Some(old) = sa.child(old) {
         child.succeed(old);
     }
+    if stays == Party::We {
+        create_child::note_others(ctx, &child, answer);
+    }
     sa.install(ctx, child, Some(old));
     match stays {
         Party::We => {

@@ -14,8 +14,10 @@
 //! | [`handshake`] | IKE_SA_INIT and IKE_AUTH as initiator and responder |
 //! | [`reconcile`] | what the peer lacks and what is one too many |
 //! | [`slots`] | which slot is which when the configuration changes |
+//! | [`apart`] | slots that the peer takes in several child SAs |
 //! | [`succession`] | what one IKE SA means for another: rekeys, rivals, removal |
 
+mod apart;
 pub(crate) mod dial;
 pub(crate) mod handshake;
 pub(crate) mod reconcile;
@@ -45,7 +47,7 @@ use reconcile::SlotRetry;
 
 /// One remote gateway.
 ///
-/// The methods are in six files, by subject: see the table of the [module](self).
+/// The methods are in seven files, by subject: see the table of the [module](self).
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) id: PeerId,
@@ -240,6 +242,7 @@ impl Peer {
     /// Does everything that may follow from any input: finds SAs that are missing or surplus,
     /// selects each slot's outbound SAs, sends the next requests.
     pub(crate) fn run_followups(&mut self, ctx: &mut Context<'_>) {
+        self.divide_slots(ctx);
         self.reconcile(ctx);
         self.select_outbound(ctx, None);
         for at in 0..self.sas.len() {

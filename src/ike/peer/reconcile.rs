@@ -61,6 +61,9 @@ pub(crate) struct SlotRetry {
     pub(crate) slot: Slot,
     /// The selector policy by which a changed configuration is compared ([`super::slots`]).
     pub(crate) policy: ChildSelectors,
+    /// The policy is a part of a configured one, which the peer takes in several child SAs
+    /// ([`super::apart`]).
+    pub(crate) is_piece: bool,
     /// Child SAs in a row that the peer deleted within [`BRIEF`].
     pub(crate) failures: u32,
     /// The time of the next request; drawn when the slot is first found empty.
@@ -74,7 +77,7 @@ pub(crate) struct SlotRetry {
 impl SlotRetry {
     /// A slot that has lacked nothing so far.
     pub(super) fn new(slot: Slot, policy: ChildSelectors) -> SlotRetry {
-        SlotRetry { slot, policy, failures: 0, at: None, refusals: 0, renewals: 0 }
+        SlotRetry { slot, policy, is_piece: false, failures: 0, at: None, refusals: 0, renewals: 0 }
     }
 
     /// Notes that a child SA of the slot is gone. The Delete of one that was replaced, or that this
@@ -325,7 +328,8 @@ impl Peer {
     /// wait for them.
     pub(crate) fn retry_now(&mut self, ctx: &Context<'_>) {
         for retry in &mut self.slot_retries {
-            *retry = SlotRetry::new(retry.slot, retry.policy.clone());
+            let fresh = SlotRetry::new(retry.slot, retry.policy.clone());
+            *retry = SlotRetry { is_piece: retry.is_piece, ..fresh };
         }
         for sa in &mut self.sas {
             sa.refusals = 0;

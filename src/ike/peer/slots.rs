@@ -14,10 +14,10 @@
 //! policy, so it takes up what was added.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
 
 use super::Peer;
 use super::reconcile::SlotRetry;
+use crate::ike::endpoint::config::ChildConfig;
 use crate::ike::endpoint::context::Context;
 use crate::ike::endpoint::event::Cause;
 use crate::ike::ids::Slot;
@@ -33,11 +33,12 @@ impl Peer {
 
     /// Gives each child of the new configuration its slot, and rekeys what may become wider.
     pub(super) fn adapt_slots(&mut self, ctx: &mut Context<'_>) {
-        let config = Rc::clone(&self.config);
         let mut old = std::mem::take(&mut self.slot_retries);
+        let (configured, is_piece): (Vec<ChildConfig>, Vec<bool>) =
+            self.with_pieces(&old).into_iter().unzip();
         let children: Vec<&ChildSa> = self.sas.iter().flat_map(|sa| &sa.children).collect();
         let mut new: Vec<Option<SlotRetry>> = Vec::new();
-        for child in &config.children {
+        for child in &configured {
             let at = old.iter().position(|retry| retry.policy == child.selectors);
             new.push(at.map(|at| old.remove(at)));
         }
@@ -45,7 +46,7 @@ impl Peer {
         let mut held: BTreeSet<Slot> =
             children.iter().map(|child| child.slot).chain(kept).collect();
         let mut wider = Vec::new();
-        for (entry, child) in new.iter_mut().zip(&config.children).filter(|(e, _)| e.is_none()) {
+        for (entry, child) in new.iter_mut().zip(&configured).filter(|(e, _)| e.is_none()) {
             let policy = &child.selectors;
             let carries =
                 |slot| children.iter().any(|c| c.slot == slot && policy.covers(&c.selectors));
@@ -64,6 +65,10 @@ impl Peer {
             *entry = Some(SlotRetry::new(slot, policy.clone()));
         }
         self.slot_retries = new.into_iter().flatten().collect();
+        for (retry, is_piece) in self.slot_retries.iter_mut().zip(is_piece) {
+            retry.is_piece = is_piece;
+        }
+        self.set_children(ctx, configured);
         ctx.slots = self.slot_retries.iter().map(|retry| retry.slot).collect();
         self.close_uncovered(ctx);
         self.rekey_slots(ctx, &wider);

@@ -151,6 +151,7 @@ impl IkeSa {
                 match create_child::take(ctx, &self.channel, asked, &answer) {
                     Ok((child, _)) => {
                         self.refusals = 0;
+                        create_child::note_others(ctx, &child, &answer);
                         self.install(ctx, child, None);
                         return vec![SaEffect::ChildGranted(slot)];
                     }
@@ -218,6 +219,11 @@ impl IkeSa {
     ) -> Vec<SaEffect> {
         if let Some(again) = in_the_wanted_group(ctx, kind, error) {
             self.want(ctx, again, ctx.mono());
+            return Vec::new();
+        }
+        if let TaskKind::NewChild(slot, _) = kind
+            && create_child::wants_pairs_apart(ctx, slot, error)
+        {
             return Vec::new();
         }
         ctx.refuse(step, MessageHalf::Response, error, None);

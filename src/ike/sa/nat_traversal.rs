@@ -6,8 +6,8 @@
 //!
 //! - Behind a NAT, a keepalive follows 20 s after the last sending ([`IkeSa::keep_nat_mapping`]).
 //! - After an authentic IKE message from another address or port we send there, unless we are
-//!   behind a NAT, or the peer cannot be there ([`IkeSa::heard`]). For an ESP packet the data plane reports
-//!   `DataEvent::PeerMoved`, which does the same.
+//!   behind a NAT, or the peer cannot be there ([`IkeSa::heard`]). For an ESP packet the data plane
+//!   reports `DataEvent::PeerMoved`, which does the same.
 //! - After a change of our own address a probe tells the peer ([`IkeSa::local_address_changed`]).
 
 use std::net::{IpAddr, SocketAddr};
@@ -34,8 +34,8 @@ impl IkeSa {
     /// Only the peer's main IKE SA (`leads`) moves, and the tunnel with it. Another one stays where
     /// the tunnel is until it leads itself: whoever speaks on it may be an older state of the peer.
     ///
-    /// A message from where the peer cannot be ([`IkeSa::is_elsewhere`]) is answered there (RFC 7296
-    /// §2.11), but shows nothing of the path that the tunnel is on: it is no sign of life.
+    /// A message from where the peer cannot be ([`IkeSa::is_elsewhere`]) is answered there (RFC
+    /// 7296 §2.11), but shows nothing of the path that the tunnel is on: it is no sign of life.
     pub(crate) fn heard(&mut self, ctx: &mut Context<'_>, path: Path, leads: bool) {
         if self.is_elsewhere(ctx, path) {
             ctx.out.event(IkeEvent::Elsewhere(ctx.peer, path));

@@ -80,7 +80,7 @@ lists!(
 );
 
 records! {
-    SlotRetry { slot, policy, failures, at, refusals, renewals }
+    SlotRetry { slot, policy, is_piece, failures, at, refusals, renewals }
     ChildSa {
         id, slot, suite, selectors, inbound, outbound, made_by, made_at, heard_at, may_send,
         send_at, out, lifecycle, limits,

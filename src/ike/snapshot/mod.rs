@@ -49,7 +49,7 @@ use crate::rng::Rng;
 use crate::time::{Instant, Now};
 
 /// The format version that this code writes and reads.
-const VERSION: u16 = 3;
+const VERSION: u16 = 4;
 
 /// An endpoint's state as octets. They contain keys, so `Debug` shows only their number, and they
 /// are wiped when dropped.

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use crate::ike::diagnosis::azure_names;
 use crate::ike::error::{Busy, Error, Incompatible};
+use crate::ike::negotiation::narrow::{Grant, Payloads};
 use crate::ike::negotiation::proposal::ProposalPolicy;
 use crate::ike::sa::lifetime::Lifetime;
 use crate::ike::sa::retransmit;
 use crate::rng::Rng;
 use crate::wire::codes::{KeId, TransformType};
 use crate::wire::payload::sa::{SecurityAssociation, TransformId};
+use crate::wire::payload::ts::TrafficSelectors;
 use crate::wire::selector::Selector;
 use crate::wire::selector::narrow::ChildSelectors;
 
@@ -33,6 +35,17 @@ pub enum PeerBehaviour {
     /// s2sd's own, but every request for a further child or for a rekey is refused, as a minimal
     /// implementation may (RFC 7296 §4).
     Minimal(MinimalAnswer),
+    /// s2sd's own, but a child SA has one pair of address ranges (RFC 7296 §2.9).
+    OnePair(OnePairAnswer),
+}
+
+/// What a peer answers to several pairs that takes one in each child SA.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum OnePairAnswer {
+    /// SINGLE_PAIR_REQUIRED.
+    Refuse,
+    /// The first pair, and ADDITIONAL_TS_POSSIBLE.
+    Narrow,
 }
 
 /// What a peer answers that never rekeys.
@@ -133,6 +146,32 @@ impl PeerBehaviour {
             MinimalAnswer::NoProposal => Incompatible::Proposal.into(),
             MinimalAnswer::NoAdditionalSas => Incompatible::NoAdditionalSas.into(),
         })
+    }
+
+    /// Narrows what is granted to the first pair, or refuses several, for an end that takes one
+    /// pair in each child SA; `near` and `far` are asked for. Returns whether others were left out.
+    pub fn grants_one_pair(
+        self,
+        near: &TrafficSelectors,
+        far: &TrafficSelectors,
+        grant: &mut Grant,
+    ) -> Result<bool, Error> {
+        let PeerBehaviour::OnePair(answer) = self else { return Ok(false) };
+        if near.selectors().count() < 2 && far.selectors().count() < 2 {
+            return Ok(false);
+        }
+        if answer == OnePairAnswer::Refuse {
+            return Err(Incompatible::SinglePair.into());
+        }
+        let first = |of: &TrafficSelectors| of.selectors().copied().take(1).collect::<Vec<_>>();
+        let (near, far) = (first(&grant.answer.near), first(&grant.answer.far));
+        grant.selectors = ChildSelectors {
+            local: far.iter().copied().collect(),
+            remote: near.iter().copied().collect(),
+        };
+        grant.answer =
+            Payloads { near: near.into_iter().collect(), far: far.into_iter().collect() };
+        Ok(true)
     }
 
     /// Whether a CREATE_CHILD_SA request for a child is accepted at all, before its proposals are

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use s2sd::ike::endpoint::command::{Command, DataEvent};
+use s2sd::ike::endpoint::event::IkeEvent;
 use s2sd::ike::ids::ChildId;
+use s2sd::ike::testing::emulation::OnePairAnswer;
 
 use super::{Script, Stage, script};
 use crate::packet::{CREATE_CHILD_SA, INFORMATIONAL};
 use crate::rules::{Action, Pattern};
-use crate::scene::{A, B, PEER};
+use crate::scene::{A, B, PEER, other};
 use crate::world::World;
 
 pub const SCRIPTS: &[Script] = &[
@@ -34,6 +36,7 @@ pub const SCRIPTS: &[Script] = &[
     script("quick-rekeys-are-no-refusals", 1, quick_rekeys_are_no_refusals),
     script("two-equal-children", 2, two_equal_children),
     script("one-child-a-pair", 2, one_child_a_pair),
+    script("peer-takes-one-pair", 4, peer_takes_one_pair),
 ];
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -426,5 +429,39 @@ fn one_child_a_pair(stage: &Stage) -> World {
     w.run_for(Duration::from_secs(10));
     let rekeyed = w.rekeyed_children(other);
     w.check(rekeyed == 4, || format!("{rekeyed} children were rekeyed, not four"));
+    w.expect_agreement_without_loss()
+}
+
+/// The peer takes one pair of networks in each child, and this end has one slot for all pairs: the
+/// slot is divided, and each pair gets its child, also on the next IKE SA and after a restart. What
+/// the peer answers is no refusal, so nothing waits. Variants 0 and 1: SINGLE_PAIR_REQUIRED, the
+/// first pair alone; variants 2 and 3: the same, and the peer dials.
+fn peer_takes_one_pair(stage: &Stage) -> World {
+    let (x, y) = (stage.x, stage.y);
+    let (refuse, narrow) = (OnePairAnswer::Refuse, OnePairAnswer::Narrow);
+    let answer = if stage.variant.is_multiple_of(2) { refuse } else { narrow };
+    let maker = if stage.variant < 2 { y } else { x };
+    let other = other(maker);
+    let mut w = stage.world(|s| (s.slots, s.apart) = (2, Some((maker, answer))));
+    let peer = w.peer_of(x);
+    w.command(x, Command::Up(peer));
+    w.run_for(Duration::from_secs(10));
+    let events = w.host(other).events.iter();
+    let refused = events.filter(|(_, event)| matches!(event, IkeEvent::Refused(..))).count();
+    w.check(refused == 0, || format!("{refused} refusals were told"));
+    for (from, to) in [(A, B), (B, A)] {
+        for slot in 0..2 {
+            w.flow(from, to, slot, Duration::from_millis(100), Duration::from_secs(3_600));
+        }
+    }
+    w.command(other, Command::RekeyIke(peer));
+    w.run_for(Duration::from_secs(10));
+    let now = w.now();
+    w.host_mut(other).replace_by_snapshot(now);
+    w.run_for(Duration::from_secs(10));
+    // The old IKE SA goes when the new one has a child, not when it has all.
+    w.stop_flows();
+    w.command(other, Command::Reauthenticate(peer));
+    w.run_for(Duration::from_secs(30));
     w.expect_agreement_without_loss()
 }

@@ -230,12 +230,16 @@ fn reason(error: Error, step: Step) -> RefusalReason {
             Incompatible::MajorVersion(_) => RefusalReason::VersionUnsupported,
             Incompatible::NoAdditionalSas => RefusalReason::NoAdditionalSas,
             Incompatible::Proposal => no_proposal,
-            Incompatible::Selectors => RefusalReason::SelectorsUnacceptable,
+            Incompatible::Selectors | Incompatible::SinglePair => {
+                RefusalReason::SelectorsUnacceptable
+            }
             Incompatible::Refused(kind) => match kind {
                 NotifyType::NoProposalChosen => no_proposal,
                 NotifyType::InvalidKePayload => RefusalReason::GroupRefused,
                 NotifyType::NoAdditionalSas => RefusalReason::NoAdditionalSas,
-                NotifyType::TsUnacceptable => RefusalReason::SelectorsUnacceptable,
+                NotifyType::TsUnacceptable | NotifyType::SinglePairRequired => {
+                    RefusalReason::SelectorsUnacceptable
+                }
                 _ => RefusalReason::RefusedOtherwise,
             },
         },
