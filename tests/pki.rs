@@ -319,6 +319,36 @@ fn a_renewal_passes_by_the_files_of_others() {
     }
 }
 
+/// Whose authority is not theirs: OpenSSL issues from the request, and the result serves as ours.
+#[test]
+fn a_request_is_one_that_other_authorities_issue_from() {
+    let desk = Desk::new("request");
+    let told = desk.good("csr --cn site1 --san gw.example.net");
+    for part in
+        ["created a request for CN=site1, RSA 2048", "site1.csr", "s2sd pki show ./site1.pem"]
+    {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert_eq!(desk.files(), ["site1.csr", "site1.key"]);
+    assert_eq!((desk.mode("site1.key"), desk.mode("site1.csr")), (0o600, 0o644));
+    assert!(desk.text("site1.csr").starts_with("-----BEGIN CERTIFICATE REQUEST-----\n"));
+    let again = desk.bad("csr --cn site1");
+    assert!(again.contains("site1.key exists and is never overwritten"), "{again}");
+    desk.good("init --cn Root");
+    if let Some(text) = desk.other("openssl", "req -in site1.csr -noout -verify -text") {
+        for part in ["CN = site1", "DNS:gw.example.net", "TLS Web Server Authentication"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let issue = "x509 -req -in site1.csr -CA Root.pem -CAkey Root.key -copy_extensions copy -days 900 -out site1.pem";
+        desk.other("openssl", issue).unwrap();
+        desk.write("site1.pem", &[desk.text("site1.pem"), desk.text("Root.pem")].concat());
+        let shown = desk.pki("show site1.pem");
+        assert_eq!(shown.status.code(), Some(0), "{shown:?}");
+        let mine = desk.certificates("site1.pem").remove(0);
+        assert_eq!(mine.subject().to_string(), "CN=site1");
+    }
+}
+
 #[test]
 fn a_renewal_keeps_the_subject_and_changes_the_key() {
     let desk = Desk::article("renewal");
@@ -329,6 +359,7 @@ fn a_renewal_keeps_the_subject_and_changes_the_key() {
     let old = desk.bytes("site.key");
     let told = desk.good("issue inbound --cn site --renew");
     assert!(told.contains("nothing changes in Azure"), "{told}");
+    assert!(told.contains("install -m 600 ./site-2.key /etc/s2sd/private/inbound.key"), "{told}");
     desk.good("issue inbound --cn site --renew --san other.example.net");
     desk.good("issue inbound --cn site --renew");
     assert_eq!(desk.bytes("site.key"), old);

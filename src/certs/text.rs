@@ -27,6 +27,11 @@ pub fn cer(certificate: &Certificate) -> String {
     wrapped("CERTIFICATE", &one_line(certificate), usize::MAX).to_string()
 }
 
+/// A certificate request (RFC 7468 §7) as PEM.
+pub fn request_pem(der: &[u8]) -> String {
+    wrapped("CERTIFICATE REQUEST", &Base64::encode_string(der), COLUMNS).to_string()
+}
+
 /// A private key in PKCS#8 as PEM. The encoder does not branch on what it encodes.
 pub fn key_pem(pkcs8: &Secret) -> Zeroizing<String> {
     wrapped("PRIVATE KEY", &Zeroizing::new(Base64::encode_string(pkcs8.expose())), COLUMNS)

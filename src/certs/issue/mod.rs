@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `order.rs` | [`CertificateOrder`]: the wanted certificate, by Azure's profiles |
 //! | `authority.rs` | [`Authority`]: a certificate that may issue, with its key |
+//! | `request.rs` | [`IssuanceRequest`]: a request to an authority that others run |
 //! | `signer.rs` | our private key in the form that rcgen takes |
 //!
 //! The profiles are those of Azure's article on certificate authentication: a root with a path
@@ -17,7 +18,9 @@
 
 mod authority;
 mod order;
+mod request;
 mod signer;
 
 pub use authority::Authority;
 pub use order::{AltNameError, CertificateKind, CertificateOrder, alt_name};
+pub use request::IssuanceRequest;

@@ -121,7 +121,7 @@ fn serial(rng: &mut dyn Rng) -> SerialNumber {
     SerialNumber::from_slice(&octets)
 }
 
-fn san(name: &AltName) -> Result<SanType, IssueError> {
+pub(super) fn san(name: &AltName) -> Result<SanType, IssueError> {
     let text =
         |text: &str| text.try_into().map_err(|_| IssueError::Encoding("an alternative name"));
     Ok(match name {

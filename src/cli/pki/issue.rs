@@ -63,7 +63,8 @@ enum IssuedKind {
     Intermediate,
 }
 
-fn san(text: &str) -> Result<AltName, AltNameError> {
+/// Reads the value of `--san`.
+pub fn san(text: &str) -> Result<AltName, AltNameError> {
     alt_name(text)
 }
 
@@ -211,7 +212,11 @@ fn next(
     let same_issuer = old.is_some_and(|old| old.is_signed_by(issuer.authority.certificate()));
     match what {
         IssuedKind::Inbound if same_issuer => format!(
-            "next: name {pem} and its key in s2sd.toml, and run `s2sd reload`; subject and issuer are the same, so nothing changes in Azure"
+            "next: name {pem} and its key in s2sd.toml, and run `s2sd reload`; subject and issuer are the same, so nothing changes in \
+             Azure\n\
+             with inbound_private_key = \"credential:inbound.key\", systemd hands the key over at a start alone: install -m 600 {} \
+             /etc/s2sd/private/inbound.key, name {pem} in s2sd.toml, and run `systemctl restart s2sd`, which keeps the tunnels up",
+            names.key.display()
         ),
         IssuedKind::Inbound => format!(
             "next: s2sd pki export --azure-chain {pem} prints inboundAuthCertificateChain; inboundAuthCertificateSubjectName is {name}"

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `init.rs` | `s2sd pki init`: creates a root certificate |
 //! | `issue.rs` | `s2sd pki issue`: issues and renews leaf and intermediate certificates |
+//! | `csr.rs` | `s2sd pki csr`: requests a certificate of an authority that others run |
 //! | `export.rs` | `s2sd pki export`: Azure's inbound chain, PKCS#12 for Key Vault |
 //! | `show.rs` | `s2sd pki show`: explains certificates |
 //! | `folder.rs` | the directory: authorities in it, file names of certificates and renewals |
@@ -19,6 +20,7 @@
 //! key, and the old certificate works until it expires.
 
 mod bundle;
+mod csr;
 mod export;
 mod file;
 mod folder;
@@ -49,6 +51,9 @@ enum PkiCommand {
     Init(init::PkiInitArguments),
     /// Issue or renew a certificate for one side of a tunnel, or for an intermediate authority.
     Issue(issue::PkiIssueArguments),
+    /// Make a key and a certificate request (CSR) for an authority that others run: NAME.key,
+    /// NAME.csr.
+    Csr(csr::PkiCsrArguments),
     /// Explain certificates by the rules of Azure's article: exit code 0 all fit, 1 warnings, 2
     /// failures.
     Show(show::PkiShowArguments),
@@ -62,6 +67,7 @@ pub fn pki(arguments: &PkiArguments) -> ExitCode {
     let done = match &arguments.command {
         PkiCommand::Init(arguments) => init::init(arguments),
         PkiCommand::Issue(arguments) => issue::issue(arguments),
+        PkiCommand::Csr(arguments) => csr::csr(arguments),
         PkiCommand::Show(arguments) => return show::show(arguments),
         PkiCommand::Export(arguments) => export::export(arguments),
     };
