@@ -82,7 +82,7 @@ impl Service {
             }
             peers.push(peer);
         }
-        let mut routes = Routes::new(&settings, &outer(&peers));
+        let mut routes = Routes::new(&self.config.local_network_gateway, &settings, &outer(&peers));
         routes.adopt(former.map_or_else(Vec::new, |former| former.devices.clone()));
         for peer in &peers {
             self.inputs.resolver.watch(peer.id, &peer.host);

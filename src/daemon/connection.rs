@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::crl_watch::CrlWatch;
 use super::ike_status::TunnelState;
@@ -65,7 +65,14 @@ impl RunningConnection {
                     error!(connection, "{problem}");
                 }
                 self.routes_problem = Some(problem);
+                return;
             }
+        }
+        self.routes_problem = self.routes.conflict();
+        if let Some(problem) =
+            self.routes_problem.as_ref().filter(|now| before.as_ref() != Some(now))
+        {
+            warn!(connection, "{problem}; {}", problem.remedy().unwrap_or_default());
         }
     }
 }

@@ -28,6 +28,8 @@ pub(crate) enum Problem {
     NotCarried { cause: SystemError },
     /// A route into the tunnel could not be set or removed.
     RouteNotSet { prefix: Prefix, cause: SystemError },
+    /// Somebody else has a route to the same prefix with the configured metric.
+    RouteOfOthers { prefix: Prefix, theirs: u32, ours: u32 },
     /// An unreachable route, which keeps packets in while no tunnel is up, could not be set.
     NotClosed { prefix: Prefix, cause: SystemError },
     /// The kernel could not be asked to change routes at all.
@@ -63,6 +65,9 @@ impl Problem {
             Problem::DeviceDown { interface } => {
                 Some(format!("`ip link set {interface} up` switches the interface on"))
             }
+            Problem::RouteOfOthers { theirs, .. } => Some(format!(
+                "set `route_metric` below {theirs} for the tunnel to be the first choice, or above for the second"
+            )),
             Problem::NotListening { source, .. } => Some(format!("add {source} to it")),
             _ => None,
         }
@@ -80,6 +85,10 @@ impl fmt::Display for Problem {
             Problem::NotCarried { cause } => {
                 write!(f, "the tunnel's packets cannot be carried: {cause}")
             }
+            Problem::RouteOfOthers { prefix, theirs, ours } => write!(
+                f,
+                "somebody else has a route to {prefix} with metric {theirs}, which counts; the tunnel's has metric {ours} and is the second choice"
+            ),
             Problem::RouteNotSet { prefix, cause } => {
                 write!(f, "the route to {prefix} cannot be changed: {cause}")
             }

@@ -13,8 +13,15 @@
 //! With strict reverse path filtering (`rp_filter = 1`) the kernel would then drop packets from the
 //! gateway itself. Loose filtering (2) is right for such a host: systemd/90-s2sd.sysctl.conf.
 //!
+//! **The routes of others stay.** Where somebody else has a route to the same prefix with the same
+//! metric, ours gets the next metric that is free, and the status says which of the two counts.
+//!
+//! **This host's own packets** into a tunnel have a source that the gateway takes: each route has
+//! as its preferred source an address of this host within the site's prefixes, if there is one.
+//!
 //! What becomes of packets while no tunnel is up is in [`super::unreachable`].
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 
@@ -23,7 +30,7 @@ use nix::errno::Errno;
 use super::problem::Problem;
 use crate::config::algorithm::Routes as Mode;
 use crate::config::prefix::Prefix;
-use crate::config::settings::Connection;
+use crate::config::settings::{Connection, Site};
 use crate::sys::ike_socket::MARK;
 use crate::sys::netlink::{self, Hop, Netlink, Route, RoutingRule};
 
@@ -31,6 +38,8 @@ use crate::sys::netlink::{self, Hop, Netlink, Route, RoutingRule};
 pub(crate) const GUARD_TABLE: u32 = 0x5332;
 /// The kernel's table `main`.
 const MAIN: u32 = 254;
+/// How many metrics after the configured one are tried when others have routes.
+const ASIDE: u32 = 16;
 /// The networks that hold all private ones of a family: 10.0.0.0/8, fc00::/7.
 const PRIVATE_LENGTH: [u8; 2] = [8, 7];
 
@@ -48,6 +57,13 @@ pub(crate) struct Routes<S: RouteSource = KernelRoutes> {
     devices: Vec<String>,
     /// Whether a route could not be set, or is not known to be set.
     incomplete: bool,
+    /// The metric with which each route was set: another one than configured where somebody else
+    /// has a route with that.
+    set: BTreeMap<Prefix, u32>,
+    /// The site's own networks.
+    local: Vec<Prefix>,
+    /// The preferred sources with which the routes were set: one for each family.
+    sources: [Option<IpAddr>; 2],
 }
 
 /// Where a dead end leads, in the order in which they are set.
@@ -72,12 +88,18 @@ pub(crate) trait RouteSource {
     type Control: RouteControl;
 
     fn open(&self) -> io::Result<Self::Control>;
+    /// The addresses of this host.
+    fn own_addresses(&self) -> Vec<IpAddr>;
 }
 
 /// What the kernel is asked to do with routes.
 pub(crate) trait RouteControl {
     /// Sets a route, or replaces the one to the same prefix.
     fn put_route(&self, route: Route<'_>) -> io::Result<()>;
+    /// Sets a route; EEXIST when there is one to the same prefix with the same metric.
+    fn create_route(&self, route: Route<'_>) -> io::Result<()>;
+    /// Whether the one that there is belongs to this program, or leads into one of these devices.
+    fn is_ours(&self, route: Route<'_>, devices: &[String]) -> io::Result<bool>;
     fn drop_route(&self, route: Route<'_>) -> io::Result<()>;
     /// The routes that lead nowhere and were set by this program or a former process of it.
     fn routes_to_nowhere(&self) -> io::Result<Vec<Route<'static>>>;
@@ -93,11 +115,23 @@ impl RouteSource for KernelRoutes {
     fn open(&self) -> io::Result<Netlink> {
         Netlink::open()
     }
+
+    fn own_addresses(&self) -> Vec<IpAddr> {
+        netlink::own_addresses()
+    }
 }
 
 impl RouteControl for Netlink {
     fn put_route(&self, route: Route<'_>) -> io::Result<()> {
         Netlink::put_route(self, route)
+    }
+
+    fn create_route(&self, route: Route<'_>) -> io::Result<()> {
+        Netlink::create_route(self, route)
+    }
+
+    fn is_ours(&self, route: Route<'_>, devices: &[String]) -> io::Result<bool> {
+        Netlink::is_ours(self, route, devices)
     }
 
     fn drop_route(&self, route: Route<'_>) -> io::Result<()> {
@@ -112,9 +146,9 @@ impl RouteControl for Netlink {
 }
 
 impl Routes {
-    /// The routes that a connection is to have, none of them set. `outer` are the addresses of the
-    /// connection's gateway.
-    pub(crate) fn new(connection: &Connection, outer: &[IpAddr]) -> Routes {
+    /// The routes that a connection of `site` is to have, none of them set. `outer` are the
+    /// addresses of the connection's gateway.
+    pub(crate) fn new(site: &Site, connection: &Connection, outer: &[IpAddr]) -> Routes {
         let prefixes = connection.virtual_network_gateway.address_prefixes.clone();
         let tunnel = &connection.tunnel;
         Routes {
@@ -126,6 +160,9 @@ impl Routes {
             are_closed: tunnel.unreachable_routes,
             devices: Vec::new(),
             incomplete: false,
+            set: BTreeMap::new(),
+            local: site.address_prefixes.clone(),
+            sources: [None; 2],
         }
     }
 }
@@ -156,6 +193,7 @@ impl<S: RouteSource> Routes<S> {
     /// Leaves the routes as they are, for the next process.
     pub(crate) fn leave(&mut self) {
         self.devices.clear();
+        self.set.clear();
         self.incomplete = false;
     }
 
@@ -215,29 +253,100 @@ impl<S: RouteSource> Routes<S> {
             Mode::Preferred => up.get(..1).unwrap_or_default(),
             Mode::None => &[],
         };
-        if self.devices == wanted && !self.incomplete {
+        let sources = self.own_sources();
+        let are_sources_right = wanted.is_empty() || sources == self.sources;
+        let is_settled = self.devices == wanted && !self.incomplete && are_sources_right;
+        if is_settled && !self.is_aside() {
             return Ok(false);
         }
-        self.devices = wanted.iter().map(|device| (*device).to_owned()).collect();
-        self.incomplete = true;
+        let devices: Vec<String> = wanted.iter().map(|device| (*device).to_owned()).collect();
+        let known: Vec<String> = self.devices.iter().chain(&devices).cloned().collect();
+        (self.devices, self.sources, self.incomplete) = (devices, sources, true);
         let opened = self.source.open();
         let control = opened.map_err(|error| Problem::RoutesNotSet { cause: error.into() })?;
-        let mut outcome = Ok(true);
-        for prefix in &self.prefixes {
-            let to = netlink::AddressPrefix { address: prefix.network(), length: prefix.length() };
-            let route =
-                Route { to, metric: self.metric, table: self.table, hop: Hop::Devices(wanted) };
+        let mut outcome = Ok(!is_settled);
+        for prefix in self.prefixes.clone() {
+            let hop = Hop::Devices(wanted);
             let done = match wanted {
-                // A device that was deleted took its routes along.
-                [] => ignore(control.drop_route(route), &[Errno::ESRCH, Errno::ENODEV]),
-                _ => control.put_route(route),
+                [] => self.remove(&control, prefix),
+                _ => self.set(&control, prefix, hop, &known, !is_settled),
             };
             if let Err(error) = done {
-                outcome = Err(Problem::RouteNotSet { prefix: *prefix, cause: error.into() });
+                outcome = Err(Problem::RouteNotSet { prefix, cause: error.into() });
             }
         }
         self.incomplete = outcome.is_err();
         outcome
+    }
+
+    /// Whether a route has another metric than configured, because of somebody else's.
+    fn is_aside(&self) -> bool {
+        self.set.values().any(|metric| *metric != self.metric)
+    }
+
+    /// What the operator has to know of routes that others have to the same prefixes.
+    pub(crate) fn conflict(&self) -> Option<Problem> {
+        let (prefix, metric) = self.set.iter().find(|(_, metric)| **metric != self.metric)?;
+        Some(Problem::RouteOfOthers { prefix: *prefix, theirs: self.metric, ours: *metric })
+    }
+
+    /// The address of this host that its own packets into the tunnel are to have, by family.
+    fn own_sources(&self) -> [Option<IpAddr>; 2] {
+        let own = self.source.own_addresses();
+        let inside = |v6: bool| {
+            let of_family = own.iter().filter(|address| address.is_ipv6() == v6);
+            let mut inside = of_family.filter(|a| self.local.iter().any(|p| p.contains(**a)));
+            inside.next().copied()
+        };
+        [inside(false), inside(true)]
+    }
+
+    fn route<'a>(&self, prefix: Prefix, metric: u32, hop: Hop<'a>) -> Route<'a> {
+        let to = netlink::AddressPrefix { address: prefix.network(), length: prefix.length() };
+        let source = self.sources[usize::from(prefix.network().is_ipv6())];
+        Route { to, metric, table: self.table, hop, source }
+    }
+
+    /// Sets the route to one prefix, beside those of others. `anew`: also where it stands already.
+    fn set(
+        &mut self,
+        control: &S::Control,
+        prefix: Prefix,
+        hop: Hop<'_>,
+        known: &[String],
+        anew: bool,
+    ) -> io::Result<()> {
+        let before = self.set.get(&prefix).copied();
+        for metric in self.metric..=self.metric.saturating_add(ASIDE) {
+            let route = self.route(prefix, metric, hop);
+            if before == Some(metric) {
+                return if anew { control.put_route(route) } else { Ok(()) };
+            }
+            match control.create_route(route) {
+                Ok(()) => {}
+                Err(error) if error.raw_os_error() != Some(libc::EEXIST) => return Err(error),
+                Err(_) if control.is_ours(route, known)? => control.put_route(route)?,
+                Err(_) => continue,
+            }
+            // Somebody else's route is gone, and ours moves to where it belongs.
+            if let Some(before) = before {
+                let aside = self.route(prefix, before, Hop::Devices(&[]));
+                ignore(control.drop_route(aside), &[Errno::ESRCH])?;
+            }
+            self.set.insert(prefix, metric);
+            return Ok(());
+        }
+        Err(io::Error::from_raw_os_error(libc::EEXIST))
+    }
+
+    /// Removes the route to one prefix, and none of somebody else's.
+    fn remove(&mut self, control: &S::Control, prefix: Prefix) -> io::Result<()> {
+        let metric = self.set.get(&prefix).copied().unwrap_or(self.metric);
+        let route = self.route(prefix, metric, Hop::Devices(&[]));
+        // A device that was deleted took its routes along.
+        ignore(control.drop_route(route), &[Errno::ESRCH, Errno::ENODEV])?;
+        self.set.remove(&prefix);
+        Ok(())
     }
 }
 
@@ -350,6 +459,10 @@ pub(super) mod tests {
         fn open(&self) -> io::Result<FakeRoutes> {
             Ok(self.clone())
         }
+
+        fn own_addresses(&self) -> Vec<IpAddr> {
+            Vec::new()
+        }
     }
 
     impl FakeRoutes {
@@ -379,6 +492,14 @@ pub(super) mod tests {
             self.call("put", &route)
         }
 
+        fn create_route(&self, route: Route<'_>) -> io::Result<()> {
+            self.call("put", &route)
+        }
+
+        fn is_ours(&self, _: Route<'_>, _: &[String]) -> io::Result<bool> {
+            Ok(true)
+        }
+
         fn drop_route(&self, route: Route<'_>) -> io::Result<()> {
             self.call("drop", &route)
         }
@@ -387,7 +508,7 @@ pub(super) mod tests {
             let table = MAIN;
             let route = |address: [u8; 4], length, metric, hop| {
                 let to = netlink::AddressPrefix { address: address.into(), length };
-                Route { to, metric, table, hop }
+                Route { to, metric, table, hop, source: None }
             };
             Ok(vec![
                 route([10, 1, 0, 0], 16, u32::MAX, Hop::Unreachable),
@@ -435,6 +556,9 @@ pub(super) mod tests {
                 are_closed: true,
                 devices: Vec::new(),
                 incomplete: false,
+                set: BTreeMap::new(),
+                local: Vec::new(),
+                sources: [None; 2],
             };
             let ends = routes.dead_ends(&[gateway], are_known);
             assert!(ends.iter().all(|end| end.table == table));
@@ -462,6 +586,9 @@ pub(super) mod tests {
             are_closed: true,
             devices: Vec::new(),
             incomplete: false,
+            set: BTreeMap::new(),
+            local: Vec::new(),
+            sources: [None; 2],
         };
         kernel.0.borrow_mut().1.push(prefixes[0]);
         let failed = routes.lead_into(&["a"]).unwrap_err();

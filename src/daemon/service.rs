@@ -494,6 +494,8 @@ impl Service {
         for peer in changed {
             self.prepare_again(peer);
         }
+        // An address that came or went may be the source of this host's own packets.
+        self.connections.iter_mut().for_each(RunningConnection::update_routes);
         for peer in cut_off {
             self.endpoint.command(now, Command::Up(peer));
         }

@@ -103,7 +103,7 @@ fn route(end: &DeadEnd) -> Route<'static> {
         DeadHop::Unreachable => Hop::Unreachable,
     };
     let to = AddressPrefix { address: end.to.network(), length: end.to.length() };
-    Route { to, metric: METRIC, table: end.table, hop }
+    Route { to, metric: METRIC, table: end.table, hop, source: None }
 }
 
 /// A route of the kernel, if this version of s2sd would have set it so.

@@ -13,6 +13,7 @@ mod log;
 mod manual;
 mod path;
 mod rights;
+mod routes;
 mod selectors;
 mod show;
 mod spare;

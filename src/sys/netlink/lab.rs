@@ -43,6 +43,12 @@ impl Netlink {
 
     /// Adds a route to the main table, or replaces the one to the same range.
     pub fn add_route(&self, to: AddressPrefix, hop: Hop<'_>) -> io::Result<()> {
-        self.put_route(Route { to, metric: 0, table: libc::RT_TABLE_MAIN.into(), hop })
+        self.put_route(Route {
+            to,
+            metric: 0,
+            table: libc::RT_TABLE_MAIN.into(),
+            hop,
+            source: None,
+        })
     }
 }

@@ -48,6 +48,21 @@ pub struct AddressPrefix {
     pub length: u8,
 }
 
+/// The addresses of this host that its packets can have as their source, without loopback and
+/// link-local ones. None when the kernel does not tell.
+pub fn own_addresses() -> Vec<IpAddr> {
+    let listed = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    let address = |storage: nix::sys::socket::SockaddrStorage| {
+        let v4 = storage.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| storage.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    };
+    let is_global = |address: &IpAddr| match address {
+        IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
+        IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
+    };
+    listed.filter_map(|one| one.address.and_then(address)).filter(is_global).collect()
+}
+
 /// A connection to the kernel's tables of links, addresses and routes.
 #[derive(Debug)]
 pub struct Netlink(OwnedFd);

@@ -17,8 +17,8 @@ const FIB_RULE_INVERT: u32 = 2;
 /// Octets of rtnexthop.
 const NEXT_HOP_LEN: u16 = 8;
 
-/// The protocol of routes that lead nowhere, by which they are found again: what rt_protos has for
-/// nobody ("S" in ASCII).
+/// The protocol of s2sd's routes, by which they are told from those of others: what rt_protos has
+/// for nobody ("S" in ASCII).
 pub(super) const PROTOCOL: u8 = 0x53;
 
 /// A route to a range of addresses.
@@ -33,6 +33,9 @@ pub struct Route<'a> {
     pub table: u32,
     /// Where the packets go next.
     pub hop: Hop<'a>,
+    /// The source of packets of this host's own that are bound to none; `None` leaves the choice to
+    /// the kernel.
+    pub source: Option<IpAddr>,
 }
 
 /// Where a route leads.
@@ -62,8 +65,8 @@ impl Hop<'_> {
 
     fn protocol(self) -> u8 {
         match self {
-            Hop::Unreachable | Hop::Throw => PROTOCOL,
-            _ => libc::RTPROT_STATIC,
+            Hop::Unreachable | Hop::Throw | Hop::Devices(_) => PROTOCOL,
+            Hop::Via(_) | Hop::Device(_) => libc::RTPROT_STATIC,
         }
     }
 }
@@ -89,8 +92,14 @@ impl Netlink {
         self.ask(route_request(libc::RTM_NEWROUTE, CREATE | REPLACE, route, Some(route.hop))?)
     }
 
-    /// Removes the route to the same range with the same metric and of the same type, wherever that
-    /// route leads.
+    /// Adds a route; EEXIST when there is one to the same range with the same metric, whoever made
+    /// it.
+    pub fn create_route(&self, route: Route<'_>) -> io::Result<()> {
+        self.ask(route_request(libc::RTM_NEWROUTE, CREATE | EXCLUSIVE, route, Some(route.hop))?)
+    }
+
+    /// Removes the route to the same range with the same metric, of the same type and by the same
+    /// program, wherever that route leads.
     pub fn drop_route(&self, route: Route<'_>) -> io::Result<()> {
         self.ask(route_request(libc::RTM_DELROUTE, 0, route, None)?)
     }
@@ -139,6 +148,9 @@ fn route_request(
     request.attribute(libc::RTA_DST, &octets(to.address));
     request.attribute(libc::RTA_PRIORITY, &metric.to_ne_bytes());
     request.attribute(libc::RTA_TABLE, &table.to_ne_bytes());
+    if let (Some(source), Some(_)) = (route.source, hop) {
+        request.attribute(libc::RTA_PREFSRC, &octets(source));
+    }
     match hop {
         None | Some(Hop::Unreachable | Hop::Throw) => {}
         Some(Hop::Via(router)) => request.attribute(libc::RTA_GATEWAY, &octets(router)),
