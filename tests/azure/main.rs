@@ -267,8 +267,11 @@ fn exports_are_as_expected() {
 fn the_script_quotes_every_name() {
     let at = directory("script");
     let fake = at.join("az");
-    fs::write(&fake, "#!/bin/sh\nfor word; do printf '%s\\0' \"$word\"; done\nprintf '\\n\\0'\n")
-        .unwrap();
+    // No connection exists; a deployment's template follows its arguments.
+    let program = "#!/bin/sh\nfor word; do printf '%s\\0' \"$word\"; done\n\
+        case \"$*\" in *vpn-connection\\ show*) printf '\\n\\0'; exit 1 ;; esac\n\
+        while [ \"$1\" != --template-file ]; do shift; done\ncat \"$2\"; printf '\\0'\n";
+    fs::write(&fake, program).unwrap();
     make_executable(&fake);
     let nasty = "it's \"$(touch /nowhere)\" `x` \\ ${y} *";
     let config = parsed(&imported(&["policy-based"]).unwrap().toml);
@@ -280,7 +283,8 @@ fn the_script_quotes_every_name() {
     };
     let mut connections = with_inbound(&config);
     connections[0].1.subject = Some(nasty.to_owned());
-    let script = az::az(&AzureSide::of(&config, &connections, &choices).unwrap());
+    let side = AzureSide::of(&config, &connections, &choices).unwrap();
+    let script = az::az(&side);
     let output = Command::new("sh")
         .arg("-c")
         .arg(&script)
@@ -294,20 +298,33 @@ fn the_script_quotes_every_name() {
     let after = |call: &[&str], option: &str| {
         call.iter().skip_while(|word| **word != option).nth(1).map(|w| (*w).to_owned())
     };
-    assert_eq!(calls.len(), 5, "{calls:?}");
-    for call in &calls[..4] {
+    assert_eq!(calls.len(), 3, "the last is empty: {calls:?}");
+    for call in &calls[..2] {
         assert_eq!(after(call, "--resource-group").as_deref(), Some(nasty));
     }
-    assert_eq!(after(&calls[1], "--vnet-gateway1").as_deref(), Some(nasty));
-    let certificates = after(&calls[1], "--certificate-authentication").unwrap();
-    let certificates: Value = serde_json::from_str(&certificates).unwrap();
+    let template: Value = serde_json::from_str(calls[1].last().unwrap()).unwrap();
+    let expected = arm::arm(&Template::of(&side));
+    assert_eq!(template, serde_json::from_str::<Value>(&expected).unwrap(), "as `export --arm`");
+    let properties = &template["resources"][1]["properties"];
+    let certificates = &properties["certificateAuthentication"];
     assert_eq!(certificates["inboundAuthCertificateSubjectName"], nasty);
     assert_eq!(certificates["outboundAuthCertificate"], format!("https://{nasty}"));
-    let selectors =
-        calls[3].iter().find_map(|word| word.strip_prefix("trafficSelectorPolicies=")).unwrap();
-    let selectors: Value = serde_json::from_str(selectors).unwrap();
+    assert_eq!(properties["authenticationType"], "Certificate");
+    let selectors = &properties["trafficSelectorPolicies"];
     assert_eq!(selectors[1]["localAddressRanges"][0], "10.1.9.0/24");
     assert_eq!(selectors[1]["remoteAddressRanges"][0], "10.2.9.0/24");
+
+    // A connection that exists is left alone.
+    fs::write(&fake, "#!/bin/sh\necho \"$1 $2 $3\" >> \"$0.calls\"\n").unwrap();
+    let output = Command::new("sh")
+        .arg("-c")
+        .arg(&script)
+        .env("PATH", format!("{}:/bin:/usr/bin", at.display()))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("the connection exists"), "{}", err(&output));
+    assert_eq!(fs::read_to_string(at.join("az.calls")).unwrap(), "network vpn-connection show\n");
 }
 
 /// The commands with real files: import, check, export with the chain from the files, and import

@@ -14,13 +14,13 @@ use super::strongswan::Settings;
 /// What was asked for, in Azure's words.
 #[derive(Debug)]
 pub struct Gateway {
-    site: Call,
     network: Call,
     gateway: Call,
-    connection: Call,
-    policy: Call,
-    update: Call,
-    certificates: Json,
+    deployment: Call,
+    /// The local network gateway, as it was deployed.
+    site: Json,
+    /// The connection, as it was deployed.
+    connection: Json,
     chain: Vec<Vec<u8>>,
 }
 
@@ -28,25 +28,30 @@ impl Gateway {
     /// From the calls of `az`.
     pub fn of(calls: &[Vec<String>]) -> Result<Gateway, Failure> {
         let call = |words: &str| Call::only(calls, words);
-        let connection = call("network vpn-connection create")?;
-        let certificates: Json =
-            serde_json::from_str(connection.one("certificate-authentication")?)
-                .map_err(|error| Failure::new("certificateAuthentication is JSON", error))?;
+        let deployment = call("deployment group create")?;
+        let template: Json = serde_json::from_str(deployment.one("deployed")?)
+            .map_err(|error| Failure::new("the deployment's template is JSON", error))?;
+        let resource = |kind: &str| {
+            let kind = format!("Microsoft.Network/{kind}");
+            let mut all = template["resources"].as_array().into_iter().flatten();
+            let found = all.find(|resource| resource["type"] == kind.as_str()).cloned();
+            found.ok_or_else(|| Failure::new(&format!("a resource of type {kind}"), &template))
+        };
+        let (site, connection) = (resource("localNetworkGateways")?, resource("connections")?);
+        let certificates = &connection["properties"]["certificateAuthentication"];
         let chain = certificates["inboundAuthCertificateChain"].as_array().into_iter().flatten();
         // A .cer without its armour is what an importer takes one certificate from.
         let chain: Result<Vec<Vec<u8>>, Failure> =
             chain.map(|text| der(text.as_str().unwrap_or_default())).collect();
         let chain = chain?;
-        ensure(!chain.is_empty(), "there is a chain", &certificates)?;
+        ensure(!chain.is_empty(), "there is a chain", certificates)?;
         Ok(Gateway {
-            site: call("network local-gateway create")?,
             network: call("network vnet create")?,
             gateway: call("network vnet-gateway create")?,
-            policy: call("network vpn-connection ipsec-policy add")?,
-            update: call("network vpn-connection update")?,
-            certificates,
-            chain,
+            deployment,
+            site,
             connection,
+            chain,
         })
     }
 
@@ -69,27 +74,33 @@ impl Gateway {
             key: secret.expose().to_vec(),
             roots: self.chain.clone(),
             name: leaf.subject().common_name().unwrap_or_default().to_owned(),
-            expects: self.text("inboundAuthCertificateSubjectName")?.to_owned(),
+            expects: text(&self.certificates()["inboundAuthCertificateSubjectName"])?.to_owned(),
         };
         Ok(Settings {
             here: here.to_owned(),
-            there: self.site.one("gateway-ip-address")?.to_owned(),
-            ike: self.suite(&["ike-encryption", "ike-integrity", "dh-group"])?,
-            esp: self.suite(&["ipsec-encryption", "pfs-group"])?,
+            there: text(&self.site["properties"]["gatewayIpAddress"])?.to_owned(),
+            ike: self.suite(&["ikeEncryption", "ikeIntegrity", "dhGroup"])?,
+            esp: self.suite(&["ipsecEncryption", "pfsGroup"])?,
             local_ts: self.network.all("address-prefixes")?.join(","),
-            remote_ts: self.site.all("address-prefixes")?.join(","),
+            remote_ts: self.site_prefixes()?.join(","),
             ..Settings::new(&credentials)
         })
     }
 
-    fn suite(&self, options: &[&str]) -> Result<String, Failure> {
-        let words: Result<Vec<&str>, Failure> =
-            options.iter().map(|option| word(option, self.policy.one(option)?)).collect();
-        Ok(words?.join("-"))
+    fn certificates(&self) -> &Json {
+        &self.connection["properties"]["certificateAuthentication"]
     }
 
-    fn text(&self, key: &str) -> Result<&str, Failure> {
-        self.certificates[key].as_str().ok_or_else(|| Failure::new(key, &self.certificates))
+    fn site_prefixes(&self) -> Result<Vec<&str>, Failure> {
+        let space = &self.site["properties"]["localNetworkAddressSpace"]["addressPrefixes"];
+        space.as_array().into_iter().flatten().map(text).collect()
+    }
+
+    fn suite(&self, keys: &[&str]) -> Result<String, Failure> {
+        let policy = &self.connection["properties"]["ipsecPolicies"][0];
+        let words: Result<Vec<&str>, Failure> =
+            keys.iter().map(|key| word(key, text(&policy[key])?)).collect();
+        Ok(words?.join("-"))
     }
 
     /// What `az network ... show` prints of it, by the files that the stand-in for `az` reads.
@@ -102,10 +113,18 @@ impl Gateway {
             object["resourceGroup"] = json!(call.one("resource-group")?);
             Ok(object)
         };
-        let mut site = of(&self.site, "localNetworkGateways")?;
-        site["gatewayIpAddress"] = json!(self.site.one("gateway-ip-address")?);
-        site["localNetworkAddressSpace"] =
-            json!({ "addressPrefixes": self.site.all("address-prefixes")? });
+        // What was deployed, with its properties beside the name, as `az` shows resources.
+        let deployed = |resource: &Json, kind: &str| -> Result<Json, Failure> {
+            let mut object = id(kind, text(&resource["name"])?);
+            object["name"] = resource["name"].clone();
+            object["type"] = resource["type"].clone();
+            object["resourceGroup"] = json!(self.deployment.one("resource-group")?);
+            for (key, value) in resource["properties"].as_object().into_iter().flatten() {
+                object[key] = value.clone();
+            }
+            Ok(object)
+        };
+        let site = deployed(&self.site, "localNetworkGateways")?;
         let mut network = of(&self.network, "virtualNetworks")?;
         network["addressSpace"] =
             json!({ "addressPrefixes": self.network.all("address-prefixes")? });
@@ -117,22 +136,10 @@ impl Gateway {
         gateway["ipConfigurations"] = json!([{ "name": "default", "subnet": { "id": subnet } }]);
         gateway["bgpSettings"] =
             json!({ "bgpPeeringAddresses": [{ "tunnelIpAddresses": [here] }] });
-        let mut connection = of(&self.connection, "connections")?;
-        connection["connectionType"] = json!("IPsec");
-        connection["connectionProtocol"] = json!("IKEv2");
-        connection["authenticationType"] = json!(self.connection.one("authentication-type")?);
-        connection["certificateAuthentication"] = self.certificates.clone();
+        let mut connection = deployed(&self.connection, "connections")?;
         connection["virtualNetworkGateway1"] =
-            id("virtualNetworkGateways", self.connection.one("vnet-gateway1")?);
-        connection["localNetworkGateway2"] =
-            id("localNetworkGateways", self.connection.one("local-gateway2")?);
-        connection["usePolicyBasedTrafficSelectors"] =
-            json!(self.update.one("use-policy-based-traffic-selectors")? == "true");
-        for set in self.update.all("set")? {
-            let (key, value) = set.split_once('=').unwrap_or((set, ""));
-            connection[key] = value.parse::<u64>().map_or(json!(value), |number| json!(number));
-        }
-        connection["ipsecPolicies"] = json!([self.policy_object()?]);
+            id("virtualNetworkGateways", self.gateway.one("name")?);
+        connection["localNetworkGateway2"] = id("localNetworkGateways", text(&self.site["name"])?);
         Ok([
             ("connection.json", connection),
             ("site.json", site),
@@ -140,26 +147,11 @@ impl Gateway {
             ("vnet.json", network),
         ])
     }
+}
 
-    fn policy_object(&self) -> Result<Json, Failure> {
-        let mut policy = json!({});
-        for (key, option) in [
-            ("ikeEncryption", "ike-encryption"),
-            ("ikeIntegrity", "ike-integrity"),
-            ("dhGroup", "dh-group"),
-            ("ipsecEncryption", "ipsec-encryption"),
-            ("ipsecIntegrity", "ipsec-integrity"),
-            ("pfsGroup", "pfs-group"),
-        ] {
-            policy[key] = json!(self.policy.one(option)?);
-        }
-        for (key, option) in
-            [("saLifeTimeSeconds", "sa-lifetime"), ("saDataSizeKilobytes", "sa-max-size")]
-        {
-            policy[key] = json!(self.policy.one(option)?.parse::<u64>().unwrap_or_default());
-        }
-        Ok(policy)
-    }
+/// A text of the template.
+fn text(value: &Json) -> Result<&str, Failure> {
+    value.as_str().ok_or_else(|| Failure::new("a text", value))
 }
 
 /// One line of Base64.
@@ -172,11 +164,11 @@ fn der(text: &str) -> Result<Vec<u8>, Failure> {
 }
 
 /// strongSwan's word for Azure's: those of the page's policy.
-fn word(option: &str, value: &str) -> Result<&'static str, Failure> {
-    match (option, value) {
-        ("ike-encryption" | "ipsec-encryption", "GCMAES256") => Ok("aes256gcm16"),
-        ("ike-integrity", "SHA384") => Ok("prfsha384"),
-        ("dh-group" | "pfs-group", "ECP384") => Ok("ecp384"),
+fn word(key: &str, value: &str) -> Result<&'static str, Failure> {
+    match (key, value) {
+        ("ikeEncryption" | "ipsecEncryption", "GCMAES256") => Ok("aes256gcm16"),
+        ("ikeIntegrity", "SHA384") => Ok("prfsha384"),
+        ("dhGroup" | "pfsGroup", "ECP384") => Ok("ecp384"),
         _ => Err(Failure::new("the page has a policy that strongSwan has no word for here", value)),
     }
 }

@@ -4,33 +4,132 @@
 # Key Vault Secrets User and Key Vault Certificate User on the vault.
 # This is for new resources: existing ones would lose further settings, such as BGP and NAT
 # rules.
+# Every version of az that has `az deployment` will do (2.2.0, March 2020).
 set -eu
 group='<RESOURCE-GROUP>'
 
-az network local-gateway create --resource-group "$group" \
-  --name localNetSite11 \
-  --gateway-ip-address 203.0.113.10 \
-  --address-prefixes 10.2.0.0/16
+if az network vpn-connection show --resource-group "$group" --name connS2S --output none 2>/dev/null; then
+  printf '%s\n' connS2S': the connection exists, and would lose the settings that are not in this script. Delete it first, or change it in the portal.' >&2
+  exit 1
+fi
 
-az network vpn-connection create --resource-group "$group" \
-  --name connS2S \
-  --vnet-gateway1 gw1 \
-  --local-gateway2 localNetSite11 \
-  --authentication-type Certificate \
-  --certificate-authentication '{ "outboundAuthCertificate": "<OUTBOUND-CERTIFICATE-URL>", "inboundAuthCertificateSubjectName": "<INBOUND-CERTIFICATE-SUBJECT-NAME>", "inboundAuthCertificateChain": [ "<ROOT-IN-BASE64>" ] }'
+template=$(mktemp)
+trap 'rm -f "$template"' EXIT
+cat > "$template" <<'TEMPLATE'
+{
+  "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+  "contentVersion": "1.0.0.0",
+  "metadata": {
+    "description": "Azure's side of connS2S, made by `s2sd azure export`. The gateway reads its outbound certificate with a user-assigned identity, which needs the roles Key Vault Secrets User and Key Vault Certificate User on the vault. This is for new resources: existing ones would lose further settings, such as BGP and NAT rules."
+  },
+  "parameters": {
+    "location": {
+      "type": "string",
+      "defaultValue": "[resourceGroup().location]"
+    },
+    "outboundCertificateUrl": {
+      "type": "string",
+      "metadata": {
+        "description": "The certificate identifier of Azure's certificate in Key Vault: https://VAULT.vault.azure.net/certificates/NAME/VERSION"
+      }
+    },
+    "inboundCertificateSubjectName": {
+      "type": "string",
+      "metadata": {
+        "description": "The common name of this site's certificate, without CN="
+      }
+    },
+    "inboundCertificateChain": {
+      "type": "array",
+      "metadata": {
+        "description": "The root of this site's certificate, then its intermediates, each as one line of base64 without BEGIN and END"
+      }
+    }
+  },
+  "resources": [
+    {
+      "type": "Microsoft.Network/localNetworkGateways",
+      "apiVersion": "2025-07-01",
+      "name": "localNetSite11",
+      "location": "[parameters('location')]",
+      "properties": {
+        "gatewayIpAddress": "203.0.113.10",
+        "localNetworkAddressSpace": {
+          "addressPrefixes": [
+            "10.2.0.0/16"
+          ]
+        }
+      }
+    },
+    {
+      "type": "Microsoft.Network/connections",
+      "apiVersion": "2025-07-01",
+      "name": "connS2S",
+      "location": "[parameters('location')]",
+      "dependsOn": [
+        "[resourceId('Microsoft.Network/localNetworkGateways', 'localNetSite11')]"
+      ],
+      "properties": {
+        "virtualNetworkGateway1": {
+          "id": "[resourceId('Microsoft.Network/virtualNetworkGateways', 'gw1')]",
+          "properties": {}
+        },
+        "localNetworkGateway2": {
+          "id": "[resourceId('Microsoft.Network/localNetworkGateways', 'localNetSite11')]",
+          "properties": {}
+        },
+        "connectionType": "IPsec",
+        "connectionProtocol": "IKEv2",
+        "connectionMode": "ResponderOnly",
+        "authenticationType": "Certificate",
+        "certificateAuthentication": {
+          "outboundAuthCertificate": "[parameters('outboundCertificateUrl')]",
+          "inboundAuthCertificateSubjectName": "[parameters('inboundCertificateSubjectName')]",
+          "inboundAuthCertificateChain": "[parameters('inboundCertificateChain')]"
+        },
+        "dpdTimeoutSeconds": 30,
+        "useLocalAzureIpAddress": false,
+        "ipsecPolicies": [
+          {
+            "saLifeTimeSeconds": 27000,
+            "saDataSizeKilobytes": 102400000,
+            "ikeEncryption": "GCMAES256",
+            "ikeIntegrity": "SHA384",
+            "dhGroup": "ECP384",
+            "ipsecEncryption": "GCMAES256",
+            "ipsecIntegrity": "GCMAES256",
+            "pfsGroup": "ECP384"
+          }
+        ],
+        "usePolicyBasedTrafficSelectors": true,
+        "trafficSelectorPolicies": [
+          {
+            "localAddressRanges": [
+              "10.1.0.0/24",
+              "10.1.1.0/24"
+            ],
+            "remoteAddressRanges": [
+              "10.2.0.0/24"
+            ]
+          },
+          {
+            "localAddressRanges": [
+              "10.1.9.0/24"
+            ],
+            "remoteAddressRanges": [
+              "10.2.9.0/24"
+            ]
+          }
+        ]
+      }
+    }
+  ]
+}
+TEMPLATE
 
-az network vpn-connection ipsec-policy add --resource-group "$group" \
-  --connection-name connS2S \
-  --ike-encryption GCMAES256 \
-  --ike-integrity SHA384 \
-  --dh-group ECP384 \
-  --ipsec-encryption GCMAES256 \
-  --ipsec-integrity GCMAES256 \
-  --pfs-group ECP384 \
-  --sa-lifetime 27000 \
-  --sa-max-size 102400000
-
-az network vpn-connection update --resource-group "$group" \
-  --name connS2S \
-  --use-policy-based-traffic-selectors true \
-  --set connectionMode=ResponderOnly dpdTimeoutSeconds=30 'trafficSelectorPolicies=[ { "localAddressRanges": [ "10.1.0.0/24", "10.1.1.0/24" ], "remoteAddressRanges": [ "10.2.0.0/24" ] }, { "localAddressRanges": [ "10.1.9.0/24" ], "remoteAddressRanges": [ "10.2.9.0/24" ] } ]'
+az deployment group create --resource-group "$group" \
+  --name s2sd \
+  --template-file "$template" \
+  --parameters 'outboundCertificateUrl=<The certificate identifier of Azure'\''s certificate in Key Vault: https://VAULT.vault.azure.net/certificates/NAME/VERSION>' \
+  --parameters 'inboundCertificateSubjectName=<The common name of this site'\''s certificate, without CN=>' \
+  --parameters 'inboundCertificateChain=["<The root of this site'\''s certificate, then its intermediates, each as one line of base64 without BEGIN and END>"]'
