@@ -242,6 +242,27 @@ fn ages_and_volumes_go_on_over_a_restart() {
     }
 }
 
+/// The kernel's numbers of the lane's sockets: those of UDP that are connected.
+fn lane_sockets(pair: &Pair) -> Vec<String> {
+    let read = || fs::read_to_string("/proc/thread-self/net/udp");
+    let table = pair.lab.gateways[0].run(read).unwrap();
+    let rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let connected = rows.filter(|cells| !cells[2].starts_with("00000000"));
+    connected.map(|cells| cells[9].to_owned()).collect()
+}
+
+/// What had arrived and was not read yet is in the socket: another one would begin without it.
+#[test]
+fn a_planned_restart_goes_on_with_the_lanes_socket() {
+    let Some(mut pair) = Pair::start("socket") else { return };
+    let before = lane_sockets(&pair);
+    assert_eq!(before.len(), 1, "{before:?}");
+    pair.restart(0, PLANNED);
+    pair.wait(0, "up");
+    passes(&pair);
+    assert_eq!(lane_sockets(&pair), before);
+}
+
 #[test]
 fn a_signer_that_dies_is_replaced_with_its_service_and_the_tunnel_is_kept() {
     let Some(mut pair) = Pair::start("signer") else { return };
