@@ -101,7 +101,7 @@ fn command(service: &ServiceAddress, ask: Ask) -> ExitCode {
     }
 }
 
-/// An explanation as text: the sentence, then one line for each fact.
+/// An explanation as text: the sentence, which has the difference, then one line for each fact.
 fn page(explanation: &Explanation) -> String {
     let Explanation { tunnel, seconds, text, .. } = explanation;
     let mut page = match seconds {
@@ -116,7 +116,6 @@ fn page(explanation: &Explanation) -> String {
         row("theirs", line);
     }
     let rows = [
-        ("difference", &explanation.difference),
         ("remedy", &explanation.remedy),
         ("setting", &explanation.line),
         ("at Azure", &explanation.az),
@@ -130,4 +129,25 @@ fn page(explanation: &Explanation) -> String {
         row("Azure logs", error);
     }
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ike::diagnosis::refusal::Refusal;
+    use crate::ike::error::Error;
+    use crate::ike::exchange::step::Step;
+    use crate::wire::codes::NotifyType;
+
+    #[test]
+    fn an_explanation_says_its_remedy_once() {
+        let refusal = Refusal::new(Error::told(NotifyType::NoProposalChosen), Step::Init);
+        let explanation =
+            Explanation { tunnel: "c".into(), seconds: Some(5), ..Explanation::of(&refusal) };
+        let page = page(&explanation);
+        let remedy = refusal.remedy().expect("a remedy");
+        assert_eq!(page.matches(&remedy).count(), 1, "{page}");
+        let azure = refusal.reason.azure()[0].to_string();
+        assert_eq!(page.matches(&azure).count(), 1, "{page}");
+    }
 }

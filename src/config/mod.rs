@@ -27,6 +27,7 @@
 //! | [`settings`], `resolve` | the typed configuration, and how it is made |
 //! | [`file`](mod@file), `credentials` | the files that the configuration names |
 //! | `facts`, [`check`](mod@check) | the report of `s2sd check` |
+//! | `locate` | the line of the file that decides a key, for `s2sd explain` |
 //! | `diff` | what a reload compares, and which part of the service each change touches |
 //! | `peers` | from the configuration to the engine's peers and children |
 //!
@@ -50,6 +51,7 @@ pub mod encoding;
 pub(crate) mod facts;
 pub mod file;
 pub(crate) mod interface;
+pub(crate) mod locate;
 pub(crate) mod overlap;
 pub(crate) mod peers;
 pub mod prefix;

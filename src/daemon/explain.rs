@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ike_status::TunnelRecord;
+use crate::config::locate;
 use crate::config::settings::Connection;
 use crate::ike::diagnosis::refusal::Refusal;
 use crate::ike::diagnosis::setting::Setting;
@@ -63,27 +64,37 @@ pub fn explain(
         };
         return Explanation { tunnel, text, ..Explanation::nothing() };
     };
-    let refusal: &Refusal = &last.refusal;
-    let setting = refusal.setting();
+    let setting = last.refusal.setting();
     Explanation {
         tunnel,
         seconds: Some(now.mono.since(last.at.mono).as_secs()),
-        reason: Some(refusal.reason.code().to_owned()),
-        text: refusal.to_string(),
-        step: Some(refusal.step.to_string()),
-        by: Some(refusal.by.to_string()),
-        detail: refusal.detail.clone(),
-        ours: refusal.ours.clone(),
-        theirs: refusal.theirs.clone(),
-        difference: refusal.difference.as_ref().map(ToString::to_string),
-        remedy: refusal.remedy(),
-        line: setting.and_then(|setting| place(setting, connection, file?)),
+        line: setting.and_then(|setting| {
+            let (file, text) = file?;
+            locate::place(file, text, connection.name.as_str(), setting.key())
+        }),
         az: setting.map(|setting| az(setting, connection)),
-        azure_errors: refusal.reason.azure().iter().map(ToString::to_string).collect(),
+        ..Explanation::of(&last.refusal)
     }
 }
 
 impl Explanation {
+    /// What a refusal says by itself.
+    pub(crate) fn of(refusal: &Refusal) -> Explanation {
+        Explanation {
+            reason: Some(refusal.reason.code().to_owned()),
+            text: refusal.sentence(),
+            step: Some(refusal.step.to_string()),
+            by: Some(refusal.by.to_string()),
+            detail: refusal.detail.clone(),
+            ours: refusal.ours.clone(),
+            theirs: refusal.theirs.clone(),
+            difference: refusal.difference.as_ref().map(ToString::to_string),
+            remedy: refusal.remedy(),
+            azure_errors: refusal.reason.azure().iter().map(ToString::to_string).collect(),
+            ..Explanation::nothing()
+        }
+    }
+
     fn nothing() -> Explanation {
         Explanation {
             tunnel: String::new(),
@@ -102,35 +113,6 @@ impl Explanation {
             azure_errors: Vec::new(),
         }
     }
-}
-
-/// The line of the file that has a setting of a connection; the head of the connection for a
-/// setting that is left to its default.
-fn place(setting: Setting, connection: &Connection, (name, text): (&str, &str)) -> Option<String> {
-    let lines = || text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
-    let heads: Vec<usize> =
-        lines().filter(|(_, line)| *line == "[[connection]]").map(|(at, _)| at).collect();
-    let is_name = |line: &str| {
-        let value = assigned(line, "name");
-        value.is_some_and(|value| value.trim_matches('"') == connection.name.as_str())
-    };
-    let named = lines().find(|(_, line)| is_name(line))?.0;
-    let start = heads.iter().copied().filter(|head| *head <= named).max()?;
-    let end = heads.iter().copied().find(|head| *head > start).unwrap_or(usize::MAX);
-    let key = setting.key();
-    let found = lines()
-        .filter(|(at, _)| (start..end).contains(at))
-        .find(|(_, line)| assigned(line, key).is_some());
-    Some(match found {
-        Some((at, line)) => format!("{name}:{at}: {line}"),
-        None => format!("{name}:{start}: [[connection]] leaves {key} to its default"),
-    })
-}
-
-/// The value that a line of the file assigns to a key.
-fn assigned<'a>(line: &'a str, key: &str) -> Option<&'a str> {
-    let value = line.strip_prefix(key)?.trim_start().strip_prefix('=')?;
-    Some(value.split('#').next().unwrap_or_default().trim())
 }
 
 /// The command that shows a setting at Azure. RG stands for the resource group, which only Azure

@@ -176,6 +176,30 @@ impl Refusal {
         self
     }
 
+    /// What happened, without a remedy, as
+    /// `CREATE_CHILD_SA (child rekey): the peer refused: NO_PROPOSAL_CHOSEN; we offered ...`.
+    pub fn sentence(&self) -> String {
+        let by = match self.by {
+            Party::We => " refused by us",
+            // The error itself says that the peer refused.
+            Party::Peer => "",
+        };
+        let mut sentence = format!("{}{by}: {}", self.step, self.error);
+        if let Some(difference) = &self.difference {
+            sentence += &format!(": {difference}");
+        } else if let (RefusalReason::SelectorsUnacceptable, [ours], [theirs]) =
+            (self.reason, self.ours.as_slice(), self.theirs.as_slice())
+        {
+            sentence += &format!(": the peer offers {theirs}, we allow {ours}");
+        } else if self.by == Party::Peer && !self.ours.is_empty() {
+            sentence += &format!("; we offered {}", self.ours.join(", "));
+        }
+        if let Some(detail) = &self.detail {
+            sentence += &format!(": {detail}");
+        }
+        sentence
+    }
+
     /// The setting to look at first, if a setting can mend the refusal.
     pub fn setting(&self) -> Option<Setting> {
         if let Some(remedy) = &self.remedy {
@@ -428,27 +452,10 @@ impl fmt::Display for RefusalReason {
     }
 }
 
-/// `CREATE_CHILD_SA (child rekey): the peer refused: NO_PROPOSAL_CHOSEN; we offered ...`
+/// The sentence, the remedy, and what Azure's log calls it, for the log.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let by = match self.by {
-            Party::We => " refused by us",
-            // The error itself says that the peer refused.
-            Party::Peer => "",
-        };
-        write!(f, "{}{by}: {}", self.step, self.error)?;
-        if let Some(difference) = &self.difference {
-            write!(f, ": {difference}")?;
-        } else if let (RefusalReason::SelectorsUnacceptable, [ours], [theirs]) =
-            (self.reason, self.ours.as_slice(), self.theirs.as_slice())
-        {
-            write!(f, ": the peer offers {theirs}, we allow {ours}")?;
-        } else if self.by == Party::Peer && !self.ours.is_empty() {
-            write!(f, "; we offered {}", self.ours.join(", "))?;
-        }
-        if let Some(detail) = &self.detail {
-            write!(f, ": {detail}")?;
-        }
+        f.write_str(&self.sentence())?;
         if let Some(remedy) = self.remedy() {
             write!(f, ". To mend it: {remedy}")?;
         }
