@@ -41,6 +41,9 @@ pub enum AlgorithmError {
     /// A scheme that is not spoken here.
     #[error("the signature algorithm {0} is not supported")]
     Unsupported(String),
+    /// RSA PSS with parameters that are not spoken here.
+    #[error("the signature algorithm {0} is not supported")]
+    UnsupportedPss(String),
 }
 
 /// The AlgorithmIdentifier of a scheme as AUTH method 14 sends it; none for the forms that belong
@@ -111,10 +114,10 @@ fn pss(parameters: &[u8]) -> Result<Scheme, AlgorithmError> {
         (Some((1, NIST_HASHES)), 32) => Scheme::RsaPssSha256,
         (Some((2, NIST_HASHES)), 48) => Scheme::RsaPssSha384,
         (Some((3, NIST_HASHES)), 64) => Scheme::RsaPssSha512,
-        _ => return Err(AlgorithmError::Unsupported(odd_pss(hash, mask, salt))),
+        _ => return Err(AlgorithmError::UnsupportedPss(odd_pss(hash, mask, salt))),
     };
     if hash != mask || trailer != 1 {
-        return Err(AlgorithmError::Unsupported(odd_pss(hash, mask, salt)));
+        return Err(AlgorithmError::UnsupportedPss(odd_pss(hash, mask, salt)));
     }
     Ok(scheme)
 }

@@ -132,13 +132,24 @@ pub fn choose(
 /// What we sign with, for the operator whose peer refuses the signature.
 pub fn describe(choice: SignatureChoice, announced: &[HashId]) -> String {
     let SignatureChoice { method, scheme } = choice;
-    match announced {
-        [] => format!("we signed with {scheme} ({method}); the peer announced no hashes"),
-        hashes => {
-            let hashes = listed(hashes);
-            format!("we signed with {scheme} ({method}); the peer announced {hashes}")
+    let hashes = match announced {
+        [] => "no hashes".to_owned(),
+        hashes => listed(hashes),
+    };
+    let other = match (method, scheme) {
+        (_, Scheme::RsaPssSha256 | Scheme::RsaPssSha384 | Scheme::RsaPssSha512) => {
+            "; a peer that verifies no PSS wants signature_padding = \"PKCS1\""
         }
-    }
+        (AuthMethod::RsaSignature, _) => {
+            "; a peer that checks another hash wants rsa_signature_hash set to that"
+        }
+        (
+            AuthMethod::DigitalSignature,
+            Scheme::RsaPkcs1Sha256 | Scheme::RsaPkcs1Sha384 | Scheme::RsaPkcs1Sha512,
+        ) => "; a peer that takes PSS alone, as libreswan, wants signature_padding = \"PSS\"",
+        _ => "",
+    };
+    format!("we signed with {scheme} ({method}); the peer announced {hashes}{other}")
 }
 
 fn listed(hashes: &[HashId]) -> String {
@@ -365,8 +376,15 @@ impl AuthReason {
             AuthReason::Method(AuthMethod::SharedKeyMic) => {
                 "the peer is set to a pre-shared key: set it to certificate authentication".into()
             }
+            AuthReason::Algorithm(AlgorithmError::UnsupportedPss(_)) => {
+                "have the peer sign with RSA PSS whose salt is as long as its hash, one hash for \
+                 both its parts, or with the padding PKCS#1 v1.5"
+                    .into()
+            }
             AuthReason::Method(_) | AuthReason::Algorithm(_) | AuthReason::NotAnnounced(_) => {
-                "have the peer sign with RSA or ECDSA over SHA-2".into()
+                "have the peer sign with RSA (PSS or PKCS#1 v1.5) over SHA-256, SHA-384 or \
+                 SHA-512, or with ECDSA over SHA-256 or SHA-384"
+                    .into()
             }
             AuthReason::KeyUnfit { .. } => {
                 "have the peer send the certificate of the key that it signs with".into()

@@ -227,3 +227,27 @@ fn each_changed_byte_of_an_auth_payload_is_refused() {
         assert!(verify_with(key.public_key(), &claim(method, &bad), &policy()).is_err(), "{at}");
     }
 }
+
+#[test]
+fn a_refused_signature_names_the_padding() {
+    for (padding, announced, expected) in [
+        (RsaPadding::Pss, &[HashId::Sha2_256][..], "signature_padding = \"PKCS1\""),
+        (RsaPadding::Pkcs1, &[HashId::Sha2_256], "signature_padding = \"PSS\""),
+        (RsaPadding::Pss, &[], "rsa_signature_hash"),
+    ] {
+        let policy = AuthPolicy { padding, ..policy() };
+        let hashes = (!announced.is_empty()).then_some(announced);
+        let choice = choose(KeyKind::Rsa { bits: 2048 }, hashes, &policy).unwrap();
+        let text = describe(choice, announced);
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn the_remedy_for_an_algorithm_is_one_that_works() {
+    let remedy =
+        |name: &str| AuthReason::Algorithm(AlgorithmError::Unsupported(name.into())).remedy();
+    let ecdsa = remedy("ECDSA with SHA-512");
+    assert!(ecdsa.contains("ECDSA over SHA-256 or SHA-384"), "{ecdsa}");
+    assert!(!ecdsa.contains("ECDSA over SHA-2\"") && !ecdsa.ends_with("SHA-2"), "{ecdsa}");
+}
