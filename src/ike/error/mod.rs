@@ -123,6 +123,9 @@ pub enum Incompatible {
     /// (RFC 7296 §2.9).
     #[error("a child SA has one pair of address ranges here")]
     SinglePair,
+    /// The peer granted nothing, and sent no error notify.
+    #[error("the peer refused, and did not say why")]
+    Unsaid,
 }
 
 /// A proof of identity that failed. The refusal that goes with the error has the details.
@@ -303,7 +306,7 @@ impl Error {
                 }
                 Incompatible::Selectors => Notice::plain(NotifyType::TsUnacceptable),
                 Incompatible::SinglePair => Notice::plain(NotifyType::SinglePairRequired),
-                Incompatible::Refused(_) => None,
+                Incompatible::Refused(_) | Incompatible::Unsaid => None,
             },
             Error::AuthFailed(AuthFailed::Refused) => None,
             Error::AuthFailed(_) => Notice::plain(NotifyType::AuthenticationFailed),
@@ -384,7 +387,11 @@ impl Error {
             }
             // The peer does not rekey IKE SAs or takes no further children: a new IKE SA is made
             // beside this one (RFC 7296 §1.3, §2.8).
-            Error::Incompatible(Incompatible::Refused(_)) if step == Step::RekeyIke => Fate::Renew,
+            Error::Incompatible(Incompatible::Refused(_) | Incompatible::Unsaid)
+                if step == Step::RekeyIke =>
+            {
+                Fate::Renew
+            }
             Error::Incompatible(Incompatible::Refused(NotifyType::NoAdditionalSas)) => Fate::Renew,
             // An authentic response to a probe or a Delete ends the exchange, whatever it says.
             Error::Busy(_) | Error::Incompatible(_) if step == Step::Inform => Fate::Ignore,

@@ -390,7 +390,7 @@ fn verify_responder(
         Meaning::Eap => return Err(AuthFailed::Method.into()),
         Meaning::Notifies => {
             let told = answer.notifies().map(|notify| notify.kind).find(|kind| kind.is_error());
-            return Err(Error::told(told.unwrap_or(NotifyType::AuthenticationFailed)));
+            return Err(told.map_or(Incompatible::Unsaid.into(), Error::told));
         }
     }
     let identity = answer.id_responder();
@@ -473,7 +473,7 @@ fn first_child(
     let refused = answer.notifies().find(|n| n.kind.is_error() && answer.sa().is_none());
     let made: Result<ChildSa, Error> = match refused {
         Some(notify) => Err(Error::told(notify.kind)),
-        None if answer.sa().is_none() => Err(Incompatible::Refused(NotifyType::Unknown(0)).into()),
+        None if answer.sa().is_none() => Err(Incompatible::Unsaid.into()),
         None => create_child::take_first(ctx, &sa.channel, wanted, nonces, answer),
     };
     match made {

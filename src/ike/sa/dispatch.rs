@@ -9,7 +9,7 @@ use crate::crypto::{Group, SaKind};
 use crate::ike::endpoint::context::Context;
 use crate::ike::endpoint::event::Cause;
 use crate::ike::error::{
-    Busy, Detail, Error, Farewell, Fate, Incompatible, Local, PeerMisbehaved, WhichChild,
+    Busy, Detail, Error, Farewell, Fate, Incompatible, PeerMisbehaved, WhichChild,
 };
 use crate::ike::exchange::Exchange;
 use crate::ike::exchange::acceptance::{self, Meaning};
@@ -306,7 +306,7 @@ fn read(step: Step, answer: Chain) -> Result<Chain, Error> {
     }
     let form = acceptance::accept_chain(step, MessageHalf::Response, &answer)?;
     match form.meaning {
-        Meaning::Notifies => Err(Local::Blamed(NotifyType::Unknown(0)).into()),
+        Meaning::Notifies => Err(Incompatible::Unsaid.into()),
         _ => Ok(answer),
     }
 }
@@ -332,5 +332,22 @@ fn in_the_wanted_group(ctx: &Context<'_>, kind: TaskKind, error: Error) -> Optio
             offered.then_some(TaskKind::RekeyChild(child, Some(group)))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_grants_nothing_and_says_nothing_is_told_so() {
+        let mut answer = Chain::new();
+        answer.push(Notify::new(NotifyType::InitialContact));
+        for step in [Step::NewChild, Step::RekeyChild, Step::RekeyIke] {
+            let error = read(step, answer.clone()).expect_err("nothing was granted");
+            assert_eq!(error.to_string(), "the peer refused, and did not say why", "{step}");
+            let fate = error.to_fate(step, MessageHalf::Response);
+            assert!(!matches!(fate, Fate::DeleteIke(_)), "{step}: the tunnel stays");
+        }
     }
 }

@@ -111,7 +111,7 @@ impl Refusal {
     /// the peer's refusal; every other error is ours.
     pub fn new(error: Error, step: Step) -> Refusal {
         let by = match error {
-            Error::Incompatible(Incompatible::Refused(_))
+            Error::Incompatible(Incompatible::Refused(_) | Incompatible::Unsaid)
             | Error::AuthFailed(AuthFailed::Refused)
             | Error::Busy(Busy::Refused | Busy::ChildGoneThere | Busy::NoAnswer)
             | Error::Local(Local::Blamed(_)) => Party::Peer,
@@ -257,6 +257,7 @@ fn reason(error: Error, step: Step) -> RefusalReason {
             Incompatible::Selectors | Incompatible::SinglePair => {
                 RefusalReason::SelectorsUnacceptable
             }
+            Incompatible::Unsaid => RefusalReason::RefusedOtherwise,
             Incompatible::Refused(kind) => match kind {
                 NotifyType::NoProposalChosen => no_proposal,
                 NotifyType::InvalidKePayload => RefusalReason::GroupRefused,
