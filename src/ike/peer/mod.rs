@@ -34,7 +34,7 @@ use super::endpoint::schedule::{Earliest, Timer};
 use super::ids::{ChildId, PeerId, Slot};
 use super::path::{Path, Sending};
 use super::sa::channel::OpenedMessage;
-use super::sa::child::{self, ChildLifecycle, ChildSa, OutState, SendCandidate};
+use super::sa::child::{self, ChildSa, OutState, SendCandidate};
 use super::sa::window::{Fingerprint, RequestArrival};
 use super::sa::{IkeSa, SaEffect};
 use crate::crypto::Hash;
@@ -272,7 +272,7 @@ impl Peer {
                 selectors: &child.selectors,
                 may_send: child.may_send,
                 out: child.out,
-                leaving: child.lifecycle == ChildLifecycle::Leaving,
+                leaving: child.is_leaving(),
             }));
             let (carrying, others): (Vec<_>, Vec<_>) =
                 children.into_iter().partition(|child| carriers.contains(&child.id));
@@ -280,7 +280,7 @@ impl Peer {
                 child.activate(ctx);
             }
             for child in others {
-                if child.lifecycle == ChildLifecycle::Leaving {
+                if child.is_leaving() {
                     child.retire(ctx);
                 } else if child.out == OutState::Active {
                     child.displace(ctx);

@@ -235,7 +235,7 @@ impl Peer {
         if at <= ctx.now.mono
             && let Some(sa) = self.main_mut()
         {
-            sa.close_child(ctx, id);
+            sa.close_twin(ctx, id);
         }
     }
 
@@ -398,6 +398,7 @@ fn dialled(sa: &IkeSa) -> Dialled<'_> {
 mod tests {
     use super::*;
     use crate::ike::endpoint::command::Command;
+    use crate::ike::endpoint::event::IkeEvent;
     use crate::ike::tests::{PEER, Pair, established, in_both_ways};
 
     /// Takes the only child SA of an end away, as if it had expired, and gives the time of the next
@@ -537,6 +538,30 @@ mod tests {
             }
             pair.pass(Duration::from_secs(60));
             assert_eq!((pair.holds(0), pair.holds(1)), ((1, 1, 1), (1, 1, 1)));
+        });
+    }
+
+    #[test]
+    fn a_twin_goes_because_of_its_twin_and_not_by_a_rekey() {
+        in_both_ways(|| {
+            let mut pair = established();
+            let now = pair.now;
+            pair.ends[0].with(now, PEER, |peer, ctx| {
+                let sa = peer.sas.first_mut().expect("an IKE SA");
+                sa.want(ctx, TaskKind::NewChild(Slot(0), None), now.mono);
+                peer.run_followups(ctx);
+            });
+            pair.collect(0);
+            pair.pass(Duration::from_secs(70));
+            assert_eq!(pair.holds(0), (1, 1, 1));
+            let causes: Vec<Cause> = pair.events[0]
+                .iter()
+                .filter_map(|event| match event {
+                    IkeEvent::ChildDown { cause, .. } => Some(*cause),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(causes, [Cause::Duplicate]);
         });
     }
 }

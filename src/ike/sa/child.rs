@@ -21,6 +21,7 @@ use super::lifetime::Deadlines;
 use crate::crypto::keymat::EspKeys;
 use crate::crypto::{EspSuite, Secret};
 use crate::ike::endpoint::context::Context;
+use crate::ike::endpoint::event::Cause;
 use crate::ike::endpoint::output::{EspSa, Output};
 use crate::ike::exchange::step::Party;
 use crate::ike::ids::{ChildId, Slot};
@@ -54,8 +55,10 @@ pub(crate) enum ChildLifecycle {
         /// When we delete the child ourselves.
         overdue: Instant,
     },
-    /// Our Delete is a task or in flight.
+    /// Our Delete is a task or in flight: a successor has replaced the child.
     Leaving,
+    /// Our Delete is a task or in flight: another child of the same selectors stays (a twin).
+    Surplus,
 }
 
 impl ChildLifecycle {
@@ -176,7 +179,15 @@ impl ChildSa {
 
     /// Whether we are deleting the child.
     pub(crate) fn is_leaving(&self) -> bool {
-        self.lifecycle == ChildLifecycle::Leaving
+        matches!(self.lifecycle, ChildLifecycle::Leaving | ChildLifecycle::Surplus)
+    }
+
+    /// The cause of the end of a child that we delete.
+    pub(crate) fn cause_of_leaving(&self) -> Cause {
+        match self.lifecycle {
+            ChildLifecycle::Surplus => Cause::Duplicate,
+            _ => Cause::Rekeyed,
+        }
     }
 
     fn data_plane(

@@ -55,7 +55,7 @@ impl IkeSa {
             match child.lifecycle {
                 ChildLifecycle::Live => earliest.maybe(child.rekey_at, Timer::Rekey),
                 ChildLifecycle::Replaced { overdue } => earliest.at(overdue, Timer::Linger),
-                ChildLifecycle::Leaving => {}
+                ChildLifecycle::Leaving | ChildLifecycle::Surplus => {}
             }
         }
     }

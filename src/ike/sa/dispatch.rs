@@ -2,6 +2,7 @@
 //! reply, from the peer's response to what follows. What an exchange does is in its own file under
 //! [`crate::ike::exchange`].
 
+use super::child::ChildSa;
 use super::retransmit;
 use super::task::TaskKind;
 use super::{Flight, IkeLifecycle, IkeSa, SaEffect};
@@ -142,7 +143,9 @@ impl IkeSa {
             (Exchange::CloseIke, _) => return vec![SaEffect::End(self.cause_of_leaving())],
             (Exchange::CloseChildren(children), _) => {
                 for id in children {
-                    self.detach_child(id, Cause::Rekeyed);
+                    if let Some(cause) = self.child(id).map(ChildSa::cause_of_leaving) {
+                        self.detach_child(id, cause);
+                    }
                 }
                 return Vec::new();
             }

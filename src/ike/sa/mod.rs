@@ -346,7 +346,9 @@ impl IkeSa {
         };
         match self.child(id).map(|child| child.lifecycle) {
             None => ChildActivity::Gone,
-            Some(child::ChildLifecycle::Leaving) => ChildActivity::Closing,
+            Some(child::ChildLifecycle::Leaving | child::ChildLifecycle::Surplus) => {
+                ChildActivity::Closing
+            }
             Some(child::ChildLifecycle::Replaced { .. }) => ChildActivity::Replaced,
             Some(child::ChildLifecycle::Live) if rekeying => ChildActivity::Rekeying,
             Some(child::ChildLifecycle::Live) => ChildActivity::Idle,
@@ -370,11 +372,22 @@ impl IkeSa {
     /// Adds the task to delete a child. The child sends no more from here on, and receives until
     /// the peer has answered our Delete.
     pub(crate) fn close_child(&mut self, ctx: &mut Context<'_>, id: ChildId) {
-        let Some(child) = self.child_mut(id) else { return };
-        if child.lifecycle == child::ChildLifecycle::Leaving {
-            return;
-        }
-        child.lifecycle = child::ChildLifecycle::Leaving;
+        self.close_child_as(ctx, id, child::ChildLifecycle::Leaving);
+    }
+
+    /// The same for one of two children of the same selectors: the other stays.
+    pub(crate) fn close_twin(&mut self, ctx: &mut Context<'_>, id: ChildId) {
+        self.close_child_as(ctx, id, child::ChildLifecycle::Surplus);
+    }
+
+    fn close_child_as(
+        &mut self,
+        ctx: &mut Context<'_>,
+        id: ChildId,
+        lifecycle: child::ChildLifecycle,
+    ) {
+        let Some(child) = self.child_mut(id).filter(|child| !child.is_leaving()) else { return };
+        child.lifecycle = lifecycle;
         self.tasks.forget(|kind| matches!(kind, TaskKind::RekeyChild(of, _) if of == id));
         self.want(ctx, TaskKind::CloseChild(id), ctx.mono());
     }

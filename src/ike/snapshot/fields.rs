@@ -128,7 +128,7 @@ variants! {
         6 => Failed {}, 7 => Rekeyed {}, 8 => Silence {}, 9 => WithIke {}, 10 => ProofEnded {},
         11 => NotTrusted {}, 12 => NotInPolicy {},
     }
-    ChildLifecycle { 1 => Live {}, 2 => Replaced { overdue: a }, 3 => Leaving {} }
+    ChildLifecycle { 1 => Live {}, 2 => Replaced { overdue: a }, 3 => Leaving {}, 4 => Surplus {} }
     Combination {
         1 => Ike { cipher: a, prf: b, ke: c }, 2 => Esp { cipher: a, ke: b, esn: c },
     }
