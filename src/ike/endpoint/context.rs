@@ -11,7 +11,7 @@ use crate::crypto::Provider;
 use crate::ike::admission::budget::HalfOpen;
 use crate::ike::diagnosis::refusal::{Refusal, RefusalRemedy};
 use crate::ike::diagnosis::setting::Setting;
-use crate::ike::error::{AuthFailed, Error, Incompatible};
+use crate::ike::error::{AuthFailed, Error, Incompatible, PeerMisbehaved};
 use crate::ike::exchange::step::{MessageHalf, Step};
 use crate::ike::ids::{ChildId, PeerId, Slot};
 use crate::ike::negotiation::combination::Combination;
@@ -121,7 +121,8 @@ impl Context<'_> {
         };
         let sa = theirs.and_then(Chain::sa);
         refusal = match (error, sa) {
-            (Error::Incompatible(Incompatible::Proposal), Some(sa)) => {
+            (Error::Incompatible(Incompatible::Proposal), Some(sa))
+            | (Error::PeerMisbehaved(PeerMisbehaved::AnswerNotOffered), Some(sa)) => {
                 refusal.with_proposals(&lines, sa)
             }
             (Error::Incompatible(Incompatible::Selectors), _)

@@ -6,7 +6,8 @@
 //!                     <── SAr1, KEr, Nr, N(...), [CERTREQ]   go on to IKE_AUTH
 //!                     <── N(COOKIE)                      again, with the cookie in front (§2.6)
 //!                     <── N(INVALID_KE_PAYLOAD, group)   again, in that group (§1.3)
-//!                     <── any other error                noted, and waited on (§2.21.1)
+//!                     <── any other error, or a response
+//!                         that is of no use              told, and waited on (§2.21.1)
 //! ```
 
 use super::NoncePair;
@@ -17,7 +18,7 @@ use crate::crypto::keymat::SkeySeed;
 use crate::crypto::{Group, IkeSuite, KeyAgreement, SaKind, SharedSecret};
 use crate::ike::endpoint::config::EspEncapsulation;
 use crate::ike::endpoint::context::Context;
-use crate::ike::error::{Error, Local, MalformedMessage, PeerMisbehaved};
+use crate::ike::error::{Error, Incompatible, Local, MalformedMessage, PeerMisbehaved};
 use crate::ike::negotiation::nat_detection::{self, Nat};
 use crate::ike::negotiation::proposal::{self, Groups};
 use crate::ike::path::{Path, Port, Sending};
@@ -25,6 +26,7 @@ use crate::ike::sa::channel::{Channel, Parties};
 use crate::ike::sa::retransmit::{Retransmit, RetransmitSchedule, RetransmitVerdict};
 use crate::time::Instant;
 use crate::wire::codes::{ExchangeType, HashId, NotifyType, PayloadType};
+use crate::wire::error::DecodeError;
 use crate::wire::header::{Flags, Header, IkeVersion, MessageId};
 use crate::wire::message::Message;
 use crate::wire::payload::cert::CertificateRequest;
@@ -109,16 +111,60 @@ impl InitSent {
         Some(sent)
     }
 
-    /// Handles a datagram for our SPI.
+    /// Handles a datagram for our SPI. An answer that is of no use is told, and waited on: it may
+    /// be forged.
     pub(crate) fn on_response(
         self: Box<Self>,
         ctx: &mut Context<'_>,
         bytes: &[u8],
     ) -> InitProgress {
-        match self.answered(ctx, bytes) {
-            Ok(heard) => heard,
-            Err((sent, _)) => InitProgress::Wait(sent),
+        let message = match Message::decode(bytes) {
+            Ok(message) if message.sealed.is_none() => message,
+            Err(DecodeError::UnsupportedCritical { payload, .. }) => {
+                return self.useless(ctx, Incompatible::CriticalPayload(payload).into(), None);
+            }
+            _ => return self.useless(ctx, MalformedMessage::Outside.into(), None),
+        };
+        let header = message.header;
+        let is_answer = header.is_response()
+            && header.exchange == ExchangeType::IkeSaInit
+            && header.message_id == MessageId(0)
+            && !header.is_from_initiator();
+        if !is_answer {
+            return InitProgress::Wait(self);
         }
+        match self.answered(ctx, &message, bytes) {
+            Ok(heard) => heard,
+            Err((sent, error)) => sent.useless(ctx, error, Some(&message.chain)),
+        }
+    }
+
+    /// Tells an answer that is of no use, once for each kind.
+    fn useless(
+        mut self: Box<Self>,
+        ctx: &mut Context<'_>,
+        error: Error,
+        chain: Option<&Chain>,
+    ) -> InitProgress {
+        let kind = error.to_notify().map_or(NotifyType::InvalidSyntax, |notice| notice.kind);
+        self.tell(ctx, kind, error, chain);
+        InitProgress::Wait(self)
+    }
+
+    /// Tells an error that is not authenticated: at once, since it is most likely genuine. The
+    /// attempt goes on, since it may be forged.
+    fn tell(
+        &mut self,
+        ctx: &mut Context<'_>,
+        kind: NotifyType,
+        error: Error,
+        chain: Option<&Chain>,
+    ) {
+        if !self.hearsay.contains(&kind) && self.hearsay.len() < 8 {
+            self.hearsay.push(kind);
+            ctx.refuse(Step::Init, MessageHalf::Response, error, chain);
+        }
+        ctx.reason = None;
     }
 
     /// Retransmits the request, or says that the attempt is over, when the deadline has come.
@@ -133,26 +179,15 @@ impl InitSent {
     fn answered(
         mut self: Box<Self>,
         ctx: &mut Context<'_>,
+        message: &Message,
         bytes: &[u8],
     ) -> Result<InitProgress, (Box<InitSent>, Error)> {
-        let message = match Message::decode(bytes) {
-            Ok(message) if message.sealed.is_none() => message,
-            _ => return Err((self, MalformedMessage::Outside.into())),
-        };
-        let header = message.header;
-        let is_answer = header.is_response()
-            && header.exchange == ExchangeType::IkeSaInit
-            && header.message_id == MessageId(0)
-            && !header.is_from_initiator();
-        if !is_answer {
-            return Err((self, PeerMisbehaved::UnexpectedExchange(header.exchange).into()));
-        }
         match acceptance::accept_chain(Step::Init, MessageHalf::Response, &message.chain) {
             Ok(form) if form.meaning == Meaning::Notifies => {
                 self.notified(ctx, &message.chain);
                 Ok(InitProgress::Wait(self))
             }
-            Ok(_) => self.keyed(ctx, &message, bytes),
+            Ok(_) => self.keyed(ctx, message, bytes),
             Err(error) => Err((self, error)),
         }
     }
@@ -179,17 +214,26 @@ impl InitSent {
                 self.exchange = ctx.provider.start_exchange(group, ctx.rng);
                 self.send(ctx);
             }
-            None => {
-                let errors = chain.notifies().map(|n| n.kind).filter(|kind| kind.is_error());
-                for kind in errors {
-                    if !self.hearsay.contains(&kind) && self.hearsay.len() < 8 {
-                        // The error is reported at once, since it is most likely genuine; the
-                        // attempt goes on, since the error may be forged.
-                        self.hearsay.push(kind);
-                        ctx.refuse(Step::Init, MessageHalf::Response, Error::told(kind), None);
-                    }
-                }
+            None => self.refused(ctx, chain),
+        }
+    }
+
+    /// Tells a refusal: the errors that the peer named, or that it named none.
+    fn refused(&mut self, ctx: &mut Context<'_>, chain: &Chain) {
+        let mut said = false;
+        for notify in chain.notifies() {
+            if let Some(group) = notify.invalid_ke_group() {
+                ctx.explain(format!("the peer wants group {group}"), None);
+            } else if notify.cookie_data().is_some() {
+                ctx.explain("the peer asks for a cookie again and again".to_owned(), None);
+            } else if !notify.kind.is_error() {
+                continue;
             }
+            said = true;
+            self.tell(ctx, notify.kind, Error::told(notify.kind), None);
+        }
+        if !said {
+            self.tell(ctx, NotifyType::NoProposalChosen, Incompatible::Unsaid.into(), None);
         }
     }
 
