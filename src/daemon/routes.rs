@@ -64,6 +64,9 @@ pub(crate) struct Routes<S: RouteSource = KernelRoutes> {
     local: Vec<Prefix>,
     /// The preferred sources with which the routes were set: one for each family.
     sources: [Option<IpAddr>; 2],
+    /// Whether links or addresses have changed since the routes were set: the kernel removes a
+    /// route together with its preferred source, which may be back already.
+    is_stale: bool,
 }
 
 /// Where a dead end leads, in the order in which they are set.
@@ -163,6 +166,7 @@ impl Routes {
             set: BTreeMap::new(),
             local: site.address_prefixes.clone(),
             sources: [None; 2],
+            is_stale: false,
         }
     }
 }
@@ -256,7 +260,8 @@ impl<S: RouteSource> Routes<S> {
         let sources = self.own_sources();
         let are_sources_right = wanted.is_empty() || sources == self.sources;
         let is_settled = self.devices == wanted && !self.incomplete && are_sources_right;
-        if is_settled && !self.is_aside() {
+        let is_stale = std::mem::take(&mut self.is_stale) && !wanted.is_empty();
+        if is_settled && !is_stale && !self.is_aside() {
             return Ok(false);
         }
         let devices: Vec<String> = wanted.iter().map(|device| (*device).to_owned()).collect();
@@ -269,7 +274,7 @@ impl<S: RouteSource> Routes<S> {
             let hop = Hop::Devices(wanted);
             let done = match wanted {
                 [] => self.remove(&control, prefix),
-                _ => self.set(&control, prefix, hop, &known, !is_settled),
+                _ => self.set(&control, prefix, hop, &known, !is_settled || is_stale),
             };
             if let Err(error) = done {
                 outcome = Err(Problem::RouteNotSet { prefix, cause: error.into() });
@@ -277,6 +282,11 @@ impl<S: RouteSource> Routes<S> {
         }
         self.incomplete = outcome.is_err();
         outcome
+    }
+
+    /// Notes that links or addresses of this host have changed.
+    pub(crate) fn look_again(&mut self) {
+        self.is_stale = true;
     }
 
     /// Whether a route has another metric than configured, because of somebody else's.
@@ -319,8 +329,8 @@ impl<S: RouteSource> Routes<S> {
         let before = self.set.get(&prefix).copied();
         for metric in self.metric..=self.metric.saturating_add(ASIDE) {
             let route = self.route(prefix, metric, hop);
-            if before == Some(metric) {
-                return if anew { control.put_route(route) } else { Ok(()) };
+            if before == Some(metric) && !anew {
+                return Ok(());
             }
             match control.create_route(route) {
                 Ok(()) => {}
@@ -329,7 +339,7 @@ impl<S: RouteSource> Routes<S> {
                 Err(_) => continue,
             }
             // Somebody else's route is gone, and ours moves to where it belongs.
-            if let Some(before) = before {
+            if let Some(before) = before.filter(|before| *before != metric) {
                 let aside = self.route(prefix, before, Hop::Devices(&[]));
                 ignore(control.drop_route(aside), &[Errno::ESRCH])?;
             }
@@ -426,9 +436,14 @@ fn rules() -> impl Iterator<Item = RoutingRule> {
 /// Takes errors that leave the kernel as it should be for success.
 pub(super) fn ignore(result: io::Result<()>, harmless: &[Errno]) -> io::Result<()> {
     match result {
-        Err(error) if harmless.iter().any(|e| error.raw_os_error() == Some(*e as i32)) => Ok(()),
+        Err(error) if is(&error, harmless) => Ok(()),
         result => result,
     }
+}
+
+/// Whether an error is one of these.
+pub(super) fn is(error: &io::Error, these: &[Errno]) -> bool {
+    these.iter().any(|e| error.raw_os_error() == Some(*e as i32))
 }
 
 #[cfg(test)]
@@ -559,6 +574,7 @@ pub(super) mod tests {
                 set: BTreeMap::new(),
                 local: Vec::new(),
                 sources: [None; 2],
+                is_stale: false,
             };
             let ends = routes.dead_ends(&[gateway], are_known);
             assert!(ends.iter().all(|end| end.table == table));
@@ -589,6 +605,7 @@ pub(super) mod tests {
             set: BTreeMap::new(),
             local: Vec::new(),
             sources: [None; 2],
+            is_stale: false,
         };
         kernel.0.borrow_mut().1.push(prefixes[0]);
         let failed = routes.lead_into(&["a"]).unwrap_err();

@@ -479,6 +479,10 @@ impl Service {
         if !changes.clock_was_set && !changes.links {
             return;
         }
+        for connection in self.connections.iter_mut().filter(|_| changes.links) {
+            connection.routes.look_again();
+            connection.update_routes();
+        }
         let listen = &self.config.device.listen_addresses;
         let (mut changed, mut cut_off) = (Vec::new(), Vec::new());
         for peer in self.connections.iter().flat_map(|connection| &connection.peers) {

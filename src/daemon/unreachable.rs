@@ -7,7 +7,7 @@
 //! ```
 //!
 //! They are worse than every other route to the same prefix: a second line that the administrator
-//! routes there goes on to be the fallback. They are there from the service's start on, and stay
+//! routes there goes on to be the fallback. One with even that metric stays, and there is none of ours. They are there from the service's start on, and stay
 //! when the service stops or dies. Only a configuration without the prefix removes them, at a
 //! reload or at the next start: the kernel is asked for what a former process left, so one service
 //! in a network namespace is assumed.
@@ -23,7 +23,7 @@ use nix::errno::Errno;
 
 use super::problem::Problem;
 use super::routes::{
-    DeadEnd, DeadHop, GUARD_TABLE, KernelRoutes, RouteControl, RouteSource, ignore,
+    DeadEnd, DeadHop, GUARD_TABLE, KernelRoutes, RouteControl, RouteSource, ignore, is,
 };
 use crate::config::prefix::Prefix;
 use crate::sys::netlink::{AddressPrefix, Hop, Route};
@@ -77,8 +77,11 @@ impl<S: RouteSource> UnreachableRoutes<S> {
         for end in &missing {
             // The host may do without one of the families: nothing leaves by it.
             let absent = [Errno::EAFNOSUPPORT, Errno::EOPNOTSUPP];
-            match ignore(control.put_route(route(end)), &absent) {
+            match control.create_route(route(end)) {
                 Ok(()) => _ = present.insert(*end),
+                // Another program's route with the worst metric stays: the fallback that is wanted.
+                Err(error) if is(&error, &[Errno::EEXIST]) => {}
+                Err(error) if is(&error, &absent) => _ = present.insert(*end),
                 Err(error) => {
                     outcome = Err(Problem::NotClosed { prefix: end.to, cause: error.into() });
                 }

@@ -18,7 +18,7 @@ use super::lab::{Lab, skip};
 use super::spare::Spare;
 
 /// Runs `ip` on a side's gateway; `None` where there is none.
-fn ip(lab: &Lab, side: usize, words: &[&str]) -> Option<String> {
+pub fn ip(lab: &Lab, side: usize, words: &[&str]) -> Option<String> {
     let output = lab.gateways[side].run(|| match Command::new("ip").args(words).output() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         output => output.map(Some),
