@@ -36,6 +36,9 @@ pub struct Facts {
     pub clock: ClockFacts,
     /// This host's addresses.
     pub interfaces: Vec<Interface>,
+    /// The settings of sysctl(8) that keep packets between the site's networks and the tunnels from
+    /// being forwarded.
+    pub not_forwarding: Vec<String>,
     /// The service's status, or the reason why the service could not be asked.
     pub service: Result<ConnectionStatus, ServiceError>,
     /// The facts of each tunnel: one for each address of the gateway.

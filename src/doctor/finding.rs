@@ -33,6 +33,8 @@ pub enum Check {
     Service,
     /// The addresses of both sides.
     Addresses,
+    /// Whether this host forwards the packets of the networks behind it.
+    Forwarding,
     /// The route to the gateway.
     Route,
     /// UDP port 500: IKE.
@@ -102,6 +104,7 @@ impl Check {
             Check::Clock => "clock",
             Check::Service => "service",
             Check::Addresses => "addresses",
+            Check::Forwarding => "forwarding",
             Check::Route => "route",
             Check::Udp500 => "UDP 500",
             Check::Udp4500 => "UDP 4500",

@@ -83,6 +83,10 @@ pub fn collect_facts(request: &DoctorRequest, ask: AskService<'_>) -> Result<Fac
         Some(then) => of_files(&load(&file, &text, then)),
         None => certificates.clone(),
     };
+    let interfaces = host::interfaces();
+    let not_forwarding = settings.as_ref().map_or_else(Vec::new, |(site, connection)| {
+        host::not_forwarding(&interfaces, site, connection)
+    });
     let mut facts = Facts {
         connection: request.connection.clone(),
         configuration: parsed.found,
@@ -90,7 +94,8 @@ pub fn collect_facts(request: &DoctorRequest, ask: AskService<'_>) -> Result<Fac
         certificates_then,
         own: own(&loaded, request),
         clock,
-        interfaces: host::interfaces(),
+        interfaces,
+        not_forwarding,
         service: service::status(&request.connection, ask),
         settings,
         tunnels: Vec::new(),

@@ -134,6 +134,15 @@ pub const FAULTS: &[Fault] = &[
             plan.wait = Wait::Nothing;
         },
     ),
+    fault(
+        "forwarding off",
+        "forwarding",
+        &["net.ipv4.conf.lan.forwarding", "ip_forward=1"],
+        |plan| {
+            plan.settings = vec![("ipv4/ip_forward", "0")];
+            plan.wait = Wait::Up;
+        },
+    ),
     fault("peer InitiatorOnly", "udp500", &["InitiatorOnly", "1225"], |plan| {
         // Both dial, and neither answers.
         (plan.ours.mode, plan.theirs.mode) = ("ResponderOnly", "ResponderOnly");

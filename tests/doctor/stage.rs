@@ -30,6 +30,8 @@ pub struct Plan {
     pub clock: i64,
     /// Further arguments of the doctor.
     pub words: Vec<&'static str>,
+    /// Settings of this host: a file below /proc/sys/net, and what is written there.
+    pub settings: Vec<(&'static str, &'static str)>,
     /// The state of our service to wait for before the doctor runs.
     pub wait: Wait,
 }
@@ -56,6 +58,7 @@ impl Plan {
             filters: [vec![], vec![]],
             clock: 0,
             words: vec![],
+            settings: vec![],
             wait: Wait::Refused,
         }
     }
@@ -105,6 +108,11 @@ pub fn run_doctor(name: &str, plan: &Plan) -> Result<DoctorRun, Failure> {
         gateway
             .run(|| filter(rules))
             .map_err(|error| Failure::new("nft does not take the filter", error))?;
+    }
+    for (file, value) in &plan.settings {
+        lab.gateways[0]
+            .run(|| std::fs::write(format!("/proc/sys/net/{file}"), value))
+            .map_err(|error| Failure::new("a setting cannot be changed", error))?;
     }
     let theirs = Daemon::start(&lab.gateways[1], &directory.0.join("theirs"), &plan.theirs)?;
     let home = directory.0.join("ours");

@@ -22,6 +22,7 @@ pub fn findings(facts: &Facts) -> Vec<DoctorFinding> {
     };
     findings.push(service(facts));
     findings.extend(addresses(facts, site, connection));
+    findings.push(forwarding(facts));
     findings
 }
 
@@ -168,6 +169,22 @@ fn addresses(facts: &Facts, site: &Site, connection: &Connection) -> Vec<DoctorF
         findings.push(DoctorFinding::ok(Check::Addresses, public));
     }
     findings
+}
+
+/// A setting that is off drops what the hosts behind this one send, and this host's own pings pass.
+fn forwarding(facts: &Facts) -> DoctorFinding {
+    match facts.not_forwarding.as_slice() {
+        [] => DoctorFinding::ok(Check::Forwarding, "this host forwards packets"),
+        off => {
+            let seen = format!(
+                "this host does not forward packets between the site's networks and the tunnel: {} is 0",
+                off.join(", ")
+            );
+            DoctorFinding::fail(Check::Forwarding, seen).remedy(
+                "`sysctl -w net.ipv4.ip_forward=1`, for IPv6 net.ipv6.conf.all.forwarding=1; a file in /etc/sysctl.d keeps it",
+            )
+        }
+    }
 }
 
 /// Networks of this host that overlap the prefixes behind the gateway.

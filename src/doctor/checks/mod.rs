@@ -3,7 +3,7 @@
 //!
 //! | file | what it checks |
 //! |---|---|
-//! | [`host`] | configuration, certificates, clock, service, addresses |
+//! | [`host`] | configuration, certificates, clock, service, addresses, forwarding |
 //! | [`reachability`] | route, UDP ports, IKE proposal, NAT traversal, IKE fragmentation |
 //! | [`authentication`] | IKE_AUTH, ESP proposal, traffic selectors, rekeying |
 //! | [`traffic`] | MTU, packets through the tunnel |

@@ -104,6 +104,7 @@ fn healthy(mode: &str) -> Facts {
         certificates: vec![],
         certificates_then: vec![],
         own: Some(("CN=me".into(), "CN=root".into())),
+        not_forwarding: Vec::new(),
         clock: ClockFacts {
             now: UnixTime(1_800_000_000),
             synchronized: Some(true),

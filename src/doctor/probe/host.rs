@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use crate::config::prefix::Prefix;
+use crate::config::settings::{Connection, Site};
 use crate::config::value::Host;
 use crate::doctor::facts::{ClockFacts, Interface, RouteToGateway};
 use crate::sys::clock;
@@ -48,6 +49,47 @@ pub fn resolve(host: &Host) -> Result<IpAddr, String> {
             v4.or(found.first()).copied().ok_or_else(|| "the name has no address".to_owned())
         }
     }
+}
+
+/// The settings that keep packets between the site's networks and the tunnels from being forwarded.
+/// The kernel looks at the setting of the interface by which a packet comes in.
+pub fn not_forwarding(
+    interfaces: &[Interface],
+    site: &Site,
+    connection: &Connection,
+) -> Vec<String> {
+    let of_site = |address: IpAddr| site.address_prefixes.iter().any(|p| p.contains(address));
+    let own = |address: IpAddr| {
+        interfaces.iter().any(|interface| interface.addresses.iter().any(|(a, _)| *a == address))
+    };
+    let mut settings = Vec::new();
+    for (v6, family) in [(false, "ipv4"), (true, "ipv6")] {
+        let mut networks =
+            site.address_prefixes.iter().filter(|prefix| prefix.network().is_ipv6() == v6);
+        // Behind a host whose networks are its own addresses there is nobody.
+        if networks.all(|prefix| *prefix == Prefix::host(prefix.network()) && own(prefix.network()))
+        {
+            continue;
+        }
+        let is_meant = |interface: &&Interface| {
+            let mut tunnels = connection.tunnels.iter();
+            interface.addresses.iter().any(|(a, _)| a.is_ipv6() == v6 && of_site(*a))
+                || tunnels.any(|tunnel| tunnel.interface.as_str() == interface.name)
+        };
+        let is_off = |name: &str| {
+            let path = format!("/proc/sys/net/{family}/conf/{name}/forwarding");
+            fs::read_to_string(path).is_ok_and(|text| text.trim() == "0")
+        };
+        let all = if is_off("all") { vec!["all"] } else { Vec::new() };
+        let single = interfaces.iter().filter(is_meant).map(|it| it.name.as_str());
+        let off: Vec<&str> = single.filter(|name| is_off(name)).collect();
+        let has_own = interfaces
+            .iter()
+            .any(|it| it.addresses.iter().any(|(a, _)| a.is_ipv6() == v6 && of_site(*a)));
+        let off = if has_own { off } else { all };
+        settings.extend(off.iter().map(|name| format!("net.{family}.conf.{name}.forwarding")));
+    }
+    settings
 }
 
 /// The route of outer packets to an address.
