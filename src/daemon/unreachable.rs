@@ -7,10 +7,10 @@
 //! ```
 //!
 //! They are worse than every other route to the same prefix: a second line that the administrator
-//! routes there goes on to be the fallback. One with even that metric stays, and there is none of ours. They are there from the service's start on, and stay
-//! when the service stops or dies. Only a configuration without the prefix removes them, at a
-//! reload or at the next start: the kernel is asked for what a former process left, so one service
-//! in a network namespace is assumed.
+//! routes there goes on to be the fallback. One with even that metric stays, and there is none of
+//! ours. They are there from the service's start on, and stay when the service stops or dies. Only
+//! a configuration without the prefix removes them, at a reload or at the next start: the kernel is
+//! asked for what a former process left, so one service in a network namespace is assumed.
 //!
 //! In a table to which a rule leads (see [`super::routes`]) the gateways' own addresses have routes
 //! of type `throw`. Reverse path filtering (`rp_filter = 2`) asks that table for the way back to a
