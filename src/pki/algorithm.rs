@@ -192,7 +192,7 @@ mod tests {
         }
         // RFC 7427 appendix A.4.1: PSS with all defaults, that is SHA-1.
         let defaults = scheme(&hex("300d 0609 2a86 4886 f70d 0101 0a30 00"));
-        assert!(matches!(defaults, Err(AlgorithmError::Unsupported(_))), "{defaults:?}");
+        assert!(matches!(defaults, Err(AlgorithmError::UnsupportedPss(_))), "{defaults:?}");
     }
 
     #[test]

@@ -315,6 +315,7 @@ fn the_script_quotes_every_name() {
     assert_eq!(selectors[1]["remoteAddressRanges"][0], "10.2.9.0/24");
 
     // A connection that exists is left alone.
+    let _ = fs::remove_file(at.join("az.calls"));
     fs::write(&fake, "#!/bin/sh\necho \"$1 $2 $3\" >> \"$0.calls\"\n").unwrap();
     let output = Command::new("sh")
         .arg("-c")
